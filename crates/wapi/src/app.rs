@@ -1,4 +1,4 @@
-//! Builds the whole program from a configuration and runs it; the only room that knows all rooms.
+//! Assembly of the whole program from a configuration; the only module that knows all others.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -30,12 +30,14 @@ use crate::telemetry;
 use crate::webhooks::{self, StoredInbox};
 use crate::whatsapp::Whatsapp;
 
-/// How long requests, deliveries and goodbyes may take when the program stops.
+/// Time limit for requests, deliveries and farewells when the program stops.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// The program as an operator runs it: settings of this process, the machine's clock, until it is told to end.
+/// Runs the program for an operator: with the settings of this process and the machine's clock,
+/// until it is asked to stop.
 pub async fn run() -> Result<()> {
-    // From the first moment on, a closed terminal or a renewed certificate is no reason to end.
+    // From the first moment on, a closed terminal or a renewed certificate must not end the
+    // program.
     let _hangups = Hangups::listen().context("listening for SIGHUP")?;
     let layers = Layers::of_this_process()?;
     let config = Config::read(&layers, Build::this())?;
@@ -54,13 +56,14 @@ pub async fn run() -> Result<()> {
         served = app.serve(listener, asked.cancelled()) => served.map(drop),
         () = insisting => {
             tracing::warn!("told to end a second time: ending at once; what is under way goes on at the next start");
-            // Not by returning: that would wait for whatever a hanging disk holds up.
+            // Not by returning, which would wait for blocked tasks, such as those of a hanging
+            // disk.
             std::process::exit(INSISTED)
         }
     }
 }
 
-/// The exit code of a program that was told to end twice.
+/// Exit code of a program that was asked to stop twice.
 const INSISTED: i32 = 130;
 
 /// The whole gateway, ready to be served.
@@ -78,7 +81,7 @@ pub struct App {
 }
 
 impl App {
-    /// Opens everything the configuration names. Nothing is dialled but Redis.
+    /// Opens everything the configuration names. Connects only to Redis.
     pub async fn build(config: Config, clock: Clock, console: Console) -> Result<Self> {
         install_crypto();
         descriptors::raise();
@@ -99,7 +102,7 @@ impl App {
             Access::Key(key) => Some(key),
             Access::Open | Access::Loopback => None,
         };
-        // Before anything goes out: where it may go depends on them.
+        // Before anything is sent: the keys decide which targets are allowed.
         let keys = Keys::open(
             first_key,
             config.allowed_targets.openness(),
@@ -230,14 +233,15 @@ impl App {
         })
     }
 
-    /// What it serves, for whoever of this machine calls it without a socket.
+    /// Returns the router for callers on this machine that use no socket.
     pub fn router(&self) -> Router {
         self.router
             .clone()
             .layer(axum::Extension(self.edge.visit()))
     }
 
-    /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and everything has ended.
+    /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and
+    /// everything has ended.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -248,7 +252,7 @@ impl App {
             .context("asking for the listener's address")?;
         self.restore();
         self.sessions.start_checks(self.config.check_every);
-        // Without a certificate there is nothing to take up.
+        // Without a certificate there is nothing to renew.
         let hangups = Hangups::listen().context("listening for SIGHUP")?;
         if let Some(tls) = self.tls.clone() {
             self.lifecycle.spawn(tls.keep_renewing(
@@ -271,15 +275,16 @@ impl App {
             () = shutdown => {
                 tracing::info!("stopping");
                 visits.stop();
-                // Requests that wait for WhatsApp end with their sessions, so both stop at the same time.
+                // Requests that wait for WhatsApp end with their sessions, so both stop at the same
+                // time.
                 tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE)).1
             }
         };
         self.sessions.save_rest().await;
         self.history.close().await;
-        // The store ends last: until now everybody else could have something to save.
+        // The store closes last: everything else may have something to save until now.
         let finish = finish.and(self.store.close().await);
-        // Only now may another program work in it.
+        // Only now may another program use it.
         self.folder.release();
         Ok(finish)
     }
@@ -292,7 +297,7 @@ impl App {
     }
 }
 
-/// Takes the port, or says why it cannot.
+/// Binds the port, or returns an error that explains the failure.
 pub async fn listen(address: &HostPort) -> Result<TcpListener> {
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
@@ -307,7 +312,7 @@ pub async fn listen(address: &HostPort) -> Result<TcpListener> {
     })
 }
 
-/// TLS by ring, for every crate that asks. Installing it again changes nothing.
+/// Installs ring as the TLS provider of every crate. Installing it again changes nothing.
 pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! The only place that reads the time or waits for it, so that tests can bring their own.
+//! The clock: the only place that reads the time or waits for it, so that tests can replace it.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-/// What a clock must be able to do. The gateway has [`System`]; tests bring one they can push forward.
+/// Source of time. The gateway uses [`System`]; tests bring one they can advance.
 pub trait Time: Send + Sync + 'static {
-    /// The time of day.
+    /// Returns the time of day.
     fn now(&self) -> Timestamp;
-    /// Time since some fixed moment; never goes back, whatever happens to the time of day.
+    /// Returns the time since some fixed moment; never goes back, even when the time of day does.
     fn uptime(&self) -> Duration;
     /// Completes once `duration` has passed.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
@@ -62,7 +62,7 @@ impl Clock {
     }
 }
 
-/// The machine's clock. Its time of day is followed with some doubt: see [`Day`].
+/// The machine's clock. Its time of day is checked for jumps: see [`Day`].
 struct System {
     started: tokio::time::Instant,
     day: Mutex<Day>,
@@ -111,18 +111,19 @@ impl Time for System {
     }
 }
 
-/// How far the time of day may be from what is expected of it, and be believed at once.
+/// Largest deviation from the expected time of day that is accepted at once.
 const BELIEVABLE: SignedDuration = SignedDuration::from_secs(2);
-/// How long a time of day that jumped must have stayed there before it is followed.
+/// How long a jump of the time of day must last before it is followed.
 const PROOF: Duration = Duration::from_secs(30);
 
-/// What is made of a time of day that somebody may set: it does not go back by itself, and a jump is followed once it has lasted. One of
-/// a few seconds, in which everything would be due or expired or dated in years to come, is never seen.
+/// A time of day that anyone may set, smoothed: it does not go back by itself, and a jump is
+/// followed once it has lasted. A jump of a few seconds, in which everything would be due, expired
+/// or dated years ahead, is never seen.
 struct Day {
-    /// The time of day when the time since the start was nought, as far as is believed.
+    /// Assumed time of day when the uptime was zero.
     start: Timestamp,
     last: Timestamp,
-    /// A jump, by how much, and when it was first seen.
+    /// A suspected jump: its size, and the uptime when it was first seen.
     doubt: Option<(SignedDuration, Duration)>,
 }
 
@@ -135,7 +136,7 @@ impl Day {
         }
     }
 
-    /// The time of day to go by, and by how much it was set anew just now.
+    /// Returns the effective time of day, and the size of a jump that is followed from now on.
     fn at(&mut self, told: Timestamp, uptime: Duration) -> (Timestamp, Option<SignedDuration>) {
         let expected = self.start.saturating_add(uptime).unwrap_or(Timestamp::MAX);
         let off = told.duration_since(expected);
@@ -162,7 +163,8 @@ impl Day {
 mod tests {
     use super::*;
 
-    /// What a day makes of these: seconds since the start, and what the machine tells, in seconds since then, too.
+    /// Returns the times that a day derives from pairs of uptime and clock time, all in seconds
+    /// since the start.
     fn followed(told: &[(u64, i64)]) -> Vec<i64> {
         let began = Timestamp::from_second(1_800_000_000).unwrap();
         let mut day = Day::beginning(began);

@@ -1,8 +1,8 @@
-//! How many files and connections the process may have open.
+//! Limit of open files and connections of the process.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises the limit as far as the operator allows; says so when that changes it.
+/// Raises the limit as far as the operator allows, and logs the result.
 pub fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let (before, most) = (limit.current, limit.maximum);
@@ -28,7 +28,7 @@ pub fn raise() {
     }
 }
 
-/// The limit as it is.
+/// Returns the current limit.
 pub fn now() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

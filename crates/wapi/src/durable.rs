@@ -1,4 +1,4 @@
-//! Files, names and folders that outlast a power cut: what comes back from here is on the disk, with the folder that names it.
+//! Durable files and folders: a call returns once the change and its folder are on the disk.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tokio::fs;
 
-/// Makes a folder and those above it, for the owner's eyes only. One that is there stays.
+/// Creates a folder and its parents, accessible to the owner only. An existing one stays.
 pub async fn make_folder(folder: &Path) -> io::Result<()> {
     let (mut made, mut place) = (vec![folder], folder);
     while let Some(above) = above(place) {
@@ -27,7 +27,7 @@ pub async fn make_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes an empty file for the owner's eyes only. One that is there stays.
+/// Creates an empty file, accessible to the owner only. An existing one stays.
 pub async fn make_file(file: &Path) -> io::Result<()> {
     match fs::OpenOptions::new()
         .write(true)
@@ -42,10 +42,11 @@ pub async fn make_file(file: &Path) -> io::Result<()> {
     sync_names(file).await
 }
 
-/// Gives a file another name, in place of whatever has it. What is in the file must be on the disk, or not matter.
+/// Renames a file, replacing the target. The file's content must be on the disk already, or not
+/// matter.
 pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to).await?;
-    // First the new name: after a cut in between there are two, and not none.
+    // First the new name: after a power cut in between there are two names instead of none.
     sync_names(to).await?;
     if from.parent() == to.parent() {
         Ok(())
@@ -54,13 +55,14 @@ pub async fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a file that was just written its name: whatever has the name is whole.
+/// Syncs a file that was just written and gives it its name, so that a file of that name is
+/// complete.
 pub async fn put(from: &Path, to: &Path) -> io::Result<()> {
     fs::File::open(from).await?.sync_all().await?;
     rename(from, to).await
 }
 
-/// Writes a file in place of the one before: whoever looks sees the old or the new one, whole.
+/// Replaces the content of a file atomically: readers see the old content or the new.
 pub async fn write(file: &Path, content: &[u8]) -> io::Result<()> {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".new");
@@ -68,7 +70,7 @@ pub async fn write(file: &Path, content: &[u8]) -> io::Result<()> {
     put(Path::new(&draft), file).await
 }
 
-/// Removes a file for good; one that is not there is no error.
+/// Removes a file durably; a missing one is no error.
 pub async fn remove(file: &Path) -> io::Result<()> {
     match fs::remove_file(file).await {
         Ok(()) => sync_names(file).await,
@@ -77,7 +79,7 @@ pub async fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a folder for good, unless something is in it; one that is not there is no error.
+/// Removes a folder durably, unless it has entries; a missing one is no error.
 pub async fn remove_empty_folder(folder: &Path) -> io::Result<()> {
     match fs::remove_dir(folder).await {
         Ok(()) => sync_names(folder).await,
@@ -93,7 +95,7 @@ pub async fn remove_empty_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The same as [`make_folder`], for when nothing runs yet. Waits for the disk.
+/// The same as [`make_folder`], for when nothing runs yet. Blocks on the disk.
 pub fn make_folder_first(folder: &Path) -> io::Result<()> {
     let (mut made, mut place) = (vec![folder], folder);
     while let Some(above) = above(place) {
@@ -113,12 +115,12 @@ pub fn make_folder_first(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What a folder or a file is in; `None`: where the program is.
+/// Returns the parent of a folder or file; `None` for the working folder.
 fn above(path: &Path) -> Option<&Path> {
     path.parent().filter(|above| *above != Path::new(""))
 }
 
-/// Whether this is there, or not, will be so after a power cut, too.
+/// Makes the presence or absence of a path durable.
 pub async fn sync_names(path: &Path) -> io::Result<()> {
     let folder = above(path).unwrap_or(Path::new("."));
     fs::File::open(folder).await?.sync_all().await

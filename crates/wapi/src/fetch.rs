@@ -1,4 +1,4 @@
-//! Fetches the files that callers name by their address, to the disk.
+//! Downloads of files from callers' links, to the disk.
 
 mod preview;
 
@@ -20,21 +20,21 @@ use crate::shares::{Crowded, Shares};
 
 pub use preview::Preview;
 
-/// For the whole file, redirects included.
+/// Time limit for the whole file, including redirects.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// The same for documents, which may be large.
+/// Time limit for documents, which may be large.
 const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30 * 60);
-/// How long nothing may come.
+/// Time without data after which a download fails.
 const SILENCE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
-/// Files that are fetched at the same time, and for one session; more wait.
+/// Concurrent downloads, in total and per session; more wait.
 const AT_ONCE: usize = 64;
 const OF_A_SESSION: usize = 16;
-/// How many links of a session may wait that callers wait for.
+/// Maximum number of a session's waiting downloads for callers.
 const MOST_WAITING: usize = 32;
 const MIB: u64 = 1024 * 1024;
 
-/// Why there is no file; the texts are for the caller.
+/// Reasons why a file was not fetched. The messages are meant for the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum NoFile {
     #[error("is not an http:// or https:// address")]
@@ -49,12 +49,12 @@ pub enum NoFile {
     Timeout(Duration),
     #[error("{0}")]
     TooSlow(TooSlow),
-    /// So many links of the session wait already.
+    /// That many links of the session are waiting already.
     #[error("waits behind {0} others of this session; try again later")]
     Crowded(usize),
     #[error("is larger than {0} MiB")]
     TooLarge(u64),
-    /// The one it has.
+    /// Contains the actual hash.
     #[error("is not the one that was meant: its SHA-256 is {0}")]
     OtherHash(String),
     #[error(transparent)]
@@ -72,7 +72,7 @@ impl From<NotTaken> for NoFile {
     }
 }
 
-/// Whom a file is fetched for: each session has its share of what is fetched at the same time.
+/// The session for which a file is fetched. Each session has its share of the concurrent downloads.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a> {
     session: &'a str,
@@ -80,7 +80,7 @@ pub struct Whose<'a> {
 }
 
 impl<'a> Whose<'a> {
-    /// Somebody who waits for the answer to a request.
+    /// For a caller waiting for the response to a request.
     pub const fn caller(session: &'a str) -> Self {
         Self {
             session,
@@ -88,7 +88,7 @@ impl<'a> Whose<'a> {
         }
     }
 
-    /// A message that was accepted, and waits for as long as it takes.
+    /// For an accepted message, which waits as long as necessary.
     pub const fn sender(session: &'a str) -> Self {
         Self {
             session,
@@ -97,7 +97,7 @@ impl<'a> Whose<'a> {
     }
 }
 
-/// Fetches over one client.
+/// Fetches files over HTTP.
 #[derive(Clone)]
 pub struct Fetcher {
     clients: Clients,
@@ -108,7 +108,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches from where callers may send the gateway, at every redirect.
+    /// Creates a fetcher that follows the egress policy, also at every redirect.
     pub fn new(allowed: Targets, media: Media, clock: Clock) -> Result<Self> {
         let clients = allowed.clients(|| {
             reqwest::Client::builder()
@@ -125,7 +125,8 @@ impl Fetcher {
         })
     }
 
-    /// The file at this address, once it is known to be of this kind, and to have this hash, if one is given.
+    /// Fetches the file at this address, and checks that it suits this kind, and has this hash, if
+    /// one is given.
     pub async fn file(
         &self,
         whose: Whose<'_>,
@@ -138,7 +139,7 @@ impl Fetcher {
         Ok(file)
     }
 
-    /// The file at this address, whatever it is.
+    /// Fetches the file at this address, of any type.
     pub async fn any_file(
         &self,
         whose: Whose<'_>,
@@ -244,18 +245,19 @@ fn is_meant(taken: &Taken, sha256: Option<&str>) -> Result<(), NoFile> {
     }
 }
 
-/// A file as it came.
+/// A fetched file.
 struct Fetched {
     taken: Taken,
     /// Its first bytes.
     head: Vec<u8>,
-    /// The type the server says it has.
+    /// The type according to the server.
     said: Option<String>,
-    /// What the server calls it, or else its address.
+    /// The name according to the server, or else to its address.
     name: Option<String>,
 }
 
-/// What the address that was asked calls a file, or the one that led to: whichever has the name of a file.
+/// Returns the file name in the requested or in the final address, preferring one with an
+/// extension.
 fn named(asked: &Url, answered: &Url) -> Option<String> {
     let names = [asked, answered].map(filename::of_address);
     let whole = names
@@ -266,7 +268,7 @@ fn named(asked: &Url, answered: &Url) -> Option<String> {
     whole.or_else(|| names.into_iter().flatten().next())
 }
 
-/// WhatsApp's own limits, in bytes; for documents, what the operator takes.
+/// Returns WhatsApp's own limits, in bytes; for documents, the operator's.
 pub const fn most(kind: MediaKind, largest: u64) -> u64 {
     match kind {
         MediaKind::Document => largest,
@@ -274,14 +276,14 @@ pub const fn most(kind: MediaKind, largest: u64) -> u64 {
     }
 }
 
-/// An address of the web; whether it may be fetched is judged when it is.
+/// Parses a web address. Whether it may be fetched is checked on fetching.
 pub fn web_address(address: &str) -> Result<Url, NoFile> {
     let url = Url::parse(address).map_err(|_| NoFile::Address)?;
     let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
     if fits { Ok(url) } else { Err(NoFile::Address) }
 }
 
-/// The innermost cause says it best, and names no address.
+/// The innermost cause is the most precise one, and names no address.
 fn unreachable(error: reqwest::Error) -> NoFile {
     let error = error.without_url();
     let innermost =

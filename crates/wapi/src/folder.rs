@@ -1,4 +1,4 @@
-//! The data folder: private, and with one program at a time at work in it.
+//! The data folder: private, and used by one program at a time.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -14,27 +14,28 @@ use crate::clock::Clock;
 use crate::durable;
 use crate::telemetry::shown;
 
-/// The setting that names it.
+/// The setting that names the folder.
 const SETTING: &str = "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH";
-/// Who is at work in it; locked as long as they are.
+/// Holds the id of the program that uses the folder, and is locked as long as it does.
 const LOCK: &str = "wapi.lock";
-/// What else the gateway puts into it, as a whole.
+/// The gateway's other entries of the folder.
 const FILES: [&str; 3] = [LOCK, "folder-id.json", "folder-id.json.new"];
 const DATABASES: [&str; 2] = ["wapi.db", "history.db"];
 /// SQLite keeps its logs and its index beside a database.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 const FOLDERS: [&str; 3] = ["sessions", "qr-codes", "media"];
-/// The rights of everybody but the owner.
+/// Permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
-/// Such a folder is everybody's, as `/tmp` is.
+/// The sticky bit marks a shared folder, such as `/tmp`.
 const STICKY: u32 = 0o1000;
 
-/// From now on nothing that this process makes can be read by others of this machine: whoever reads a session's file can be the account.
+/// Makes all files that this process creates from now on private: with a session's file, any user
+/// of this machine could act as its account.
 pub fn make_all_private() {
     umask(Mode::from_raw_mode(OTHERS));
 }
 
-/// The data folder, which is this program's until it is dropped; cheap to clone.
+/// The data folder, claimed by this program until it is dropped; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
@@ -42,8 +43,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is not there, keeps all other programs out of it, and everybody's eyes. For before anything in it is touched.
-    /// Waits for the disk.
+    /// Creates the folder if it is missing, locks out other programs, and makes it private. Must
+    /// run before anything in it is touched. Blocks on the disk.
     pub fn claim(root: &Path, clock: &Clock) -> Result<Self> {
         let cannot = || {
             format!(
@@ -61,19 +62,20 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Leaves it to others.
+    /// Releases the folder for other programs.
     pub fn release(&self) {
         if let Err(error) = self.lock.unlock() {
             tracing::warn!(%error, "the data folder stays locked until the program has ended");
         }
     }
 
-    /// Whether it is still where it was: not moved, removed or unmounted. Waits for the disk.
+    /// Returns whether the folder is still in place: not moved, removed or unmounted. Blocks on the
+    /// disk.
     pub fn is_there(&self) -> bool {
         is_at(&self.lock, &self.root.join(LOCK)).unwrap_or(false)
     }
 
-    /// Takes from others what they may do with what is ours.
+    /// Removes others' permissions from the gateway's files.
     fn keep_private(&self) -> Result<()> {
         let mut is_ours_alone = true;
         for entry in entries(&self.root)? {
@@ -111,8 +113,8 @@ impl Folder {
     }
 }
 
-/// The folder itself may be root's, as a mounted disk is. A program of root, as in many containers, has to live with a folder of the
-/// host's user.
+/// Refuses a folder of another user. It may be root's, as a mounted disk is. A program that runs as
+/// root, as in many containers, must accept a folder of the host's user.
 fn keep_from_strangers(root: &Path) -> Result<()> {
     let (owner, own) = (fs::metadata(root)?.uid(), geteuid().as_raw());
     if owner == own || owner == 0 {
@@ -128,7 +130,7 @@ fn keep_from_strangers(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file or folder of this name in the data folder is the gateway's.
+/// Returns whether an entry of the data folder belongs to the gateway.
 fn is_ours(name: &str) -> bool {
     let is_database = |base: &&str| {
         name.strip_prefix(*base)
@@ -137,7 +139,7 @@ fn is_ours(name: &str) -> bool {
     FILES.contains(&name) || FOLDERS.contains(&name) || DATABASES.iter().any(is_database)
 }
 
-/// The lock, once it is this program's.
+/// Returns the lock file, once locked by this program.
 fn locked(root: &Path, clock: &Clock) -> Result<File> {
     let path = root.join(LOCK);
     loop {
@@ -147,7 +149,7 @@ fn locked(root: &Path, clock: &Clock) -> Result<File> {
             Err(TryLockError::WouldBlock) => bail!(in_use(root, &mut lock)),
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| no_locks(root)),
         }
-        // Somebody may have removed it meanwhile, and the next program would lock another one.
+        // The file may have been removed meanwhile, and the next program would lock another one.
         if !is_at(&lock, &path)? {
             continue;
         }
@@ -169,12 +171,13 @@ fn locked(root: &Path, clock: &Clock) -> Result<File> {
     }
 }
 
-/// Whether a lock that one holder has keeps another one out. On some network file systems, each gets what it asks for.
+/// Returns whether a held lock excludes a second one. On some network file systems, both succeed.
 fn excludes(_held: &File, other: &File) -> bool {
     matches!(other.try_lock(), Err(TryLockError::WouldBlock))
 }
 
-/// Whether other machines may have the same file system: NFS, SMB in its three ages, AFS, Ceph.
+/// Returns whether other machines may mount the same file system: NFS, SMB in its three versions,
+/// AFS, Ceph.
 fn is_of_the_network(file: &File) -> bool {
     const KINDS: [u32; 6] = [
         0x6969,
@@ -184,7 +187,7 @@ fn is_of_the_network(file: &File) -> bool {
         0x5346_414f,
         0x00c3_6400,
     ];
-    // Its width differs from machine to machine; the numbers have 32 bits.
+    // Its width differs between platforms; the numbers have 32 bits.
     fstatfs(file).is_ok_and(|found| KINDS.contains(&(found.f_type as u32)))
 }
 
@@ -219,7 +222,7 @@ fn open(path: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o600);
-    // A link would let its maker choose what is written to.
+    // A link would let its creator choose the file that is written.
     options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
     let problem = || {
         format!(
@@ -235,7 +238,7 @@ fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
     Ok((held.dev(), held.ino()) == (there.dev(), there.ino()))
 }
 
-/// What is in a folder, in order.
+/// Returns the sorted entries of a folder.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = || format!("looking into {}", folder.display());
     let entries = fs::read_dir(folder)
@@ -248,7 +251,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// Makes a file private, or a folder with all that is in it; how many were not. Refuses what could be somebody else's.
+/// Makes a file private, or a folder with everything in it, and returns how many entries were not.
+/// Refuses entries that may belong to another user.
 fn tighten(path: &Path) -> Result<usize> {
     let mut tightened = 0;
     let mut left = vec![path.to_owned()];
@@ -279,7 +283,7 @@ fn tighten(path: &Path) -> Result<usize> {
     Ok(tightened)
 }
 
-/// The same without the rights of others.
+/// Returns the permissions without those of others.
 fn owners(metadata: &Metadata) -> Permissions {
     Permissions::from_mode(metadata.mode() & 0o700)
 }
@@ -295,7 +299,7 @@ mod tests {
         let held = open(&path).unwrap();
         held.try_lock().unwrap();
         assert!(excludes(&held, &open(&path).unwrap()));
-        // As where a lock says nothing about what others hold.
+        // As on a file system whose locks ignore other holders.
         assert!(!excludes(&held, &open(&other).unwrap()));
     }
 

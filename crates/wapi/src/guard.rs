@@ -1,6 +1,7 @@
-//! Which addresses the gateway may call for others: those of callers' webhooks and media links, but none inside the operator's network.
+//! Egress policy: which addresses the gateway may contact for callers' webhooks and media links.
 //!
-//! Names are judged after they were resolved, at every connection, so a name that changes its mind gains nothing.
+//! Addresses inside the operator's network are forbidden. Names are judged after they were
+//! resolved, at every connection, so a name that changes its address gains nothing.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,17 +15,17 @@ use url::{Host, Url};
 
 use crate::roots::trusting;
 
-/// Where callers may send the gateway.
+/// Targets that callers may make the gateway contact.
 #[derive(Debug, Clone)]
 pub enum Targets {
     All,
     /// The public internet, and these networks.
     Public(Vec<Network>),
-    /// Everywhere for as long as nobody is asked for a key, then the public internet.
+    /// Everything while no key is required, then the public internet.
     WhileOpen(Openness),
 }
 
-/// Whether nobody is asked for a key at the moment; its clones know the same.
+/// Whether no key is required at the moment; clones share the state.
 #[derive(Debug, Clone)]
 pub struct Openness(Arc<AtomicBool>);
 
@@ -52,7 +53,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads an address, or an address and the length of its prefix.
+    /// Parses an address, or an address and the length of its prefix.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8");
         let (base, prefix) = text
@@ -70,7 +71,7 @@ impl Network {
         }
     }
 
-    /// Whether it has this address.
+    /// Returns whether the address is in the network.
     pub fn contains(self, address: IpAddr) -> bool {
         match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
@@ -90,7 +91,8 @@ impl Network {
     }
 }
 
-/// An address that callers may not send the gateway to. Says nothing of where a name leads: that would be a map of the network.
+/// An address that callers may not make the gateway contact. Does not say to which address a name
+/// resolves: that would map the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forbidden;
 
@@ -103,7 +105,7 @@ impl fmt::Display for Forbidden {
 impl std::error::Error for Forbidden {}
 
 impl Targets {
-    /// Reads `all`, `none`, or networks separated by commas.
+    /// Parses `all`, `none`, or networks separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
@@ -120,7 +122,7 @@ impl Targets {
         }
     }
 
-    /// Judges an address that names its machine by number. Names are judged when they are resolved.
+    /// Judges a URL whose host is an IP address. Names are judged when they are resolved.
     pub fn check(&self, url: &Url) -> Result<(), Forbidden> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check_address(address.into()),
@@ -129,7 +131,7 @@ impl Targets {
         }
     }
 
-    /// Whether an address leads to these alone, as far as can be found out.
+    /// Returns whether all addresses of a URL's host are allowed, as far as they can be resolved.
     pub async fn lead_to(&self, url: &Url) -> bool {
         let Some(Host::Domain(name)) = url.host() else {
             return self.check(url).is_ok();
@@ -150,7 +152,7 @@ impl Targets {
         if fits { Ok(()) } else { Err(Forbidden) }
     }
 
-    /// What tells these when keys are asked for.
+    /// Returns the handle that reports when keys are required.
     pub fn openness(&self) -> Openness {
         match self {
             Self::WhileOpen(openness) => openness.clone(),
@@ -166,7 +168,7 @@ impl Targets {
         }
     }
 
-    /// Clients made by `builder` that reach only these.
+    /// Builds clients with `builder` that reach only these targets.
     pub fn clients(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Clients> {
         let judged = trusting(builder())
             .no_proxy()
@@ -193,18 +195,19 @@ impl Targets {
     }
 }
 
-/// What goes out for callers.
+/// HTTP clients for callers' targets.
 #[derive(Debug, Clone)]
 pub struct Clients {
     targets: Targets,
-    /// An ordinary one, proxy and all.
+    /// An ordinary client, which may use a proxy.
     free: reqwest::Client,
-    /// It goes past the proxy that the environment may name: a proxy resolves names itself, where nobody here could judge them.
+    /// Ignores the environment's proxy: a proxy resolves names itself, beyond the reach of this
+    /// policy.
     judged: reqwest::Client,
 }
 
 impl Clients {
-    /// The one to be used at the moment.
+    /// Returns the client to use at the moment.
     pub fn now(&self) -> &reqwest::Client {
         if self.targets.are_all() {
             &self.free
@@ -221,7 +224,7 @@ struct TooManyRedirects {
     to: String,
 }
 
-/// An address without what may be a secret in it.
+/// Returns the URL without parts that may be secret.
 pub fn shown(address: &Url) -> String {
     let place = address
         .port()
@@ -234,7 +237,7 @@ pub fn shown(address: &Url) -> String {
     )
 }
 
-/// Resolves names as the system does, and keeps what is allowed.
+/// Resolves names as the system does, and keeps the allowed addresses.
 struct Resolver(Targets);
 
 impl Resolve for Resolver {
@@ -261,7 +264,8 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// What IANA's registry of special-purpose addresses does not call globally reachable, and multicast.
+/// Rejects addresses that IANA's registry of special-purpose addresses does not call globally
+/// reachable, and multicast.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     const SPECIAL: [([u8; 4], u32); 16] = [
         ([0, 0, 0, 0], 8),
@@ -294,7 +298,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !SPECIAL.iter().any(within)
 }
 
-/// Global unicast, without what is set apart in it; what carries an IPv4 address is judged by that.
+/// Accepts global unicast without its reserved ranges; an address that embeds an IPv4 address is
+/// judged by that.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, ..] = address.segments();
     let [.., g, h] = address.segments();

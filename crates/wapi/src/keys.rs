@@ -1,4 +1,4 @@
-//! Who may call: API keys, what each is good for, and which sessions it reaches.
+//! API keys: their scopes, and the sessions they reach.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,29 +17,30 @@ use crate::ids;
 use crate::lifecycle::Lifecycle;
 use crate::store::{ApiKey, KeyHash, Lives, Since, Store, StoreError};
 
-/// How often it is saved when keys were last used.
+/// Interval at which last uses are saved.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
-/// How often somebody who is in the house looks whether their key has run out: the time of day may be set anew meanwhile.
+/// Interval at which requests in progress check their key's expiry: the time of day may be set
+/// meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// What a key is good for.
+/// Permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Look at everything but secrets.
+    /// Read everything but secrets.
     Read,
-    /// Ask WhatsApp about people, and sessions to prove themselves.
+    /// Query WhatsApp about people, and check sessions.
     Ask,
-    /// Send messages; whoever may do that may ask, too.
+    /// Send messages; includes `Ask`.
     Send,
-    /// Everything, the others included.
+    /// Everything, including the other scopes.
     Admin,
 }
 
 impl Scope {
     pub const ALL: [Self; 4] = [Self::Read, Self::Ask, Self::Send, Self::Admin];
 
-    /// The word in JSON and in the database.
+    /// The name in JSON and in the database.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -54,11 +55,11 @@ impl Scope {
     }
 }
 
-/// What a key may do, and to which sessions.
+/// Scopes of a key, and the sessions they apply to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     pub scopes: BTreeSet<Scope>,
-    /// `None`: all of them, those that are yet to come included.
+    /// `None`: all sessions, including future ones.
     pub sessions: Option<BTreeSet<String>>,
 }
 
@@ -70,26 +71,26 @@ impl Rights {
         }
     }
 
-    /// Whether whoever has these can make and remove keys.
+    /// Returns whether they allow creating and removing keys.
     fn is_admin_of_all(&self) -> bool {
         self.sessions.is_none() && self.scopes.contains(&Scope::Admin)
     }
 }
 
-/// Whoever makes a request, after the door.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
     id: Arc<str>,
-    /// `None` for those whose key is not in the database.
+    /// `None` for callers whose key is not in the database.
     key: Option<KeyHash>,
     rights: Arc<Rights>,
-    /// Since when it has each of its sessions.
+    /// Start of access to each of its sessions.
     since: Arc<BTreeMap<String, Since>>,
     lives: Option<Arc<Lives>>,
 }
 
 impl Caller {
-    /// Somebody who may do everything.
+    /// Returns a caller with all rights.
     fn of_everything(id: &str) -> Self {
         Self {
             id: id.into(),
@@ -100,17 +101,18 @@ impl Caller {
         }
     }
 
-    /// Whoever calls a gateway that asks for no key.
+    /// Returns the caller of a gateway that requires no key.
     pub fn anyone() -> Self {
         Self::of_everything("")
     }
 
-    /// What tells callers apart: the key's id, `first` for the one in the settings, empty where no key is asked for.
+    /// Returns the caller's unique id: the key's id, `first` for the key in the settings, empty
+    /// where no key is required.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The same, to be kept.
+    /// The same, shared.
     pub fn shared_id(&self) -> Arc<str> {
         Arc::clone(&self.id)
     }
@@ -121,7 +123,8 @@ impl Caller {
         by_sending || scopes.contains(&scope) || scopes.contains(&Scope::Admin)
     }
 
-    /// A key of some sessions is for those whom it knew, not for whoever gets a name after they were removed.
+    /// Returns whether the caller may use the session. A session-restricted key is for the sessions
+    /// it was given, not for later ones that take the name of a removed one.
     pub fn reaches(&self, session: &str) -> bool {
         self.sessions()
             .is_none_or(|sessions| sessions.contains(session))
@@ -137,18 +140,18 @@ impl Caller {
             || lives.reached(session, self.since(session)).is_some()
     }
 
-    /// Since when it has a session.
+    /// Returns the start of access to a session.
     pub fn since(&self, session: &str) -> Since {
         self.since.get(session).copied().unwrap_or(Since::Ever)
     }
 
-    /// The sessions it reaches; `None` for all.
+    /// Returns the sessions it reaches; `None` for all.
     pub fn sessions(&self) -> Option<&BTreeSet<String>> {
         self.rights.sessions.as_ref()
     }
 }
 
-/// A key somebody asks for.
+/// A requested key.
 #[derive(Debug, Clone)]
 pub struct Wish {
     pub name: String,
@@ -156,7 +159,7 @@ pub struct Wish {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Why the keys were left as they are.
+/// Reason why the keys were left unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("there is no such key")]
@@ -164,7 +167,7 @@ pub enum Refused {
     /// On a gateway that was open until now, it would lock everybody out.
     #[error("the first key must be for admin and all sessions, without an end")]
     AdminFirst,
-    /// Without it nobody could make or remove keys any more.
+    /// Without it, keys could no longer be created or removed.
     #[error("it is the last admin key for all sessions")]
     LastAdmin,
     #[error(transparent)]
@@ -173,21 +176,22 @@ pub enum Refused {
 
 /// All keys, in memory; cheap to clone.
 ///
-/// A key is 128 random bits, which nobody guesses, so one round of SHA-256 protects it as well as a slow hash for passwords would, and
-/// costs nothing at each request.
+/// A key is 128 random bits, which cannot be guessed, so one round of SHA-256 protects it as well
+/// as a slow password hash would, and costs nothing at each request.
 #[derive(Clone)]
 pub struct Keys {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// That of the settings.
+    /// The key in the settings.
     first: Option<KeyHash>,
-    /// Is told whether there are any.
+    /// Updated with whether there are any keys.
     openness: Openness,
     known: watch::Sender<HashMap<KeyHash, Known>>,
     used: Mutex<HashMap<Arc<str>, Timestamp>>,
-    /// Held over each change, so that two of them cannot both leave the other's key as the last one.
+    /// Held during each change, so that two concurrent removals cannot both rely on the other's key
+    /// as the last one.
     changing: tokio::sync::Mutex<()>,
     store: Store,
     clock: Clock,
@@ -198,7 +202,7 @@ struct Known {
     expires_at: Option<Timestamp>,
 }
 
-/// How long somebody who came in may stay.
+/// How long a request in progress may go on.
 enum Stay {
     Over,
     UntilItRunsOut,
@@ -260,14 +264,15 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Whether there are any, of the settings or of the database.
+    /// Returns whether there are no keys, neither in the settings nor in the database.
     pub fn are_none(&self) -> bool {
         self.inner.first.is_none() && self.inner.known.borrow().is_empty()
     }
 
-    /// Whom this key belongs to, if it is one and its time has not run out.
+    /// Returns the caller of this key, if the key is valid and not expired.
     ///
-    /// What is looked up and compared are hashes: how long it takes says nothing about the keys.
+    /// Only hashes are looked up and compared, so the time this takes reveals nothing about the
+    /// keys.
     pub fn caller(&self, shown: &[u8]) -> Option<Caller> {
         let shown = hash(shown);
         if self
@@ -290,8 +295,8 @@ impl Keys {
         Some(caller)
     }
 
-    /// Completes once this caller could not come in again: the key was removed or its time has run out; or it came without one, and
-    /// there are keys now.
+    /// Completes once this caller would no longer be admitted: the key was removed or has expired,
+    /// or the caller came without one and there are keys now.
     pub async fn ended(&self, caller: &Caller) {
         let mut changes = self.inner.known.subscribe();
         loop {
@@ -324,7 +329,7 @@ impl Keys {
         }
     }
 
-    /// All keys of the database, the oldest first, without what they are.
+    /// Returns all keys of the database, oldest first, without the secrets.
     pub async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
         let mut keys = self.inner.store.api_keys().await?;
         let used = self.used();
@@ -334,7 +339,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Makes a key. This is the only time that the key itself can be seen.
+    /// Creates a key. The returned secret cannot be read again.
     pub async fn make(&self, wish: Wish) -> Result<(ApiKey, SecretString), Refused> {
         let _alone = self.inner.changing.lock().await;
         if self.are_none() && !(wish.rights.is_admin_of_all() && wish.expires_at.is_none()) {
@@ -360,7 +365,7 @@ impl Keys {
         };
         let hash = hash(secret.as_bytes());
         self.inner.store.add_api_key(key.clone(), hash).await?;
-        // What changes in the database changes here at once, without a question in between that could fail.
+        // Memory follows the database at once, without a query in between that could fail.
         let known = Known::of(hash, &key, self.inner.store.lives());
         self.inner
             .known
@@ -369,7 +374,7 @@ impl Keys {
         Ok((key, secret.into()))
     }
 
-    /// From now on nobody enters with this key.
+    /// Removes a key; it is no longer accepted.
     pub async fn remove(&self, id: &str) -> Result<(), Refused> {
         let _alone = self.inner.changing.lock().await;
         let keys = self.inner.store.api_keys().await?;
@@ -389,7 +394,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Saves now and then, and at the end, when keys were used last.
+    /// Saves last uses periodically, and at the end.
     pub async fn note_uses(self, lifecycle: Lifecycle) {
         while lifecycle
             .unless_stopping(self.inner.clock.sleep(NOTE_EVERY))
@@ -411,7 +416,7 @@ impl Keys {
             return;
         }
         match self.inner.store.note_api_key_uses(used.clone()).await {
-            // What was used again in the meantime stays to be noted.
+            // A key that was used again in the meantime stays to be saved.
             Ok(()) => self.used().retain(|id, at| {
                 !used
                     .iter()
@@ -423,13 +428,13 @@ impl Keys {
         }
     }
 
-    /// A caller has made a session of one of its names, and has it from now on.
+    /// Gives a caller access to a session it has just created under one of its names.
     pub async fn give(&self, caller: &Caller, session: &str) -> Result<(), StoreError> {
         let Some(key) = caller.key.filter(|_| caller.sessions().is_some()) else {
             return Ok(());
         };
         let _alone = self.inner.changing.lock().await;
-        // As it is now: since the caller came in, it may have been given others.
+        // As it is now: the caller may have been given other sessions since it was authenticated.
         let known = self
             .inner
             .known
@@ -455,7 +460,7 @@ impl Keys {
         Ok(())
     }
 
-    /// What a key of some sessions is given now.
+    /// Returns the access that a session-restricted key is given now.
     fn since_now(&self, rights: &Rights) -> BTreeMap<String, Since> {
         let sessions = rights.sessions.iter().flatten();
         sessions
@@ -463,7 +468,7 @@ impl Keys {
             .collect()
     }
 
-    /// Keys of before it was noted since when they have their sessions have them since now.
+    /// Keys that were saved before access had a start date get the current one.
     async fn date(&self) -> Result<(), StoreError> {
         for key in self
             .inner

@@ -1,7 +1,7 @@
 //! wapi, a WhatsApp HTTP gateway.
 //!
-//! Messages come in through [`whatsapp`], leave as [`webhooks`], and are sent by way of [`http`]; [`sessions`] keeps the accounts
-//! connected; [`app`] puts it all together from a [`config`].
+//! Messages come in through [`whatsapp`], leave as [`webhooks`], and are sent by way of [`http`];
+//! [`sessions`] keeps the accounts connected; [`app`] puts it all together from a [`config`].
 
 pub mod config;
 

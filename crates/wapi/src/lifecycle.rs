@@ -1,4 +1,4 @@
-//! Every task of the program, and how it ends: a soft stop asks, a hard stop takes.
+//! Tasks of the program, and their end: a soft stop asks, a hard stop drops.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -14,29 +14,29 @@ use crate::clock::Clock;
 
 /// Spawns and counts tasks; cheap to clone.
 ///
-/// A *soft stop* tells every task to finish what it has in hand. Whoever is still there after the grace period is dropped at its
-/// next await by the *hard stop*.
+/// A *soft stop* asks every task to finish its current work. After the grace period, the *hard
+/// stop* drops the remaining tasks at their next await.
 #[derive(Clone, Default)]
 pub struct Lifecycle {
     soft: CancellationToken,
     hard: CancellationToken,
     tasks: TaskTracker,
-    /// Those of whoever this is a child of, and of theirs: nobody has ended before their children have.
+    /// Trackers of the parent and its ancestors: none of them ends before its children.
     ancestors: Arc<[TaskTracker]>,
     panics: Arc<AtomicUsize>,
 }
 
-/// How [`Lifecycle::finish`] went.
+/// Result of [`Lifecycle::finish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finish {
-    /// Tasks that had to be dropped because they outlived the grace period.
+    /// Tasks that were dropped because they outlived the grace period.
     pub dropped: usize,
     /// Tasks that panicked while the program ran.
     pub panicked: usize,
 }
 
 impl Finish {
-    /// Both together.
+    /// Adds both results.
     pub fn and(self, other: Self) -> Self {
         Self {
             dropped: self.dropped + other.dropped,
@@ -50,7 +50,8 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Runs `task` until it ends or the hard stop comes. A panic is counted and stays inside the task.
+    /// Runs `task` until it ends or the hard stop comes. A panic is counted and stays inside the
+    /// task.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that spawns, and it tracks"
@@ -72,7 +73,8 @@ impl Lifecycle {
         caught(&self.panics, work).await
     }
 
-    /// A family of tasks that can be waited for on its own and that ends, at the latest, with this one, which waits for it too.
+    /// Creates a group of tasks that can be awaited on its own, that stops with this one at the
+    /// latest, and that this one waits for.
     pub fn child(&self) -> Self {
         Self {
             soft: self.soft.child_token(),
@@ -88,12 +90,12 @@ impl Lifecycle {
         }
     }
 
-    /// Asks everyone to finish.
+    /// Begins the soft stop.
     pub fn stop(&self) {
         self.soft.cancel();
     }
 
-    /// Drops, at their next await, all tasks that are still there.
+    /// Drops, at their next await, all remaining tasks.
     pub fn abort(&self) {
         self.soft.cancel();
         self.hard.cancel();
@@ -113,7 +115,8 @@ impl Lifecycle {
         self.soft.run_until_cancelled(work).await
     }
 
-    /// Soft stop, then at most `grace` of waiting, then the hard stop. Returns when no task is left.
+    /// Soft stop, then at most `grace` of waiting, then the hard stop. Returns when no task is
+    /// left.
     pub async fn finish(&self, clock: &Clock, grace: Duration) -> Finish {
         self.stop();
         self.tasks.close();
@@ -141,13 +144,13 @@ async fn caught<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Optio
     }
 }
 
-/// Runs work that blocks, or takes long to compute, on a thread of its own; `None` when it panicked. It cannot be dropped, so it must end
-/// by itself, and soon.
+/// Runs blocking or long computing work on a thread of its own; `None` when it panicked. It cannot
+/// be dropped, so it must end by itself, and soon.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// What the operating system uses to ask the program to end: Ctrl-C and SIGTERM.
+/// Signals that ask the program to end: Ctrl-C and SIGTERM.
 pub struct StopSignals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
@@ -163,7 +166,7 @@ impl StopSignals {
         })
     }
 
-    /// Completes at the next one.
+    /// Completes at the next signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -172,16 +175,16 @@ impl StopSignals {
     }
 }
 
-/// What operators ask the program with to take up what has changed: SIGHUP.
+/// SIGHUP, the signal to reload changed files.
 pub struct Hangups(tokio::signal::unix::Signal);
 
 impl Hangups {
-    /// From now on it does not end the program.
+    /// From now on SIGHUP does not end the program.
     pub fn listen() -> std::io::Result<Self> {
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Self)
     }
 
-    /// Completes at the next one.
+    /// Completes at the next signal.
     pub async fn next(&mut self) {
         self.0.recv().await;
     }
@@ -217,7 +220,7 @@ mod tests {
             let asked = family.clone();
             family.spawn(async move {
                 asked.stopping().await;
-                // Something that is under way, which a hard stop would cut off.
+                // Work in progress, which a hard stop would cut off.
                 Clock::system().sleep(Duration::from_millis(50)).await;
                 asked.spawn(async {});
                 panic!("it got to its end");

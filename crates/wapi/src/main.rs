@@ -1,4 +1,4 @@
-//! Parses the command line and runs one command.
+//! Command line: parses it and runs one command.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use wapi::telemetry::shown;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A WhatsApp HTTP gateway.
+/// An HTTP gateway to WhatsApp.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -22,14 +22,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gateway; what `wapi` alone does, too.
+    /// Run the gateway; the default command.
     Serve,
-    /// Print every setting and where its value comes from, with secrets masked.
+    /// Print every setting, its value and its source, with secrets masked.
     Config,
-    /// Run the gateway against a simulated WhatsApp, to try it out without a phone.
+    /// Run the gateway against a simulated WhatsApp, to try it without a phone.
     #[cfg(feature = "sandbox")]
     Sandbox {
-        /// Go through everything once, print how long each step took, and end.
+        /// Test everything once, print the duration of each step, and exit.
         #[arg(long)]
         selftest: bool,
     },
@@ -57,7 +57,7 @@ async fn run() -> ExitCode {
     }
 }
 
-/// Prints what there is, and then what is wrong with it.
+/// Prints the settings, and then the errors in them.
 fn config() -> Result<()> {
     let layers = Layers::of_this_process()?;
     print!("{}", shown::lines(&listing(&layers)));

@@ -1,23 +1,24 @@
-//! What is counted while the program runs; read by `GET /metrics`.
+//! Counters of the running program, read by `GET /metrics`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Everything that is counted where it happens. What the database and the sessions know is asked of them.
+/// All counts that are kept where they occur. Figures of the database and the sessions are queried
+/// there.
 #[derive(Debug)]
 pub struct Meters {
-    /// Deliveries that were taken, were not and come again, and were given up.
+    /// Delivery attempts: accepted, failed and to be retried, and given up.
     pub delivered: Counter,
     pub failed: Counter,
     pub dead: Counter,
-    /// Seconds from the moment a message was saved to the moment a webhook took it.
+    /// Seconds from the moment a message was saved to the moment a webhook accepted it.
     pub lag: Histogram<15>,
     /// Changes in one commit.
     pub commit_changes: Histogram<10>,
     /// Seconds of one commit, its disk sync included.
     pub commit_seconds: Histogram<12>,
     pub failed_commits: Counter,
-    /// What retention has removed.
+    /// Events removed by retention.
     pub removed_events: Counter,
 }
 
@@ -43,7 +44,7 @@ impl Default for Meters {
     }
 }
 
-/// Only goes up.
+/// A count that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -57,11 +58,11 @@ impl Counter {
     }
 }
 
-/// How often something was how large.
+/// A distribution of values over buckets.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: [f64; N],
-    /// One for each bound, and one for what is larger than all.
+    /// One for each bound, and one for larger values.
     counts: Vec<AtomicU64>,
     /// In millionths, so that it can be an atomic.
     sum: AtomicU64,
@@ -92,7 +93,7 @@ impl<const N: usize> Histogram<N> {
         self.observe(time.as_secs_f64());
     }
 
-    /// How many values were at most as large as each bound; and the sum of all values.
+    /// Returns cumulative counts per bound, the total count, and the sum of all values.
     pub fn read(&self) -> (Vec<(f64, u64)>, u64, f64) {
         let counts = self
             .counts

@@ -1,9 +1,9 @@
-//! The right word that somebody may have meant. Pure.
+//! Suggestions for misspelt words. Pure.
 
-/// How much two words must be alike, of 1.
+/// Minimum likeness of two words, from 0 to 1.
 const ALIKE: f64 = 0.7;
 
-/// The word most like the one that was written, if one is like it.
+/// Returns the word most like `written`, if one is similar enough.
 pub fn nearest<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     let likeness = |word: &'a str| {
@@ -20,7 +20,7 @@ pub fn nearest<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> O
         .map(|(_, word)| word)
 }
 
-/// `; did you mean …?`, where one may have been meant.
+/// Returns `; did you mean …?`, or nothing if no word is similar enough.
 pub fn suggestion<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> String {
     nearest(written, right)
         .map(|word| format!("; did you mean `{word}`?"))

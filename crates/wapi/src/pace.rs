@@ -1,4 +1,4 @@
-//! The least speed of whatever comes from strangers or goes to them: who is slower is not waited for.
+//! Minimum pace of data to and from strangers; slower transfers are aborted.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,9 +10,9 @@ use futures_util::{Stream, StreamExt};
 
 use crate::clock::Clock;
 
-/// So many bytes, or the end, must come in each [`WINDOW`].
+/// Bytes that must arrive in each [`WINDOW`], unless the end does.
 const LEAST: usize = 16 * 1024;
-/// How long they may take. Also how long nothing at all may come.
+/// Time for `LEAST` bytes, and also the longest wait for anything at all.
 pub const WINDOW: Duration = Duration::from_secs(30);
 
 /// Too little came, for too long.
@@ -21,13 +21,13 @@ pub const WINDOW: Duration = Duration::from_secs(30);
 pub struct TooSlow;
 
 impl TooSlow {
-    /// Whether this is why something failed.
+    /// Returns whether it is among the causes of an error.
     pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
         std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Self>())
     }
 }
 
-/// Watches over one stream of bytes. Time counts only while somebody waits for it.
+/// Watches one stream of bytes. Time counts only while data is awaited.
 pub struct Pace {
     clock: Clock,
     waiting: Option<BoxFuture<'static, ()>>,
@@ -43,7 +43,7 @@ impl Pace {
         }
     }
 
-    /// The next piece, unless that is waited for too long.
+    /// Returns the next piece, or an error when waiting for it takes too long.
     pub async fn next<S, E>(&mut self, pieces: &mut S) -> Result<Option<Result<Bytes, E>>, TooSlow>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -60,7 +60,7 @@ impl Pace {
         .await
     }
 
-    /// So many bytes have come.
+    /// Records that bytes have arrived or left.
     pub fn moved(&mut self, bytes: usize) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= LEAST {
@@ -68,12 +68,12 @@ impl Pace {
         }
     }
 
-    /// Nobody waits any more.
+    /// Records that no data is awaited any more.
     pub fn rest(&mut self) {
         (self.waiting, self.moved) = (None, 0);
     }
 
-    /// Somebody waits: ready once that was for too long.
+    /// Polled while data is awaited: ready once that has taken too long.
     pub fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<TooSlow> {
         let clock = &self.clock;
         let waiting = self.waiting.get_or_insert_with(|| clock.sleep(WINDOW));

@@ -1,4 +1,4 @@
-//! Pairing codes as pictures: a PNG for browsers, half blocks for consoles.
+//! Images of QR codes: PNG and SVG for browsers, half blocks for consoles.
 
 use qrcode::{Color, EcLevel, QrCode};
 
@@ -9,23 +9,24 @@ const SCALE: usize = 8;
 
 /// A QR code with its quiet zone.
 pub struct Picture {
-    /// Modules a side, quiet zone included.
+    /// Modules per side, quiet zone included.
     side: usize,
     /// Row by row; `true` is dark.
     dark: Vec<bool>,
 }
 
-/// How a console is told which half of a character is dark.
+/// Style of a QR code on a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// Black on white by escape codes: right on every terminal.
+    /// Black on white by escape codes: correct on every terminal.
     Escapes,
-    /// Light modules drawn as blocks: right where letters are light, as in most logs that are not a terminal.
+    /// Light modules drawn as blocks: correct where letters are light, as in most logs that are not
+    /// a terminal.
     Blocks,
 }
 
 impl Picture {
-    /// Fails when the text is too long for a QR code (more than 2953 bytes).
+    /// Encodes a text. Fails when it is too long for a QR code (more than 2953 bytes).
     pub fn of(text: &str) -> Result<Self, qrcode::types::QrError> {
         let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
         let width = code.width();
@@ -42,7 +43,7 @@ impl Picture {
         row < self.side && self.dark[row * self.side + column]
     }
 
-    /// An 8-bit greyscale PNG.
+    /// Returns an 8-bit greyscale PNG.
     pub fn png(&self) -> Vec<u8> {
         let side = self.side * SCALE;
         let pixel = |at: usize| {
@@ -64,7 +65,7 @@ impl Picture {
         file
     }
 
-    /// Scales to any size; one unit a module.
+    /// Returns an SVG of any size, with one unit per module.
     pub fn svg(&self) -> String {
         let dark = (0..self.side * self.side).filter(|at| self.dark[*at]);
         let squares: String = dark
@@ -78,7 +79,7 @@ impl Picture {
         )
     }
 
-    /// Two rows of modules to a line of text.
+    /// Returns text with two rows of modules per line.
     pub fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
         for row in (0..self.side).step_by(2) {
@@ -112,7 +113,7 @@ mod tests {
 
     const TEXT: &str = "2@abcdef,ABCDEF+/=,0123456789,xyz,1";
 
-    /// What a phone would read in a picture of `side` pixels.
+    /// Returns the text that a phone would read in an image of `side` pixels.
     fn read_back(side: usize, dark: impl Fn(usize, usize) -> bool) -> String {
         let grey = |x: usize, y: usize| if dark(x, y) { 0 } else { 255 };
         let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, grey);

@@ -1,4 +1,4 @@
-//! How long what happened is kept: old events go by themselves, and the database stays within its size.
+//! Retention of events: old ones are removed, and the database is kept within its size.
 
 use std::time::Duration;
 
@@ -9,36 +9,40 @@ use crate::lifecycle::Lifecycle;
 use crate::sessions::Files;
 use crate::store::{Cut, Store, StoreError};
 
-/// How often it is looked whether something is old.
+/// Interval between sweeps.
 const EVERY: Duration = Duration::from_secs(600);
-/// Events in one step: so many keep the writer busy for a few milliseconds. Fewer where no more shall go than must.
+/// Events per step: this many keep the writer busy for a few milliseconds. Fewer per step where no
+/// more than necessary may go.
 const WINDOW: u16 = 300;
 const SMALL_WINDOW: u16 = 50;
-/// Between two steps the writer is left to those who are in a hurry.
+/// Pause between two steps, in which the writer serves urgent changes.
 const PAUSE: Duration = Duration::from_millis(20);
-/// WhatsApp keeps what it could not hand over for about 30 days and then brings it, also what it had handed over before when our word
-/// about it was lost. Half as long again, so that nothing that was told once is told anew.
+/// WhatsApp keeps messages it could not hand over for about 30 days and then delivers them, also
+/// those delivered before whose acknowledgement was lost. Half as long again, so that no message is
+/// published twice.
 const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
 /// How long idempotency keys are remembered.
 const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
-/// What may lie idle in the file: new events need it soon. The larger of a fixed size and a share of what is used.
+/// Free bytes that may stay in the file, as new events need them soon: the larger of a fixed size
+/// and a share of the used bytes.
 const SPARE: u64 = 1024 * 1024;
 const SPARE_SHARE: u64 = 4;
-/// How far below the limit a database that grew too large is brought, in percent.
+/// Size to which a database that grew too large is reduced, in percent of the limit.
 const ENOUGH: u64 = 90;
 
-/// What the operator decided.
+/// The operator's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Events are kept for so long.
+    /// Age at which events are removed.
     pub events: Duration,
-    /// Those with a delivery that was given up, for so long after that.
+    /// Age of events with a delivery that was given up, counted from then.
     pub dead: Duration,
-    /// Bytes the database may use; above that the oldest events go earlier.
+    /// Bytes the database may use; above that the oldest events are removed earlier.
     pub size: u64,
 }
 
-/// Keeps to it until the program stops. Keys of devices that are no more are kept as long as what is told of them.
+/// Applies the policy until the program stops. Files of former devices are kept as long as their
+/// events.
 pub async fn keep_to(
     retention: Retention,
     store: Store,
@@ -73,7 +77,7 @@ pub async fn keep_to(
     }
 }
 
-/// One look at everything.
+/// One run over everything.
 struct Sweep<'a> {
     retention: Retention,
     store: &'a Store,
@@ -106,7 +110,7 @@ impl Sweep<'_> {
         }
         let mut early = 0;
         if self.store.size().await?.0 > self.retention.size {
-            // Nobody waits for them, so they may go before their time.
+            // Nothing waits for these events, so they may be removed early.
             let enough = self.retention.size / 100 * ENOUGH;
             early = self
                 .remove(Cut { events: now, ..cut }, SMALL_WINDOW, enough)
@@ -116,12 +120,13 @@ impl Sweep<'_> {
         if removed + early > 0 {
             tracing::info!(removed, early, "old events were removed");
         }
-        // What was kept of them may just have gone.
+        // The last records of a former life may just have been removed.
         self.store.drop_abandoned_lives().await?;
         self.shrink().await
     }
 
-    /// Goes through the events, the oldest first, until the rest is too young or no more than `enough` bytes are used. How many went.
+    /// Removes events, oldest first, until the rest is too young or no more than `enough` bytes are
+    /// used. Returns the number removed.
     async fn remove(&self, cut: Cut, window: u16, enough: u64) -> Result<u64, StoreError> {
         let (mut place, mut removed) = (Some(0), 0);
         while let Some(after) = place {
@@ -137,7 +142,7 @@ impl Sweep<'_> {
         Ok(removed)
     }
 
-    /// Sent messages are kept as long as what is told of them.
+    /// Removes sent messages, which are kept as long as their events.
     async fn remove_messages(&self, before: Timestamp) -> Result<(), StoreError> {
         while self.store.remove_settled(before, WINDOW.into()).await? >= u64::from(WINDOW) {
             self.clock.sleep(PAUSE).await;
@@ -222,7 +227,7 @@ mod tests {
         }
     }
 
-    /// Saves it, and lets this become of its delivery.
+    /// Saves an event and records the outcome of its delivery.
     async fn told(store: &Store, event: NewEvent, outcome: Outcome) {
         let chat = event.chat.clone();
         store.append(vec![event]).await.unwrap();
@@ -231,7 +236,7 @@ mod tests {
         store.settle(Settled { delivery, outcome }).await.unwrap();
     }
 
-    /// The chats of all events that the feed still has.
+    /// Returns the bodies of all events that the feed still has.
     async fn kept(store: &Store) -> Vec<String> {
         let saved = store
             .reader(0, Wanted::default())
@@ -272,7 +277,7 @@ mod tests {
         assert_eq!(due.len(), 1, "what waits is still delivered");
     }
 
-    /// The time of day, which is wrong as long as it is pushed.
+    /// A time of day that is wrong as long as it is shifted.
     #[derive(Default, Clone)]
     struct Astray(std::sync::Arc<std::sync::atomic::AtomicI64>);
 

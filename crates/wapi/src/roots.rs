@@ -1,4 +1,4 @@
-//! Whom TLS believes: the authorities that the machine knows, or, where it knows none, those that came with the program.
+//! Trusted certificate authorities: the machine's, or the bundled ones where it has none.
 
 use std::sync::LazyLock;
 
@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 
-/// Those of Mozilla, where the machine has none: a slim container, say. Whoever needs others puts them on the machine, or names their file
-/// in `SSL_CERT_FILE`.
+/// Mozilla's authorities, for machines without any, such as a slim container. Operators who need
+/// others install them on the machine, or name their file in `SSL_CERT_FILE`.
 static BUNDLED: LazyLock<&[CertificateDer]> = LazyLock::new(|| {
     if !rustls_native_certs::load_native_certs().certs.is_empty() {
         return &[];
@@ -18,7 +18,7 @@ static BUNDLED: LazyLock<&[CertificateDer]> = LazyLock::new(|| {
     webpki_root_certs::TLS_SERVER_ROOT_CERTS
 });
 
-/// Those that are needed beside the machine's own: none where it has any.
+/// Returns the authorities needed beside the machine's own: none where it has any.
 pub fn bundled() -> &'static [CertificateDer<'static>] {
     &BUNDLED
 }
@@ -34,7 +34,8 @@ pub fn bundled_pem() -> String {
     bundled().iter().map(pem).collect()
 }
 
-/// A client that believes them. Without them, it could not even be built where the machine has none.
+/// Returns a client builder that trusts them. Without them, the client could not even be built on a
+/// machine without authorities.
 pub fn trusting(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     let certificate = |root: &CertificateDer| reqwest::Certificate::from_der(root).ok();
     match bundled() {

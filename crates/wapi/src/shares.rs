@@ -1,11 +1,11 @@
-//! Places for work that takes long, of which many want one: shared so that nobody takes the room of others.
+//! Permits for long work, shared fairly between tenants.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// So many places, so many of them for one at most; cheap to clone.
+/// A pool of permits with a limit per tenant; cheap to clone.
 #[derive(Clone)]
 pub struct Shares {
     inner: Arc<Inner>,
@@ -20,9 +20,9 @@ struct Inner {
 #[derive(Default)]
 struct State {
     taken: usize,
-    /// By whom; nothing is kept of those who have none and wait for none.
+    /// By tenant; tenants that neither hold nor await a permit are removed.
     of: HashMap<String, Share>,
-    /// Goes up with everybody who has to wait.
+    /// Incremented by every waiter.
     turn: u64,
 }
 
@@ -32,13 +32,13 @@ struct Share {
     waiting: VecDeque<(u64, oneshot::Sender<Place>)>,
 }
 
-/// A place; given back when it is dropped.
+/// A permit, given back when it is dropped.
 pub struct Place {
     inner: Arc<Inner>,
     whose: Option<String>,
 }
 
-/// Too many of one's own wait already.
+/// The tenant already has the maximum of waiters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crowded;
 
@@ -53,14 +53,14 @@ impl Shares {
         }
     }
 
-    /// A place, once there is one.
+    /// Waits for a permit.
     pub async fn enter(&self, whose: &str) -> Place {
         self.enter_before(whose, usize::MAX)
             .await
             .expect("no more can wait than there are numbers")
     }
 
-    /// A place, unless `most` of one's own wait for one.
+    /// Waits for a permit, unless the tenant already has `most` waiters.
     pub async fn enter_before(&self, whose: &str, most: usize) -> Result<Place, Crowded> {
         let waiting = {
             let mut state = self.inner.lock();
@@ -70,7 +70,7 @@ impl Shares {
             state.turn += 1;
             let turn = state.turn;
             let share = state.of.entry(whose.to_owned()).or_default();
-            // Those who have gone make room.
+            // Waiters that have gone make room.
             share.waiting.retain(|(_, waiter)| !waiter.is_closed());
             if share.waiting.len() >= most {
                 return Err(Crowded);
@@ -86,7 +86,8 @@ impl Shares {
 }
 
 impl Inner {
-    /// Whoever has places already takes another one only while as many are free, so that newcomers find one.
+    /// A tenant that holds permits gets another only while as many are free, so that newcomers find
+    /// one.
     fn has_room(&self, state: &State, whose: &str) -> bool {
         let (own, free) = (
             state.of.get(whose).map_or(0, |share| share.taken),
@@ -110,7 +111,7 @@ impl Inner {
         if let Some(share) = state.of.get_mut(whose) {
             share.taken -= 1;
         }
-        // Who has least is next, and of those who waits longest.
+        // The tenant with the fewest permits is next, and of those the longest waiter.
         loop {
             state.of.retain(|_, share| {
                 share.waiting.retain(|(_, waiter)| !waiter.is_closed());
@@ -167,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// A place that is there at once.
+    /// Returns a permit that is free at once.
     fn at_once(shares: &Shares, whose: &str) -> Option<Place> {
         shares.enter(whose).now_or_never()
     }

@@ -1,4 +1,4 @@
-//! How a moment is written wherever callers read it: in UTC with three places behind the second, always, so that texts sort as times. Pure.
+//! Timestamps for callers: always UTC with three decimals, so that texts sort as times. Pure.
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// `2026-01-31T12:00:00.000Z`; what is finer is cut off.
+/// Formats as `2026-01-31T12:00:00.000Z`; finer digits are cut off.
 pub fn text(at: Timestamp) -> String {
     PRINTER.timestamp_to_string(&at)
 }
@@ -16,7 +16,7 @@ pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, 
     text(*at).serialize(serializer)
 }
 
-/// The same for a moment that may be missing.
+/// The same for an optional timestamp.
 pub fn optional<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(text).serialize(serializer)
 }

@@ -1,4 +1,4 @@
-//! Logs and, when asked for, Sentry.
+//! Logs, and reports to Sentry if configured.
 
 mod line;
 pub mod shown;
@@ -19,29 +19,31 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::roots::trusting;
 
-/// What a filter means before the operator's own directives: nobody but the gateway speaks.
+/// Filter before the operator's own directives: only the gateway logs.
 ///
-/// The engine writes phone numbers and message ids into lines of every level, under targets of many names (`Client/Ack`,
-/// `wacore::…`), so it stays silent unless it is named. What an operator must know of it, the gateway says itself.
+/// The engine writes phone numbers and message ids into lines of every level, under targets of many
+/// names (`Client/Ack`, `wacore::…`), so it stays silent unless it is named. The gateway itself
+/// logs everything an operator must know about it.
 const SILENCE: &str = "off";
 
-/// What a line of the log looks like.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     Text,
-    /// An object, for programs.
+    /// JSON objects, for programs.
     Json,
 }
 
-/// Must live as long as the program: dropping it sends what Sentry has not got yet.
+/// Must live as long as the program: dropping it sends the reports that Sentry has not received
+/// yet.
 pub struct Telemetry {
     _sentry: Option<sentry::ClientInitGuard>,
 }
 
 /// Starts logging to stderr and reporting to Sentry. Call once.
 ///
-/// `filter` is that of `WAPI_LOG`, already checked.
+/// `filter` is the value of `WAPI_LOG`, already checked.
 pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) -> Result<Telemetry> {
     let filter = EnvFilter::try_new(directives(filter)).context("WAPI_LOG is not a log filter")?;
     let is_coloured = format == Format::Text && std::io::stderr().is_terminal();
@@ -59,7 +61,8 @@ pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) ->
     Ok(Telemetry { _sentry: guard })
 }
 
-/// A bare level is that of the gateway; whoever else shall speak is named, as in `info,whatsapp_rust=warn,Client=warn`.
+/// Applies a bare level to the gateway alone; other targets must be named, as in
+/// `info,whatsapp_rust=warn,Client=warn`.
 fn directives(filter: &str) -> String {
     let own = filter.split(',').map(|directive| {
         match directive.trim().parse::<tracing::metadata::LevelFilter>() {
@@ -73,7 +76,8 @@ fn directives(filter: &str) -> String {
         .join(",")
 }
 
-/// Only our own errors are reported: they carry neither message text nor phone numbers.
+/// Returns whether an event is reported: only our own errors are, which carry neither message text
+/// nor phone numbers.
 fn is_reported(metadata: &tracing::Metadata<'_>) -> bool {
     let ours = metadata.target() == "wapi" || metadata.target().starts_with("wapi::");
     ours && *metadata.level() == tracing::Level::ERROR
@@ -89,7 +93,7 @@ fn sentry_client(dsn: &str) -> sentry::ClientInitGuard {
     sentry::init(options)
 }
 
-/// A report as it leaves: what it says is shown as in the log.
+/// Makes a report's texts as safe as those of the log.
 fn harmless(mut event: Event<'static>) -> Event<'static> {
     let printable = |text: String| shown::printable(&text).into_owned();
     event.message = event.message.map(printable);
@@ -107,7 +111,8 @@ fn harmless(mut event: Event<'static>) -> Event<'static> {
     event
 }
 
-/// Reports over a client of ours: the one that Sentry would make panics where the machine knows no authorities.
+/// Sends reports with our own client: the one that Sentry would create panics on machines without
+/// certificate authorities.
 struct Reports;
 
 impl TransportFactory for Reports {
@@ -123,7 +128,7 @@ impl TransportFactory for Reports {
     }
 }
 
-/// Takes reports that cannot be sent.
+/// Discards reports that cannot be sent.
 struct Nowhere;
 
 impl Transport for Nowhere {

@@ -1,4 +1,5 @@
-//! Calls, as far as they ring: offered to every linked device, taken back, turned away. Nobody ever talks.
+//! Calls, as far as ringing: offered to every linked device, terminated, rejected. No audio is ever
+//! exchanged.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -11,11 +12,11 @@ use crate::server::Server;
 use crate::signals::PhoneSignal;
 use crate::world::{DeviceId, Number};
 
-/// What the caller's phone runs, as the server tells of it: clients that answer heed it.
+/// The caller's platform as announced by the server: clients that answer take it into account.
 const PLATFORM: &str = "android";
 const VERSION: &str = "2.26.34.76";
 
-/// One call and who makes it.
+/// One call between two accounts.
 pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
     pub(crate) caller: &'a Number,
@@ -23,7 +24,8 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// It rings on all of the callee's linked devices; those that are away get it when they are back.
+    /// Rings on all of the callee's linked devices; devices that are offline receive it when they
+    /// reconnect.
     pub(crate) fn offer(&self, server: &Server, video: bool) {
         let Some(caller_pn) = self.caller_jid(server, Some(Addressing::PhoneNumber)) else {
             return;
@@ -50,7 +52,8 @@ impl Call<'_> {
         );
     }
 
-    /// It rings no more. With a reason, one of the callee's devices has seen to that, and only the others are told.
+    /// Stops the ringing. A reason means that one of the callee's devices (`but`) has handled the
+    /// call, and only the others are notified.
     pub(crate) fn terminate(
         &self,
         server: &Server,
@@ -64,7 +67,7 @@ impl Call<'_> {
         self.say(server, with_reason, "terminate", but);
     }
 
-    /// `None`: as the account is addressed.
+    /// Returns the caller's address; `None` uses the account's own addressing.
     fn caller_jid(&self, server: &Server, addressing: Option<Addressing>) -> Option<Jid> {
         let world = server.world.lock();
         world
@@ -128,7 +131,7 @@ impl Call<'_> {
     }
 }
 
-/// Takes `<call>` from a linked device: it turns a call away.
+/// Handles `<call>` from a linked device, which rejects a call.
 pub(super) fn take(server: &Server, connection: &Connection, device: &DeviceId, node: &Node) {
     let (Some(reject), Some(to), Some(id)) =
         (node.child("reject"), node.jid("to"), node.word("id"))

@@ -1,4 +1,5 @@
-//! Which devices accounts have, as others keep it in lists of their own: who is told of a change, and how a list that is out of date shows.
+//! Device lists: the notifications when an account's devices change, and the hash by which a client
+//! finds its own copy of a list out of date.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +15,11 @@ use crate::adv;
 use crate::server::Server;
 use crate::world::{Account, DeviceId, World};
 
-/// The hash of the devices that a message should have gone to, when its sender left one out or wrote to one that is gone: the ack tells
-/// it so, and the sender asks for the lists anew.
+/// Returns the hash of the devices a message should have gone to, if its sender left one out or
+/// wrote to one that is gone. It goes into the ack, and the sender fetches the lists again.
 ///
-/// WhatsApp says nothing where the lists agree: its own web client takes the hash, whatever it is, for the news that they do not.
+/// WhatsApp sends no hash if the lists agree: its own web client takes any hash as a sign that they
+/// do not.
 pub(super) fn correction(
     world: &World,
     sender: &DeviceId,
@@ -25,7 +27,8 @@ pub(super) fn correction(
     message: &Node,
 ) -> Option<String> {
     if let Some(group) = world.group_of(to) {
-        // Whom a message to a group was sealed for does not show, so clients say which devices they know.
+        // The recipients of a group message's sender key do not show, so clients state the devices
+        // they know.
         let known = message.word("phash")?;
         let right = hash(addresses(
             world,
@@ -34,7 +37,7 @@ pub(super) fn correction(
         ));
         return (known != right).then_some(right);
     }
-    // What goes to one device alone, as when it is sent again, says nothing about the others.
+    // A message to a single device, such as a resent one, says nothing about the others.
     let alone =
         message.child("enc").is_some() || message.word("device_fanout").as_deref() == Some("false");
     let participants = message.child("participants").filter(|_| !alone)?;
@@ -68,7 +71,7 @@ fn addresses(world: &World, devices: &[DeviceId], addressing: Addressing) -> Vec
         .collect()
 }
 
-/// A short name for a set of devices, by which a client sees whether its own list is the same.
+/// A short hash of a set of devices, by which a client compares its own list.
 fn hash(devices: Vec<Jid>) -> String {
     let mut names: Vec<String> = devices
         .iter()
@@ -91,7 +94,8 @@ fn hash_of(account: &Account, addressing: Addressing) -> String {
     )
 }
 
-/// A node for each device of an account, begun by `begin`; those of linked ones have their key index.
+/// Builds a node for each device of an account, begun by `begin`; those of linked devices carry
+/// their key index.
 pub(super) fn listed(account: &Account, begin: impl Fn(u16) -> NodeBuilder) -> Vec<Node> {
     let linked = account.devices.values();
     let linked = linked.map(|device| {
@@ -102,7 +106,7 @@ pub(super) fn listed(account: &Account, begin: impl Fn(u16) -> NodeBuilder) -> V
     std::iter::once(begin(0).build()).chain(linked).collect()
 }
 
-/// The account's signed list of the devices that are its own.
+/// Returns the account's signed list of its own devices.
 pub(super) fn key_index_list(server: &Server, account: &mut Account) -> Option<Node> {
     let signed = match &account.key_index_list {
         Some(signed) => signed.clone(),
@@ -127,7 +131,8 @@ pub(super) fn key_index_list(server: &Server, account: &mut Account) -> Option<N
     )
 }
 
-/// A device was linked: the account's other devices and everybody it has written with keep a list of its devices.
+/// Notifies the account's other devices, and its peers, of a newly linked device: they keep a list
+/// of the account's devices.
 pub(crate) fn tell_device_added(server: &Server, added: &DeviceId) {
     let key_index = server
         .world
@@ -137,12 +142,13 @@ pub(crate) fn tell_device_added(server: &Server, added: &DeviceId) {
     tell(server, added, "add", key_index);
 }
 
-/// A device that had this key index was removed.
+/// Notifies the same devices that the device with this key index was removed.
 pub(crate) fn tell_device_removed(server: &Server, removed: &DeviceId, key_index: u32) {
     tell(server, removed, "remove", key_index);
 }
 
-/// The account's own devices hear which there are now; the others hear what has changed, and by the hashes whether they missed something.
+/// Sends the full list to the account's own devices; the others get the change, and hashes by which
+/// they detect missed changes.
 fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32) {
     let mut world = server.world.lock();
     let Some(account) = world.account_mut(&changed.number) else {

@@ -1,4 +1,4 @@
-//! Groups on the wire: how one is described, what is changed about it, and who is told.
+//! Group stanzas: descriptions of groups, and notifications of changes to their members.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -11,11 +11,11 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Account, Chat, DeviceId, Number, World};
 
-/// Who may add others, in WhatsApp's words.
+/// The two modes of adding members, in WhatsApp's words.
 pub(super) const ALL_ADD: &str = "all_member_add";
 const ADMINS_ADD: &str = "admin_add";
 
-/// The code for a group that is none.
+/// The code for a group that does not exist.
 const NO_SUCH_GROUP: u16 = 404;
 
 /// `…@g.us`
@@ -23,7 +23,7 @@ pub(super) fn address(group: &GroupId) -> Jid {
     Jid::group(&**group)
 }
 
-/// The attribute that holds a participant's other address.
+/// The attribute with a participant's other address.
 pub(super) const fn other_address(addressing: Addressing) -> &'static str {
     match addressing {
         Addressing::PhoneNumber => "participant_lid",
@@ -31,7 +31,7 @@ pub(super) const fn other_address(addressing: Addressing) -> &'static str {
     }
 }
 
-/// Everything a member may know of a group, as `<group>`.
+/// Describes a group as `<group>`, with everything a member may know.
 pub(super) fn described(world: &World, group: &Group) -> Node {
     let who = |number: &Number| {
         world
@@ -80,7 +80,7 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
                 .build(),
         );
     }
-    // Clients that are strict about types want a plain text here, not an address.
+    // Strictly typed clients expect plain text here, not an address.
     let mut node = NodeBuilder::new("group")
         .attr("id", &*group.id)
         .attr("subject", group.subject.text.as_str())
@@ -134,7 +134,8 @@ fn description_node(world: &World, group: &Group, description: &Signed) -> Node 
         .build()
 }
 
-/// Puts a new group into the world and tells everybody's devices, under the key that whoever founded it gave.
+/// Adds a new group to the world and notifies the devices of all members; `key` is the key that the
+/// creator gave.
 pub(crate) fn create(server: &Server, group: Group, key: Option<String>) {
     let id = group.id.clone();
     let mut world = server.world.lock();
@@ -161,7 +162,8 @@ fn created(world: &World, group: &Group, kind: Option<&'static str>) -> Node {
     create.children([described(world, group)]).build()
 }
 
-/// Changes a group in somebody's name and tells its members; whom it concerned, or WhatsApp's code when it is refused.
+/// Changes a group in an account's name and notifies its members. Returns the members concerned, or
+/// WhatsApp's code of a refusal.
 pub(crate) fn change(
     server: &Server,
     by: &Number,
@@ -187,7 +189,7 @@ pub(crate) fn change(
     }
     let told = linked(&world, before.iter());
     let news = news(&world, &group, change, &changed);
-    // Whoever is new gets to know the whole group; the others have it and learn who was added.
+    // New members get the whole group; the others have it and get the added members.
     let newcomers = match change {
         Change::Add(_) => Some((
             linked(&world, changed.iter()),
@@ -214,7 +216,7 @@ pub(crate) fn change(
     Ok(concerned)
 }
 
-/// The child of a notification that says what was changed.
+/// Builds the child of a notification that describes the change.
 fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> Node {
     let members = |tag: &'static str, role: Role| {
         let nodes = changed
@@ -299,7 +301,7 @@ fn linked<'a>(world: &World, members: impl Iterator<Item = &'a Number>) -> Vec<D
         .collect()
 }
 
-/// A notification about a group, kept for each device until it has acknowledged it.
+/// Sends a notification about a group, queued for each device until it is acknowledged.
 fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news: Node) {
     let from = address(&group.id);
     let (participant, other, name, id) = {

@@ -1,4 +1,5 @@
-//! Messages to groups: sealed once with the sender's key, which goes to each device that does not have it; routed to everybody's devices.
+//! Group messages: encrypted once with the sender's key, which goes to each device that does not
+//! have it, and routed to the devices of all members.
 
 use std::sync::Arc;
 
@@ -20,10 +21,11 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number, World};
 
-/// The code for a message to a group that is none.
+/// The code for a message to a group that does not exist.
 const NO_SUCH_GROUP: u16 = 404;
 
-/// Why WhatsApp does not take a message of this device for this group; `None` when it does.
+/// Returns the code with which WhatsApp refuses a message of this device to this group; `None` if
+/// it is accepted.
 pub(super) fn refusal(world: &World, sender: &DeviceId, group: &Jid) -> Option<u16> {
     match world.group_of(group) {
         None => Some(NO_SUCH_GROUP),
@@ -31,8 +33,8 @@ pub(super) fn refusal(world: &World, sender: &DeviceId, group: &Jid) -> Option<u
     }
 }
 
-/// Puts a group message into the queue of every linked device of its members, and returns what is for phones. One that was asked for
-/// again names the one device it is for.
+/// Queues a group message for every linked device of the members, and returns the messages for
+/// phones. A resent message names the one device it is for.
 pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
         return Vec::new();
@@ -89,7 +91,7 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     for_phones
 }
 
-/// The sender's key, sealed for each device that does not have it.
+/// Returns the sender's key, encrypted for each device that does not have it.
 pub(super) fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
     let fanout = node
         .child("participants")
@@ -109,14 +111,14 @@ pub(super) fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node
     fanout.filter_map(one).collect()
 }
 
-/// What every recipient of a group message, or of a status, sees of it.
+/// The parts of a group message, or of a status, that are the same for all recipients.
 pub(super) struct Envelope {
     sender: DeviceId,
     sender_lid: String,
     push_name: String,
     chat: Chat,
     addressing: Addressing,
-    /// The sending device as the group names its members.
+    /// The sending device, in the addressing of the group.
     pub(super) participant: Jid,
     /// The sender's other address.
     other: Jid,
@@ -193,7 +195,7 @@ impl Envelope {
     }
 }
 
-/// How a group names its members, in the word that stanzas use.
+/// A group's addressing mode, in the word of the stanzas.
 pub(super) const fn mode(addressing: Addressing) -> &'static str {
     match addressing {
         Addressing::PhoneNumber => "pn",
@@ -201,7 +203,8 @@ pub(super) const fn mode(addressing: Addressing) -> &'static str {
     }
 }
 
-/// The phone sends a message to a group: its key to those devices that do not have it, the message to all.
+/// Sends a message of the phone to a group: its key to the devices that do not have it, the message
+/// to all.
 pub(crate) fn send(
     server: &Arc<Server>,
     from: &Number,
@@ -245,7 +248,7 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// The phone's key, sealed for devices that do not have it; they have it from now on.
+/// Encrypts the phone's key for devices that do not have it, and marks it as shared with them.
 pub(super) fn share_key(
     server: &Server,
     phone: &mut Handset,
@@ -256,7 +259,7 @@ pub(super) fn share_key(
     let key = key_message(chat, phone.sender_keys.distribution(chat)?).encode_to_vec();
     let mut participants = Vec::with_capacity(strangers.len());
     for stranger in strangers {
-        // A device that was logged out a moment ago gets nothing.
+        // A device that has just been logged out gets nothing.
         let Some((user, jid)) = names(server, &stranger, addressing) else {
             continue;
         };
@@ -272,7 +275,7 @@ pub(super) fn share_key(
     Ok(participants)
 }
 
-/// The phone sends one of its group messages again, to the one device that could not open it.
+/// Resends one of the phone's group messages to the one device that could not decrypt it.
 pub(super) fn resend(
     server: &Arc<Server>,
     from: &Number,

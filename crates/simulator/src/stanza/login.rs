@@ -1,4 +1,5 @@
-//! What happens after the handshake: a client that wants to be linked gets references for a QR, a linked device is logged in.
+//! Login: after the handshake, a client that wants to be linked gets references for a QR, and a
+//! linked device is logged in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use crate::device::{Connection, Device};
 use crate::server::Server;
 use crate::world::DeviceId;
 
-/// How long WhatsApp takes to find what waits for a device that logs in active.
+/// How long WhatsApp takes to find the queued stanzas of a device that logs in active.
 const FINDING: Duration = Duration::from_millis(300);
 
-/// Decides who the client is. A linked device is known by its Noise key alone, as on WhatsApp.
+/// Determines the client's role. A linked device is identified by its Noise key alone, as on
+/// WhatsApp.
 pub(crate) fn enter(
     server: &Arc<Server>,
     connection: Connection,
@@ -64,7 +66,7 @@ fn log_in(
         .attr("props", "27")
         .attr("location", "sim")
         .build();
-    // Most clients log in passive, and say when they are ready.
+    // Most clients log in passive, and report when they are ready.
     let is_active = !payload.passive.unwrap_or(false);
     device.connect(connection.clone(), success, is_active);
     let is_in = !device.frozen;
@@ -78,7 +80,8 @@ fn log_in(
     Role::Device(id)
 }
 
-/// A client that logs in active need not say so; one that does so all the same looks for what waited only then, and finds it sooner.
+/// Activates a client that logged in active, and need not send the request. A client that sends it
+/// all the same expects queued stanzas only then, and gets them sooner.
 async fn activate_soon(server: Arc<Server>, id: DeviceId, connection: u64) {
     tokio::select! {
         () = server.stop.cancelled() => return,
@@ -96,7 +99,8 @@ async fn activate_soon(server: Arc<Server>, id: DeviceId, connection: u64) {
     }
 }
 
-/// A client is ready: what waited comes now, and a newly linked device hears from its phone.
+/// Activates a client that is ready: its queued stanzas are sent, and a newly linked device is
+/// greeted by its phone.
 pub(super) fn activate(server: &Arc<Server>, id: &DeviceId) {
     if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
         device.activate();

@@ -1,4 +1,5 @@
-//! What a phone sends to many at once: sealed with its sender's key, of a group or of its statuses; and again, for one device alone.
+//! Sender-key messages of phones, to groups and status audiences: encrypted once for all
+//! recipients, and resent to a single device.
 
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ use crate::labels::Labels;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number};
 
-/// Where it goes: a group, which says how it names its members, or the place of statuses.
+/// Starts the stanza with its destination: a group, with its addressing mode, or the status
+/// address.
 fn head(chat: &Chat, addressing: Addressing) -> NodeBuilder {
     let message = NodeBuilder::new("message");
     match chat {
@@ -30,7 +32,8 @@ fn head(chat: &Chat, addressing: Addressing) -> NodeBuilder {
     }
 }
 
-/// Seals a message that the phone remembers, once for all; `participants` are those who get its key, or are named.
+/// Encrypts a message that the phone remembers, once for all. `participants` are the devices that
+/// get its key, and the people that are only named.
 pub(super) fn seal(
     phone: &mut Handset,
     sent: &Sent,
@@ -57,7 +60,8 @@ pub(super) fn seal(
     Ok(stanza.children(content.collect::<Vec<_>>()).build())
 }
 
-/// Routes a stanza before the phone is let go, so that two arrive in the order they were sealed; then hands it over to other phones.
+/// Routes a stanza before the phone is unlocked, so that messages arrive in the order of their
+/// encryption; then delivers it to other phones.
 pub(super) fn leave(
     server: &Arc<Server>,
     from: &Number,
@@ -76,8 +80,8 @@ pub(super) fn leave(
     deliver(server, for_phones);
 }
 
-/// The phone sends a message again, to the one device that could not open it; the session is new already. The device gets the
-/// phone's key again with the next message.
+/// Resends a message of the phone to the one device that could not decrypt it; its session is new
+/// already. The device gets the phone's key again with the next message.
 pub(super) fn resend(
     server: &Arc<Server>,
     from: &Number,

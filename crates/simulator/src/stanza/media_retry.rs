@@ -1,4 +1,5 @@
-//! A linked device asks its account's phone to upload a file again that has expired on the media host.
+//! Media retries: a linked device asks its account's phone to upload a file again that has expired
+//! on the media host.
 
 use std::sync::Arc;
 
@@ -20,11 +21,12 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::DeviceId;
 
-/// What the notification says when the phone has not got the file, and when it cannot read the request.
+/// The codes for a file that the phone does not have, and for a request that it cannot read.
 const NOT_FOUND: &str = "2";
 const UNREADABLE: &str = "3";
 
-/// `<receipt type="server-error">` → `<notification type="mediaretry">`, under the id of the message that carried the file.
+/// Answers `<receipt type="server-error">` with `<notification type="mediaretry">`, under the id of
+/// the message that carried the file.
 pub(crate) fn answer(server: &Arc<Server>, device: &DeviceId, id: &str, receipt: &Node) {
     let (handset, own) = {
         let world = server.world.lock();
@@ -71,7 +73,8 @@ fn error(code: &'static str) -> Node {
     NodeBuilder::new("error").attr("code", code).build()
 }
 
-/// Checks that the request is about this message, uploads the file again and says where it is.
+/// Checks that the request is about this message, uploads the file again, and returns its new path,
+/// encrypted.
 fn again(
     server: &Server,
     id: &str,

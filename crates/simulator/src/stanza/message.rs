@@ -1,4 +1,5 @@
-//! Messages: taken from a client, acknowledged, and fanned out to every device they are encrypted for.
+//! Messages: received from a client, acknowledged, and fanned out to every device they are
+//! encrypted for.
 
 use std::sync::Arc;
 
@@ -18,22 +19,22 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number, World};
 
-/// What a recipient gets of a message besides its own ciphertext.
+/// The parts of a message that every recipient gets besides its own ciphertext.
 pub(super) const PASSED_ON: [&str; 4] = ["meta", "reporting", "biz", "bot"];
 
-/// The code for a message to an address that is no account.
+/// The code for a message to an address without an account.
 const NO_SUCH_RECIPIENT: u16 = 404;
-/// The code for a message to somebody whom a restricted account may not write to.
+/// The code for a message to a person whom a restricted account may not write to.
 const NEW_CHAT: u16 = 463;
 
-/// A message for a phone, and which phone.
+/// A message for a phone, and that phone's number.
 pub(crate) struct ToPhone {
     pub(super) number: Number,
     pub(super) arrival: Arrival,
     pub(super) addressing: Addressing,
 }
 
-/// Takes a message from a linked device.
+/// Handles a message from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &DeviceId, node: &Node) {
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
         server
@@ -63,7 +64,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
         AckFault::Refuse(code) => Some(code),
         _ => refused,
     };
-    // Its author is told its place.
+    // The ack carries the post's server id.
     let place = if error.is_none() && to.is_newsletter() {
         newsletter::publish(server, sender, node)
     } else {
@@ -90,8 +91,8 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
     }
 }
 
-/// Why a message to a person is not taken: there is nobody, or the account may not write to them. What a device asks for again was taken
-/// once.
+/// Returns the code of a refused message to a person: the recipient does not exist, or the account
+/// may not write to them. A resent message was accepted before.
 fn refusal(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Option<u16> {
     let Some(recipient) = world.account_of(to) else {
         return Some(NO_SUCH_RECIPIENT);
@@ -133,9 +134,9 @@ fn ack(
     }
 }
 
-/// Puts a message into the queue of every linked device it is for, and returns what is for phones.
+/// Queues a message for every linked device it is for, and returns the messages for phones.
 ///
-/// Takes only the lock of the world, so that a phone may call it while it holds its own.
+/// Locks only the world, so that a phone may call it while holding its own lock.
 pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
     let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
         return Vec::new();
@@ -146,7 +147,7 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     if to.is_status_broadcast() {
         return status::route(server, sender, node);
     }
-    // A copy that is sent again goes to one own device, and says which chat it belongs to.
+    // A resent copy goes to one own device, and names the chat it belongs to.
     let chat = node.jid("recipient").unwrap_or_else(|| to.clone());
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
@@ -159,7 +160,7 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
             number: recipient.number.clone(),
             device: target.device,
         };
-        // Whoever is blocked is not told: their messages are taken, and go nowhere.
+        // Blocked senders are not notified: their messages are accepted, and go nowhere.
         if recipient == *sender || world.has_blocked(&recipient.number, &sender.number) {
             continue;
         }
@@ -181,8 +182,9 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     for_phones
 }
 
-/// Each ciphertext of a message with the device it is for: one `<to>` per device, or a bare `<enc>` for one device alone.
-/// One client puts both into a message that it sends again; the bare one is the newer and the only one passed on.
+/// Returns each ciphertext of a message with its device: one `<to>` per device, or a bare `<enc>`
+/// for a single device. One client puts both into a resent message; the bare one is the newer and
+/// the only one passed on.
 fn ciphertexts<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, &'a Node)> {
     if let Some(direct) = node.child("enc") {
         return vec![(to.clone(), direct)];
@@ -196,16 +198,16 @@ fn ciphertexts<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, &'a Node)> {
         .collect()
 }
 
-/// How a message presents itself to one of its recipients.
+/// A message as one of its recipients sees it.
 struct Envelope {
     sender: DeviceId,
     sender_lid: String,
     recipient: Number,
     push_name: String,
     from: Jid,
-    /// The sender's other address: LID for a phone number and the other way round.
+    /// The sender's other address: the LID beside a phone number, or the reverse.
     from_alt: Jid,
-    /// The chat it belongs to, for the sender's own devices; the peer's other address with it.
+    /// The chat of a copy for the sender's own devices, with the peer's other address.
     chat: Option<(Jid, Jid)>,
     chat_number: Number,
     addressing: Addressing,
@@ -296,7 +298,7 @@ impl Envelope {
     }
 }
 
-/// The `<enc>`s of a message as a phone opens them.
+/// Reads the `<enc>`s of a message for a phone.
 pub(super) fn sealed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Sealed> {
     let one = |node: &Node| {
         let (kind, bytes) = (node.word("type")?.into_owned(), node.content()?.to_vec());
@@ -305,7 +307,7 @@ pub(super) fn sealed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Seale
     nodes.into_iter().filter_map(one).collect()
 }
 
-/// Hands messages to phones. No lock may be held: a phone's answer can reach any other phone.
+/// Delivers messages to phones. No lock may be held: a phone's answer can reach any other phone.
 pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
     for ToPhone {
         number,
@@ -358,7 +360,7 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
     }
 }
 
-/// What a phone answers to a linked device of its own account.
+/// Answers a linked device for the phone of its account.
 fn answer_peer(
     server: &Arc<Server>,
     device: &DeviceId,

@@ -1,4 +1,4 @@
-//! The stanzas a client sends, one file per family, and the words the server answers with.
+//! Stanzas: the ones a client sends, one file per family, and the server's answers.
 
 pub(crate) mod call;
 pub(crate) mod device_list;
@@ -32,19 +32,19 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::DeviceId;
 
-/// How many offline stanzas a batch holds when the client does not say.
+/// The default number of offline stanzas in a batch.
 const BATCH: usize = 200;
 
-/// What a connection is told to send.
+/// Output of a connection.
 pub(crate) enum Outgoing {
     Stanza(Node),
     End(StreamEnd),
 }
 
-/// How the server ends a stream.
+/// The ways in which the server ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamEnd {
-    /// Without a word and without a close frame.
+    /// Silently, without a close frame.
     Cut,
     /// `<stream:error code="…"/>`.
     Error(u16),
@@ -54,15 +54,15 @@ pub(crate) enum StreamEnd {
     Removed,
     /// `<failure reason="…"/>`: the login is refused.
     Failure(u16),
-    /// After everything was said.
+    /// Regularly, after everything has been sent.
     Done,
 }
 
 impl StreamEnd {
-    /// A device that was just linked is told to come back and log in.
+    /// Asks a newly linked device to reconnect and log in.
     pub(crate) const COME_BACK: Self = Self::Error(515);
 
-    /// The last stanza of the stream, if there is one.
+    /// Returns the last stanza of the stream, if there is one.
     pub(crate) fn stanza(self) -> Option<Node> {
         let conflict = |kind: &'static str| {
             let conflict = NodeBuilder::new("conflict").attr("type", kind).build();
@@ -87,13 +87,13 @@ impl StreamEnd {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The role of the client on a connection.
 pub(crate) enum Role {
     /// A client that wants to be linked.
     Registering,
     /// A linked device.
     Device(DeviceId),
-    /// A client that was refused, or one that is left without an answer on purpose.
+    /// A client that was refused, or that is deliberately left without an answer.
     Nobody,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Takes one stanza of the client's. A frozen device is heard and not answered.
+    /// Handles one stanza of the client. Stanzas of a frozen device are read and ignored.
     pub(crate) fn handle(&self, server: &Arc<Server>, node: &Node) {
         match &self.role {
             Role::Nobody => {}
@@ -128,7 +128,7 @@ impl Session {
                 pairing::take_answer(server, &self.connection, node);
             }
             "iq" => iq::answer(server, &self.connection, None, node),
-            // Said around pair-success and the typing of a code; they need no answer.
+            // Sent around pair-success and the typing of a code; they need no answer.
             "ib" | "ack" | "presence" => {}
             _ => server
                 .world
@@ -139,7 +139,7 @@ impl Session {
 
     fn handle_device(&self, server: &Arc<Server>, id: &DeviceId, node: &Node) {
         match node.tag.as_ref() {
-            // The answer to a ping of ours.
+            // The answer to a ping of the server.
             "iq" if matches!(node.word("type").as_deref(), Some("result" | "error")) => {}
             "iq" => iq::answer(server, &self.connection, Some(id), node),
             "message" => message::take(server, &self.connection, id, node),
@@ -166,7 +166,7 @@ impl Session {
         }
     }
 
-    /// Hands out the next batch of offline stanzas unasked.
+    /// Sends the next batch of offline stanzas without a request.
     pub(crate) fn send_batch(&self, server: &Server) {
         let Role::Device(id) = &self.role else { return };
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
@@ -174,7 +174,7 @@ impl Session {
         }
     }
 
-    /// The socket is gone.
+    /// Cleans up after a closed socket.
     pub(crate) fn leave(&self, server: &Server) {
         let mut world = server.world.lock();
         match &self.role {
@@ -197,9 +197,9 @@ impl Session {
     }
 }
 
-/// Short ways to read a stanza.
+/// Accessors for stanzas.
 pub(crate) trait Stanza {
-    /// An attribute's text, however it was encoded.
+    /// An attribute as text, in any encoding.
     fn word(&self, name: &str) -> Option<Cow<'_, str>>;
     /// An attribute as an address.
     fn jid(&self, name: &str) -> Option<Jid>;
@@ -247,7 +247,7 @@ impl Stanza for Node {
     }
 }
 
-/// The server's own address; on the wire an address with an empty user.
+/// The server's own address: on the wire, an address with an empty user.
 pub(crate) fn server_jid() -> Jid {
     Jid::new("", JidServer::Pn)
 }
@@ -267,7 +267,7 @@ pub(crate) fn unix_time_ms() -> i64 {
     })
 }
 
-/// An `<ib>` with one child: some clients only look at the first.
+/// Builds an `<ib>` with one child: some clients read only the first.
 pub(crate) fn ib(child: Node) -> Node {
     NodeBuilder::new("ib")
         .attr("from", server_jid())
@@ -275,12 +275,12 @@ pub(crate) fn ib(child: Node) -> Node {
         .build()
 }
 
-/// A child that only holds bytes.
+/// Builds a child with bytes as its only content.
 pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
     NodeBuilder::new(tag).bytes(bytes).build()
 }
 
-/// Puts a stanza into a device's queue; it goes out at once if the device is live.
+/// Adds a stanza to a device's queue; it is sent at once if the device is live.
 pub(crate) fn enqueue(
     server: &Server,
     to: &DeviceId,
@@ -296,7 +296,7 @@ pub(crate) fn enqueue(
     }
 }
 
-/// What a notification says of itself.
+/// The attributes of a notification.
 pub(crate) struct Notice {
     pub(crate) kind: &'static str,
     pub(crate) from: Jid,
@@ -304,7 +304,7 @@ pub(crate) struct Notice {
     pub(crate) lid: Option<Jid>,
 }
 
-/// A notification from the server, kept until the device has acknowledged it.
+/// Sends a notification from the server, queued until the device acknowledges it.
 pub(crate) fn notify(server: &Server, to: &DeviceId, notice: Notice, child: Node) {
     let id = server.world.lock().next_stanza_id();
     let mut stanza = NodeBuilder::new("notification")
@@ -329,7 +329,7 @@ fn text_of_tag(node: &Node) -> String {
     format!("<{}>", node.tag)
 }
 
-/// A stanza as XML for a person: long bytes are shortened.
+/// Formats a stanza as XML for people, with long bytes shortened.
 pub(crate) fn text(node: &Node) -> String {
     let mut out = String::new();
     write_text(node, &mut out);

@@ -1,4 +1,5 @@
-//! Posts of newsletters: taken from whoever may post, given a place, and passed on to all who follow, in plain words.
+//! Newsletter posts: accepted from accounts that may post, given a server id, and passed on to all
+//! followers as plaintext.
 
 use std::sync::Arc;
 
@@ -17,17 +18,17 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, Number, World};
 
-/// The attribute `edit` of a stanza that is about an earlier post.
+/// The attribute `edit` of a stanza about an earlier post.
 const EDIT: &str = "3";
 const REVOKE: &str = "8";
-/// The same for a reaction that is taken back.
+/// The same for a removed reaction.
 const TAKEN_BACK: &str = "7";
 
 pub(crate) fn address(id: &str) -> Jid {
     Jid::new(id, JidServer::Newsletter)
 }
 
-/// What a message to a newsletter says; `None` when it is nothing that a newsletter takes.
+/// Reads the action in a message to a newsletter; `None` if newsletters do not support it.
 fn said(node: &Node) -> Option<Said> {
     let edit = node.word("edit");
     if let Some(reaction) = node.child("reaction") {
@@ -56,7 +57,8 @@ fn said(node: &Node) -> Option<Said> {
     })
 }
 
-/// Why WhatsApp does not take a message of this device for this newsletter; `None` when it does.
+/// Returns the code with which WhatsApp refuses a message of this device to this newsletter; `None`
+/// if it is accepted.
 pub(super) fn refusal(
     world: &World,
     sender: &DeviceId,
@@ -74,7 +76,8 @@ pub(super) fn refusal(
     newsletter.refusal(&sender.number, id, &said)
 }
 
-/// Takes what was not refused and tells all who follow, save the device it came from; its place, which the sender is told.
+/// Publishes an accepted message and notifies all followers, except the device it came from.
+/// Returns the server id, which goes into the sender's ack.
 pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> Option<u64> {
     let (id, to) = (node.word("id")?, node.jid("to")?);
     let (server_id, phones) = {
@@ -100,7 +103,7 @@ pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> O
         }
         (server_id, phones)
     };
-    // What is taken back is not shown; it would have no words.
+    // A revoked post is not shown; it has no content.
     if let Some(plaintext) = node
         .child("plaintext")
         .and_then(Stanza::content)
@@ -122,7 +125,7 @@ pub(super) fn publish(server: &Arc<Server>, sender: &DeviceId, node: &Node) -> O
     Some(server_id)
 }
 
-/// Something new in a newsletter.
+/// A message of a newsletter to its followers.
 struct Told<'a> {
     newsletter: &'a Newsletter,
     id: &'a str,
@@ -132,7 +135,8 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    /// Puts it into the queue of every linked device of those who follow; their phones, each with whether it is the author's.
+    /// Queues it for every linked device of the followers. Returns their phones, each with whether
+    /// it is the author's.
     fn to_all(&self, world: &mut World, sender: &DeviceId) -> Vec<(Arc<Mutex<Handset>>, bool)> {
         let (fault, lost) = (world.switches.delivery, world.switches.lose_posts);
         let mut phones = Vec::new();
@@ -185,7 +189,7 @@ impl Told<'_> {
     }
 }
 
-/// When a post that was changed was posted, in seconds, and when it was changed last, in milliseconds.
+/// The posting time of a changed post, in seconds, and the time of its last edit, in milliseconds.
 fn history(post: &Post) -> Option<Node> {
     let meta = NodeBuilder::new("meta").attr("original_msg_t", post.at.to_string());
     match post.edited {
@@ -202,7 +206,7 @@ fn plaintext(post: &Post) -> Node {
     }
 }
 
-/// What a post is known by.
+/// The stanza with the identifying attributes of a post.
 fn row(post: &Post) -> NodeBuilder {
     NodeBuilder::new("message")
         .attr("id", post.id.as_str())
@@ -211,7 +215,7 @@ fn row(post: &Post) -> NodeBuilder {
         .attr("type", post.kind.as_str())
 }
 
-/// A post as a client finds it that looks through a newsletter.
+/// Builds a post as listed for a client that pages through a newsletter.
 pub(super) fn listed(post: &Post, reader: &Number) -> Node {
     let mut node = row(post);
     if post.by == *reader {
@@ -231,7 +235,7 @@ pub(super) fn listed(post: &Post, reader: &Number) -> Node {
     .build()
 }
 
-/// What others make of a post: which reactions there are, and how many have looked at it.
+/// The engagement with a post: its reactions, and its number of viewers.
 fn counts(post: &Post) -> impl Iterator<Item = Node> {
     let counts = post.counts();
     let reaction = |(code, count): (&&str, &usize)| {
@@ -250,7 +254,7 @@ fn counts(post: &Post) -> impl Iterator<Item = Node> {
     reactions.into_iter().chain([views])
 }
 
-/// Posts as they are handed out.
+/// Builds a list of posts.
 pub(super) fn list_of(newsletter: &Newsletter, posts: Vec<Node>) -> Node {
     let list = NodeBuilder::new("messages")
         .attr("jid", address(&newsletter.id))
@@ -258,7 +262,7 @@ pub(super) fn list_of(newsletter: &Newsletter, posts: Vec<Node>) -> Node {
     list.children(posts).build()
 }
 
-/// Tells those who have asked for it, for as long as they have, what others make of posts.
+/// Sends the engagement with posts to the devices whose live updates have not expired.
 fn tell_counts(server: &Server, newsletter: &str, server_ids: &[u64]) {
     let told: Vec<(DeviceId, Node)> = {
         let mut world = server.world.lock();
@@ -296,7 +300,7 @@ fn tell_counts(server: &Server, newsletter: &str, server_ids: &[u64]) {
     }
 }
 
-/// Somebody looks at posts.
+/// Records views of posts.
 pub(crate) fn view(server: &Server, by: &Number, newsletter: &str, server_ids: &[u64]) {
     let seen: Vec<u64> = {
         let mut world = server.world.lock();
@@ -315,7 +319,7 @@ pub(crate) fn view(server: &Server, by: &Number, newsletter: &str, server_ids: &
     server.changed.notify_waiters();
 }
 
-/// Takes the word of a device that posts were looked at there.
+/// Records the views of posts that a device reports.
 pub(super) fn take_views(server: &Server, device: &DeviceId, newsletter: &Jid, receipt: &Node) {
     let items = receipt
         .child("list")
@@ -327,14 +331,14 @@ pub(super) fn take_views(server: &Server, device: &DeviceId, newsletter: &Jid, r
     view(server, &device.number, &newsletter.user, &places);
 }
 
-/// A connection is gone, and with it the wish to be told at once.
+/// Removes the live updates of a device whose connection is closed.
 pub(super) fn forget(world: &mut World, device: &DeviceId) {
     for newsletter in world.newsletters.values_mut() {
         newsletter.live.remove(device);
     }
 }
 
-/// A phone says something in a newsletter.
+/// Posts a phone's message in a newsletter.
 pub(crate) fn send(
     server: &Arc<Server>,
     from: &Number,
@@ -349,7 +353,7 @@ pub(crate) fn send(
     say(server, from, to, id, node)
 }
 
-/// A phone gives a post other words, or takes it back.
+/// Edits a post for a phone, or revokes it if `words` is `None`.
 pub(crate) fn change(
     server: &Arc<Server>,
     from: &Number,
@@ -374,7 +378,7 @@ fn in_plain_words(message: Option<&wa::Message>) -> Node {
     }
 }
 
-/// A phone puts an emoji to a post, or takes it back.
+/// Sets or removes a phone's reaction to a post.
 pub(crate) fn react(
     server: &Arc<Server>,
     from: &Number,

@@ -1,4 +1,5 @@
-//! Linking a device: references for the QR, pair-success after a scan or a code, the client's answer, and the first greeting.
+//! Pairing: references for the QR, pair-success after a scan or a code, the client's answer, and
+//! the phone's greeting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,14 +25,15 @@ use crate::world::{
     Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World,
 };
 
-/// References handed out for one QR session. Clients show the first for 60 s and the others for 20 s each.
+/// References per QR session. Clients show the first for 60 s and the others for 20 s each.
 const REFERENCES: u32 = 6;
-/// How long a reference still holds when the client shows the next one: a phone needs a moment between camera and server.
+/// How long a reference stays valid after the client shows the next one: a phone needs a moment
+/// between camera and server.
 const LATE_SCAN: Duration = Duration::from_secs(10);
-/// The highest number of a device: addresses hold it in one byte.
+/// The highest device number: addresses store it in one byte.
 const LAST_DEVICE: u16 = 255;
 
-/// Registers a client that waits to be linked, and gives it its references.
+/// Registers a client that waits to be linked, and sends it its references.
 pub(crate) fn begin(
     server: &Arc<Server>,
     connection: &Connection,
@@ -76,7 +78,7 @@ pub(crate) fn begin(
     Role::Registering
 }
 
-/// After the lifetime of all references the server lets the client go, unless it is just being linked.
+/// Disconnects the client after the lifetime of all references, unless it is just being linked.
 async fn expire(server: Arc<Server>, connection: Connection) {
     tokio::select! {
         () = server.stop.cancelled() => return,
@@ -93,7 +95,7 @@ async fn expire(server: Arc<Server>, connection: Connection) {
     }
 }
 
-/// References that expire one after the other, each a little after clients stop showing it.
+/// Creates references that expire one after the other, each a little after clients stop showing it.
 fn new_references(lifetime: Duration) -> Vec<Reference> {
     let (first, next) = (3, 1);
     let share = lifetime / (first + next * (REFERENCES - 1));
@@ -138,7 +140,7 @@ fn registration(
     })
 }
 
-/// What the client says of itself beside its keys.
+/// Whether the client's properties ask for the initial history inside a message.
 fn takes_inline_history(data: &wa::client_payload::DevicePairingRegistrationData) -> bool {
     let props = data
         .device_props
@@ -161,7 +163,7 @@ struct QrText {
 }
 
 impl QrText {
-    /// Takes the bare text or the link form, `https://wa.me/settings/linked_devices#…`.
+    /// Parses the bare text or the link form, `https://wa.me/settings/linked_devices#…`.
     fn parse(text: &str) -> Result<Self, PairingError> {
         let bad = |what: &str| PairingError::NotAQr(what.to_owned());
         let fields = text.trim().rsplit('#').next().unwrap_or_default();
@@ -182,7 +184,7 @@ impl QrText {
     }
 }
 
-/// The push name a waiting client registered with, by its QR.
+/// Returns the push name with which a waiting client registered, by its QR.
 pub(crate) fn push_name_behind(
     server: &Server,
     qr_text: &str,
@@ -195,10 +197,11 @@ pub(crate) fn push_name_behind(
     Ok(candidate.registration.push_name.clone())
 }
 
-/// How a pairing will have ended.
+/// The result of a pairing, once it has ended.
 type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 
-/// The phone scans a QR: pair-success goes to the client behind it. The receiver hears how it ended.
+/// Scans a QR with the phone, and sends pair-success to the client behind it. The receiver gets the
+/// result.
 pub(crate) fn scan(
     server: &Server,
     number: &Number,
@@ -215,14 +218,14 @@ pub(crate) fn scan(
     {
         return Err(PairingError::KeyMismatch);
     }
-    // A QR is good for one scan.
+    // A QR is valid for one scan.
     candidate.references.clear();
     let connection = candidate.connection.id;
     drop(world);
     offer(server, connection, number, &qr.adv_secret)
 }
 
-/// Sends pair-success, sealed with the secret both sides share, to a client that waits.
+/// Sends pair-success, sealed with the secret both sides share, to a waiting client.
 pub(crate) fn offer(
     server: &Server,
     connection: u64,
@@ -303,7 +306,7 @@ pub(crate) fn offer(
     Ok(outcome)
 }
 
-/// The number of the next device: never one that was linked before, nor one that is just being linked.
+/// Returns the number of the next device: never one that was linked before or is just being linked.
 fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
     let last = world.account(number).ok_or(PairingError::Gone)?.last_device;
     let pending = world
@@ -321,7 +324,8 @@ fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
     }
 }
 
-/// The client's answer to pair-success: its own signature on the device identity, or a refusal.
+/// Handles the client's answer to pair-success: its own signature on the device identity, or a
+/// refusal.
 pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node) {
     let mut world = server.world.lock();
     let Some(candidate) = world.candidates.get_mut(&connection.id) else {
@@ -349,7 +353,7 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     if let Ok(id) = &outcome {
         super::device_list::tell_device_added(server, id);
     }
-    // The test that scanned may have stopped candidate; the pairing stands all the same.
+    // The test that scanned may have stopped waiting; the pairing is valid all the same.
     let _ = pending.done.send(outcome);
     server.changed.notify_waiters();
 }
@@ -400,7 +404,7 @@ fn link(
     Ok(id)
 }
 
-/// A registering socket is gone: whoever waits for its answer is told.
+/// Forgets a registering client whose socket is closed, and fails its pending pairing.
 pub(crate) fn forget(world: &mut World, connection: u64) {
     if let Some(pending) = world
         .candidates
@@ -411,8 +415,8 @@ pub(crate) fn forget(world: &mut World, connection: u64) {
     }
 }
 
-/// The phone's first words to a device it has linked: the key to the account's app state, and its history. Once per device, when it is
-/// active and the phone can be reached.
+/// Sends the phone's first messages to a device it has linked: the key to the account's app state,
+/// and its history. Once per device, when it is active and the phone can be reached.
 pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
     let handset = server
         .world

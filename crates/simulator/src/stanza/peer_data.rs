@@ -1,5 +1,5 @@
-//! What a phone hands to a linked device of its own account that asks for it: older messages of a chat, messages that the device could not
-//! read, the app state as a whole.
+//! Peer data operations: a phone's answers to requests of its account's linked devices for older
+//! messages of a chat, messages that the device could not read, or the whole app state.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::recollection;
 use crate::server::Server;
 use crate::world::DeviceId;
 
-/// Answers what a device has asked for in the message of this id.
+/// Answers a device's request, which came in the message with this id.
 pub(super) fn answer(
     server: &Arc<Server>,
     device: &DeviceId,
@@ -95,7 +95,7 @@ pub(super) fn answer(
     phone_message::send_to_own_device(server, device, &answer)
 }
 
-/// A message that the device could not read, if the phone has it.
+/// Returns a message that the device could not read, if the phone has it.
 fn found(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOperationResult> {
     let info = phone.kept_message(key.remote_jid.as_deref()?, key.id.as_deref()?)?;
     let again = result::PlaceholderMessageResendResponse {
@@ -107,7 +107,7 @@ fn found(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOperationResult>
     })
 }
 
-/// A collection of the app state, in plain words.
+/// Returns an app-state collection as plaintext.
 fn recovered(phone: &Phone, collection: &str) -> Option<PeerDataOperationResult> {
     crate::appstate::catch_up(&phone.server, &phone.number, collection);
     let whole = phone.with_handset(|handset| handset.app_state.recovery(collection))?;

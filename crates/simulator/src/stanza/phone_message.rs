@@ -1,4 +1,5 @@
-//! Messages that phones send: encrypted for each device, put into the same stanza a client would send, and routed like one.
+//! Messages of phones: encrypted for each device, put into the same stanza that a client sends, and
+//! routed like one.
 
 use std::sync::Arc;
 
@@ -21,12 +22,13 @@ use crate::server::Server;
 use crate::signal::Ciphertext;
 use crate::world::{Chat, DeviceId, Number};
 
-/// A new message id in the form phones use.
+/// Creates a message id in the form of phones.
 pub(crate) fn new_id() -> String {
     format!("3A{}", hex::encode_upper(rand::random::<[u8; 9]>()))
 }
 
-/// The phone sends a message to another account: to all its devices, and a copy to the sender's own linked devices.
+/// Sends a message of the phone to another account: to all its devices, with a copy to the sender's
+/// own linked devices.
 pub(crate) fn send(
     server: &Arc<Server>,
     from: &Number,
@@ -38,7 +40,8 @@ pub(crate) fn send(
     send_as(server, from, to, id, kind, message, None, |_| {})
 }
 
-/// The phone says something to a status of somebody else: it goes to its author, in the place of statuses.
+/// Sends a reply or reaction of the phone to another account's status: to its author, in the status
+/// chat.
 pub(crate) fn send_to_status(
     server: &Arc<Server>,
     from: &Number,
@@ -59,7 +62,7 @@ pub(crate) fn send_to_status(
     )
 }
 
-/// The same with ciphertexts that do not open.
+/// Sends a message with ciphertexts that cannot be decrypted.
 pub(crate) fn send_spoilt(
     server: &Arc<Server>,
     from: &Number,
@@ -69,7 +72,8 @@ pub(crate) fn send_spoilt(
     message: &wa::Message,
 ) -> anyhow::Result<()> {
     send_as(server, from, to, id, kind, message, None, |sealed| {
-        // In both kinds of ciphertexts, what is authenticated reaches here; what follows in a first one need not be right.
+        // In both kinds of ciphertexts, this byte is authenticated; those after it need not be in a
+        // prekey message.
         if let Some(place) = sealed.bytes.len().checked_sub(20) {
             sealed.bytes[place] ^= 1;
         }
@@ -95,7 +99,8 @@ fn send_as(
             number: to.clone(),
             device: 0,
         };
-        // In a note to oneself the own devices are the recipient's, and the phone does not write to itself.
+        // In a note to self the own devices are the recipient's, and the phone does not write to
+        // itself.
         let theirs = std::iter::once(phone)
             .chain(recipient.linked())
             .filter(|_| from != to);
@@ -133,7 +138,7 @@ fn send_as(
         } else {
             &plaintext
         };
-        // A device that was logged out a moment ago gets nothing.
+        // A device that has just been logged out gets nothing.
         let Some((user, jid)) = names(server, target, addressing) else {
             continue;
         };
@@ -165,7 +170,8 @@ fn send_as(
                 .collect::<Vec<_>>(),
         )
         .build();
-    // Routed before the phone is let go, so that two messages arrive in the order they were encrypted.
+    // Routed before the phone is unlocked, so that messages arrive in the order of their
+    // encryption.
     let for_phones = route(
         server,
         &DeviceId {
@@ -182,7 +188,7 @@ fn send_as(
     Ok(())
 }
 
-/// The phone sends something to one linked device of its own account that is not part of any chat.
+/// Sends a message outside all chats from the phone to one linked device of its account.
 pub(crate) fn send_to_own_device(
     server: &Arc<Server>,
     to: &DeviceId,
@@ -209,7 +215,8 @@ pub(crate) fn send_to_own_device(
     .send(server)
 }
 
-/// The phone sends one of its messages again to the one device that could not decrypt it, over a new session.
+/// Resends one of the phone's messages to the one device that could not decrypt it, over a new
+/// session.
 pub(crate) fn resend(
     server: &Arc<Server>,
     from: &Number,
@@ -243,7 +250,7 @@ pub(crate) fn resend(
     let other = match &sent.to {
         Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
         Chat::Status => return many::resend(server, from, to, &sent, count, Addressing::Lid),
-        // Whoever cannot read a post can ask nobody for it.
+        // A device that cannot read a post has no phone to ask for it.
         Chat::Newsletter(_) => return Ok(()),
         Chat::Person(number) => number,
     };
@@ -283,11 +290,11 @@ pub(crate) fn resend(
     .send(server)
 }
 
-/// Why a message goes to a single device.
+/// The reason for a message to a single device.
 enum Occasion {
-    /// It is between the devices of one account; again where the device asked for it.
+    /// A message between the devices of one account; `again` counts the device's retries.
     Peer { again: Option<u32> },
-    /// The device asked for it again; a copy says which chat it belongs to.
+    /// A retry of the device; a copy names the chat it belongs to.
     Again { count: u32, chat: Option<Jid> },
 }
 
@@ -346,14 +353,14 @@ impl One<'_> {
     }
 }
 
-/// An account's phone, and how it addresses others.
+/// Returns an account's phone, and its addressing of others.
 fn handset(server: &Server, number: &Number) -> anyhow::Result<(Arc<Mutex<Handset>>, Addressing)> {
     let world = server.world.lock();
     let account = world.account(number).context("no such account")?;
     Ok((Arc::clone(&account.handset), account.addressing))
 }
 
-/// How a group names its members.
+/// Returns the addressing of a group's members.
 fn group_addressing(server: &Server, group: &GroupId) -> anyhow::Result<Addressing> {
     Ok(server
         .world
@@ -364,7 +371,8 @@ fn group_addressing(server: &Server, group: &GroupId) -> anyhow::Result<Addressi
         .addressing)
 }
 
-/// Opens the Signal sessions a phone does not have yet. Bundles of other phones are taken before its own lock.
+/// Starts the Signal sessions that a phone does not have yet. Takes the bundles of other phones
+/// before locking the phone.
 pub(super) fn open_sessions(
     server: &Server,
     handset: &Mutex<Handset>,
@@ -388,7 +396,8 @@ pub(super) fn open_sessions(
     Ok(())
 }
 
-/// The name Signal sessions with a device are kept under, and its address on the wire; `None` when it is linked no more.
+/// Returns the name under which Signal sessions with a device are stored, and its address on the
+/// wire; `None` if it is no longer linked.
 pub(super) fn names(
     server: &Server,
     device: &DeviceId,

@@ -1,5 +1,5 @@
-//! Receipts and acks: they drop stanzas from a device's queue, tell senders what became of their messages, and ask for a message
-//! again that did not decrypt.
+//! Receipts and acks: they remove stanzas from a device's queue, report the status of messages to
+//! their senders, and request messages again that could not be decrypted.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, World};
 
-/// Receipts that are between the devices of one account, or only for the server.
+/// Receipts between the devices of one account, or only for the server.
 const NOT_FOR_THE_SENDER: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
 
-/// Takes a receipt from a linked device.
+/// Handles a receipt from a linked device.
 pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &DeviceId, node: &Node) {
     let Some(id) = node.word("id") else {
         server
@@ -30,7 +30,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     };
     connection.send(ack(&id, node));
     if node.child("offer").is_some() {
-        // It rings there.
+        // The call rings on that device.
         if let Some(device) = server
             .world
             .lock()
@@ -49,7 +49,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
         return newsletter::take_views(server, device, &to, node);
     }
     let group = group_addressing(server, &to);
-    // In a group, the member who wrote is named beside the group; so is who posted a status.
+    // In a group or a status, the receipt names the author beside the chat.
     let shared = group.is_some() || to.is_status_broadcast();
     let author = node
         .jid("participant")
@@ -78,7 +78,7 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
     server.changed.notify_waiters();
 }
 
-/// How a group names its members, if this is one's address.
+/// Returns the addressing of a group's members, if this is a group's address.
 fn group_addressing(server: &Server, to: &Jid) -> Option<Addressing> {
     server
         .world
@@ -87,7 +87,8 @@ fn group_addressing(server: &Server, to: &Jid) -> Option<Addressing> {
         .map(|group| group.addressing)
 }
 
-/// Takes an ack from a linked device: it has a receipt, a notification, or a message it will not read.
+/// Handles an ack from a linked device: it has a receipt, a notification or a call, or a message it
+/// will not read.
 pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
     let class = match node.word("class").as_deref() {
         Some("message") => Class::Message,
@@ -101,8 +102,8 @@ pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
     let Some(device) = world.device_mut(&device.number, device.device) else {
         return;
     };
-    // A client that asks for a message again also acks the one it could not read. That ack is not about the answer, which is on
-    // its way under the same id.
+    // A client that requests a message again also acks the one it could not read. That ack is not
+    // about the answer, which is on its way under the same id.
     if !(class == Class::Message && device.asked_again.remove(&*id)) {
         let peer = node.jid("participant").or_else(|| node.jid("to"));
         device.confirm(class, &id, peer.as_ref());
@@ -151,18 +152,19 @@ fn ack(id: &str, receipt: &Node) -> Node {
     }
 }
 
-/// One receipt as it is passed on.
+/// A receipt as it is passed on.
 struct Notice<'a> {
     from: &'a DeviceId,
     ids: &'a [String],
     kind: &'a str,
     addressing: Addressing,
-    /// The group, or the place of statuses, that the messages are in.
+    /// The chat of the messages, if it is a group or the status chat.
     shared: Option<Jid>,
 }
 
 impl Notice<'_> {
-    /// `from` is the device it comes from, `other` that account's other address.
+    /// Builds the receipt; `from` is the device it comes from, `other` that account's other
+    /// address.
     fn stanza(&self, from: Jid, other: Jid) -> Option<Node> {
         let (first, more) = self.ids.split_first()?;
         let mut receipt = NodeBuilder::new("receipt");
@@ -192,7 +194,7 @@ impl Notice<'_> {
         Some(receipt.build())
     }
 
-    /// Tells the account behind `to`, on all its devices, what became of its messages.
+    /// Reports the status of messages to all devices of the account behind `to`.
     fn tell_sender(&self, server: &Server, to: &Jid) {
         let (from, other, devices, handset) = {
             let world = server.world.lock();
@@ -237,7 +239,7 @@ impl Notice<'_> {
         }
     }
 
-    /// What was read on one device is read on the account's others.
+    /// Marks the messages as read on the account's other devices.
     fn tell_own_devices(&self, server: &Server, chat: &Jid) {
         let (from, other, others) = {
             let world = server.world.lock();
@@ -269,17 +271,18 @@ impl Notice<'_> {
     }
 }
 
-/// What a phone says of messages.
+/// A phone's receipt for messages.
 pub(crate) struct Said<'a> {
     pub(crate) chat: &'a Chat,
-    /// Who wrote them.
+    /// The author of the messages.
     pub(crate) sender: &'a DeviceId,
     pub(crate) ids: &'a [String],
-    /// `read`, `played`; empty for "delivered".
+    /// `read` or `played`; empty for "delivered".
     pub(crate) kind: &'a str,
 }
 
-/// A phone's receipt, to all devices of the sender; that it was read, to the account's own devices too.
+/// Sends a phone's receipt to all devices of the sender; a read receipt also to the account's own
+/// devices.
 pub(crate) fn send_as_phone(
     server: &Arc<Server>,
     phone: &DeviceId,
@@ -295,7 +298,7 @@ pub(crate) fn send_as_phone(
     let shared = match said.chat {
         Chat::Group(id) => Some(address(id)),
         Chat::Status => Some(Jid::status_broadcast()),
-        // Nobody is told who reads one.
+        // Read posts are not reported to anybody.
         Chat::Newsletter(_) => return,
         Chat::Person(_) => None,
     };
@@ -314,10 +317,11 @@ pub(crate) fn send_as_phone(
     server.changed.notify_waiters();
 }
 
-/// From this time on a phone that asks for a message again sends keys for a new session along; before, the ones there are may do.
+/// From this retry on a phone sends keys for a new session along; before, the existing session may
+/// do.
 const WITH_KEYS: u32 = 2;
 
-/// A phone could not decrypt a message: it asks the very device that sent it.
+/// Requests a message again that a phone could not decrypt, from the very device that sent it.
 pub(crate) fn ask_again_as_phone(
     server: &Arc<Server>,
     phone: &DeviceId,
@@ -345,7 +349,7 @@ pub(crate) fn ask_again_as_phone(
         .attr("type", "retry")
         .attr("t", unix_time().to_string());
     if arrival.from_me && matches!(arrival.chat, Chat::Person(_)) {
-        // Otherwise the device could not tell which chat its copy belonged to.
+        // Without it the device could not tell the chat of its copy.
         retry = retry.attr("recipient", chat);
     }
     let again = NodeBuilder::new("retry")
@@ -365,7 +369,7 @@ pub(crate) fn ask_again_as_phone(
     }
 }
 
-/// The phone's own address, and that of the chat.
+/// Returns the phone's own address, and that of the chat.
 fn asking_address(
     world: &World,
     phone: &DeviceId,
@@ -381,7 +385,8 @@ fn asking_address(
     Some((world.account(&phone.number)?.jid(addressing, 0), chat))
 }
 
-/// A linked device could not decrypt a message: the very device that sent it is asked for it again.
+/// Requests a message again that a linked device could not decrypt, from the very device that sent
+/// it.
 fn ask_sender(
     server: &Arc<Server>,
     device: &DeviceId,

@@ -1,4 +1,4 @@
-//! Presence and typing: passed on to whoever is there at the moment, and kept for nobody.
+//! Presence and typing: passed on to the accounts that are available at the moment, and not stored.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,12 +12,12 @@ use crate::server::Server;
 use crate::signals::{PhoneSignal, Typing};
 use crate::world::{Chat, DeviceId, Number};
 
-/// Who is there, who was when, and who wants to know.
+/// The available devices, the times accounts were last seen, and the watchers of accounts.
 #[derive(Default)]
 pub(crate) struct Presences {
     available: HashSet<DeviceId>,
     last_seen: HashMap<Number, u64>,
-    /// By the account that is watched: who watches it, and how they name it.
+    /// By watched account: the watching devices, and the address each of them uses.
     watchers: HashMap<Number, BTreeMap<DeviceId, Jid>>,
 }
 
@@ -26,7 +26,7 @@ impl Presences {
         self.available.iter().any(|device| device.number == *number)
     }
 
-    /// As a watcher reads it.
+    /// Builds the presence for a watcher.
     fn stanza(&self, number: &Number, named: &Jid, shows_last: bool) -> Node {
         let presence = NodeBuilder::new("presence").attr("from", named.clone());
         if self.is_there(number) {
@@ -44,7 +44,7 @@ impl Presences {
     }
 }
 
-/// Takes `<presence>` from a linked device.
+/// Handles `<presence>` from a linked device.
 pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
     match (node.word("type").as_deref(), node.jid("to")) {
         (Some("subscribe"), Some(to)) => watch(server, device, &to, node.bytes("tctoken")),
@@ -57,7 +57,7 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
                 watchers.remove(device);
             }
         }
-        // Without a type it is "available".
+        // The default type is "available".
         (kind @ (None | Some("available" | "unavailable")), None) => {
             if let Some(name) = node.word("name").filter(|name| !name.is_empty())
                 && let Some(account) = server.world.lock().account_mut(&device.number)
@@ -73,7 +73,7 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
     }
 }
 
-/// A device, or a phone, says whether its owner is there.
+/// Sets the presence of a device or a phone, and notifies the account's watchers of a change.
 pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
     let mut world = server.world.lock();
     let presences = &mut world.presences;
@@ -100,8 +100,8 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
     server.changed.notify_waiters();
 }
 
-/// A device, or a phone, wants to know when somebody comes and goes, and is told at once how it is; nothing at all, where that is only for
-/// those who show a token.
+/// Makes a device or a phone a watcher of an account's presence, and sends it the current one; does
+/// nothing if the account shows it only for a token that is missing.
 pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid, token: Option<&[u8]>) {
     let number = {
         let mut world = server.world.lock();
@@ -152,7 +152,7 @@ fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Ji
     }
 }
 
-/// A connection is gone, and with it the word that its owner is there, and the wish to be told of others.
+/// Removes a closed connection from the available devices and from the watchers.
 pub(super) fn leave(server: &Server, device: &DeviceId) {
     for watchers in server.world.lock().presences.watchers.values_mut() {
         watchers.remove(device);
@@ -160,7 +160,7 @@ pub(super) fn leave(server: &Server, device: &DeviceId) {
     set(server, device, false);
 }
 
-/// Takes `<chatstate>` from a linked device.
+/// Handles `<chatstate>` from a linked device.
 pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
     let typing = if node.child("paused").is_some() {
         Some(Typing::Paused)
@@ -194,7 +194,8 @@ pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
     }
 }
 
-/// Shows others in a chat that somebody types. WhatsApp shows it to devices whose owner is there.
+/// Shows the typing of a device or a phone to the others in a chat. WhatsApp shows it only to
+/// devices that are available.
 pub(crate) fn types(
     server: &Server,
     by: &DeviceId,

@@ -1,4 +1,5 @@
-//! Statuses: sealed like group messages, for the people their poster names, all of them by LID; routed to the devices of those people.
+//! Statuses: encrypted like group messages, for an audience that the poster names by LID, and
+//! routed to the audience's devices.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use crate::queue::Class;
 use crate::server::Server;
 use crate::world::{Account, Chat, DeviceId, Number, World};
 
-/// Puts a status into the queue of every linked device of the people its `<participants>` name, by user or by device, and returns what is
-/// for phones. One that was asked for again names the one device it is for.
+/// Queues a status for every linked device of the people named by its `<participants>`, by user or
+/// by device, and returns the messages for phones. A resent status names the one device it is for.
 pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
     let Some(id) = node.word("id") else {
         return Vec::new();
@@ -73,7 +74,7 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     for_phones
 }
 
-/// Whom a status is for.
+/// Returns the audience of a status.
 fn people(world: &World, node: &Node) -> BTreeSet<Number> {
     let named = node
         .child("participants")
@@ -92,7 +93,7 @@ fn devices(world: &World, people: &BTreeSet<Number>) -> Vec<DeviceId> {
         .collect()
 }
 
-/// The phone posts a status for people, which its own linked devices get, too.
+/// Posts a status of the phone for an audience; its own linked devices get it, too.
 pub(crate) fn send(
     server: &Arc<Server>,
     from: &Number,
@@ -136,7 +137,7 @@ pub(crate) fn send(
     };
     phone.remember(sent.clone());
     let mut participants = share_key(server, &mut phone, &chat, strangers, Addressing::Lid)?;
-    // Who has the key already is named without one.
+    // People that have the key already are named without it.
     for number in &people {
         let Some((_, jid)) = names(
             server,

@@ -1,4 +1,5 @@
-//! What WhatsApp tells of an account that may start no new chats: to whoever asks, and to its devices when it changes.
+//! The reachout time lock: the restriction of an account that may start no new chats, as queried
+//! and as notified to its devices on a change.
 
 use serde_json::{Value, json};
 use wacore_binary::builder::NodeBuilder;
@@ -8,10 +9,10 @@ use crate::server::Server;
 use crate::trust::Restriction;
 use crate::world::{Account, DeviceId, Number};
 
-/// What the notification is called.
+/// The name of the notification.
 const CHANGED: &str = "NotificationUserReachoutTimelockUpdate";
 
-/// An account's restriction, in WhatsApp's words.
+/// Describes an account's restriction, in WhatsApp's words.
 pub(crate) fn described(account: &Account) -> Value {
     match account.restriction() {
         Restriction::NewChats { until } => {
@@ -23,7 +24,7 @@ pub(crate) fn described(account: &Account) -> Value {
     }
 }
 
-/// Tells the account's linked devices.
+/// Notifies the account's linked devices of its restriction.
 pub(crate) fn tell(server: &Server, number: &Number) {
     let (devices, news) = {
         let world = server.world.lock();

@@ -1,4 +1,5 @@
-//! Tokens on their way: given by a device or a phone to somebody it writes to, and told to the other side's devices.
+//! Stanzas of trust tokens: a device or a phone gives a token to a person it writes to, and the
+//! devices of both accounts are notified.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -10,10 +11,11 @@ use crate::server::Server;
 use crate::trust::Token;
 use crate::world::{Account, DeviceId, Number};
 
-/// The one kind of token there is.
+/// The only kind of token.
 pub(crate) const TRUSTED: &str = "trusted_contact";
 
-/// An account gives somebody a token, at a time in seconds since 1970: the devices of both are told, but the one that did it.
+/// Gives a token, at a time in seconds since 1970, and notifies the devices of both accounts,
+/// except the giving one. A holder that has blocked the giver is not notified.
 pub(crate) fn give(server: &Server, by: &DeviceId, holder: &Number, at: u64) {
     if by.number == *holder {
         return;
@@ -43,7 +45,7 @@ pub(crate) fn give(server: &Server, by: &DeviceId, holder: &Number, at: u64) {
     server.changed.notify_waiters();
 }
 
-/// As one of the accounts reads it: it knows the other by what its chats go by.
+/// Builds the notification for one of the two accounts, in the addressing of its chats.
 fn notification(
     server: &Server,
     giver: &Number,
@@ -74,7 +76,7 @@ fn notification(
     Some((from, stanza.build()))
 }
 
-/// A phone has written to somebody, and gives them a token when it is time to.
+/// Gives a token for a phone that has written to a person, if one is due.
 pub(crate) fn give_as_phone(server: &Server, from: &Number, to: &Number) {
     let is_owed = server.world.lock().owes_token(from, to);
     if is_owed {
@@ -90,7 +92,7 @@ pub(crate) fn give_as_phone(server: &Server, from: &Number, to: &Number) {
     }
 }
 
-/// The token that somebody shows with a stanza, wherever in it they put it.
+/// Finds the token that a stanza shows, at any depth.
 pub(crate) fn shown(node: &Node) -> Option<&[u8]> {
     node.bytes("tctoken")
         .or_else(|| node.children()?.iter().find_map(shown))

@@ -1,14 +1,15 @@
-//! Reads `.env`: each line is a name and a value, and a value is what stands there. Pure.
+//! The `.env` file: one name and one literal value per line. Pure.
 
 use std::collections::BTreeMap;
 
 const PREFIX: &str = "WAPI_";
 
-/// What is wrong with the file; never what stands in it.
+/// The faults of the file, without any of its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong(pub Vec<String>);
 
-/// The settings in the file. What belongs to other programs is passed over, whatever it looks like.
+/// Returns the settings in the file. Variables of other programs are skipped, whatever their
+/// syntax.
 pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
     let text = text(bytes).map_err(|problem| Wrong(vec![problem]))?;
     let mut found = BTreeMap::<String, (usize, String)>::new();
@@ -69,7 +70,8 @@ fn bare(name: &str) -> &str {
     exported.unwrap_or(name).trim_start()
 }
 
-/// Whether somebody means one of our settings, whatever else stands there: a name that is passed over leaves the gateway without it.
+/// Returns whether a line seems to be meant as one of our settings: skipping a misspelt one would
+/// leave the gateway without it.
 fn looks_like_ours(name: &str) -> bool {
     let last = name.split_whitespace().next_back().unwrap_or_default();
     let letters: String = last
@@ -79,8 +81,8 @@ fn looks_like_ours(name: &str) -> bool {
     letters.to_ascii_uppercase().starts_with(PREFIX)
 }
 
-/// The value of somebody else's variable may go on over more lines, until its quotation ends. One that never does, or goes over a setting of
-/// ours, is a mark too few somewhere.
+/// Skips the remaining lines of another program's quoted value. A quotation that never ends, or
+/// that spans one of our settings, is an error: a quotation mark is missing.
 fn skip_the_rest<'a>(
     first: usize,
     value: &str,
@@ -115,8 +117,9 @@ fn skip_the_rest<'a>(
     ))
 }
 
-/// The value without the quotation marks around it. Nothing in it stands for something else, so what other readers of such files would
-/// take for something else is refused: it would mean one thing here and another there.
+/// Returns the value without the quotation marks around it. Values are literal: syntax that other
+/// readers of such files would expand is refused, as it would mean one thing here and another
+/// there.
 fn meant(value: &str) -> Result<&str, &'static str> {
     let Some(quote @ ('"' | '\'')) = value.chars().next() else {
         return if value.contains(" #") || value.contains("\t#") {

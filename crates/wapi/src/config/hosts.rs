@@ -1,15 +1,15 @@
-//! What the gateway is called by those who call it. Pure.
+//! Host names of the gateway. Pure.
 
 use std::net::IpAddr;
 
 use url::Host;
 
-/// Names of the gateway's own, beside those that every machine has for itself.
+/// The gateway's own host names, beside those that every machine has for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// Reads names separated by commas.
+    /// Parses names separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         let one = |name: &str| {
             let wrong = || {
@@ -30,7 +30,7 @@ impl Hosts {
             .map(Self)
     }
 
-    /// Whether what was called is this machine's own name for itself, or one of these.
+    /// Returns whether the called host is a loopback name or address, or one of these.
     pub fn are_loopback_or_named(&self, called: &str) -> bool {
         let name = name(called);
         name == "localhost"
@@ -38,7 +38,8 @@ impl Hosts {
             || self.has(&name)
     }
 
-    /// Whether it is an address, which no page of others can have as its name, or one of these.
+    /// Returns whether the called host is an address, which no foreign web page can have as its
+    /// name, or `localhost`, or one of these.
     pub fn are_address_or_named(&self, called: &str) -> bool {
         let name = name(called);
         name == "localhost" || address(&name).is_some() || self.has(&name)
@@ -53,7 +54,7 @@ fn address(name: &str) -> Option<IpAddr> {
     name.parse().ok()
 }
 
-/// The host of a `Host` header, without its port.
+/// Returns the host of a `Host` header without its port.
 fn name(called: &str) -> String {
     let host =
         called.rsplit_once(':').map_or(
@@ -67,7 +68,7 @@ fn name(called: &str) -> String {
     )
 }
 
-/// A name in small letters and without the dot that may end it.
+/// Returns the name in lower case and without a trailing dot.
 fn plain(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

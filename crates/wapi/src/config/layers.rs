@@ -1,4 +1,4 @@
-//! Where the values of settings come from, and which one wins.
+//! Sources of setting values, and their precedence.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ pub(super) const CONFIG_FILE: &str = "WAPI_CONFIG";
 const DOTENV: &str = ".env";
 const PREFIX: &str = "WAPI_";
 
-/// Where a value was found.
+/// Source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Default,
@@ -35,7 +35,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The winning value of each setting, by variable name, and the names nobody knows.
+/// The effective value of each setting by variable name, and the unknown names.
 #[derive(Debug, Clone)]
 pub struct Layers {
     values: BTreeMap<String, (String, Source)>,
@@ -44,7 +44,7 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Only the defaults.
+    /// Returns the defaults alone.
     pub fn defaults() -> Self {
         let defaults =
             names_and_values(DEFAULTS).expect("the embedded defaults are valid, as a test proves");
@@ -58,7 +58,7 @@ impl Layers {
         layers
     }
 
-    /// Defaults, settings file, `.env` in the working folder, environment.
+    /// Reads defaults, settings file, `.env` in the working folder, and environment.
     pub fn of_this_process() -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::default();
         let dotenv = dotenv(&mut mistakes);
@@ -82,7 +82,8 @@ impl Layers {
         }
     }
 
-    /// These values over what is there already. Names without `WAPI_`, in whatever letters, are none of our business.
+    /// Adds values that override the present ones. Names without the prefix `WAPI_`, in upper or
+    /// lower case, are ignored.
     pub fn with(
         mut self,
         values: impl IntoIterator<Item = (String, String)>,
@@ -125,7 +126,7 @@ impl Layers {
         }
     }
 
-    /// The value of a setting, if it has one that is not empty.
+    /// Returns the value of a setting, if there is one and it is not empty.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values
             .get(name)
@@ -133,7 +134,7 @@ impl Layers {
             .filter(|value| !value.is_empty())
     }
 
-    /// What a setting is that nobody has set, if that is anything.
+    /// Returns the default of a setting, if there is one and it is not empty.
     pub fn default(&self, name: &str) -> Option<&str> {
         self.defaults
             .get(name)
@@ -141,21 +142,21 @@ impl Layers {
             .filter(|value| !value.is_empty())
     }
 
-    /// Whether somebody has set it to nothing.
+    /// Returns whether the setting was explicitly set to an empty value.
     pub fn is_emptied(&self, name: &str) -> bool {
         self.values
             .get(name)
             .is_some_and(|(value, source)| value.is_empty() && *source != Source::Default)
     }
 
-    /// Where the value of a setting comes from.
+    /// Returns the source of a setting's value.
     pub fn source(&self, name: &str) -> &Source {
         self.values
             .get(name)
             .map_or(&Source::Default, |(_, source)| source)
     }
 
-    /// Names that look like settings and are none, and where they stand.
+    /// Returns names that look like settings and are none, with their sources.
     pub fn unknown(&self) -> &[(String, Source)] {
         &self.unknown
     }
@@ -166,7 +167,7 @@ fn has_our_prefix(name: &str) -> bool {
         .is_some_and(|(start, _)| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// A settings file as variables: `internal_host = "…"` becomes `WAPI_INTERNAL_HOST`.
+/// Parses a settings file into variables: `internal_host = "…"` becomes `WAPI_INTERNAL_HOST`.
 fn names_and_values(text: &str) -> Result<Vec<(String, String)>, toml::de::Error> {
     let table: toml::Table = toml::from_str(text)?;
     let as_text = |value: toml::Value| match value {
@@ -197,7 +198,8 @@ fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
     })
 }
 
-/// The variables that are text. One of ours that is not would otherwise be as if it were not set.
+/// Returns the variables that are text. A setting that is not text is an error, as it would
+/// otherwise be ignored.
 fn environment(
     variables: impl Iterator<Item = (OsString, OsString)>,
     mistakes: &mut Mistakes,
@@ -213,8 +215,8 @@ fn environment(
     variables.filter_map(text).collect()
 }
 
-/// What begins as ours does and is none of our business: what Kubernetes makes of a Service that is called `wapi`, or `wapi-` and more, and
-/// what our own tests are told.
+/// Returns whether a name with our prefix belongs to others: to Kubernetes, which creates variables
+/// for a Service named `wapi` or `wapi-…`, or to our own tests.
 fn is_of_others(name: &str) -> bool {
     let rest = name.strip_prefix(PREFIX).unwrap_or_default();
     let is_of_a_port = |rest: &str| {

@@ -1,11 +1,12 @@
-//! What `wapi config` prints.
+//! Output of `wapi config`.
 
 use std::fmt::Write;
 
 use super::{Layers, SETTINGS};
 use crate::webhooks::rules::shown;
 
-/// Every setting, its value and where that comes from, one a line; secrets masked. Then the names that are no settings.
+/// Lists every setting with its value and source, one per line, with secrets masked. Then the
+/// unknown names.
 pub fn listing(layers: &Layers) -> String {
     let width = SETTINGS
         .iter()

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, told all at once.
+//! Errors in the settings, reported all at once.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use super::Setting;
 pub struct Mistake {
     /// The variable, e.g. `WAPI_ENV`.
     pub name: String,
-    /// What is wrong with it; never the value of a secret.
+    /// The fault; never the value of a secret.
     pub problem: String,
 }
 
-/// Every mistake that was found, in the order of the settings.
+/// All errors, in the order of the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 

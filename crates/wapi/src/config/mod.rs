@@ -1,4 +1,4 @@
-//! What the operator decides: defaults, then a file, then `.env`, then the environment; every mistake is told at once.
+//! Configuration: defaults, a file, `.env`, then the environment; all errors are reported at once.
 
 mod dotenv;
 mod hosts;
@@ -29,37 +29,39 @@ pub use parse::HostPort;
 pub(crate) use parse::is_loopback;
 pub use settings::{SETTINGS, Setting};
 
-/// Everything the program needs to know before it starts; valid by construction.
+/// The configuration of the program; valid by construction.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Base address of the webhook; always ends in a slash.
     pub webhook: Url,
-    /// Signs what is posted to the webhook.
+    /// Signs the posts to the webhook.
     pub webhook_secret: Option<SigningKey>,
-    /// How long a webhook that callers have made may take nothing before it is disabled.
+    /// How long a webhook created through the API may fail before it is disabled.
     pub webhook_disable_after: Duration,
-    /// Where callers may send the gateway: with webhooks of theirs, and with media links.
+    /// Addresses that callers may make the gateway contact, with webhooks and media links.
     pub allowed_targets: Targets,
-    /// Whether all targets were open before that was a question of keys: webhooks of that time keep theirs.
+    /// Whether an earlier version, which did not look at keys for this, would have opened all
+    /// targets: webhooks created then keep theirs.
     pub targets_were_open: bool,
     pub listen: HostPort,
     /// The data folder.
     pub root: PathBuf,
     pub access: Access,
-    /// What the gateway is called, beside its addresses.
+    /// Host names of the gateway, beside its addresses.
     pub hosts: Hosts,
-    /// Proxies that are believed whom they speak for.
+    /// Proxies that are trusted to name their clients.
     pub trusted_proxies: Vec<Network>,
-    /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a password.
+    /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a
+    /// password.
     pub redis: Option<SecretString>,
     pub sentry_dsn: Option<SecretString>,
     pub https: Option<CertificateFiles>,
     pub environment: Environment,
-    /// How often every session's connection is checked.
+    /// Interval between checks of every session's connection.
     pub check_every: Duration,
-    /// How long to wait for WhatsApp before giving up on a connection or a server ack.
+    /// Time to wait for WhatsApp before giving up on a connection or a server ack.
     pub whatsapp_timeout: Duration,
-    /// How many saved sessions log in at the same time at start.
+    /// Number of saved sessions that log in at the same time at start.
     pub restore_concurrency: usize,
     pub retention: Retention,
     pub media: media::Policy,
@@ -73,14 +75,15 @@ pub struct Config {
     pub whatsapp: WhatsappAddress,
 }
 
-/// Who may call.
+/// Access to the gateway.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// Whoever reaches the listener, because the operator said so.
+    /// Anyone who can reach the listener, by the operator's choice.
     Open,
-    /// The programs of this machine, which alone reach the listener; but no web page that its browser shows.
+    /// Programs of this machine, which alone can reach the listener, but no web page in its
+    /// browser.
     Loopback,
-    /// Whoever shows this key.
+    /// Anyone with this key.
     Key(SecretString),
 }
 
@@ -98,7 +101,7 @@ pub enum Environment {
     Prod,
 }
 
-/// Which WhatsApp to talk to.
+/// The WhatsApp server to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhatsappAddress {
     Real,
@@ -109,7 +112,7 @@ pub enum WhatsappAddress {
     },
 }
 
-/// Whether this build may be pointed at a simulated WhatsApp.
+/// Whether this build may connect to a simulated WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Build {
     Release,
@@ -117,7 +120,7 @@ pub enum Build {
 }
 
 impl Build {
-    /// The build that is running.
+    /// Returns the build that is running.
     pub const fn this() -> Self {
         if cfg!(feature = "sandbox") {
             Self::Sandbox
@@ -128,7 +131,7 @@ impl Build {
 }
 
 impl Config {
-    /// Reads the layers into a configuration, or says everything that is wrong with them.
+    /// Reads the layers into a configuration, or returns every error in them.
     pub fn read(layers: &Layers, build: Build) -> Result<Self, Mistakes> {
         let mut reader = parse::Reader::new(layers);
         reader.refuse_unknown_names();

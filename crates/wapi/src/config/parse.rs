@@ -1,4 +1,4 @@
-//! Turns the text of each setting into what it means. Pure: nothing here looks at the network or the disk.
+//! Parsers of setting values. Pure: nothing here accesses the network or the disk.
 
 mod access;
 mod storage;
@@ -25,14 +25,14 @@ use crate::webhooks::rules::placeholder;
 pub(super) use access::{Reach, access, allowed_targets, networks, targets_were_open};
 pub(super) use storage::media_storage;
 
-/// Secrets without which something is open, or cannot be trusted.
+/// Secrets that protect an access, or prove an origin.
 const PROTECTING: [&str; 3] = [
     "WAPI_API_KEY",
     "WAPI_WEBHOOK_SECRET",
     "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
 ];
 
-/// Reads settings one by one and remembers what was wrong with them.
+/// Reads settings one by one and collects the errors.
 pub(super) struct Reader<'a> {
     layers: &'a Layers,
     mistakes: Mistakes,
@@ -46,13 +46,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of a setting that must be there. `None` means that a mistake was noted.
+    /// Returns the value of a required setting. `None` means that an error was recorded.
     pub fn required<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        // What was set to nothing is as if it were not set.
+        // An empty value counts as not set.
         match self
             .layers
             .value(name)
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of a setting that may be left out.
+    /// Returns the value of an optional setting.
     pub fn optional<T>(
         &mut self,
         name: &str,
@@ -86,7 +86,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A misspelt name would otherwise be a default that nobody chose, and a gateway without the key its operator has set.
+    /// A misspelt name would otherwise leave its setting at the default, and the gateway without
+    /// the key its operator has set.
     pub fn refuse_unknown_names(&mut self) {
         let names = || {
             SETTINGS
@@ -101,7 +102,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What was meant to protect something does not when nothing came of it.
+    /// An empty secret would silently protect nothing.
     pub fn refuse_empty_secrets(&mut self) {
         for name in PROTECTING {
             if self.layers.is_emptied(name) {
@@ -119,7 +120,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where to listen: a host name or address, and a port.
+/// Address to listen on: a host name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
     pub host: String,
@@ -151,7 +152,8 @@ impl HostPort {
         }
     }
 
-    /// Whether only this machine can reach it. A name other than `localhost` counts as reachable from outside.
+    /// Returns whether only this machine can reach it. A name other than `localhost` counts as
+    /// reachable from outside.
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),
@@ -171,7 +173,7 @@ impl fmt::Display for HostPort {
 }
 
 pub(super) fn webhook(text: &str) -> Result<Url, String> {
-    // It may carry a password, so it is not shown.
+    // The address may carry a password, so it is not shown.
     let wrong = |error| format!("is not an address: {error}");
     let url = Url::parse(text).map_err(wrong)?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -198,7 +200,7 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
-/// `host:port` as in the original, or a full address.
+/// Parses `host:port`, as in the original, or a full address.
 pub(super) fn redis(text: &str) -> Result<SecretString, String> {
     let address = if text.contains("://") {
         text.to_owned()
@@ -253,7 +255,7 @@ fn mebibytes(text: &str) -> Result<u64, String> {
     positive(text).map(|mebibytes| mebibytes as u64 * 1024 * 1024)
 }
 
-/// What is done with the files of messages.
+/// Reads the policy for files of messages.
 pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
     let download = reader.required("WAPI_MEDIA_DOWNLOAD", |text| match text {
         "eager" => Ok(Download::Eager),
@@ -272,7 +274,7 @@ pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
     })
 }
 
-/// A path, or `none`.
+/// Parses a path, or `none`.
 pub(super) fn program(text: &str) -> Result<Choice, String> {
     match text {
         "none" => Ok(Choice::Never),
@@ -281,7 +283,7 @@ pub(super) fn program(text: &str) -> Result<Choice, String> {
     }
 }
 
-/// How long things are kept, and how much of them.
+/// Reads the limits of age and size.
 pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
     let events = reader.required("WAPI_RETENTION_DAYS", days);
     let dead = reader.required("WAPI_RETENTION_DEAD_DAYS", days);
@@ -293,7 +295,7 @@ pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
     })
 }
 
-/// Whether chats and messages are kept, and for how long.
+/// Parses whether chats and messages are kept, and for how long.
 pub(super) fn history(text: &str) -> Result<history::Policy, String> {
     match text {
         "off" => Ok(history::Policy::Off),
@@ -311,7 +313,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let wrong = |why: String| format!("is `{text}`, which is not a log filter: {why}");
     for directive in text.split(',').map(str::trim) {
-        // A word alone would be a target of that name, and nobody else would speak.
+        // A lone word would be a target of that name, and would silence everything else.
         let is_level = directive
             .parse::<tracing_subscriber::filter::LevelFilter>()
             .is_ok();
@@ -329,7 +331,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     }
 }
 
-/// The two spellings of one setting; the one in milliseconds is the later one.
+/// Reads the two spellings of one setting; the one in milliseconds was added later, and overrides.
 pub(super) fn check_every(reader: &mut Reader) -> Option<Duration> {
     let in_milliseconds =
         |text: &str| positive(text).map(|number| Duration::from_millis(number as u64));
@@ -369,7 +371,7 @@ pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {
     }
 }
 
-/// Only a sandbox-capable build may be pointed elsewhere, and only at this machine.
+/// Only a build with the sandbox may connect to another server, and only on this machine.
 pub(super) fn whatsapp(reader: &mut Reader, build: Build) -> Option<WhatsappAddress> {
     let ca_file = reader.optional("WAPI_WHATSAPP_CA_FILE", |text| {
         refuse_in_release(build, PathBuf::from(text))
@@ -414,7 +416,7 @@ fn simulator_address(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Whether an address names this machine and no other.
+/// Returns whether an address names this machine and no other.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

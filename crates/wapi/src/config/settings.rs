@@ -1,23 +1,23 @@
-//! The table of settings: what each is called, and a right value to show when it is wrong.
+//! The table of settings: names, and valid examples for error messages.
 
 /// One setting. Its default and meaning are in `config.default.toml`, under [`Setting::key`].
 #[derive(Debug)]
 pub struct Setting {
     /// The environment variable.
     pub name: &'static str,
-    /// A value that would be accepted.
+    /// A valid value.
     pub example: &'static str,
     /// Never printed.
     pub secret: bool,
 }
 
 impl Setting {
-    /// The name in a settings file: the variable without its prefix, in small letters.
+    /// Returns the name in a settings file: the variable without its prefix, in lower case.
     pub fn key(&self) -> String {
         self.name.trim_start_matches("WAPI_").to_lowercase()
     }
 
-    /// The setting of this variable, if there is one.
+    /// Returns the setting of this variable, if there is one.
     pub fn named(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
     }

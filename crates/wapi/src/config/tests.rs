@@ -7,7 +7,7 @@ fn layers(values: &[(&str, &str)]) -> Layers {
     Layers::defaults().with(values, Source::Environment)
 }
 
-/// The least that works, with changes.
+/// Reads the minimum of settings, with changes.
 fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
     let mut values = vec![
         (
@@ -21,7 +21,7 @@ fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
     Config::read(&layers(&values), build)
 }
 
-/// What is said about a change that must not be accepted.
+/// Returns the error for a change that must not be accepted.
 fn refusal(changes: &[(&str, &str)], build: Build) -> String {
     read(changes, build)
         .expect_err("these settings were accepted")

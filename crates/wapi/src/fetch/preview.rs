@@ -1,4 +1,4 @@
-//! Previews of links: what a page says of itself to those who point at it. What cannot be had in a few seconds is left out.
+//! Link previews from pages' metadata. Parts that do not arrive within seconds are left out.
 
 mod charset;
 mod links;
@@ -15,20 +15,20 @@ use crate::media::types::essence;
 use crate::message::MediaKind;
 use page::Page;
 
-/// For the page and its picture together: a message waits so long at most.
+/// Time limit for the page and its image together, during which the message waits.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// What a page says of itself stands in front of its body, behind scripts that may be long. Bytes.
+/// Bytes read of a page. The metadata precedes the body, but may follow long scripts.
 const BEGINNING: usize = 4 * 1024 * 1024;
-/// Links of a text that are tried.
+/// Maximum number of a text's links that are tried.
 const TRIES: usize = 3;
-/// What phones show, in characters.
+/// Maximum lengths on phones, in characters.
 const LONGEST_TITLE: usize = 300;
 const LONGEST_DESCRIPTION: usize = 600;
 
-/// What phones show of a link.
+/// The preview of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// The link as it stands in the text.
+    /// The link as it appears in the text.
     pub link: String,
     pub title: String,
     pub description: Option<String>,
@@ -37,13 +37,14 @@ pub struct Preview {
 }
 
 impl Fetcher {
-    /// Looks at the page that the first link of a text leads to that has one with a title. `None`: there is none of the first few.
+    /// Returns the preview of the first link in a text whose page has a title. `None` if none of
+    /// the first few has.
     pub async fn preview(&self, session: &str, text: &str) -> Option<Preview> {
         let started = self.clock.uptime();
         let left = || DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
         let links = links(text);
         for (tried, (link, url)) in links.iter().enumerate() {
-            // Those that come behind have their share, should this one not answer.
+            // Each link gets a share of the time, in case an earlier one does not answer.
             let share = left() / u32::try_from(links.len() - tried).unwrap_or(1);
             let page = match self.clock.timeout(share, self.page(url.clone())).await {
                 Ok(Ok(page)) => page,
@@ -120,7 +121,7 @@ impl Fetcher {
         Ok(page::read(&charset::decoded(&html, &said), &base))
     }
 
-    /// A picture made small.
+    /// Fetches an image and makes its thumbnail.
     async fn small(&self, session: &str, picture: &str) -> Option<Vec<u8>> {
         let file = self
             .file(Whose::sender(session), picture, MediaKind::Image, None)
@@ -130,7 +131,7 @@ impl Fetcher {
     }
 }
 
-/// The first links of a text, as they stand there, and what they mean.
+/// Returns the first links of a text, as written and parsed.
 fn links(text: &str) -> Vec<(String, Url)> {
     let mut found: Vec<(String, Url)> = Vec::new();
     for link in links::links(text) {

@@ -1,4 +1,4 @@
-//! Chats, contacts and messages as they are kept.
+//! Chats, contacts and messages of the history.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::sessions::SessionName;
 use crate::store::kept::{Cursor, Found, FoundReaction, KeptChat, Side};
 use crate::store::{Life, StoreError};
 
-/// Entries in one answer when the caller does not say, and at most.
+/// Default and maximum number of entries per answer.
 const LIMIT: (u32, u32) = (50, 500);
 
 /// A chat.
@@ -38,7 +38,7 @@ pub(super) struct Chat {
 #[derive(Debug, Serialize)]
 pub(super) struct ChatPage {
     chats: Vec<Chat>,
-    /// The `before` of the next call; `null` when there are no more.
+    /// `before` of the next call; `null` when there are no more.
     next: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Shown {
     timestamp: Timestamp,
     #[serde(flatten)]
     says: Says,
-    /// How far one of the account's own has come.
+    /// Delivery status of a message that the account sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ pub(super) struct Shown {
 #[serde(untagged)]
 enum Says {
     Message(Box<Message>),
-    /// What was deleted says nothing any more.
+    /// A deleted message has no content.
     Nothing {
         #[serde(rename = "type")]
         kind: &'static str,
@@ -87,27 +87,27 @@ struct Reaction {
 #[derive(Debug, Serialize)]
 pub(super) struct MessagePage {
     messages: Vec<Shown>,
-    /// The `before` that goes on to older ones; `null` when there are no more.
+    /// `before` of the call for older messages; `null` when there are no more.
     before: Option<String>,
-    /// The `after` that goes on to newer ones, now or later; `null` when there is no message at all.
+    /// `after` of the call for newer messages, now or later; `null` when the chat has none.
     after: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct SearchPage {
     messages: Vec<Shown>,
-    /// The `before` of the next call; `null` when there are no more.
+    /// `before` of the next call; `null` when there are no more.
     next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct ContactPage {
     contacts: Vec<Person>,
-    /// The `after` of the next call; `null` when there are no more.
+    /// `after` of the next call; `null` when there are no more.
     next: Option<String>,
 }
 
-/// `GET …/chats?before=&limit=`: the one with the newest message first.
+/// `GET …/chats?before=&limit=`: lists chats, the most recent message first.
 pub(super) async fn chats(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -131,7 +131,7 @@ pub(super) async fn chats(
     }))
 }
 
-/// `GET …/chats/{chat}`
+/// `GET …/chats/{chat}`: shows a chat.
 pub(super) async fn chat(
     State(gateway): State<Gateway>,
     NamedChat { session, chat }: NamedChat,
@@ -150,7 +150,7 @@ pub(super) async fn chat(
         .ok_or(Problem::NoChat)
 }
 
-/// `GET …/chats/{chat}/messages?before=&after=&limit=`: the newest first.
+/// `GET …/chats/{chat}/messages?before=&after=&limit=`: lists messages, newest first.
 pub(super) async fn messages(
     State(gateway): State<Gateway>,
     NamedChat { session, chat }: NamedChat,
@@ -194,7 +194,7 @@ pub(super) async fn messages(
         found.last().map(|found| found.cursor),
     );
     let (before, after) = match side {
-        // There is at least the message of the cursor.
+        // The message of the cursor exists at least.
         Side::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
         Side::Newest | Side::Before(_) => (oldest.filter(|_| has_more), newest),
     };
@@ -207,7 +207,7 @@ pub(super) async fn messages(
     }))
 }
 
-/// `GET …/messages?q=&chat=&before=&limit=`: those that say this, the one that came last first.
+/// `GET …/messages?q=&chat=&before=&limit=`: searches messages by text, the last received first.
 pub(super) async fn search(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -253,7 +253,7 @@ pub(super) async fn search(
     }))
 }
 
-/// `GET …/contacts?after=&limit=`: by id.
+/// `GET …/contacts?after=&limit=`: lists contacts by id.
 pub(super) async fn contacts(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -274,7 +274,7 @@ pub(super) async fn contacts(
     Ok(Json(ContactPage { contacts, next }))
 }
 
-/// `GET …/contacts/{contact}`
+/// `GET …/contacts/{contact}`: shows a contact.
 pub(super) async fn contact(
     State(gateway): State<Gateway>,
     NamedChat { session, chat }: NamedChat,
@@ -305,7 +305,7 @@ fn cursor(query: &mut Query, name: &'static str) -> Result<Option<Cursor>, Probl
         .transpose()
 }
 
-/// Whose messages they are.
+/// The account that the history belongs to.
 struct Ours {
     session: SessionName,
     life: Life,
@@ -393,7 +393,7 @@ impl Ours {
         }
     }
 
-    /// Somebody, and whether it is the account itself.
+    /// Returns the person, and whether it is the account itself.
     fn person(&self, somebody: Option<Person>) -> (Person, bool) {
         match somebody {
             Some(somebody) => (somebody, false),

@@ -1,4 +1,4 @@
-//! What happens to every request: it gets an id, a line in the log, an answer even if we panic, and is finished once it is begun.
+//! Layers around every request: id, log line, panic handler, and completion once begun.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::ids;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The outermost layer. The log names the route, not the address: that holds session names.
+/// The outermost layer. The log names the route, not the path, since the path holds session names.
 pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let id = ids::request_id();
     let method = request.method().clone();
@@ -50,10 +50,12 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
     response
 }
 
-/// How long a request waits for the saved sessions to be listed, which takes milliseconds unless the disk is slow.
+/// Time a request waits for the saved sessions to be listed, which takes milliseconds unless the
+/// disk is slow.
 const LISTING: Duration = Duration::from_secs(10);
 
-/// Right after the start a saved session must not look like one that was never there.
+/// Holds requests until the saved sessions are listed: right after the start, a saved session must
+/// not look like one that never existed.
 pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING).await {
         return next.run(request).await;
@@ -66,15 +68,17 @@ pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next:
     problem.into_response()
 }
 
-/// A request that may change something is finished whatever its caller does: it is a task of the program's own, which the caller waits
-/// for. Half of a change would leave memory, disk and WhatsApp with different stories. The body comes from the caller, so reading it ends
-/// with them, as an incomplete one.
+/// Finishes every request that may change something, even when its caller disconnects: it runs as a
+/// task of the program, and the caller waits for it. Half of a change would leave memory, disk and
+/// WhatsApp inconsistent. The body comes from the caller, so reading it ends with the connection,
+/// as an incomplete body.
 pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
     let (answer, answered) = oneshot::channel();
-    // Its connection's place is taken until then, or whoever leaves at once could have any number of things done.
+    // The task holds the connection's place until it ends; otherwise callers that disconnect at
+    // once could run any number of tasks.
     let visit = request.extensions().get::<Visit>().cloned();
     gateway.lifecycle.spawn(async move {
         let _visit = visit;
@@ -95,7 +99,7 @@ pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Ne
     })
 }
 
-/// Puts the request's id into the answer's head, and into its body when that is a problem.
+/// Adds the request's id to the response headers, and to the body of a problem.
 fn identify(response: &mut Response, id: &str) {
     if let Some(mut document) = response.extensions_mut().remove::<Document>() {
         document.request_id = Some(id.to_owned());

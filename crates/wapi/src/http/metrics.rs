@@ -1,4 +1,4 @@
-//! `GET /metrics`: what there is and how it goes, in the text format of Prometheus.
+//! `GET /metrics`: figures of the gateway in the text format of Prometheus.
 
 use axum::extract::State;
 use axum::http::header;
@@ -14,7 +14,8 @@ use crate::sessions::Status;
 use crate::store::Numbers;
 use crate::telemetry::shown;
 
-/// For keys that read and are for all sessions. Carries no phone number: see [`shown::session`].
+/// Serves the metrics to keys with the scope `read` for all sessions. They hold no phone number:
+/// see [`shown::session`].
 pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
     let now = gateway.clock.now();
     let numbers = gateway.store.numbers().await.map_err(|error| {
@@ -190,7 +191,7 @@ fn connections(text: &mut Exposition, room: &Room) {
     }
 }
 
-/// In seconds.
+/// Returns the age in seconds.
 fn age(at: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(at).as_secs_f64().max(0.0)
 }

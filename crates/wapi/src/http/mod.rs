@@ -1,4 +1,4 @@
-//! The HTTP interface: every route on one screen, with what a key must be good for to use it.
+//! The HTTP interface: every route on one screen, with the scope that its key needs.
 
 mod api_keys;
 mod auth;
@@ -64,7 +64,7 @@ pub use media::fuzzing as files;
 pub use messages::fuzzing;
 use table::Table;
 
-/// What the routes need to know.
+/// State shared by the handlers.
 #[derive(Clone)]
 pub struct Gateway {
     pub sessions: Sessions,
@@ -74,11 +74,11 @@ pub struct Gateway {
     pub webhooks: Webhooks,
     pub fetcher: Fetcher,
     pub access: Access,
-    /// What the gateway is called.
+    /// Host names of the gateway.
     pub hosts: Arc<Hosts>,
-    /// Who has shown keys that are none.
+    /// Addresses that have shown invalid keys.
     pub guesses: Arc<Mutex<guesses::Guesses>>,
-    /// Who is connected.
+    /// Open connections.
     pub room: Arc<edge::Room>,
     pub keys: Keys,
     pub folder: Folder,
@@ -87,12 +87,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The life a session is in: asked for once, so that a request is about one life from its beginning to its end.
+    /// Returns the session's current life. A handler reads it once, so that the whole request is
+    /// about one life.
     fn life(&self, session: &SessionName) -> Result<Life, Problem> {
         self.sessions.life(session).ok_or(Problem::NoSession)
     }
 
-    /// Whoever makes a session has it, whoever had its name before.
+    /// Gives the caller access to a session it has just created, whatever session had that name
+    /// before.
     async fn give(&self, caller: &Caller, session: &SessionName) -> Result<(), Problem> {
         let given = self.keys.give(caller, session.as_str()).await;
         given.map_err(|error| Problem::NotReady {
@@ -103,8 +105,8 @@ impl Gateway {
 
 /// Every route, with and without its trailing slash.
 ///
-/// A key of some sessions only uses those routes whose path names one of them, and those that are `narrowed`: their handlers ask the
-/// caller which sessions they may speak of.
+/// A session-restricted key may only use routes whose path names one of its sessions, and the
+/// routes that are `narrowed`: their handlers check the caller's sessions themselves.
 fn table() -> Table {
     Table::new()
         .open("/", front::page)
@@ -120,7 +122,7 @@ fn table() -> Table {
         )
         .post("/send-message", Send.narrowed(), original::send_message)
         .post("/send-image", Send.narrowed(), original::send_image)
-        // Whoever sees it can link an account of theirs.
+        // The QR code allows anyone to link an account.
         .get("/get-qr-code/{session}", Admin, original::get_qr_code)
         .get(
             "/get-session-info/{session}",
@@ -311,7 +313,7 @@ fn table() -> Table {
         .get("/v1/api-keys", Admin, api_keys::list)
         .post("/v1/api-keys", Admin, api_keys::make)
         .delete("/v1/api-keys/{id}", Admin, api_keys::remove)
-        // A webhook sends what it is told of to wherever its maker says.
+        // A webhook sends its events to any address its creator chose.
         .get("/v1/webhooks", Admin, webhooks::list)
         .post("/v1/webhooks", Admin, webhooks::make)
         .get("/v1/webhooks/{id}", Admin, webhooks::show)
@@ -333,7 +335,7 @@ fn table() -> Table {
         .post("/v1/webhooks/{id}/replay", Admin, deliveries::replay)
 }
 
-/// The table as a service.
+/// Builds the router from the table.
 pub fn routes(gateway: Gateway) -> Router {
     let Table { keyed, open, .. } = table();
     let keyed = keyed

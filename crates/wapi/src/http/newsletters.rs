@@ -19,7 +19,7 @@ pub(super) struct NewsletterList {
     newsletters: Vec<Newsletter>,
 }
 
-/// `GET …/newsletters`: by address; WhatsApp is asked each time.
+/// `GET …/newsletters`: lists newsletters by address, querying WhatsApp each time.
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -31,7 +31,7 @@ pub(super) async fn list(
     }))
 }
 
-/// `GET …/newsletters/{newsletter}`: followed or not.
+/// `GET …/newsletters/{newsletter}`: shows a newsletter, followed or not.
 pub(super) async fn read(
     State(gateway): State<Gateway>,
     NamedNewsletter {
@@ -50,7 +50,7 @@ pub(super) async fn read(
     ))
 }
 
-/// `PUT …/newsletters/{newsletter}/follow`
+/// `PUT …/newsletters/{newsletter}/follow`: follows a newsletter.
 pub(super) async fn follow(
     State(gateway): State<Gateway>,
     NamedNewsletter {
@@ -68,7 +68,7 @@ pub(super) async fn follow(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE …/newsletters/{newsletter}/follow`
+/// `DELETE …/newsletters/{newsletter}/follow`: unfollows a newsletter.
 pub(super) async fn unfollow(
     State(gateway): State<Gateway>,
     NamedNewsletter {
@@ -93,10 +93,10 @@ fn unknown(error: AskError) -> Problem {
     }
 }
 
-/// The session and the newsletter a path names.
+/// Session and newsletter named by a path.
 pub(super) struct NamedNewsletter {
     session: SessionName,
-    /// The part of its address before `@newsletter`.
+    /// The part of the address before `@newsletter`.
     newsletter: String,
 }
 

@@ -1,4 +1,4 @@
-//! The six routes of the original wapi, kept for ever. Unknown fields are ignored, as the original did.
+//! The six routes of the original wapi, kept permanently. They ignore unknown fields, as it did.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ struct SessionInfo {
     account: Option<Account>,
     #[serde(serialize_with = "crate::stamp::optional")]
     last_received_at: Option<Timestamp>,
-    /// Where the QR code is, while one waits.
+    /// Path of the QR code while one waits to be scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,8 @@ impl SessionInfo {
     }
 }
 
-/// `POST /register-session/`: 200 when the session is online, 202 when its QR code waits to be scanned.
+/// `POST /register-session/`: 200 when the session is online, 202 when its QR code waits to be
+/// scanned.
 pub async fn register_session(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -75,14 +76,15 @@ pub async fn register_session(
     let name = reached(&caller, fields.done(name)?)?;
     let (session, state) = gateway.sessions.register(&name).await?;
     if !caller.reaches(name.as_str()) {
-        // It had this name, and nobody was there: so the session is new, and the caller's.
+        // The key included this name and no such session existed: the session is new, and the
+        // caller's.
         gateway.give(&caller, &name).await?;
     }
     let status = match (state.status, &state.qr) {
         (Status::Online, _) => StatusCode::OK,
         (_, Some(_)) => StatusCode::ACCEPTED,
         (Status::Stopped, _) if gateway.lifecycle.is_stopping() => return Err(Problem::Stopping),
-        // Somebody else stopped it in this moment.
+        // Another caller has just stopped it.
         (status @ Status::Stopped, _) => {
             return Err(Problem::NotOnline {
                 status,
@@ -111,7 +113,7 @@ fn not_yet(status: Status, reason: Option<String>) -> String {
     )
 }
 
-/// A message that WhatsApp has taken.
+/// A message that WhatsApp has accepted.
 #[derive(Debug, Serialize)]
 struct SentMessage {
     id: String,
@@ -122,7 +124,7 @@ struct SentMessage {
     status: &'static str,
 }
 
-/// `POST /send-message/`: 200 once WhatsApp has taken it.
+/// `POST /send-message/`: 200 once WhatsApp has accepted the message.
 pub async fn send_message(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -140,7 +142,7 @@ pub async fn send_message(
     send(&gateway, session, chat, Message::text(body), None).await
 }
 
-/// `POST /send-image/`: fetches the picture, sends it, 200 once WhatsApp has taken it.
+/// `POST /send-image/`: downloads the image and sends it; 200 once WhatsApp has accepted it.
 pub async fn send_image(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -173,7 +175,7 @@ pub async fn send_image(
     send(&gateway, session, chat, Message::new(content), Some(file)).await
 }
 
-/// Sends now or not at all, and waits for WhatsApp's word.
+/// Sends the message immediately or not at all, and waits for WhatsApp's acknowledgement.
 async fn send(
     gateway: &Gateway,
     session: SessionName,
@@ -185,7 +187,8 @@ async fn send(
         .sessions
         .send_now(&session, chat, message, file)
         .await?;
-    // A little longer than the message itself waits, so that one that has surely not left is told from one that may have.
+    // Slightly longer than the message's own limit, to distinguish a message that certainly was not
+    // sent from one that may have been.
     let limit = gateway.sessions.whatsapp_timeout();
     match gateway
         .sessions
@@ -235,7 +238,7 @@ fn not_sent(gateway: &Gateway, session: &SessionName, failure: Failure) -> Probl
     }
 }
 
-/// `GET /get-qr-code/{session}/`: the picture that waits to be scanned.
+/// `GET /get-qr-code/{session}/`: the QR code that waits to be scanned, as PNG.
 pub async fn get_qr_code(
     State(gateway): State<Gateway>,
     Named(name): Named,

@@ -1,4 +1,4 @@
-//! Who is there: whether a session's account shows itself, and whom it watches.
+//! Presence: whether the account appears online, and subscriptions to contacts.
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
@@ -11,7 +11,7 @@ use crate::event::Presence;
 use crate::message::ChatId;
 use crate::sessions::SessionName;
 
-/// `PUT /v1/sessions/{session}/presence {state}`
+/// `PUT /v1/sessions/{session}/presence {state}`: sets the account's presence.
 pub(super) async fn set(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -24,7 +24,8 @@ pub(super) async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `PUT /v1/sessions/{session}/contacts/{contact}/presence`: `presence.changed` tells of them from now on.
+/// `PUT /v1/sessions/{session}/contacts/{contact}/presence`: subscribes to a contact's presence,
+/// which is published as `presence.changed`.
 pub(super) async fn watch(
     State(gateway): State<Gateway>,
     named: NamedContact,
@@ -36,7 +37,7 @@ pub(super) async fn watch(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE` of the same.
+/// `DELETE` of the same path: ends the subscription.
 pub(super) async fn unwatch(
     State(gateway): State<Gateway>,
     named: NamedContact,
@@ -48,7 +49,7 @@ pub(super) async fn unwatch(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The session and the person a path names.
+/// Session and person named by a path.
 pub(super) struct NamedContact {
     pub session: SessionName,
     pub contact: ChatId,

@@ -1,4 +1,5 @@
-//! `/v1/sessions/{session}/profile`: what the account shows of itself; and the pictures of others.
+//! `/v1/sessions/{session}/profile`: the account's own profile, and the profile pictures of
+//! contacts.
 
 pub(super) mod picture;
 
@@ -20,11 +21,11 @@ use crate::message::ChatId;
 use crate::store::MediaFacts;
 use crate::whatsapp::PictureSize;
 
-/// The longest texts that WhatsApp takes, in characters.
+/// WhatsApp's own limits, in characters.
 pub(super) const LONGEST_NAME: usize = 25;
 pub(super) const LONGEST_ABOUT: usize = 139;
 
-/// What others see of the account; `null` where nothing is set.
+/// The account's public profile; `null` for values that are not set.
 #[derive(Debug, Serialize)]
 pub(super) struct ProfileDocument {
     id: String,
@@ -35,7 +36,7 @@ pub(super) struct ProfileDocument {
     picture: Option<ShownPicture>,
 }
 
-/// `GET …/profile`: WhatsApp is asked each time.
+/// `GET …/profile`: shows the profile, querying WhatsApp each time.
 pub(super) async fn show(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -58,7 +59,7 @@ pub(super) async fn show(
     }))
 }
 
-/// `PUT …/profile {name?, about?}`: at least one of them; the other stays.
+/// `PUT …/profile {name?, about?}`: changes at least one of the two and keeps the other.
 pub(super) async fn change(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -85,8 +86,8 @@ pub(super) async fn change(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET …/contacts/{contact}/picture?size=full`: the picture itself, since WhatsApp's links to it end after some time, and are for
-/// this account.
+/// `GET …/contacts/{contact}/picture?size=full`: sends the profile picture itself, since WhatsApp's
+/// links to it expire and are meant for this account.
 pub(super) async fn contact_picture(
     State(gateway): State<Gateway>,
     NamedContact { session, contact }: NamedContact,
@@ -108,14 +109,14 @@ pub(super) async fn contact_picture(
         mime_type: Some("image/jpeg".to_owned()),
         ..MediaFacts::default()
     };
-    // An id stands in a header only if it can.
+    // Ids are reduced to characters that are valid in a header.
     let tag: String = picture
         .id
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .collect();
     let mut headers = headers::of(&facts, &tag);
-    // It may change at any time, which its id tells.
+    // The picture may change at any time; its id then changes too.
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, no-cache"),

@@ -1,4 +1,4 @@
-//! `GET /v1/sessions/{session}/qr`: the QR code that waits to be scanned, in the form the caller takes.
+//! `GET /v1/sessions/{session}/qr`: the QR code to scan, in the format the caller accepts.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use super::query::Query;
 use crate::qr::Picture;
 use crate::sessions::QrCode;
 
-/// The longest a caller may wait, in seconds.
+/// Longest time a caller may wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
-/// The forms of a QR code, the usual one first.
+/// Formats of a QR code, the default first.
 const FORMS: [Form; 4] = [Form::Png, Form::Svg, Form::Text, Form::Json];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Form {
         }
     }
 
-    /// Whether a media range such as `image/*` takes it.
+    /// Returns whether a media range such as `image/*` includes it.
     fn is_in(self, range: &str) -> bool {
         let kind = self.media_type();
         range == "*/*"
@@ -52,7 +52,7 @@ impl Form {
                 .is_some_and(|family| kind.starts_with(family))
     }
 
-    /// The form the caller likes best; the usual one when nothing is said.
+    /// Returns the format with the highest weight in `Accept`; the default without that header.
     fn accepted(headers: &HeaderMap) -> Option<Self> {
         let Some(accept) = headers
             .get(header::ACCEPT)
@@ -79,16 +79,16 @@ impl Form {
 /// A QR code as JSON.
 #[derive(Debug, Serialize)]
 struct Document {
-    /// What the code says, for those who draw it themselves.
+    /// Text of the code, for callers that draw it themselves.
     text: String,
-    /// The picture, in base64.
+    /// The image in base64.
     png: String,
     #[serde(serialize_with = "crate::stamp::serialize")]
     expires_at: Timestamp,
 }
 
-/// By `Accept`: `image/png`, `image/svg+xml`, `text/plain` (what the code says) or JSON. `?wait=` seconds for a code to come; 404 when
-/// there is none.
+/// Shows the QR code, by `Accept` as `image/png`, `image/svg+xml`, `text/plain` (the text of the
+/// code) or JSON. Waits up to `?wait=` seconds for a code; 404 when there is none.
 pub(super) async fn read(
     State(gateway): State<Gateway>,
     Named(name): Named,
@@ -114,7 +114,7 @@ fn answer(form: Form, qr: QrCode) -> Result<Response, Problem> {
     Ok(match form {
         Form::Png => (head, qr.png).into_response(),
         Form::Svg => {
-            // It was drawn before, as a PNG.
+            // The same text was drawn before, as PNG.
             let picture = Picture::of(&qr.text).map_err(|_| Problem::Internal)?;
             (head, picture.svg()).into_response()
         }

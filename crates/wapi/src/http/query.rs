@@ -1,4 +1,4 @@
-//! Takes the part behind the `?` apart, and names what is wrong with it.
+//! Query parameters, with an error for each invalid or unknown one.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use crate::nearest::suggestion;
 #[derive(Debug)]
 pub struct Query {
     parameters: Vec<(String, String)>,
-    /// Names that this route takes.
+    /// Names that this route accepts.
     right: Vec<String>,
     errors: Vec<FieldError>,
 }
@@ -29,7 +29,7 @@ impl Query {
         }
     }
 
-    /// The last value given.
+    /// Returns the last value given for `name`.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.right.push(name.to_owned());
         let mut found = None;
@@ -43,7 +43,7 @@ impl Query {
         found
     }
 
-    /// A whole number no larger than `most`, or `default` when it is not given.
+    /// Returns a whole number up to `most`, or `default` when none is given.
     pub fn number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         name: &'static str,
@@ -53,7 +53,8 @@ impl Query {
         self.optional_number(name, most).unwrap_or(default)
     }
 
-    /// How many of a list are wanted: at least one; `bounds` are how many when nothing is said, and at most.
+    /// Returns the requested number of list entries, at least one. `bounds` are the default and the
+    /// maximum.
     pub fn limit<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         bounds: (T, T),
@@ -77,7 +78,7 @@ impl Query {
         }
     }
 
-    /// A whole number no larger than `most`, if it is given.
+    /// Returns a whole number up to `most`, if one is given.
     pub fn optional_number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         name: &'static str,
@@ -98,7 +99,7 @@ impl Query {
         number
     }
 
-    /// What was wrong, unknown names included.
+    /// Returns every error found, including unknown names.
     pub fn done(mut self) -> Result<(), Problem> {
         let unknown = self.parameters.into_iter().map(|(name, _)| {
             let meant = suggestion(&name, self.right.iter().map(String::as_str));

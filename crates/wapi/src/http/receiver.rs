@@ -1,4 +1,4 @@
-//! A webhook of our own, so that the sandbox can show what the gateway posts.
+//! A webhook receiver, with which the sandbox shows the gateway's posts.
 
 use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener};
@@ -12,14 +12,15 @@ use tokio::sync::mpsc;
 
 use crate::lifecycle::Lifecycle;
 
-/// One post: the path, and the event.
+/// One post: path and event.
 #[derive(Debug)]
 pub struct Posted {
     pub path: String,
     pub event: Value,
 }
 
-/// Listens on a free loopback port until the program stops; the base address, and the posts as they come.
+/// Listens on a free loopback port until the program stops. Returns the base address and the
+/// received posts.
 pub fn start(lifecycle: &Lifecycle) -> std::io::Result<(String, mpsc::UnboundedReceiver<Posted>)> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! `/v1/sessions`: what is known of each, and what its owner may order.
+//! `/v1/sessions`: session state and commands.
 
 use std::time::Duration;
 
@@ -22,41 +22,43 @@ use crate::sessions::{
 };
 use crate::store::{Disabled, Endpoint, Past};
 
-/// A session: three facts kept apart (`paired`, `connection`, `last_received_at`), and one word for people.
+/// A session: three separate facts (`paired`, `connection`, `last_received_at`), and a status that
+/// sums them up.
 #[derive(Debug, Serialize)]
 pub(super) struct SessionDocument {
     /// The name its owner gave it.
     id: SessionName,
-    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or `stopped`.
+    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or
+    /// `stopped`.
     status: Status,
-    /// Why, where the status does not say it all.
+    /// Reason, where the status alone does not explain it.
     reason: Option<String>,
-    /// Since when it has this status.
+    /// Start of the current status.
     #[serde(serialize_with = "crate::stamp::serialize")]
     since: Timestamp,
     /// Whether it holds the keys of a linked device.
     paired: bool,
     connection: ConnectionInfo,
-    /// `waiting`: its phone has not shared the keys to what the account's devices share; messages come and go. `synced`; `null` while it
-    /// is not online.
+    /// `synced`, or `waiting` while the phone has not shared the keys to the app state; messages
+    /// work in both. `null` while the session is not online.
     app_state: Option<AppState>,
-    /// Whose device it is; `null` before pairing.
+    /// The linked account; `null` before pairing.
     account: Option<Account>,
     /// When it last received a message, in this run of the program or an earlier one.
     #[serde(serialize_with = "crate::stamp::optional")]
     last_received_at: Option<Timestamp>,
-    /// The QR code that waits to be scanned; left out when none does.
+    /// The QR code that waits to be scanned; left out when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr: Option<Waiting>,
-    /// How far the history has come that its phone tells when it is linked; `null` when it was not asked for.
+    /// Progress of the history sync; `null` when none was requested.
     history: Option<HistoryProgress>,
-    /// Webhooks that would be told of it and are not at the moment; what happens waits for them.
+    /// Webhooks that would receive its events and are disabled now; the events wait for them.
     disabled_webhooks: Vec<NotTold>,
-    /// What its owner keeps with it.
+    /// The owner's own data.
     metadata: Metadata,
 }
 
-/// A webhook that is told nothing.
+/// A disabled webhook.
 #[derive(Debug, Serialize)]
 struct NotTold {
     id: String,
@@ -67,7 +69,7 @@ struct NotTold {
 }
 
 impl NotTold {
-    /// Those of these endpoints that are for this session, or for all.
+    /// Selects the endpoints that are for this session, or for all.
     fn of(session: &SessionName, disabled: &[Endpoint]) -> Vec<Self> {
         let concerned = disabled.iter().filter(|it| {
             it.session
@@ -96,7 +98,7 @@ async fn disabled(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
         })
 }
 
-/// Where a QR code is, and until when.
+/// Path of a QR code, and its expiry.
 #[derive(Debug, Serialize)]
 struct Waiting {
     path: String,
@@ -142,7 +144,7 @@ pub(super) struct SessionList {
     sessions: Vec<SessionDocument>,
 }
 
-/// `GET /v1/sessions`
+/// `GET /v1/sessions`: lists sessions.
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -159,7 +161,7 @@ pub(super) async fn list(
     Ok(Json(SessionList { sessions }))
 }
 
-/// `GET /v1/sessions/{session}`
+/// `GET /v1/sessions/{session}`: shows a session.
 pub(super) async fn read(
     State(gateway): State<Gateway>,
     Named(name): Named,
@@ -173,7 +175,7 @@ pub(super) async fn read(
     )))
 }
 
-/// A session that was made, and the code to type when it is to be paired by one.
+/// A created session, and its pairing code if one was requested.
 #[derive(Debug, Serialize)]
 struct Created {
     #[serde(flatten)]
@@ -182,15 +184,15 @@ struct Created {
     pairing_code: Option<String>,
 }
 
-/// How a new session is to be linked.
+/// Way of linking a new session.
 enum Pairing {
     Qr,
-    /// By a code that is typed into the phone of this number.
+    /// By a code typed into the phone with this number.
     Code(String),
 }
 
-/// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, history?, metadata?}`: 201 at once, with the code if one
-/// was asked for.
+/// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, history?,
+/// metadata?}`: creates a session. 201 at once, with the pairing code if one was requested.
 pub(super) async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -208,7 +210,7 @@ pub(super) async fn create(
     }
     let session = gateway.sessions.create(&name, metadata, past).await?;
     if !caller.reaches(name.as_str()) {
-        // It had this name before, and the session is new.
+        // The key included this name before, and the session is new.
         gateway.give(&caller, &name).await?;
     }
     let pairing_code = match pairing {
@@ -257,7 +259,7 @@ fn method(text: &str) -> Result<Method, &'static str> {
     }
 }
 
-/// Digits of an international number, however it is written.
+/// Returns the digits of an international number in any spelling.
 fn phone(text: &str) -> Result<String, String> {
     match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
@@ -270,8 +272,9 @@ fn phone(text: &str) -> Result<String, String> {
     }
 }
 
-/// `DELETE /v1/sessions/{session}`: 204. With `?logout=true` it is taken off its account's list of devices first. What it has received
-/// is still delivered; but with `?purge=true` everything goes that was kept under its name, whatever accounts it was linked to.
+/// `DELETE /v1/sessions/{session}`: removes a session; 204. `?logout=true` first removes it from
+/// the account's list of devices. Events it has received are still delivered, but `?purge=true`
+/// removes everything stored under its name, of all accounts it was ever linked to.
 pub(super) async fn remove(
     State(gateway): State<Gateway>,
     Named(name): Named,
@@ -294,25 +297,26 @@ pub(super) async fn remove(
 
 type Answer = Result<Json<SessionDocument>, Problem>;
 
-/// `POST /v1/sessions/{session}/start`: the session, on its way. It goes on after a restart of the program, too.
+/// `POST /v1/sessions/{session}/start`: starts the session, now and at every start of the program.
 pub(super) async fn start(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.start(&name).await?;
     document(&gateway, &name, state).await
 }
 
-/// `POST /v1/sessions/{session}/stop`: the session, at rest. It stays so after a restart of the program, too.
+/// `POST /v1/sessions/{session}/stop`: stops the session; it stays stopped when the program
+/// restarts.
 pub(super) async fn stop(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.stop(&name).await?;
     document(&gateway, &name, state).await
 }
 
-/// `POST /v1/sessions/{session}/restart`: the session, with its old connection gone and a new one on its way.
+/// `POST /v1/sessions/{session}/restart`: closes the session's connection and opens a new one.
 pub(super) async fn restart(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.restart(&name).await?;
     document(&gateway, &name, state).await
 }
 
-/// `POST /v1/sessions/{session}/logout`: the session, linked no more.
+/// `POST /v1/sessions/{session}/logout`: unlinks the session.
 pub(super) async fn log_out(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
     let state = gateway.sessions.log_out(&name).await?;
     document(&gateway, &name, state).await
@@ -327,21 +331,22 @@ async fn document(gateway: &Gateway, name: &SessionName, state: SessionState) ->
     )))
 }
 
-/// What a check found. `ok`: everything is proven.
+/// Result of a check; `ok` when every part is proven.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckDocument {
     ok: bool,
     #[serde(serialize_with = "crate::stamp::serialize")]
     checked_at: Timestamp,
-    /// A round trip to WhatsApp and back.
+    /// A round trip to WhatsApp.
     socket: Part,
-    /// A write that reached the disk: nothing is taken over from WhatsApp without one.
+    /// A write that reached the disk: nothing is acknowledged to WhatsApp without one.
     store: Part,
-    /// That something comes in, is opened and taken over: `proof` is `phone`, which was asked for an answer, or `traffic`.
+    /// Proof that messages arrive, are decrypted and saved. `proof` is `phone`, which answered a
+    /// probe, or `traffic`.
     inbound: Part,
 }
 
-/// One part of a check: how long it took, or what is wrong.
+/// One part of a check: its duration, or its fault.
 #[derive(Debug, Default, Serialize)]
 struct Part {
     ok: bool,
@@ -396,8 +401,8 @@ impl Part {
     }
 }
 
-/// `POST /v1/sessions/{session}/check`: 200 with every part of the way a message comes in by, whether it works or not. What does not
-/// is recovered.
+/// `POST /v1/sessions/{session}/check`: checks every part of the inbound path; 200 whether it works
+/// or not. Faults trigger a recovery.
 pub(super) async fn check(
     State(gateway): State<Gateway>,
     Named(name): Named,
@@ -412,13 +417,14 @@ pub(super) async fn check(
     }))
 }
 
-/// What the owner of the phone types.
+/// The code that the owner of the phone types.
 #[derive(Debug, Serialize)]
 pub(super) struct PairingCode {
     code: String,
 }
 
-/// `POST /v1/sessions/{session}/pairing-code` `{phone}`: a code to type into that phone instead of scanning.
+/// `POST /v1/sessions/{session}/pairing-code` `{phone}`: creates a code to type into that phone
+/// instead of scanning.
 pub(super) async fn pairing_code(
     State(gateway): State<Gateway>,
     Named(name): Named,

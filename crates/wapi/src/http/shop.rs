@@ -1,4 +1,4 @@
-//! `/v1/sessions/{session}/catalog` and `…/orders`: what businesses offer, and what their customers have ordered.
+//! `/v1/sessions/{session}/catalog` and `…/orders`: products and orders of businesses.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,10 +11,10 @@ use crate::message::{Catalog, ChatId, OrderContent};
 use crate::sessions::{AskError, SessionName};
 use crate::whatsapp::NotAnswered;
 
-/// Products in one answer when the caller does not say, and at most.
+/// Default and maximum number of products per answer.
 pub(super) const LIMIT: (u32, u32) = (20, 100);
 
-/// `GET …/catalog?of=&limit=&cursor=`: WhatsApp is asked each time.
+/// `GET …/catalog?of=&limit=&cursor=`: lists products, querying WhatsApp each time.
 pub(super) async fn catalog(
     State(gateway): State<Gateway>,
     Named(session): Named,
@@ -41,7 +41,7 @@ pub(super) async fn catalog(
     ))
 }
 
-/// `GET …/orders/{order}?token=`: for whoever got the order.
+/// `GET …/orders/{order}?token=`: shows an order to its recipient.
 pub(super) async fn order(
     State(gateway): State<Gateway>,
     path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,

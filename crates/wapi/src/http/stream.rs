@@ -1,4 +1,4 @@
-//! `GET /v1/events/stream`: the feed as server-sent events, which browsers and many programs reconnect by themselves.
+//! `GET /v1/events/stream`: the feed as server-sent events, with automatic reconnection in clients.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,14 +16,16 @@ use super::query::Query;
 use crate::keys::Caller;
 use crate::store::Reader;
 
-/// Events that are in memory for one reader at most; the next are read when these were taken.
+/// Most events in memory per reader; more are read when these were sent.
 const AT_ONCE: usize = 100;
-/// How often a reader hears that the connection lives, and where it is.
+/// Interval of heartbeats, which show that the connection lives and carry the cursor.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// `Last-Event-ID`, or `?after=` a place; neither: what comes from now on. `&types= &session=` as for the feed.
+/// Streams events from `Last-Event-ID` or `?after=` on; without either, new ones only. `&types=`
+/// and `&session=` filter as for the feed.
 ///
-/// Each event's id is its place; its data is what the feed has: `{"seq": …, "id": "evt_…", "event": {…}}`.
+/// Each event's id is its cursor; its data is the feed's entry: `{"seq": …, "id": "evt_…", "event":
+/// {…}}`.
 pub async fn stream(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -54,7 +56,7 @@ pub async fn stream(
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
-/// Where a reader that reconnects was.
+/// Returns the cursor of a reader that reconnects.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers
         .get("last-event-id")
@@ -71,25 +73,25 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
         .ok_or_else(|| Problem::field("Last-Event-ID", "must be the id of an event of this stream"))
 }
 
-/// One reader's stream. It does nothing unless the reader takes what it is sent.
+/// One reader's stream. It reads nothing until the reader has taken the last chunk.
 struct Telling {
     gateway: Gateway,
     reader: Reader,
     next: Next,
 }
 
-/// What comes next.
+/// Next part of the stream.
 enum Next {
-    /// A first word, so that whoever connects knows at once that it is connected.
+    /// A first chunk, so that the caller sees the connection at once.
     Hello,
-    /// What is in the database already.
+    /// Events already in the database.
     Earlier,
-    /// What is yet to come.
+    /// Events still to come.
     Later,
 }
 
 impl Telling {
-    /// The next piece of the stream; `None` at its end.
+    /// Returns the next chunk of the stream; `None` at its end.
     async fn chunk(&mut self) -> Option<Bytes> {
         let gateway = self.gateway.clone();
         let chunk = match self.next {
@@ -105,7 +107,7 @@ impl Telling {
                 let more = gateway.clock.timeout(HEARTBEAT, self.more());
                 match gateway.lifecycle.unless_stopping(more).await? {
                     Ok(chunk) => chunk,
-                    // The database is asked as well, should a wake-up ever be missed.
+                    // Reads the database as well, in case a wake-up was missed.
                     Err(_) => {
                         self.next = Next::Earlier;
                         Ok(self.heartbeat())
@@ -113,11 +115,12 @@ impl Telling {
                 }
             }
         };
-        // The status is long sent; whoever reads comes again with the last id.
+        // The status is long sent; the reader reconnects with its last id.
         chunk.ok()
     }
 
-    /// A comment, and the place that was reached, past events that are not wanted.
+    /// Returns a comment with the current cursor, which also advances past events that are filtered
+    /// out.
     fn heartbeat(&self) -> Bytes {
         format!(":\nid: {}\n\n", self.reader.place()).into()
     }
@@ -137,7 +140,7 @@ impl Telling {
     }
 }
 
-/// As server-sent events. JSON has no line breaks, so each is one line of data.
+/// Formats entries as server-sent events. JSON has no line breaks, so each is one line of data.
 fn written(entries: impl Iterator<Item = Result<Entry, Problem>>) -> Result<Bytes, Problem> {
     let mut text = String::new();
     for entry in entries {

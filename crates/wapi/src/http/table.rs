@@ -1,4 +1,4 @@
-//! The route table's own words: what a route takes, who may use it, and what it does to those who may not.
+//! The route table: handlers, and the access each requires.
 
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -13,19 +13,19 @@ use super::error::Problem;
 use super::extract::NOT_TEXT;
 use crate::keys::{Caller, Scope};
 
-/// What a key must be good for to use a route.
+/// Access that a route requires of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
     pub scope: Scope,
     narrowing: Narrowing,
 }
 
-/// What a route is to a key of some sessions only.
+/// How a route treats session-restricted keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Narrowing {
-    /// It is for the session its path names, or, when that names none, for keys of all sessions alone.
+    /// It is for the session named in its path; without one, only for keys of all sessions.
     ByPath,
-    /// It asks the [`Caller`] itself which sessions it may speak of.
+    /// The handler asks the [`Caller`] which sessions it may reach.
     ByHandler,
 }
 
@@ -39,7 +39,7 @@ impl From<Scope> for Need {
 }
 
 impl Scope {
-    /// For routes whose handler looks at the caller's sessions.
+    /// For routes whose handler checks the caller's sessions.
     pub const fn narrowed(self) -> Need {
         Need {
             scope: self,
@@ -53,14 +53,14 @@ impl Scope {
 pub struct Row {
     pub method: &'static str,
     pub path: &'static str,
-    /// `None`: open to everybody.
+    /// `None`: no key is required.
     pub scope: Option<Scope>,
 }
 
-/// What a path names, or that it cannot be read.
+/// Parameters of a path, or the error that they cannot be read.
 type Path = Result<RawPathParams, RawPathParamsRejection>;
 
-/// Routes under construction. Each is there with and without its trailing slash.
+/// Routes under construction, each with and without its trailing slash.
 pub struct Table {
     pub keyed: Router<Gateway>,
     pub open: Router<Gateway>,
@@ -76,7 +76,7 @@ impl Table {
         }
     }
 
-    /// A `GET` that needs no key.
+    /// Adds a `GET` that requires no key.
     pub fn open<T: 'static>(
         mut self,
         path: &'static str,

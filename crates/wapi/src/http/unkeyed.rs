@@ -1,16 +1,17 @@
-//! Who may enter a gateway that asks for no key: nobody whom a browser sends for another's page, or a proxy for somebody else. Pure.
+//! Entry to a gateway without keys: denied to foreign web pages and strangers' proxies. Pure.
 
 use axum::http::{HeaderMap, Uri, header};
 
 use super::edge::{Peer, Way};
 use crate::config::{Access, Hosts};
 
-/// Why somebody may not.
+/// Reason for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stranger {
-    /// A proxy speaks for somebody.
+    /// A proxy speaks for an unknown client.
     PassedOn,
-    /// What was called is no name of the gateway's; a page whose name was made to point here asks in that name.
+    /// The request names a host that is not the gateway's; a page whose name was pointed here (DNS
+    /// rebinding) calls by that name.
     OtherHost,
     /// A browser sends it for a page of another site.
     OtherSite,
@@ -36,7 +37,7 @@ impl Stranger {
     }
 }
 
-/// Whether a request may enter where nobody is asked for a key.
+/// Checks whether a request may enter where no key is required.
 pub fn may_enter(
     access: &Access,
     hosts: &Hosts,
@@ -45,7 +46,7 @@ pub fn may_enter(
     target: &Uri,
 ) -> Result<(), Stranger> {
     let is_passed_on = match access {
-        // What is passed on does not come from this machine, whoever does it.
+        // A request that was passed on does not come from this machine, whichever proxy sent it.
         Access::Loopback | Access::Key(_) => peer.way != Way::Direct,
         Access::Open => peer.way == Way::Doubtful,
     };
@@ -66,7 +67,7 @@ pub fn may_enter(
     }
 }
 
-/// Every host that a request names as the one it calls; `None` for what is no text.
+/// Lists every host that a request names as its target; `None` for one that is not text.
 fn called<'a>(headers: &'a HeaderMap, target: &'a Uri) -> impl Iterator<Item = Option<&'a str>> {
     let in_headers = headers
         .get_all(header::HOST)
@@ -75,9 +76,9 @@ fn called<'a>(headers: &'a HeaderMap, target: &'a Uri) -> impl Iterator<Item = O
     in_headers.chain(target.authority().map(|authority| Some(authority.as_str())))
 }
 
-/// Whether a browser sends it for a page of some other place. Programs send no origin.
+/// Returns whether a browser sends it for a page of another origin. Programs send no origin.
 fn is_from_another_site(headers: &HeaderMap, is_https: Option<bool>) -> bool {
-    // `none` is what somebody typed or bookmarked.
+    // `none`: typed by the user, or a bookmark.
     let site = headers.get_all("sec-fetch-site").iter();
     if !site
         .map(|site| site.as_bytes())

@@ -1,4 +1,4 @@
-//! What a body is that is no JSON, and what to send in its place. Pure.
+//! Explanations of bodies that are not JSON, with advice on how to send them. Pure.
 
 use axum::http::{HeaderMap, header};
 
@@ -6,7 +6,7 @@ use crate::media::types::{self, HEAD, Told};
 
 const SEND: &str = "send JSON in UTF-8, with the header `Content-Type: application/json`";
 
-/// Whether a body is packed, as its head says; else what is said about another packing.
+/// Returns whether `Content-Encoding` is gzip, or an error for any other encoding.
 pub fn is_gzip(headers: &HeaderMap) -> Result<bool, String> {
     let mut is_gzip = false;
     for said in headers.get_all(header::CONTENT_ENCODING) {
@@ -26,7 +26,7 @@ pub fn is_gzip(headers: &HeaderMap) -> Result<bool, String> {
     Ok(is_gzip)
 }
 
-/// What a body is that could not be read, and what to do about it.
+/// Explains an unreadable body and how to correct it.
 pub fn what(body: &[u8], error: &serde_json::Error) -> String {
     if let Some(what) = by_its_beginning(body) {
         return what;
@@ -85,7 +85,7 @@ fn by_its_beginning(body: &[u8]) -> Option<String> {
     Some(what)
 }
 
-/// The type of a body that is known to be a file by its first bytes.
+/// Returns the media type of a body whose first bytes identify a file.
 fn file(body: &[u8]) -> Option<String> {
     let kind = types::of(&body[..body.len().min(HEAD)], None, Told::default());
     let is_some_text = kind.starts_with("text/") || kind.contains("xml") || kind.contains("json");

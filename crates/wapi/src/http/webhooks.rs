@@ -1,4 +1,4 @@
-//! `/v1/webhooks`: who is told what happens.
+//! Webhook endpoints: rows, and the events each subscribes to.
 
 use std::collections::BTreeMap;
 
@@ -22,27 +22,27 @@ use crate::webhooks::{self, ORIGINAL, SigningKey, rules};
 /// Shown instead of a header's value, which may be a password.
 const HIDDEN: &str = "********";
 
-/// A webhook as callers see it.
+/// A webhook as shown to callers.
 #[derive(Debug, Serialize)]
 pub struct WebhookInfo {
-    /// `original` for the one that the operator's settings name.
+    /// `original` for the one in the operator's settings.
     id: String,
-    /// Where events are posted; the original's has the session's name put behind it.
+    /// Address of the posts; the session's name is appended to the original's.
     url: String,
-    /// `null`: told of all sessions.
+    /// `null`: all sessions.
     session: Option<String>,
-    /// `null`: told of everything.
+    /// `null`: all types.
     types: Option<Vec<String>>,
-    /// Sent along with every post; the values are hidden.
+    /// Headers of every post; the values are hidden.
     headers: BTreeMap<String, &'static str>,
-    /// While it is not, nothing is posted and what happens waits.
+    /// While false, nothing is posted and events wait.
     enabled: bool,
-    /// Why it is not enabled.
+    /// Why it is disabled.
     disabled: Option<DisabledInfo>,
-    /// Since when it has taken nothing; `null` when it took the last thing it was offered.
+    /// Start of the current failures; `null` when the last delivery succeeded.
     #[serde(serialize_with = "crate::stamp::optional")]
     failing_since: Option<Timestamp>,
-    /// Attempts in vain since then.
+    /// Failed attempts since then.
     failures: u32,
     #[serde(serialize_with = "crate::stamp::serialize")]
     created_at: Timestamp,
@@ -50,7 +50,7 @@ pub struct WebhookInfo {
 
 #[derive(Debug, Serialize)]
 pub struct DisabledInfo {
-    /// `asked`: somebody said so. `gone`: it answered 410. `failing`: it took nothing for too long.
+    /// `asked`: a caller disabled it. `gone`: it answered 410. `failing`: it failed for too long.
     reason: &'static str,
     #[serde(serialize_with = "crate::stamp::serialize")]
     since: Timestamp,
@@ -88,46 +88,46 @@ impl From<Endpoint> for WebhookInfo {
     }
 }
 
-/// All webhooks, the oldest first.
+/// All webhooks, oldest first.
 #[derive(Debug, Serialize)]
 pub struct WebhookList {
     webhooks: Vec<WebhookInfo>,
 }
 
-/// A webhook that was just made.
+/// A created webhook.
 #[derive(Debug, Serialize)]
 pub struct NewWebhook {
     #[serde(flatten)]
     info: WebhookInfo,
-    /// Verifies its posts, as Standard Webhooks says. Shown this once.
+    /// Verifies its posts, as in Standard Webhooks. Shown only once.
     secret: String,
 }
 
-/// A secret that was just made.
+/// A new secret.
 #[derive(Debug, Serialize)]
 pub struct NewSecret {
-    /// Shown this once.
+    /// Shown only once.
     secret: String,
-    /// Until when the former one signs, too.
+    /// Until then the former secret signs, too.
     #[serde(serialize_with = "crate::stamp::serialize")]
     former_until: Timestamp,
 }
 
-/// How a webhook answered a test.
+/// Result of a test post.
 #[derive(Debug, Serialize)]
 pub struct TestResult {
-    /// Whether this would have counted as taken: a 2xx.
+    /// Whether this would have counted as delivered: a 2xx.
     taken: bool,
     error: Option<String>,
-    /// Of the answer; `null` when there was none.
+    /// Status of the answer; `null` when there was none.
     status: Option<u16>,
-    /// The first KiB of its body.
+    /// First KiB of its body.
     answer: Option<String>,
     /// Milliseconds.
     took_ms: u64,
 }
 
-/// `GET /v1/webhooks`.
+/// `GET /v1/webhooks`: lists webhooks.
 pub async fn list(
     State(gateway): State<Gateway>,
     query: Query,
@@ -144,7 +144,7 @@ pub async fn list(
     Ok(Json(WebhookList { webhooks }))
 }
 
-/// `GET /v1/webhooks/{id}`.
+/// `GET /v1/webhooks/{id}`: shows a webhook.
 pub async fn show(
     State(gateway): State<Gateway>,
     query: Query,
@@ -154,7 +154,8 @@ pub async fn show(
     Ok(Json(find(&gateway, &id).await?.into()))
 }
 
-/// `POST /v1/webhooks` `{url, session?, types?, headers?, secret?}`; 201 with its secret.
+/// `POST /v1/webhooks` `{url, session?, types?, headers?, secret?}`: creates a webhook; 201 with
+/// its secret.
 pub async fn make(
     State(gateway): State<Gateway>,
     query: Query,
@@ -201,8 +202,8 @@ pub async fn make(
         .into_response())
 }
 
-/// `PATCH /v1/webhooks/{id}` `{url?, session?, types?, headers?, enabled?}`: what is left out stays; `null` stands for all sessions,
-/// for all types, and takes a header away.
+/// `PATCH /v1/webhooks/{id}` `{url?, session?, types?, headers?, enabled?}`: changes the given
+/// fields. `null` stands for all sessions or all types, and removes a header.
 pub async fn change(
     State(gateway): State<Gateway>,
     query: Query,
@@ -251,7 +252,7 @@ pub async fn change(
     apply(&gateway, &id, fields.done(Some(change))?).await
 }
 
-/// `POST /v1/webhooks/{id}/enable`: goes on where it was, with what waited.
+/// `POST /v1/webhooks/{id}/enable`: resumes deliveries with the events that waited.
 pub async fn enable(
     State(gateway): State<Gateway>,
     query: Query,
@@ -268,7 +269,7 @@ pub async fn enable(
     apply(&gateway, &id, change).await
 }
 
-/// `DELETE /v1/webhooks/{id}`: 204. What waits for it is dropped.
+/// `DELETE /v1/webhooks/{id}`: removes a webhook and its waiting deliveries; 204.
 pub async fn remove(
     State(gateway): State<Gateway>,
     query: Query,
@@ -284,7 +285,7 @@ pub async fn remove(
     }
 }
 
-/// `POST /v1/webhooks/{id}/rotate-secret` `{secret?}`: posts are signed with both for a day.
+/// `POST /v1/webhooks/{id}/rotate-secret` `{secret?}`: replaces the secret; both sign for a day.
 pub async fn rotate_secret(
     State(gateway): State<Gateway>,
     query: Query,
@@ -311,7 +312,8 @@ pub async fn rotate_secret(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
 }
 
-/// `POST /v1/webhooks/{id}/test` `{session?}`: posts an event of the type `webhook.test` and answers how it went.
+/// `POST /v1/webhooks/{id}/test` `{session?}`: posts an event of the type `webhook.test` and
+/// returns the result.
 pub async fn test(
     State(gateway): State<Gateway>,
     query: Query,
@@ -402,7 +404,7 @@ fn types(names: Vec<String>) -> Result<Vec<String>, String> {
     rules::types(names)
 }
 
-/// The secret that was given, or a new one.
+/// Returns the given secret, or a new one.
 fn secret(fields: &mut Fields) -> String {
     let given = fields.optional_text("secret");
     let given =
@@ -410,7 +412,7 @@ fn secret(fields: &mut Fields) -> String {
     given.unwrap_or_else(webhooks::new_secret)
 }
 
-/// The headers after a change: each that is named is set, or taken away by `null`.
+/// Merges headers: each given one is set, or removed by `null`.
 fn merged(
     mut headers: BTreeMap<String, String>,
     given: Map<String, Value>,

@@ -1,5 +1,5 @@
-//! What can be said of a file by looking into it: how large a picture is, how long a sound, how many pages a document has, and what a picture looks like when it is
-//! small. Blocks; whatever cannot be read is left out.
+//! Properties of media files read from their content: dimensions, duration, page count, thumbnail.
+//! Blocks; unreadable properties are left out.
 
 pub(super) mod mp4;
 mod ogg;
@@ -18,12 +18,13 @@ use lofty::probe::Probe;
 
 use super::picture;
 
-/// The longer side of a thumbnail, in pixels, and how good it is, in percent: phones show it blurred until the file is there.
+/// The longer side of a thumbnail in pixels, and its quality in percent. Phones show it blurred
+/// until they have the file.
 const THUMBNAIL: (u32, u8) = (100, 60);
 /// The sides of a sticker, in pixels.
 const STICKER: u32 = 512;
 
-/// What was found.
+/// The properties found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Described {
     /// Pixels.
@@ -33,15 +34,15 @@ pub struct Described {
     pub duration: Option<u32>,
     /// A JPEG.
     pub thumbnail: Option<Vec<u8>>,
-    /// Of a voice note: 64 levels from 0 to 100, how loud it is over time.
+    /// Waveform of a voice note: 64 levels of loudness over time, from 0 to 100.
     pub waveform: Option<Vec<u8>>,
-    /// Of a document.
+    /// Pages of a document.
     pub pages: Option<u32>,
-    /// A WebP that moves.
+    /// Whether it is an animated WebP.
     pub is_animated: bool,
 }
 
-/// Looks into a file of this type.
+/// Reads the properties of a file of this type.
 pub fn describe(path: &Path, mime_type: &str) -> Described {
     let found = match mime_type.split(['/', ';']).next() {
         Some("image") => pictured(path),
@@ -53,7 +54,7 @@ pub fn describe(path: &Path, mime_type: &str) -> Described {
     found.unwrap_or_default()
 }
 
-/// How large it is stands in its head, and is known even if the rest cannot be read.
+/// Dimensions are in the header, so they are known even if the rest cannot be read.
 fn pictured(path: &Path) -> Option<Described> {
     let (width, height) = picture::size(path)?;
     let thumbnail = picture::open(path).and_then(thumbnail);
@@ -67,7 +68,7 @@ fn pictured(path: &Path) -> Option<Described> {
     })
 }
 
-/// By the flag in the head of an extended WebP file.
+/// Checks the animation flag in the header of an extended WebP file.
 pub(super) fn is_animated(path: &Path) -> bool {
     const ANIMATION: u8 = 0b10;
     let mut head = [0; 21];
@@ -77,7 +78,8 @@ pub(super) fn is_animated(path: &Path) -> bool {
     is_read && &head[8..16] == b"WEBPVP8X" && head[20] & ANIMATION != 0
 }
 
-/// Makes a sticker of a picture: a WebP of 512 pixels, with the picture in its middle. `false`: it cannot be read, or written.
+/// Makes a sticker of an image: a WebP of 512 pixels, with the image in its centre. Returns `false`
+/// if the image cannot be read, or the sticker not written.
 pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
     let Some(picture) = picture::open(picture) else {
         return false;
@@ -139,7 +141,7 @@ fn sound(path: &Path, mime_type: &str) -> Option<Described> {
     })
 }
 
-/// Whatever else its type may be, it says in its first bytes whether it is a PDF.
+/// A PDF is recognized by its first bytes, regardless of its declared type.
 fn paper(path: &Path) -> Option<Described> {
     let pages = pdf::pages(&mut File::open(path).ok()?).ok().flatten();
     Some(Described {
@@ -148,7 +150,7 @@ fn paper(path: &Path) -> Option<Described> {
     })
 }
 
-/// Seconds, rounded up, without reading what the file says of itself.
+/// Returns the duration in seconds, rounded up, without reading tags.
 fn counted(file: BufReader<File>, kind: FileType) -> Option<u32> {
     let only_sound = ParseOptions::new().read_tags(false).read_cover_art(false);
     let read = Probe::with_file_type(file, kind)

@@ -1,4 +1,4 @@
-//! Downloads the files that wait at WhatsApp, some at a time, until each is here or cannot be had.
+//! Background downloads of received files, a few at a time, until each is stored or unavailable.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::sessions::{SessionName, Sessions};
 use crate::store::MediaRecord;
 use crate::whatsapp::NotFetched;
 
-/// Downloads at the same time. Each keeps a thread busy, and about 100 KiB.
+/// Concurrent downloads. Each occupies a thread and about 100 KiB.
 const AT_ONCE: usize = 8;
-/// How often it is looked whether a session that has something to download is online.
+/// Interval of checking whether a session with waiting downloads is online.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Pauses between two tries. After the last one the file is given up.
+/// Pauses between attempts. After the last one, the file is given up.
 const PAUSES: [SignedDuration; 9] = [
     SignedDuration::from_secs(5),
     SignedDuration::from_secs(30),
@@ -59,7 +59,7 @@ pub async fn keep_downloading(media: Media, sessions: Sessions) {
     }
 }
 
-/// What can be begun now, and whether anything waits at all.
+/// Returns the downloads that can start now, and whether any are waiting at all.
 async fn due(
     media: &Media,
     sessions: &Sessions,
@@ -75,7 +75,7 @@ async fn due(
         if room == 0 || !is_online {
             continue;
         }
-        // A session has no more than half of the places while others wait, too.
+        // A session gets at most half of the places while others are waiting.
         let share = if waiting.len() > 1 {
             room.min(AT_ONCE / 2)
         } else {
@@ -96,7 +96,7 @@ async fn due(
     Ok((due, !waiting.is_empty()))
 }
 
-/// One try; the id of what was tried.
+/// Makes one attempt, and returns the id of its file.
 async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> String {
     if let Err(error) = tried(media, sessions, &record).await {
         tracing::error!(
@@ -104,7 +104,8 @@ async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> St
             error = format!("{error:#}"),
             "a file cannot be kept for now"
         );
-        // Not noted, because noting may be what fails: it is due again at once, but not in a circle without pause.
+        // The failure is not recorded, because recording may be the cause. The file is due again at
+        // once, so a pause avoids a busy loop.
         media.inner.clock.sleep(LOOK_EVERY).await;
     }
     record.id
@@ -144,7 +145,7 @@ async fn fetched(
         .await
 }
 
-/// WhatsApp deletes files after some weeks; the account's own phone may still have it.
+/// Asks the account's own phone for the file, which WhatsApp deletes after some weeks.
 async fn ask_phone(
     media: &Media,
     sessions: &Sessions,

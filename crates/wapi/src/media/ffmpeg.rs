@@ -1,7 +1,9 @@
-//! The system's ffmpeg, and what reads HEIC: convert sounds, films and pictures in a process of their own, which can be ended at any time.
+//! The system's ffmpeg and HEIC converter: convert audio, videos and images in separate processes,
+//! which can be killed at any time.
 //!
-//! Files come from strangers. So ffmpeg is told what a file is and never guesses: what looks like a sound may be a playlist that names
-//! other files, or addresses inside the operator's network. It opens files only, and neither reads nor asks anything else.
+//! Files come from strangers. So ffmpeg is given each file's format and never guesses it: apparent
+//! audio may be a playlist that names other files, or addresses inside the operator's network. It
+//! may open files only, and accepts no other protocol and no input.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,38 +21,39 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::shares::Shares;
 
-/// Conversions at the same time; more wait. They may take minutes, so one session never has all of them.
+/// Concurrent conversions, in total and per session; more wait. They may take minutes, so one
+/// session never occupies all.
 const AT_ONCE: usize = 3;
 const OF_ONE: usize = 2;
-/// The largest piece of memory it may ask for at once, in bytes.
+/// The largest single memory allocation of ffmpeg, in bytes.
 const MEMORY: &str = "134217728";
-/// Of what it complains of, in bytes.
+/// Bytes of error output that are kept.
 const COMPLAINT: u64 = 2048;
 
-/// Programs that convert, as far as they are there.
+/// The conversion programs that are installed.
 #[derive(Debug, Clone, Default)]
 pub struct Programs {
     pub ffmpeg: Option<PathBuf>,
-    /// Libheif's.
+    /// The converter of libheif.
     pub heif: Option<PathBuf>,
 }
 
-/// Which program of a kind the operator wants.
+/// The operator's choice of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// The first of these on `PATH`, if there is one.
     Found(&'static [&'static str]),
     Named(PathBuf),
-    /// None, even where there is one.
+    /// None, even if one is installed.
     Never,
 }
 
 impl Choice {
     pub const FFMPEG: Self = Self::Found(&["ffmpeg"]);
-    /// Newer versions have another name for it.
+    /// Newer versions have a different name.
     pub const HEIF: Self = Self::Found(&["heif-convert", "heif-dec"]);
 
-    /// `None`: there is none. The setting is what names it.
+    /// Returns the program's path, or `None` if there is none. `setting` is named in errors.
     pub fn resolve(&self, setting: &str) -> Result<Option<PathBuf>> {
         match self {
             Self::Never => Ok(None),
@@ -73,24 +76,25 @@ fn is_program(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// What it is asked for.
+/// The purpose of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     VoiceNote,
-    /// One that moves.
+    /// An animated one.
     Sticker,
-    /// Of a film.
+    /// Of a video.
     Thumbnail,
     /// A JPEG.
     Picture,
     /// An MP4.
     Film,
-    /// A film without sound, of a picture that moves.
+    /// A video without audio, made of an animated image.
     Gif,
 }
 
 impl Purpose {
-    /// For one conversion. 16 MiB of speech are hours, and an hour takes some seconds.
+    /// Returns the time limit of one conversion. 16 MiB of speech last hours, and an hour takes
+    /// some seconds.
     const fn limit(self) -> Duration {
         match self {
             Self::VoiceNote => Duration::from_secs(120),
@@ -100,7 +104,7 @@ impl Purpose {
         }
     }
 
-    /// What the file is not, and what could be given in its place.
+    /// Returns the description of an unsuitable file, and of a suitable alternative.
     const fn wanted(self) -> (&'static str, &'static str) {
         match self {
             Self::VoiceNote => ("is not Opus in Ogg, as voice notes are", "Ogg with Opus"),
@@ -142,7 +146,8 @@ impl Purpose {
     }
 }
 
-/// Why a file was not converted; the texts follow the name of a file, and are for callers.
+/// Reasons why a file was not converted. The messages follow the name of a file, and are meant for
+/// callers.
 #[derive(Debug, thiserror::Error)]
 pub enum NotConverted {
     #[error(
@@ -171,7 +176,7 @@ pub enum NotConverted {
         "has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler"
     )]
     TooMuchMotion(u64),
-    /// Another time it may work.
+    /// Another attempt may succeed.
     #[error("cannot be converted for now: {0}")]
     Passing(String),
 }
@@ -182,7 +187,7 @@ impl From<io::Error> for NotConverted {
     }
 }
 
-/// Runs ffmpeg, if there is one.
+/// Runs ffmpeg, if it is installed.
 pub(super) struct Ffmpeg {
     programs: Programs,
     room: Shares,
@@ -204,13 +209,13 @@ impl Ffmpeg {
         self.programs.ffmpeg.is_some()
     }
 
-    /// Libheif's program.
+    /// Returns the path of libheif's program.
     pub fn heif(&self) -> Option<&Path> {
         self.programs.heif.as_deref()
     }
 
-    /// Reads one file of somebody's, which is of the type that `demuxer` reads, and makes what `outputs` say of it. What it writes to its standard
-    /// output is handed to `take` as it comes.
+    /// Converts one file, whose format `demuxer` reads, according to the arguments `outputs`.
+    /// Passes ffmpeg's standard output to `take` as it arrives.
     pub async fn run(
         &self,
         whose: &str,
@@ -235,7 +240,7 @@ impl Ffmpeg {
             "-max_alloc",
             MEMORY,
         ]);
-        // Each thread of a decoder has pictures of its own in memory.
+        // Each thread of a decoder has frames of its own in memory.
         command.args(["-threads", "1"]);
         command.args([
             "-protocol_whitelist",
@@ -250,7 +255,7 @@ impl Ffmpeg {
         self.finish(whose, purpose, command, take).await
     }
 
-    /// Runs a program to its end, when there is room for it.
+    /// Runs a program to its end, once there is room for it.
     pub async fn finish(
         &self,
         whose: &str,
@@ -259,7 +264,7 @@ impl Ffmpeg {
         take: impl FnMut(&[u8]),
     ) -> Result<(), NotConverted> {
         let _room = self.room.enter(whose).await;
-        // Its settings may come from the environment, too.
+        // The environment may contain settings, too.
         command
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -284,14 +289,14 @@ impl std::fmt::Debug for Ffmpeg {
     }
 }
 
-/// A path that ffmpeg takes for nothing else.
+/// Returns a path that ffmpeg cannot mistake for anything else.
 pub(super) fn as_file(path: &Path) -> OsString {
     let mut name = OsString::from("file:");
     name.push(path);
     name
 }
 
-/// Ends with the process; dropped earlier, it ends the process.
+/// Completes when the process ends; dropping the future kills the process.
 async fn converted(
     mut command: Command,
     purpose: Purpose,
@@ -313,7 +318,7 @@ async fn converted(
             .take(COMPLAINT)
             .read_to_end(&mut complaint)
             .await?;
-        // It would wait for somebody to read the rest.
+        // Otherwise the process would block until the rest is read.
         tokio::io::copy(&mut errors, &mut tokio::io::sink())
             .await
             .map(drop)
@@ -321,7 +326,7 @@ async fn converted(
     let (status, poured, listened) = join3(child.wait(), pour(output, take), listening).await;
     poured.and(listened)?;
     if !status?.success() {
-        // Its words may hold what the file says of itself.
+        // The output may quote the file's own metadata.
         tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "a file could not be converted");
         return Err(NotConverted::Unreadable(purpose));
     }

@@ -1,4 +1,4 @@
-//! What files are called: by headers (RFC 6266, 7578 and 8187, and the ways of mail), by addresses, by callers, by their type. Pure.
+//! File names from headers (RFC 6266, 7578, 8187, and mail), URLs, callers and types. Pure.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use url::Url;
 
 use super::types::{self, named};
 
-/// The longest name of a file, in letters.
+/// Maximum length of a file name, in characters.
 const LONGEST: usize = 255;
-/// Names that say what makes an answer, not what it is.
+/// Extensions of programs that generate responses, as opposed to the response's own type.
 const PROGRAMS: [&str; 9] = [
     "php", "asp", "aspx", "ashx", "jsp", "do", "cgi", "pl", "dll",
 ];
 
-/// A `Content-Disposition`, of a form's part or of an answer.
+/// A `Content-Disposition` header of a form part or a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disposition {
-    /// Of the field.
+    /// The name of the form field.
     pub name: Option<String>,
     pub filename: Option<String>,
 }
 
 impl Disposition {
-    /// Reads what is there; what is broken is not.
+    /// Parses a header, ignoring broken parts.
     pub fn read(header: &[u8]) -> Self {
         let header = decoded(header);
         let parameters = parameters(&header);
@@ -52,8 +52,8 @@ impl Disposition {
     }
 }
 
-/// The parameters of a header behind its first word: their names in small letters, and what they say. Names and values that are in
-/// nobody's grammar, but clear, count too.
+/// Returns the parameters after a header's first word: lower-case names, and values. Accepts
+/// ungrammatical names and values if they are unambiguous.
 pub fn parameters(header: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = header;
@@ -83,8 +83,8 @@ pub fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// A quoted text whose opening quote is taken away, and what follows it. Only quotes and backslashes are escaped: names of Windows have
-/// backslashes of their own.
+/// Returns a quoted string whose opening quote has been removed, and the rest after it. Only quotes
+/// and backslashes are escaped, since Windows paths contain backslashes of their own.
 fn unquoted(text: &str) -> (String, &str) {
     let (mut said, mut characters) = (String::new(), text.char_indices().peekable());
     while let Some((at, character)) = characters.next() {
@@ -100,7 +100,7 @@ fn unquoted(text: &str) -> (String, &str) {
     (said, "")
 }
 
-/// Headers are UTF-8 today, and were Latin-1.
+/// Decodes UTF-8, which headers use today, or else Latin-1, which they used before.
 fn decoded(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(
         |_| {
@@ -113,16 +113,17 @@ fn decoded(bytes: &[u8]) -> String {
     )
 }
 
-/// `charset'language'percent-encoded` (RFC 8187).
+/// Parses `charset'language'percent-encoded` (RFC 8187).
 fn extended(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let (charset, _, text) = (parts.next()?, parts.next()?, parts.next()?);
     in_charset(charset, &percent_decode_str(text).collect::<Vec<_>>())
 }
 
-/// A name in pieces (RFC 2231): `filename*0*=UTF-8''…; filename*1=…`.
+/// Joins a name in pieces (RFC 2231): `filename*0*=UTF-8''…; filename*1=…`.
 fn continued(parameters: &[(String, String)]) -> Option<String> {
-    // Each piece, and whether it is encoded; that counts before one that is not, and the first of several.
+    // Each piece, and whether it is encoded. An encoded piece precedes an unencoded one, and the
+    // first of several wins.
     let mut pieces: BTreeMap<(usize, bool), &str> = BTreeMap::new();
     for (name, value) in parameters {
         let Some(place) = name.strip_prefix("filename*") else {
@@ -174,16 +175,16 @@ fn in_charset(charset: &str, bytes: &[u8]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-/// What programs put into a plain `filename`: words of mail, or percent signs.
+/// Decodes a plain `filename` as programs write it: with encoded words of mail, or percent escapes.
 fn plain(value: &str) -> String {
     if value.contains("=?") {
         return words(value);
     }
     let bytes = percent_decode_str(value).collect::<Vec<_>>();
     match String::from_utf8(bytes) {
-        // Somebody encoded what is not ASCII.
+        // A program percent-encoded the characters outside ASCII.
         Ok(text) if value.is_ascii() && !text.is_ascii() => text,
-        // What browsers do to these signs, and only to these.
+        // Browsers escape these characters, and only these.
         _ => value
             .replace("%22", "\"")
             .replace("%0D", "\r")
@@ -191,8 +192,9 @@ fn plain(value: &str) -> String {
     }
 }
 
-/// Words like `=?utf-8?B?…?=` (RFC 2047), made readable; blanks between two of them are none. Programs cut a long text into words without
-/// regard to its letters, so the bytes of words that follow each other are read together.
+/// Decodes words like `=?utf-8?B?…?=` (RFC 2047), and drops blanks between two of them. Programs
+/// split long texts in the middle of characters, so the bytes of consecutive words are decoded
+/// together.
 fn words(value: &str) -> String {
     let (mut text, mut rest) = (String::new(), value);
     while let Some(start) = rest.find("=?") {
@@ -224,7 +226,7 @@ fn words(value: &str) -> String {
     text + rest
 }
 
-/// The word that a text begins with: its charset, its bytes, and what follows.
+/// Parses the encoded word at the start of a text: its charset, its bytes, and the rest.
 fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
@@ -241,12 +243,13 @@ fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
         }
         _ => return None,
     };
-    // A language may stand behind the charset.
+    // A language may follow the charset.
     Some((charset.split('*').next()?, bytes, behind))
 }
 
-/// The name alone, without folders, without what nobody sees or what turns letters around, and without dots at its end, which some
-/// systems take away. `None`: nothing is left.
+/// Returns the bare name without folders, invisible characters, and characters that change the
+/// direction of text, and without trailing dots, which some systems remove. `None` if nothing is
+/// left.
 pub fn base(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next()?;
     let last: String = last
@@ -265,7 +268,7 @@ pub fn base(name: &str) -> Option<String> {
     Some(trimmed(&stem).to_owned() + &ending)
 }
 
-/// What takes no room, save what letters and emoji are put together with.
+/// Whether a character is invisible, except those that join letters and emoji.
 fn is_unseen(character: char) -> bool {
     let joins = matches!(
         character,
@@ -275,7 +278,7 @@ fn is_unseen(character: char) -> bool {
     turns || !joins && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
-/// Without blanks around it, and without dots and what joins nothing at its end.
+/// Trims surrounding blanks, trailing dots, and joiners at both ends.
 fn trimmed(name: &str) -> &str {
     let joins = |character: char| matches!(character, '\u{200c}' | '\u{200d}');
     name.trim_start_matches(|character: char| character.is_whitespace() || joins(character))
@@ -284,7 +287,7 @@ fn trimmed(name: &str) -> &str {
         })
 }
 
-/// What stands behind the last dot of a name, in small letters.
+/// Returns the extension after a name's last dot, in lower case.
 pub fn extension(name: &str) -> Option<String> {
     let (stem, ending) = name.rsplit_once('.')?;
     let fits = !stem.is_empty()
@@ -293,7 +296,7 @@ pub fn extension(name: &str) -> Option<String> {
     fits.then(|| ending.to_ascii_lowercase())
 }
 
-/// What an address calls a file, unless that is the name of a program.
+/// Returns the file name in a URL, without the extension of a program.
 pub fn of_address(url: &Url) -> Option<String> {
     let last = url.path_segments()?.rfind(|segment| !segment.is_empty())?;
     let name = base(&decoded(&percent_decode_str(last).collect::<Vec<_>>()))?;
@@ -306,7 +309,8 @@ pub fn of_address(url: &Url) -> Option<String> {
     }
 }
 
-/// A name that phones can open a document of this type by: the one it has, with an ending if it has none.
+/// Returns a name by which phones can open a document of this type, adding an extension if there is
+/// none.
 pub fn complete(name: Option<&str>, mime_type: &str) -> String {
     let name = name
         .map(trimmed)
@@ -318,8 +322,9 @@ pub fn complete(name: Option<&str>, mime_type: &str) -> String {
     }
 }
 
-/// Whether a name has an ending already: what stands behind a dot may be part of a date or a version, as in `12.2025` and `v1.2b`. Parts of
-/// something larger are numbered, though, and nothing is known of them.
+/// Whether a name already has an extension. The text after a dot may also belong to a date or a
+/// version, as in `12.2025` and `v1.2b`. Numbered parts of a split file, whose type is unknown, do
+/// count.
 fn has_ending(name: &str, usual: &str) -> bool {
     let is_number = |extension: &str| extension.starts_with(|sign: char| sign.is_ascii_digit());
     extension(name).is_some_and(|extension| {

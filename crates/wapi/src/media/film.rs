@@ -1,4 +1,4 @@
-//! Films: those that phones do not play become MP4, and what one of their pictures looks like when it is small.
+//! Videos: conversion to MP4 where phones need it, and thumbnails.
 
 use std::ffi::OsString;
 
@@ -6,22 +6,24 @@ use super::describe::{Described, mp4};
 use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::{Content, File, types};
 
-/// One of the first pictures, of which the first is often black, small enough to stand in a message.
+/// Picks one of the first frames, as the very first is often black, and scales it to fit into a
+/// message.
 const SMALL: &str = "-map 0:v:0 -an -vf scale=100:100:force_original_aspect_ratio=decrease,thumbnail=24 \
                      -frames:v 1 -c:v mjpeg -q:v 6 -f image2pipe pipe:1";
-/// What phones play is only packed anew. Tags may name people and places, so they stay behind.
+/// Playable streams are only remuxed. Tags may name people and places, so they are removed.
 const PACKED: &str = "-map 0:v:0 -map 0:a:0? -map_metadata -1 -c copy -movflags +faststart -f mp4";
-/// Other films are coded anew; a little more than the largest film is made, to see that it is too large.
+/// Other videos are re-encoded. The size limit is slightly above the maximum, in order to detect
+/// videos that are too large.
 const CODED: &str = "-map 0:v:0 -map 0:a:0? -map_metadata -1 -vf scale=trunc(iw/2)*2:trunc(ih/2)*2,setsar=1 -pix_fmt yuv420p \
                      -c:v libx264 -preset veryfast -crf 23 -c:a aac -b:a 128k -ac 2 -movflags +faststart -fs 17M -f mp4";
 const PLAYED: [&[u8; 4]; 3] = [b"avc1", b"avc3", b"mp4a"];
 /// WhatsApp's own limit, in MiB.
 pub(super) const LARGEST_FILM: u64 = 16;
-/// A thumbnail of more bytes than this is none.
+/// A thumbnail with more bytes than this is discarded.
 const LARGEST: usize = 32 * 1024;
 
 impl File {
-    /// The same as MP4; what phones play stays as it is.
+    /// Converts a MOV to MP4; types that phones play stay unchanged.
     pub async fn into_film(self) -> Result<Self, NotConverted> {
         if !types::must_become_mp4(&self.mime_type) {
             return Ok(self);
@@ -68,7 +70,7 @@ impl File {
         })
     }
 
-    /// What can be said of it by looking into it; where there is no ffmpeg, a film has no thumbnail.
+    /// Returns the file's properties. A video has no thumbnail if ffmpeg is not installed.
     pub async fn described(&self) -> Described {
         let found = self.measured().await;
         match self.mime_type.starts_with("video/") {

@@ -1,4 +1,4 @@
-//! For the fuzzer: files of any bytes are read to an end, whatever they say of themselves.
+//! Fuzz targets: arbitrary bytes are read to an end, whatever they claim to be.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use super::filename::Disposition;
 use super::types::{self, Told};
 use super::{filename, inside};
 
-/// The bytes as a PDF, whose pages are counted.
+/// Counts the pages of the bytes as a PDF.
 pub fn pdf(bytes: &[u8]) {
     let pages = pdf::pages(&mut Cursor::new(bytes)).ok().flatten();
     assert!(
@@ -16,21 +16,21 @@ pub fn pdf(bytes: &[u8]) {
     );
 }
 
-/// The bytes as an MP4, and as the HEIC that is built like one.
+/// Parses the bytes as an MP4, and as HEIC, which has the same structure.
 pub fn mp4(bytes: &[u8]) {
     let _ = mp4::read(&mut Cursor::new(bytes));
     let _ = mp4::codecs(&mut Cursor::new(bytes));
     let _ = mp4::picture(&mut Cursor::new(bytes));
 }
 
-/// The bytes as a file whose type is wanted.
+/// Detects the type of the bytes as a file.
 pub fn kind(bytes: &[u8]) {
     let inside = inside::seen(&mut Cursor::new(bytes)).ok().flatten();
     let head = &bytes[..bytes.len().min(types::HEAD)];
     assert!(!types::of(head, inside, Told::default()).is_empty());
 }
 
-/// The bytes as a header that names a file.
+/// Parses the bytes as a header that names a file.
 pub fn name(bytes: &[u8]) {
     let Some(name) = Disposition::read(bytes).filename else {
         return;

@@ -1,4 +1,4 @@
-//! Pictures that move (GIF, APNG, WebP): phones show them as films without sound that are played over and over.
+//! Animated images (GIF, APNG, WebP), which phones show as looping videos without audio.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,16 +14,16 @@ use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::film::LARGEST_FILM;
 use super::{Content, File, inside, types};
 
-/// On white, since films have no transparency, and with even sides.
+/// On a white background, since videos have no transparency, and with even dimensions.
 const FILM: &str = "-filter_complex [0:v:0]format=rgba,split[a][b];[a]lutrgb=r=255:g=255:b=255:a=255[c];\
                     [c][b]overlay=format=auto,scale=trunc(iw/2)*2:trunc(ih/2)*2,setsar=1,format=yuv420p \
                     -map_metadata -1 -an -c:v libx264 -preset veryfast -crf 23 -movflags +faststart -t 60 -fs 17M -f mp4";
-/// Of a WebP that is taken apart: its pictures, and pixels of all of them.
+/// Limits for unpacking a WebP: its frames, and the pixels of all of them.
 const MOST_PICTURES: u32 = 2_000;
 const MOST_PIXELS: u64 = 400_000_000;
 
 impl File {
-    /// Whether it is a picture that moves.
+    /// Whether the file is an animated image.
     pub async fn is_moving(&self) -> bool {
         if !types::moves(&self.mime_type) {
             return false;
@@ -38,7 +38,7 @@ impl File {
         self.workshop.decode(look).await.unwrap_or(false)
     }
 
-    /// The same as a film without sound.
+    /// Converts the file to a video without audio.
     pub async fn into_gif(self) -> Result<Self, NotConverted> {
         let (made, unpacked) = (self.beside(), self.beside());
         let outputs = FILM
@@ -51,7 +51,7 @@ impl File {
         }
         let (demuxer, input) = match types::moving(&self.mime_type) {
             Some(demuxer) => (demuxer, self.path()),
-            // ffmpeg does not read those of WebP.
+            // ffmpeg does not read animated WebP.
             None => {
                 let (from, to) = (self.path().to_owned(), unpacked.path().to_owned());
                 let is_unpacked = self
@@ -98,7 +98,7 @@ fn has_two_parts(webp: &Path) -> Option<bool> {
     Some(pictures(&mut BufReader::new(fs::File::open(webp).ok()?)).ok()? > 1)
 }
 
-/// Makes a PNG that moves of a WebP that does.
+/// Converts an animated WebP to an animated PNG.
 fn unpack(webp: &Path, apng: &Path) -> Option<()> {
     let mut file = BufReader::new(fs::File::open(webp).ok()?);
     let pictures = pictures(&mut file).ok()?;
@@ -128,7 +128,7 @@ fn unpack(webp: &Path, apng: &Path) -> Option<()> {
     writer.finish().ok()
 }
 
-/// How many pictures a WebP has, by its chunks.
+/// Counts the frames of a WebP by its chunks.
 fn pictures(webp: &mut (impl Read + Seek)) -> io::Result<u32> {
     webp.seek(SeekFrom::Start(12))?;
     let mut pictures = 0;

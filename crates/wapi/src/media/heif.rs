@@ -1,4 +1,5 @@
-//! Pictures that not every phone shows (HEIC, AVIF): become JPEG by libheif's program, or by ffmpeg where that can read them.
+//! HEIC and AVIF images, which not every phone shows: conversion to JPEG by libheif's program or by
+//! ffmpeg.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,12 @@ use super::describe::mp4;
 use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::{Content, File, Spooled, picture, types};
 
-/// How good it is, in percent.
+/// JPEG quality, in percent.
 const QUALITY: &str = "88";
 const ONE: &str = "-map 0:v:0 -map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f mjpeg";
 
 impl File {
-    /// The same as a JPEG, if it is HEIC or AVIF; others stay as they are.
+    /// Converts HEIC or AVIF to JPEG; other types stay unchanged.
     pub async fn into_shown(self) -> Result<Self, NotConverted> {
         if !types::is_heif(&self.mime_type) {
             return Ok(self);
@@ -49,7 +50,8 @@ impl File {
                 Err(passing @ (NotConverted::Passing(_) | NotConverted::TooLong(_))) => {
                     return Err(passing);
                 }
-                // Who has the right program and a picture that it cannot read, need not install it.
+                // The right program is installed, so the user gets the error about the image and no
+                // advice to install it.
                 Err(NotConverted::Unreadable(purpose)) if is_heif => {
                     failure = NotConverted::Unreadable(purpose)
                 }
@@ -59,7 +61,8 @@ impl File {
         Err(failure)
     }
 
-    /// It writes what has one picture under the name that it is told, and of several each under a number.
+    /// Runs libheif's program. It writes a single image under the given name, and each of several
+    /// under a numbered name.
     async fn by_heif(&self, made: &Spooled) -> Result<(), NotConverted> {
         let program = self
             .workshop
@@ -117,7 +120,8 @@ impl File {
             .await
     }
 
-    /// Whether what was made has all tiles: programs that do not know how these belong together read the first one.
+    /// Whether the result has all tiles: programs that cannot combine tiles read only the first
+    /// one.
     async fn is_whole(&self, made: &Spooled, whole: Option<(u32, u32)>) -> bool {
         let path = made.path().to_owned();
         let size = self
@@ -129,9 +133,10 @@ impl File {
     }
 }
 
-/// It may be turned. What only fills up the last blocks of a picture is cut off by some programs and left by others.
+/// Compares dimensions. The image may be rotated, and only some programs cut off the padding of its
+/// last blocks.
 fn is_as_large(made: (u32, u32), whole: (u32, u32)) -> bool {
-    /// The smallest blocks and the largest ones that pictures are coded in, in pixels of a side.
+    /// The smallest and the largest block sizes of image codecs, in pixels per side.
     const BLOCKS: (u32, u32) = (8, 64);
     let sides = |(width, height): (u32, u32)| [width.min(height), width.max(height)];
     let fits = |(made, whole): (u32, u32)| {
@@ -140,7 +145,7 @@ fn is_as_large(made: (u32, u32), whole: (u32, u32)) -> bool {
     sides(made).into_iter().zip(sides(whole)).all(fits)
 }
 
-/// Pictures of one file that are cleared away.
+/// Maximum number of images of one file that are cleaned up.
 const MOST: usize = 1_000;
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

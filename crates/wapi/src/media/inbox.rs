@@ -1,4 +1,4 @@
-//! Notes the files of incoming messages on their way to the inbox, and links them in their events.
+//! Inbox decorator: records the files of incoming messages, and links them in their events.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::ids;
 use crate::store::{Life, MediaFacts, MediaState, NewMedia};
 use crate::whatsapp::{Inbox, Incoming};
 
-/// Stands before the real inbox.
+/// Stands before the actual inbox.
 pub struct MediaInbox {
     pub media: Media,
     pub inbox: Arc<dyn Inbox>,
@@ -19,7 +19,8 @@ pub struct MediaInbox {
 
 #[async_trait]
 impl Inbox for MediaInbox {
-    /// A file's id follows from its message, so the event need not wait for the file, and the same message is the same file.
+    /// Derives a file's id from its message, so that the event need not wait for the file, and the
+    /// same message always has the same file.
     async fn accept(&self, session: &Life, mut incoming: Vec<Incoming>) -> Result<()> {
         let inner = &self.media.inner;
         let state = match inner.policy.download {
@@ -34,7 +35,8 @@ impl Inbox for MediaInbox {
         if files.is_empty() {
             return self.inbox.accept(session, incoming).await;
         }
-        // Asked for at the same time, they mostly share a commit; and what is told of always exists, since it is asked for first.
+        // Concurrent writes mostly share a commit. The file is written first, so that an event
+        // never refers to a missing file.
         let noted = async { Ok(inner.store.add_media(files).await?) };
         tokio::try_join!(biased; noted, self.inbox.accept(session, incoming))?;
         inner.wanted.notify_one();
@@ -43,7 +45,7 @@ impl Inbox for MediaInbox {
 }
 
 impl Media {
-    /// Links the files of messages of the time before. They are fetched when somebody asks for them.
+    /// Links the files of history-sync messages. They are downloaded on demand.
     pub async fn note_past(
         &self,
         session: &Life,
@@ -62,7 +64,7 @@ impl Media {
     }
 }
 
-/// Links a message's file in its event; what is to be noted of it.
+/// Links a message's file in its event, and returns the record to store.
 fn note(session: &Life, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
     let remote = incoming.file.take()?;
     let shown = incoming.data.received_mut()?.message.content.media_mut()?;

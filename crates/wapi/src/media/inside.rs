@@ -1,5 +1,5 @@
-//! Looks into files whose first bytes do not say what they are: packed ones, old Office files, films without pictures, PNGs that move.
-//! Blocks; reads a little of each, whatever its size.
+//! Type detection for files whose first bytes are not enough: ZIP archives, old Office files, MP4
+//! without video, animated PNG. Blocks; reads a little of each file, whatever its size.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -7,21 +7,22 @@ use std::path::Path;
 
 use super::describe::mp4;
 
-/// Of the list of what is in a ZIP, in bytes.
+/// Bytes that are read of a ZIP's central directory.
 const LONGEST_LIST: u64 = 1024 * 1024;
-/// Its end has so many bytes, and a comment behind.
+/// Size of the end record of a ZIP, and of the comment after it.
 const END: u64 = 22;
 const LONGEST_COMMENT: u64 = u16::MAX as u64;
-/// Of the folder of an Office file, in sectors; of a PNG, in chunks.
+/// Maximum number of directory sectors of an Office file, and of chunks of a PNG.
 const MOST_SECTORS: usize = 64;
 const MOST_CHUNKS: usize = 1_000;
 
-/// What films and sounds in boxes begin with.
+/// Names of the first box of videos and audio files.
 const BOXES: [&[u8; 4]; 7] = [
     b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot",
 ];
 
-/// The type by what is inside. `None`: that does not say it, or cannot be read.
+/// Returns the type that the content shows. `None` if the content does not show it, or cannot be
+/// read.
 pub fn look(path: &Path) -> Option<&'static str> {
     let mut file = BufReader::new(File::open(path).ok()?);
     seen(&mut file).ok().flatten()
@@ -46,7 +47,7 @@ fn is_picture(brand: &[u8]) -> bool {
         .any(|picture| picture == brand)
 }
 
-/// By the names in the list at the end of a ZIP.
+/// Detects the type from the names in a ZIP's central directory.
 fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let length = file.seek(SeekFrom::End(0))?;
     let start = length.saturating_sub(END + LONGEST_COMMENT);
@@ -84,7 +85,7 @@ fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     }))
 }
 
-/// The names in a list of what is in a ZIP.
+/// Lists the names in a ZIP's central directory.
 fn names(mut list: &[u8]) -> Vec<&[u8]> {
     const HEAD: usize = 46;
     let mut names = Vec::new();
@@ -104,7 +105,7 @@ fn names(mut list: &[u8]) -> Vec<&[u8]> {
     names
 }
 
-/// By the names in the folder of a compound file (MS-CFB).
+/// Detects the type from the names in the directory of a compound file (MS-CFB).
 fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     const ENTRY: usize = 128;
     const LARGEST_SECTOR: u32 = 12;
@@ -147,7 +148,8 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
                 _ => None,
             });
         }
-        // Which sector comes next stands in a table, whose own sectors the head names.
+        // The number of the next sector is in a table, and the header names that table's own
+        // sectors.
         let per_table = 1u32 << (shift - 2);
         let table = usize::try_from(sector / per_table)
             .ok()
@@ -164,7 +166,8 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     Ok(found)
 }
 
-/// A PNG that moves says so before its first picture. One that says so and has but one picture stands still.
+/// An animated PNG declares itself before its first frame. One that declares a single frame is a
+/// still image.
 fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     file.seek(SeekFrom::Start(8))?;
     for _ in 0..MOST_CHUNKS {
@@ -173,7 +176,7 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
         let [a, b, c, d, kind @ ..] = head;
         match &kind {
             b"acTL" => {
-                // How many pictures there are comes first.
+                // The number of frames comes first.
                 let mut pictures = [0; 4];
                 file.read_exact(&mut pictures)?;
                 return Ok((u32::from_be_bytes(pictures) > 1).then_some("image/apng"));
@@ -187,7 +190,7 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     Ok(None)
 }
 
-/// What has no pictures is a sound.
+/// A file without video is audio.
 fn filmed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let film = mp4::read(file)?;
     let has_sound_alone =
@@ -208,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    /// A ZIP of nothing but names.
+    /// A ZIP that contains only names.
     fn zip(names: &[&str]) -> Vec<u8> {
         let local = b"PK\x03\x04 what is packed here does not matter".to_vec();
         let mut list = Vec::new();
@@ -226,13 +229,13 @@ mod tests {
         [local, list, end.to_vec(), b"a comment".to_vec()].concat()
     }
 
-    /// A compound file whose folder has these names, in two sectors.
+    /// A compound file whose directory has these names, in two sectors.
     fn compound(names: &[&str]) -> Vec<u8> {
         let mut head = [0; 512];
         head[..4].copy_from_slice(&[0xd0, 0xcf, 0x11, 0xe0]);
         head[30] = 9;
         head[48..52].copy_from_slice(&1u32.to_le_bytes());
-        // The table is sector 0: behind sector 1 comes sector 2, which is the last.
+        // The table is sector 0; sector 1 is followed by sector 2, which is the last.
         let mut table = [0xff; 512];
         table[4..8].copy_from_slice(&2u32.to_le_bytes());
         table[8..12].copy_from_slice(&0xffff_fffe_u32.to_le_bytes());
@@ -245,7 +248,7 @@ mod tests {
         [&head[..], &table, &folder].concat()
     }
 
-    /// A PNG each of whose chunks begins with how many pictures there are.
+    /// A PNG each of whose chunks begins with the number of frames.
     fn png(chunks: &[&[u8; 4]], pictures: u32) -> Vec<u8> {
         let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
         for chunk in chunks {
@@ -340,7 +343,8 @@ mod tests {
         [&(content.len() as u32 + 8).to_be_bytes()[..], name, content].concat()
     }
 
-    /// A file that begins with such a box, of three seconds, with tracks of these handlers and widths in pixels.
+    /// A file of three seconds that begins with this box, and has tracks of these handlers and
+    /// pixel widths.
     fn film(name: &[u8], content: &[u8], tracks: &[(&[u8; 4], u32)]) -> Vec<u8> {
         let mut mvhd = vec![0; 100];
         (mvhd[15], mvhd[19]) = (1, 3);
@@ -377,7 +381,7 @@ mod tests {
                 (&[(b"soun", 0), (b"text", 0)], Some("audio/mp4")),
                 (&[(b"soun", 0), (b"vide", 320)], None),
                 (&[(b"vide", 320)], None),
-                // Some programs leave out how large the pictures are.
+                // Some programs leave out the dimensions of the video.
                 (&[(b"soun", 0), (b"vide", 0)], None),
             ] {
                 assert_eq!(
@@ -407,7 +411,7 @@ mod tests {
                 look(changed);
             }
         }
-        // A folder that goes round in a circle.
+        // A directory whose sectors form a cycle.
         let mut circle = compound(&[]);
         circle[512 + 4..512 + 8].copy_from_slice(&1u32.to_le_bytes());
         assert_eq!(look(circle), None);

@@ -1,4 +1,4 @@
-//! Takes a file in, piece by piece: to the disk, and never whole into memory.
+//! Writes an incoming file to the spool piece by piece, never holding all of it in memory.
 
 use std::io;
 
@@ -9,17 +9,17 @@ use tokio::io::AsyncWriteExt;
 use super::types::HEAD;
 use super::{Spooled, Taken};
 
-/// Why a file was not taken in.
+/// Reasons why a file was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
-    /// It is larger than so many bytes.
+    /// It is larger than this number of bytes.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
     #[error("it cannot be written to the disk: {0}")]
     Disk(#[from] io::Error),
 }
 
-/// A file on its way in.
+/// An incoming file.
 pub struct Intake {
     spooled: Spooled,
     file: File,
@@ -30,7 +30,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Begins with nothing; takes up to `largest` bytes.
+    /// Starts with an empty file that accepts up to `largest` bytes.
     pub async fn begin(spooled: Spooled, largest: u64) -> Result<Self, NotTaken> {
         let file = File::create_new(spooled.path()).await?;
         Ok(Self {
@@ -54,7 +54,7 @@ impl Intake {
         Ok(self.file.write_all(piece).await?)
     }
 
-    /// The file, and its first bytes.
+    /// Returns the complete file, and its first bytes.
     pub async fn finish(mut self) -> Result<(Taken, Vec<u8>), NotTaken> {
         self.file.flush().await?;
         let sha256 = crate::ids::hex(&self.hash.finalize());

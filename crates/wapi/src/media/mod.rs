@@ -1,4 +1,4 @@
-//! The files of messages: downloaded from WhatsApp when they come in, kept by their hash, handed out and let go.
+//! Files of messages: downloaded from WhatsApp, stored by their hash, served and removed.
 
 mod describe;
 mod downloads;
@@ -51,15 +51,15 @@ use storage::{Bucket, Disk, Local, Storage};
 pub use storage::{Place, S3, Spool, Spooled};
 pub use workshop::Workshop;
 
-/// What the operator decided.
+/// The operator's media policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     pub download: Download,
-    /// Bytes of the largest file that is taken, from WhatsApp or from callers.
+    /// Bytes of the largest file that is accepted, from WhatsApp or from callers.
     pub largest: u64,
-    /// Files are kept for so long.
+    /// Retention period of files.
     pub keep_for: Duration,
-    /// Bytes that all files together may have; above that the oldest go earlier.
+    /// Maximum number of bytes of all files together; above it, the oldest are removed early.
     pub keep_size: u64,
 }
 
@@ -68,9 +68,9 @@ pub struct Policy {
 pub enum Download {
     /// As they come in.
     Eager,
-    /// When somebody asks for them.
+    /// On request.
     OnDemand,
-    /// They are only described.
+    /// Never; events only describe them.
     Never,
 }
 
@@ -87,16 +87,17 @@ struct Inner {
     policy: Policy,
     clock: Clock,
     lifecycle: Lifecycle,
-    /// Rings when there may be something to download.
+    /// Notified when there may be a file to download.
     wanted: Notify,
-    /// Rings when something has become of a file.
+    /// Notified when a download has ended or a file was removed.
     settled: watch::Sender<()>,
-    /// Held for reading from the moment a file is put in its place until it is noted, for writing where one is taken away: otherwise
-    /// the same file could come in just when nobody seems to need it any more.
+    /// Held for reading from the moment a file is moved to its place until it is recorded, and for
+    /// writing while one is removed. Otherwise a removal could delete content that has just arrived
+    /// again.
     placing: RwLock<()>,
 }
 
-/// A file that was taken from wherever it came, whole.
+/// A complete incoming file.
 #[derive(Debug)]
 pub struct Taken {
     pub spooled: Spooled,
@@ -106,22 +107,22 @@ pub struct Taken {
     pub sha256: String,
 }
 
-/// The bytes of a file, as they are read.
+/// The bytes of a file, read as a stream.
 pub type Bytestream = BoxStream<'static, io::Result<Bytes>>;
 
-/// A file that can be sent; whoever holds it can read it.
+/// A file that can be sent, and read for as long as this handle exists.
 #[derive(Debug)]
 pub struct File {
     content: Content,
     /// Bytes.
     pub size: u64,
     pub mime_type: String,
-    /// What it is called where it came from.
+    /// Its original name.
     pub name: Option<String>,
     workshop: Workshop,
 }
 
-/// Where its bytes are.
+/// The location of a file's bytes.
 #[derive(Debug)]
 enum Content {
     Spooled(Taken),
@@ -130,7 +131,7 @@ enum Content {
 }
 
 impl File {
-    /// A file that has just come in.
+    /// Wraps a file that has just come in.
     pub fn new(taken: Taken, mime_type: String, name: Option<String>, workshop: Workshop) -> Self {
         Self {
             size: taken.size,
@@ -149,7 +150,7 @@ impl File {
         }
     }
 
-    /// What can be said of it by looking into it; of films, their thumbnail is left out.
+    /// Returns the file's properties, without the thumbnail of a video.
     async fn measured(&self) -> Described {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
         self.workshop
@@ -158,7 +159,7 @@ impl File {
             .unwrap_or_default()
     }
 
-    /// The same as the picture of a profile. `None`: it is no picture that can be read.
+    /// Converts the file to a profile picture. `None` if it is no readable image.
     pub async fn as_portrait(&self) -> Option<Vec<u8>> {
         let picture = self.path().to_owned();
         self.workshop
@@ -166,14 +167,15 @@ impl File {
             .await?
     }
 
-    /// A place for something that is made of it.
+    /// Returns a place for a file derived from this one.
     pub fn beside(&self) -> Spooled {
         self.workshop.place()
     }
 }
 
 impl Media {
-    /// Opens the files; those that come in are under the data folder, whatever the place is. `programs` are those that convert.
+    /// Opens the media storage; incoming files are always under the data folder. `programs` are the
+    /// installed converters.
     pub async fn open(
         root: &Path,
         place: &Place,
@@ -222,13 +224,13 @@ impl Media {
         self.inner.policy
     }
 
-    /// Whether there is a program that may do this.
+    /// Whether a program for this purpose is installed.
     pub fn can_convert(&self, purpose: Purpose) -> bool {
         let ffmpeg = self.inner.workshop.ffmpeg();
         ffmpeg.is_there() || purpose == Purpose::Picture && ffmpeg.heif().is_some()
     }
 
-    /// Where files lie while they come in, and are looked into.
+    /// Returns the conversion pool, in which files also lie while they come in.
     pub fn workshop(&self) -> &Workshop {
         &self.inner.workshop
     }
@@ -237,7 +239,7 @@ impl Media {
         self.inner.store.media(id).await
     }
 
-    /// Asks for a file that is still at WhatsApp, and waits at most `limit` until something has become of it.
+    /// Requests a file that is still at WhatsApp, and waits up to `limit` for the result.
     pub async fn fetch(
         &self,
         record: MediaRecord,
@@ -264,12 +266,13 @@ impl Media {
         }
     }
 
-    /// The bytes of a file that is here, from one place to before another.
+    /// Reads a range of bytes of a stored file.
     pub async fn read(&self, sha256: &str, range: std::ops::Range<u64>) -> io::Result<Bytestream> {
         self.inner.storage.read(sha256, range).await
     }
 
-    /// Removes a file for good: it is not fetched again. Where its content cannot be removed now, that is tried again later.
+    /// Removes a file for good: it is not downloaded again. Content that cannot be removed now is
+    /// removed later.
     pub async fn remove(&self, record: &MediaRecord) -> Result<()> {
         let _placing = self.inner.placing.write().await;
         self.inner.store.media_is_removed(&record.id).await?;
@@ -281,7 +284,8 @@ impl Media {
         Ok(())
     }
 
-    /// Called while `placing` is held for writing, of a file that is noted as a leftover.
+    /// Tries to remove the content of a file that is recorded as a leftover. Called while `placing`
+    /// is held for writing.
     async fn try_to_drop(&self, sha256: &str) {
         if let Err(error) = self.drop_content(sha256).await {
             tracing::warn!(
@@ -291,7 +295,7 @@ impl Media {
         }
     }
 
-    /// The same, where somebody else deals with what goes wrong.
+    /// Removes content that is no longer needed, and returns any error.
     async fn drop_content(&self, sha256: &str) -> Result<()> {
         if !self.inner.store.is_media_needed(sha256).await? {
             self.inner
@@ -303,7 +307,7 @@ impl Media {
         Ok(self.inner.store.leftover_is_gone(sha256).await?)
     }
 
-    /// Puts a file that came from WhatsApp in its place, and notes that it is there.
+    /// Stores a file that came from WhatsApp, and records it.
     async fn store(&self, record: &MediaRecord, taken: Taken) -> Result<()> {
         let (size, sha256) = (Some(taken.size), Some(taken.sha256.clone()));
         let facts = MediaFacts {
@@ -321,7 +325,7 @@ impl Media {
         let is_wanted = self.inner.store.media_is_stored(&record.id, facts).await?;
         drop(placing);
         if !is_wanted {
-            // It was removed while it came.
+            // It was removed while it was being downloaded.
             let _placing = self.inner.placing.write().await;
             self.inner.store.leave_media(&taken.sha256).await?;
             self.try_to_drop(&taken.sha256).await;
@@ -329,7 +333,7 @@ impl Media {
         Ok(())
     }
 
-    /// How many pages a document has whose sender did not say it.
+    /// Counts the pages of a document whose sender did not give their number.
     async fn pages(&self, record: &MediaRecord, taken: &Taken) -> Option<u32> {
         let is_asked =
             record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
@@ -342,7 +346,7 @@ impl Media {
             .pages
     }
 
-    /// Keeps a file that somebody uploaded for a session.
+    /// Stores a file that was uploaded for a session.
     pub async fn add(&self, session: &Life, file: File) -> Result<MediaRecord> {
         let Described {
             width,
@@ -376,7 +380,7 @@ impl Media {
             state,
         };
         let _placing = self.inner.placing.read().await;
-        // Nothing names it before it is noted: should it not come to that, it is removed.
+        // It is not referenced before it is recorded; if that fails, it will be cleaned up.
         self.inner.store.leave_media(&taken.sha256).await?;
         self.inner
             .storage
@@ -391,7 +395,7 @@ impl Media {
             .context("it was noted a moment ago")
     }
 
-    /// A file that is here, to be sent.
+    /// Opens a stored file for sending.
     pub async fn file(&self, record: &MediaRecord) -> io::Result<File> {
         let (Some(sha256), Some(size)) = (&record.facts.sha256, record.facts.size) else {
             return Err(io::ErrorKind::NotFound.into());

@@ -1,4 +1,4 @@
-//! How pictures are opened, wherever that is done: the right way up, and never larger than memory allows. Blocks.
+//! Opens images, upright and within memory limits. Blocks.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -7,11 +7,11 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
-/// Larger pictures are not looked into: pixels of a side, and bytes of all pixels in memory.
+/// Limits for decoding: pixels per side, and bytes of all pixels in memory.
 const LARGEST_SIDE: u32 = 16_384;
 const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
 
-/// Width and height as the picture is seen.
+/// Returns the width and height of the upright image.
 pub fn size(path: &Path) -> Option<(u32, u32)> {
     let mut decoder = reader(path)?.into_decoder().ok()?;
     let (width, height) = decoder.dimensions();
@@ -29,12 +29,12 @@ pub fn size(path: &Path) -> Option<(u32, u32)> {
     })
 }
 
-/// The picture as it is seen; of one that moves, the first.
+/// Decodes the upright image; of an animated one, the first frame.
 pub fn open(path: &Path) -> Option<DynamicImage> {
     let mut decoder = reader(path)?.into_decoder().ok()?;
     let orientation = orientation(&mut decoder);
     let (width, height) = decoder.dimensions();
-    // The reader's own limit is asked only by those who do not want the decoder.
+    // The reader checks its own limits only if it is not used for its decoder.
     if width.max(height) > LARGEST_SIDE || decoder.total_bytes() > LARGEST_PICTURE {
         return None;
     }
@@ -43,12 +43,12 @@ pub fn open(path: &Path) -> Option<DynamicImage> {
     Some(picture)
 }
 
-/// Cameras turn their pictures by a note in the file.
+/// Cameras store the rotation of an image as metadata.
 fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     decoder.orientation().unwrap_or(Orientation::NoTransforms)
 }
 
-/// For what has no transparency: as on white paper.
+/// Puts an image on a white background, for formats without transparency.
 pub fn on_white(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();

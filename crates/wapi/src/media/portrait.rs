@@ -1,4 +1,4 @@
-//! Makes the picture of a profile: a square JPEG of what is in the middle. Blocks.
+//! Profile pictures: square JPEGs of an image's centre. Blocks.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -9,12 +9,12 @@ use image::imageops::FilterType;
 
 use super::picture::{on_white, open};
 
-/// The least and the most pixels of a side; WhatsApp wants no smaller ones and makes larger ones smaller.
+/// Minimum and maximum pixels per side; WhatsApp rejects smaller pictures and shrinks larger ones.
 const SIDES: (u32, u32) = (192, 640);
-/// How good it is, in percent.
+/// JPEG quality, in percent.
 const QUALITY: u8 = 85;
 
-/// `None`: it is no picture that can be read.
+/// Makes a profile picture. `None` if the file is no readable image.
 pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
     let picture = DynamicImage::from(on_white(open(picture)?));
     let side = picture
@@ -50,7 +50,7 @@ mod tests {
         let path = folder.path().join("a.png");
         for (width, height, side) in [(1000, 800, 640), (300, 500, 300), (20, 10, 192)] {
             let mut wide = RgbaImage::new(width, height);
-            // Black in the middle, red outside of it, and a corner of the middle is transparent.
+            // Black in the centre, red around it; one corner of the centre is transparent.
             for (x, y, pixel) in wide.enumerate_pixels_mut() {
                 let inside =
                     |at: u32, length: u32| at.abs_diff(length / 2) <= width.min(height) / 2;

@@ -1,4 +1,4 @@
-//! Where a file is at WhatsApp, and the key to it. Pure.
+//! Location of a file on WhatsApp's media servers, and its key. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As in a message's `type`.
+    /// Returns the kind as in a message's `type`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -26,29 +26,29 @@ impl Kind {
     }
 }
 
-/// A file on WhatsApp's media servers. Kept as JSON, so fields are only ever added.
+/// A file on WhatsApp's media servers. Stored as JSON, so fields may only be added.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remote {
     pub kind: Kind,
-    /// Its address there; it expires after some weeks.
+    /// Its path there; it expires after some weeks.
     pub direct_path: String,
-    /// What it is encrypted with; empty: it is not encrypted.
+    /// The encryption key; empty if the file is not encrypted.
     #[serde(with = "base64_bytes")]
     pub key: Vec<u8>,
-    /// Of the file itself, and as it lies there.
+    /// Hashes of the plain file and of the encrypted one.
     #[serde(with = "base64_bytes")]
     pub sha256: Vec<u8>,
     #[serde(with = "base64_bytes")]
     pub encrypted_sha256: Vec<u8>,
-    /// Bytes, as the sender says.
+    /// Bytes, according to the sender.
     pub size: Option<u64>,
-    /// Whether the account sent it itself, on another of its devices.
+    /// Whether the account sent it, from another of its devices.
     #[serde(default)]
     pub from_me: bool,
 }
 
 impl std::fmt::Debug for Remote {
-    /// Without the key, and without the address, which is as good as a password.
+    /// Omits the key, and the path, which is as good as a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Remote")
             .field("kind", &self.kind)
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Remote {
     }
 }
 
-/// Bytes as text.
+/// Bytes encoded as base64 text.
 mod base64_bytes {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! Lets old files go, and the oldest when there are too many.
+//! Media cleanup: removes old files, and the oldest ones when there are too many.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use jiff::Timestamp;
 
 use super::Media;
 
-/// How often it is looked whether something is old.
+/// Interval between two cleanups.
 const EVERY: Duration = Duration::from_secs(600);
-/// Files in one step.
+/// Files per step.
 const STEP: u32 = 100;
-/// Leftovers in one round, and how many may fail before the others wait for the next one.
+/// Leftovers per round, and the failures after which the rest waits for the next round.
 const LEFTOVERS: u32 = 1000;
 const FAILURES: usize = 3;
-/// A message that WhatsApp brings again brings its file again; so long it is remembered that it was removed.
+/// Minimum time for which removed files are remembered: a message that WhatsApp delivers again
+/// brings its file again.
 const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
 
-/// Keeps to the policy until the program stops.
+/// Enforces the policy until the program stops.
 pub async fn keep_to(media: Media) {
     let (clock, lifecycle) = (media.inner.clock.clone(), media.inner.lifecycle.clone());
     while lifecycle
@@ -35,7 +36,8 @@ pub async fn keep_to(media: Media) {
 }
 
 impl Media {
-    /// What waits to be told or sent stays, however old and however large it is.
+    /// Removes expired files. Files of undelivered events and unsent messages stay, whatever their
+    /// age and size.
     pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
         let policy = self.inner.policy;
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -46,7 +48,7 @@ impl Media {
             .await?
         {}
         while self.inner.store.media_size().await? > policy.keep_size {
-            // Few at a time, so that no more go than must.
+            // Few at a time, to remove no more than necessary.
             if !self.remove_old(now, STEP / 20, &mut removed).await? {
                 tracing::warn!(
                     limit = policy.keep_size,
@@ -68,7 +70,7 @@ impl Media {
         Ok(())
     }
 
-    /// Does not wait for the next round with what nothing names any more.
+    /// Removes unreferenced content now, without waiting for the next round.
     pub async fn remove_leftovers_now(&self) {
         if let Err(error) = self.remove_leftovers().await {
             tracing::warn!(
@@ -78,7 +80,7 @@ impl Media {
         }
     }
 
-    /// Removes what could not be removed when its time came. A file may have come in again meanwhile.
+    /// Removes content whose earlier removal failed, unless it has come in again.
     async fn remove_leftovers(&self) -> Result<()> {
         let mut failures = 0;
         for sha256 in self.inner.store.media_leftovers(LEFTOVERS).await? {
@@ -97,7 +99,7 @@ impl Media {
         Ok(())
     }
 
-    /// Removes up to `step` files from before a time; whether there were any.
+    /// Removes up to `step` files older than a time. Returns whether there were any.
     async fn remove_old(&self, before: Timestamp, step: u32, removed: &mut u64) -> Result<bool> {
         let old = self.inner.store.old_media(before, step).await?;
         for (id, sha256) in &old {

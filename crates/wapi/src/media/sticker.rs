@@ -1,4 +1,4 @@
-//! Stickers: WebP of 512 pixels; what moves becomes one that moves.
+//! Stickers: WebP of 512 pixels, animated if the source is.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,13 +7,15 @@ use super::describe::make_sticker;
 use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::{Content, File, Spooled, types};
 
-/// The most that phones take of one that moves, in KiB.
+/// Maximum size of an animated sticker on phones, in KiB.
 const LARGEST: u64 = 500;
-/// Pictures a second, and how good they are, in percent: what is too large with the first is tried with the next.
+/// Frame rates per second, and quality in percent: if the result is too large, the next pair is
+/// tried.
 const TRIES: [(u32, u32); 4] = [(15, 60), (12, 30), (8, 15), (5, 5)];
 
 impl File {
-    /// The same as a sticker: WebP stays as it is, other pictures become one, of what moves their first ten seconds.
+    /// Converts the file to a sticker. WebP stays unchanged, other images are converted, and of
+    /// animated ones and videos the first ten seconds are used.
     pub async fn into_sticker(self) -> Result<Self, NotConverted> {
         self.into_shown().await?.pasted().await
     }
@@ -71,7 +73,7 @@ impl File {
     }
 }
 
-/// In the middle of a square that can be seen through.
+/// Centres the image in a transparent square.
 fn outputs(pictures: u32, quality: u32, to: &Path) -> Vec<OsString> {
     let filters = format!(
         "fps={pictures},scale=512:512:force_original_aspect_ratio=decrease:flags=bilinear,format=yuva420p,\

@@ -1,8 +1,9 @@
-//! Where files lie: on the disk or in a bucket, by their hash; and where they lie while they come in.
+//! Media storage: files on the disk or in a bucket, named by their hash; and the spool for incoming
+//! files.
 //!
 //! ```text
 //! ROOT/media/3f/3f79bb…      a file, named by its SHA-256; or in the bucket: PREFIX/3f/3f79bb…
-//! ROOT/media/incoming/…      files that are not whole yet; emptied at start
+//! ROOT/media/incoming/…      incomplete files; emptied at start
 //! ```
 
 mod bucket;
@@ -25,10 +26,10 @@ pub(super) use bucket::Bucket;
 pub use bucket::S3;
 pub(super) use disk::Disk;
 
-/// How much of a file is in memory at a time, in bytes.
+/// Bytes of a file in memory at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Where the operator wants files to lie.
+/// The operator's choice of storage.
 #[derive(Debug, Clone)]
 pub enum Place {
     /// Under the data folder.
@@ -36,34 +37,35 @@ pub enum Place {
     S3(S3),
 }
 
-/// What must be possible with files, wherever they are. A file is named by the SHA-256 of its content, in hexadecimal, so the same
-/// name always means the same bytes. Only a file that is certainly not there is [`io::ErrorKind::NotFound`]: whoever is told so gives it up.
+/// A storage backend. A file is named by the SHA-256 of its content in hexadecimal, so a name
+/// always means the same bytes. [`io::ErrorKind::NotFound`] is returned only for a file that
+/// certainly does not exist, because callers then give it up.
 #[async_trait]
 pub(super) trait Storage: Send + Sync {
-    /// Takes a file that is whole. One that is there already stays. Afterwards it outlives a crash.
+    /// Stores a complete file durably. An existing file is left unchanged.
     async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()>;
 
-    /// The bytes from one place to before another.
+    /// Reads a range of bytes.
     async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream>;
 
-    /// The whole file on the local disk; in `place`, if it is not there anyway.
+    /// Returns the complete file on the local disk, copied to `place` if necessary.
     async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local>;
 
-    /// Removes a file; one that is not there is no error.
+    /// Removes a file. A missing file is no error.
     async fn remove(&self, sha256: &str) -> io::Result<()>;
 }
 
 /// A file on the local disk.
 #[derive(Debug)]
 pub(super) enum Local {
-    /// Where it is kept.
+    /// The stored file itself.
     Kept(PathBuf),
-    /// A copy, which goes with its handle.
+    /// A copy, which is removed with its handle.
     Copied(Spooled),
 }
 
-/// The folder or prefix of a file, since many names in one folder would be slow to list. What is no hash is refused, so that no name
-/// leads anywhere else.
+/// Returns the folder or prefix of a file, since many names in one folder would be slow to list.
+/// Rejects names that are no hash, so that none can lead elsewhere.
 fn shelf(sha256: &str) -> io::Result<&str> {
     let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
     sha256
@@ -72,14 +74,14 @@ fn shelf(sha256: &str) -> io::Result<&str> {
         .ok_or_else(|| io::Error::other("this is no SHA-256"))
 }
 
-/// The folder for files that come in.
+/// The folder for incoming files.
 #[derive(Debug, Clone)]
 pub struct Spool {
     folder: PathBuf,
 }
 
 impl Spool {
-    /// Throws away what an earlier run left unfinished.
+    /// Opens the spool, deleting unfinished files of an earlier run.
     pub async fn open(folder: &Path) -> io::Result<Self> {
         match fs::remove_dir_all(folder).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -91,7 +93,7 @@ impl Spool {
         })
     }
 
-    /// A place for one file.
+    /// Returns a place for one file.
     pub fn place(&self) -> Spooled {
         Spooled {
             path: self.folder.join(ids::media_id()),
@@ -113,7 +115,7 @@ impl Spooled {
 
 impl Drop for Spooled {
     fn drop(&mut self) {
-        // It may have been moved; and what stays is thrown away at the next start.
+        // It may have been moved; leftovers are deleted at the next start.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! All files, over a storage that fails.
+//! Media on top of a failing storage.
 
 use async_trait::async_trait;
 use jiff::ToSpan;
@@ -15,7 +15,8 @@ const POLICY: Policy = Policy {
     keep_size: 1_000_000,
 };
 
-/// Keeps each file, and says that it could not: as if the answer were lost, or the program ended before it.
+/// Stores each file and then reports a failure, as if the answer were lost or the program had ended
+/// before it.
 struct Ends(Disk);
 
 #[async_trait]

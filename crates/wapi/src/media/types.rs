@@ -1,5 +1,4 @@
-//! What a file is: by its first bytes and what is inside, then by its name, then by what was said, since servers and callers are often
-//! wrong. One judgement for all ways in. Pure.
+//! Type detection: content before name before claims, which are often wrong. Pure.
 
 mod magic;
 pub mod named;
@@ -9,10 +8,10 @@ pub use named::essence;
 use super::filename;
 use crate::message::MediaKind;
 
-/// How much of a file is needed to know it, in bytes.
+/// Bytes of a file's beginning that type detection needs.
 pub const HEAD: usize = 1024;
 
-/// A file that messages of a kind cannot carry; the texts are for the caller.
+/// A file that messages of a kind cannot carry. The messages are meant for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongType {
     #[error("is not a picture but {0}; JPEG, PNG, WebP, GIF, HEIC and AVIF can be sent")]
@@ -33,40 +32,40 @@ pub enum WrongType {
     NotAVoice(String),
 }
 
-/// What voice notes are.
+/// The type of voice notes.
 pub const OPUS: &str = "audio/ogg; codecs=opus";
-/// What stickers are.
+/// The type of stickers.
 pub const WEBP: &str = "image/webp";
 pub const JPEG: &str = "image/jpeg";
 pub const MP4: &str = "video/mp4";
-/// A PNG that moves.
+/// An animated PNG.
 pub const APNG: &str = "image/apng";
 const UNKNOWN: &str = "application/octet-stream";
 const ZIP: &str = "application/zip";
 const OLE: &str = "application/x-ole-storage";
 
-/// What is known of a file besides its bytes.
+/// Claims about a file besides its bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Told<'a> {
     /// Its name.
     pub name: Option<&'a str>,
-    /// The type that somebody says it has.
+    /// Its declared type.
     pub said: Option<&'a str>,
 }
 
-/// Whether a file that begins like this has to be looked into to know what it is.
+/// Whether the content of a file with this beginning must be inspected to determine its type.
 pub fn is_container(head: &[u8]) -> bool {
     magic::of(head).is_some_and(|found| {
         matches!(found, ZIP | OLE | "image/png") || is_film_or_sound_in_boxes(found)
     })
 }
 
-/// Boxes of ISO/IEC 14496-12 with pictures that move, or with sounds alone.
+/// Whether the type is an ISO/IEC 14496-12 container with video or with audio alone.
 fn is_film_or_sound_in_boxes(mime_type: &str) -> bool {
     demuxer(mime_type) == Some("mov")
 }
 
-/// The type of a file by its first bytes, what was found inside, and what is told of it.
+/// Determines the type of a file from its first bytes, its content, and the claims about it.
 pub fn of(head: &[u8], inside: Option<&str>, told: Told<'_>) -> String {
     let named = told
         .name
@@ -81,18 +80,18 @@ pub fn of(head: &[u8], inside: Option<&str>, told: Told<'_>) -> String {
             .chain(said.clone())
     };
     match inside.or_else(|| magic::of(head)) {
-        // A container says less than what is usually kept in it.
+        // A container is less specific than its usual content.
         Some(found) => others()
             .find(|other| refines(other, found))
             .unwrap_or_else(|| usual(found).to_owned()),
-        // What always begins in a way of its own cannot be what begins in another.
+        // A type with a characteristic beginning is ruled out if the file begins differently.
         None => others()
             .find(|other| !magic::always_begins_so(other))
             .unwrap_or_else(|| if is_text(head) { "text/plain" } else { UNKNOWN }.to_owned()),
     }
 }
 
-/// Whether a type that is told is a closer word for what was found.
+/// Whether a claimed type is a more specific form of the detected one.
 fn refines(told: &str, found: &str) -> bool {
     const ZIPS: [&str; 5] = [
         "application/epub+zip",
@@ -121,26 +120,26 @@ fn refines(told: &str, found: &str) -> bool {
                 || is_office(told)
         }
         "video/webm" => told == "audio/webm",
-        // A film and a sound begin alike; where what is inside could not be read, whoever gives it knows.
+        // Videos and audio begin alike; if the content could not be inspected, the claim decides.
         film if is_film_or_sound_in_boxes(film) => told == "audio/mp4",
         "text/html" | "application/xml" => {
             told.ends_with("+xml") || told == "application/xml" || told == "text/html"
         }
-        // Templates, and those with macros.
+        // Templates, and documents with macros.
         found => word(found).is_some() && word(found) == word(told),
     }
 }
 
-/// What is inside but not known has the word of what it is in.
+/// Returns the type of a container whose content is unknown.
 fn usual(found: &str) -> &str {
     if found == OLE { UNKNOWN } else { found }
 }
 
-/// Whether it reads like a text.
+/// Whether it reads like text.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
-        // Its last letter may be cut.
+        // Its last character may be cut off.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
         }
@@ -152,7 +151,7 @@ fn is_text(head: &[u8]) -> bool {
             .any(|sign| sign.is_control() && !matches!(sign, '\n' | '\r' | '\t' | '\u{c}'))
 }
 
-/// Whether a file of this type can be sent as this kind, as it is or converted.
+/// Checks whether a file of this type can be sent as this kind, directly or converted.
 pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
     const PICTURES: [&str; 5] = [JPEG, "image/png", WEBP, "image/gif", APNG];
     const FILMS: [&str; 3] = [MP4, "video/3gpp", "video/3gpp2"];
@@ -180,22 +179,22 @@ pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
     })
 }
 
-/// Pictures of this type have to become JPEG before anybody sees them.
+/// Whether images of this type have to become JPEG before they are shown.
 pub fn is_heif(mime_type: &str) -> bool {
     matches!(mime_type, "image/heic" | "image/heif" | "image/avif")
 }
 
-/// Films of this type have to become MP4 before phones play them.
+/// Whether videos of this type have to become MP4 for phones.
 pub fn must_become_mp4(mime_type: &str) -> bool {
     mime_type == "video/quicktime"
 }
 
-/// Pictures of this type may move, and stand still where they are sent as pictures.
+/// Whether images of this type may be animated. Sent as images, they stand still.
 pub fn moves(mime_type: &str) -> bool {
     matches!(mime_type, "image/gif" | APNG | WEBP)
 }
 
-/// What ffmpeg is to read a sound, or the sound of a film, of this type with.
+/// Returns the ffmpeg demuxer for audio, or a video's audio, of this type.
 pub fn demuxer(mime_type: &str) -> Option<&'static str> {
     match mime_type {
         OPUS | "audio/ogg" => Some("ogg"),
@@ -210,7 +209,7 @@ pub fn demuxer(mime_type: &str) -> Option<&'static str> {
     }
 }
 
-/// What ffmpeg is to read a film, or a picture that moves, of this type with.
+/// Returns the ffmpeg demuxer for a video or animated image of this type.
 pub fn moving(mime_type: &str) -> Option<&'static str> {
     match mime_type {
         "image/gif" => Some("gif"),

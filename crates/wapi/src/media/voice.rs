@@ -1,4 +1,4 @@
-//! Voice notes: Opus in Ogg, with how loud they are over time.
+//! Voice notes: Opus in Ogg, with a waveform.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,15 +7,16 @@ use super::ffmpeg::{NotConverted, Purpose, as_file};
 use super::waveform::Waveform;
 use super::{Content, File, types};
 
-/// The largest voice note, in MiB: WhatsApp's own limit. ffmpeg stops a little above it.
+/// WhatsApp's own limit for voice notes, in MiB. ffmpeg stops slightly above it.
 const LARGEST: u64 = 16;
-/// One channel, which is what phones record. Tags may name people and places, so they stay behind.
+/// Mono, as phones record it. Tags may name people and places, so they are removed.
 const OPUS: &str = "-map 0:a:0 -map_metadata -1 -ac 1 -ar 48000 -c:a libopus -b:a 32k -application voip -f ogg -fs 17M";
-/// Enough to see how loud it is.
+/// Enough samples for a waveform.
 const SAMPLES: &str = "-map 0:a:0 -ac 1 -ar 8000 -c:a pcm_s16le -f s16le pipe:1";
 
 impl File {
-    /// The same as a voice note, and 64 levels from 0 to 100: how loud it is over time, where ffmpeg can say it.
+    /// Converts the file to a voice note. Also returns its waveform, 64 levels from 0 to 100, if
+    /// ffmpeg can compute it.
     pub async fn into_voice(self) -> Result<(Self, Option<Vec<u8>>), NotConverted> {
         let demuxer =
             types::demuxer(&self.mime_type).ok_or(NotConverted::Unreadable(Purpose::VoiceNote))?;
@@ -31,7 +32,7 @@ impl File {
             );
             return match listened.await {
                 Err(passing @ NotConverted::Passing(_)) => Err(passing),
-                // It is what it says it is, as far as anybody can tell here.
+                // The file has the right type, and cannot be checked any further here.
                 Err(_) => Ok((self, None)),
                 Ok(()) => Ok((self, waveform.levels())),
             };

@@ -1,22 +1,23 @@
-//! How loud a sound is over time, as phones show it under a voice note. Pure.
+//! Waveforms: loudness over time, as phones show it for voice notes. Pure.
 
-/// What phones show: so many levels, from 0 to 100.
+/// Number and maximum of the levels that phones show.
 const LEVELS: usize = 64;
 const LOUDEST: u64 = 100;
-/// Parts in memory; when there are more, two become one, so that a long sound takes no more memory than a short one.
+/// Maximum number of parts in memory. Beyond it, pairs are merged, so that long audio takes no more
+/// memory than short audio.
 const PARTS: usize = 64 * LEVELS;
-/// Samples of a part, at first.
+/// Initial number of samples per part.
 const WIDTH: u64 = 64;
 
-/// Takes samples as they come: 16 bits each, little-endian, of one channel.
+/// Computes levels from a stream of samples: 16 bits each, little-endian, mono.
 #[derive(Debug)]
 pub(super) struct Waveform {
-    /// The sum of all samples of each whole part, without their signs.
+    /// The sum of the absolute samples of each complete part.
     parts: Vec<u64>,
     width: u64,
-    /// The part that is not whole: the sum, and of how many.
+    /// The incomplete part: its sum, and its number of samples.
     last: (u64, u64),
-    /// Half of a sample.
+    /// The first byte of an incomplete sample.
     half: Option<u8>,
 }
 
@@ -64,9 +65,9 @@ impl Waveform {
         }
     }
 
-    /// The loudest part is 100. `None`: there was no sound.
+    /// Returns the levels; the loudest is 100. `None` if there were no samples.
     pub fn levels(mut self) -> Option<Vec<u8>> {
-        // As loud as if it were whole.
+        // Scaled as if the part were complete.
         self.parts
             .extend((self.last.0 * self.width).checked_div(self.last.1));
         let parts = self.parts.len();

@@ -1,4 +1,5 @@
-//! Where files are looked into and changed: room for what is made of them, and for how much at the same time.
+//! Conversion pool: inspects and converts files, with limits on concurrent work, in a spool for the
+//! results.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +10,16 @@ use super::{File, Spool, Spooled, Taken, inside};
 use crate::lifecycle::blocking;
 use crate::shares::Shares;
 
-/// Files that are looked into at the same time. A picture takes up to 128 MiB while it is, whatever the size of its file.
+/// Files inspected at the same time. Decoding an image takes up to 128 MiB, whatever the size of
+/// its file.
 const AT_ONCE: usize = 2;
 
-/// Cheap to clone.
+/// Runs work on media files; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Workshop {
     spool: Spool,
     room: Shares,
-    /// Whose files these are.
+    /// The session that owns the files.
     whose: Arc<str>,
     ffmpeg: Arc<Ffmpeg>,
 }
@@ -32,7 +34,8 @@ impl Workshop {
         }
     }
 
-    /// The same, for files of this session: those of others wait no longer for it than for one file.
+    /// Returns a pool for the files of this session. Other sessions wait for at most one of its
+    /// files.
     pub fn of(&self, session: &str) -> Self {
         Self {
             whose: session.into(),
@@ -44,17 +47,18 @@ impl Workshop {
         &self.ffmpeg
     }
 
-    /// Whose files these are.
+    /// Returns the session that owns the files.
     pub(super) fn whose(&self) -> &str {
         &self.whose
     }
 
-    /// A place for a file.
+    /// Returns a place for a file.
     pub fn place(&self) -> Spooled {
         self.spool.place()
     }
 
-    /// A file that has just come in, once it is known what it is: by its first bytes, and by what is told of it.
+    /// Wraps a file that has just come in, after detecting its type from its first bytes and the
+    /// claims about it.
     pub async fn file(
         &self,
         taken: Taken,
@@ -84,13 +88,14 @@ impl Workshop {
         types::of(head, inside, told)
     }
 
-    /// Runs work that decodes a file, when there is room for it; `None` when it panicked.
+    /// Runs work that decodes a file, once there is room for it. Returns `None` if the work
+    /// panicked.
     pub async fn decode<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let room = self.room.enter(&self.whose).await;
-        // The work goes on when nobody waits for it any more, so it takes its room along.
+        // The work continues after its caller is gone, so it owns its place.
         blocking(move || {
             let done = work();
             drop(room);
@@ -131,7 +136,7 @@ mod tests {
                 };
                 workshop.decode(work).await
             });
-            // It is begun, or stands in line. Nobody waits for those that are begun.
+            // Either started or queued. The started ones lose their callers.
             assert!(work.as_mut().now_or_never().is_none());
             if number >= AT_ONCE {
                 lifecycle.spawn(work.map(drop));

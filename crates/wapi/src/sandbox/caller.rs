@@ -1,4 +1,4 @@
-//! Somebody who uses the gateway as anyone would: over HTTP.
+//! An HTTP client that uses the gateway like any other program.
 
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ impl Caller {
         })
     }
 
-    /// Registers the session; its status.
+    /// Registers the session and returns its status.
     pub async fn register(&self, session: &str) -> Result<String> {
         let answer = self
             .post("/register-session/", json!({"session_id": session}))
@@ -35,7 +35,7 @@ impl Caller {
             .to_owned())
     }
 
-    /// The text in the QR code that waits to be scanned.
+    /// Returns the text of the QR code that waits to be scanned.
     pub async fn qr(&self, session: &str) -> Result<String> {
         let answer = self
             .client
@@ -45,7 +45,7 @@ impl Caller {
         read_qr(&answer.error_for_status()?.bytes().await?)
     }
 
-    /// Waits until the session is online. Right after the scan it may still say that it shows a QR code.
+    /// Waits until the session is online. Right after the scan its status may still be `scan_qr`.
     pub async fn online(&self, session: &str, clock: &Clock) -> Result<()> {
         while self.register(session).await? != "online" {
             clock.sleep(Duration::from_millis(20)).await;
@@ -53,7 +53,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Sends a text; the id of the message, once WhatsApp has taken it.
+    /// Sends a text and returns the id of the message, once WhatsApp has accepted it.
     pub async fn send(&self, session: &str, chat: &str, text: &str) -> Result<String> {
         let body = json!({"session_name": session, "chat_id": chat, "text": text});
         let answer = self.post("/send-message/", body).await?;
@@ -78,7 +78,7 @@ impl Caller {
     }
 }
 
-/// What a phone's camera reads in a PNG.
+/// Reads the QR code in a PNG, like a phone's camera.
 fn read_qr(png: &[u8]) -> Result<String> {
     let mut reader = png::Decoder::new(Cursor::new(png)).read_info()?;
     let mut pixels = vec![

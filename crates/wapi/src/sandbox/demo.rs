@@ -1,4 +1,4 @@
-//! The sandbox for people: pairs a session, lets a contact answer, shows what is posted, and says what to try.
+//! The interactive sandbox: links a session, prints webhook posts, and suggests commands.
 
 use anyhow::{Context, Result};
 use wapi_simulator::Phone;
@@ -7,7 +7,7 @@ use super::stage::{Gateway, SESSION, Stage};
 use crate::http::receiver::Posted;
 use crate::lifecycle::StopSignals;
 
-/// Where the gateway listens unless something else does.
+/// Preferred port of the gateway.
 const PORT: u16 = 8080;
 
 pub async fn run() -> Result<()> {
@@ -52,7 +52,7 @@ pub async fn run() -> Result<()> {
     stage.clear().await
 }
 
-/// The owner scans the QR code that the gateway serves.
+/// Scans the gateway's QR code with the owner's phone.
 async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
     gateway.caller.register(SESSION).await?;
     let qr = gateway.caller.qr(SESSION).await?;
@@ -69,17 +69,17 @@ async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
     Ok(())
 }
 
-/// Whoever writes, from whatever session, has an answer.
+/// Answers every message, from any session.
 async fn answer_everything(contact: &Phone) {
     loop {
-        // Waits for ever, in pieces.
+        // Waits without end, in pieces.
         let Ok(message) = contact
             .next_message(std::time::Duration::from_secs(3600))
             .await
         else {
             continue;
         };
-        // What the contact says itself, from a session of its own, needs none.
+        // Messages that the contact has sent from a session of its own need no answer.
         let Some((sender, _)) = message.from.split_once('@').filter(|_| !message.from_me) else {
             continue;
         };
@@ -96,7 +96,7 @@ async fn answer_everything(contact: &Phone) {
     }
 }
 
-/// What the lines of the README's tour need to know.
+/// Returns the variables that the README's tour uses.
 fn tour(stage: &Stage, gateway: &Gateway) -> String {
     format!(
         "export WAPI=http://{} PHONES={} ANN={} HOOK={}",

@@ -1,4 +1,4 @@
-//! `wapi sandbox`: the gateway against a simulated WhatsApp, in one process, on loopback. No phone, no account, no internet.
+//! `wapi sandbox`: the gateway and a simulated WhatsApp in one process, without phone or internet.
 
 mod caller;
 mod demo;
@@ -7,12 +7,12 @@ mod stage;
 
 use anyhow::Result;
 
-/// What the sandbox is run for.
+/// Purpose of a sandbox run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To try things out by hand, until Ctrl-C.
+    /// To try things by hand, until Ctrl-C.
     Demo,
-    /// To see that everything works here: prints each step with its time.
+    /// To check that everything works here; prints each step with its duration.
     SelfTest,
 }
 
@@ -23,7 +23,7 @@ impl From<bool> for Purpose {
     }
 }
 
-/// Runs the sandbox to its end. An error means that something did not work.
+/// Runs the sandbox to its end. Returns an error when something did not work.
 pub async fn run(purpose: Purpose) -> Result<()> {
     crate::telemetry::start("warn", crate::telemetry::Format::Text, None)?;
     crate::app::install_crypto();

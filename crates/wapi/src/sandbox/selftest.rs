@@ -1,4 +1,4 @@
-//! The sandbox for machines: the whole round trip, each step with its time.
+//! The automatic sandbox: the whole round trip, each step with its duration.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::stage::{SESSION, Stage};
 use crate::clock::Clock;
 
-/// How long a step may take. Generous: the machine may be busy.
+/// Time limit of a step. Generous, as the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run() -> Result<()> {
@@ -84,7 +84,7 @@ pub async fn run() -> Result<()> {
     Ok(())
 }
 
-/// From the gateway to the contact's phone, decrypted.
+/// Sends a message from the gateway to the contact's phone, and compares the decrypted text.
 async fn round_trip_out(stage: &Stage, caller: &super::caller::Caller, text: &str) -> Result<()> {
     let id = caller.send(SESSION, &stage.contact.jid(), text).await?;
     let message = stage.contact.next_message(PATIENCE).await?;
@@ -95,7 +95,7 @@ async fn round_trip_out(stage: &Stage, caller: &super::caller::Caller, text: &st
     Ok(())
 }
 
-/// From the contact's phone to the webhook.
+/// Sends a message from the contact's phone to the webhook.
 async fn round_trip_in(stage: &mut Stage, text: &str) -> Result<()> {
     let id = stage.contact.sends_text(stage.owner.number(), text).await?;
     let posted = stage.posts.recv().await.context("the webhook is gone")?;
@@ -108,7 +108,7 @@ async fn round_trip_in(stage: &mut Stage, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Tells each step and how long it took.
+/// Prints each step and its duration.
 struct Steps {
     clock: Clock,
 }

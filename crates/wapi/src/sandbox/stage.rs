@@ -1,4 +1,4 @@
-//! The simulated WhatsApp, two phones, a webhook, and the gateway between them.
+//! The simulated WhatsApp, two phones, a webhook receiver, and the gateway between them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -18,7 +18,7 @@ use crate::sessions::Console;
 
 /// The session of the sandbox.
 pub const SESSION: &str = "demo";
-/// The contact's number: the one that the README's examples are sent to.
+/// The contact's number, to which the README's examples send.
 const ANN: &str = "375447034810";
 
 /// Everything but the gateway.
@@ -26,9 +26,9 @@ pub struct Stage {
     pub simulator: Simulator,
     /// The account the session is linked to.
     pub owner: Phone,
-    /// Somebody who writes to it.
+    /// A contact that writes to it.
     pub contact: Phone,
-    /// What the gateway posts to its webhook.
+    /// Posts of the gateway to its webhook.
     pub posts: mpsc::UnboundedReceiver<Posted>,
     /// The webhook's base address.
     pub webhook: String,
@@ -67,7 +67,7 @@ impl Stage {
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .context("taking a port")?;
         let address = listener.local_addr()?;
-        // The same code as with real settings, so that the sandbox shows what they do.
+        // The same code as with real settings, so that the sandbox shows their effect.
         let settings = [
             ("WAPI_GETTING_MESSAGES_WEBHOOK", self.webhook.clone()),
             ("WAPI_INTERNAL_HOST", address.to_string()),
@@ -96,7 +96,7 @@ impl Stage {
         let (finished, finish) = oneshot::channel();
         self.lifecycle.spawn(async move {
             let ended = app.serve(listener, async { drop(stopped.await) }).await;
-            // Nobody waits for it when the sandbox ends in a hurry.
+            // Nothing waits for it when the sandbox is aborted.
             let _ = finished.send(ended);
         });
         Ok(Gateway {
@@ -107,7 +107,8 @@ impl Stage {
         })
     }
 
-    /// Ends it all; fails when the gateway asked WhatsApp for something that the simulator does not know.
+    /// Ends everything. Fails when the gateway sent WhatsApp a request that the simulator does not
+    /// know.
     pub async fn clear(self) -> Result<()> {
         self.lifecycle.abort();
         self.simulator

@@ -1,4 +1,5 @@
-//! What tells one data folder from another where several share something. It is a file of its own, so that it outlives the database.
+//! Id of a data folder, which distinguishes folders that share a Redis. It is stored in its own
+//! file, so that it outlives the database.
 
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,19 +12,20 @@ use serde::{Deserialize, Serialize};
 use crate::ids;
 
 const FILE: &str = "folder-id.json";
-/// So long is remembered under the names of before folders had ids.
+/// Time during which keys from before folder ids are honoured.
 const OLD_NAMES: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// The id of a data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     pub id: String,
-    /// Until when what is remembered without an id may be its own.
+    /// Until this time, keys without a folder id may belong to this folder.
     pub old_names_until: Timestamp,
 }
 
 impl Folder {
-    /// Reads it, or gives it to a folder that has none. To be called before the database is made: a folder that has one is older than ids.
+    /// Reads the id, or assigns one to a folder without it. To be called before the database is
+    /// created, since an existing database means that the folder is older than ids.
     pub fn open(root: &Path, now: Timestamp) -> Result<Self> {
         let file = root.join(FILE);
         match std::fs::read(&file) {
@@ -59,7 +61,7 @@ impl Folder {
         }
     }
 
-    /// There whole or not at all, also after a power cut.
+    /// Writes the file atomically, safe against a power failure.
     fn write(&self, root: &Path) -> io::Result<()> {
         let draft = root.join(format!("{FILE}.new"));
         let mut options = std::fs::OpenOptions::new();

@@ -1,7 +1,8 @@
-//! Remembers in Redis which messages were forwarded, so that several processes, or one that lost its database, do not forward twice.
+//! Deduplication of deliveries through Redis, so that several processes, or one that lost its
+//! database, do not forward a message twice.
 //!
-//! The database knows by itself what this process has delivered. Redis may lose everything: then a message may be forwarded twice,
-//! never not at all.
+//! The database alone knows this process's own deliveries. Redis may lose everything: then a
+//! message may be forwarded twice, but never not at all.
 
 mod folder;
 mod redis;
@@ -17,7 +18,7 @@ use crate::store::Due;
 pub use self::folder::Folder;
 use self::redis::Shared;
 
-/// What was forwarded by any process that shares the same Redis; nothing without one.
+/// The messages forwarded by any process that shares the same Redis; empty without one.
 pub struct Seen {
     shared: Option<Shared>,
     folder: Folder,
@@ -25,7 +26,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Fails when Redis is wanted and does not answer. Only who has the same data folder, or a copy of it, remembers the same.
+    /// Connects to Redis, and fails if it does not answer. Only processes with the same data
+    /// folder, or a copy of it, share the same memory.
     pub async fn open(
         redis: Option<&SecretString>,
         folder: Folder,
@@ -43,7 +45,8 @@ impl Seen {
         })
     }
 
-    /// Whether some process has forwarded this message. When Redis does not answer, nobody has: twice is better than not at all.
+    /// Whether a process has forwarded this message. `false` if Redis does not answer: twice is
+    /// better than not at all.
     pub async fn was_forwarded(&self, due: &Due) -> bool {
         let (Some(shared), Some(name)) = (&self.shared, name(due)) else {
             return false;
@@ -55,14 +58,16 @@ impl Seen {
         shared.contains(&keys).await.unwrap_or(false)
     }
 
-    /// Said after the webhook has taken it, and not before: a crash in between repeats it instead of losing it.
+    /// Records a delivery. To be called after the webhook has accepted it, so that a crash in
+    /// between repeats the message instead of losing it.
     pub async fn forwarded(&self, due: &Due) {
         if let (Some(shared), Some(name)) = (&self.shared, name(due)) {
             shared.insert(&self.key(due, &name)).await;
         }
     }
 
-    /// The same message may come to several accounts that have one name after the other.
+    /// Contains the life's id, since the same message may reach several accounts that had one
+    /// session name after the other.
     fn key(&self, due: &Due, name: &str) -> String {
         format!(
             "wapi:forwarded:{}:{}:{name}",
@@ -72,8 +77,8 @@ impl Seen {
     }
 }
 
-/// Message ids are unique only within a session, a chat and a sender, and several events can be about one message. `None` for
-/// events that are not about a message.
+/// Names a message uniquely: message ids are unique only within a session, a chat and a sender, and
+/// several events can concern one message. Returns `None` for events that do not concern a message.
 fn name(due: &Due) -> Option<String> {
     let Due {
         session,

@@ -20,28 +20,29 @@ use crate::roots;
 
 /// As long as the original remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// A message waits for Redis no longer than this, and none waits once one has waited in vain.
+/// Longest wait of a message for Redis. After one timeout, no message waits until Redis is back.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PATIENCE_AT_START: Duration = Duration::from_secs(5);
-/// How long to rest between two looks for a Redis that is away.
+/// Pause between two attempts to reconnect.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// A connection to Redis that comes back by itself.
+/// A connection to Redis that reconnects by itself.
 pub(super) struct Shared {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     client: redis::Client,
-    /// `None` while Redis is away. A new one is dialled even if the old one only hangs: it may hang for ever.
+    /// `None` while Redis is away. It is dialled again even if the old connection only hangs, which
+    /// may last forever.
     open: watch::Sender<Option<Open>>,
-    /// Whether the last answer was a complaint; told once, not for each message.
+    /// Whether the last answer was an error; logged once, not for each message.
     complained: AtomicBool,
     clock: Clock,
     lifecycle: Lifecycle,
 }
 
-/// One connection. Each has another number, so that a late word about an old one does not close its successor.
+/// One connection, numbered so that a late error of an old one does not close its successor.
 #[derive(Clone)]
 struct Open {
     number: u64,
@@ -96,14 +97,14 @@ impl Shared {
         })
     }
 
-    /// Whether one of these keys is there; `None` when Redis does not answer.
+    /// Whether one of these keys exists; `None` if Redis does not answer.
     pub async fn contains(&self, keys: &[String]) -> Option<bool> {
         let mut exists = redis::cmd("EXISTS");
         exists.arg(keys);
         Some(self.ask::<u64>(&exists).await? > 0)
     }
 
-    /// Puts the key there for thirty days.
+    /// Sets the key for thirty days.
     pub async fn insert(&self, key: &str) {
         let options =
             SetOptions::default().with_expiration(SetExpiry::EX(REMEMBERED_FOR.as_secs()));
@@ -136,7 +137,7 @@ impl Shared {
 }
 
 impl Inner {
-    /// Gives this connection up, and has somebody look for Redis; nothing, if that was done before.
+    /// Drops this connection and starts reconnecting, unless that has already been done.
     fn lose(inner: &Arc<Self>, number: u64, problem: &str) {
         let is_ours =
             |open: &mut Option<Open>| open.take_if(|open| open.number == number).is_some();
@@ -149,7 +150,7 @@ impl Inner {
         );
         let (seeker, lifecycle) = (Arc::clone(inner), inner.lifecycle.clone());
         inner.lifecycle.spawn(async move {
-            // The end of the program ends the search.
+            // The end of the program ends the reconnecting.
             let _ = lifecycle
                 .unless_stopping(seeker.look_for_it(number + 1))
                 .await;
@@ -175,7 +176,7 @@ impl Inner {
     }
 }
 
-/// Connects, and waits until Redis has said something.
+/// Connects, and waits for the answer to a first command.
 async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(PATIENCE))
@@ -189,12 +190,12 @@ async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisErro
     Ok(connection)
 }
 
-/// Whether Redis is there, and said no: it is full, or loading, or a replica.
+/// Whether Redis is reachable and refused: it is full, or loading, or a replica.
 fn is_a_complaint(error: &RedisError) -> bool {
     !error.is_io_error() && !error.is_unrecoverable_error()
 }
 
-/// What to do about a refusal of Redis's, whose own words are for its operators.
+/// Returns advice on a refusal by Redis, which explains itself only to its own operators.
 fn advice(error: &RedisError) -> Option<&'static str> {
     if error.kind() == ErrorKind::AuthenticationFailed {
         return Some(

@@ -1,4 +1,4 @@
-//! The task behind each session: one link after the other, and what to do between them.
+//! The task of a session: runs one link after another, and decides what happens in between.
 
 mod leaving;
 
@@ -20,21 +20,23 @@ use crate::identity::{self, Knowledge};
 use crate::store::session_file::{SessionFile, inspect};
 use crate::whatsapp::{Happening, Inbox, Link, Signal, Signals};
 
-/// A login that takes longer is not going to succeed, and whoever asks does not have to wait for it.
+/// Longest time a login may take while a caller waits; one that takes longer will not succeed.
 const LONGEST_LOGIN: SignedDuration = SignedDuration::from_secs(30);
-/// After so long without a login or a QR code the link is given up, asked or not.
+/// Time without a login or a QR code after which the link is abandoned, whether or not a caller
+/// waits.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
-/// How long opening a saved session may take, and writing to it. The disk may hang, and the engine with it.
+/// Time limits for opening a saved session and for writing to it. The disk may hang, and the engine
+/// with it.
 const OPENING: Duration = Duration::from_secs(60);
 const WRITING: Duration = Duration::from_secs(10);
 
-/// Keeps one session going until the program ends or its owner removes it.
+/// Keeps one session running until the program ends or the owner removes the session.
 pub(super) struct Actor {
     session: Arc<Session>,
     around: Parts,
-    /// Told whenever the session has come online.
+    /// Notified whenever the session comes online.
     checker: mpsc::UnboundedSender<Arc<Session>>,
-    /// Links in a row that ended before they were online.
+    /// Consecutive links that ended before they came online.
     failures: u32,
 }
 
@@ -52,7 +54,8 @@ impl Actor {
         }
     }
 
-    /// Nobody is learnt of this way: that would make the session wait for the disk.
+    /// Resolves the people of an event to ids that are already known. It registers nobody new,
+    /// because that would make the session wait for the disk.
     async fn name_whom(&self, happening: &mut Happening) {
         let (store, session) = (&self.around.store, self.session.life());
         match identity::named(
@@ -93,12 +96,12 @@ impl Actor {
             .move_to(Status::Stopped, Some("the program is ending".to_owned()));
     }
 
-    /// Waits for what comes next. `false`: nothing does.
+    /// Waits until the session may continue. Returns `false` if it never will.
     async fn rest(&self, then: Next, intents: &mut watch::Receiver<Intent>) -> bool {
         let woken = async {
             tokio::select! {
                 () = self.asked() => {}
-                // The sender lives as long as the session, which is in our hands.
+                // The sender lives as long as the session, which this task holds.
                 _ = intents.changed() => {}
             }
         };
@@ -106,14 +109,15 @@ impl Actor {
         match then {
             Next::Never => return false,
             Next::WhenAsked => drop(woken.await),
-            // Whether it was asked or waited long enough comes to the same.
+            // A request to continue and the end of the pause have the same effect.
             Next::After(pause) => drop(self.around.clock.timeout(jittered(pause), woken).await),
         }
         !self.around.lifecycle.is_stopping()
     }
 
-    /// Completes when somebody wants the session to go on. Whoever really wants it has ended its rest before asking; a check that
-    /// found it without a connection has not, and does not wake a device that was logged out.
+    /// Completes when a caller wants the session to continue. Such a caller ends the session's rest
+    /// before notifying it. A health check that finds no connection does not, so it does not wake a
+    /// device that was logged out.
     async fn asked(&self) {
         loop {
             self.session.asked.notified().await;
@@ -123,7 +127,7 @@ impl Actor {
         }
     }
 
-    /// Opens the saved state, follows the link to its end, and leaves everything tidy.
+    /// Opens the saved state, follows the link to its end, and cleans up.
     async fn one_link(&mut self, intents: &mut watch::Receiver<Intent>) -> End {
         let file = self.around.files.session(&self.session.name);
         let opened = self.around.clock.timeout(OPENING, self.open(&file)).await;
@@ -157,7 +161,7 @@ impl Actor {
         let paired = match inspect(file).await {
             SessionFile::Unusable(reason) => return Err(NotOpened::Unusable(reason)),
             SessionFile::Unreadable(reason) => return Err(NotOpened::NotNow(reason)),
-            // What is left of a former device must not become part of the next one.
+            // Leftovers of a former device must not become part of the next one.
             SessionFile::Absent => match self
                 .around
                 .files
@@ -202,21 +206,22 @@ impl Actor {
         opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
     }
 
-    /// A linked device is that of an account, and so is what is known of the session from then on.
+    /// A linked device belongs to one account; from then on, everything known of the session
+    /// belongs to that account's life.
     fn follow_life(&self, link: &Link) {
         if let Some(life) = link.life() {
             self.session.lives(life);
         }
     }
 
-    /// Takes in what the link reports until it is over.
+    /// Processes the link's events until the link ends.
     async fn follow(
         &mut self,
         link: &Link,
         mut signals: Signals,
         intents: &mut watch::Receiver<Intent>,
     ) -> End {
-        // What WhatsApp last said against us explains an end that comes without a word.
+        // WhatsApp's last refusal explains an end that comes without a reason.
         let mut verdict = End::Unexplained;
         loop {
             let signal = tokio::select! {
@@ -231,7 +236,7 @@ impl Actor {
                     Signal::Stuck { reason: "WhatsApp took the connection and did not let us in".to_owned() }
                 }
             };
-            // It changes nothing about the session, and there may be many.
+            // It does not change the session, and there may be many of them.
             if let Signal::Happened(mut happening) = signal {
                 self.name_whom(&mut happening).await;
                 self.session.tell_of(*happening);
@@ -268,11 +273,11 @@ impl Actor {
         }
     }
 
-    /// Makes the signal known to whoever looks at the session, and tells it.
+    /// Applies the event to the session's state and emits session events for it.
     async fn note(&self, link: &Link, signal: &Signal) {
         let session = self.session.name.as_str().to_owned();
         match signal {
-            // First the file, so that whoever reads that the code is gone finds it gone.
+            // The file goes first, so that a reader of the new state no longer finds the code.
             Signal::QrExpired => pairing::hide(&self.session, &self.around.files).await,
             Signal::Paired => {
                 self.follow_life(link);
@@ -304,8 +309,9 @@ impl Actor {
         });
     }
 
-    /// Whether a new link would be quicker than this one: the engine waits up to a quarter of an hour between two tries, and up to
-    /// a minute for a server that takes the connection and says nothing.
+    /// Whether a new link would be faster than this one. The engine waits up to a quarter of an
+    /// hour between two attempts, and up to a minute for a server that accepts the connection and
+    /// then stays silent.
     fn is_stuck(&self) -> bool {
         let state = self.session.state();
         let waited = self.around.clock.now().duration_since(state.since);
@@ -316,7 +322,7 @@ impl Actor {
         }
     }
 
-    /// Completes when the session has been on its way for too long.
+    /// Completes when the session has been connecting for too long.
     async fn silence(&self) {
         let state = self.session.state();
         if !matches!(state.status, Status::Starting | Status::Connecting) {
@@ -335,7 +341,7 @@ impl Actor {
             .await;
     }
 
-    /// A device is told of when it will not be forgotten.
+    /// Saves the new device before its pairing is announced.
     async fn keep_device(&self, link: &Link) {
         let name = &self.session.name;
         match self.around.clock.timeout(WRITING, link.save()).await {
@@ -372,7 +378,7 @@ impl Actor {
         }
     }
 
-    /// `was_online`: only more of it is there than before.
+    /// `was_online`: the session was online before, and only its app state has been completed.
     fn online(&mut self, link: &Link, was_online: bool) {
         self.failures = 0;
         match self.session.is_shown() {
@@ -382,12 +388,13 @@ impl Actor {
         if was_online {
             return;
         }
-        // Nobody checks any more when the program ends.
+        // After the program's end has begun, health checks no longer run.
         let _ = self.checker.send(Arc::clone(&self.session));
         tracing::info!(session = %self.session.name, "online");
     }
 
-    /// The file is sound, so what is in the way (no file descriptors left, a full disk) may pass by itself.
+    /// The file is sound, so the obstacle (no file descriptors left, a full disk) may go away by
+    /// itself.
     fn not_now(&self, reason: String) -> End {
         tracing::error!(session = %self.session.name, reason, "the session cannot be opened now; it is tried again");
         self.session.move_to(Status::Offline, Some(reason));
@@ -400,7 +407,7 @@ impl Actor {
         End::Failed
     }
 
-    /// Stays away until told otherwise. Whether it is linked is known all the same.
+    /// Stays offline until commanded otherwise. Still records whether the session is linked.
     async fn stopped(&mut self) -> Next {
         self.failures = 0;
         let file = self.around.files.session(&self.session.name);
@@ -417,7 +424,8 @@ impl Actor {
         Next::WhenAsked
     }
 
-    /// The device is no more. Where its file cannot be moved, whoever starts the session again is logged out again.
+    /// Moves the file of a logged-out device away. If the file cannot be moved, the next start of
+    /// the session is logged out again.
     async fn forget_device(&self) {
         let Parts {
             files,
@@ -434,7 +442,7 @@ impl Actor {
             tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
         }
         archive::start_over(&self.session, store).await;
-        // Nobody asks a device that is no more.
+        // No recipient asks a logged-out device for a retry.
         if let Err(error) = store
             .forget_payloads(&self.session.life(), Timestamp::MAX)
             .await
@@ -444,18 +452,18 @@ impl Actor {
     }
 }
 
-/// The reason of a session that somebody stopped.
+/// The reason shown for a session that was stopped by its owner.
 pub(super) const STOPPED_BY_HAND: &str = "somebody stopped it";
 
-/// Why there is no link.
+/// Reasons why a link could not be opened.
 enum NotOpened {
-    /// The file is broken, or not ours.
+    /// The file is broken, or is not one of ours.
     Unusable(String),
-    /// What is in the way may pass.
+    /// The obstacle may go away.
     NotNow(String),
 }
 
-/// Many sessions that fail together should not come back together.
+/// Spreads reconnects, so that sessions that fail together do not return together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.9 + 0.2 * rand::random::<f64>())
 }

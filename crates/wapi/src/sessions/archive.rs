@@ -1,4 +1,5 @@
-//! Takes in what a session's phone tells of the time before: into the history, under everybody's one id, and never as an event.
+//! Imports a session's history sync into the history, with people resolved to their stable ids.
+//! Emits no events.
 
 use std::sync::Arc;
 
@@ -16,17 +17,17 @@ use crate::whatsapp::{Archive, Incoming, PastMessage, Told};
 
 const HOURS_A_DAY: i64 = 24;
 
-/// The archive of one session.
+/// The history-sync sink of one session.
 pub(super) struct SessionArchive {
     session: Arc<Session>,
     lifeline: Lifeline,
     around: Parts,
-    /// What is shown is changed in the order in which it is saved.
+    /// Serializes updates, so that the shown progress changes in the order in which it is saved.
     turn: Mutex<()>,
 }
 
 impl SessionArchive {
-    /// `None` for a session whose past was not asked for.
+    /// Returns `None` for a session that did not request history sync.
     pub fn of(
         session: &Arc<Session>,
         lifeline: Lifeline,
@@ -51,7 +52,7 @@ impl SessionArchive {
             .update(|state| state.past = past.or(state.past));
     }
 
-    /// The oldest that is kept.
+    /// The oldest timestamp that the history's retention keeps.
     fn since(&self) -> Timestamp {
         let age = self
             .around
@@ -69,7 +70,7 @@ impl SessionArchive {
         Ok(())
     }
 
-    /// Gives everybody in a message their one id.
+    /// Resolves everybody in a message to their stable id.
     async fn name_in(&self, message: &mut PastMessage) -> Result<()> {
         let Incoming { chat, data, .. } = &mut message.incoming;
         *chat = identity::named(
@@ -174,7 +175,8 @@ impl Archive for SessionArchive {
     }
 }
 
-/// The next device of a session whose device was logged out is told everything anew.
+/// Resets the progress: the next device of a session whose device was logged out receives the whole
+/// history again.
 pub(super) async fn start_over(session: &Session, store: &Store) {
     if session.look(|state| state.past.is_none()) {
         return;

@@ -1,4 +1,5 @@
-//! What callers ask WhatsApp through a session, besides sending: its groups, and signals to chats. Needs a session that is online.
+//! Requests to WhatsApp through a session that is online, besides sending: groups, chats, presence,
+//! calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::message::ChatId;
 use crate::store::{Life, StoreError};
 use crate::whatsapp::{Link, NotAnswered, Number};
 
-/// Why a question to WhatsApp has no answer.
+/// Reasons why a request to WhatsApp failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error("there is no session of this name")]
@@ -32,7 +33,7 @@ pub enum AskError {
 }
 
 impl Sessions {
-    /// The groups the session's account is in, by address.
+    /// Lists the groups of the session's account, each with its address.
     pub async fn groups(&self, name: &SessionName) -> Result<Vec<(String, Group)>, AskError> {
         let mut groups = self
             .ask_whatsapp(name, async |link, limit| link.groups(limit).await)
@@ -43,7 +44,7 @@ impl Sessions {
         Ok(groups)
     }
 
-    /// One of them, by the part of its address before `@g.us`.
+    /// Returns one group, by the part of its address before `@g.us`.
     pub async fn group(&self, name: &SessionName, id: &str) -> Result<Group, AskError> {
         let mut group = self
             .ask_whatsapp(name, async |link, limit| link.group(id, limit).await)
@@ -52,14 +53,14 @@ impl Sessions {
         Ok(group)
     }
 
-    /// Its members are known by their one ids.
+    /// Resolves the group's members to their stable ids.
     async fn name_members(&self, name: &SessionName, group: &mut Group) -> Result<(), StoreError> {
         let life = self.life(name);
         let life = life.ok_or_else(|| StoreError::new("the session is being removed"))?;
         identity::mention_all(&self.inner.around.store, &life, group.people_mut()).await
     }
 
-    /// The id a chat or a person has in events and in what is kept, whichever of their addresses they are named by.
+    /// Returns the id of a chat or person in events and in the history, whichever address is given.
     pub async fn id_of(
         &self,
         name: &SessionName,
@@ -78,15 +79,16 @@ impl Sessions {
         if let Some(id) = self.inner.around.store.known_id(life, &addresses).await? {
             return Ok(id);
         }
-        // Nothing was told of them: as they would be called, by their number.
+        // The person is unknown, so the id is the one that a first event would give: their phone
+        // number.
         Ok(match other {
             Some(other) if matches!(chat, ChatId::Lid(_)) => other,
             _ => named,
         })
     }
 
-    /// Tells the senders that messages of a chat were read: all that came in so far and were not marked before, or up to one of
-    /// them. How many that were.
+    /// Sends read receipts for the messages of a chat: for all received so far that were not marked
+    /// before, or up to one of them. Returns the number of messages.
     pub async fn mark_read(
         &self,
         name: &SessionName,
@@ -114,7 +116,7 @@ impl Sessions {
         Ok(unread.len())
     }
 
-    /// The chat is read here, which its unread count follows.
+    /// Emits `chat.updated`, so that the chat's unread count follows.
     async fn tell_of_reading(
         &self,
         name: &SessionName,
@@ -138,7 +140,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Shows the others in a chat that somebody types.
+    /// Shows a typing or recording indicator in a chat.
     pub async fn show_typing(
         &self,
         name: &SessionName,
@@ -151,7 +153,8 @@ impl Sessions {
         .await
     }
 
-    /// Puts a star to a message of a chat, or takes it away. `author`: who wrote it; `None`: the account itself.
+    /// Stars or unstars a message of a chat. `author` is its sender; `None` means the account
+    /// itself.
     pub async fn star(
         &self,
         name: &SessionName,
@@ -166,7 +169,7 @@ impl Sessions {
         .await
     }
 
-    /// Changes how a chat stands in the list of all the account's devices.
+    /// Changes a chat's settings (archived, pinned, muted) on all devices of the account.
     pub async fn change_chat(
         &self,
         name: &SessionName,
@@ -179,7 +182,7 @@ impl Sessions {
         .await
     }
 
-    /// Shows the account as there or not, from now on and after each reconnect.
+    /// Shows the account as available or unavailable, now and after each reconnect.
     pub async fn show_presence(
         &self,
         name: &SessionName,
@@ -187,7 +190,7 @@ impl Sessions {
     ) -> Result<(), AskError> {
         let session = self.find(name).ok_or(AskError::Unknown)?;
         let before = session.is_shown();
-        // First, so that a login at this very moment does the same.
+        // Set first, so that a login at this very moment does the same.
         session.shows(presence == Presence::Available);
         let shown = self
             .ask_whatsapp(name, async |link, limit| {
@@ -200,7 +203,7 @@ impl Sessions {
         shown
     }
 
-    /// Has somebody watched, or no more.
+    /// Subscribes to a contact's presence, or unsubscribes.
     pub async fn watch(
         &self,
         name: &SessionName,
@@ -213,7 +216,7 @@ impl Sessions {
         .await
     }
 
-    /// Which of these numbers are on WhatsApp.
+    /// Looks up which of these numbers are on WhatsApp.
     pub async fn check_numbers(
         &self,
         name: &SessionName,
@@ -225,7 +228,7 @@ impl Sessions {
         .await
     }
 
-    /// Turns a call away. `false`: no such call rings.
+    /// Rejects a call. Returns `false` if no such call is ringing.
     pub async fn reject_call(&self, name: &SessionName, call: &str) -> Result<bool, AskError> {
         self.ask_whatsapp(name, async |link, limit| {
             link.reject_call(call, limit).await
@@ -233,7 +236,7 @@ impl Sessions {
         .await
     }
 
-    /// Asks over the session's link, if it has one that is online.
+    /// Runs a request on the session's link, if the session is online.
     pub(super) async fn ask_whatsapp<T>(
         &self,
         name: &SessionName,

@@ -1,4 +1,5 @@
-//! Proves now and then that every connection still works in both directions, recovers those that do not, and tells so.
+//! Periodic health checks: prove that every connection works in both directions, recover those that
+//! do not, and log outages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,36 +13,37 @@ use super::{CommandError, Session, SessionName, SessionState, Sessions, Status};
 use crate::store::StoreError;
 use crate::whatsapp::{Link, NoAnswer};
 
-/// Checks under way at the same time.
+/// Concurrent checks.
 const AT_ONCE: usize = 32;
-/// An outage is reported so often, then no more until it is over.
+/// Number of reports for one outage; later ones are suppressed until it is over.
 const REPORTS: u32 = 3;
-/// What came in by itself proves as much as an answer that was asked for, for this part of the time between two checks.
+/// Divisor of the check interval: a message received within that part of it proves as much as an
+/// answer from the phone.
 const FRESH: u32 = 4;
-/// How long the engine may take to dial again, or to say that a connection ended.
+/// Time the engine may take to dial again, or to report the end of a connection.
 const REDIAL: Duration = Duration::from_secs(10);
 
-/// What a check found, part by part.
+/// The result of a check, part by part.
 #[derive(Debug)]
 pub struct Check {
     pub at: Timestamp,
     /// A round trip on the wire.
     pub socket: Result<Duration, NoAnswer>,
-    /// A write that reached the disk: nothing is taken over from WhatsApp without one.
+    /// A write that reached the disk. Without one, no message is accepted from WhatsApp.
     pub store: Result<Duration, StoreError>,
     pub inbound: Inbound,
 }
 
-/// Whether something can come in and be taken over.
+/// Whether messages can come in and be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inbound {
-    /// Something did so by itself, this long ago.
+    /// A message came in by itself, this long ago.
     Heard(Duration),
     /// The account's phone was asked and answered within this time.
     Answered(Duration),
-    /// The phone did not answer within this time. It may be off; or the connection is deaf.
+    /// The phone did not answer within this time. It may be off, or the connection may be deaf.
     Silent(Duration),
-    /// There is no connection to find out on.
+    /// There is no connection to test.
     Unknown,
 }
 
@@ -53,23 +55,23 @@ impl Check {
     }
 }
 
-/// What else than the wire is looked at.
+/// The extent of a check.
 #[derive(Clone, Copy)]
 enum Scope {
-    /// Whether something comes in; what did within this time needs no asking.
+    /// Also tests whether messages come in, unless one has within this time.
     Inbound {
         fresh: Duration,
     },
     WireOnly,
 }
 
-/// How many times in a row a session did not answer.
+/// Counts a session's consecutive failed checks.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Outage {
     misses: u32,
 }
 
-/// What to tell after a check.
+/// The log entry that follows a check.
 #[derive(Debug, PartialEq, Eq)]
 enum Report {
     Nothing,
@@ -98,7 +100,7 @@ impl Outage {
 }
 
 impl Sessions {
-    /// Checks all sessions every so often, and each one when it has come online, until the program ends.
+    /// Checks all sessions periodically, and each one when it comes online, until the program ends.
     pub(super) async fn keep_checking(
         self,
         every: Duration,
@@ -176,7 +178,8 @@ impl Sessions {
         }
     }
 
-    /// Checks one session now, part by part, whatever came in before; and recovers it if it has to be.
+    /// Checks every part of one session now, whatever has come in recently, and recovers it if
+    /// necessary.
     pub async fn check(&self, name: &SessionName) -> Result<Check, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let scope = Scope::Inbound {
@@ -208,7 +211,7 @@ impl Sessions {
         }
     }
 
-    /// A round trip, and, if that works, whether something comes in.
+    /// Makes a round trip and, if that succeeds, tests whether messages come in.
     async fn look(&self, session: &Session, scope: Scope) -> (Result<Duration, NoAnswer>, Inbound) {
         let limit = self.inner.around.whatsapp_timeout;
         let Some(link) = session.link() else {
@@ -248,12 +251,13 @@ impl Sessions {
                     _ => {}
                 }
             }
-            // Between two links the session waits for a reason: WhatsApp asked it to, or another program took its place.
+            // Between two links the session is waiting for a reason: WhatsApp asked for a pause, or
+            // another program took its place.
             (Err(_), None) => {}
             (Ok(_), link) => match (inbound, link) {
                 (Inbound::Heard(_) | Inbound::Answered(_), _) => session.is_heard(),
-                // A phone may be off for days, and a deaf connection must be noticed at once: so it connects anew at the first
-                // silence, and then ever more rarely.
+                // A phone may be off for days, yet a deaf connection must be noticed at once. So
+                // the first missed probe reconnects, and later ones do ever more rarely.
                 (Inbound::Silent(_), Some(link)) if session.is_silent().is_power_of_two() => {
                     reconnect(
                         session,
@@ -279,7 +283,8 @@ async fn inbound(link: &Link, fresh: Duration, limit: Duration) -> Inbound {
     }
 }
 
-/// Drops a connection that is no use, and says why. An engine that does not dial again is replaced.
+/// Drops a useless connection and records the reason. Replaces the link if its engine does not dial
+/// again.
 async fn reconnect(session: &Session, link: &Link, reason: &str) {
     let is_waiting = |state: &SessionState| {
         state.status == Status::Offline && state.reason.as_deref() == Some(reason)

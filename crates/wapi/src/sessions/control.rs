@@ -1,5 +1,6 @@
-//! What a session's owner may order: make it, start it, stop it, log it out, remove it. Orders are saved before they are followed, those of
-//! one session one after the other, and the last word counts; after its removal there is none.
+//! Commands of a session's owner: create, start, stop, restart, log out, remove. A command is saved
+//! before it is carried out. Commands of one session run one after another and the last one wins;
+//! none is accepted after a removal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +12,17 @@ use super::{Intent, Metadata, Session, SessionName, SessionState, Sessions, Stat
 use crate::store::{Leave, Ordered, Past, Stop, StoreError};
 use crate::whatsapp::{NoAnswer, NoCode};
 
-/// How long a session may take to come to rest. Its parts have limits of their own, which together are shorter.
+/// Time a session may take to come to rest. Its parts have limits of their own, which add up to
+/// less.
 const RESTING: Duration = Duration::from_secs(30);
 
-/// How long an order may wait for the ones before it.
+/// Time a command may wait for earlier ones.
 const TURN: Duration = Duration::from_secs(60);
 
-/// How long the end of a connection may take to be noticed.
+/// Time the end of a connection may take to be noticed.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-/// Why an order was not followed.
+/// Reasons why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     #[error("there is no session of this name")]
@@ -31,10 +33,11 @@ pub enum CommandError {
     NotPaired,
     #[error("a phone has linked the session")]
     Paired,
-    /// Nothing is ordered any more.
+    /// The program no longer accepts commands.
     #[error("the program is ending")]
     Ending,
-    /// An earlier order takes long. This one was not followed; a removal goes on.
+    /// An earlier command takes long. This one was not carried out; a removal continues in the
+    /// background.
     #[error("an earlier order is still being followed")]
     Busy,
     #[error("the session is not online")]
@@ -47,12 +50,12 @@ pub enum CommandError {
     NoAnswer(NoAnswer),
     #[error(transparent)]
     NoCode(NoCode),
-    /// The order could not be saved; nothing was done.
+    /// The command could not be saved, and nothing was done.
     #[error(transparent)]
     NotSaved(#[from] StoreError),
 }
 
-/// Whether a session that is removed is taken off the account's list of devices first.
+/// Whether removing a session first takes its device off the account's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogOut {
     First,
@@ -60,7 +63,8 @@ pub enum LogOut {
 }
 
 impl Sessions {
-    /// Makes a session and starts it. It is there after a restart, too, scanned or not. `past`: its phone is asked for the time before.
+    /// Creates a session and starts it. It survives restarts, scanned or not. With `past`, it
+    /// requests history sync from its phone.
     pub async fn create(
         &self,
         name: &SessionName,
@@ -72,14 +76,15 @@ impl Sessions {
             past,
             ..Ordered::default()
         };
-        // First its place, then its row: whoever restores sessions meanwhile finds the row only when the place is taken.
+        // Reserve the name before saving the row, so that a concurrent restore finds the row only
+        // once the name is taken.
         let place = loop {
             let former = {
                 let mut sessions = self.lock();
                 match sessions.get(name) {
                     None => {
                         let session = self.add(&mut sessions, name, ordered.clone());
-                        // Nobody else's order is saved before this one.
+                        // No other command of this session is saved before this one.
                         let turn = Arc::clone(&session.turn)
                             .try_lock_owned()
                             .expect("nobody knows it yet");
@@ -106,14 +111,15 @@ impl Sessions {
         Ok(place.take())
     }
 
-    /// Starts a session that was stopped, and wakes one that rests. It goes on after a restart.
+    /// Starts a session that was stopped, and wakes one that rests. It stays started across
+    /// restarts.
     pub async fn start(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let _turn = self.turn(&session).await?;
         self.start_session(&session).await
     }
 
-    /// The same in the session's turn.
+    /// Starts a session while its turn is held.
     pub(super) async fn start_session(
         &self,
         session: &Session,
@@ -136,7 +142,7 @@ impl Sessions {
         Ok(session.state())
     }
 
-    /// Stops a session until it is started again, however often the program restarts meanwhile.
+    /// Stops a session until it is started again, across any number of restarts.
     pub async fn stop(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let later = {
@@ -155,13 +161,14 @@ impl Sessions {
         Ok(followed(&session, later, is_stopped).await)
     }
 
-    /// Drops the session's connection and makes a new one, with a client built from what is saved. Starts one that was stopped.
+    /// Drops the session's connection and makes a new one, with a client built from the saved
+    /// state. Starts a session that was stopped.
     pub async fn restart(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let (before, later) = {
             let _turn = self.turn(&session).await?;
             let before = self.start_session(&session).await?;
-            // The intent stays the same; that it was set again ends the link.
+            // The intent stays the same; setting it again ends the link.
             session.set_intent(Intent::Run);
             (before, session.intents())
         };
@@ -170,7 +177,8 @@ impl Sessions {
         Ok(followed(&session, later, is_other).await)
     }
 
-    /// Takes the session off its account's list of devices. It stays, and shows a QR code when it is started again.
+    /// Takes the session off its account's list of devices. The session stays, and shows a QR code
+    /// when it is started again.
     pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let later = {
@@ -181,7 +189,7 @@ impl Sessions {
         Ok(followed(&session, later, |state| state.status == Status::LoggedOut).await)
     }
 
-    /// Waits until no earlier order is being saved. Nothing is ordered of a session that is removed.
+    /// Waits until no earlier command is being saved. Fails for a session that is being removed.
     pub(super) async fn turn<'a>(
         &self,
         session: &'a Session,
@@ -225,7 +233,8 @@ impl Sessions {
         let Err(error) = link.log_out(self.inner.around.whatsapp_timeout).await else {
             return Ok(());
         };
-        // WhatsApp's answer and the end of the connection come together, and the engine drops one for the other.
+        // WhatsApp's answer and the end of the connection arrive together, and the engine may drop
+        // the answer.
         match session
             .wait_for(LAST_WORD, |state| state.status == Status::LoggedOut)
             .await
@@ -236,9 +245,10 @@ impl Sessions {
         }
     }
 
-    /// Forgets a session. Its file is moved aside; what it has received so far is still delivered. Where no device is to stay linked, one
-    /// that a phone links in this very moment is logged out, too. Where nothing is to stay, what is left of a name goes that is no session
-    /// any more, too; what is ordered is done, whether somebody waits for it or not.
+    /// Removes a session. Its file is moved aside; events received so far are still delivered. If
+    /// no device is to stay linked, one that a phone links at this very moment is logged out, too.
+    /// With [`Leave::Nothing`], the leftovers of a former session of that name are removed as well.
+    /// A saved removal is completed whether or not the caller waits for it.
     pub async fn remove(
         &self,
         name: &SessionName,
@@ -279,7 +289,7 @@ impl Sessions {
             session.set_intent(Intent::Remove);
         }
         self.gone(session).await?;
-        // Nothing is written of it any more, or nothing of it is there.
+        // From here on, either nothing more is written about the session, or nothing of it is left.
         let rest = async {
             session.silent().await;
             if leave == Leave::Nothing {
@@ -294,7 +304,8 @@ impl Sessions {
             .map_err(|_| CommandError::Busy)
     }
 
-    /// A code to type into the phone instead of scanning; `phone` is an international number in digits. Wakes a session that rests.
+    /// Requests a code to type into the phone instead of scanning. `phone` is an international
+    /// number in digits. Wakes a session that rests.
     pub async fn pairing_code(
         &self,
         name: &SessionName,
@@ -302,7 +313,8 @@ impl Sessions {
     ) -> Result<String, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let limit = self.inner.around.whatsapp_timeout;
-        // A code belongs to a connection that waits to be linked, and such a one shows a QR code.
+        // A code belongs to a connection that waits for pairing, and such a connection shows a QR
+        // code.
         let has_code = self.next_qr_code(&session, limit).await.is_some();
         let SessionState {
             paired,
@@ -323,7 +335,8 @@ impl Sessions {
     }
 }
 
-/// Waits for what an order brings about: until it is so, another order has overtaken it, or the session is no more; at most so long.
+/// Waits up to [`RESTING`] until a command has taken effect, a later command has replaced it, or
+/// the session has ended.
 async fn followed(
     session: &Session,
     mut later: watch::Receiver<Intent>,
@@ -337,7 +350,7 @@ async fn followed(
     session.state()
 }
 
-/// The place of a session that is not saved yet; without being taken it is free again.
+/// Reservation of the name of an unsaved session. Dropping it untaken frees the name.
 struct Place<'a> {
     session: Arc<Session>,
     sessions: &'a Sessions,

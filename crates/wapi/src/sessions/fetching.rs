@@ -1,4 +1,4 @@
-//! What callers can have fetched over a session: the files of its messages.
+//! Downloads of the files of a session's messages.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ impl Sessions {
             .await
     }
 
-    /// Asks the account's own phone to upload the file of a message again; where it is then.
+    /// Asks the account's own phone to upload the file of a message again. Returns its new direct
+    /// path.
     pub async fn ask_for_file(
         &self,
         session: &Life,
@@ -37,7 +38,8 @@ impl Sessions {
         let link = name
             .and_then(|name| self.find(&name))
             .and_then(|session| session.link());
-        // A file is encrypted for whoever got its message, and nobody else asks for it.
+        // A file is encrypted for the account that received its message; no other account asks for
+        // it.
         let link = link.filter(|link| link.life().as_ref() == Some(session));
         link.ok_or_else(|| NotFetched::Passing("the session is not online".to_owned()))
     }

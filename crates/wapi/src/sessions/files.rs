@@ -1,10 +1,10 @@
-//! Where sessions keep their files, all of them under the data folder.
+//! Session files, all of them under the data folder.
 //!
 //! ```text
-//! ROOT/sessions/NAME.db              what a linked device must remember (and -wal, -shm beside it)
-//! ROOT/sessions/logged-out/TIME/…    the same of devices that are linked no more
-//! ROOT/sessions/removed/TIME/…       the same of sessions that somebody removed
-//! ROOT/qr-codes/NAME.png             the QR code that waits to be scanned
+//! ROOT/sessions/NAME.db              state of a linked device (and -wal, -shm beside it)
+//! ROOT/sessions/logged-out/TIME/…    states of devices that were logged out
+//! ROOT/sessions/removed/TIME/…       states of devices of removed sessions
+//! ROOT/qr-codes/NAME.png             QR code waiting to be scanned
 //! ```
 
 use std::io;
@@ -18,14 +18,15 @@ use super::SessionName;
 use crate::durable;
 use crate::store::session_file::{SessionFile, inspect};
 
-/// SQLite keeps its log and index beside the database, and what undoes a change before there is a log. The database is first: what is
-/// left behind without it is not used again, see [`Files::set_aside`].
+/// SQLite keeps its log and index beside the database, and a rollback journal before there is a
+/// log. The database comes first: without it, the other files are not used again, see
+/// [`Files::set_aside`].
 const SUFFIXES: [&str; 4] = ["db", "db-wal", "db-shm", "db-journal"];
 
-/// The name of a folder of what was moved out of the way at a moment, in UTC.
+/// Format of the folder names for files moved aside: a UTC timestamp.
 const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
-/// Why a session's file is moved out of the way.
+/// The reason why a session's file is moved aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aside {
     LoggedOut,
@@ -49,7 +50,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// Makes the folders that are not there, for the owner's eyes only: whoever reads them can be the account.
+    /// Creates missing folders, readable by the owner only: anybody able to read them can act as
+    /// the account.
     pub async fn open(root: &Path) -> Result<Self> {
         let files = Self {
             sessions: root.join("sessions"),
@@ -70,7 +72,7 @@ impl Files {
         Ok(files)
     }
 
-    /// The saved state of a session.
+    /// Returns the path of a session's saved state.
     pub fn session(&self, name: &SessionName) -> PathBuf {
         self.sessions.join(format!("{}.db", name.file_stem()))
     }
@@ -79,7 +81,8 @@ impl Files {
         self.qr_codes.join(format!("{}.png", name.file_stem()))
     }
 
-    /// The names of all sessions that have a file, in order, and the files that look like one and are not.
+    /// Lists the names of all sessions that have a file, sorted, and the files that only look like
+    /// session files.
     pub async fn saved_sessions(&self) -> Result<(Vec<SessionName>, Vec<PathBuf>)> {
         let (mut names, mut strangers) = (Vec::new(), Vec::new());
         let mut entries = fs::read_dir(&self.sessions)
@@ -107,11 +110,13 @@ impl Files {
         Ok((names, strangers))
     }
 
-    /// Moves the saved state of a device that is needed no more out of the way, for good; what no phone has linked is deleted, since it is
-    /// nobody's. A session without one is none; but what an earlier move left behind goes, too, or it would be taken for the log of the
-    /// next device.
+    /// Moves the saved state of a device aside for good. A state that no phone has linked is
+    /// deleted, because it belongs to no account. Succeeds if there is nothing to move. Parts left
+    /// behind by an earlier, interrupted move are moved, too; otherwise they would be taken for the
+    /// log of the next device.
     ///
-    /// A folder for each moment, since a long name leaves no room for a time in the file's name.
+    /// Each move has its own timestamped folder, since a long session name leaves no room for a
+    /// time in the file name.
     pub(super) async fn set_aside(
         &self,
         name: &SessionName,
@@ -148,13 +153,13 @@ impl Files {
         Ok(())
     }
 
-    /// Removes all that is of a session that is being removed.
+    /// Removes all files of a session that is being removed.
     pub(super) async fn remove_all(&self, name: &SessionName) -> io::Result<()> {
         remove_parts(&self.session(name)).await?;
         self.remove_former(name).await.map(drop)
     }
 
-    /// Removes what was moved out of the way of this name; whether there was anything.
+    /// Removes the files that were moved aside under this name. Returns whether there were any.
     pub(super) async fn remove_former(&self, name: &SessionName) -> io::Result<bool> {
         let (file, mut was_there) = (self.session(name), false);
         let Some(own) = file.file_name() else {
@@ -169,7 +174,7 @@ impl Files {
             while let Some(moment) = moments.next_entry().await? {
                 if remove_parts(&moment.path().join(own)).await? {
                     was_there = true;
-                    // Others may have been moved in the same moment.
+                    // Other sessions may have been moved at the same time.
                     durable::remove_empty_folder(&moment.path()).await?;
                 }
             }
@@ -177,7 +182,8 @@ impl Files {
         Ok(was_there)
     }
 
-    /// Removes what was moved out of the way before a moment: keys that nobody will use again can only be stolen. How many devices' went.
+    /// Removes files that were moved aside before a time: unused keys can only be stolen. Returns
+    /// the number of devices removed.
     pub async fn remove_old(&self, before: Timestamp) -> io::Result<usize> {
         let mut removed = 0;
         for why in [Aside::LoggedOut, Aside::Removed] {
@@ -187,7 +193,7 @@ impl Files {
                 Err(error) => return Err(error),
             };
             while let Some(moment) = moments.next_entry().await? {
-                // What is called otherwise is somebody else's.
+                // Folders with other names are not ours.
                 let at = moment.file_name().to_str().and_then(moment_of);
                 if at.is_some_and(|at| at < before) {
                     fs::remove_dir_all(moment.path()).await?;
@@ -199,7 +205,8 @@ impl Files {
         Ok(removed)
     }
 
-    /// Replaces the session's QR picture at once: whoever looks sees the old or the new one, whole.
+    /// Replaces the session's QR image atomically: a reader sees either the old or the new one,
+    /// complete.
     pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
         durable::write(&self.qr_code(name), png).await
     }
@@ -208,7 +215,7 @@ impl Files {
         durable::remove(&self.qr_code(name)).await
     }
 
-    /// Pictures left over from an earlier run can no longer be scanned.
+    /// Removes the QR images of an earlier run; they can no longer be scanned.
     pub async fn remove_all_qr_codes(&self) -> io::Result<()> {
         let mut entries = fs::read_dir(&self.qr_codes).await?;
         while let Some(entry) = entries.next_entry().await? {
@@ -224,7 +231,7 @@ impl Files {
     }
 }
 
-/// Removes a database with what SQLite keeps beside it; whether there was anything.
+/// Removes a database and the files SQLite keeps beside it. Returns whether there were any.
 async fn remove_parts(database: &Path) -> io::Result<bool> {
     let mut was_there = false;
     for suffix in SUFFIXES {

@@ -1,4 +1,5 @@
-//! What sessions have to tell, until it is saved. Sessions never wait for it: they go on while the database is in trouble.
+//! In-memory buffer of session events until they are saved. Sessions never wait for it, and keep
+//! working while the database fails.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +13,19 @@ use crate::lifecycle::Lifecycle;
 use crate::store::{Life, NewEvent, Store, StoreError};
 use crate::whatsapp::Happening;
 
-/// Events that may wait for the database. When there are more, what a later one has overtaken is forgotten.
+/// Maximum number of buffered events. Beyond it, events that a later one supersedes are dropped.
 const MOST: usize = 4_096;
-/// Events saved at a time.
+/// Events saved per transaction.
 const AT_ONCE: usize = 256;
-/// How long to wait before a failed save is tried again.
+/// Pause before a failed save is retried.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The events of all sessions, in the order they happened.
+/// The unsaved events of all sessions, in the order they happened.
 pub(super) struct Journal {
     store: Store,
     clock: Clock,
     waiting: Mutex<VecDeque<NewEvent>>,
-    /// Held over a save, so that whoever saves the rest saves what another one has in hand, too.
+    /// Held during a save, so that the final save also waits for the batch of a concurrent one.
     saving: tokio::sync::Mutex<()>,
     written: Notify,
 }
@@ -40,7 +41,7 @@ impl Journal {
         }
     }
 
-    /// Takes down what happened. Never waits.
+    /// Buffers session events. Never waits.
     pub fn tell(&self, session: &Life, news: Vec<EventData>) {
         if news.is_empty() {
             return;
@@ -49,7 +50,7 @@ impl Journal {
         self.take_down(news.into_iter().map(new));
     }
 
-    /// The same for what happened around messages.
+    /// Buffers an event about a chat or a message. Never waits.
     pub fn tell_of(&self, session: &Life, Happening { chat, id, data }: Happening) {
         let event = Event::new(data, self.clock.now());
         self.take_down([match id {
@@ -80,7 +81,7 @@ impl Journal {
         self.written.notify_one();
     }
 
-    /// Saves what is taken down, until the program ends. What comes after that is for [`Self::save_rest`].
+    /// Saves buffered events until the program ends. [`Self::save_rest`] saves later ones.
     pub async fn keep_saving(self: Arc<Self>, lifecycle: Lifecycle) {
         let working = async {
             loop {
@@ -93,7 +94,8 @@ impl Journal {
         lifecycle.unless_stopping::<_>(working).await.unwrap_or(())
     }
 
-    /// Saves what is left when all sessions have ended; the outcome of the one try there is time for.
+    /// Saves the remaining events after all sessions have ended. There is time for one attempt; a
+    /// failure is logged.
     pub async fn save_rest(&self) {
         if let Err(error) = self.save().await {
             let lost = self.lock().len();
@@ -101,7 +103,8 @@ impl Journal {
         }
     }
 
-    /// Saves everything there is. Whether a save that failed did its work is not always known; saving an event again is no harm.
+    /// Saves all buffered events. The effect of a failed save may be unknown; saving an event again
+    /// does no harm.
     async fn save(&self) -> Result<(), StoreError> {
         let _one = self.saving.lock().await;
         loop {
@@ -112,7 +115,7 @@ impl Journal {
             self.store.append(batch.clone()).await?;
             let saved: HashSet<&str> = batch.iter().map(|event| event.id.as_str()).collect();
             let mut waiting = self.lock();
-            // Not simply the first ones: meanwhile some may have been forgotten.
+            // Not simply the first ones: some may have been dropped meanwhile.
             while waiting
                 .front()
                 .is_some_and(|event| saved.contains(event.id.as_str()))
@@ -127,7 +130,8 @@ impl Journal {
     }
 }
 
-/// Makes room: the oldest that a later one of the same session, chat and type has overtaken goes, or else the oldest of all.
+/// Drops one event: the oldest that a later one of the same session, chat and type supersedes, or
+/// else the oldest of all.
 fn forget_one(waiting: &mut VecDeque<NewEvent>) {
     let mut later = HashSet::new();
     let mut overtaken = None;

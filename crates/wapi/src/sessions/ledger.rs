@@ -1,4 +1,5 @@
-//! Writes down what became of sent messages, many in one go: what WhatsApp and the recipients said, and with it the events of that.
+//! Outcome writer: saves the outcomes and receipts of sent messages in batches, together with their
+//! events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +13,12 @@ use crate::identity;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Judged, Outcomes, Receipt, Store, Verdict};
 
-/// Entries in one transaction at most.
+/// Maximum number of entries per transaction.
 const AT_ONCE: usize = 256;
-/// Receipts that may wait to be written. They come at most once anyhow; a disk that is full must not fill the memory, too.
+/// Maximum number of receipts waiting to be written. Receipts are delivered at most once anyway,
+/// and a full disk must not fill the memory, too.
 const RECEIPTS: usize = 50_000;
-/// Between two tries to write.
+/// Pause between two attempts to write.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A handle; cheap to clone.
@@ -27,15 +29,15 @@ pub(super) struct Ledger {
 }
 
 enum Entry {
-    /// With those who want to know once it is on the disk.
+    /// An outcome, with the waiters to notify once it is on disk.
     Judged(Judged, Vec<oneshot::Sender<Verdict>>),
     Receipt(Receipt),
-    /// Somebody waits until what came before is on the disk.
+    /// Notified once all earlier entries are on disk.
     Drain(oneshot::Sender<()>),
 }
 
 impl Ledger {
-    /// Starts the task that writes.
+    /// Starts the writer task.
     pub fn start(store: Store, clock: Clock, lifecycle: &Lifecycle) -> Self {
         let (entries, incoming) = mpsc::unbounded_channel();
         let receipts = Arc::<AtomicUsize>::default();
@@ -49,13 +51,13 @@ impl Ledger {
         Self { entries, receipts }
     }
 
-    /// Writes a verdict down and then tells those who wait for it. What cannot be written before the program ends is found out again
-    /// by the next run, which asks WhatsApp again.
+    /// Saves an outcome, then notifies its waiters. An outcome that cannot be written before the
+    /// program ends is recovered by the next run, which asks WhatsApp again.
     pub fn judge(&self, judged: Judged, waiting: Vec<oneshot::Sender<Verdict>>) {
         let _ = self.entries.send(Entry::Judged(judged, waiting));
     }
 
-    /// Writes a receipt down, unless too many wait for that.
+    /// Saves a receipt, unless too many are waiting.
     pub fn receipt(&self, receipt: Receipt) {
         if self.receipts.fetch_add(1, Ordering::Relaxed) < RECEIPTS {
             let _ = self.entries.send(Entry::Receipt(receipt));
@@ -64,11 +66,11 @@ impl Ledger {
         }
     }
 
-    /// Completes when what was brought so far is on the disk, or the program ends.
+    /// Completes when all entries so far are on disk, or the program ends.
     pub async fn drained(&self) {
         let (done, drained) = oneshot::channel();
         if self.entries.send(Entry::Drain(done)).is_ok() {
-            // Whoever dropped it is ending.
+            // A dropped sender means that the program is ending.
             let _ = drained.await;
         }
     }
@@ -88,13 +90,13 @@ impl Task {
             tokio::select! {
                 biased;
                 _ = incoming.recv_many(&mut entries, AT_ONCE) => self.write(&mut entries).await,
-                // What came before the end is written.
+                // Entries received before the end are written.
                 () = self.lifecycle.stopping() => break,
             }
         }
     }
 
-    /// Their one id; in a chat of two it is the chat's.
+    /// Resolves the recipient to their stable id; in a chat of two it is the chat's.
     async fn name(&self, receipt: &mut Receipt) {
         if !receipt.is_one_of_many {
             return;
@@ -123,7 +125,7 @@ impl Task {
                 Entry::Drain(done) => drained.push(done),
             }
         }
-        // Together, since those who were not known before have to be written down.
+        // Concurrently, since unknown recipients have to be written to the database.
         join_all(
             outcomes
                 .receipts
@@ -145,11 +147,11 @@ impl Task {
             }
         }
         for done in drained {
-            // Whoever waits no more need not know.
+            // The waiter may have given up.
             let _ = done.send(());
         }
         for (waiter, verdict) in waiting {
-            // Whoever waited may have given up.
+            // The waiter may have given up.
             let _ = waiter.send(verdict);
         }
     }

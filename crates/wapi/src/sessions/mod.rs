@@ -1,4 +1,4 @@
-//! All sessions: register, find, restore, command, check.
+//! All sessions: registering, finding, restoring, commanding and checking them.
 
 mod actor;
 mod archive;
@@ -63,7 +63,7 @@ use session::{Inlets, Intent};
 pub use state::{AppState, Connection, QrCode, SessionState, Status};
 pub use timers::NotSet;
 
-/// How long a session rests whose task panicked.
+/// Pause of a session after its task has panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// Every session of this process; cheap to clone.
@@ -74,9 +74,10 @@ pub struct Sessions {
 
 struct Inner {
     sessions: Mutex<BTreeMap<SessionName, Arc<Session>>>,
-    /// Whether the saved ones are among them.
+    /// Whether the saved sessions have been added.
     listed: watch::Sender<bool>,
-    /// When lives of sessions that are not there yet have received their last message, by number, from an earlier run.
+    /// Times of the last message received in an earlier run, by life id, for lives that have not
+    /// been restored yet.
     received: Mutex<BTreeMap<i64, Timestamp>>,
     journal: Arc<Journal>,
     ledger: Ledger,
@@ -86,37 +87,37 @@ struct Inner {
     around: Parts,
 }
 
-/// What [`Sessions`] are made of, and each of them works with.
+/// The dependencies of [`Sessions`] and of each session.
 #[derive(Clone)]
 pub struct Parts {
     pub whatsapp: Whatsapp,
     pub files: Files,
-    /// Who takes over incoming messages.
+    /// Accepts incoming messages.
     pub inbox: Arc<dyn Inbox>,
-    /// What people are called.
+    /// Names of people.
     pub names: Arc<KnownNames>,
-    /// Keeps what was ordered, what is sent, and what sessions have to tell.
+    /// Stores commands, sent messages and session events.
     pub store: Store,
     pub console: Console,
-    /// Gets the files that messages carry.
+    /// Fetches the files of sent messages.
     pub fetcher: Fetcher,
-    /// Those that were uploaded before.
+    /// Files uploaded or received earlier.
     pub media: Media,
-    /// Takes in what phones tell of the time before.
+    /// Imports history sync.
     pub history: History,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
-    /// How long to wait for WhatsApp.
+    /// Time limit for WhatsApp's answers.
     pub whatsapp_timeout: Duration,
 }
 
-/// A session that somebody wants to be there.
+/// The result of looking up or adding a session.
 enum Found {
     There(Arc<Session>),
     New(Arc<Session>),
 }
 
-/// What its owner keeps with a session; a JSON object.
+/// Metadata that the owner attaches to a session; a JSON object.
 pub type Metadata = Map<String, Value>;
 
 impl Sessions {
@@ -144,7 +145,7 @@ impl Sessions {
         }
     }
 
-    /// The life a session is in; `None`: there is no such session.
+    /// Returns the current life of a session, or `None` if there is no such session.
     pub fn life(&self, name: &SessionName) -> Option<Life> {
         self.find(name).map(|session| session.life())
     }
@@ -153,13 +154,14 @@ impl Sessions {
         self.lock().get(name).cloned()
     }
 
-    /// All sessions, by name.
+    /// Lists all sessions, by name.
     pub fn all(&self) -> Vec<Arc<Session>> {
         self.lock().values().cloned().collect()
     }
 
-    /// Starts the session, or wakes it, and waits until it is online, shows a QR code or has failed; or until patience ends. One that is
-    /// being removed goes first, and a new one takes its place.
+    /// Starts or wakes the session, then waits until it is online, shows a QR code or has failed,
+    /// but no longer than the timeout for WhatsApp. A session that is being removed is awaited and
+    /// replaced by a new one.
     pub async fn register(
         &self,
         name: &SessionName,
@@ -185,7 +187,8 @@ impl Sessions {
         Ok((session, state))
     }
 
-    /// The QR code that waits to be scanned. If the last one expired, asks WhatsApp for new ones first.
+    /// Returns the QR code to scan. If the last one has expired, requests new ones from WhatsApp
+    /// first.
     pub async fn qr_code(&self, name: &SessionName) -> Option<QrCode> {
         let session = self.find(name)?;
         if !session.state().is_expired() {
@@ -195,7 +198,7 @@ impl Sessions {
             .await
     }
 
-    /// The same, waiting for the first code to come, too; at most `limit`.
+    /// Returns the QR code to scan, also waiting up to `limit` for the first one.
     pub async fn next_qr_code(&self, session: &Session, limit: Duration) -> Option<QrCode> {
         if session.state().is_expired() {
             wake(session);
@@ -213,7 +216,7 @@ impl Sessions {
         Found::New(session)
     }
 
-    /// Makes a session that is not there yet.
+    /// Adds a session that does not exist yet.
     fn add(
         &self,
         sessions: &mut BTreeMap<SessionName, Arc<Session>>,
@@ -260,7 +263,7 @@ impl Sessions {
         session
     }
 
-    /// Gives the session its task.
+    /// Starts the session's task.
     fn spawn(&self, session: Arc<Session>) {
         self.inner
             .around
@@ -268,8 +271,8 @@ impl Sessions {
             .spawn(self.clone().live(session));
     }
 
-    /// Sends what a session has to send as long as it lives. A sender that failed for an error of our own is replaced by one that goes
-    /// on from what is stored.
+    /// Sends a session's messages for as long as it lives. A sender that panicked is replaced by
+    /// one that continues from the store.
     async fn keep_sending(self, session: Arc<Session>, mut inlets: Inlets) {
         let parts = &self.inner.around;
         loop {
@@ -294,7 +297,7 @@ impl Sessions {
         }
     }
 
-    /// The whole life of a session. An error of our own must not end it: its task starts anew.
+    /// Runs a session for its whole existence. A panic must not end it: its task is started again.
     async fn live(self, session: Arc<Session>) {
         let Parts {
             lifecycle, clock, ..
@@ -319,7 +322,7 @@ impl Sessions {
         if session.intent() == Intent::Remove {
             let lives = self.inner.around.store.lives();
             let left = lives.of(session.name.as_str());
-            // Before its name can be taken: whoever does so begins another one.
+            // Before the name becomes free: the next session of this name begins another life.
             lives.ended(session.name.as_str());
             self.lock().remove(&session.name);
             session.end();
@@ -332,12 +335,12 @@ impl Sessions {
         session.end();
     }
 
-    /// What is wrong, while sessions cannot save their keys.
+    /// Returns a description of the problem while sessions cannot save their keys.
     pub fn trouble(&self) -> Option<String> {
         self.inner.around.whatsapp.trouble()
     }
 
-    /// Starts checking all connections every so often; once.
+    /// Starts the periodic checks of all connections. Only the first call has an effect.
     pub fn start_checks(&self, every: Duration) {
         let unchecked = self
             .inner
@@ -353,7 +356,8 @@ impl Sessions {
         }
     }
 
-    /// Saves what sessions had to tell at the very end. For when all tasks of the program have ended, before its store does.
+    /// Saves the sessions' last events. To be called after all tasks of the program have ended, and
+    /// before the store does.
     pub async fn save_rest(&self) {
         self.inner.journal.save_rest().await;
     }
@@ -366,7 +370,7 @@ impl Sessions {
     }
 }
 
-/// Whether there is something to tell whoever waits for the session.
+/// Whether a caller that waits for the session has something to see.
 fn is_settled(state: &SessionState) -> bool {
     state.qr.is_some()
         || matches!(
@@ -375,8 +379,8 @@ fn is_settled(state: &SessionState) -> bool {
         )
 }
 
-/// A session that rests goes on, and one that waits for its next try tries now. The old status would answer whoever asked, so it
-/// goes first.
+/// Wakes a session that rests, or ends its wait for the next attempt. The old status goes first, as
+/// it would answer the waiting caller.
 fn wake(session: &Session) {
     session.update(|state| {
         if state.is_resting() {

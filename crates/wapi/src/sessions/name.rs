@@ -1,15 +1,15 @@
-//! What a session is called: any text, made safe for file names and addresses.
+//! Session names: any text, made safe for file names and URLs.
 
 use std::fmt;
 
-/// The name of a session, as its owner chose it.
+/// The name of a session, chosen by its owner.
 ///
-/// 1 to 200 characters, of any kind. Equal names are the same session; capital letters matter.
+/// 1 to 200 arbitrary characters. Names are compared exactly, including case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct SessionName(String);
 
-/// Why a text cannot name a session.
+/// Reasons why a text cannot name a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     #[error("is empty; a session needs a name")]
@@ -22,7 +22,7 @@ pub enum BadName {
         SessionName::MAX_FILE_STEM
     )]
     TooLongAsFile,
-    /// Addresses cannot carry these two: `.` and `..` vanish from every path, however they are written.
+    /// URLs cannot carry these two: `.` and `..` vanish from every path, however they are encoded.
     #[error("is `.` or `..`, which no address can carry")]
     Dots,
 }
@@ -49,10 +49,10 @@ impl SessionName {
         &self.0
     }
 
-    /// A file name without its ending, from which [`Self::from_file_stem`] makes the name again.
+    /// Returns the file name without its extension; [`Self::from_file_stem`] is the inverse.
     ///
-    /// Letters and digits of all scripts, `-` and `_` stay; every byte of anything else is percent-encoded. So there is no `/`, no
-    /// `.` and no `%` of the owner's in it.
+    /// Letters and digits of all scripts, `-` and `_` are kept; every byte of any other character
+    /// is percent-encoded. So the result contains no `/` or `.`, and `%` only as an escape.
     pub fn file_stem(&self) -> String {
         let mut stem = String::with_capacity(self.0.len());
         for character in self.0.chars() {
@@ -65,7 +65,7 @@ impl SessionName {
         stem
     }
 
-    /// `None` when no session has this file stem.
+    /// Returns `None` if no session has this file stem.
     pub fn from_file_stem(stem: &str) -> Option<Self> {
         let decoded = percent_encoding::percent_decode_str(stem)
             .decode_utf8()
@@ -75,7 +75,7 @@ impl SessionName {
             .filter(|name| name.file_stem() == stem)
     }
 
-    /// One segment of an address's path.
+    /// Returns the name as one segment of a URL path.
     pub fn url_segment(&self) -> String {
         let mut segment = String::with_capacity(self.0.len());
         for character in self.0.chars() {

@@ -1,4 +1,4 @@
-//! What is worth telling of a change of a session's state. Pure.
+//! Session events that follow from a change of a session's state. Pure.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::event::{
     ConnectionInfo, EventData, HistoryProgress, SessionHistory, SessionQr, SessionStatus,
 };
 
-/// As much of the state before a change as decides what is new after it.
+/// The part of the state before a change that is compared with the state after it.
 pub(super) struct Before {
     status: Status,
     reason: Option<String>,
@@ -30,7 +30,7 @@ impl Before {
     }
 }
 
-/// What the change told to the world, in order.
+/// Returns the events of a change, in order.
 pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) -> Vec<EventData> {
     let mut news = Vec::new();
     if (before.status, &before.reason, before.paired) != (after.status, &after.reason, after.paired)
@@ -84,7 +84,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// The types of what is told of a change.
+    /// The events of a change.
     fn told(state: &mut SessionState, change: impl FnOnce(&mut SessionState)) -> Vec<EventData> {
         let before = Before::of(state);
         change(state);

@@ -1,7 +1,8 @@
-//! What one session has to send, and what to do next about it. Pure.
+//! State machine of one session's sends: the messages to send, and the next steps. Pure.
 //!
-//! Each chat is a lane: its first message has to be settled before the next one leaves, so nothing overtakes. A message that may
-//! have left without WhatsApp's word stays first in its lane, and is sent again under the id it has until WhatsApp answers.
+//! Each chat is a lane: its first message has to be settled before the next one leaves, so messages
+//! never overtake each other. A message that may have left without WhatsApp's acknowledgement stays
+//! first in its lane, and is sent again under the same id until WhatsApp answers.
 
 mod items;
 mod lanes;
@@ -20,38 +21,41 @@ use lanes::Lanes;
 pub use lanes::in_order;
 pub use steps::{HandedOver, Line, Moment, Step, Unprepared};
 
-/// Messages of one session that are on their way to WhatsApp at the same time, each of another chat.
+/// Messages of one session on their way to WhatsApp at the same time, each in another chat.
 const PLACES: usize = 16;
 /// Messages whose files are fetched and uploaded at the same time.
 const PREPARING: usize = 4;
-/// How often the engine may fail to make a message, or a media server to take its file.
+/// Attempts at encoding a message or uploading its file before it fails.
 const TRIES: u32 = 4;
-/// How often a connection that works may leave a message without an answer, before nobody asks any more.
+/// Number of times a working connection may leave a message unanswered before it is settled as
+/// unconfirmed.
 const ASKED: u32 = 10;
-/// The first rest after something that may pass; each one after it is twice as long, up to a limit.
+/// Pause after the first transient failure; it doubles each time, up to a limit.
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
-/// All messages of a session that are not settled.
+/// All unsettled messages of a session.
 pub struct Outbox {
     line: Line,
-    /// How long WhatsApp may take to answer.
+    /// Time WhatsApp may take to answer.
     patience: Duration,
     lanes: Lanes,
-    /// First of their lanes, and free to go: those that are ready, and those whose files are not.
+    /// First of their lanes and free to leave: those that are prepared, and those whose files are
+    /// not.
     ready: BTreeSet<Place>,
     unprepared: BTreeSet<Place>,
     preparing: BTreeSet<Place>,
-    /// Being marked, or with the engine.
+    /// Being recorded as attempted, or held by the engine.
     active: BTreeSet<Place>,
-    /// When to look at a message again: by the calendar, and by our own patience.
+    /// Times to look at a message again: wall-clock times of callers, and uptimes of our own
+    /// timeouts.
     calendar: BTreeSet<(Timestamp, Place)>,
     timers: BTreeSet<(Duration, Place)>,
     steps: Vec<Step>,
 }
 
 impl Outbox {
-    /// An empty one, offline.
+    /// Creates an empty outbox that is offline.
     pub fn new(patience: Duration) -> Self {
         Self {
             line: Line::Down,
@@ -67,8 +71,9 @@ impl Outbox {
         }
     }
 
-    /// Whether a new message of this chat leaves without waiting for anything but its turn, so that it may be marked when it is
-    /// accepted. Marked ones are always in front of unmarked ones, or they would overtake them after a crash.
+    /// Whether a new message of this chat would leave without waiting for anything but its turn, so
+    /// that it may be recorded as attempted when it is accepted. Recorded messages always precede
+    /// unrecorded ones in a lane; otherwise they would overtake them after a crash.
     pub fn would_leave(&self, chat: &str) -> bool {
         self.line == Line::Up && self.lanes.last(chat).is_none_or(|item| item.is_marked)
     }
@@ -82,7 +87,7 @@ impl Outbox {
         self.lanes.get(place).is_some()
     }
 
-    /// Takes a message in. One that is there already is left as it is.
+    /// Adds a message. One that is already present is left unchanged.
     pub fn accept(&mut self, message: Message, at: Moment) {
         let place = message.place;
         if self.contains(place) {
@@ -110,7 +115,8 @@ impl Outbox {
         }
     }
 
-    /// The session went online or offline. A connection that was replaced by another was down in between.
+    /// Records that the session went online or offline. A replaced connection counts as offline in
+    /// between.
     pub fn line_is(&mut self, line: Line) {
         self.line = line;
         match line {
@@ -133,7 +139,8 @@ impl Outbox {
         }
     }
 
-    /// The device is linked no more: what waits for it will never leave, and what has left will never be answered.
+    /// Settles everything after the device was unlinked: waiting messages will never leave, and
+    /// those that left will never be answered.
     pub fn device_is_gone(&mut self) {
         for place in self.lanes.all() {
             let may_have_left = self
@@ -151,7 +158,7 @@ impl Outbox {
         }
     }
 
-    /// Takes a message back; whether it has surely not left, and never will.
+    /// Cancels a message. Returns whether it certainly has not left and never will.
     pub fn cancel(&mut self, place: Place) -> bool {
         let is_here = self.is_here(place);
         if is_here {
@@ -160,15 +167,15 @@ impl Outbox {
         is_here
     }
 
-    /// Whether a message has surely not left, and nobody has it in hand to let it go.
+    /// Whether a message certainly has not left, and is not being handed over.
     pub fn is_here(&self, place: Place) -> bool {
         self.lanes
             .get(place)
             .is_some_and(|item| !item.may_have_left_by_now() && item.stage != Stage::Doubtful)
     }
 
-    /// A message has other words: what was made ready of it, or is being, is of no use, and they may need something that the former ones
-    /// did not, or the other way round.
+    /// Replaces a message's content: any preparation, finished or not, becomes useless, and the new
+    /// content may or may not need a file.
     pub fn reworded(&mut self, place: Place, has_file: bool) {
         let Some(item) = self.lanes.get_mut(place) else {
             return;
@@ -239,7 +246,7 @@ impl Outbox {
             }
             HandedOver::Offline => self.rest(place, REST, at),
             HandedOver::Failed => self.fail(place, failures::engine(), at),
-            // WhatsApp has said so, and would say it again.
+            // WhatsApp has given a definite answer, and would repeat it.
             HandedOver::NobodyThere => self.give_up(place, failures::nobody_there()),
             HandedOver::NotInGroup => self.give_up(place, failures::not_in_group()),
             HandedOver::NoNewsletter => self.give_up(place, failures::no_newsletter()),
@@ -247,21 +254,22 @@ impl Outbox {
         }
     }
 
-    /// WhatsApp's word on a message, whenever it comes; [`Verdict::Sent`] or [`Verdict::Failed`].
+    /// Records WhatsApp's answer for a message, whenever it comes: [`Verdict::Sent`] or
+    /// [`Verdict::Failed`].
     pub fn answered(&mut self, place: Place, verdict: Verdict) {
         if self.contains(place) {
             self.judge(place, verdict);
         }
     }
 
-    /// WhatsApp has refused it, and would take it by now.
+    /// Makes a message ready that WhatsApp has refused and would accept by now.
     pub fn again(&mut self, place: Place) {
         if self.contains(place) {
             self.make_ready(place);
         }
     }
 
-    /// Everything there is to do now.
+    /// Returns everything there is to do now.
     pub fn next(&mut self, at: Moment) -> Vec<Step> {
         while let Some(&(time, place)) = self.calendar.first().filter(|(time, _)| *time <= at.now) {
             self.calendar.remove(&(time, place));
@@ -278,7 +286,7 @@ impl Outbox {
         std::mem::take(&mut self.steps)
     }
 
-    /// How long nothing happens by itself; `None`: for ever.
+    /// Returns the time until the next deadline; `None` if there is none.
     pub fn quiet_for(&self, at: Moment) -> Option<Duration> {
         let until =
             |time: Timestamp| Duration::try_from(time.duration_since(at.now)).unwrap_or_default();
@@ -314,7 +322,7 @@ impl Outbox {
         }
     }
 
-    /// Gives the free places to those that are ready.
+    /// Fills free places with the messages that are ready.
     fn fill(&mut self, at: Moment) {
         while self.preparing.len() < PREPARING
             && let Some(place) = self.unprepared.pop_first()
@@ -349,7 +357,7 @@ impl Outbox {
         }
     }
 
-    /// At the end of its lane; free to go if it is the only one.
+    /// Appends a message to its lane; it becomes ready if it is alone there.
     fn join(&mut self, place: Place) {
         if self.lanes.join(place) {
             self.make_ready(place);
@@ -377,7 +385,7 @@ impl Outbox {
         self.set_timer(place, at.uptime + pause);
     }
 
-    /// It did not work; it is tried again a few times.
+    /// Counts a failed attempt, and retries until the attempts are used up.
     fn fail(&mut self, place: Place, last: Verdict, at: Moment) {
         let Some(item) = self.lanes.get_mut(place) else {
             return;
@@ -391,7 +399,8 @@ impl Outbox {
         }
     }
 
-    /// It will not be tried again. One that may have left before is not called failed.
+    /// Settles a message that will not be tried again. One that may have left before is
+    /// unconfirmed, not failed.
     fn give_up(&mut self, place: Place, verdict: Verdict) {
         let may_have_left = self.lanes.get(place).is_some_and(|item| item.may_have_left);
         self.judge(
@@ -404,8 +413,8 @@ impl Outbox {
         );
     }
 
-    /// From now on it may have left. The first doubt is recorded. On a line that stays up WhatsApp is asked again at this time, else
-    /// when the line is up again.
+    /// Marks a message as possibly sent, and records this the first time. While the connection
+    /// stays up, it is sent again at the time `again`; otherwise once the connection is back.
     fn doubt(&mut self, place: Place, again: Option<Duration>) {
         self.clear_timer(place);
         self.active.remove(&place);
@@ -421,7 +430,7 @@ impl Outbox {
         }
     }
 
-    /// A line that works has left it without an answer once more.
+    /// Counts an attempt that a working connection left unanswered.
     fn unanswered(&mut self, place: Place, at: Moment) {
         let Some(item) = self.lanes.get_mut(place) else {
             return;
@@ -434,7 +443,7 @@ impl Outbox {
         }
     }
 
-    /// Settles it: it leaves the outbox, and the next of its lane is free to go.
+    /// Settles a message: it leaves the outbox, and the next of its lane becomes ready.
     fn judge(&mut self, place: Place, verdict: Verdict) {
         self.clear_timer(place);
         for set in [&mut self.ready, &mut self.unprepared, &mut self.active] {
@@ -467,7 +476,7 @@ impl Outbox {
     }
 }
 
-/// The rest after the `count`th time, from 1.
+/// Returns the pause after the `count`-th failure, counted from 1.
 fn doubled(count: u32) -> Duration {
     REST.saturating_mul(2u32.saturating_pow(count.saturating_sub(1)))
         .min(LONGEST_REST)

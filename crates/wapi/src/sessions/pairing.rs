@@ -1,4 +1,4 @@
-//! Shows a QR code to whoever may scan it: the console, a file, and the route that serves it.
+//! Presents QR codes for scanning: on the console, in a file, and over HTTP.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::qr::{Paint, Picture};
 use crate::telemetry::shown;
 
-/// Where QR codes are printed for people who sit in front of the program.
+/// The console that prints QR codes for people in front of the program.
 #[derive(Clone)]
 pub struct Console {
     print: Arc<dyn Fn(&str) + Send + Sync>,
@@ -18,7 +18,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Standard output, in the colours it can show.
+    /// Standard output, in the colours it supports.
     pub fn stdout() -> Self {
         let paint = if std::io::stdout().is_terminal() {
             Paint::Escapes
@@ -26,7 +26,7 @@ impl Console {
             Paint::Blocks
         };
         Self::new(paint, |text| {
-            // Nobody reads a closed pipe; the picture is in the file and on the route, too.
+            // A closed pipe has no reader; the code is in the file and on the route, too.
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         })
     }
@@ -39,7 +39,7 @@ impl Console {
     }
 }
 
-/// Draws the code and puts it everywhere it can be scanned from; it replaces the one before.
+/// Draws the code and publishes it everywhere it can be scanned from, replacing the previous one.
 pub(super) async fn show(
     session: &Session,
     text: &str,
@@ -73,7 +73,7 @@ pub(super) async fn show(
     session.update(|state| state.show(qr, clock.now()));
 }
 
-/// Removes the picture's file; nobody can scan it any more.
+/// Removes the code's file, since the code can no longer be scanned.
 pub(super) async fn hide(session: &Session, files: &Files) {
     if let Err(error) = files.remove_qr_code(&session.name).await {
         tracing::error!(session = %session.name, %error, "the file of the QR code cannot be removed");

@@ -1,12 +1,12 @@
-//! How far the time before has come that a session's phone tells, as callers see it. Pure.
+//! History-sync progress as the API shows it. Pure.
 
 use crate::event::HistoryProgress;
 use crate::store::Past;
 
-/// All there is, in percent.
+/// Complete, in percent.
 const ALL: u8 = 100;
 
-/// What callers see of it.
+/// Converts saved progress to its API form.
 pub fn shown(past: &Past) -> HistoryProgress {
     let status = match past {
         Past { lost: 1.., .. } => "incomplete",

@@ -1,4 +1,4 @@
-//! What callers ask and change of what an account shows of itself, and whom it blocks.
+//! Requests to WhatsApp about the account's own profile, profile pictures, and blocked contacts.
 
 use super::{AskError, SessionName, Sessions};
 use crate::event::{Account, Person};
@@ -6,7 +6,7 @@ use crate::message::ChatId;
 use crate::whatsapp::{Blocking, OwnProfile, Picture, PictureSize};
 
 impl Sessions {
-    /// The account's own profile.
+    /// Returns the account's own profile.
     pub async fn profile(&self, name: &SessionName) -> Result<(Account, OwnProfile), AskError> {
         let asking = self.ask_whatsapp(name, async |link, limit| {
             Ok((link.account(), link.own_profile(limit).await?))
@@ -15,7 +15,7 @@ impl Sessions {
         Ok((account.ok_or(AskError::NotPaired)?, profile))
     }
 
-    /// Changes what of it is given.
+    /// Changes the given parts of the profile.
     pub async fn set_profile(
         &self,
         name: &SessionName,
@@ -34,14 +34,15 @@ impl Sessions {
         });
         let (link, session) = (link.await?, self.find(name).ok_or(AskError::Unknown)?);
         session.update(|state| state.account = link.account());
-        // A name is told as part of being there.
+        // WhatsApp receives a name as part of the presence, so the account has been shown as
+        // available.
         if !session.is_shown() {
             link.look_away();
         }
         Ok(())
     }
 
-    /// Shows a picture, a square JPEG, or none.
+    /// Sets the profile picture, a square JPEG, or removes it.
     pub async fn set_picture(
         &self,
         name: &SessionName,
@@ -53,7 +54,7 @@ impl Sessions {
         .await
     }
 
-    /// Somebody's picture, if they show one.
+    /// Returns a contact's profile picture, if they show one.
     pub async fn picture(
         &self,
         name: &SessionName,
@@ -66,7 +67,7 @@ impl Sessions {
         .await
     }
 
-    /// Its bytes, a JPEG.
+    /// Downloads a picture, a JPEG.
     pub async fn picture_bytes(
         &self,
         name: &SessionName,
@@ -78,7 +79,7 @@ impl Sessions {
         .await
     }
 
-    /// Whom the account blocks, each by their one id.
+    /// Lists blocked contacts, each by their stable id.
     pub async fn blocked(&self, name: &SessionName) -> Result<Vec<Person>, AskError> {
         let life = self.life(name).ok_or(AskError::Unknown)?;
         let mut blocked = self
@@ -92,7 +93,7 @@ impl Sessions {
         Ok(blocked)
     }
 
-    /// Blocks somebody, or lets them through again.
+    /// Blocks or unblocks a contact.
     pub async fn block(
         &self,
         name: &SessionName,

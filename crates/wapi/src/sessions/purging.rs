@@ -1,4 +1,4 @@
-//! Removes what sessions that are no more have left, after the last of it is written.
+//! Removes the leftovers of ended sessions, after the last of it has been written.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::control::CommandError;
 use super::{Intent, Parts, SessionName, Sessions};
 use crate::store::{Life, StoreError};
 
-/// Between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Sessions {
-    /// Removes what these lives have left, which is ordered and goes on in the next run if the program ends before it is done. Their
-    /// senders have ended.
+    /// Removes everything these lives have left. The removal is saved and continues in the next run
+    /// if the program ends before it is done. The lives' senders must have ended.
     pub(super) async fn purge(&self, lives: Vec<Life>) {
         let Parts {
             clock, lifecycle, ..
@@ -28,7 +28,7 @@ impl Sessions {
         }
     }
 
-    /// The same of a name that is no session any more, or is just being removed.
+    /// Removes the leftovers of a name that is no longer a session, or is just being removed.
     pub(super) async fn purge_former(&self, name: &SessionName) -> Result<(), CommandError> {
         let Parts { store, files, .. } = &self.inner.around;
         if let Some(session) = self.find(name) {
@@ -44,7 +44,7 @@ impl Sessions {
                 "the files of former devices cannot be removed: {error}"
             ))
         };
-        // There is such a session after all: somebody has just made one, or it is not restored yet.
+        // There is such a session after all: it has just been created, or is not restored yet.
         if store.lives().current(name.as_str()).is_some() {
             return Err(CommandError::Busy);
         }
@@ -63,7 +63,7 @@ impl Sessions {
             history,
             ..
         } = &self.inner.around;
-        // Their last words are to go with the rest.
+        // Their last outcomes and events are removed with the rest.
         self.inner.ledger.drained().await;
         self.inner.journal.save_rest().await;
         history.forget_lives(lives).await?;

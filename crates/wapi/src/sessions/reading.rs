@@ -1,4 +1,4 @@
-//! What was read on the account's phone, or on another device of it, is read here, too.
+//! Messages read on the account's phone or on another of its devices become read here, too.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use super::{Parts, Session};
 use crate::event::{ChatChange, ChatUpdated, EventData, Person};
 use crate::whatsapp::Happening;
 
-/// Tells which chats these messages were unread in, as far as a history is kept: it alone knows whose they are.
+/// Emits `chat.updated` for the chats in which these messages were unread. Needs the history, which
+/// alone knows the chat of each message.
 pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Vec<String>) {
     let Ok(kept) = around.history.look().await else {
         return;
@@ -21,7 +22,7 @@ pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Ve
     }
 }
 
-/// A chat was read, up to a message or all of it.
+/// Builds the event of a chat that was read completely or up to a message.
 pub(super) fn read(session: &Session, chat: Person, up_to: Option<String>) -> Happening {
     let change = ChatChange {
         unread: Some(false),

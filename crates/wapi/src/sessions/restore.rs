@@ -1,4 +1,4 @@
-//! Saved sessions log in by themselves when the program starts; those that were stopped by hand stay so.
+//! Restores saved sessions when the program starts; sessions stopped by their owner stay stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use crate::store::session_file::{SessionFile, inspect};
 use crate::store::{Leave, Ordered, StoreError};
 use crate::telemetry::shown;
 
-/// The longest random wait before a saved session logs in at start.
+/// Longest random delay before a saved session logs in at start.
 const JITTER: Duration = Duration::from_millis(250);
-/// How long to wait before the database is asked again.
+/// Pause before the database is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Sessions {
-    /// Logs all saved sessions in, a few at a time, in the background. A session that was never paired rests until somebody wants its
-    /// QR code if it was made with `POST /v1/sessions`, and else is left for whoever registers it.
+    /// Logs in all saved sessions in the background, a few at a time. A session that was never
+    /// paired rests until its QR code is requested if it was created with `POST /v1/sessions`;
+    /// otherwise it is not restored.
     pub async fn restore(&self, at_once: usize) {
         let Parts {
             lifecycle, clock, ..
@@ -40,12 +41,13 @@ impl Sessions {
         }
     }
 
-    /// Whether the saved sessions are there.
+    /// Whether the saved sessions have been added.
     pub fn are_listed(&self) -> bool {
         *self.inner.listed.borrow()
     }
 
-    /// Completes when they are; `false` if they are not after so long, or the program ends first.
+    /// Waits up to `limit` until the saved sessions have been added. Returns `false` if they have
+    /// not, or the program ends first.
     pub async fn wait_until_listed(&self, limit: Duration) -> bool {
         let Parts {
             lifecycle, clock, ..
@@ -98,7 +100,8 @@ impl Sessions {
             };
             self.restore_one(&name, Some(ordered), &places).await;
         }
-        // What is left of sessions that are no more is nobody's, also if they went while the program was not there to see it.
+        // End the lives of all other names, including sessions that disappeared while the program
+        // was not running.
         let names = self
             .all()
             .iter()
@@ -109,11 +112,11 @@ impl Sessions {
         Ok(())
     }
 
-    /// The program ended before a session that somebody had removed was gone. Its name is taken until then, whatever is in the way, and
-    /// nobody waits for it.
+    /// Continues the removal of a session that the program's end interrupted. The name stays taken
+    /// until the removal succeeds, and no caller waits for it.
     fn finish_removal(&self, name: SessionName, ordered: Ordered) -> SessionName {
         let mut sessions = self.lock();
-        // Unless the saved sessions are listed once more.
+        // It may exist if listing the saved sessions is retried.
         if !sessions.contains_key(&name) {
             let leave = ordered.removed.unwrap_or(Leave::Lives);
             let session = self.add(&mut sessions, &name, ordered);
@@ -124,8 +127,9 @@ impl Sessions {
         name
     }
 
-    /// What was ordered for sessions, by name. Asks until the database answers: a session that was stopped by hand must not start
-    /// because of a moment of trouble. `None` when the program ends first.
+    /// Reads the saved sessions, by name. Retries until the database answers, because a session
+    /// stopped by its owner must not start after a moment of trouble. Returns `None` if the program
+    /// ends first.
     async fn remembered(&self) -> Option<BTreeMap<String, Ordered>> {
         let parts = &self.inner.around;
         loop {
@@ -165,7 +169,7 @@ impl Sessions {
         let session = {
             let mut sessions = self.lock();
             if sessions.contains_key(name) {
-                // Somebody registered it before.
+                // A caller registered it before.
                 return;
             }
             self.add(&mut sessions, name, ordered)
@@ -174,21 +178,21 @@ impl Sessions {
             session.expect_device();
         }
         if is_unpaired && !is_stopped {
-            // Codes that nobody looks at would expire one after the other.
+            // Unseen codes would expire one after the other.
             session.move_to(Status::ScanQr, Some("expired".to_owned()));
         }
         let restoring = self.clone().bring_back(session, Arc::clone(places));
         self.inner.around.lifecycle.spawn(restoring);
     }
 
-    /// Keeps one of the few places until the session is online or clearly will not be for now, then lives on without it. Whoever orders
-    /// something of a session does not wait for its turn.
+    /// Holds one of the few places until the session is online or clearly cannot be for now, then
+    /// runs the session without it. A command takes effect without waiting for the session's turn.
     async fn bring_back(self, session: Arc<Session>, places: Arc<Semaphore>) {
         let parts = self.inner.around.clone();
         let mut intents = session.intents();
         let ordered = async {
             if *intents.borrow_and_update() == Intent::Run {
-                // The sender lives as long as the session, which is in our hands.
+                // The sender lives as long as the session, which this task holds.
                 let _ = intents.changed().await;
             }
         };
@@ -211,7 +215,7 @@ impl Sessions {
         Box::pin(self.live(session)).await;
     }
 
-    /// One of the places, for a session that somebody may be waiting for.
+    /// Waits for a place. An unpaired session first waits until its QR code is requested.
     async fn turn_at_start(
         &self,
         session: &Session,

@@ -1,4 +1,5 @@
-//! The task that sends a session's messages: asks its [outbox](super::outbox) what to do, does it, and tells the outbox how it went.
+//! The task that sends a session's messages: executes the steps of its [outbox](super::outbox), and
+//! reports their results to it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,18 +28,18 @@ mod work;
 use accepting::Asked;
 use work::{Done, Work, alarm};
 
-/// Messages of one session that may wait.
+/// Maximum number of waiting messages per session.
 const MOST_WAITING: usize = 10_000;
-/// Texts kept in memory so that they need not be read back, in bytes for each session.
+/// Bytes of message contents kept in memory per session, to avoid reading them back.
 const KEPT: usize = 256 * 1024;
-/// Between two tries to read what an earlier run left.
+/// Pause between two attempts to read the messages of an earlier run.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a sender is asked for.
+/// A request to a sender.
 pub(super) enum Request {
     Accept {
         wish: Box<Wish>,
-        /// Its file, if it was fetched already.
+        /// Its file, if it has been fetched already.
         file: Option<File>,
         haste: Haste,
         reply: oneshot::Sender<Result<Reply, SendError>>,
@@ -47,12 +48,12 @@ pub(super) enum Request {
         id: String,
         waiter: oneshot::Sender<Verdict>,
     },
-    /// Take a message back that has not left.
+    /// Cancel a message that has not left.
     Cancel {
         id: String,
         reply: oneshot::Sender<Option<oneshot::Receiver<Verdict>>>,
     },
-    /// Give a message that has not left other words.
+    /// Edit a message that has not left.
     Reword {
         id: String,
         message: Box<Message>,
@@ -61,24 +62,25 @@ pub(super) enum Request {
     },
 }
 
-/// What is known of an open message besides its way through the outbox.
+/// State of an unsettled message besides its progress in the outbox.
 struct Open {
     life: Life,
     id: String,
     to: ChatId,
-    /// `None`: it is read when it is needed.
+    /// `None` if it is read from the store on demand.
     message: Option<Message>,
     file: Option<File>,
     prepared: Option<Prepared>,
     waiting: Vec<oneshot::Sender<Verdict>>,
     is_vote: bool,
-    /// It got other words while it was made ready.
+    /// It was edited while it was being prepared.
     is_stale: bool,
-    /// WhatsApp has refused it as the first word to somebody, and it is not sent a third time.
+    /// WhatsApp has once refused it as the first message to a new contact; it is sent only one more
+    /// time.
     was_new_chat: bool,
 }
 
-/// Sends what its session has to send, until the program ends.
+/// Sends a session's messages until the program ends.
 pub(super) struct Sender {
     session: Arc<Session>,
     around: Parts,
@@ -86,7 +88,7 @@ pub(super) struct Sender {
     outbox: Outbox,
     open: HashMap<Place, Open>,
     by_id: HashMap<String, Place>,
-    /// Bytes of texts in `open`.
+    /// Bytes of message contents in `open`.
     kept: usize,
     accepting: FuturesUnordered<BoxFuture<'static, Asked>>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -137,7 +139,8 @@ impl Sender {
                 () = alarm => {}
             }
         }
-        // Those who asked are told; what was accepted is sent by the next run, if there is one for it.
+        // Pending requests are answered. Accepted messages are sent by the next run, if the session
+        // still exists.
         while let Some(asked) = self.accepting.next().await {
             self.accepted(asked);
         }
@@ -147,7 +150,7 @@ impl Sender {
         }
     }
 
-    /// Takes up what an earlier run left.
+    /// Resumes the messages of an earlier run.
     async fn resume(&mut self) {
         let life = self.session.life();
         let left = loop {
@@ -209,7 +212,7 @@ impl Sender {
     }
 
     fn line_is(&mut self, line: Line) {
-        // Another connection: what was under way on the one before is in doubt.
+        // This is another connection: messages under way on the previous one are unconfirmed.
         self.outbox.line_is(outbox::Line::Down);
         match line {
             Line::Up(_) => self.outbox.line_is(outbox::Line::Up),
@@ -238,7 +241,7 @@ impl Sender {
                     open.waiting.push(waiter);
                 }
             }
-            // Whoever asked may have gone; it is done all the same.
+            // The requester may have gone; the request is carried out all the same.
             Request::Cancel { id, reply } => drop(reply.send(self.cancel(&id))),
             Request::Reword {
                 id,
@@ -250,7 +253,7 @@ impl Sender {
     }
 
     fn refusal(&self, wish: &Wish, haste: Haste) -> Option<SendError> {
-        // It is for an account that is linked no more.
+        // It is meant for an account that is no longer linked.
         if wish.life != self.session.life() {
             return Some(SendError::Unknown);
         }
@@ -303,7 +306,8 @@ impl Sender {
                 at,
             } => {
                 for id in ids {
-                    // What a phone has, WhatsApp has taken, whether we heard of it or not.
+                    // A message that reached a phone was accepted by WhatsApp, even if the
+                    // acknowledgement was lost.
                     if let Some(&place) = self.by_id.get(&id) {
                         self.outbox.answered(place, Verdict::Sent { at });
                         self.advance();
@@ -322,7 +326,8 @@ impl Sender {
         }
     }
 
-    /// The first time that a message is refused as a new chat, a token of whom it is for may be on its way.
+    /// Waits for the recipient's trust token the first time that a message is refused as a new
+    /// chat. Returns `false` the second time.
     fn asks_for_trust(&mut self, place: Place) -> bool {
         let Some(open) = self.open.get_mut(&place).filter(|open| open.to.is_person()) else {
             return false;
@@ -371,7 +376,7 @@ impl Sender {
         }
     }
 
-    /// Does what there is to do now.
+    /// Executes all current steps of the outbox.
     fn advance(&mut self) {
         for step in self.outbox.next(self.moment()) {
             match step {
@@ -396,7 +401,7 @@ impl Sender {
         }
     }
 
-    /// What the work on a message needs.
+    /// Collects everything that the work on a message needs.
     fn work_on(&mut self, place: Place) -> Option<Work> {
         let open = self.open.get_mut(&place)?;
         open.is_stale = false;

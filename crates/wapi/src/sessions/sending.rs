@@ -1,4 +1,4 @@
-//! What callers can do with messages they send: have them accepted, and learn what became of them.
+//! Sending messages through a session, and waiting for their outcomes.
 
 use std::time::Duration;
 
@@ -13,22 +13,23 @@ use crate::message::{ChatId, Message};
 use crate::store::{Accepted, IdempotencyKey, Life, Quoted, Rewording, StoreError, Verdict};
 use crate::whatsapp::Registered;
 
-/// How long WhatsApp is asked about a new number before its message is accepted.
+/// Time limit for looking up a new number before its message is accepted.
 const ASKING: Duration = Duration::from_secs(5);
 
-/// A message that somebody wants to have sent.
+/// A message to send.
 pub struct Wish {
-    /// For which life of the session it is. It leaves in that one or not at all.
+    /// The life of the session in which it was requested. The message leaves in that life or not at
+    /// all.
     pub life: Life,
     pub to: ChatId,
     pub message: Message,
     pub send_at: Option<Timestamp>,
-    /// Not sent after this.
+    /// Not sent after this time.
     pub expires_at: Option<Timestamp>,
     pub key: Option<IdempotencyKey>,
 }
 
-/// A wish as it leaves: to the address its chat goes on under, and disappearing where others do.
+/// A send request resolved to its chat's address and disappearing timer.
 pub struct Settled(Wish);
 
 impl Settled {
@@ -37,17 +38,17 @@ impl Settled {
     }
 }
 
-/// What became of a wish.
+/// The answer to a send request.
 pub enum Reply {
-    /// It will be sent, whatever happens to this program; the verdict comes when it is on the disk.
+    /// The message will be sent, even across restarts. The outcome is reported once it is on disk.
     Accepted(Accepted, oneshot::Receiver<Verdict>),
-    /// It was accepted before, under the same key; the message's id.
+    /// It was accepted before, under the same key; contains the message's id.
     Repeated(String),
-    /// Another wish came with the same key.
+    /// A different request used the same key.
     KeyTaken,
 }
 
-/// Why a message was not accepted.
+/// Reasons why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     #[error("there is no session of this name")]
@@ -59,7 +60,7 @@ pub enum SendError {
     },
     #[error("the session is not linked to an account")]
     NotPaired,
-    /// So many of the session's messages wait.
+    /// That many of the session's messages are waiting.
     #[error("{0} messages wait already")]
     Full(usize),
     #[error("the program is ending")]
@@ -68,7 +69,7 @@ pub enum SendError {
     Store(#[from] StoreError),
 }
 
-/// Why a message was not deleted from the own devices.
+/// Reasons why a message was not deleted from the account's own devices.
 #[derive(Debug, thiserror::Error)]
 pub enum NotDeleted {
     #[error(transparent)]
@@ -78,11 +79,12 @@ pub enum NotDeleted {
 }
 
 impl Sessions {
-    /// What somebody wants to have sent, as it would leave now.
+    /// Resolves a request to the message as it would leave now.
     pub async fn settle(&self, name: &SessionName, wish: Wish) -> Result<Settled, SendError> {
         self.find(name).ok_or(SendError::Unknown)?;
         let to = self.registered(name, wish.to).await;
-        // Their other address is as good to the engine, and a chat goes on under the one it began with.
+        // Both addresses are equally good to the engine, and a chat continues under the one it
+        // began with.
         let to = self.chat_of(name, &wish.life, to).await?;
         let message = self.timed(&wish.life, &to, wish.message);
         Ok(Settled(Wish {
@@ -97,7 +99,8 @@ impl Sessions {
         self.ask(name, wish, None, Haste::Patient).await
     }
 
-    /// Sends a message if the session is online, within `limit`, or not at all; its file, if it carries one, is there already.
+    /// Sends a message only if the session is online, within the timeout for WhatsApp. The
+    /// message's file, if any, has been fetched already.
     pub async fn send_now(
         &self,
         name: &SessionName,
@@ -123,7 +126,8 @@ impl Sessions {
         };
         let asked = wish.to.clone();
         let wish = self.settle(name, wish).await?;
-        // A person's chat may go on under their LID, which is not what whoever asked for a number wants to hear.
+        // A person's chat may continue under their LID, but the answer must name the number that
+        // the caller gave.
         let chat = Some(wish.wish().to.clone())
             .filter(|chat| matches!(chat, ChatId::Phone(_)))
             .unwrap_or(asked);
@@ -133,7 +137,7 @@ impl Sessions {
         }
     }
 
-    /// Waits at most `limit` for the verdict on a message; `None` when there is none by then.
+    /// Waits up to `limit` for a message's outcome; `None` if there is none by then.
     pub async fn verdict(
         &self,
         verdict: oneshot::Receiver<Verdict>,
@@ -148,7 +152,7 @@ impl Sessions {
             .ok()
     }
 
-    /// The verdict on a message that is still open.
+    /// Returns a receiver for the outcome of an unsettled message.
     pub fn verdict_on(&self, name: &SessionName, id: &str) -> Option<oneshot::Receiver<Verdict>> {
         let (waiter, verdict) = oneshot::channel();
         let request = Request::Watch {
@@ -159,7 +163,8 @@ impl Sessions {
         Some(verdict)
     }
 
-    /// Takes a message back that has not left: done when that is on the disk. `false`: it may have left, or is settled.
+    /// Cancels a message that has not left, and waits until this is on disk. Returns `false` if it
+    /// may have left or is settled.
     pub async fn cancel(&self, name: &SessionName, id: &str) -> Result<bool, SendError> {
         let (reply, answer) = oneshot::channel();
         self.request(
@@ -178,7 +183,7 @@ impl Sessions {
             .map_err(|_| SendError::Stopping)
     }
 
-    /// Gives a message that has not left other words; the same way.
+    /// Edits a message that has not left, and waits until this is on disk.
     pub async fn reword(
         &self,
         name: &SessionName,
@@ -207,12 +212,13 @@ impl Sessions {
             .map_err(|_| SendError::Stopping)
     }
 
-    /// How long WhatsApp may take.
+    /// Returns the time limit for WhatsApp's answers.
     pub fn whatsapp_timeout(&self) -> Duration {
         self.inner.around.whatsapp_timeout
     }
 
-    /// A message of a chat, sent or received, if it is known and somebody has it; the chat may be named by its number or its LID.
+    /// Finds a sent or received message of a chat, if its content is stored. The chat may be named
+    /// by its number or its LID.
     pub async fn quoted(
         &self,
         name: &SessionName,
@@ -224,7 +230,8 @@ impl Sessions {
         self.inner.around.store.quoted(life, &chats, id).await
     }
 
-    /// Deletes a message from the account's own devices alone. `author`: who wrote it; `None`: the account itself.
+    /// Deletes a message from the account's own devices only. `author` is its sender; `None` means
+    /// the account itself.
     pub async fn delete_for_me(
         &self,
         name: &SessionName,
@@ -263,8 +270,8 @@ impl Sessions {
         answer.await.map_err(|_| SendError::Stopping)?
     }
 
-    /// The number that WhatsApp knows somebody by, where the one that is asked for is another form of it. What it does not say now, it is
-    /// asked when the message leaves.
+    /// Replaces a phone number by the form under which WhatsApp knows it. If WhatsApp does not
+    /// answer in time, it is asked again when the message leaves.
     async fn registered(&self, name: &SessionName, chat: ChatId) -> ChatId {
         let link = self
             .find(name)
@@ -277,7 +284,8 @@ impl Sessions {
         }
     }
 
-    /// Learns of all these chats at once what would be asked of each when its message is accepted.
+    /// Looks up all these chats in one request, which would otherwise be done for each message when
+    /// it is accepted.
     pub async fn meet(&self, name: &SessionName, chats: impl Iterator<Item = &ChatId>) {
         let numbers = chats.filter_map(|chat| match chat {
             ChatId::Phone(number) => Some(number.clone()),
@@ -293,7 +301,7 @@ impl Sessions {
         }
     }
 
-    /// The address under which a chat goes on: the one it began with.
+    /// Returns the address under which a chat continues: the one it began with.
     async fn chat_of(
         &self,
         name: &SessionName,
@@ -312,12 +320,13 @@ impl Sessions {
         Ok(id.and_then(|id| ChatId::parse(&id).ok()).unwrap_or(chat))
     }
 
-    /// Somebody's LID when their number is given, and the other way round, if the session's account knows it.
+    /// Returns a person's LID for their number, or their number for their LID, if the session's
+    /// account knows it.
     pub(super) async fn other_address(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
         self.find(name)?.link()?.other_address(chat).await
     }
 
-    /// The number of whoever a chat is with, if it is known.
+    /// Returns the number of a chat's person, if it is known.
     pub async fn number_of(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
         let other = match chat {
             ChatId::Phone(number) => return Some(number.clone()),
@@ -331,7 +340,7 @@ impl Sessions {
         }
     }
 
-    /// All addresses a chat is known by, the one it is named by first.
+    /// Returns the chat's addresses that the connection knows, the given one first.
     pub async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
         [Some(chat.to_string()), self.other_address(name, chat).await]
             .into_iter()
@@ -339,7 +348,8 @@ impl Sessions {
             .collect()
     }
 
-    /// The same with those that were told before, which are known without a connection, too.
+    /// Returns all known addresses of a chat, including stored ones, which are known without a
+    /// connection.
     pub async fn all_addresses(
         &self,
         name: &SessionName,
@@ -361,7 +371,7 @@ impl Sessions {
         Ok(chats)
     }
 
-    /// Whether a message could be sent right now; worth asking before fetching what to send.
+    /// Whether a message could be sent right now. Worth checking before fetching its file.
     pub fn is_ready(&self, name: &SessionName) -> Result<(), SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
         session.look(|state| match state.status {

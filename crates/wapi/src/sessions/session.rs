@@ -1,4 +1,4 @@
-//! A handle on one session: what is known of it, what its owner wants of it, and the link to send through.
+//! Handle of one session: its state, the state its owner desires, and its link.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,61 +18,62 @@ use crate::event::EventData;
 use crate::store::{Leave, Life, Past};
 use crate::whatsapp::{Happening, Inbox, Incoming, Link, Note};
 
-/// What its owner wants of a session.
+/// The state that the owner desires of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
     Run,
-    /// Stay away from WhatsApp until told otherwise.
+    /// Stay offline until commanded otherwise.
     Stop,
-    /// Be gone, and leave nothing behind that the program would find again. Nothing comes after it.
+    /// Be removed, leaving nothing behind that the program would find again. It is final.
     Remove,
 }
 
 /// One session. Its [actor](super::actor) writes to it, everyone else reads.
 pub struct Session {
     pub name: SessionName,
-    /// What its owner keeps with it.
+    /// Metadata attached by the owner.
     pub metadata: Metadata,
-    /// Which life it is in: that of the account that links it, or linked it last.
+    /// The current life: that of the account that links the session, or linked it last.
     life: Mutex<Life>,
     state: watch::Sender<SessionState>,
     link: watch::Sender<Option<Arc<Link>>>,
     intent: watch::Sender<Intent>,
-    /// Held while an order is saved and made known, so that both are in the same order.
+    /// Held while a command is saved and published, so that both happen in the same order.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
-    /// Whether a device that is found at its removal is one that nobody wants.
+    /// Whether a device found at the removal must be logged out.
     leaves_no_device: AtomicBool,
-    /// Whether nothing of its lives is to stay after its removal.
+    /// Whether the removal also deletes the data of the session's lives.
     leaves_nothing: AtomicBool,
     line: watch::Sender<Line>,
-    /// To its [sender](super::sender).
+    /// Requests to its [sender](super::sender).
     pub(super) requests: mpsc::UnboundedSender<Request>,
-    /// From the link to its sender.
+    /// Acks and receipts from the link to the sender.
     pub(super) notes: mpsc::UnboundedSender<Note>,
     pub(super) asked: Notify,
-    /// Milliseconds since 1970, 0 for never. Not part of the state: it changes with every message, and nobody waits for it.
+    /// Milliseconds since 1970; 0 means never. Not part of the state, since it changes with every
+    /// message and nobody waits for it.
     last_received: AtomicI64,
-    /// Checks in a row in which nothing came in, not even what was asked for.
+    /// Consecutive health checks in which nothing came in, not even the phone's answer.
     silences: AtomicU32,
-    /// Whether somebody wants the account to look as if its owner were there.
+    /// Whether the account is shown as available.
     is_shown: AtomicBool,
-    /// Its task has ended.
+    /// Cancelled when its task has ended.
     ended: CancellationToken,
-    /// So has its sender.
+    /// Cancelled when its sender has ended.
     silent: CancellationToken,
-    /// Nothing is left of it.
+    /// Cancelled when its data has been purged.
     purged: CancellationToken,
     journal: Arc<Journal>,
     clock: Clock,
 }
 
-/// Whether messages can leave; [`SessionState`] has the rest of the story.
+/// Whether messages can leave; [`SessionState`] has the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     Down,
-    /// Online since then.
+    /// Online since this time.
     Up(Timestamp),
-    /// There is no device that could ever send what waits.
+    /// There is no device that could ever send the waiting messages.
     Gone,
 }
 
@@ -86,7 +87,7 @@ impl Line {
     }
 }
 
-/// What a session's sender reads.
+/// The receiving ends of a session's sender.
 pub(super) struct Inlets {
     pub requests: mpsc::UnboundedReceiver<Request>,
     pub notes: mpsc::UnboundedReceiver<Note>,
@@ -135,7 +136,7 @@ impl Session {
         )
     }
 
-    /// The life it is in. Whoever asks for something of it, or for something to be done with it, does so for one life.
+    /// Returns the current life. Every request about the session is made for one life.
     pub fn life(&self) -> Life {
         self.life
             .lock()
@@ -143,7 +144,7 @@ impl Session {
             .clone()
     }
 
-    /// The life of the account that links it goes on, or begins.
+    /// Sets the current life, which continues or begins with the linked account.
     pub(super) fn lives(&self, life: Life) {
         let before = std::mem::replace(
             &mut *self.life.lock().unwrap_or_else(PoisonError::into_inner),
@@ -154,12 +155,12 @@ impl Session {
         }
     }
 
-    /// What is known right now.
+    /// Returns a copy of the current state.
     pub fn state(&self) -> SessionState {
         self.state.borrow().clone()
     }
 
-    /// When the last message came in, in this run of the program or an earlier one.
+    /// Returns the time of the last received message, in this run or an earlier one.
     pub fn last_received_at(&self) -> Option<Timestamp> {
         let at = self.last_received.load(Ordering::Relaxed);
         (at > 0).then(|| Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX))
@@ -170,39 +171,40 @@ impl Session {
             .fetch_max(at.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// A check has found that something comes in.
+    /// Resets the count of missed probes, after a check in which something came in.
     pub(super) fn is_heard(&self) {
         self.silences.store(0, Ordering::Relaxed);
     }
 
-    /// A check has found that nothing comes in; how many have, in a row.
+    /// Counts a check in which nothing came in. Returns the number of consecutive ones.
     pub(super) fn is_silent(&self) -> u32 {
         self.silences
             .fetch_add(1, Ordering::Relaxed)
             .saturating_add(1)
     }
 
-    /// Whether the account is to look from now on as if its owner were there.
+    /// Sets whether the account is shown as available from now on.
     pub(super) fn shows(&self, there: bool) {
         self.is_shown.store(there, Ordering::Relaxed);
     }
 
-    /// Whether it is to look so.
+    /// Whether the account is shown as available.
     pub(super) fn is_shown(&self) -> bool {
         self.is_shown.load(Ordering::Relaxed)
     }
 
-    /// What is known of its past from an earlier run, or that it is asked for: nothing to tell.
+    /// Sets the history-sync progress of an earlier run, or that of a new request. Emits no event.
     pub(super) fn expect_past(&self, past: Option<Past>) {
         self.state.send_modify(|state| state.past = past);
     }
 
-    /// The same without a copy.
+    /// Reads the state without copying it.
     pub(super) fn look<T>(&self, look: impl FnOnce(&SessionState) -> T) -> T {
         look(&self.state.borrow())
     }
 
-    /// Its file holds a device from an earlier run, although its turn to log in has not come: nothing to tell.
+    /// Records that the session's file holds a device from an earlier run, before its turn to log
+    /// in has come. Emits no event.
     pub(super) fn expect_device(&self) {
         self.state.send_modify(|state| state.paired = true);
     }
@@ -216,34 +218,34 @@ impl Session {
         self.line.subscribe()
     }
 
-    /// Ends a rest, or a long wait between two tries.
+    /// Ends a rest, or a long wait between two attempts.
     pub fn ask(&self) {
         self.asked.notify_one();
     }
 
-    /// Waits at most `limit` for a state that `is_it` likes; the state there is then.
+    /// Waits up to `limit` for a state that satisfies `is_it`, and returns the state there is then.
     pub async fn wait_for(
         &self,
         limit: Duration,
         is_it: impl FnMut(&SessionState) -> bool,
     ) -> SessionState {
         let mut changes = self.state.subscribe();
-        // The sender lives as long as this session, so the only other end is the limit.
+        // The sender lives as long as this session, so only the limit can end the wait early.
         let _ = self.clock.timeout(limit, changes.wait_for(is_it)).await;
         self.state()
     }
 
-    /// Changes what is known, and tells what is new of it. Never waits for the disk.
+    /// Changes the state and emits the events of the change. Never waits for the disk.
     pub(super) fn update(&self, change: impl FnOnce(&mut SessionState)) {
         self.state.send_modify(|state| {
             let before = Before::of(state);
             change(state);
-            // Told while the state is held, so that news are in the order of the changes whoever makes them.
+            // Emitted while the state is locked, so that events have the order of the changes.
             self.journal
                 .tell(&self.life(), news(&self.name, &before, state));
         });
         let line = self.look(Line::of);
-        // Only its own changes wake the sender.
+        // Only actual changes wake the sender.
         self.line
             .send_if_modified(|current| std::mem::replace(current, line) != line);
     }
@@ -252,12 +254,12 @@ impl Session {
         self.update(|state| state.move_to(status, reason, self.clock.now()));
     }
 
-    /// Tells something that no change of the state says.
+    /// Emits a session event that does not follow from a change of the state.
     pub(super) fn tell(&self, data: EventData) {
         self.journal.tell(&self.life(), vec![data]);
     }
 
-    /// Tells something that happened around messages.
+    /// Emits an event about a chat or message.
     pub(super) fn tell_of(&self, happening: Happening) {
         self.journal.tell_of(&self.life(), happening);
     }
@@ -266,7 +268,8 @@ impl Session {
         *self.intent.borrow()
     }
 
-    /// Sets it, even if to the same, but for a session that is removed.
+    /// Sets the intent and notifies about it even if it is unchanged. Has no effect once the
+    /// session is being removed.
     pub(super) fn set_intent(&self, intent: Intent) {
         self.intent.send_if_modified(|current| {
             let is_open = *current != Intent::Remove;
@@ -277,7 +280,7 @@ impl Session {
         });
     }
 
-    /// From now on a device that is found at its removal is logged out.
+    /// From now on, a device found at the removal is logged out.
     pub(super) fn leave_no_device(&self) {
         self.leaves_no_device.store(true, Ordering::Relaxed);
     }
@@ -286,7 +289,7 @@ impl Session {
         self.leaves_no_device.load(Ordering::Relaxed)
     }
 
-    /// From now on its removal leaves this.
+    /// Sets the extent of the removal.
     pub(super) fn leave(&self, leave: Leave) {
         self.leaves_nothing
             .store(leave == Leave::Nothing, Ordering::Relaxed);
@@ -300,7 +303,7 @@ impl Session {
         }
     }
 
-    /// Sees every change of the intent from now on.
+    /// Subscribes to all later changes of the intent.
     pub(super) fn intents(&self) -> watch::Receiver<Intent> {
         self.intent.subscribe()
     }
@@ -309,7 +312,7 @@ impl Session {
         self.clock.now()
     }
 
-    /// Its task has ended, and so has everything of it.
+    /// Marks the session's task as ended.
     pub(super) fn end(&self) {
         self.ended.cancel();
     }
@@ -323,7 +326,7 @@ impl Session {
         self.ended.cancelled().await;
     }
 
-    /// Nothing more is sent, and nothing is judged.
+    /// Marks the sender as ended: nothing more is sent or settled.
     pub(super) fn falls_silent(&self) {
         self.silent.cancel();
     }
@@ -332,7 +335,7 @@ impl Session {
         self.silent.cancelled().await;
     }
 
-    /// What it has left is removed.
+    /// Marks the session's data as purged.
     pub(super) fn is_purged(&self) {
         self.purged.cancel();
     }
@@ -341,7 +344,7 @@ impl Session {
         self.purged.cancelled().await;
     }
 
-    /// The link, while there is one.
+    /// Returns the link, if there is one.
     pub(super) fn link(&self) -> Option<Arc<Link>> {
         self.link.borrow().clone()
     }
@@ -351,7 +354,7 @@ impl Session {
     }
 }
 
-/// Notes when the last message came in on its way to the real inbox.
+/// Records the time of the last received message on its way to the actual inbox.
 pub(super) struct NotingInbox {
     pub session: Arc<Session>,
     pub inbox: Arc<dyn Inbox>,

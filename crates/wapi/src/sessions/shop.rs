@@ -1,10 +1,11 @@
-//! What callers ask of catalogues and orders.
+//! Requests to WhatsApp about catalogues and orders.
 
 use super::{AskError, SessionName, Sessions};
 use crate::message::{Catalog, ChatId, OrderContent};
 
 impl Sessions {
-    /// Products of somebody's catalogue, or of the account's own; so many, behind WhatsApp's mark for where the last answer ended.
+    /// Lists up to `most` products of a contact's catalogue, or of the account's own. `after` is
+    /// WhatsApp's cursor from the end of the previous page.
     pub async fn catalog(
         &self,
         name: &SessionName,
@@ -18,7 +19,7 @@ impl Sessions {
         .await
     }
 
-    /// What is in an order.
+    /// Returns the items of an order.
     pub async fn order(
         &self,
         name: &SessionName,

@@ -1,4 +1,4 @@
-//! What is known of a session, and what each signal makes of it. Pure.
+//! The state of a session, and its transitions on each link event. Pure.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use crate::event::Account;
 use crate::store::Past;
 use crate::whatsapp::Signal;
 
-/// One word for people.
+/// The status of a session, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Its file is being opened, or a QR code is on its way.
+    /// Its file is being opened, or a QR code is being requested.
     Starting,
-    /// A QR code waits to be scanned; or, with the reason `expired`, waited in vain.
+    /// A QR code waits to be scanned; with the reason `expired`, it was not scanned in time.
     ScanQr,
     Connecting,
     Online,
-    /// It will connect again by itself.
+    /// It will reconnect by itself.
     Offline,
-    /// The device is linked no more; registering the session again shows a QR code.
+    /// The device is no longer linked; registering the session again shows a QR code.
     LoggedOut,
-    /// It cannot work until a person does something; the reason says what.
+    /// It cannot work until a person acts; the reason explains how.
     Failed,
-    /// Somebody stopped it, and it stays so until somebody starts it; or the program is ending.
+    /// The owner stopped it, and it stays stopped until started again; or the program is ending.
     Stopped,
 }
 
@@ -41,7 +41,7 @@ impl Status {
         Self::Stopped,
     ];
 
-    /// The word itself, as it appears in JSON.
+    /// Returns the status as it appears in JSON.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -55,7 +55,7 @@ impl Status {
         }
     }
 
-    /// How far its connection is.
+    /// Returns the state of the connection that follows from the status.
     pub const fn connection(self) -> Connection {
         match self {
             Self::Online => Connection::Online,
@@ -67,7 +67,7 @@ impl Status {
     }
 }
 
-/// How far a connection to WhatsApp is, as a device that is logged in.
+/// The state of a session's connection to WhatsApp as a logged-in device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
@@ -77,7 +77,7 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// The word itself, as it appears in JSON.
+    /// Returns the state as it appears in JSON.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Offline => "offline",
@@ -87,24 +87,25 @@ impl Connection {
     }
 }
 
-/// Whether a session has read what the account's devices share: chats that are archived or muted, contacts, the account's name.
+/// Whether a session has read the account's app state: archived and muted chats, contacts, the
+/// account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AppState {
-    /// The phone has not shared the keys to it. Messages come and go all the same.
+    /// The phone has not shared the keys for it. Messages are sent and received all the same.
     Waiting,
     Synced,
 }
 
 impl AppState {
-    /// The words as they appear in JSON.
+    /// All values as they appear in JSON.
     pub const WORDS: [&'static str; 2] = ["waiting", "synced"];
 }
 
-/// A QR code that waits to be scanned. Whoever scans it links this session to their account.
+/// A QR code waiting to be scanned. Scanning it links this session to the scanning phone's account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QrCode {
-    /// What the code says.
+    /// The encoded text.
     pub text: String,
     pub png: Vec<u8>,
     pub expires_at: Timestamp,
@@ -123,19 +124,19 @@ impl std::fmt::Debug for QrCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionState {
     pub status: Status,
-    /// Why, where the status does not say it all.
+    /// An explanation, if the status alone is not enough.
     pub reason: Option<String>,
-    /// Since when it has this status.
+    /// Time of the last change of the status.
     pub since: Timestamp,
-    /// Since when its connection is as far as it is.
+    /// Time of the last change of the connection state.
     pub connection_since: Timestamp,
-    /// Whether the account's app state is read; `None` while it is not online.
+    /// Whether the account's app state has been read; `None` while the session is offline.
     pub app_state: Option<AppState>,
     /// Whether it holds the keys of a linked device.
     pub paired: bool,
     pub account: Option<Account>,
     pub qr: Option<QrCode>,
-    /// How far its past has come; `None` when it was not asked for.
+    /// Progress of history sync; `None` if it was not requested.
     pub past: Option<Past>,
 }
 
@@ -154,7 +155,7 @@ impl SessionState {
         }
     }
 
-    /// Moves to another status; the time of the change is kept when nothing changes.
+    /// Changes the status and reason; `since` changes only with the status.
     pub fn move_to(&mut self, status: Status, reason: Option<String>, now: Timestamp) {
         if self.status != status {
             self.since = now;
@@ -172,13 +173,14 @@ impl SessionState {
         }
     }
 
-    /// A QR code waits to be scanned; it replaces the one before.
+    /// Sets the QR code to scan, replacing the previous one.
     pub fn show(&mut self, qr: QrCode, now: Timestamp) {
         self.move_to(Status::ScanQr, None, now);
         self.qr = Some(qr);
     }
 
-    /// Takes in what the link reports, but for the QR code, which is [shown](Self::show) once it is drawn.
+    /// Applies a link event, except for QR codes, which are [shown](Self::show) once they are
+    /// drawn.
     pub fn apply(&mut self, signal: &Signal, now: Timestamp) {
         match signal {
             Signal::Qr { .. } => {}
@@ -190,7 +192,8 @@ impl SessionState {
                 self.paired = true;
                 self.move_to(Status::Connecting, None, now);
             }
-            // A reason to be offline outlives the next try. An unpaired session is still on its way to its first QR code.
+            // The reason for being offline is kept during the next attempt. An unpaired session is
+            // still waiting for its first QR code.
             Signal::Dialling if matches!(self.status, Status::Offline | Status::Online) => {
                 let reason = self.reason.take();
                 self.move_to(Status::Connecting, reason, now);
@@ -199,7 +202,7 @@ impl SessionState {
             Signal::Unreachable { reason } | Signal::Offline { reason } => {
                 self.move_to(Status::Offline, Some(reason.clone()), now)
             }
-            // Where the session is not online, it is known why.
+            // A session that is not online already has a reason.
             Signal::Left if self.status == Status::Online => {
                 self.move_to(
                     Status::Offline,
@@ -233,7 +236,7 @@ impl SessionState {
         }
     }
 
-    /// The link is gone, and with it the QR code. An end that nobody announced leaves the session offline.
+    /// Clears the QR code when the link ends. An unannounced end leaves the session offline.
     pub fn unlink(&mut self, now: Timestamp) {
         self.qr = None;
         if matches!(
@@ -248,21 +251,21 @@ impl SessionState {
         }
     }
 
-    /// Whether the QR code stopped being offered because nobody scanned it.
+    /// Whether the QR code was withdrawn because it was not scanned in time.
     pub fn is_expired(&self) -> bool {
         self.status == Status::ScanQr && self.qr.is_none()
     }
 
-    /// Whether it does nothing until someone asks for it.
+    /// Whether the session does nothing until it is requested to.
     pub fn is_resting(&self) -> bool {
         self.is_expired() || matches!(self.status, Status::LoggedOut | Status::Failed)
     }
 }
 
-/// How a link ended.
+/// The reason why a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// Nobody scanned the QR code.
+    /// The QR code was not scanned in time.
     Expired,
     LoggedOut,
     Replaced,
@@ -271,32 +274,32 @@ pub enum End {
     },
     /// The saved state cannot be used.
     Failed,
-    /// The connection is gone and the engine would wait long before its next try; somebody does not want to.
+    /// A caller does not want to wait for the engine's next attempt to connect, which is far off.
     Impatient,
-    /// Its owner wants something else of the session now.
+    /// The owner's desired state changed.
     Told,
-    /// The engine gave up without a word.
+    /// The engine gave up without a reason.
     Unexplained,
     Stopped,
 }
 
-/// What follows the end of a link.
+/// The next action after the end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// A new link, after this long or when someone asks.
+    /// Open a new link after this time, or on request.
     After(Duration),
-    /// A new link when someone asks.
+    /// Open a new link on request.
     WhenAsked,
     Never,
 }
 
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
-/// Two programs with the same device throw each other out at each login, so we are slow to insist.
+/// Two programs with the same device disconnect each other at each login, so we are slow to insist.
 const AFTER_REPLACED: Duration = Duration::from_secs(300);
 const AFTER_REFUSED: Duration = Duration::from_secs(60);
 
-/// What follows `end`, the `failures`-th in a row (from 0).
+/// Returns the action after `end`, the `failures`-th in a row, counted from 0.
 pub fn next(end: &End, failures: u32) -> Next {
     let backoff = FIRST_RETRY
         .saturating_mul(2u32.saturating_pow(failures))

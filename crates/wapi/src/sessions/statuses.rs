@@ -1,11 +1,11 @@
-//! What callers do with the statuses of others.
+//! Requests to WhatsApp about other people's statuses.
 
 use super::{AskError, SessionName, Sessions};
 use crate::message::STATUS;
 use crate::store::Unread;
 
 impl Sessions {
-    /// Tells whoever posted a status that it was seen.
+    /// Sends a read receipt for a status to its author.
     pub async fn view(&self, name: &SessionName, id: &str, author: &str) -> Result<(), AskError> {
         let seen = Unread {
             seq: 0,

@@ -1,11 +1,11 @@
-//! After how long the messages of a chat disappear: set it, and know it when a message is sent.
+//! Disappearing-message timers of chats: setting them, and applying them to messages to send.
 
 use super::{AskError, SendError, SessionName, Sessions};
 use crate::event::Failure;
 use crate::message::{ChatId, ChatTimer, Content, Message};
 use crate::store::{Life, Timer, Verdict};
 
-/// Why a timer was not set.
+/// Reasons why a timer was not set.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSet {
     #[error(transparent)]
@@ -20,7 +20,8 @@ pub enum NotSet {
 }
 
 impl Sessions {
-    /// Sets after how many seconds the messages of a chat disappear; 0: they stay. WhatsApp has taken it when this is done.
+    /// Sets a chat's timer in seconds; 0 turns it off. Returns once WhatsApp has accepted the
+    /// change.
     pub async fn set_timer(
         &self,
         name: &SessionName,
@@ -35,7 +36,7 @@ impl Sessions {
                 })
                 .await?;
             }
-            // In a chat of two it is a message like others.
+            // In a chat of two, the change is a message like any other.
             person => {
                 let timer = Message::new(Content::Timer {
                     timer: ChatTimer { seconds },
@@ -62,7 +63,7 @@ impl Sessions {
             .map_err(AskError::Store)?)
     }
 
-    /// A message as it leaves for a chat: it disappears where others do.
+    /// Applies the chat's timer to a message, if messages of its kind disappear.
     pub(super) fn timed(&self, life: &Life, chat: &ChatId, message: Message) -> Message {
         match message.content.stands_alone() {
             true => {

@@ -1,4 +1,4 @@
-//! One line of the log for each event, as text or as JSON: whatever is said in it, it stays one line, and shows no session's number.
+//! Log lines as text or JSON: an event always takes one line, and shows no session's number.
 
 use std::fmt::{self, Debug};
 
@@ -13,13 +13,13 @@ use tracing_subscriber::registry::LookupSpan;
 use super::Format;
 use super::shown::{self, printable};
 
-/// The field that names a session, wherever one is named.
+/// The field that holds a session's name, in every event.
 pub const SESSION: &str = "session";
-/// Where lines of crates that log through `log` say what they are about.
+/// Target of events that come through the `log` crate, whose actual target is in a field.
 const OTHERS: &str = "log";
 const OTHERS_TARGET: &str = "log.target";
 
-/// Writes the lines.
+/// Formats the lines.
 pub struct Lines(pub Format);
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -72,14 +72,14 @@ fn text(writer: &mut Writer<'_>, at: &str, level: &Level, target: &str, said: Sa
     for (name, value) in said.fields {
         match value {
             Value::String(word) if is_word(&word) => write!(writer, " {name}={word}")?,
-            // As JSON, in quotes.
+            // Quoted, as JSON.
             value => write!(writer, " {name}={value}")?,
         }
     }
     writeln!(writer)
 }
 
-/// Whether it can stand without quotes.
+/// Returns whether a value needs no quotes.
 fn is_word(value: &str) -> bool {
     !value.is_empty()
         && !value.contains(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\'))
@@ -107,7 +107,7 @@ fn json(
     writeln!(writer, "{}", Value::Object(line))
 }
 
-/// What an event says, ready to be shown.
+/// Content of an event, ready to be shown.
 #[derive(Default)]
 struct Said {
     message: String,
@@ -123,7 +123,7 @@ impl Said {
     }
 }
 
-/// The text of a field as it is shown, in logs and in reports.
+/// Returns the text of a field as shown in logs and reports.
 pub fn shown(field: &str, text: &str) -> String {
     if field == SESSION {
         shown::session(text)
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// The lines of a log in which everybody says the worst they can.
+    /// Returns the lines of a log whose events carry hostile values.
     fn hostile(format: Format) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();

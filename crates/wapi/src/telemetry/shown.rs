@@ -1,14 +1,15 @@
-//! How what others have chosen is shown to whoever looks at a log, a console or a metric. Pure.
+//! Untrusted text made safe for logs, consoles and metrics. Pure.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// Digits in a row that may be a phone number, whatever signs stand between them.
+/// Digits that may form a phone number, whatever signs stand between them.
 const NUMBER_LIKE: usize = 7;
 
-/// A session by its name, unless that may hold a phone number: then by a hash of it. The same in logs, metrics, reports and on the console.
+/// Returns a session's name, or a hash if the name may hold a phone number. The same in logs,
+/// metrics, reports and on the console.
 pub fn session(name: &str) -> String {
     let mut runs = name.split(char::is_alphabetic);
     if !runs.any(|run| run.chars().filter(|sign| sign.is_numeric()).count() >= NUMBER_LIKE) {
@@ -18,7 +19,7 @@ pub fn session(name: &str) -> String {
     format!("sha256:{}", crate::ids::hex(&hash[..6]))
 }
 
-/// A file of the data folder, some of which are called as a session is.
+/// Returns the path of a file in the data folder; some files are named after sessions.
 pub fn file(path: &Path) -> String {
     let name = path
         .file_name()
@@ -32,7 +33,8 @@ pub fn file(path: &Path) -> String {
     )
 }
 
-/// A text on one line, with all that would move a cursor, change colours or turn letters around written as `\u{…}`.
+/// Returns text on one line, with every character that would move a cursor, change colours or
+/// reverse letters written as `\u{…}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
@@ -47,7 +49,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
-/// The same line by line.
+/// Makes each line printable.
 pub fn lines(text: &str) -> String {
     text.split('\n')
         .map(printable)
@@ -55,15 +57,15 @@ pub fn lines(text: &str) -> String {
         .join("\n")
 }
 
-/// Whether a sign is none that people see, but does something to those around it.
+/// Returns whether a character is invisible but affects those around it.
 fn is_unprintable(sign: char) -> bool {
     let is_plain = matches!(sign, ' '..='~');
-    // What `Debug` escapes is what has no shape: control, format and private signs, line separators. Accents are no such thing, and stand
-    // behind a letter.
+    // `Debug` escapes characters without a shape: control, format and private ones, and line
+    // separators. Accents are escaped only where no letter stands before them.
     !is_plain && format!("{:?}", Behind(sign)).len() > 1 + sign.len_utf8()
 }
 
-/// A sign as it stands behind a letter.
+/// A character as it appears after a letter.
 struct Behind(char);
 
 impl std::fmt::Debug for Behind {

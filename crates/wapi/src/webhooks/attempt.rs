@@ -1,4 +1,4 @@
-//! One attempt to post one event.
+//! One HTTP post of one event.
 
 use std::time::Duration;
 
@@ -17,24 +17,24 @@ use crate::guard::{Clients, Targets as Allowed, shown};
 use crate::roots::trusting;
 use crate::store::Failed;
 
-/// Covers connecting, sending and the answer.
+/// Time limit for connecting, sending and the response together.
 const DEADLINE: Duration = Duration::from_secs(15);
-/// How much of an answer is read: enough to use the connection again after an ordinary one.
+/// Bytes of a response that are read: enough to reuse the connection after an ordinary one.
 const ANSWER: usize = 64 * 1024;
-/// How much of an answer is kept, in bytes.
+/// Bytes of a response that are kept.
 const KEPT: usize = 1024;
 
 /// Posts events.
 pub(super) struct Poster {
     /// For the operator's own webhook, which may be anywhere.
     own: reqwest::Client,
-    /// For the webhooks of callers, which may not.
+    /// For webhooks of callers, which may not.
     guarded: Clients,
     allowed: Allowed,
     clock: Clock,
 }
 
-/// What was answered, when it was a 2xx.
+/// A 2xx response.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub status: u16,
@@ -58,8 +58,8 @@ impl Poster {
         })
     }
 
-    /// Posts the envelope `body` of the event with this id. Anything but a 2xx is a failure; redirects, too: whoever moved tells
-    /// the operator, not the gateway.
+    /// Posts the envelope `body` of the event `id`. Anything but a 2xx is a failure. Redirects are
+    /// failures, too: a receiver that has moved must inform the operator, not the gateway.
     pub async fn post(
         &self,
         target: &Target,
@@ -103,8 +103,8 @@ impl Poster {
             .await
             .map_err(late)?;
         let mut answer = answer.map_err(|error| unreachable(&error.without_url()))?;
-        // The status is the answer. The rest is read to be kept, and so that the connection can be used again, and never waited for
-        // long.
+        // The status alone decides. The rest is read in order to keep its beginning and reuse the
+        // connection, but never awaited for long.
         let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
         let mut kept = Vec::new();
         let _ = self.clock.timeout(left, read(&mut answer, &mut kept)).await;
@@ -116,7 +116,7 @@ impl Poster {
     }
 }
 
-/// Reads an answer to its end or its limit; its beginning is kept.
+/// Reads a response to its end or the limit, and keeps its beginning.
 async fn read(answer: &mut Response, kept: &mut Vec<u8>) {
     let mut read = 0;
     while let Ok(Some(piece)) = answer.chunk().await {
@@ -136,7 +136,7 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
             answer: kept,
         });
     }
-    // These are about who we are, where we knock and when, not about what we bring.
+    // These concern our credentials, the address or the timing, not the event.
     let is_about_us = matches!(
         status.as_u16(),
         401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429
@@ -166,7 +166,7 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
     })
 }
 
-/// Where somebody else is to be asked.
+/// Returns the target of a redirect.
 fn moved_to(answer: &Response) -> Option<String> {
     let to = answer
         .headers()
@@ -175,7 +175,7 @@ fn moved_to(answer: &Response) -> Option<String> {
     Some(shown(&answer.url().join(to.to_str().ok()?).ok()?))
 }
 
-/// What `Retry-After` asks for: seconds, or a date.
+/// Parses `Retry-After`: seconds, or a date.
 fn wait(wish: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = wish.parse() {
         return Some(Duration::from_secs(seconds));
@@ -184,7 +184,7 @@ fn wait(wish: &str, now: Timestamp) -> Option<Duration> {
     Some(at.duration_since(now).try_into().unwrap_or(Duration::ZERO))
 }
 
-/// A failure without an answer.
+/// Builds a failure without a response.
 pub(super) fn failure(error: String) -> Failure {
     Failure {
         error: Failed {
@@ -196,7 +196,7 @@ pub(super) fn failure(error: String) -> Failure {
     }
 }
 
-/// `reqwest` keeps the interesting part in the sources.
+/// Formats an error with its sources, where `reqwest` keeps the interesting part.
 fn unreachable(error: &reqwest::Error) -> Failure {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));

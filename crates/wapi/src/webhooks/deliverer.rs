@@ -1,4 +1,4 @@
-//! Tries one delivery and says what becomes of it, and of its endpoint.
+//! Attempts one delivery, and decides its outcome and that of its endpoint.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::event::{DisabledWebhook, Event, EventData};
 use crate::seen::Seen;
 use crate::store::{DisableEndpoint, DisabledReason, Due, Failed, Life, NewEvent, Outcome, Store};
 
-/// What came of a try.
+/// The result of an attempt.
 pub(super) struct Tried {
     pub outcome: Outcome,
-    /// Why the endpoint is to be told no more.
+    /// The reason to disable the endpoint, if there is one.
     pub disabled: Option<DisabledReason>,
 }
 
@@ -30,18 +30,18 @@ pub(super) struct Deliverer {
     pub targets: Targets,
     pub seen: Seen,
     pub clock: Clock,
-    /// How long an endpoint may take nothing before it is disabled.
+    /// Time an endpoint may accept nothing before it is disabled.
     pub disable_after: Duration,
     pub health: Mutex<Health>,
 }
 
 impl Deliverer {
-    /// How many posts may be under way through a gate.
+    /// Returns the number of concurrent posts that a destination may have.
     pub fn width(&self, gate: &str) -> usize {
         self.health().width(gate)
     }
 
-    /// Tries it; `bell` rings when others wait for its place.
+    /// Attempts a delivery. `bell` is cancelled when its slot is needed by others.
     pub async fn deliver(&self, due: &Due, bell: &CancellationToken) -> Tried {
         if let Some(retry_at) = due.held_until(self.clock.now()) {
             let outcome = self.hold(due, None, retry_at, bell).await;
@@ -59,7 +59,8 @@ impl Deliverer {
         }
     }
 
-    /// What becomes of a delivery that made us stumble: it may do so again, so its chat does not wait for it.
+    /// Returns the outcome of a delivery that made us panic. It may do so again, so its chat does
+    /// not wait for it.
     pub fn after_a_panic(&self, due: &Due) -> Tried {
         let error = "the gateway itself failed while it was tried; its log says where".to_owned();
         let failure = Failure {
@@ -72,7 +73,7 @@ impl Deliverer {
         }
     }
 
-    /// Stops telling the endpoint of this delivery, and tells the others.
+    /// Disables the delivery's endpoint, and notifies the others with `webhook.disabled`.
     pub async fn disable(&self, due: &Due, reason: DisabledReason) {
         let session = match self.store.endpoint(&due.endpoint).await {
             Ok(endpoint) => endpoint.and_then(|endpoint| endpoint.session),
@@ -105,14 +106,14 @@ impl Deliverer {
                 "a webhook was disabled; what happens waits for it"
             ),
             Ok(false) => {}
-            // The next attempt will fail, too, and say so again.
+            // The next attempt will fail, too, and disable it again.
             Err(error) => {
                 tracing::error!(webhook = due.endpoint, %error, "a webhook cannot be disabled")
             }
         }
     }
 
-    /// Posts an event, unless another process has done so.
+    /// Posts an event, unless another process has already done so.
     async fn post(&self, due: &Due, bell: &CancellationToken) -> Result<(), Failure> {
         if !due.is_resent && self.seen.was_forwarded(due).await {
             return Ok(());
@@ -122,7 +123,7 @@ impl Deliverer {
             .of(due)
             .await
             .map_err(|error| failure(format!("it cannot be addressed: {error:#}")))?;
-        // A name that makes no address is nothing that the endpoint could mend.
+        // The endpoint's owner cannot fix a session name that makes no address.
         let address = target
             .address(due.session.name())
             .map_err(|error| Failure {
@@ -130,7 +131,7 @@ impl Deliverer {
                 ..failure(format!("it has no address: {error:#}"))
             })?;
         let posting = self.poster.post(&target, address, &due.event, &due.body);
-        // Whoever answers slowly does so at its own cost alone.
+        // A slow receiver delays only its own events.
         let posted = bell.run_until_cancelled(posting).await.unwrap_or_else(|| {
             Err(failure(format!(
                 "it did not answer within {GIVES_WAY:?}, and all places for posts were taken"
@@ -169,7 +170,7 @@ impl Deliverer {
             .endpoint_has_recovered(&due.endpoint, &due.gate, wake)
             .await
         {
-            // The next success says it again.
+            // The next success records it again.
             tracing::warn!(webhook = due.endpoint, %error, "that a webhook works again cannot be saved");
         }
     }
@@ -185,7 +186,7 @@ impl Deliverer {
         );
         let disabled = self.disabled(due, &failure);
         let outcome = match self.next(due, failure) {
-            // Nobody is to blame for an event that a disabled endpoint did not take.
+            // An event is not given up when its failure disables the endpoint.
             Outcome::Dead { error } if disabled.is_some() => Outcome::Again {
                 error,
                 due_at: self.clock.now(),
@@ -218,7 +219,8 @@ impl Deliverer {
         schedule::after(failure, standing, now, rand::random())
     }
 
-    /// The operator's own webhook is never disabled: nobody but the operator could mend it, and then it works again by itself.
+    /// Returns the reason to disable the endpoint. The operator's own webhook is never disabled:
+    /// only the operator could repair it, and then it works again by itself.
     fn disabled(&self, due: &Due, failure: &Failure) -> Option<DisabledReason> {
         if due.endpoint == ORIGINAL {
             return None;
@@ -232,8 +234,9 @@ impl Deliverer {
         health::disabled(record, now, self.disable_after)
     }
 
-    /// A delivery that has held its chat for long: if what waits behind it is taken, then the endpoint is up, the fault is this
-    /// delivery's, and it goes on by itself. If not, order is kept.
+    /// Handles a delivery that has held its chat for long, by attempting the one behind it. If that
+    /// one is accepted, the endpoint is up and this delivery is at fault, so it is parked.
+    /// Otherwise the order is kept.
     async fn hold(
         &self,
         due: &Due,

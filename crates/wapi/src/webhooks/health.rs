@@ -1,4 +1,4 @@
-//! How endpoints have done lately: tells a broken one from a poisoned event, and one that is gone for good. Pure.
+//! Endpoint health: broken or gone endpoints, as opposed to poisoned events. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use jiff::Timestamp;
 use super::slots::OF_A_GATE;
 use crate::store::{DisabledReason, Wake};
 
-/// Failures in a row after which a gate is given one post at a time, until one is taken.
+/// Consecutive failures after which a destination gets one post at a time, until one is accepted.
 const DOUBT: u32 = 3;
-/// Failures in a row that an endpoint is allowed, however long it takes them to come together.
+/// Consecutive failures an endpoint must have before it is disabled, however long they take to
+/// accumulate.
 const SUSTAINED: u32 = 10;
-/// An outage of this length makes chats wait for long; after it, all of them are tried at once.
+/// Length of an outage that makes chats wait for long; after it, all of them are tried at once.
 const OUTAGE: Duration = Duration::from_secs(60);
 
-/// What happened at each gate since the program started.
+/// Health of each destination since the program started.
 #[derive(Default)]
 pub(super) struct Health {
     gates: HashMap<String, Gate>,
@@ -30,7 +31,7 @@ struct Gate {
 }
 
 impl Health {
-    /// Something was taken; since when nothing had been, if so.
+    /// Records an accepted post. Returns the start of the outage it ends, if any.
     pub fn succeeded(&mut self, gate: &str, now: Timestamp) -> Option<Timestamp> {
         let gate = self.gate(gate);
         gate.last_success = Some(now);
@@ -44,7 +45,7 @@ impl Health {
         gate.failures = gate.failures.saturating_add(1);
     }
 
-    /// Whether anything was taken there at this time or later.
+    /// Whether any post was accepted at this time or later.
     pub fn has_worked_since(&self, gate: &str, since: Timestamp) -> bool {
         self.gates
             .get(gate)
@@ -52,7 +53,8 @@ impl Health {
             .is_some_and(|last| last >= since)
     }
 
-    /// How many posts may be under way there. What is down or hangs is asked by one at a time.
+    /// Returns the number of concurrent posts allowed. A destination that is down or hangs gets one
+    /// at a time.
     pub fn width(&self, gate: &str) -> usize {
         let is_doubtful = self
             .gates
@@ -69,7 +71,7 @@ impl Health {
     }
 }
 
-/// What follows for waiting chats when an endpoint works again.
+/// Returns the waiting chats to wake when an endpoint works again.
 pub(super) fn after_outage(since: Timestamp, now: Timestamp) -> Wake {
     if lasts(since, now, OUTAGE) {
         Wake::Chats
@@ -78,16 +80,17 @@ pub(super) fn after_outage(since: Timestamp, now: Timestamp) -> Wake {
     }
 }
 
-/// What is known of an endpoint when an attempt has failed, that attempt included.
+/// State of an endpoint after a failed attempt, including that attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record {
-    /// The answer's status, if there was an answer.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
     pub failing_since: Timestamp,
     pub failures: u32,
 }
 
-/// Whether an endpoint is told no more: when it says that it is gone, or has taken nothing for as long as the operator allows.
+/// Returns the reason to disable an endpoint: it reports that it is gone, or has accepted nothing
+/// for as long as the operator allows.
 pub(super) fn disabled(
     record: Record,
     now: Timestamp,

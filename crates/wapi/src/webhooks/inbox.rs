@@ -1,4 +1,5 @@
-//! Takes messages over from WhatsApp: an event and its deliveries are on the disk before WhatsApp hears that they arrived.
+//! Final inbox for WhatsApp's messages: saves events and their deliveries before WhatsApp gets the
+//! acknowledgement.
 
 use anyhow::Result;
 use async_trait::async_trait;

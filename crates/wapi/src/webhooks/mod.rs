@@ -1,4 +1,4 @@
-//! Tells webhooks what happened: everything saved in the store, in order within a chat, until it is taken.
+//! Webhooks: delivers every event in the store, in order within a chat, until it is accepted.
 
 mod attempt;
 mod deliverer;
@@ -33,36 +33,37 @@ pub use sign::SigningKey;
 use target::Targets;
 use worker::Worker;
 
-/// The endpoint that the operator's own settings name. Posts to it go to the session's name behind its address.
+/// Id of the endpoint from the operator's own settings. Its posts go to the session's name below
+/// its address.
 pub const ORIGINAL: &str = "original";
-/// All that the original wapi told.
+/// All event types of the original wapi.
 const ORIGINAL_TYPES: [&str; 1] = ["message.received"];
-/// How long the former key signs, too, after a rotation.
+/// Time after a rotation during which the former key also signs.
 const OVERLAP: Duration = Duration::from_secs(24 * 3600);
-/// How long it may take to find out where an address leads.
+/// Time limit for resolving the host of an address.
 const RESOLVING: Duration = Duration::from_secs(2);
-/// Deliveries of deleted endpoints that are dropped in one transaction.
+/// Deliveries of deleted endpoints that are dropped per transaction.
 const DROPPED_AT_ONCE: u32 = 1_000;
 
-/// What deliveries are made with.
+/// The dependencies of webhook delivery.
 pub struct Parts {
     pub store: Store,
     /// Ends in a slash.
     pub base: Url,
     pub secret: Option<SigningKey>,
     pub environment: Environment,
-    /// Where the webhooks of callers may be.
+    /// Addresses allowed for webhooks of callers.
     pub allowed: Allowed,
-    /// Whether those that were made before this was a question may be anywhere.
+    /// Whether endpoints older than this restriction may have any address.
     pub were_open: bool,
-    /// How long an endpoint may take nothing before it is disabled.
+    /// Time an endpoint may accept nothing before it is disabled.
     pub disable_after: Duration,
     pub seen: Seen,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
 }
 
-/// What callers can have done to endpoints beyond writing it down; cheap to clone.
+/// Operations on endpoints beyond storing them; cheap to clone.
 #[derive(Clone)]
 pub struct Webhooks {
     store: Store,
@@ -72,18 +73,18 @@ pub struct Webhooks {
     lifecycle: Lifecycle,
 }
 
-/// How an endpoint answered a test.
+/// The result of a test post to an endpoint.
 #[derive(Debug)]
 pub struct Tested {
-    /// Why it counts as a failure, if it does.
+    /// The reason why it counts as a failure, if it does.
     pub error: Option<String>,
     pub status: Option<u16>,
-    /// The beginning of its body.
+    /// The beginning of the response's body.
     pub answer: Option<String>,
     pub took: Duration,
 }
 
-/// Registers the operator's webhook and starts delivering: first what an earlier run left.
+/// Registers the operator's webhook and starts delivering, first the deliveries of an earlier run.
 pub async fn start(parts: Parts) -> Result<Webhooks> {
     let Parts {
         store,
@@ -140,12 +141,12 @@ pub async fn start(parts: Parts) -> Result<Webhooks> {
 }
 
 impl Webhooks {
-    /// Where endpoints may be.
+    /// Returns the addresses allowed for endpoints.
     pub const fn allowed(&self) -> &Allowed {
         &self.allowed
     }
 
-    /// Posts an event of the type `webhook.test`, once and at once, and tells how it went. Nothing of it is kept.
+    /// Posts a `webhook.test` event once, immediately, and returns the result. Nothing is stored.
     pub async fn test(&self, endpoint: Endpoint, session: &str) -> Result<Tested> {
         let now = self.clock.now();
         let data = serde_json::json!({"session": session, "id": endpoint.id});
@@ -183,7 +184,8 @@ impl Webhooks {
         })
     }
 
-    /// Signs with a new secret from now on. Until the returned time the former one signs, too. `None` when there is no such endpoint.
+    /// Signs with a new secret from now on. The former one also signs until the returned time.
+    /// Returns `None` if there is no such endpoint.
     pub async fn rotate(&self, id: &str, secret: &str) -> Result<Option<Timestamp>, StoreError> {
         let old_until = schedule::later(self.clock.now(), OVERLAP);
         Ok(self
@@ -193,14 +195,16 @@ impl Webhooks {
             .then_some(old_until))
     }
 
-    /// Forgets an endpoint and what waits for it. False when there is no such endpoint.
+    /// Deletes an endpoint and its waiting deliveries. Returns `false` if there is no such
+    /// endpoint.
     pub async fn delete(&self, id: &str) -> Result<bool, StoreError> {
         let was_there = self.store.delete_endpoint(id).await?;
         self.drop_abandoned();
         Ok(was_there)
     }
 
-    /// Drops what waits for endpoints that are no more, some at a time, so that nobody else waits for long to be saved.
+    /// Drops the deliveries of deleted endpoints in small batches, so that other writes do not wait
+    /// for long.
     fn drop_abandoned(&self) {
         let (store, lifecycle) = (self.store.clone(), self.lifecycle.clone());
         self.lifecycle.spawn(async move {
@@ -209,7 +213,7 @@ impl Webhooks {
                     Ok(0) => break,
                     Ok(_) if lifecycle.is_stopping() => break,
                     Ok(_) => {}
-                    // The next start of the program goes on.
+                    // The next start of the program continues.
                     Err(error) => break tracing::warn!(%error, "deliveries of deleted webhooks cannot be dropped"),
                 }
             }
@@ -217,13 +221,13 @@ impl Webhooks {
     }
 }
 
-/// Says once which webhooks go on although they lead where new ones may not.
+/// Logs once which webhooks stay active although new ones could not have their addresses.
 async fn name_kept(kept: Vec<(String, String)>, clock: Clock) {
     let public = Allowed::Public(Vec::new());
     let mut near = Vec::new();
     for (id, url) in kept {
         let Ok(url) = Url::parse(&url) else { continue };
-        // What cannot be found out is named, too.
+        // Unresolvable addresses are included.
         if !clock
             .timeout(RESOLVING, public.lead_to(&url))
             .await
@@ -241,7 +245,7 @@ async fn name_kept(kept: Vec<(String, String)>, clock: Clock) {
     }
 }
 
-/// A new secret for an endpoint.
+/// Generates a new secret for an endpoint.
 pub fn new_secret() -> String {
     SigningKey::secret(rand::random())
 }

@@ -1,4 +1,4 @@
-//! What callers may ask of an endpoint; each refusal says what to change.
+//! Validation of endpoints from callers; each error says how to correct the value.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ const OURS: [&str; 16] = [
     "via",
 ];
 
-/// An address to post to.
+/// Parses an address to post to.
 pub fn address(text: &str, allowed: &Targets) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -60,7 +60,7 @@ pub fn address(text: &str, allowed: &Targets) -> Result<Url, String> {
     Ok(url)
 }
 
-/// An address as it is shown to people: without the password it may carry.
+/// Returns an address for display, without the password it may carry.
 pub fn shown(address: &str) -> String {
     match Url::parse(address) {
         Ok(mut url) if url.password().is_some() => {
@@ -71,7 +71,7 @@ pub fn shown(address: &str) -> String {
     }
 }
 
-/// What looks as if something were to be put in its place: an address would be posted to with it as it stands.
+/// Finds a part that looks like a placeholder: it would be posted to literally.
 pub fn placeholder(address: &str) -> Option<&str> {
     let of_a_pair = |open: char, close: char| {
         let start = address.find(open)?;
@@ -84,10 +84,11 @@ pub fn placeholder(address: &str) -> Option<&str> {
         .or_else(|| conversion(address))
 }
 
-/// A part of a path, or a value of a query, like `:session`, `$session` or `[session]`. The name of a value may be spelt so: `$filter=…`.
+/// Finds a path part or query value like `:session`, `$session` or `[session]`. Query names may
+/// look like that: `$filter=…`.
 fn variable(address: &str) -> Option<&str> {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
-    // Brackets of a host are those of an IPv6 address.
+    // Brackets in a host belong to an IPv6 address.
     let host = path.find("://").map_or(0, |scheme| scheme + 3);
     let folders = path[host..]
         .split(['/', ';', ','])
@@ -110,7 +111,8 @@ fn variable(address: &str) -> Option<&str> {
     })
 }
 
-/// A percent sign that encodes nothing, as in `%s`, `%(session)s` or `%SESSION%`, and what follows it.
+/// Finds a percent sign that encodes nothing, as in `%s`, `%(session)s` or `%SESSION%`, together
+/// with the text after it.
 fn conversion(address: &str) -> Option<&str> {
     let at = address.match_indices('%').map(|(at, _)| at).find(|at| {
         let code = address.as_bytes().get(at + 1..at + 3);
@@ -123,7 +125,7 @@ fn conversion(address: &str) -> Option<&str> {
     Some(&rest[..end])
 }
 
-/// Types of events, without repetitions.
+/// Checks event types, and removes repetitions.
 pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
     let mut known = Vec::new();
     for name in names {
@@ -137,7 +139,7 @@ pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
     Ok(known)
 }
 
-/// What is said of a type of event that there is not.
+/// Describes an unknown event type.
 pub fn unknown_type(name: &str) -> String {
     let meant = suggestion(name, TYPES.iter().copied());
     format!(
@@ -146,7 +148,7 @@ pub fn unknown_type(name: &str) -> String {
     )
 }
 
-/// Headers to send along. Names become small letters, as they mean the same.
+/// Checks the headers to send along. Names are converted to lower case.
 pub fn headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in given {

@@ -1,4 +1,4 @@
-//! When a delivery is tried again, and when its chat stops waiting for it. Pure.
+//! Retry schedule of a delivery, and the decision that its chat no longer waits for it. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::store::{Failed, Outcome};
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// The pause after each failed attempt, in seconds: about three days in all.
+/// Pause after each failed attempt, in seconds: about three days in total.
 const PAUSES: [u64; 10] = [
     5,
     MINUTE,
@@ -24,32 +24,34 @@ const PAUSES: [u64; 10] = [
 ];
 /// The longest `Retry-After` that is honoured.
 const LONGEST_WISH: Duration = Duration::from_secs(24 * HOUR);
-/// How long a chat waits for a delivery that fails while its endpoint takes others.
+/// Time a chat waits for a failing delivery while its endpoint accepts others.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10 * MINUTE);
 
-/// An attempt that failed.
+/// A failed attempt.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub error: Failed,
-    /// Whether the endpoint found fault with this very event, such as a 400 or 422; not with the address, the time or us.
+    /// Whether the endpoint rejected this particular event, such as with a 400 or 422, and not the
+    /// address, the time or us.
     pub is_about_the_event: bool,
-    /// What the endpoint asked for.
+    /// The endpoint's `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
-/// What is known of the delivery.
+/// The state of the delivery.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
-    /// Attempts so far, this one included.
+    /// Attempts so far, including this one.
     pub attempts: u32,
-    /// When it was first tried in vain; now, if this is the first time.
+    /// Time of the first failed attempt; now, if this is the first.
     pub failing_since: Timestamp,
     pub is_aside: bool,
-    /// Whether its endpoint took another event since this one last failed.
+    /// Whether the endpoint has accepted another event since this one last failed.
     pub endpoint_works: bool,
 }
 
-/// What follows a failed attempt. `dice` in 0..1 spreads what failed together over ±20 %.
+/// Returns the outcome of a failed attempt. `dice` in 0..1 spreads simultaneous failures over ±20
+/// %.
 pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: f64) -> Outcome {
     let Failure {
         error,
@@ -63,7 +65,8 @@ pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: 
         endpoint_works,
     } = standing;
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    // While nothing at all is taken the fault is not the event's, and giving it up would help nobody.
+    // While nothing at all is accepted, the event is not at fault, and giving it up would help
+    // nobody.
     let is_to_blame = is_about_the_event || endpoint_works || is_aside;
     let pause = match PAUSES.get(index) {
         None if is_to_blame => return Outcome::Dead { error },
@@ -76,11 +79,12 @@ pub(super) fn after(failure: Failure, standing: Standing, now: Timestamp, dice: 
     let has_waited = would_wait >= jiff::SignedDuration::try_from(PATIENCE).unwrap_or_default();
     match (is_about_the_event, endpoint_works) {
         _ if is_aside => Outcome::Again { error, due_at },
-        // The endpoint is up and has judged this very event.
+        // The endpoint is up and has rejected this particular event.
         (true, works) if works || has_waited => Outcome::Aside { error, due_at },
         (false, true) if has_waited => Outcome::Aside { error, due_at },
-        // Nothing else is taken either, perhaps because there is nothing else: then only what waits behind it can tell whether the
-        // endpoint is down, and order is to be kept, or the event is poisoned.
+        // Nothing else is accepted either, perhaps because there is nothing else. Only the
+        // deliveries behind it can show whether the endpoint is down, so that the order must be
+        // kept, or the event is poisoned.
         (false, false) if has_waited => Outcome::Hold {
             error: Some(error),
             retry_at: due_at,

@@ -1,11 +1,11 @@
-//! Signs webhooks as Standard Webhooks, so that a receiver knows who posted. Pure.
+//! Webhook signatures according to Standard Webhooks, which prove the sender to a receiver. Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How a secret begins, in settings and in receivers' code.
+/// Prefix of a secret, in settings and in receivers' code.
 const PREFIX: &str = "whsec_";
 
 /// A secret shared with a receiver. Never shown.
@@ -19,7 +19,8 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Reads `whsec_` and 24 to 64 bytes of base64. The error says what is wrong, without the secret.
+    /// Parses `whsec_` and 24 to 64 bytes of base64. The error explains the mistake without showing
+    /// the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = "must be whsec_ and 24 to 64 bytes of base64, as from `echo whsec_$(openssl rand -base64 32)`";
         let encoded = text
@@ -36,12 +37,13 @@ impl SigningKey {
             .map_err(|_| form.to_owned())
     }
 
-    /// The secret that these bytes, which should be random, are: as [`Self::parse`] reads it.
+    /// Formats random bytes as a secret that [`Self::parse`] reads.
     pub fn secret(bytes: [u8; 32]) -> String {
         format!("{PREFIX}{}", STANDARD.encode(bytes))
     }
 
-    /// One signature of the header `webhook-signature`, over the event's id, the time of this attempt (seconds since 1970) and the body.
+    /// Returns one signature for the header `webhook-signature`, over the event's id, the time of
+    /// this attempt (seconds since 1970) and the body.
     pub(super) fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
         let mut mac = self.0.clone();
         for part in [id, ".", &timestamp.to_string(), ".", body] {

@@ -1,30 +1,33 @@
-//! How many posts may be under way: so many of each gate, of each endpoint, and in all, so that nobody takes the room of others. Pure.
+//! Slots for concurrent posts: fair limits per destination, per endpoint and in total. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::store::Head;
 
-/// Through one gate, when all is well.
+/// Slots of one destination when it is healthy.
 pub(super) const OF_A_GATE: usize = 16;
-/// To one endpoint, over all its gates: the sessions of the original's webhook are mostly on one server, and hang together.
+/// Slots of one endpoint over all its destinations: the sessions of the original's webhook are
+/// mostly on one server, and hang together.
 const OF_AN_ENDPOINT: usize = 64;
-/// Of what may be open, so much is for posts.
+/// Posts may use one in this many of the file descriptors.
 const SHARE: usize = 4;
 const LEAST: usize = 64;
 const MOST: usize = 1_024;
-/// Whoever has posts under way takes another place only while so many are free for each it has.
+/// An endpoint with posts under way takes another slot only while this many are free for each it
+/// has.
 const FREE_FOR_EACH: usize = 8;
-/// How long a post may be under way when all places are taken and somebody who has none waits for one.
+/// Time after which a post is cancelled if all slots are taken and an endpoint without any waits
+/// for one.
 pub(super) const GIVES_WAY: Duration = Duration::from_millis(750);
 
-/// Whether a delivery got a slot.
+/// The result of asking for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Taken,
-    /// It has one already.
+    /// The delivery already has one.
     UnderWay,
-    /// Its gate or its endpoint has enough.
+    /// Its destination or its endpoint has enough.
     Full,
     /// Its endpoint has none, because others have all.
     Crowded,
@@ -44,17 +47,17 @@ struct Post {
     gives_way: bool,
 }
 
-/// Who makes room.
+/// The next post to give up its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slow {
-    /// This delivery.
+    /// This delivery gives up its slot.
     Gives(i64),
-    /// Somebody will, so much later.
+    /// A post can give up its slot after this time.
     Later(Duration),
 }
 
 impl Slots {
-    /// For a process that may have so many files and connections open.
+    /// Creates the slots for a process that may have so many file descriptors open.
     pub fn of(descriptors: u64) -> Self {
         let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / SHARE).clamp(LEAST, MOST);
         Self {
@@ -65,7 +68,8 @@ impl Slots {
         }
     }
 
-    /// Takes a slot for this delivery, if it has none and there is room; `width` is how much its gate is given at the moment.
+    /// Takes a slot for this delivery, if it has none and there is room. `width` is the current
+    /// limit of its destination.
     pub fn take(&mut self, head: &Head, width: usize, now: Duration) -> Place {
         if self.under_way.contains_key(&head.delivery) {
             return Place::UnderWay;
@@ -97,8 +101,9 @@ impl Slots {
         Place::Taken
     }
 
-    /// Who makes room for somebody who has none: of the endpoint with most, what has been under way for longest, if that is long enough.
-    /// `None`: enough of them do already.
+    /// Chooses the post that makes room for an endpoint without a slot: the oldest post of the
+    /// endpoint with the most slots, if it is old enough. Returns `None` if one is already giving
+    /// up its slot.
     pub fn slow(&mut self, now: Duration) -> Option<Slow> {
         if self.under_way.values().any(|post| post.gives_way) {
             return None;
@@ -127,7 +132,7 @@ impl Slots {
         Some(Slow::Gives(delivery))
     }
 
-    /// Gives a delivery's slot back.
+    /// Frees a delivery's slot.
     pub fn free(&mut self, delivery: i64) {
         let Some(Post { head, .. }) = self.under_way.remove(&delivery) else {
             return;
@@ -137,7 +142,7 @@ impl Slots {
     }
 }
 
-/// One less; nothing is kept for nobody.
+/// Decrements a count, and removes it at zero.
 fn less(counts: &mut HashMap<String, usize>, key: &str) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
@@ -151,7 +156,7 @@ fn less(counts: &mut HashMap<String, usize>, key: &str) {
 mod tests {
     use super::*;
 
-    /// As many places as there are at most.
+    /// The maximum number of slots.
     fn slots() -> Slots {
         Slots::of(u64::MAX)
     }
@@ -223,7 +228,7 @@ mod tests {
     fn endpoints_that_hang_leave_room_for_one_that_has_none() {
         for descriptors in [1_024, u64::MAX] {
             let mut slots = Slots::of(descriptors);
-            // Each with more to tell than there are places.
+            // Each endpoint has more deliveries than there are slots.
             let (mut crowded, mut delivery) = (None, 0);
             'endpoints: for endpoint in 0..2_000 {
                 for _ in 0..OF_A_GATE {

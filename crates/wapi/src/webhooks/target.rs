@@ -1,4 +1,4 @@
-//! Where each endpoint's posts go and what they carry, remembered until the endpoint changes.
+//! Cache of endpoints' addresses, headers and keys, valid until the endpoint changes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,12 @@ use super::sign::SigningKey;
 use crate::sessions::SessionName;
 use crate::store::{Due, Endpoint, Store};
 
-/// What a post to an endpoint is made with.
+/// Everything needed for a post to an endpoint.
 pub(super) struct Target {
     url: Url,
-    /// Of the original's webhook, which the operator's own settings name.
+    /// Whether it is the original's webhook, from the operator's own settings.
     pub is_the_operators: bool,
-    /// Made when every address was open, and not moved since.
+    /// Created when every address was allowed, and not changed since.
     pub keeps_its_address: bool,
     is_per_session: bool,
     pub headers: HeaderMap,
@@ -31,7 +31,8 @@ struct Key {
 }
 
 impl Target {
-    /// Where events of this session go: for the operator's own webhook, to the session's name behind its address.
+    /// Returns the address for events of a session: for the operator's own webhook, the session's
+    /// name below its address.
     pub fn address(&self, session: &str) -> Result<Url> {
         if !self.is_per_session {
             return Ok(self.url.clone());
@@ -41,7 +42,8 @@ impl Target {
             .join(&format!("./{}", SessionName::parse(session)?.url_segment()))?)
     }
 
-    /// The keys that have not expired. All of them sign, so that a receiver may still know the old one only, or the new one already.
+    /// Returns the unexpired keys. All of them sign, since a receiver may know only the old key or
+    /// already the new one.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
         self.keys
             .iter()
@@ -66,7 +68,8 @@ impl Targets {
         }
     }
 
-    /// The target of a delivery, at least as new as the delivery knows its endpoint.
+    /// Returns the target of a delivery, at least as recent as the endpoint version of the
+    /// delivery.
     pub async fn of(&self, due: &Due) -> Result<Arc<Target>> {
         if let Some(known) = self
             .known(&due.endpoint)
@@ -82,9 +85,9 @@ impl Targets {
         self.read(endpoint).await
     }
 
-    /// The target of an endpoint as it is now.
+    /// Reads the current target of an endpoint.
     pub async fn read(&self, endpoint: Endpoint) -> Result<Arc<Target>> {
-        // Read after the endpoint: a key that is younger than the version is no harm.
+        // Read after the endpoint: a key newer than the version does no harm.
         let mut keys = Vec::new();
         for (secret, expires_at) in self.store.signing_keys(&endpoint.id).await? {
             let key = SigningKey::parse(&secret)
@@ -129,7 +132,7 @@ impl Targets {
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap> {
     let header = |(name, value): (&String, &String)| {
         let mut value = HeaderValue::from_str(value)?;
-        // It may be a password; it stays out of what is printed.
+        // The value may be a password, which must not be logged.
         value.set_sensitive(true);
         Ok((name.parse::<HeaderName>()?, value))
     };

@@ -1,4 +1,5 @@
-//! Finds what is due, has it tried, and saves what became of it. All it knows is in the store, so it goes on where the last run ended.
+//! Delivery worker: finds due deliveries, attempts them, and saves their outcomes. All its state is
+//! in the store, so it continues after a restart.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -17,9 +18,9 @@ use crate::descriptors;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Due, Fresh, Head, Settled, Store};
 
-/// How long to rest at most before looking again, should a wake-up ever be missed.
+/// Longest pause between two polls, in case a wake-up is missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How long to wait before asking a database that failed again.
+/// Pause before a failed database is asked again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker {
@@ -27,10 +28,10 @@ pub(super) struct Worker {
     deliverer: Arc<Deliverer>,
     clock: Clock,
     lifecycle: Lifecycle,
-    /// Deliveries whose outcome has been saved since the last look.
+    /// Deliveries whose outcome has been saved since the last poll.
     settled: Mutex<Vec<i64>>,
     freed: Notify,
-    /// What tells each post under way to make room for others.
+    /// Per delivery, cancels a post in order to free its slot.
     bells: Mutex<HashMap<i64, CancellationToken>>,
 }
 
@@ -52,7 +53,7 @@ impl Worker {
         }
     }
 
-    /// Works until the soft stop. Attempts under way then are finished by their own tasks.
+    /// Runs until the soft stop. Attempts under way are then finished by their own tasks.
     pub async fn run(self: Arc<Self>) {
         let mut round = Round::new();
         while !self.lifecycle.is_stopping() {
@@ -63,7 +64,7 @@ impl Worker {
                     STORE_PAUSE
                 }
             };
-            // Both wake-ups keep a call that came before anybody waited.
+            // Both notifications keep a call that came before anybody waited.
             tokio::select! {
                 () = self.lifecycle.stopping() => break,
                 () = self.store.changed() => {}
@@ -73,9 +74,10 @@ impl Worker {
         }
     }
 
-    /// Starts as many attempts as there is room for; how long nothing will be due.
+    /// Starts as many attempts as there are slots for. Returns the time until more will be due.
     async fn start_what_is_due(self: &Arc<Self>, round: &mut Round) -> Result<Duration> {
-        // Before the question, never after it: the answer may be from before a delivery was settled, and would start it again.
+        // Before the query, never after it: its result may be older than a settlement, and would
+        // start that delivery again.
         for settled in lock(&self.settled).drain(..) {
             round.slots.free(settled);
         }
@@ -92,7 +94,7 @@ impl Worker {
         if !round.must_ask && uptime < round.ask_at {
             return Ok(round.ask_at.saturating_sub(uptime));
         }
-        // Until it has answered.
+        // Until the query has succeeded.
         round.must_ask = true;
         let (pause, is_all) = self.ask(round).await?;
         round.must_ask = !is_all;
@@ -100,14 +102,15 @@ impl Worker {
         Ok(pause)
     }
 
-    /// Starts what the database says is due, as far as there is room; how long nothing else will be due, and whether it had room for all.
+    /// Starts due deliveries from the database, as far as there are slots. Returns the time until
+    /// more will be due, and whether all found a slot.
     async fn ask(self: &Arc<Self>, round: &mut Round) -> Result<(Duration, bool)> {
         let now = self.clock.now();
         let heads = self.store.heads_due(now, OF_A_GATE).await?;
         let (mut fresh, mut of_gates) = (Vec::new(), HashMap::<&str, usize>::new());
         let mut is_all = true;
         for head in &heads {
-            // There may be more behind so many.
+            // With this many, there may be more behind them.
             let count = of_gates.entry(&head.gate).or_default();
             *count += 1;
             is_all &= *count < OF_A_GATE;
@@ -144,7 +147,8 @@ impl Worker {
         place
     }
 
-    /// When others have all places, one that has had its place for long gives it to somebody who has none; when to look at this again.
+    /// If an endpoint has no slot because others have all, cancels a slow post of theirs. Returns
+    /// the time until this should be checked again.
     fn make_room(&self, round: &mut Round) -> Duration {
         if !std::mem::take(&mut round.is_crowded) {
             return LOOK_AGAIN;
@@ -161,7 +165,7 @@ impl Worker {
         }
     }
 
-    /// Starts these; the ones that are still waiting.
+    /// Starts these deliveries. Returns those that were still waiting.
     async fn start(self: &Arc<Self>, fresh: &[i64]) -> Result<Vec<i64>> {
         let mut due = self.store.load_due(fresh).await?;
         due.sort_by_key(|due| fresh.iter().position(|id| *id == due.delivery));
@@ -178,7 +182,7 @@ impl Worker {
     }
 
     async fn attempt(&self, due: Due, bell: &CancellationToken) {
-        // Given back whatever happens, or the chat would wait until the next start of the program.
+        // Freed in any case; otherwise the chat would wait until the next start of the program.
         let _slot = Slot {
             worker: self,
             delivery: due.delivery,
@@ -200,7 +204,7 @@ impl Worker {
             delivery: due.delivery,
             outcome,
         };
-        // What was taken must not be tried again because the database was away for a moment.
+        // An accepted event must not be posted again because of a short database failure.
         while let Err(error) = self.store.settle(settled.clone()).await {
             tracing::error!(event = due.event, %error, "what became of a delivery cannot be saved");
             if self
@@ -218,14 +222,14 @@ impl Worker {
     }
 }
 
-/// What is known from one look to the next.
+/// State kept between polls.
 struct Round {
     slots: Slots,
-    /// More may be due than was handed out.
+    /// More may be due than the ready queue contained.
     must_ask: bool,
-    /// Somebody was turned away because others have all places.
+    /// A delivery was turned away because others have all slots.
     is_crowded: bool,
-    /// When something will be due that waits for its time, on the clock's uptime.
+    /// Uptime at which a delivery that waits for its time will be due.
     ask_at: Duration,
 }
 
@@ -241,7 +245,7 @@ impl Round {
     }
 }
 
-/// A place among the posts under way.
+/// A slot among the posts under way.
 struct Slot<'a> {
     worker: &'a Worker,
     delivery: i64,
@@ -276,7 +280,7 @@ mod tests {
     use crate::seen::{Folder, Seen};
     use crate::store::{Life, NewEvent};
 
-    /// A clock that breaks when somebody wants to wait, which the poster does for its deadline.
+    /// A clock that breaks when somebody waits, as the poster does for its deadline.
     struct Fragile(Clock, Arc<AtomicBool>);
 
     impl Time for Fragile {

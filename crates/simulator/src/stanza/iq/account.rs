@@ -1,4 +1,4 @@
-//! An account's own affairs: going active, settings, media access, logging out.
+//! Requests about a device's own account: going active and passive, media access, logging out.
 
 use wacore_binary::Jid;
 use wacore_binary::builder::NodeBuilder;
@@ -8,18 +8,18 @@ use crate::linking;
 use crate::stanza::{Stanza, StreamEnd, login};
 use crate::world::DeviceId;
 
-/// How long an upload token holds, in seconds.
+/// How long an upload token is valid, in seconds.
 const MEDIA_TTL: u32 = 21_600;
 
-/// The client is ready.
+/// The client is ready for stanzas.
 pub(super) fn activate(request: &Request<'_>) -> Answer {
-    // The answer goes out ahead of the first offline stanza.
+    // The answer precedes the first offline stanza.
     request.connection.send(super::empty_result(request.iq));
     login::activate(request.server, request.device);
     Answer::Sent
 }
 
-/// The client wants nothing for now.
+/// The client wants no stanzas for now.
 pub(super) fn pause(request: &Request<'_>) -> Answer {
     if let Some(device) = request
         .server
@@ -32,7 +32,7 @@ pub(super) fn pause(request: &Request<'_>) -> Answer {
     Answer::empty()
 }
 
-/// Where media go: this very port, over TLS.
+/// Returns the media host: this same port, over TLS.
 pub(super) fn media_conn(request: &Request<'_>) -> Answer {
     let host = NodeBuilder::new("host")
         .attr("hostname", request.server.address.to_string())
@@ -50,7 +50,7 @@ pub(super) fn media_conn(request: &Request<'_>) -> Answer {
     )
 }
 
-/// A device removes itself, or another of its own account.
+/// Unlinks the requesting device, or another device of its account.
 pub(super) fn log_out(request: &Request<'_>) -> Answer {
     let jid = request.ask.and_then(|remove| remove.jid("jid"));
     let owner = |jid: &Jid| {

@@ -1,4 +1,5 @@
-//! App-state collections: every collection asked for stands in the answer, with the patches the client lacks.
+//! App-state collections: the answer holds every requested collection, with the patches the client
+//! lacks.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -44,7 +45,7 @@ fn one(
     changed: &mut Vec<(String, u64)>,
 ) -> Option<Node> {
     let name = asked.word("name")?.into_owned();
-    // A first visit has no version.
+    // A first sync has no version.
     let known = asked
         .word("version")
         .and_then(|version| version.parse().ok())
@@ -61,7 +62,8 @@ fn one(
             answer.attr("version", version.to_string()).build()
         }
         Upload::Conflict => {
-            // All of it: some clients take what is in here, write once more, and give up if that is old again.
+            // All patches: some clients apply this page, write once more, and give up if they are
+            // outdated again.
             let missing = patches(state.after(&name, known));
             let answer = answer
                 .attr("type", "error")
@@ -77,7 +79,7 @@ fn one(
     })
 }
 
-/// What a client lacks that knows a collection up to this version. A snapshot goes only to those who ask for one.
+/// Returns the patches that a client at version `known` lacks. A snapshot is sent only on request.
 fn news(
     state: &Collections,
     media: &MediaStore,
@@ -124,7 +126,7 @@ fn patches(patches: Vec<Vec<u8>>) -> Option<Node> {
     (!patches.is_empty()).then(|| NodeBuilder::new("patches").children(patches).build())
 }
 
-/// Tells the account's linked devices of new versions, but not the one that made them.
+/// Notifies the account's linked devices of new versions, except the one that wrote them.
 pub(crate) fn tell_others(server: &Server, writer: &DeviceId, changed: &[(String, u64)]) {
     if changed.is_empty() {
         return;

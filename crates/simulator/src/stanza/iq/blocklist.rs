@@ -1,4 +1,5 @@
-//! Whom an account blocks. The list names people by LID, as WhatsApp's does since it has moved accounts to them.
+//! The blocklist of an account. It names people by LID, as WhatsApp's does since accounts moved to
+//! LIDs.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -16,7 +17,7 @@ pub(super) fn list(request: &Request<'_>) -> Answer {
     Answer::one(node(&request.server.world.lock(), &request.device.number))
 }
 
-/// A device blocks somebody, or lets them through again. Whom it blocks it must name by both addresses.
+/// Blocks or unblocks a contact for a device. A contact to block must be named by both addresses.
 pub(super) fn change(request: &Request<'_>) -> Answer {
     const WRONG: Answer = Answer::Error(400, "bad-request");
     let Some((item, lid)) = request.ask.and_then(|item| Some((item, item.jid("jid")?))) else {
@@ -43,7 +44,8 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
     list(request)
 }
 
-/// A device, or the phone, blocks somebody or lets them through again: the account's other devices are told.
+/// Blocks or unblocks a contact for a device or the phone, and notifies the account's other devices
+/// of a change.
 pub(crate) fn set(server: &Server, by: &DeviceId, whom: &Number, is_blocked: bool) {
     let mut world = server.world.lock();
     let Some(lid) = world
@@ -93,7 +95,7 @@ fn node(world: &World, number: &Number) -> Node {
         .build()
 }
 
-/// A short name for the list, by which a client sees whether its own is the same.
+/// A short hash of the list, by which a client compares its own.
 fn hash(world: &World, number: &Number) -> String {
     let blocked = world
         .account(number)

@@ -1,4 +1,4 @@
-//! The assistants that WhatsApp offers: one.
+//! The AI assistants that WhatsApp offers: a single one.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server as JidServer};
@@ -6,7 +6,7 @@ use wacore_binary::{Jid, Node, Server as JidServer};
 use super::{Answer, Request};
 use crate::stanza::leaf;
 
-/// Its address before `@bot`, and the person it plays.
+/// The user part of the bot's address (before `@bot`), and its persona.
 const USER: &str = "867051314767696";
 const PERSONA: &str = "867051314767696$760019659443059";
 
@@ -14,7 +14,7 @@ fn jid() -> Jid {
     Jid::new(USER, JidServer::Bot)
 }
 
-/// Which there are.
+/// Lists the bots.
 pub(super) fn list(_: &Request<'_>) -> Answer {
     let bot = NodeBuilder::new("bot")
         .attr("jid", jid())
@@ -37,7 +37,7 @@ pub(super) fn list(_: &Request<'_>) -> Answer {
     )
 }
 
-/// What one says of itself, where it is asked for like a person.
+/// Returns a bot's profile, for a usync query that names it like a person.
 pub(super) fn profile(whom: &Jid) -> Option<Node> {
     if *whom != jid() {
         return None;

@@ -1,4 +1,4 @@
-//! `w:g2`: what a device asks about groups, and what it changes about them.
+//! `w:g2`: requests of devices about groups, and changes to them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::stanza::group::{self, described};
 use crate::stanza::{Stanza, unix_time};
 use crate::world::Number;
 
-/// What a device may change about a group.
+/// The changes that a device may make to a group.
 pub(super) const CHANGES: [&str; 14] = [
     "add",
     "remove",
@@ -30,10 +30,10 @@ pub(super) const CHANGES: [&str; 14] = [
     "member_add_mode",
 ];
 
-/// The code for a member who has no account.
+/// The code for a member without an account.
 const NOBODY: u16 = 404;
 
-/// The groups of one account, with members and description when the client asks for them, which all clients do.
+/// Lists the groups of the account, always with members and description, which all clients request.
 pub(super) fn participating(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let of_mine = world
@@ -46,7 +46,7 @@ pub(super) fn participating(request: &Request<'_>) -> Answer {
     Answer::one(NodeBuilder::new("groups").children(groups).build())
 }
 
-/// One group; only its members may know it.
+/// Describes one group, to its members only.
 pub(super) fn query(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let Some(group) = request.iq.jid("to").and_then(|to| world.group_of(&to)) else {
@@ -58,7 +58,7 @@ pub(super) fn query(request: &Request<'_>) -> Answer {
     }
 }
 
-/// A device founds a group in its account's name. New groups name their members by LID.
+/// Creates a group in the account's name. New groups address their members by LID.
 pub(super) fn create(request: &Request<'_>) -> Answer {
     let Some((ask, subject)) = request
         .ask
@@ -103,7 +103,7 @@ pub(super) fn create(request: &Request<'_>) -> Answer {
             .into_owned()
     });
     group.parent = parent.map(|jid| jid.user.as_str().into());
-    // The founder's own device refuses a timer that there is not like any other.
+    // Invalid timers are refused here as in any other change.
     if group
         .apply(&request.device.number, &Change::Timer(timer), group.created)
         .is_err()
@@ -148,7 +148,7 @@ fn is_on(approval: &Node) -> bool {
         == Some("on")
 }
 
-/// A group that does not exist yet, with an id of its own.
+/// Builds a group with a new id; it is not in the world yet.
 pub(crate) fn found(
     subject: &str,
     by: &Number,
@@ -184,7 +184,7 @@ pub(crate) fn found(
     }
 }
 
-/// A device changes a group in its account's name.
+/// Changes a group in the account's name.
 pub(super) fn change(request: &Request<'_>) -> Answer {
     let group = request
         .iq
@@ -227,7 +227,7 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
     }
 }
 
-/// A device takes its account out of groups.
+/// Removes the account from groups.
 pub(super) fn leave(request: &Request<'_>) -> Answer {
     let Some(ask) = request.ask else {
         return Answer::Error(400, "bad-request");
@@ -251,7 +251,7 @@ pub(super) fn leave(request: &Request<'_>) -> Answer {
     Answer::one(NodeBuilder::new("leave").children(left).build())
 }
 
-/// Says for each member what became of the change.
+/// Reports the outcome of the change for each member.
 fn outcome(
     request: &Request<'_>,
     ask: &Node,
@@ -278,7 +278,7 @@ fn outcome(
         .build()
 }
 
-/// What is said of a member who has no account.
+/// The node for a member without an account.
 fn refused(jid: &Jid) -> Node {
     NodeBuilder::new("participant")
         .attr("jid", jid.clone())
@@ -286,10 +286,10 @@ fn refused(jid: &Jid) -> Node {
         .build()
 }
 
-/// Those whom the `<participant>`s of a request name.
+/// The people named by the `<participant>`s of a request.
 struct People {
     members: Vec<Number>,
-    /// Addresses of no account.
+    /// Addresses without an account.
     nobody: Vec<Jid>,
 }
 

@@ -1,4 +1,5 @@
-//! Pairing by code, the client's half: it asks for a reference, and sends its sealed keys once the code was typed on the phone.
+//! Pairing by code, for the client: it requests a reference, and sends its encrypted keys after the
+//! code was typed on the phone.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::server::Server;
 use crate::stanza::{Stanza, leaf, pairing, server_jid, unix_time};
 use crate::world::{DeviceId, Number, PairingError};
 
-/// What a client that is not linked yet may ask.
+/// Answers a request of a client that is not linked yet.
 pub(super) fn answer(server: &Arc<Server>, connection: &Connection, iq: &Node) -> Answer {
     if iq.word("xmlns").as_deref() == Some("w:p") {
         return Answer::empty();
@@ -70,7 +71,7 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
     )
 }
 
-/// Whether it is a browser on an operating system, in the words that WhatsApp knows: `Chrome (Linux)`.
+/// Whether it is a browser on an operating system in WhatsApp's form, such as `Chrome (Linux)`.
 fn is_browser(display: &str) -> bool {
     const BROWSERS: [&str; 7] = [
         "Chrome", "Edge", "Firefox", "IE", "Opera", "Safari", "Android",
@@ -85,12 +86,14 @@ fn is_browser(display: &str) -> bool {
     parts.is_some_and(|(browser, system)| BROWSERS.contains(&browser) && SYSTEMS.contains(&system))
 }
 
-/// How a pairing by code will have ended.
+/// The result of a pairing by code, once it has ended.
 type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 
-/// The code is typed on a phone: its own sealed key goes to the client that asked for this number.
+/// Types the code on a phone, which sends its own encrypted key to the client that requested this
+/// number.
 ///
-/// Nobody can tell yet whether the code is right; that shows when the client's key bundle opens, or does not.
+/// The code cannot be verified yet: only the decryption of the client's key bundle shows whether it
+/// is right.
 pub(crate) fn type_code(
     server: &Server,
     number: &Number,
@@ -125,7 +128,8 @@ pub(crate) fn type_code(
     Ok(outcome)
 }
 
-/// The client that last asked to be linked to this number, and its sealed key. Earlier requests have been given up.
+/// Returns the client that last requested a link to this number, and its encrypted key. Earlier
+/// requests count as abandoned.
 fn newest_request(server: &Server, number: &Number) -> Option<(u64, Vec<u8>)> {
     let world = server.world.lock();
     let asking = world
@@ -154,7 +158,8 @@ fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -
         .build()
 }
 
-/// The client's key bundle: if the code was right it opens, and pair-success follows under the secret it yields.
+/// Decrypts the client's key bundle, which succeeds if the code was right; pair-success follows,
+/// under the secret from the bundle.
 fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration: &Node) -> Answer {
     let bundle = registration.bytes("link_code_pairing_wrapped_key_bundle");
     let identity = registration.bytes("companion_identity_public");
@@ -185,7 +190,7 @@ fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration
         bundle,
     ) {
         Ok(secret) => {
-            // The answer to this request comes first and pair-success after it.
+            // The answer to this request precedes pair-success.
             connection.send(super::empty_result(iq));
             let (server, connection) = (server.clone(), connection.id);
             server.tasks.clone().spawn(async move {

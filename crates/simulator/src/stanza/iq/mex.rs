@@ -1,5 +1,5 @@
-//! `w:mex`, WhatsApp's GraphQL: stored questions that clients know by numbers. Each client has its own for the same question, and new ones
-//! with each version.
+//! `w:mex`, WhatsApp's GraphQL: stored queries that clients call by id. Each client has its own ids
+//! for the same query, and new ones with each version.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,8 @@ use crate::group::FORBIDDEN;
 use crate::newsletter::NOT_THERE;
 use crate::stanza::{Stanza, leaf, timelock, unix_time};
 
-/// A question: under which names its answer stands, and who gives it. Two clients read one answer under names of their own.
+/// A stored query: its handler, and the paths of its result. Two clients read one result at
+/// different paths.
 struct Question {
     paths: &'static [&'static str],
     ask: Asker,
@@ -17,7 +18,7 @@ struct Question {
 
 type Asker = fn(&Request<'_>, &Value) -> Result<Value, u16>;
 
-/// What a stored question asks. One number stands for two, which differ in what they are about.
+/// Finds a stored query by its id. One id stands for two queries, which differ in their variables.
 fn asked(query: &str, variables: &Value) -> Option<Question> {
     let is_about_one = variables["newsletter_id"].is_string();
     let (paths, ask): (&'static [&'static str], Asker) = match query {
@@ -90,7 +91,7 @@ fn asked(query: &str, variables: &Value) -> Option<Question> {
     Some(Question { paths, ask })
 }
 
-/// A question in GraphQL.
+/// Answers a GraphQL query.
 pub(super) fn answer(request: &Request<'_>) -> Answer {
     let body = request
         .ask
@@ -134,7 +135,7 @@ fn words(code: u16) -> &'static str {
     }
 }
 
-/// Somebody's about text.
+/// Returns a person's about text.
 fn about(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let jid = variables["user"]["user_id"]
         .as_str()
@@ -148,7 +149,7 @@ fn about(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     }]))
 }
 
-/// Whether the account may start new chats, and when again.
+/// Whether the account may start new chats, and from when on.
 fn reachout_timelock(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
     let world = request.server.world.lock();
     world
@@ -157,7 +158,7 @@ fn reachout_timelock(request: &Request<'_>, _variables: &Value) -> Result<Value,
         .ok_or(NOT_THERE)
 }
 
-/// Of how many new chats an account may start: WhatsApp counts those of few accounts.
+/// The quota of new chats that an account may start: WhatsApp has quotas for few accounts only.
 fn capping() -> Value {
     json!({
         "total_quota": "-1",

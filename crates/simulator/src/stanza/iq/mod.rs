@@ -1,4 +1,5 @@
-//! Requests and their answers. What is not known is refused at once, counted, and listed: a client never waits for a timeout.
+//! Requests (`<iq>`) and their answers. An unknown request is refused at once, counted, and listed,
+//! so that a client never waits for a timeout.
 
 mod account;
 pub(crate) mod appstate;
@@ -27,17 +28,17 @@ use crate::device::Connection;
 use crate::server::Server;
 use crate::world::DeviceId;
 
-/// What becomes of a request.
+/// The answer to a request.
 pub(crate) enum Answer {
     /// A result with these children.
     Result(Vec<Node>),
-    /// An error with WhatsApp's code and words.
+    /// An error with WhatsApp's code and text.
     Error(u16, &'static str),
     /// An empty result, and then the end of the stream.
     ResultThenEnd(StreamEnd),
-    /// The answer has gone out already, ahead of what it sets off, or goes out later.
+    /// No answer from here: it was sent ahead of its consequences, or follows later.
     Sent,
-    /// A request the simulator does not know.
+    /// A request that the simulator does not know.
     Unknown,
 }
 
@@ -57,11 +58,11 @@ struct Request<'a> {
     device: &'a DeviceId,
     connection: &'a Connection,
     iq: &'a Node,
-    /// The child that says what is asked.
+    /// The child that names the operation.
     ask: Option<&'a Node>,
 }
 
-/// Answers a request of a linked device, or of a client that is registering (`device` is `None`).
+/// Answers a request of a linked device, or of a registering client (`device` is `None`).
 pub(crate) fn answer(
     server: &Arc<Server>,
     connection: &Connection,
@@ -101,7 +102,7 @@ pub(crate) fn answer(
     }
 }
 
-/// The answer that only says yes.
+/// A result without content.
 fn empty_result(iq: &Node) -> Node {
     let id = iq.word("id").unwrap_or_default().into_owned();
     NodeBuilder::new("iq")
@@ -133,7 +134,8 @@ fn describe(iq: &Node) -> String {
     format!("iq {} {} <{child}>", word("type"), word("xmlns"))
 }
 
-/// Finds what a request is by what is in it: its children come in any order, and one client puts others before the one that says it.
+/// Routes a request by its content: its children come in any order, and one client puts others
+/// before the one that names the operation.
 fn of_device(
     server: &Arc<Server>,
     device: &DeviceId,
@@ -159,10 +161,11 @@ fn of_device(
     }
 }
 
-/// Answers a request.
+/// Answers one kind of request.
 type Handler = fn(&Request<'_>) -> Answer;
 
-/// The route table: namespace, kind, and the child that says what is asked. Without a child: whatever the content, or none.
+/// The route table: namespace, kind, and the child that names the operation. An empty child stands
+/// for any content, or none.
 fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
     let handler: Handler = match (namespace, kind, asked) {
         ("encrypt", "get", "count") => prekeys::count,
@@ -216,7 +219,7 @@ fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
     Some(handler)
 }
 
-/// Takes a request that changes nothing here.
+/// Accepts a request that changes nothing in the simulator.
 fn accepted(_: &Request<'_>) -> Answer {
     Answer::empty()
 }

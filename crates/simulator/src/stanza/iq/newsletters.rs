@@ -1,4 +1,4 @@
-//! What a device asks about newsletters: in GraphQL, what they are and who follows them; by `newsletter`, what was posted.
+//! Requests about newsletters: metadata and followers by GraphQL, posts by `newsletter`.
 
 use serde_json::{Value, json};
 use wacore_binary::Node;
@@ -11,7 +11,7 @@ use crate::stanza::newsletter::{address, list_of, listed};
 use crate::stanza::{Stanza, unix_time};
 use crate::world::Number;
 
-/// How many posts are handed out when a client does not say, and at most.
+/// Posts per page: the default, and the maximum.
 const PAGE: (usize, usize) = (50, 300);
 
 pub(super) fn create(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
@@ -53,7 +53,7 @@ pub(super) fn update(request: &Request<'_>, variables: &Value) -> Result<Value, 
     })
 }
 
-/// By its address, or by what its link ends with.
+/// Describes a newsletter, found by its address or by the code of its invite link.
 pub(super) fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let key = variables["input"]["key"].as_str().unwrap_or_default();
     let world = request.server.world.lock();
@@ -100,7 +100,7 @@ pub(super) fn unmute(request: &Request<'_>, variables: &Value) -> Result<Value, 
     muted(request, &variables["newsletter_id"], false)
 }
 
-/// By the name of the setting.
+/// Mutes or unmutes by the value of the setting.
 pub(super) fn set_mute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let input = &variables["input"];
     muted(
@@ -110,7 +110,7 @@ pub(super) fn set_mute(request: &Request<'_>, variables: &Value) -> Result<Value
     )
 }
 
-/// Only who follows a newsletter can turn it down.
+/// Mutes or unmutes a newsletter, which only its followers can do.
 fn muted(request: &Request<'_>, newsletter: &Value, is_muted: bool) -> Result<Value, u16> {
     changed(
         request,
@@ -126,7 +126,7 @@ fn muted(request: &Request<'_>, newsletter: &Value, is_muted: bool) -> Result<Va
     )
 }
 
-/// Who reads it, for those who may post there.
+/// Lists the followers, for accounts that may post.
 pub(super) fn followers(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let input = if variables["input"].is_object() {
         &variables["input"]
@@ -137,7 +137,7 @@ pub(super) fn followers(request: &Request<'_>, variables: &Value) -> Result<Valu
     Ok(json!({"subscribers": found["subscribers"], "followers": found["subscribers"]}))
 }
 
-/// Who reads it, and who was asked to post there, which nobody is here.
+/// Lists the followers, and the invited admins, of which the simulator has none.
 pub(super) fn people(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
     let world = request.server.world.lock();
@@ -159,7 +159,7 @@ pub(super) fn people(request: &Request<'_>, variables: &Value) -> Result<Value, 
     )
 }
 
-/// How many may post there.
+/// Counts the accounts that may post.
 pub(super) fn admins(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
     let world = request.server.world.lock();
@@ -177,7 +177,7 @@ pub(super) fn admins(request: &Request<'_>, variables: &Value) -> Result<Value, 
     }))
 }
 
-/// The owner hands it over to one of its admins.
+/// Transfers the newsletter from its owner to one of its admins.
 pub(super) fn change_owner(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let whom = whom(request, variables)?;
     changed(request, variables, |newsletter, by| {
@@ -193,7 +193,7 @@ pub(super) fn change_owner(request: &Request<'_>, variables: &Value) -> Result<V
     })
 }
 
-/// An admin only reads it from now on: by the owner's word, or by their own.
+/// Makes an admin a plain follower, at the request of the owner or of the admin.
 pub(super) fn demote(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let whom = whom(request, variables)?;
     changed(request, variables, |newsletter, by| {
@@ -208,7 +208,7 @@ pub(super) fn demote(request: &Request<'_>, variables: &Value) -> Result<Value, 
     })
 }
 
-/// Its owner takes it away from everybody.
+/// Deletes a newsletter for everybody, at the request of its owner.
 pub(super) fn delete(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
     let mut world = request.server.world.lock();
@@ -221,7 +221,7 @@ pub(super) fn delete(request: &Request<'_>, variables: &Value) -> Result<Value, 
     Ok(json!({"id": address, "state": {"type": "DELETED"}}))
 }
 
-/// All there are, but those the account follows already.
+/// Lists all newsletters except those the account follows already.
 pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
     let reader = &request.device.number;
     let limit = variables["input"]["limit"]
@@ -249,7 +249,7 @@ pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Resul
     }))
 }
 
-/// Whom a change is about.
+/// The person that a change is about.
 fn whom(request: &Request<'_>, variables: &Value) -> Result<Number, u16> {
     let jid = variables["user_id"]
         .as_str()
@@ -280,7 +280,7 @@ fn user(address: &str) -> &str {
     address.strip_suffix("@newsletter").unwrap_or_default()
 }
 
-/// In WhatsApp's words: numbers are texts, and roles are in capitals.
+/// Describes a newsletter as WhatsApp does: numbers are strings, and roles are in capitals.
 fn described(newsletter: &Newsletter, reader: &Number) -> Value {
     let role = newsletter.people.get(reader);
     let role = role.map_or(json!("GUEST"), |role: &NewsletterRole| json!(role));
@@ -303,7 +303,7 @@ fn described(newsletter: &Newsletter, reader: &Number) -> Value {
     })
 }
 
-/// The last posts, or the last ones before one of them.
+/// Returns the latest posts, or the latest before a given post.
 pub(super) fn messages(request: &Request<'_>) -> Answer {
     match page(request, |post, number| {
         number("before").is_none_or(|before| post.server_id < before)
@@ -313,7 +313,7 @@ pub(super) fn messages(request: &Request<'_>) -> Answer {
     }
 }
 
-/// Posts that are new, or that something happened to, after one of them.
+/// Returns posts that are new or have changed, after a given post.
 pub(super) fn message_updates(request: &Request<'_>) -> Answer {
     let posts = page(request, |post, number| {
         number("after").is_none_or(|after| post.server_id > after)
@@ -340,7 +340,7 @@ fn page(
     if world.switches.hide_posts {
         return Err(Answer::Error(429, "rate-overlimit"));
     }
-    // One client names it in the question, another one addresses the question to it.
+    // One client names the newsletter in the request, another addresses the request to it.
     let jid = ask.jid("jid").or_else(|| request.iq.jid("to"));
     let Some(newsletter) = jid.and_then(|jid| world.newsletters.get(jid.user.as_str())) else {
         return Err(Answer::Error(NOT_THERE, "item-not-found"));
@@ -364,7 +364,7 @@ fn page(
     ))
 }
 
-/// A client wants to be told at once of what happens to posts, for a while.
+/// Subscribes a client to live updates of posts, for a while.
 pub(super) fn live_updates(request: &Request<'_>) -> Answer {
     let mut world = request.server.world.lock();
     let newsletter = request

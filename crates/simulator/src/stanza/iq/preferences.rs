@@ -1,4 +1,4 @@
-//! What a device asks of its account's own settings, and settles for it.
+//! Requests about the settings of a device's own account.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -12,7 +12,7 @@ use crate::world::{Account, DeviceId, World};
 
 const WRONG: Answer = Answer::Error(400, "bad-request");
 
-/// Who gets the account's statuses.
+/// Returns the audience of the account's statuses.
 pub(super) fn status_audience(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let Some(account) = world.account(&request.device.number) else {
@@ -39,7 +39,7 @@ pub(super) fn status_audience(request: &Request<'_>) -> Answer {
     Answer::one(NodeBuilder::new("privacy").children([list.build()]).build())
 }
 
-/// A device settles how long messages of new chats are kept.
+/// Sets the default message timer of new chats.
 pub(super) fn change_timer(request: &Request<'_>) -> Answer {
     let duration = request
         .ask
@@ -52,7 +52,8 @@ pub(super) fn change_timer(request: &Request<'_>) -> Answer {
     Answer::empty()
 }
 
-/// A device, or the phone, settles it: the account's other devices are told, and those of everybody it writes with.
+/// Sets the default timer for a device or the phone, and notifies the account's other devices and
+/// those of its peers.
 pub(crate) fn set_timer(server: &Server, by: &DeviceId, seconds: u32) {
     let (from, change, peers) = {
         let mut world = server.world.lock();
@@ -89,7 +90,7 @@ fn devices_of_peers(world: &World, by: &DeviceId) -> Vec<DeviceId> {
         .collect()
 }
 
-/// How long an account's new chats keep messages, and since when that holds.
+/// The default timer of an account's new chats, and the time it was set.
 pub(super) fn timer_node(account: &Account) -> Node {
     let (seconds, since) = account.preferences.timer;
     NodeBuilder::new("disappearing_mode")
@@ -98,7 +99,7 @@ pub(super) fn timer_node(account: &Account) -> Node {
         .build()
 }
 
-/// The account agrees to a notice.
+/// Records the account's agreement to a notice.
 pub(super) fn agree(request: &Request<'_>) -> Answer {
     let Some((ask, id)) = request.ask.and_then(|ask| Some((ask, ask.word("id")?))) else {
         return WRONG;
@@ -115,7 +116,7 @@ pub(super) fn agree(request: &Request<'_>) -> Answer {
     Answer::empty()
 }
 
-/// A device says where it wants to be woken.
+/// Stores a device's push registration.
 pub(super) fn set_waker(request: &Request<'_>) -> Answer {
     let Some(config) = request
         .ask
@@ -137,7 +138,7 @@ pub(super) fn set_waker(request: &Request<'_>) -> Answer {
     Answer::empty()
 }
 
-/// Where it is woken now.
+/// Returns the device's push registration.
 pub(super) fn waker(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let account = world.account(&request.device.number);
@@ -151,7 +152,8 @@ pub(super) fn waker(request: &Request<'_>) -> Answer {
     )
 }
 
-/// The account's link, by which others find it; a new one where the old is taken back.
+/// Returns the account's contact link; creates a new one if there is none or the old one is
+/// revoked.
 pub(super) fn own_link(request: &Request<'_>) -> Answer {
     let Some(ask) = request
         .ask
@@ -179,10 +181,10 @@ pub(super) fn own_link(request: &Request<'_>) -> Answer {
     )
 }
 
-/// What there is behind a link: somebody.
+/// The type of a link: it leads to a contact.
 const LINKED: &str = "contact";
 
-/// Whose link it is.
+/// Returns the account behind a contact link.
 pub(super) fn behind_link(request: &Request<'_>) -> Answer {
     let Some(code) = request.ask.and_then(|ask| ask.word("code")) else {
         return WRONG;
@@ -200,7 +202,8 @@ pub(super) fn behind_link(request: &Request<'_>) -> Answer {
     Answer::one(found.attr("notify", account.push_name.as_str()).build())
 }
 
-/// What the businesses among those who are asked about say of themselves.
+/// Returns the business profiles of the requested accounts; those that are no businesses are left
+/// out.
 pub(super) fn business(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let profiles = request
@@ -224,7 +227,7 @@ pub(super) fn business(request: &Request<'_>) -> Answer {
     )
 }
 
-/// A device changes what its account, a business, says of itself: each part that it names.
+/// Changes the business profile of the device's account: replaces each part that the request names.
 pub(super) fn change_business(request: &Request<'_>) -> Answer {
     let Some(changed) = request.ask.and_then(Node::children) else {
         return WRONG;

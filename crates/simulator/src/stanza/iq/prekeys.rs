@@ -1,4 +1,4 @@
-//! Prekeys: published by devices, counted, checked, and given out one by one to whoever opens a session.
+//! Prekeys: published by devices, counted, verified, and handed out one by one for new sessions.
 
 use std::collections::HashSet;
 
@@ -16,10 +16,10 @@ use crate::world::DeviceId;
 
 /// A device with fewer one-time prekeys left than this is asked for more.
 const LOW: usize = 5;
-/// The one kind of key there is: Curve25519.
+/// The only key type: Curve25519.
 const KEY_TYPE: u8 = 5;
 
-/// A prekey id from its three bytes.
+/// Reads a prekey id from its three bytes.
 pub(crate) fn id(bytes: &[u8]) -> Option<u32> {
     let &[a, b, c] = bytes else { return None };
     Some(u32::from_be_bytes([0, a, b, c]))
@@ -29,7 +29,8 @@ fn id_bytes(id: u32) -> Vec<u8> {
     id.to_be_bytes()[1..].to_vec()
 }
 
-/// A signed prekey whose signature is right; the server refuses any other, so that no peer ever sees it.
+/// Returns the signed prekey if its signature is valid; the server refuses any other, so that no
+/// peer ever sees it.
 pub(crate) fn verified(key: SignedPreKey, identity: &[u8]) -> Option<SignedPreKey> {
     let signer = PublicKey::from_djb_public_key_bytes(identity).ok()?;
     let signed = [&[KEY_TYPE], &key.public[..]].concat();
@@ -76,7 +77,8 @@ pub(super) fn count(request: &Request<'_>) -> Answer {
     }
 }
 
-/// A whole new set: registration id, identity, signed prekey and one-time prekeys, which are added to those that are left.
+/// Stores a full set: registration id, identity, signed prekey, and one-time prekeys, which are
+/// added to the remaining ones.
 pub(super) fn upload(request: &Request<'_>) -> Answer {
     let iq = request.iq;
     let keys: Option<Vec<_>> = iq
@@ -97,7 +99,7 @@ pub(super) fn upload(request: &Request<'_>) -> Answer {
         let signed = verified(signed, &identity).filter(|_| identity == device.identity_key)?;
         device.registration_id = u32::from_be_bytes(registration);
         device.signed_prekey = signed;
-        // A client that publishes a key again means the new one.
+        // A key that is published again replaces the old one.
         let known: HashSet<u32> = keys.iter().map(|(id, _)| *id).collect();
         device.prekeys.retain(|(id, _)| !known.contains(id));
         device.prekeys.extend(keys);
@@ -128,7 +130,8 @@ pub(super) fn rotate(request: &Request<'_>) -> Answer {
     }
 }
 
-/// What the server has of the device's keys, with a hash the device compares with its own.
+/// Returns the server's view of the device's keys, with a hash that the device compares with its
+/// own.
 pub(super) fn digest(request: &Request<'_>) -> Answer {
     let digest = with_device(request, |device| {
         if device.prekeys.is_empty() {
@@ -164,7 +167,8 @@ pub(super) fn digest(request: &Request<'_>) -> Answer {
     }
 }
 
-/// Bundles for the devices asked for. Unknown ones are left out: one client takes an error for any as an error for all.
+/// Returns bundles for the requested devices. Unknown devices are left out: one client takes an
+/// error for any as an error for all.
 pub(super) fn fetch(request: &Request<'_>) -> Answer {
     let Some(ask) = request.ask else {
         return Answer::Error(400, "bad-request");
@@ -195,7 +199,7 @@ pub(super) fn fetch(request: &Request<'_>) -> Answer {
     Answer::one(NodeBuilder::new("list").children(users).build())
 }
 
-/// Answers when keys are withheld no more.
+/// Answers as soon as keys are no longer withheld.
 fn answer_later(request: &Request<'_>) -> Answer {
     request.server.changed.notify_waiters();
     let server = request.server.clone();
@@ -221,7 +225,8 @@ fn answer_later(request: &Request<'_>) -> Answer {
     Answer::Sent
 }
 
-/// The bundle of a phone or a linked device; a one-time prekey of it is used up. No lock may be held.
+/// Returns the bundle of a phone or a linked device, and uses up one of its one-time prekeys. No
+/// lock may be held.
 pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
     if id.device == 0 {
         let handset = server.world.lock().account(&id.number)?.handset.clone();
@@ -237,7 +242,8 @@ pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
             (before > 0).then_some(device.prekeys.len()),
         )
     };
-    // Said when the number drops below the mark and again when the last is gone, not for every key in between.
+    // Sent when the number drops below the mark and again when the last is gone, not for every key
+    // in between.
     if let Some(left) = left.filter(|&left| left == LOW - 1 || left == 0) {
         let count = NodeBuilder::new("count")
             .attr("value", left.to_string())
@@ -275,7 +281,7 @@ fn user_node(jid: &Jid, bundle: &Bundle) -> Node {
         .build()
 }
 
-/// A bundle's keys, as they stand in an answer and in a retry receipt.
+/// Builds the nodes of a bundle's keys, as in an answer and in a retry receipt.
 pub(crate) fn key_nodes(bundle: &Bundle) -> Vec<Node> {
     let mut nodes = vec![
         leaf("type", [KEY_TYPE]),
@@ -305,7 +311,7 @@ fn signed_node(key: &SignedPreKey) -> Node {
         .build()
 }
 
-/// The keys a device sends along when it asks for a message again.
+/// Reads the keys that a device sends along with a retry receipt.
 pub(crate) fn bundle_in_retry(receipt: &Node, keys: &Node) -> Option<Bundle> {
     let registration = <[u8; 4]>::try_from(receipt.bytes("registration")?).ok()?;
     Some(Bundle {

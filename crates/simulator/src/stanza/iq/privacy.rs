@@ -1,4 +1,5 @@
-//! Settings of privacy: asked for, chosen, and told to the account's other devices; and the people that one of them names.
+//! Privacy settings: queried, changed, and synced to the account's other devices; and the exclusion
+//! list of a setting.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -12,7 +13,7 @@ use crate::world::{DeviceId, Number};
 
 const WRONG: Answer = Answer::Error(400, "bad-request");
 
-/// All settings, or those whom one of them names.
+/// Returns all settings, or the exclusion list of one setting.
 pub(super) fn list(request: &Request<'_>) -> Answer {
     let world = request.server.world.lock();
     let Some(account) = world.account(&request.device.number) else {
@@ -59,7 +60,8 @@ fn category(name: &str, value: &str) -> NodeBuilder {
         .attr("value", value)
 }
 
-/// A device chooses one. Who names people says which list it knows; another one has changed it otherwise.
+/// Changes a setting. A change to an exclusion list names the version that the client knows, and
+/// conflicts if another device has changed the list since.
 pub(super) fn change(request: &Request<'_>) -> Answer {
     let Some(asked) = request.ask.and_then(|ask| ask.child("category")) else {
         return WRONG;
@@ -99,14 +101,15 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
     )
 }
 
-/// Who is named, and whether from now on or no more.
+/// Reads a named person, and whether to add or remove them.
 fn excluded(server: &Server, user: &Node) -> Option<(Number, bool)> {
     let world = server.world.lock();
     let number = world.account_of(&user.jid("jid")?)?.number.clone();
     Some((number, user.word("action").as_deref() != Some("remove")))
 }
 
-/// A device, or the phone, chooses a setting; the account's other devices are told. `false`: it cannot be that.
+/// Changes a setting for a device or the phone, and notifies the account's other devices. Returns
+/// `false` for an invalid value.
 pub(crate) fn set(
     server: &Server,
     by: &DeviceId,

@@ -1,4 +1,5 @@
-//! What an account shows of itself: asked for, set, and told to those it writes with and to its own devices.
+//! Profiles: the picture and about text of an account, queried, changed, and synced to its peers
+//! and its own devices.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -10,7 +11,7 @@ use crate::server::Server;
 use crate::stanza::{Notice, Stanza, leaf, notify, trust};
 use crate::world::{Account, DeviceId};
 
-/// Somebody's picture, as an address. A group's is not kept.
+/// Returns the address of a person's profile picture. Groups have none here.
 pub(super) fn picture(request: &Request<'_>) -> Answer {
     let Some(form) = request
         .ask
@@ -27,7 +28,7 @@ pub(super) fn picture(request: &Request<'_>) -> Answer {
     };
     let (asker, token) = (&request.device.number, trust::shown(request.iq));
     match account.map(|it| it.picture_for(asker, world.may_see_picture(&it.number, asker, token))) {
-        // Whoever has it already is told nothing.
+        // The client has this picture already: the answer is empty.
         Some(Shown::Picture(picture))
             if request
                 .ask
@@ -63,7 +64,7 @@ fn form_of(word: &str) -> Option<Form> {
     }
 }
 
-/// A device sets the account's own picture; without one it removes it.
+/// Sets the account's own picture; without content, removes it.
 pub(super) fn change_picture(request: &Request<'_>) -> Answer {
     let is_own = |target: Jid| {
         let world = request.server.world.lock();
@@ -86,7 +87,8 @@ pub(super) fn change_picture(request: &Request<'_>) -> Answer {
     Answer::one(NodeBuilder::new("picture").attr("id", id).build())
 }
 
-/// A device, or the phone, has changed the account's picture: the others are told, and everybody it writes with.
+/// Sets the account's picture for a device or the phone, and notifies its other devices; also its
+/// peers, unless the picture is hidden.
 pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<Picture>) {
     let mut world = server.world.lock();
     let Some(account) = world.account_mut(&by.number) else {
@@ -119,7 +121,7 @@ pub(super) fn change_about(request: &Request<'_>) -> Answer {
     Answer::empty()
 }
 
-/// A device, or the phone, has changed the account's about text.
+/// Sets the account's about text for a device or the phone, and notifies its peers.
 pub(crate) fn set_about(server: &Server, by: &DeviceId, about: String) {
     let mut world = server.world.lock();
     let Some(account) = world.account_mut(&by.number) else {
@@ -160,7 +162,7 @@ pub(super) fn about(request: &Request<'_>) -> Answer {
     )
 }
 
-/// Tells the account's linked devices but the one that did it.
+/// Notifies the account's linked devices, except the one that made the change.
 pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
     let (own, others) = {
         let world = server.world.lock();
@@ -186,7 +188,7 @@ pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
     }
 }
 
-/// Tells the linked devices of everybody the account has written with, save those it has blocked.
+/// Notifies the linked devices of the account's peers, except blocked ones.
 fn tell_others(server: &Server, by: &DeviceId, kind: &'static str, from: &Jid, change: &Node) {
     let devices: Vec<DeviceId> = {
         let world = server.world.lock();

@@ -1,4 +1,4 @@
-//! Feature switches: what clients are told to do otherwise than by default, by the numbers of the switches.
+//! Feature properties: the switches that differ from a client's defaults, by their codes.
 
 use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
@@ -6,10 +6,10 @@ use wacore_binary::builder::NodeBuilder;
 use super::{Answer, Request};
 use crate::world::Account;
 
-/// The switch by which a client learns that its account's chats of two go by LID.
+/// The property by which a client learns that its account's one-to-one chats use LIDs.
 const CHATS_GO_BY_LID: u32 = 9435;
 
-/// The feature switches that are not at their defaults.
+/// Returns the feature properties that are not at their defaults.
 pub(super) fn all(request: &Request<'_>) -> Answer {
     let (mut properties, is_moved) = {
         let world = request.server.world.lock();

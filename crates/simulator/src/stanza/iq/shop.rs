@@ -1,4 +1,4 @@
-//! Catalogues, and what is in orders.
+//! Catalogs, and the content of orders.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -7,7 +7,7 @@ use super::{Answer, Request};
 use crate::shop::Offer;
 use crate::stanza::{Stanza, leaf};
 
-/// The products of a business, some at a time. Whoever has filled no catalogue has none.
+/// Returns a page of a business's products. An account that has filled no catalog is not found.
 pub(super) fn catalog(request: &Request<'_>) -> Answer {
     let Some((ask, of)) = request.ask.and_then(|ask| Some((ask, ask.jid("jid")?))) else {
         return Answer::Error(400, "bad-request");
@@ -84,7 +84,7 @@ fn product(offer: &Offer) -> Node {
         .build()
 }
 
-/// What is in an order, for whoever has its token.
+/// Returns the content of an order, given its token.
 pub(super) fn order(request: &Request<'_>) -> Answer {
     let Some(ask) = request
         .ask

@@ -1,10 +1,11 @@
-//! A device gives tokens to those whom its account trusts.
+//! Trust tokens that a device gives to the people its account trusts.
 
 use super::{Answer, Request};
 use crate::stanza::trust::{self, TRUSTED};
 use crate::stanza::{Stanza, unix_time};
 
-/// Gives each of those who are named a token. The answer is empty: the tokens are for the others, not for the device.
+/// Gives a token to each person named. The answer is empty: the tokens are for those people, not
+/// for the device.
 pub(super) fn give(request: &Request<'_>) -> Answer {
     let Some(ask) = request.ask else {
         return Answer::Error(400, "bad-request");

@@ -1,4 +1,5 @@
-//! usync: which devices an account has, its LID, whether a number is on WhatsApp, and small facts about a contact.
+//! usync: the devices and the LID of an account, whether a number is on WhatsApp, and small facts
+//! about a contact.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -25,7 +26,7 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
         .map(|child| child.tag.as_ref())
         .collect();
     let asker = &request.device.number;
-    // By which of its addresses an account that is looked up is named.
+    // Selects the address by which the answer names an account that is looked up.
     let by_lid = query
         .child("contact")
         .and_then(|contact| contact.word("addressing_mode"))
@@ -54,7 +55,7 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     )
 }
 
-/// Whom a `<user>` of the list asks about: an address, or a number to look up.
+/// The subject of a `<user>` in the list: an address, or a number to look up.
 enum Asked {
     Address(Jid),
     Contact(String),
@@ -72,7 +73,7 @@ impl Asked {
         }
     }
 
-    /// The number as it was asked, where one was.
+    /// Returns the number as the client wrote it, for a lookup.
     fn contact(&self) -> Option<&str> {
         match self {
             Self::Address(_) => None,
@@ -80,7 +81,8 @@ impl Asked {
         }
     }
 
-    /// The address the answer is about; for a number without an account, the one it would have.
+    /// Returns the address the answer is about; for a number without an account, the one it would
+    /// have.
     fn address(&self) -> Jid {
         match self {
             Self::Address(jid) => jid.to_non_ad(),
@@ -114,7 +116,7 @@ fn about(
     {
         address = Jid::pn(&**number);
     }
-    // Whoever asks by LID has it; one client takes it for a wrong mapping when it is told again.
+    // A client that asks by LID knows the LID; one client takes a repeated LID for a wrong mapping.
     let asked = asked
         .iter()
         .filter(|fact| !(**fact == "lid" && address.is_lid()));
@@ -129,7 +131,7 @@ fn about(
     let is_named_by_lid = by_lid && whom.contact().is_some();
     let mut answer = NodeBuilder::new("user");
     let Some(account) = account else {
-        // Who has no account has no LID either.
+        // Without an account there is no LID either.
         answer = answer.attr(
             if is_named_by_lid { "pn_jid" } else { "jid" },
             address.clone(),
@@ -157,7 +159,7 @@ fn about(
     Some(answer.children(facts).build())
 }
 
-/// `asker`: who asks, and whether the picture is for them.
+/// `asker` is the requesting account, and whether it may see the picture.
 fn fact_node(
     server: &Server,
     account: &mut Account,
@@ -176,12 +178,12 @@ fn fact_node(
         "status" => Some(leaf("status", account.about_for(asker.0).as_bytes())),
         "picture" => Some(picture_node(account, asker)),
         "disappearing_mode" => Some(preferences::timer_node(account)),
-        // Nothing to say: an empty element says so.
+        // An empty element says that there is nothing.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),
     }
 }
 
-/// Which picture somebody has, or that they show none.
+/// Returns the id of an account's picture, or an error if it is hidden or missing.
 fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Node {
     let error = |code: &'static str, text: &'static str| {
         let error = NodeBuilder::new("error")
@@ -199,7 +201,8 @@ fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Nod
     }
 }
 
-/// Says whether a number is on WhatsApp, and repeats it as it was asked: one client finds its question by it.
+/// Says whether a number is on WhatsApp, and repeats it as it was written: one client matches
+/// answers to queries by it.
 fn contact_node(found: &'static str, asked: &str) -> Node {
     NodeBuilder::new("contact")
         .attr("type", found)

@@ -1,4 +1,4 @@
-//! Who may call, from where, and where callers may send the gateway. Pure.
+//! Access settings: keys, proxies, and targets of callers. Pure.
 
 use secrecy::SecretString;
 
@@ -7,20 +7,20 @@ use crate::config::{Access, Environment};
 use crate::guard::{Network, Openness, Targets};
 
 const TARGETS: &str = "WAPI_ALLOW_PRIVATE_TARGETS";
-/// The shortest key for a gateway that others can reach, in bytes: shorter ones can be guessed.
+/// Shortest key in bytes for a gateway that other machines can reach: shorter ones can be guessed.
 const SHORTEST_KEY: usize = 16;
 
-/// From where the gateway can be called.
+/// Origin of the requests that can reach the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Only from its own machine.
+    /// Only its own machine.
     Near,
-    /// From other machines, or through proxies.
+    /// Other machines, or proxies.
     Far,
 }
 
 impl Reach {
-    /// A listener that is not understood has its mistake already.
+    /// An unparsable listener has its error already, and counts as near.
     pub fn of(listen: Option<&HostPort>, proxies: &[Network]) -> Self {
         if listen.is_none_or(HostPort::is_loopback) && proxies.is_empty() {
             Self::Near
@@ -30,7 +30,8 @@ impl Reach {
     }
 }
 
-/// Who may call. Without a key, only a listener that nobody else can reach is open; requests that proxies pass on are refused there.
+/// Reads the access. Without a key, only a listener that other machines cannot reach is open;
+/// requests passed on by proxies are refused there.
 pub fn access(reader: &mut Reader, listen: Option<&HostPort>, reach: Reach) -> Option<Access> {
     let key = reader.optional("WAPI_API_KEY", |text| api_key(text, reach));
     let key_given = reader.layers.value("WAPI_API_KEY").is_some();
@@ -80,7 +81,7 @@ fn api_key(text: &str, reach: Reach) -> Result<SecretString, String> {
     }
 }
 
-/// Networks, separated by commas.
+/// Parses networks separated by commas.
 pub fn networks(text: &str) -> Result<Vec<Network>, String> {
     let networks = text
         .split(',')
@@ -90,8 +91,8 @@ pub fn networks(text: &str) -> Result<Vec<Network>, String> {
         .map_err(|error| format!("is wrong: {error}"))
 }
 
-/// Where callers may send the gateway. Everything is open on a machine of one's own only: where nobody is asked for a key, and nothing
-/// brings in requests from elsewhere.
+/// Reads the allowed targets. By default, everything is open only on a private machine: where no
+/// key is required, and no request comes from elsewhere.
 pub fn allowed_targets(
     reader: &mut Reader,
     access: Option<&Access>,
@@ -109,7 +110,7 @@ pub fn allowed_targets(
     })
 }
 
-/// What used to open all targets.
+/// Returns whether the rule of earlier versions opened all targets.
 pub fn targets_were_open(
     reader: &Reader,
     listen: Option<&HostPort>,

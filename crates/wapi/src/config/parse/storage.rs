@@ -1,4 +1,4 @@
-//! Where files are kept. Pure.
+//! Storage of media files. Pure.
 
 use secrecy::SecretString;
 use url::Url;
@@ -7,7 +7,7 @@ use super::Reader;
 use crate::media::{Place, S3};
 
 const STORAGE: &str = "WAPI_MEDIA_STORAGE";
-/// What is said of a bucket besides.
+/// Further settings of a bucket.
 const OF_BUCKETS: [&str; 4] = [
     "WAPI_MEDIA_S3_ENDPOINT",
     "WAPI_MEDIA_S3_REGION",
@@ -16,7 +16,7 @@ const OF_BUCKETS: [&str; 4] = [
 ];
 const REGION: &str = "us-east-1";
 
-/// A bucket needs its keys; the data folder needs nothing.
+/// Reads the storage. A bucket needs its keys; the data folder needs nothing.
 pub fn media_storage(reader: &mut Reader) -> Option<Place> {
     let [endpoint, region, access_key_id, secret_access_key] = OF_BUCKETS;
     if reader.layers.value(STORAGE).is_none() {
@@ -53,7 +53,7 @@ pub fn media_storage(reader: &mut Reader) -> Option<Place> {
     }))
 }
 
-/// The bucket and the prefix of `s3://bucket/prefix`.
+/// Parses the bucket and the prefix of `s3://bucket/prefix`.
 fn bucket(text: &str) -> Result<(String, String), String> {
     let wrong = || {
         format!(
@@ -81,7 +81,7 @@ fn bucket(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The address of a server, without a path.
+/// Parses the address of a server, without a path.
 fn server(text: &str) -> Result<Url, String> {
     let fits = |url: &Url| {
         matches!(url.scheme(), "http" | "https")

@@ -1,13 +1,13 @@
-//! How a page is written: which charset its bytes are in, as browsers find out (the encoding standard, and HTML's sniffing). Pure.
+//! Charset detection for pages, as in browsers (Encoding Standard and HTML's sniffing). Pure.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::media::filename::parameters;
 
-/// How much of a page is searched for a word on its charset, in bytes.
+/// Bytes of a page that are searched for its declared charset.
 const SEARCHED: usize = 4_096;
 
-/// The page as text. Its end may be cut anywhere.
+/// Decodes a page, which may be truncated anywhere.
 pub(super) fn decoded(bytes: &[u8], content_type: &str) -> String {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
         return text(encoding, &bytes[mark..]);
@@ -16,8 +16,8 @@ pub(super) fn decoded(bytes: &[u8], content_type: &str) -> String {
     let of_two_bytes =
         |encoding: &&'static Encoding| *encoding == UTF_16LE || *encoding == UTF_16BE;
     let (letters, mistakes) = by_utf8(bytes);
-    // What is UTF-8 by its bytes is nothing else, whatever it says; texts of one byte a letter are not by chance. A few mistakes are
-    // those of what a page was put together of.
+    // Valid UTF-8 is UTF-8, whatever is declared, since text in a single-byte charset is not valid
+    // by chance. A few errors may come from the sources a page was assembled of.
     let is_utf8 = letters > 0 && letters >= mistakes;
     match declared {
         Some(encoding) if of_two_bytes(&encoding) => text(encoding, bytes),
@@ -30,12 +30,13 @@ pub(super) fn decoded(bytes: &[u8], content_type: &str) -> String {
         Some(encoding) if encoding != UTF_8 || letters > 0 || bytes.is_ascii() => {
             text(encoding, bytes)
         }
-        // It says UTF-8, or nothing, and is not.
+        // It declares UTF-8 or nothing, and is not UTF-8.
         _ => text(WINDOWS_1252, bytes),
     }
 }
 
-/// How many letters beyond ASCII there are, read as UTF-8, and how many bytes are no part of any. One that is cut at the end is neither.
+/// Counts the non-ASCII letters in UTF-8, and the bytes that belong to none. A letter truncated at
+/// the end counts as neither.
 fn by_utf8(bytes: &[u8]) -> (usize, usize) {
     let (mut letters, mut mistakes, mut rest) = (0, 0, bytes);
     while !rest.is_empty() {
@@ -58,7 +59,7 @@ fn has_mistakes(encoding: &'static Encoding, bytes: &[u8]) -> bool {
     encoding.decode_without_bom_handling(bytes).1
 }
 
-/// Without the letter that is cut at the end, and without signs for what cannot be read.
+/// Decodes without the truncated letter at the end, and without replacement characters.
 fn text(encoding: &'static Encoding, bytes: &[u8]) -> String {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let longest = decoder
@@ -76,7 +77,8 @@ fn of_header(content_type: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.trim_matches('\'').as_bytes())
 }
 
-/// By `<meta charset=…>`, `<meta http-equiv content="…; charset=…">` or `<?xml encoding="…"?>` at its beginning.
+/// Finds the charset in `<meta charset=…>`, `<meta http-equiv content="…; charset=…">` or `<?xml
+/// encoding="…"?>` at the beginning.
 fn of_page(beginning: &[u8]) -> Option<&'static Encoding> {
     let beginning = beginning.to_ascii_lowercase();
     let tags = beginning
@@ -107,7 +109,7 @@ fn of_page(beginning: &[u8]) -> Option<&'static Encoding> {
             .position(|byte| b"\"'; \t\r\n/".contains(byte))
             .unwrap_or(value.len());
         let encoding = Encoding::for_label(&value[..end])?;
-        // It could be read so far, so it has not two bytes for each letter.
+        // It was readable so far, so it does not have two bytes per letter.
         Some(if encoding == UTF_16LE || encoding == UTF_16BE {
             UTF_8
         } else {
@@ -189,7 +191,7 @@ mod tests {
             ),
             (utf16("Чай"), "text/html; charset=utf-16le", "Чай"),
             ("Чай".as_bytes().to_vec(), "text/html", "Чай"),
-            // It says what it is not.
+            // The declaration is wrong.
             (
                 "<meta charset=utf-16>Чай".as_bytes().to_vec(),
                 "text/html",
@@ -198,7 +200,7 @@ mod tests {
             (b"caf\xe9".to_vec(), "text/html; charset=utf-8", "café"),
             (b"caf\xe9".to_vec(), "text/html", "café"),
             (b"caf\xe9".to_vec(), "text/html; charset=unheard-of", "café"),
-            // A few bytes of it are wrong.
+            // A few bytes are wrong.
             (
                 [b"\xff".as_slice(), "Чай и пирог".as_bytes()].concat(),
                 "text/html; charset=utf-8",
@@ -234,13 +236,13 @@ mod tests {
                 "text/html",
                 "茶茶茶茶茶",
             ),
-            // Another charset stays it, though some of it could be UTF-8.
+            // Another charset is kept, though some of it could be UTF-8.
             (
                 b"caf\xe9 \xc3\xa9\xe9\xe8".to_vec(),
                 "text/html",
                 "café Ã©éè",
             ),
-            // Its last letter is cut.
+            // The last letter is truncated.
             ("Чай".as_bytes()[..5].to_vec(), "text/html", "Ча"),
             (
                 "茶".as_bytes()[..2].to_vec(),

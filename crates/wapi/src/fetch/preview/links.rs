@@ -1,6 +1,6 @@
-//! Where links stand in texts of any language. Pure.
+//! Detection of links in texts of any language. Pure.
 
-/// The links of a text that browsers would go to, in order, each as it stands there.
+/// Returns the links of a text that browsers would open, in order, as written.
 pub(super) fn links(text: &str) -> Vec<&str> {
     let mut links = Vec::new();
     let mut from = 0;
@@ -15,7 +15,7 @@ pub(super) fn links(text: &str) -> Vec<&str> {
     links
 }
 
-/// Where the next `http://` or `https://` begins, in letters of any size, that is not the end of another word.
+/// Finds the next `http://` or `https://`, in any case, that does not end another word.
 fn next_scheme(text: &str, from: usize) -> Option<usize> {
     let mut from = from;
     loop {
@@ -37,7 +37,7 @@ fn next_scheme(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// Where a link ends whose scheme ends at `from`.
+/// Returns the end of a link whose scheme ends at `from`.
 fn end(text: &str, from: usize) -> usize {
     let (mut end, mut open) = (from, Vec::new());
     let mut before = '/';
@@ -45,11 +45,12 @@ fn end(text: &str, from: usize) -> usize {
         match sign {
             _ if ends(sign) || is_other_words(before, sign) => break,
             '(' | '[' | '{' => open.push(sign),
-            // A bracket that was opened in front of the link closes behind it.
+            // A bracket opened before the link closes after it.
             ')' | ']' | '}' if open.pop() != Some(opposite(sign)) => break,
             _ => {}
         }
-        // What closes a sentence around a link is not part of it, unless it goes on.
+        // Punctuation that ends a sentence around a link is not part of it, unless the link
+        // continues.
         if !matches!(
             sign,
             '.' | ',' | ':' | ';' | '!' | '?' | '*' | '_' | '~' | '\'' | '(' | '[' | '{'
@@ -69,7 +70,8 @@ fn opposite(sign: char) -> char {
     }
 }
 
-/// Signs that are in no link: blanks, what nobody sees, quotes, and the punctuation of other scripts.
+/// Whether a character never occurs in links: blanks, invisible characters, quotes, and the
+/// punctuation of other scripts.
 fn ends(sign: char) -> bool {
     sign.is_whitespace()
         || sign.is_control()
@@ -77,15 +79,15 @@ fn ends(sign: char) -> bool {
         || matches!(sign, '\u{ab}' | '\u{bb}' | '\u{ad}' | '\u{bf}' | '\u{a1}')
         // Widths, directions, dashes, quotes, dots.
         || matches!(sign, '\u{2000}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}')
-        // Of China, Japan and Korea; whole and half widths of ASCII.
+        // Chinese, Japanese and Korean punctuation; full-width and half-width ASCII.
         || matches!(sign, '\u{3000}'..='\u{3004}' | '\u{3008}'..='\u{3020}' | '\u{30fb}' | '\u{fe10}'..='\u{fe6f}')
         || matches!(sign, '\u{ff01}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{ff3b}'..='\u{ff40}' | '\u{ff5b}'..='\u{ff65}')
         // Full stops, commas and question marks of other scripts.
         || matches!(sign, '\u{60c}' | '\u{61b}' | '\u{61f}' | '\u{6d4}' | '\u{964}' | '\u{965}' | '\u{104a}' | '\u{104b}' | '\u{17d4}')
 }
 
-/// Whether words begin where scripts that put no blanks between them follow a link without anything in between: a name of a host, or
-/// letters, in ASCII.
+/// Whether a word of a script without blanks directly follows a link that ends in ASCII, such as a
+/// host name.
 fn is_other_words(before: char, sign: char) -> bool {
     let has_no_blanks = matches!(sign,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1100}'..='\u{11ff}'
@@ -94,7 +96,7 @@ fn is_other_words(before: char, sign: char) -> bool {
     has_no_blanks && before.is_ascii_alphanumeric()
 }
 
-/// Whether what stands behind a scheme begins with a host.
+/// Whether the text after a scheme begins with a host.
 fn has_host(rest: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -188,7 +190,7 @@ mod tests {
                 "<a href=\"http://example.org/a\">",
                 &["http://example.org/a"],
             ),
-            // What nobody sees.
+            // Invisible characters.
             (
                 "\u{200b}http://example.org/a\u{200b}",
                 &["http://example.org/a"],
@@ -231,7 +233,7 @@ mod tests {
             ("http://üñîçøðé.com/ä", &["http://üñîçøðé.com/ä"]),
             ("https://example.com/a؟ نعم", &["https://example.com/a"]),
             ("https://example.com/a। हाँ", &["https://example.com/a"]),
-            // Hosts of all sorts.
+            // Hosts of all kinds.
             ("http://localhost:8080/a", &["http://localhost:8080/a"]),
             ("http://[2001:db8::1]/a", &["http://[2001:db8::1]/a"]),
             (
@@ -239,7 +241,7 @@ mod tests {
                 &["http://me:secret@example.org/a@b"],
             ),
             ("http://127.0.0.1/", &["http://127.0.0.1/"]),
-            // None.
+            // No links.
             ("example.com is no link, nor is https://", &[]),
             ("http://", &[]),
             ("http://.", &[]),

@@ -1,19 +1,19 @@
-//! What a page says of itself: Open Graph, and what was there before it. Pure.
+//! Metadata of a page: Open Graph, and older forms. Pure.
 
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Token, Tokenizer};
 use url::Url;
 
-/// What there is to show of a page.
+/// The metadata of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Page {
     pub title: Option<String>,
     pub description: Option<String>,
-    /// Where its picture is.
+    /// The address of its image.
     pub picture: Option<String>,
 }
 
-/// What is found of each, by how well it says it: Open Graph, then Twitter's, then plain HTML.
+/// Values found, by preference: Open Graph, then Twitter's, then plain HTML.
 #[derive(Default)]
 struct Found {
     title: [Option<String>; 3],
@@ -21,14 +21,14 @@ struct Found {
     picture: [Option<String>; 2],
 }
 
-/// Reads the beginning of a page that came from `base`; what comes after its body begins is not looked at.
+/// Reads the metadata of a page at `base`, up to the start of its body.
 pub(super) fn read(html: &str, base: &Url) -> Page {
     let mut found = Found::default();
     let mut title: Option<String> = None;
     // Drawings and formulas have titles of their own.
     let mut drawings = 0_usize;
     let mut emitter = DefaultEmitter::default();
-    // What stands in scripts and styles is not HTML.
+    // The content of scripts and styles is not HTML.
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(html, emitter) {
         let Ok(token) = token;
@@ -105,7 +105,8 @@ impl Found {
     }
 }
 
-/// The first one counts. Lines and runs of blanks are one blank, as a page shows them.
+/// Sets a value unless it is set. Line breaks and runs of blanks become one blank, as in a rendered
+/// page.
 fn put(place: &mut Option<String>, text: String) {
     let text = text
         .replace(char::REPLACEMENT_CHARACTER, "")

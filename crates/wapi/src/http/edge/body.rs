@@ -1,4 +1,4 @@
-//! Bodies at the edge: those that come must come at a pace, and the end of those that go is noticed.
+//! Request and response bodies at the edge: a minimum pace for requests, and the end of responses.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use super::Seat;
 use crate::clock::Clock;
 use crate::pace::Pace;
 
-/// A body that comes in, as long as it does not come too slowly.
+/// A request body that fails with `TooSlow` when it arrives too slowly.
 pub struct Paced {
     body: Incoming,
     pace: Pace,
@@ -56,7 +56,7 @@ impl HttpBody for Paced {
     }
 }
 
-/// A body that goes out; once it has, its connection rests.
+/// A response body that marks its connection as idle when it is dropped.
 pub struct Answered {
     body: Body,
     seat: Seat,

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last: nobody is waited for without end.
+//! One connection from its first byte to its last; every wait has a limit.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,27 +26,29 @@ use crate::http::error::Problem;
 use crate::lifecycle::Lifecycle;
 use crate::pace::Pace;
 
-/// How long a connection may take to ask its first question, its handshake included.
+/// Time in which a connection must send its first request, TLS handshake included.
 pub const FIRST: Duration = Duration::from_secs(15);
-/// How long that of a stranger may rest between two; longer than clients keep theirs, so that mostly they are the ones who end them.
+/// Time an unauthenticated connection may stay idle between two requests. Longer than clients keep
+/// idle connections, so that the client usually closes first.
 pub const REST: Duration = Duration::from_secs(120);
-/// How long the answer to a stranger may take who has had to leave.
+/// Time to finish the response to an unauthenticated caller after its connection was displaced.
 const LAST: Duration = Duration::from_secs(1);
-/// The most that is kept of what came and was not read yet, and of what was not sent yet: the head of a request must fit.
+/// Limit in bytes of received data not yet read, and of response data not yet sent; the head of a
+/// request must fit.
 const BUFFER: usize = 32 * 1024;
 const HEADERS: usize = 100;
 
-/// What a connection is served with.
+/// Everything a connection needs to be served.
 #[derive(Clone)]
 pub struct Manner {
     pub router: Router,
     pub proxies: Arc<Proxies>,
     pub clock: Clock,
-    /// The connections' tasks; its soft stop ends them.
+    /// Tasks of the connections; its soft stop ends them.
     pub visits: Lifecycle,
 }
 
-/// Answers whatever comes over a connection until it ends, has to leave, or takes too long.
+/// Serves requests on a connection until it closes, is displaced, or exceeds a time limit.
 pub async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin + Send,
     from: IpAddr,
@@ -99,8 +101,8 @@ pub async fn serve(
     loop {
         tokio::select! {
             biased;
-            // First, so that whoever has asked by the time it has to leave is answered. What goes wrong here is the caller's affair: it left,
-            // or spoke no HTTP.
+            // Polled first, so that a request that arrived before the connection was displaced is
+            // answered. Errors are the caller's own: it disconnected, or did not speak HTTP.
             _ = connection.as_mut() => return,
             () = ends(&seat, &manner.visits), if !is_ending => {
                 if !seat.is_worth_finishing() {
@@ -109,7 +111,7 @@ pub async fn serve(
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
             }
-            // Whoever shows no key even then is not waited for.
+            // A caller that is still unauthenticated by then is cut off.
             () = manner.clock.sleep(LAST), if is_ending && seat.is_displaced_stranger() => return,
             () = manner.clock.sleep(seat.patience(manner.clock.uptime())) => {
                 if seat.is_too_late(manner.clock.uptime()) {
@@ -127,7 +129,7 @@ async fn ends(seat: &Seat, visits: &Lifecycle) {
     }
 }
 
-/// A connection whose other end must take what it is sent.
+/// A stream that fails when its peer does not read the written data fast enough.
 struct Watched<I> {
     io: I,
     pace: Pace,
@@ -188,7 +190,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(context);
         match flushed {
-            // All of it has left.
+            // Everything has left.
             Poll::Ready(Ok(())) => self.pace.rest(),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {

@@ -1,7 +1,8 @@
-//! Who is connected, and who leaves when somebody comes and there is no room. Pure.
+//! Connections and their admission: which connection makes room for a new one. Pure.
 //!
-//! Strangers cost nothing that lasts: whoever has not shown a key yet makes room for whoever comes, first of the address that takes
-//! most of it, first who has not even finished asking. A caller who is being answered is never cut off.
+//! Unauthenticated connections hold no place for long: they make room for new ones, first those of
+//! the address with the most connections, and first those that have not even completed a request.
+//! An authenticated caller whose request is being answered is never cut off.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,25 +12,27 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many may be connected.
+/// Maximum numbers of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub all: usize,
     pub of_an_address: usize,
-    /// Those that are answered for one key of some sessions.
+    /// Requests answered at the same time for one session-restricted key.
     pub of_a_key: usize,
 }
 
-/// What is kept free of strangers is three of four descriptors: for WhatsApp, webhooks, files and databases.
+/// One descriptor in four is for callers; the others are kept for WhatsApp, webhooks, files and
+/// databases.
 const SHARE: usize = 4;
-/// More are not served at the same time, however many descriptors there are.
+/// Upper limit of connections, however many descriptors are available.
 const MOST: usize = 2_048;
 const LEAST: usize = 16;
-/// How long somebody who has just come may take before others go first who were here before: a handshake and a way there and back.
+/// Time in which a new connection is displaced only after idle unauthenticated ones: a handshake
+/// and one round trip.
 const JUST_COME: Duration = Duration::from_secs(2);
 
 impl Limits {
-    /// Those of a process that may have so many files open.
+    /// Returns the limits for a process that may open this many descriptors.
     pub fn of(descriptors: u64) -> Self {
         let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / SHARE).clamp(LEAST, MOST);
         Self {
@@ -40,67 +43,68 @@ impl Limits {
     }
 }
 
-/// What a connection is up to.
+/// Activity of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It has not asked for anything yet, or not wholly.
+    /// No complete request has arrived yet.
     Arriving,
-    /// It is being answered.
+    /// A request is being answered.
     Busy,
-    /// It was answered, and may ask again.
+    /// The last request was answered, and the next may follow.
     Resting,
 }
 
-/// How it is to ask.
+/// Result of the start of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Well,
-    /// It had to leave in this moment.
+    /// The connection has just been displaced.
     TooLate,
-    /// The address a proxy asks for is being answered as often as an address may be.
+    /// The client address named by a proxy already has its maximum of requests in progress.
     TooMuch,
 }
 
-/// Whether somebody is let in.
+/// Result of admitting a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival {
     Welcome {
         id: u64,
-        /// Who leaves for them.
+        /// The displaced connection.
         instead_of: Option<u64>,
     },
-    /// Everybody is busy.
+    /// All connections are busy.
     Full,
-    /// All of this address are.
+    /// All connections of this address are busy.
     FullOfThem,
 }
 
-/// Everybody who is connected.
+/// All open connections.
 pub struct Crowd {
     limits: Limits,
     guests: HashMap<u64, Guest>,
-    /// How many there are for each address.
+    /// Number of connections per address.
     counts: HashMap<IpAddr, usize>,
-    /// How many are being answered for each key of some sessions.
+    /// Number of requests in progress per session-restricted key.
     keys: HashMap<Arc<str>, usize>,
     last: u64,
 }
 
 struct Guest {
-    /// `None` for who may take all the room: this machine, and proxies of the operator's.
+    /// Address the connection counts for; `None` for this machine and the operator's proxies, which
+    /// may use all the room.
     own: Option<IpAddr>,
-    /// For whom a proxy asks at the moment.
+    /// Client address named by a proxy for the current request.
     asks_for: Option<IpAddr>,
     standing: Standing,
-    /// Has shown a key that is one, with what it asked last.
+    /// Whether the last request carried a valid key.
     is_known: bool,
-    /// The key of some sessions it is being answered for.
+    /// Session-restricted key of the request in progress.
     key: Option<Arc<str>>,
     since: Duration,
 }
 
 impl Guest {
-    /// The lowest leave first; `None` stays.
+    /// Order in which connections are displaced, lowest first; `None` is never displaced.
     fn rank(&self, now: Duration) -> Option<u8> {
         match (self.standing, self.is_known) {
             (Standing::Arriving, _) if now >= self.since + JUST_COME => Some(0),
@@ -112,7 +116,7 @@ impl Guest {
         }
     }
 
-    /// Whose share of the room it takes.
+    /// Address whose share of the room the connection uses.
     fn address(&self) -> Option<IpAddr> {
         self.asks_for.or(self.own)
     }
@@ -129,7 +133,7 @@ impl Crowd {
         }
     }
 
-    /// Somebody comes. `is_capped`: the address may not take all the room for itself.
+    /// Admits a connection. With `is_capped`, the address may not use all the room.
     pub fn arrive(&mut self, address: IpAddr, is_capped: bool, now: Duration) -> Arrival {
         let own = is_capped.then(|| block(address));
         let instead_of = if own.is_some() && self.of(own) >= self.limits.of_an_address {
@@ -166,7 +170,7 @@ impl Crowd {
         }
     }
 
-    /// How many there are for an address.
+    /// Number of connections counted for an address.
     fn of(&self, address: Option<IpAddr>) -> usize {
         address
             .and_then(|address| self.counts.get(&address).copied())
@@ -192,13 +196,13 @@ impl Crowd {
         ranked.min().map(|(_, id)| id)
     }
 
-    /// A connection begins to ask; `passed_on`: for whom, where a proxy of the operator's speaks for somebody.
+    /// Records the start of a request; `passed_on` is the client address named by a trusted proxy.
     pub fn asks(&mut self, id: u64, passed_on: Option<IpAddr>, now: Duration) -> Asked {
         let Some(guest) = self.guests.get_mut(&id) else {
             return Asked::TooLate;
         };
         (guest.standing, guest.since) = (Standing::Busy, now);
-        // Whoever asked before need not be who asks now, where a proxy speaks for many.
+        // A proxy may send the requests of many clients over one connection.
         let asks_for = passed_on.filter(|_| guest.own.is_none()).map(block);
         let before = std::mem::replace(&mut guest.asks_for, asks_for);
         if before == asks_for {
@@ -213,7 +217,7 @@ impl Crowd {
         }
     }
 
-    /// It has its answer, and may ask again.
+    /// Records that the request was answered and the next may follow.
     pub fn rests(&mut self, id: u64, now: Duration) {
         let Some(guest) = self.guests.get_mut(&id) else {
             return;
@@ -223,14 +227,15 @@ impl Crowd {
         uncounted(&mut self.keys, guest.key.take());
     }
 
-    /// Whether it has shown a key that is one.
+    /// Records whether the request carried a valid key.
     pub fn is_known(&mut self, id: u64, is_known: bool) {
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.is_known = is_known;
         }
     }
 
-    /// It is answered for a key of some sessions; false if so many are already that others would have no room.
+    /// Counts the request for a session-restricted key. Returns false if the key already has its
+    /// share of requests in progress, so that other keys keep some room.
     pub fn is_for(&mut self, id: u64, key: &Arc<str>) -> bool {
         let Some(guest) = self.guests.get_mut(&id) else {
             return true;
@@ -242,14 +247,14 @@ impl Crowd {
             .is_none_or(|count| *count <= self.limits.of_a_key)
     }
 
-    /// What it is up to, and since when.
+    /// Returns the activity of the connection, and when it began.
     pub fn standing(&self, id: u64) -> Option<(Standing, Duration)> {
         self.guests
             .get(&id)
             .map(|guest| (guest.standing, guest.since))
     }
 
-    /// It is gone.
+    /// Removes the connection.
     pub fn leave(&mut self, id: u64) {
         let Some(guest) = self.guests.remove(&id) else {
             return;
@@ -283,7 +288,8 @@ fn uncounted<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
     }
 }
 
-/// What counts as one address: with version 6, everybody is given 2^72 of them, or more.
+/// Returns the address that counts as one client: IPv6 addresses are cut to their /56, since one
+/// network is given 2^72 addresses or more.
 pub fn block(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72).into(),

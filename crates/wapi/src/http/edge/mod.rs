@@ -1,4 +1,4 @@
-//! Where connections come in: who is let in, how many at once, and what is known of whoever asks.
+//! Connection admission: listener, limits on connections, and peer information for each request.
 
 mod body;
 mod connection;
@@ -29,17 +29,17 @@ use crowd::{Arrival, Asked, Crowd, Limits, Standing};
 pub use peer::{Peer, Proxies, Way};
 pub use tls::Tls;
 
-/// How many may stand before the listener until they are let in.
+/// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
-/// How long a connection is silent before it is found out whether the other end is there.
+/// Silence after which the kernel probes whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How long to wait when the system gives no connection.
+/// Pause after the system failed to accept a connection.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What somebody is told for whom there is no room.
+/// Response to a connection for which there is no room.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Lets connections in; cheap to clone.
+/// Accepts connections; cheap to clone.
 #[derive(Clone)]
 pub struct Edge {
     room: Arc<Room>,
@@ -47,31 +47,31 @@ pub struct Edge {
     clock: Clock,
 }
 
-/// Everybody who is connected, and what was done about them.
+/// All open connections, and counts of their outcomes.
 pub struct Room {
     crowd: Mutex<(Crowd, HashMap<u64, CancellationToken>)>,
-    /// Sockets that are open, those of who has to leave included.
+    /// Open sockets, including those of displaced connections.
     sockets: Arc<Semaphore>,
     pub counts: Counts,
 }
 
-/// Since the start.
+/// Counts since the start.
 #[derive(Default)]
 pub struct Counts {
     pub let_in: Counter,
-    /// Everybody was being answered.
+    /// Refused because all connections were busy.
     pub refused: Counter,
-    /// Left for somebody else.
+    /// Displaced by a newer connection.
     pub displaced: Counter,
-    /// Took too long.
+    /// Closed after exceeding a time limit.
     pub late: Counter,
 }
 
 impl Edge {
-    /// For a process that may have so many files and connections open.
+    /// Creates an edge for a process that may open this many files and connections.
     pub fn new(proxies: Proxies, descriptors: u64, clock: Clock) -> Self {
         let limits = Limits::of(descriptors);
-        // Whoever has to leave is there for a moment more.
+        // A displaced connection keeps its socket for a moment longer.
         let sockets = Arc::new(Semaphore::new(limits.all + limits.all / 4));
         let crowd = Mutex::new((Crowd::new(limits), HashMap::new()));
         Self {
@@ -89,7 +89,7 @@ impl Edge {
         Arc::clone(&self.room)
     }
 
-    /// That of somebody of this machine who comes without a connection.
+    /// Returns the visit of a caller on this machine that uses no connection.
     pub fn visit(&self) -> Visit {
         let peer = Peer {
             address: Ipv4Addr::LOCALHOST.into(),
@@ -107,8 +107,8 @@ impl Edge {
         )
     }
 
-    /// Answers on `listener` until the soft stop of `visits`, whose tasks the connections are; then until each has its answer, or `grace`
-    /// is over.
+    /// Answers on `listener` until the soft stop of `visits`, which runs the connections' tasks.
+    /// Returns when every request in progress is answered, or after `grace`.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -118,7 +118,8 @@ impl Edge {
         grace: Duration,
     ) -> io::Result<()> {
         listener.set_nonblocking(true)?;
-        // The standard library's own backlog is short: who does not fit is only heard a second later.
+        // The standard library's backlog is short, and a connection that does not fit is retried
+        // only after a second.
         SockRef::from(&listener).listen(BACKLOG)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (proxies, clock) = (Arc::clone(&self.proxies), self.clock.clone());
@@ -133,7 +134,8 @@ impl Edge {
                 Ok((socket, from, place)) => {
                     self.let_in(socket, from, place, tls.as_ref(), &manner, visits)
                 }
-                // Whoever came has left already, or there are no descriptors: nothing that the listener would not survive.
+                // The client has left already, or there are no descriptors; the listener survives
+                // both.
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be taken");
                     visits.unless_stopping(self.clock.sleep(PAUSE)).await;
@@ -154,9 +156,10 @@ impl Edge {
             .await
             .expect("this room is never closed");
         let (socket, from) = listener.accept().await?;
-        // Answers are small and wait for nothing.
+        // Responses are small and must not wait for more data.
         socket.set_nodelay(true)?;
-        // Or a caller whose machine is gone would rest for ever.
+        // Without this, the connection of a client machine that vanished would stay open until it
+        // is displaced.
         SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         Ok((socket, from.ip().to_canonical(), place))
     }
@@ -201,7 +204,7 @@ impl Edge {
     }
 }
 
-/// Says why, if that can be said without waiting.
+/// Sends a refusal if that needs no waiting.
 fn refuse(socket: TcpStream, is_tls: bool) {
     if let Ok(mut socket) = socket.into_std()
         && !is_tls
@@ -229,7 +232,7 @@ impl Room {
         Some(Seat::new(id, bell, Arc::clone(room), clock.clone()))
     }
 
-    /// How many are connected, and how many may be.
+    /// Returns the number of connections and their limit.
     pub fn now(&self) -> (usize, usize) {
         let guard = self.lock();
         (guard.0.len(), guard.0.limits().all)
@@ -240,19 +243,19 @@ impl Room {
     }
 }
 
-/// A connection's place in the room; given back with the last of its clones.
+/// A connection's place in the room, given back when its last clone is dropped.
 #[derive(Clone)]
 pub struct Seat(Arc<Place>);
 
 struct Place {
     id: u64,
-    /// Rings when it has to leave.
+    /// Cancelled when the connection is displaced.
     bell: CancellationToken,
     room: Arc<Room>,
     clock: Clock,
-    /// Whether a key was shown that is one with what was asked last.
+    /// Whether the last request carried a valid key.
     is_known: AtomicBool,
-    /// Whether something was asked that came in the moment in which it had to leave.
+    /// Whether a request arrived while the connection was being displaced.
     has_asked_late: AtomicBool,
 }
 
@@ -305,8 +308,9 @@ impl Seat {
         self.0.bell.cancelled().await;
     }
 
-    /// Whether what is under way is finished first: whatever a caller with a key asked for, what was asked in the last moment, and at the end
-    /// of the program any question.
+    /// Returns whether the work in progress is finished before the connection closes: requests with
+    /// a key, a request that arrived while the connection was displaced, and during shutdown every
+    /// request.
     fn is_worth_finishing(&self) -> bool {
         match self.0.room.lock().0.standing(self.0.id) {
             Some((standing, _)) => standing != Standing::Arriving,
@@ -314,12 +318,12 @@ impl Seat {
         }
     }
 
-    /// Whether it has had to leave without having shown a key.
+    /// Returns whether the connection was displaced without having shown a valid key.
     fn is_displaced_stranger(&self) -> bool {
         self.0.bell.is_cancelled() && !self.is_known()
     }
 
-    /// How long to wait before asking whether it is [too late](Self::is_too_late).
+    /// Returns the time until [`is_too_late`](Self::is_too_late) should be checked again.
     fn patience(&self, now: Duration) -> Duration {
         match self.limit() {
             Some((limit, since)) => (since + limit).saturating_sub(now),
@@ -336,7 +340,7 @@ impl Seat {
         let (standing, since) = self.0.room.lock().0.standing(self.0.id)?;
         match standing {
             Standing::Arriving => Some((connection::FIRST, since)),
-            // Who is known makes room when it is needed, and is welcome to stay until then.
+            // An authenticated connection makes room when it is needed, and may stay until then.
             Standing::Resting if self.is_known() => None,
             Standing::Resting => Some((connection::REST, since)),
             Standing::Busy => None,
@@ -348,7 +352,7 @@ impl Seat {
     }
 }
 
-/// What is known of whoever makes a request, beside the request.
+/// Facts about the caller of a request that are not in the request.
 #[derive(Clone)]
 pub struct Visit {
     pub peer: Peer,
@@ -365,8 +369,9 @@ impl Visit {
         }
     }
 
-    /// It showed the key of this id, or none was asked for. `is_narrow`: the key is for some sessions. False if as many are answered for such
-    /// a key as may be.
+    /// Records the id of the key that was shown, or that no key is required. `is_narrow` marks a
+    /// session-restricted key. Returns false if such a key already has its maximum of requests in
+    /// progress.
     pub fn enters(&self, key: Arc<str>, is_narrow: bool) -> bool {
         let is_welcome = !is_narrow || self.seat.0.room.lock().0.is_for(self.seat.0.id, &key);
         self.seat.knows(is_welcome);
@@ -374,12 +379,12 @@ impl Visit {
         is_welcome
     }
 
-    /// It showed none that is one, where one is asked for.
+    /// Records that a required key was missing or invalid.
     pub fn is_refused(&self) {
         self.seat.knows(false);
     }
 
-    /// The id of the key it showed; empty where none is asked for.
+    /// Returns the id of the key; empty where no key is required.
     pub fn key(&self) -> Option<&str> {
         self.key.get().map(AsRef::as_ref)
     }

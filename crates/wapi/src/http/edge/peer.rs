@@ -1,4 +1,4 @@
-//! Who a request comes from, where proxies may stand before the gateway. Pure.
+//! Origin of a request, with proxies that may stand before the gateway. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Version};
 
 use crate::guard::Network;
 
-/// What proxies write about whom they speak for, beside everything that begins with `x-forwarded`.
+/// Headers in which proxies name their clients, beside those that begin with `x-forwarded`.
 const OF_PROXIES: [&str; 15] = [
     "forwarded",
     "forwarded-for",
@@ -25,26 +25,26 @@ const OF_PROXIES: [&str; 15] = [
     "client-ip",
 ];
 
-/// Who asks, as far as that can be believed.
+/// The caller's address and scheme, as far as they can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     pub address: IpAddr,
-    /// Of the request as it was made, where that is known.
+    /// Whether the original request used HTTPS, if known.
     pub is_https: Option<bool>,
     pub way: Way,
 }
 
-/// How a request came here.
+/// Path of a request to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Direct,
-    /// By a proxy of the operator's.
+    /// Through one of the operator's proxies.
     PassedOn,
-    /// By something that nobody vouches for.
+    /// Through an unknown proxy.
     Doubtful,
 }
 
-/// The proxies of the operator's.
+/// Networks of the operator's proxies.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(pub Vec<Network>);
 
@@ -56,7 +56,8 @@ impl Proxies {
 }
 
 impl Peer {
-    /// `is_tls`: whether the connection itself is.
+    /// Determines the peer from the connection's address and the proxy headers. `is_tls` says
+    /// whether the connection itself uses TLS.
     pub fn of(
         from: IpAddr,
         is_tls: bool,
@@ -83,7 +84,8 @@ impl Peer {
         } else {
             Some(is_tls)
         };
-        // Some proxies say nothing of it, and nothing else is to come from where one is.
+        // Some proxies add no headers, and every request from a proxy's address counts as passed
+        // on.
         Self {
             address: origin(from, headers, proxies),
             is_https,
@@ -92,15 +94,15 @@ impl Peer {
     }
 }
 
-/// A request of version 1.0 counts as passed on: nothing else speaks it, but proxies do so unless they are told otherwise, and without a word
-/// about whom they speak for.
+/// Returns whether the request shows signs of a proxy. HTTP/1.0 counts as one: only proxies still
+/// speak it, do so unless configured otherwise, and then name no client.
 fn says_it_was_passed_on(headers: &HeaderMap, version: Version) -> bool {
     let is_of_a_proxy = |name: &str| name.starts_with("x-forwarded") || OF_PROXIES.contains(&name);
     version <= Version::HTTP_10 || headers.keys().any(|name| is_of_a_proxy(name.as_str()))
 }
 
-/// The last address that no proxy of the operator's has: each proxy writes whom it was asked by behind what it was told, and what was told
-/// by others may be made up.
+/// Returns the last address that is not one of the operator's proxies. Each proxy appends its
+/// client's address to the list it received, and the part that others wrote may be forged.
 fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
     let mut origin = from;
     let lists = headers
@@ -120,7 +122,7 @@ fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
     origin
 }
 
-/// An address as proxies write it, perhaps with a port.
+/// Parses an address as proxies write it, with or without a port.
 fn address(entry: &str) -> Option<IpAddr> {
     let bare = entry.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>().ok();

@@ -1,4 +1,4 @@
-//! The certificate HTTPS is served with; a new one is taken up without a new start.
+//! TLS certificate for HTTPS, renewed without a restart.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,10 +16,10 @@ use crate::clock::Clock;
 use crate::config::CertificateFiles;
 use crate::lifecycle::{Hangups, Lifecycle};
 
-/// How often the files are looked at.
+/// Interval between checks of the files.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Shakes hands as the server; cheap to clone.
+/// Accepts TLS connections; cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
     files: CertificateFiles,
@@ -28,13 +28,13 @@ pub struct Tls {
 
 struct Current {
     config: Arc<ServerConfig>,
-    /// The files it was made of.
+    /// Contents of the files it was made from.
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
 impl Tls {
-    /// Reads the files, or says what is wrong with them.
+    /// Reads the files, or returns an error that names their fault.
     pub async fn open(files: CertificateFiles) -> Result<Self> {
         let current = Current::read(&files).await?;
         Ok(Self {
@@ -43,7 +43,8 @@ impl Tls {
         })
     }
 
-    /// Takes up what the files hold now; whether that is something new. What is wrong with them changes nothing.
+    /// Loads the current contents of the files. Returns whether they changed; on an error the
+    /// former certificate stays.
     pub async fn renew(&self) -> Result<bool> {
         let found = Current::read(&self.files).await?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +55,7 @@ impl Tls {
         Ok(true)
     }
 
-    /// Takes up new files now and then, and whenever somebody asks for it, until the soft stop.
+    /// Renews the certificate periodically and at every SIGHUP, until the soft stop.
     pub async fn keep_renewing(self, mut hangups: Hangups, clock: Clock, lifecycle: Lifecycle) {
         let mut complaint = String::new();
         loop {
@@ -75,7 +76,8 @@ impl Tls {
                     }
                 }
                 Err(error) => {
-                    // Said once, not at every look; one half of a pair may have been written already.
+                    // Logged once, not at every check; one file of the pair may have been replaced
+                    // before the other.
                     let told = format!("{error:#}");
                     if told != complaint {
                         tracing::warn!(
@@ -141,7 +143,8 @@ fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
     Ok(config)
 }
 
-/// What is to be PEM, without the mark that some editors put before a text; or what else it is, and how it becomes that.
+/// Returns the PEM text without a byte order mark, or an error that names the actual format and how
+/// to convert it.
 fn pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let has = |words: &str| {
@@ -149,7 +152,7 @@ fn pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
             .windows(words.len())
             .any(|window| window == words.as_bytes())
     };
-    // The tag of a sequence, with a length of its own of two bytes.
+    // Tag of an ASN.1 sequence with a two-byte length.
     if bytes.starts_with(&[0x30, 0x82]) {
         bail!(
             "{which} is DER; make PEM of it with `openssl x509 -inform der`, or `openssl pkey -inform der` for a key"

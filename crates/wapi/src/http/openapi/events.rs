@@ -1,4 +1,4 @@
-//! The feed, and the same as a stream.
+//! The event feed, also as a stream.
 
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ fn filtered(operation: Operation) -> Operation {
         .query("session", text(), "Only of this session.")
 }
 
-/// The document's `webhooks`: what the gateway itself asks of others.
+/// Returns the document's `webhooks`: the requests that the gateway itself makes.
 pub fn posts() -> Value {
     let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "schema": text(), "description": description});
     let parameters = [

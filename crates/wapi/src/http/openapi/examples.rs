@@ -1,8 +1,8 @@
-//! One message of each kind that can be sent. Pure.
+//! One example message of each kind that can be sent. Pure.
 
 use serde_json::{Value, json};
 
-/// Name, title, and the body of `POST /v1/sessions/{session}/messages`.
+/// Returns name, title, and body of `POST /v1/sessions/{session}/messages`.
 pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
     let to = "+375 44 703-48-10";
     let kinds = [

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::operation::{Operation, route};
 use super::schema::{count, flag, list, object, or_null, reference, said, text, time, words};
 
-/// What a question to WhatsApp may come to.
+/// Problems of every route that sends a request to WhatsApp.
 pub const ASKED: [(u16, &str); 5] = [
     (404, "session_not_found"),
     (409, "session_not_online"),

@@ -1,4 +1,4 @@
-//! Chats, contacts and messages as they are kept. Pure.
+//! Chats, contacts and messages of the history. Pure.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The kinds of messages that can be sent, one object each.
+//! Kinds of messages that can be sent, one object each.
 
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ pub fn others() -> Vec<Member> {
     ]
 }
 
-/// What a message that was sent says.
+/// Returns the members of a sent message.
 pub fn shown() -> Vec<Member> {
     let words = || or_null(text());
     let whole = || or_null(count());

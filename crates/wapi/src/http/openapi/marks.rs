@@ -1,4 +1,4 @@
-//! Marks on messages: pins, stars, what is kept. Pure.
+//! Pins, stars and keep marks on messages. Pure.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-/// As messages that were sent say it.
+/// Returns the members in which sent messages show their marks.
 pub fn shown() -> [(&'static str, Value); 3] {
     let duration = or_null(said(
         super::schema::count(),

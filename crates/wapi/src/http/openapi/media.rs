@@ -1,4 +1,4 @@
-//! The files of messages.
+//! Files of messages.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Sends that are stored first, and what became of them.
+//! Sending of messages, and their status.
 
 use serde_json::{Value, json};
 
@@ -92,7 +92,7 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-/// One of these.
+/// Schema of an edit: one of these members.
 fn other_words() -> Value {
     let caption = || object(&[("caption", or_null(said(text(), "Empty: none.")))]);
     let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
@@ -108,7 +108,7 @@ fn other_words() -> Value {
     ])
 }
 
-/// The message that was accepted, and whom it goes to.
+/// Returns the schema of an accepted message and its recipient.
 pub fn answer() -> Value {
     let contact = object(&[
         ("input", text()),
@@ -128,7 +128,7 @@ pub fn answer() -> Value {
     ])
 }
 
-/// What is answered to everything that is sent.
+/// Adds the responses shared by all routes that send.
 pub fn accepted(operation: Operation, answer: &Value) -> Operation {
     operation
         .query(

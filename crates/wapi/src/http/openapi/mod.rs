@@ -38,12 +38,12 @@ use schema::{list, object, said, text, words};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document(&super::table().rows));
 
-/// The description of this very program. It says nothing of what is in it, so everybody may read it.
+/// Returns the OpenAPI document. It holds no data of the gateway, so it needs no key.
 pub async fn read() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
-/// Nothing may be loaded and nothing run; the style is in the page.
+/// Forbids loading and scripts; the page carries its own style.
 pub(super) const POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -51,15 +51,15 @@ pub(super) const POLICY: (HeaderName, &str) = (
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::page(&DOCUMENT));
 
-/// The same for people.
+/// Serves the document as an HTML page.
 pub async fn docs() -> ([(HeaderName, &'static str); 1], Html<&'static str>) {
     ([POLICY], Html(&PAGE))
 }
 
-/// In the order they are shown.
+/// In display order.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Routes that belong together.
+/// A group of related routes.
 struct Family {
     tag: &'static str,
     description: &'static str,
@@ -145,7 +145,7 @@ fn about_messages() -> Vec<Operation> {
         .collect()
 }
 
-/// The routes of the table, each as it is described.
+/// Describes every route of the table.
 fn document(rows: &[Row]) -> Value {
     let families = families();
     let mut paths: Map<String, Value> = Map::new();
@@ -267,7 +267,7 @@ fn responses(operation: &Operation, row: &Row) -> Value {
     Value::Object(responses)
 }
 
-/// What may go wrong at any route of this kind.
+/// Returns the problems that every route of this kind may answer.
 fn everywhere(operation: &Operation, row: &Row) -> Vec<(u16, &'static str)> {
     let mut problems = vec![(500, "internal")];
     if row.scope.is_some() {

@@ -1,6 +1,6 @@
-//! What programs that are generated from the document call each operation: `listSessions`, `sendMessage`. Pure.
+//! Operation ids for generated clients: `listSessions`, `sendMessage`. Pure.
 
-/// Where the rule has no good word.
+/// Routes for which the rule gives no good name.
 const NAMED: [(&str, &str, &str); 20] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
@@ -60,7 +60,8 @@ const NAMED: [(&str, &str, &str); 20] = [
     ),
 ];
 
-/// The name of a route's operation: a verb, and what the path names, without the session that nearly all are about.
+/// Returns the operation id of a route: a verb and the nouns of the path, without the session that
+/// nearly all routes share.
 pub fn operation_id(method: &str, path: &str) -> String {
     if let Some((.., name)) = NAMED
         .iter()
@@ -100,7 +101,7 @@ pub fn operation_id(method: &str, path: &str) -> String {
             nouns.push(singular(&made));
             "create".to_owned()
         }
-        // An order: its word is the path's last one.
+        // A command: the last word of the path is the verb.
         _ => {
             let order = nouns.pop().unwrap_or_default();
             if nouns.is_empty() && is_about_session {
@@ -112,7 +113,7 @@ pub fn operation_id(method: &str, path: &str) -> String {
     verb + &nouns.concat()
 }
 
-/// `api-keys`: `ApiKeys`.
+/// Turns `api-keys` into `ApiKeys`.
 fn pascal(segment: &str) -> String {
     let words = segment
         .split(['-', '_', '.'])

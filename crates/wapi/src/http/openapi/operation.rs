@@ -1,31 +1,31 @@
-//! What is said about one route. Pure.
+//! Description of one route. Pure.
 
 use serde_json::{Value, json};
 
 use super::super::table::Row;
 use super::schema::{number, said, text};
 
-/// For each media type what it holds.
+/// Schema per media type.
 type Media = Vec<(&'static str, Value)>;
 
-/// One method of one path, as its callers need to know it.
+/// One method of one path, as documented for callers.
 pub struct Operation {
     pub method: &'static str,
     pub path: &'static str,
     pub summary: &'static str,
     pub parameters: Vec<Value>,
     pub body: Option<(Value, Presence)>,
-    /// Bodies as they may be: name, title, value.
+    /// Example bodies: name, title, value.
     pub examples: Vec<(&'static str, &'static str, Value)>,
-    /// Other forms the body may have, with their media types.
+    /// Other media types of the body, with their schemas.
     pub body_forms: Media,
-    /// Status, what it means, and for each media type what it holds.
+    /// Status, meaning, and schema per media type.
     pub answers: Vec<(u16, &'static str, Media)>,
-    /// Status and code of what may go wrong besides what goes wrong everywhere.
+    /// Status and code of problems beyond those of every route.
     pub problems: Vec<(u16, &'static str)>,
 }
 
-/// Whether there must be a body.
+/// Whether a body must be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     Required,
@@ -34,7 +34,7 @@ pub enum Presence {
 
 pub const JSON: &str = "application/json";
 
-/// Describes a route: [`Operation`]'s methods say the rest.
+/// Starts the description of a route; [`Operation`]'s methods add the rest.
 pub const fn route(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
     Operation {
         method,
@@ -50,7 +50,7 @@ pub const fn route(method: &'static str, path: &'static str, summary: &'static s
 }
 
 impl Operation {
-    /// Whether it is this row of the route table.
+    /// Returns whether it describes this row of the route table.
     pub fn is(&self, row: &Row) -> bool {
         (self.method, self.path) == (row.method, row.path)
     }
@@ -90,7 +90,7 @@ impl Operation {
         self
     }
 
-    /// Another form the body may have.
+    /// Adds another media type of the body.
     pub fn body_as(mut self, media_type: &'static str, schema: Value) -> Self {
         self.body_forms.push((media_type, schema));
         self
@@ -110,7 +110,7 @@ impl Operation {
         self
     }
 
-    /// A status without a body.
+    /// Adds a status without a body.
     pub fn answers_nothing(mut self, status: u16, meaning: &'static str) -> Self {
         self.answers.push((status, meaning, Vec::new()));
         self
@@ -122,7 +122,7 @@ impl Operation {
     }
 }
 
-/// What stands between braces in paths.
+/// Describes a parameter between braces in a path.
 pub fn path_parameter(name: &str) -> Value {
     let (schema, description) = match name {
         "session" => (session_name(), "The session's name, percent-encoded."),

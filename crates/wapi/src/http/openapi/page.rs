@@ -1,4 +1,4 @@
-//! `GET /docs`: the same document as a page for people. It has no script and loads nothing, so that it works on any machine. Pure.
+//! `GET /docs`: the document as an HTML page without scripts or external resources. Pure.
 
 mod shape;
 
@@ -11,7 +11,7 @@ use shape::shape;
 
 const STYLE: &str = include_str!("page/style.css");
 
-/// The whole page.
+/// Renders the whole page.
 pub fn page(document: &Value) -> String {
     let (mut index, mut body) = (String::new(), String::new());
     for tag in document["tags"].as_array().into_iter().flatten() {
@@ -63,7 +63,7 @@ pub fn page(document: &Value) -> String {
     )
 }
 
-/// Path, method and what is said of it.
+/// Lists path, method and description of every operation.
 fn operations(document: &Value) -> impl Iterator<Item = (&String, &'static str, &Value)> {
     object(&document["paths"]).flat_map(|(path, methods)| {
         METHODS
@@ -127,7 +127,7 @@ fn answered(status: &str, answer: &Value) -> String {
         escaped(status),
         prose(word(&answer["description"]))
     );
-    // What is said of a problem is its codes; its shape is always the same.
+    // The description of a problem lists its codes; its schema is always the same.
     let is_good = status.starts_with('2');
     for (media_type, content) in object(&answer["content"]).filter(|_| is_good) {
         write(
@@ -160,7 +160,7 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// What stands between backticks is code.
+/// Renders text between backticks as code.
 fn prose(text: &str) -> String {
     let mut shown = String::new();
     for (index, part) in escaped(text).split('`').enumerate() {

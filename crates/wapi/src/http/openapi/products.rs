@@ -1,4 +1,4 @@
-//! Products and orders: as messages say them, and as WhatsApp tells what is in catalogues and orders. Pure.
+//! Products and orders in messages, and catalogues and orders from WhatsApp. Pure.
 
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn order_content() -> Value {
     ])
 }
 
-/// As it is sent.
+/// Returns the member in which a product is sent.
 pub fn sent() -> Vec<Member> {
     let words = || or_null(text());
     let currency = with(said(text(), "ISO 4217."), "pattern", json!("^[A-Z]{3}$"));
@@ -153,7 +153,7 @@ pub fn sent() -> Vec<Member> {
     vec![("product?", product)]
 }
 
-/// As they are told and shown. `null` is what nobody said.
+/// Returns the members of products and orders in events and answers; `null` for missing values.
 pub fn told() -> Vec<Member> {
     let words = || or_null(text());
     let order = open_object(&[

@@ -1,4 +1,4 @@
-//! What accounts show of themselves, and whom they block. Pure.
+//! Account profiles and block lists. Pure.
 
 use serde_json::{Value, json};
 

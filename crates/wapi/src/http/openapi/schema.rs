@@ -1,4 +1,4 @@
-//! The words that requests and answers are described with: JSON Schema 2020-12, as OpenAPI 3.1 has it. Pure.
+//! Schema builders: JSON Schema 2020-12, as in OpenAPI 3.1. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -10,17 +10,17 @@ pub fn said(schema: Value, description: &str) -> Value {
     with(schema, "description", json!(description))
 }
 
-/// A text of a known form, such as `date-time`.
+/// A text of a known format, such as `date-time`.
 pub fn form(name: &str) -> Value {
     json!({"type": "string", "format": name})
 }
 
-/// As callers may write it.
+/// A time as callers may write it.
 pub fn moment() -> Value {
     form("date-time")
 }
 
-/// As [`crate::stamp`] writes it.
+/// A time as [`crate::stamp`] writes it.
 pub fn time() -> Value {
     with(
         form("date-time"),
@@ -33,7 +33,7 @@ pub fn words(words: &[&str]) -> Value {
     json!({"type": "string", "enum": words})
 }
 
-/// Of a file, in hexadecimal.
+/// The SHA-256 hash of a file, in hexadecimal.
 pub fn sha256(what: &str) -> Value {
     said(
         json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}),
@@ -63,7 +63,7 @@ pub fn list(of: Value) -> Value {
     json!({"type": "array", "items": of})
 }
 
-/// A list without repetitions that has something in it.
+/// A list with at least one item.
 pub fn some_of(of: Value) -> Value {
     json!({"type": "array", "items": of, "minItems": 1})
 }
@@ -81,12 +81,12 @@ pub fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// An object with these members and no others. A question mark behind a name: it may be missing.
+/// An object with exactly these members. A question mark after a name marks it as optional.
 pub fn object(members: &[(&str, Value)]) -> Value {
     with(open_object(members), "additionalProperties", json!(false))
 }
 
-/// The same, where others are ignored.
+/// The same, but other members are allowed.
 pub fn open_object(members: &[(&str, Value)]) -> Value {
     let name = |name: &str| name.trim_end_matches('?').to_owned();
     let properties: Map<_, _> = members

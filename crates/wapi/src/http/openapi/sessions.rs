@@ -1,4 +1,4 @@
-//! Sessions: what is known of each, and what its owner may order.
+//! Sessions: their state, and commands to them.
 
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ pub fn operations() -> Vec<Operation> {
 const PURGE: &str = "Whether everything goes that was kept under its name, whatever accounts it was linked to; what still was to be \
     delivered, too. It may be asked for after the session was removed. Otherwise it stays for whoever links the same account under this name.";
 
-/// What an order to a session may come to.
+/// Problems of a command to a session.
 const COMMON: [(u16, &str); 6] = [
     (404, "session_not_found"),
     (409, "session_not_online"),

@@ -1,4 +1,4 @@
-//! What others see of an account beside its messages. Pure.
+//! Read marks, typing, presence, calls, chat settings and number checks. Pure.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What each type of event says: its `data`. More members may come with later versions, so none are forbidden. Pure.
+//! Event schemas: the `data` of each type of event. Pure.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::message::CalendarEvent;
 
 type Member = (&'static str, Value);
 
-/// The schemas of all events, by name, and `Event`, which is one of them.
+/// Returns the schemas of all events by name, and `Event`, which is one of them.
 pub fn schemas() -> Vec<(String, Value)> {
     let mut schemas: Vec<_> = TYPES
         .iter()
@@ -38,7 +38,7 @@ pub fn schemas() -> Vec<(String, Value)> {
     schemas
 }
 
-/// `message.received`: `MessageReceivedEvent`.
+/// Turns `message.received` into `MessageReceivedEvent`.
 fn name(kind: &str) -> String {
     let words = kind
         .split(['.', '_'])
@@ -121,7 +121,7 @@ fn data(kind: &str) -> Option<Value> {
     })
 }
 
-/// Of sessions.
+/// Returns the data of session events.
 fn session(kind: &str) -> Option<Value> {
     let account = || ("account", or_null(reference("Account")));
     Some(match kind {
@@ -159,7 +159,7 @@ fn session(kind: &str) -> Option<Value> {
     })
 }
 
-/// Of groups, chats, people and calls.
+/// Returns the data of events about groups, chats, people and calls.
 fn around(kind: &str) -> Option<Value> {
     let person = || reference("Person");
     let group = || {
@@ -280,7 +280,7 @@ fn around(kind: &str) -> Option<Value> {
     })
 }
 
-/// What is said of everything that comes in.
+/// Returns the members shared by everything received.
 fn came() -> [Member; 7] {
     [
         ("session", text()),
@@ -324,7 +324,8 @@ fn tally() -> Value {
     or_null(list(option))
 }
 
-/// A message object as it comes in: the same as one that is sent, where what its sender left out is `null`.
+/// Returns the members of a received message: those of a sent one, where values its sender left out
+/// are `null`.
 fn content() -> Vec<Member> {
     const OTHERS: [&str; 7] = [
         "context?",

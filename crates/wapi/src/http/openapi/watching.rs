@@ -1,4 +1,4 @@
-//! Health, metrics, and this document.
+//! Health, metrics, and the API document.
 
 use super::operation::{Operation, route};
 use super::schema::{anything, object, text, words};

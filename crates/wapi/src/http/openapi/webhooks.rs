@@ -1,4 +1,4 @@
-//! Who is told what happens, and how it went.
+//! Webhooks and their deliveries.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::schema::{
     time, words,
 };
 
-/// What may go wrong with a webhook that a path names.
+/// Problems of every route that names a webhook in its path.
 const NAMED: [(u16, &str); 2] = [(404, "webhook_not_found"), (503, "not_ready")];
 const ORIGINAL: (u16, &str) = (409, "webhook_is_original");
 
@@ -150,7 +150,7 @@ fn deliveries() -> [Operation; 3] {
     ]
 }
 
-/// What can be asked of a webhook when it is made and later.
+/// Returns the members that can be set on creation and later.
 fn wishes() -> [(&'static str, Value); 3] {
     let headers = json!({"type": "object", "additionalProperties": or_null(text())});
     [

@@ -1,23 +1,23 @@
-//! How long an MP4 or 3GP file is, and how large its pictures are (ISO/IEC 14496-12).
+//! Duration of MP4 and 3GP files, and dimensions of their video (ISO/IEC 14496-12).
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-/// Boxes in one box that are looked at.
+/// Maximum number of boxes read per container box.
 const MOST_BOXES: usize = 1_000;
-/// What is read of a list that says which picture has which properties, in bytes.
+/// Bytes that are read of an item property association list.
 const LONGEST_LIST: u64 = 256 * 1024;
 
-/// What its head says.
+/// The properties in the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Film {
     /// Rounded up.
     pub seconds: u32,
-    /// Width and height in pixels, if it has pictures.
+    /// Width and height in pixels, if there is video.
     pub frame: Option<(u32, u32)>,
 }
 
-/// `None` for what is no such file.
+/// Reads the properties. `None` if this is no such file.
 pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Film>> {
     let length = file.seek(SeekFrom::End(0))?;
     let Some(movie) = boxes(file, 0..length, b"moov")?.pop() else {
@@ -38,7 +38,7 @@ pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Film>> {
     Ok(Some(Film { seconds, frame }))
 }
 
-/// Whether there is a track of pictures, whatever its head says of their size.
+/// Whether there is a video track, whatever the header says about its dimensions.
 pub fn has_pictures(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let length = file.seek(SeekFrom::End(0))?;
     for handler in within(file, 0..length, &[b"moov", b"trak", b"mdia", b"hdlr"])? {
@@ -49,7 +49,7 @@ pub fn has_pictures(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(false)
 }
 
-/// How the pictures and sounds of a film are coded, by the words of its sample descriptions.
+/// Returns the codecs of the video and audio tracks, from their sample descriptions.
 pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut codecs = Vec::new();
@@ -72,8 +72,9 @@ pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
     Ok(codecs)
 }
 
-/// How large the picture is that a file of HEIC or AVIF shows, with all its tiles and without what only fills up its last blocks (ISO/IEC
-/// 14496-12 and 23008-12). Where the file does not say which one that is, the largest.
+/// Returns the dimensions of the primary image of a HEIC or AVIF file, with all its tiles and
+/// without the padding of its last blocks (ISO/IEC 14496-12 and 23008-12). If the file does not
+/// name one, returns those of the largest image.
 pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
     let length = file.seek(SeekFrom::End(0))?;
     let Some(meta) = boxes(file, 0..length, b"meta")?.pop() else {
@@ -110,7 +111,8 @@ pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> 
     Ok(shown.or(largest.map(|(_, width, height)| (width, height))))
 }
 
-/// Where among all properties those of the picture stand that the file shows, counted from 1, in the order in which they are applied.
+/// Returns the indexes of the primary image's properties among all properties, counted from 1, in
+/// the order of their application.
 fn of_primary(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec<usize>> {
     let Some(primary) = boxes(file, meta.clone(), b"pitm")?.pop() else {
         return Ok(Vec::new());
@@ -127,7 +129,8 @@ fn of_primary(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec
     Ok(places)
 }
 
-/// What an `ipma` says of an item. `None`: nothing, or it is broken off before.
+/// Returns the property indexes of an item from an `ipma` box. `None` if there are none, or the box
+/// is truncated.
 fn associated(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     let (version, is_wide) = (*ipma.first()?, ipma.get(3)? & 1 == 1);
     let (id, place) = (
@@ -139,7 +142,7 @@ fn associated(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
         let (found, count) = (number(ipma, at, id)?, usize::from(*ipma.get(at + id)?));
         at += id + 1;
         if found == item {
-            // The first bit says whether it has to be understood.
+            // The first bit marks essential properties.
             let mask = (1_u32 << (8 * place - 1)) - 1;
             let places = (0..count).map_while(|index| number(ipma, at + index * place, place));
             return Some(places.map(|number| (number & mask) as usize).collect());
@@ -153,7 +156,7 @@ fn extents(ispe: &[u8]) -> Option<(u32, u32)> {
     short(ispe, 4).zip(short(ispe, 8))
 }
 
-/// What is left of a picture where its edges are cut off: two fractions.
+/// Returns the dimensions of a cropped image, which are two fractions.
 fn clipped(clap: &[u8]) -> Option<(u32, u32)> {
     let whole = |at: usize| {
         short(clap, at)?
@@ -163,7 +166,7 @@ fn clipped(clap: &[u8]) -> Option<(u32, u32)> {
     whole(0).zip(whole(8))
 }
 
-/// The content of each box at the end of a path of names.
+/// Returns the content of each box at the end of a path of names.
 fn within(
     file: &mut (impl Read + Seek),
     range: Range<u64>,
@@ -181,7 +184,7 @@ fn within(
     Ok(found)
 }
 
-/// The content of each box of this name within a range.
+/// Returns the content of each box of this name within a range.
 fn boxes(
     file: &mut (impl Read + Seek),
     within: Range<u64>,
@@ -193,7 +196,7 @@ fn boxes(
     Ok(found.map(|(_, content)| content).collect())
 }
 
-/// The name and the content of each box within a range.
+/// Returns the name and content of each box within a range.
 fn all_boxes(
     file: &mut (impl Read + Seek),
     within: Range<u64>,
@@ -227,7 +230,7 @@ fn all_boxes(
     Ok(found)
 }
 
-/// The beginning of a box; most that are read have no more than this.
+/// Reads the beginning of a box; most of the boxes needed are no longer than that.
 fn bytes(file: &mut (impl Read + Seek), at: Range<u64>) -> io::Result<Vec<u8>> {
     up_to(file, at, 256)
 }
@@ -254,8 +257,8 @@ fn seconds(mvhd: &[u8]) -> Option<u32> {
     .ok()
 }
 
-/// Width and height are the last two numbers, with 16 bits behind the point. Phones film upright with pictures that lie on their side,
-/// which the matrix before them sets up again.
+/// Reads the dimensions, which are the last two numbers, with 16 fractional bits. Phones record
+/// upright videos with frames on their side, and the matrix before the dimensions rotates them.
 fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
     let at = if *tkhd.first()? == 0 { 76 } else { 88 };
     let (width, height) = (short(tkhd, at)? >> 16, short(tkhd, at + 4)? >> 16);
@@ -269,7 +272,7 @@ fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
     (width > 0 && height > 0).then_some((width, height))
 }
 
-/// Of so many bytes, up to four.
+/// Reads a big-endian number of up to four bytes.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
     Some(
         bytes
@@ -324,7 +327,7 @@ mod tests {
             .collect()
     }
 
-    /// A picture whose properties are these, and of which these belong to item 258, the one that is shown.
+    /// An image with these properties, some of which belong to item 258, the primary one.
     fn heif(
         properties: &[(&[u8; 4], &[u32])],
         of_primary: &[u16],
@@ -376,7 +379,7 @@ mod tests {
         [boxed(b"ftyp", b"heic"), meta, boxed(b"mdat", &[0; 99])].concat()
     }
 
-    /// A box of four letters with its numbers.
+    /// A box name of four letters, and the box's numbers.
     type Property = (&'static [u8; 4], &'static [u32]);
 
     #[test]
@@ -390,10 +393,10 @@ mod tests {
         let list: [Shown<'_>; 6] = [
             (&[TILE, TURNED, WHOLE], &[3, 2], (802, 604)),
             (&[TILE, TURNED, WHOLE, CLIP], &[3, 2, 4], (801, 603)),
-            // Others than the one that is shown are of no matter.
+            // Properties of other images do not matter.
             (&[LARGER, WHOLE, CLIP], &[2], (802, 604)),
             (&[LARGER, WHOLE, CLIP], &[2, 3], (801, 603)),
-            // It is not said which one is shown, or how large that is.
+            // There is no primary image, or its dimensions are missing.
             (&[TILE, WHOLE, CLIP], &[], (802, 604)),
             (&[TILE, WHOLE, CLIP], &[3, 9, 0], (801, 603)),
         ];

@@ -1,15 +1,15 @@
-//! How long an Ogg file with Opus in it is (RFC 7845).
+//! Duration of Ogg files with Opus (RFC 7845).
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Opus counts samples at this rate, whatever was recorded.
+/// The sample rate of all Opus positions, whatever was recorded.
 const RATE: u64 = 48_000;
-/// A page has 65,307 bytes at most, so the last one begins within so many.
+/// A page has at most 65,307 bytes, so the last one begins within this many.
 const TAIL: u64 = 65_536;
-/// Where a page says its position: the samples up to its end.
+/// Offset of a page's position: the number of samples up to its end.
 const POSITION: usize = 6;
 
-/// Seconds, rounded up; `None` for what is not Ogg with Opus.
+/// Returns the duration in seconds, rounded up; `None` if this is not Ogg with Opus.
 pub fn seconds(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
     let mut head = Vec::new();
     file.by_ref().take(TAIL).read_to_end(&mut head)?;

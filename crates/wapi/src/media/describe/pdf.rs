@@ -1,5 +1,6 @@
-//! How many pages a PDF has (ISO 32000-1, 7.5): the root of its page tree says so. Only what leads there is read, never the whole
-//! file, and never more than the limits below, whatever the file says of itself.
+//! Page count of a PDF (ISO 32000-1, 7.5), from the root of its page tree. Only the objects on the
+//! way there are read, never the whole file, and never more than the limits below, whatever the
+//! file claims.
 
 mod syntax;
 
@@ -9,25 +10,28 @@ use flate2::read::ZlibDecoder;
 
 use syntax::{Dict, Members, Syntax, Value};
 
-/// Where the head of the file and the address of its last table are looked for, in bytes.
+/// Bytes at the start and the end in which the file's header and the offset of its last table are
+/// searched.
 const HEAD: u64 = 1024;
 const TAIL: u64 = 2048;
-/// The longest piece of the file that holds one object, in bytes. The list of pages may stand before their number.
+/// The longest piece of the file that holds one object, in bytes. The list of pages may precede
+/// their number.
 const OBJECT: u64 = 512 * 1024;
-/// Most are shorter than this.
+/// Most objects are shorter than this.
 const SHORT: u64 = 4096;
-/// The longest stream, inflated, in bytes: a table of a million objects.
+/// The longest inflated stream, in bytes: a table of a million objects.
 const STREAM: u64 = 8 * 1024 * 1024;
-/// Bytes that are read and inflated altogether.
+/// Bytes read and inflated in total.
 const BUDGET: u64 = 64 * 1024 * 1024;
-/// Tables in a row, each an earlier state of the file, and steps from one value to the next.
+/// Maximum number of consecutive tables, each an earlier state of the file; of parts per table; and
+/// of references in a chain.
 const MOST_TABLES: usize = 64;
 const MOST_PARTS: usize = 10_000;
 const MOST_STEPS: usize = 8;
-/// Entries of a table have this length, to the byte.
+/// Exact length of a table's entries, in bytes.
 const ENTRY: u64 = 20;
 
-/// `None` for what is no such file, or is not in order.
+/// Returns the number of pages; `None` if this is no PDF, or a damaged one.
 pub fn pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
     let size = file.seek(SeekFrom::End(0))?;
     let mut pdf = Pdf {
@@ -42,23 +46,24 @@ pub fn pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
 struct Pdf<'a, F> {
     file: &'a mut F,
     size: u64,
-    /// Where the file really begins: mail programs and printers put something before it.
+    /// Offset of the actual file: mail programs and printers put data before it.
     start: u64,
-    /// Of the budget.
+    /// Remaining budget.
     left: u64,
 }
 
-/// Where an object is.
+/// The location of an object.
 enum Place {
     At(u64),
-    /// In a stream of objects, by number.
+    /// In the object stream of this number.
     Within(u32),
 }
 
-/// A table of places; more of them may stand in a stream, and earlier ones in others.
+/// A cross-reference table. Its trailer may refer to a stream with more entries, and to an earlier
+/// table.
 struct Table {
     trailer: Dict,
-    /// Rows of a stream, in place of entries in the file.
+    /// The rows of a cross-reference stream, in place of entries in the file.
     rows: Option<Vec<u8>>,
     at: u64,
 }
@@ -94,7 +99,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
             .and_then(|n| u32::try_from(n).ok()))
     }
 
-    /// What a value stands for, through references.
+    /// Resolves a value through references.
     fn followed(&mut self, first: u64, value: Option<&Value>) -> io::Result<Option<Value>> {
         let mut value = value.cloned();
         for _ in 0..MOST_STEPS {
@@ -126,7 +131,8 @@ impl<F: Read + Seek> Pdf<'_, F> {
         }
     }
 
-    /// An object of the file: its number, its value, and where its stream begins, if it has one.
+    /// Reads an object at an offset: its number, its value, and the offset of its stream, if it has
+    /// one.
     fn at(&mut self, at: u64) -> io::Result<Option<(u32, Value, Option<u64>)>> {
         self.read_at(at, |syntax| {
             let (number, value) = syntax.object()?;
@@ -138,7 +144,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
         })
     }
 
-    /// Reads something that is mostly short.
+    /// Reads something that is usually short.
     fn read_at<T>(
         &mut self,
         at: u64,
@@ -148,7 +154,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
             let piece = self.piece(at, most)?;
             let mut syntax = Syntax::new(&piece);
             let found = read(&mut syntax);
-            // What ends near the end may go on behind it.
+            // A value near the end of the piece may continue after it.
             let is_whole = (piece.len() as u64) < most || syntax.offset() + 32 < piece.len();
             if is_whole && (found.is_some() || most == OBJECT || (piece.len() as u64) < most) {
                 return Ok(found);
@@ -157,7 +163,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
         Ok(None)
     }
 
-    /// Where an object is, by the newest table that knows it.
+    /// Finds an object in the newest table that contains it.
     fn place(&mut self, first: u64, number: u32) -> io::Result<Option<Place>> {
         let mut waiting = vec![first];
         for _ in 0..MOST_TABLES {
@@ -172,7 +178,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
             if found.is_some() {
                 return Ok(found);
             }
-            // What programs of before 2003 need not see is told by a stream beside the table.
+            // Entries hidden from programs older than 2003 are in a stream beside the table.
             let next =
                 ["Prev", "XRefStm"].map(|name| table.trailer.get(name).and_then(Value::number));
             waiting.extend(next.into_iter().flatten());
@@ -221,7 +227,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
         Ok(None)
     }
 
-    /// Looks an object up in the table at `at`.
+    /// Looks up an object in the table at `at`.
     fn entry(&mut self, at: u64, number: u32) -> io::Result<Option<Place>> {
         let mut end = at;
         for index in 0..MOST_PARTS {
@@ -248,7 +254,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
         Ok(None)
     }
 
-    /// A stream as it is without its filter; `None` for filters that tables and objects do not have.
+    /// Decodes a stream; `None` for filters that tables and objects do not use.
     fn inflated(&mut self, dict: &Dict, at: u64) -> io::Result<Option<Vec<u8>>> {
         let filter = match dict.get("Filter") {
             None => None,
@@ -264,7 +270,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
             Some(b"FlateDecode") => {
                 let mut packed = ZlibDecoder::new((&mut *self.file).take(most));
                 (&mut packed).take(most).read_to_end(&mut bytes)?;
-                // Much may become nothing, and nothing much.
+                // Much input may become no output, and little input much output.
                 let read = packed.total_in();
                 self.spend(read)?;
             }
@@ -283,7 +289,7 @@ impl<F: Read + Seek> Pdf<'_, F> {
         Ok(unpredicted(dict, bytes))
     }
 
-    /// Up to so many bytes from a place in the file.
+    /// Reads up to `most` bytes from an offset.
     fn piece(&mut self, at: u64, most: u64) -> io::Result<Vec<u8>> {
         self.file
             .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
@@ -302,14 +308,14 @@ impl<F: Read + Seek> Pdf<'_, F> {
     }
 }
 
-/// The head of a part of a table: the first number, how many, and where its entries begin.
+/// Reads the header of a table's part: its first number, its count, and the offset of its entries.
 fn part(syntax: &mut Syntax) -> Option<(u64, u64, u64)> {
     let (first, count) = (syntax.number()?, syntax.number()?);
     syntax.blanks();
     Some((first, count, syntax.offset() as u64))
 }
 
-/// Looks an object up in the rows of a stream.
+/// Looks up an object in the rows of a cross-reference stream.
 fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
     let widths: Vec<usize> = dict
         .get("W")?
@@ -359,7 +365,7 @@ fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
     None
 }
 
-/// An object from a stream of objects.
+/// Reads an object from an object stream.
 fn packed(dict: &Dict, bytes: &[u8], number: u32) -> Option<Value> {
     let first = usize::try_from(dict.get("First")?.number()?).ok()?;
     let mut head = Syntax::new(bytes.get(..first)?);
@@ -372,7 +378,7 @@ fn packed(dict: &Dict, bytes: &[u8], number: u32) -> Option<Value> {
     None
 }
 
-/// Takes PNG's prediction away, which tables are mostly packed with.
+/// Reverses PNG prediction, which most tables use.
 fn unpredicted(dict: &Dict, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let parameters = match dict.get("DecodeParms") {
         Some(Value::Array(parameters)) => parameters.first(),
@@ -400,7 +406,7 @@ fn unpredicted(dict: &Dict, bytes: Vec<u8>) -> Option<Vec<u8>> {
                 0 => 0,
                 1 => left,
                 2 => above[index],
-                // Nothing that writes tables uses the others.
+                // Other predictors are not used by any program that writes tables.
                 _ => return None,
             };
             left = byte.wrapping_add(guess);

@@ -1,4 +1,4 @@
-//! Names of files: what headers say, in the ways of the RFCs and of programs, and what addresses say.
+//! File names from headers, as in the RFCs and as programs write them, and from URLs.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn headers_name_files_in_many_ways() {
             "attachment; filename*=windows-1251''%ef%f0%e8.pdf",
             "при.pdf",
         ),
-        // What cannot be decoded is as if it were not there.
+        // Undecodable values are ignored.
         (
             r#"attachment; filename*=UTF-8''%ff%fe.txt; filename="b.txt""#,
             "b.txt",
@@ -76,7 +76,7 @@ fn headers_name_files_in_many_ways() {
             "attachment; filename=\"=?is no word.pdf\"",
             "=?is no word.pdf",
         ),
-        // A letter in two words.
+        // One character split over two words.
         (
             "attachment; filename=\"=?utf-8?B?0YHRh9E=?= =?utf-8?B?kdGCLnBkZg==?=\"",
             "счёт.pdf",
@@ -122,7 +122,7 @@ fn headers_name_files_in_many_ways() {
             "отчёт за май.pdf",
         ),
         ("form-data ; name=file;filename = a.txt ; x", "a.txt"),
-        // Not in the grammar, but clear.
+        // Ungrammatical, but unambiguous.
         ("attachment; filename=foo[1](2).html", "foo[1](2).html"),
         ("attachment; filename=a b.html", "a b.html"),
         ("attachment; ;filename=foo", "foo"),
@@ -132,7 +132,7 @@ fn headers_name_files_in_many_ways() {
             "b.html",
         ),
         ("attachment; filename='a.html'", "'a.html'"),
-        // Folders stay where they were.
+        // Folders are removed.
         (
             r#"form-data; name="file"; filename="C:\Users\me\inv.pdf""#,
             "inv.pdf",
@@ -147,7 +147,7 @@ fn headers_name_files_in_many_ways() {
             "foo.html",
         ),
         (r#"attachment; filename="\\server\share\a.doc""#, "a.doc"),
-        // What nobody sees, and what makes `exe.pdf` look like `fdp.exe`.
+        // Invisible characters, and those that make `exe.pdf` look like `fdp.exe`.
         (
             "attachment; filename*=UTF-8''%e2%80%aea%00b%0d%0a.pdf",
             "ab.pdf",
@@ -168,7 +168,7 @@ fn headers_name_files_in_many_ways() {
             "attachment; filename*=UTF-8''%f0%9f%91%a9%e2%80%8d%f0%9f%9a%80%e2%9d%a4%ef%b8%8f.pdf",
             "👩\u{200d}🚀❤\u{fe0f}.pdf",
         ),
-        // Nor dots that some systems take away.
+        // Trailing dots, which some systems remove.
         ("attachment; filename=\"invoice.pdf.\"", "invoice.pdf"),
         ("attachment; filename=\"invoice.pdf . ..\"", "invoice.pdf"),
         ("attachment; filename=\".env\"", ".env"),

@@ -1,4 +1,4 @@
-//! Pictures of all sorts, each opened the one way.
+//! Images of all kinds, opened in one way.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn bytes(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// Blue, but for a red beginning of its first rows: 40 wide, 20 high.
+/// A blue image with a red corner at the top left: 40 wide, 20 high.
 fn marked() -> DynamicImage {
     ImageBuffer::from_fn(40, 20, |x, y| {
         if x < 20 && y < 10 {
@@ -42,7 +42,7 @@ fn marked() -> DynamicImage {
     .into()
 }
 
-/// The same as a JPEG that says how it was held.
+/// The same image as a JPEG with an orientation.
 fn held(orientation: u8) -> Vec<u8> {
     let jpeg = bytes(&marked(), ImageFormat::Jpeg);
     let tiff = [
@@ -68,7 +68,7 @@ fn thumbnail(found: &Described) -> DynamicImage {
 #[test]
 fn a_picture_is_seen_as_it_was_held() {
     let folder = Folder::new();
-    // Where the red corner is then: right, below.
+    // The resulting position of the red corner: right, below.
     for (orientation, is_upright, right, below) in [
         (1, false, false, false),
         (2, false, true, false),

@@ -1,4 +1,5 @@
-//! Files in a bucket of an S3-compatible server, which may be away: then nothing is lost, and everything is tried again.
+//! Files in a bucket of an S3-compatible server. While the server is away, nothing is lost, and
+//! everything is retried.
 
 use std::io;
 use std::ops::Range;
@@ -25,33 +26,34 @@ use super::{Local, PIECE, Spooled, Storage, shelf};
 use crate::media::Bytestream;
 use crate::roots;
 
-/// Bytes of a part of a file on its way up; S3 takes none that are smaller, and no more than 10,000 of one file.
+/// Bytes per part of an upload; S3 accepts no smaller ones, and at most 10,000 per file.
 const PART: usize = 5 * 1024 * 1024;
-/// Parts of a file under way, beside the one that is being read.
+/// Parts of a file in flight, besides the one being read.
 const PARTS: usize = 2;
-/// Files on their way up at the same time: all together take up to 30 MiB.
+/// Concurrent uploads: together they take up to 30 MiB.
 const FILES: usize = 2;
-/// How long a server may be silent.
+/// Time without data after which a request fails.
 const SILENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
-/// Whoever waits for an answer is not to wait long: what failed is tried again later as a whole.
+/// Limits for retries. They are short, since callers wait, and a failed operation is retried later
+/// as a whole.
 const RETRY: Duration = Duration::from_secs(10);
 const RETRIES: usize = 2;
 
-/// A bucket, and how it is reached.
+/// A bucket, and the access to it.
 #[derive(Debug, Clone)]
 pub struct S3 {
     pub bucket: String,
-    /// What all names begin with; may be empty.
+    /// Prefix of all names; may be empty.
     pub prefix: String,
-    /// The server; AWS when there is none.
+    /// The server; AWS if there is none.
     pub endpoint: Option<Url>,
     pub region: String,
     pub access_key_id: String,
     pub secret_access_key: SecretString,
 }
 
-/// Files in whatever `object_store` knows.
+/// Files in any `object_store` backend.
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
@@ -59,7 +61,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Reaches for nothing yet: the server may be away.
+    /// Creates a client without connecting, as the server may be away.
     pub fn s3(at: &S3) -> Result<Self> {
         let options = ClientOptions::new()
             .with_allow_http(
@@ -68,7 +70,7 @@ impl Bucket {
                     .is_some_and(|endpoint| endpoint.scheme() == "http"),
             )
             .with_connect_timeout(CONNECT)
-            // A large file takes as long as it takes.
+            // The duration of a large transfer is unlimited.
             .with_timeout_disabled()
             .with_read_timeout(SILENCE);
         let options = roots::bundled()
@@ -108,7 +110,7 @@ impl Bucket {
         Ok(self.prefix.clone().join(shelf(sha256)?).join(sha256))
     }
 
-    /// The size of a file that is there, in bytes.
+    /// Returns the size of an existing file, in bytes.
     async fn size(&self, path: &Path) -> io::Result<Option<u64>> {
         match self.store.head(path).await {
             Ok(found) => Ok(Some(found.size)),
@@ -118,7 +120,7 @@ impl Bucket {
     }
 }
 
-/// A bucket that is not there says of each file that it is not there; but the bucket may come back.
+/// Converts an error. A missing bucket reports each file as missing, but the bucket may come back.
 fn failed(error: Error) -> io::Error {
     match &error {
         Error::NotFound { source, .. } if source.to_string().contains("NoSuchBucket") => {
@@ -142,7 +144,7 @@ impl Storage for Bucket {
         let mut upload = BufWriter::with_capacity(Arc::clone(&self.store), path, PART)
             .with_max_concurrency(PARTS);
         match tokio::io::copy_buf(&mut file, &mut upload).await {
-            // The name is there only after this, and then the file is whole.
+            // The name appears only after this, when the file is complete.
             Ok(_) => upload.shutdown().await,
             Err(error) => {
                 if let Err(error) = upload.abort().await {

@@ -39,7 +39,7 @@ impl Storage for Disk {
         let path = self.path(sha256)?;
         durable::make_folder(path.parent().expect("it is in a folder")).await?;
         match fs::try_exists(&path).await? {
-            // Whoever put it there may not be done.
+            // The task that put it there may not have synced it yet.
             true => durable::sync_names(&path).await,
             false => durable::put(spooled.path(), &path).await,
         }

@@ -1,4 +1,4 @@
-//! What every storage must do, whichever it is.
+//! The requirements for every storage backend.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ struct Server {
 }
 
 impl Server {
-    /// With the bucket `files`. `None`, and a word about it, when moto, which `scripts/test` installs, is not there.
+    /// Starts a server with the bucket `files`. Returns `None`, and reports it, if moto, which
+    /// `scripts/test` installs, is missing.
     async fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
             let why = "WAPI_TESTS_MOTO does not name the program moto_server";
@@ -102,7 +103,7 @@ async fn local(storage: &dyn Storage, spool: &Spool, name: &str) -> io::Result<V
     }
 }
 
-/// The table: each storage, by its name.
+/// All storage backends, by name.
 async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option<Server>) {
     let disk = Disk::open(&folder.path().join("disk")).await.unwrap();
     let mut all: Vec<(_, Box<dyn Storage>)> = vec![

@@ -1,9 +1,9 @@
-//! The first bytes that files are known by. Pure.
+//! File signatures. Pure.
 
 use super::{MP4, OLE, OPUS, WEBP, ZIP};
 
-/// Types whose files all begin in a way that is known here, so that nothing else is one of them. Those that are written as text are not
-/// among them: people leave out their first lines.
+/// Types whose files always begin with a signature known here, so that other files cannot have
+/// them. Types written as text are excluded, because people leave out their first lines.
 const SIGNED: [&str; 43] = [
     "image/jpeg",
     "image/png",
@@ -50,12 +50,12 @@ const SIGNED: [&str; 43] = [
     "application/vnd.microsoft.portable-executable",
 ];
 
-/// Whether each file of this type begins in a way that is known here.
+/// Whether all files of this type begin with a signature known here.
 pub(super) fn always_begins_so(mime_type: &str) -> bool {
     SIGNED.contains(&mime_type)
 }
 
-/// What begins so, if anything known does.
+/// Returns the type of a file's signature, if it is known.
 pub(super) fn of(head: &[u8]) -> Option<&'static str> {
     picture(head)
         .or_else(|| boxed(head))
@@ -93,25 +93,25 @@ fn picture(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// Whether it may be a text, of whatever charset: words of ASCII at its beginning say nothing then. In files of other kinds zeros and
-/// the like stand close behind them.
+/// Whether the bytes may be text in any charset. An ASCII signature then proves nothing, while
+/// binary files contain zeros and the like close behind it.
 fn is_written(head: &[u8]) -> bool {
-    /// Fewer bytes are too few to say.
+    /// Fewer bytes are not conclusive.
     const SHORTEST: usize = 17;
     let is_sign = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
     head.len() >= SHORTEST && head.iter().all(is_sign)
 }
 
-/// Boxes of ISO/IEC 14496-12: which brand a file is of says what is in it.
+/// Detects ISO/IEC 14496-12 containers, whose brand determines the type.
 fn boxed(head: &[u8]) -> Option<&'static str> {
     if is_written(head) {
         return None;
     }
     let size = u32::from_be_bytes(head.get(..4)?.try_into().ok()?);
-    // The first of these may be as large as a file; what others say in fewer bytes is a few numbers.
+    // The first of these may be as large as a file; the others contain only a few numbers.
     let is_one = match head.get(4..8)? {
         b"ftyp" => return Some(branded(head)),
-        // QuickTime's older files begin with whatever box comes first.
+        // Old QuickTime files begin with an arbitrary box.
         b"mdat" => size < 2 || (8..1 << 30).contains(&size),
         b"moov" => (8..1 << 26).contains(&size),
         b"wide" => size == 8,
@@ -127,7 +127,7 @@ fn boxed(head: &[u8]) -> Option<&'static str> {
     is_one.then_some("video/quicktime")
 }
 
-/// The first brand that says something: its own, then those it is compatible with.
+/// Returns the type of the first known brand: the major one, then the compatible ones.
 fn branded(head: &[u8]) -> &'static str {
     let size = head
         .get(..4)
@@ -153,7 +153,7 @@ fn brand(brand: &[u8]) -> Option<&'static str> {
             "image/heic"
         }
         b"avif" | b"avis" => "image/avif",
-        // What these pictures are coded with, another brand may say.
+        // Another brand may name the codec of these images.
         b"mif1" | b"msf1" | b"mif2" => return None,
         b"crx " => "image/x-canon-cr3",
         b"qt  " => "video/quicktime",
@@ -170,7 +170,7 @@ fn sound(head: &[u8]) -> Option<&'static str> {
     Some(match head {
         [b'#', b'!', b'A', b'M', b'R', b'\n', ..]
         | [b'#', b'!', b'A', b'M', b'R', b'-', b'W', b'B', b'\n', ..] => "audio/amr",
-        // The others begin with words, or with letters of old charsets.
+        // The others begin with ASCII words, or with letters of old charsets.
         _ if is_written(head) => return None,
         [b'O', b'g', b'g', b'S', ..] => ogg(head),
         [
@@ -212,7 +212,8 @@ fn sound(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The head of a frame of layer II or III. Layer I is in no file of today, and looks like a text in UTF-16.
+/// Whether these are the header of a layer II or III frame. Layer I is out of use, and looks like
+/// text in UTF-16.
 fn is_mpeg(second: u8, third: Option<&u8>) -> bool {
     let (version, layer) = (second >> 3 & 0b11, second >> 1 & 0b11);
     let is_possible = |third: &u8| third >> 4 != 0b1111 && third >> 2 & 0b11 != 0b11;
@@ -222,7 +223,7 @@ fn is_mpeg(second: u8, third: Option<&u8>) -> bool {
         && third.is_none_or(is_possible)
 }
 
-/// An Ogg file says after the head of its first page, in 28 bytes, what is in it.
+/// Detects the codec of an Ogg file, named after the 28-byte header of its first page.
 fn ogg(head: &[u8]) -> &'static str {
     let others: [&[u8]; 4] = [b"\x01vorbis", b"\x7fFLAC", b"Speex", b"\x80theora"];
     let content = head.get(28..).unwrap_or_default();
@@ -324,7 +325,7 @@ fn paper(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// What is written as XML, by its first element.
+/// Detects the type of an XML file from its elements.
 fn marked(text: &[u8]) -> &'static str {
     let has = |word: &[u8]| {
         text.windows(word.len())
@@ -337,7 +338,7 @@ fn marked(text: &[u8]) -> &'static str {
     }
 }
 
-/// OpenDocument and EPUB files say in their first entry, which is not packed, what they are.
+/// Detects OpenDocument and EPUB files from their first entry, which is uncompressed.
 fn stored(head: &[u8]) -> Option<&'static str> {
     const KINDS: [&str; 5] = [
         "application/vnd.oasis.opendocument.text",

@@ -1,6 +1,6 @@
-//! Which types the endings of names stand for, and how types are written. Pure.
+//! Types by file extension, and normalization of type names. Pure.
 
-/// Type, then its endings; the first is the one that is given to a file of the type.
+/// Each type and its extensions; the first is given to files of the type.
 const TYPES: &[(&str, &str)] = &[
     ("application/pdf", "pdf"),
     ("application/msword", "doc dot"),
@@ -136,7 +136,7 @@ const TYPES: &[(&str, &str)] = &[
     ("audio/x-ms-wma", "wma"),
 ];
 
-/// How some write a type, and how it is called.
+/// Alternative names of types, and their usual names.
 const OTHER_NAMES: [(&str, &str); 18] = [
     ("image/jpg", "image/jpeg"),
     ("image/pjpeg", "image/jpeg"),
@@ -158,7 +158,7 @@ const OTHER_NAMES: [(&str, &str); 18] = [
     ("text/x-vcard", "text/vcard"),
 ];
 
-/// What says nothing of a file but that it is one.
+/// Types that describe only an arbitrary file.
 const NOTHING: [&str; 8] = [
     "application/octet-stream",
     "binary/octet-stream",
@@ -170,7 +170,7 @@ const NOTHING: [&str; 8] = [
     "application/x-www-form-urlencoded",
 ];
 
-/// The type that an ending stands for.
+/// Returns the type of an extension.
 pub fn type_of(extension: &str) -> Option<&'static str> {
     TYPES
         .iter()
@@ -178,7 +178,7 @@ pub fn type_of(extension: &str) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
-/// The ending that files of a type have.
+/// Returns the usual extension of a type.
 pub fn extension_of(mime_type: &str) -> Option<&'static str> {
     TYPES
         .iter()
@@ -186,7 +186,8 @@ pub fn extension_of(mime_type: &str) -> Option<&'static str> {
         .and_then(|(_, endings)| endings.split(' ').next())
 }
 
-/// A type that somebody says, without its parameters and by its usual name. `None`: it is none, or says nothing.
+/// Normalizes a declared type: without parameters, and under its usual name. `None` if it is
+/// invalid or describes any file.
 pub fn said(text: &str) -> Option<String> {
     let essence = essence(text);
     let is_token = |part: &str| {
@@ -206,7 +207,7 @@ pub fn said(text: &str) -> Option<String> {
     Some(usual.unwrap_or(essence)).filter(|essence| is_type && !NOTHING.contains(&essence.as_str()))
 }
 
-/// A media type without its parameters, in small letters.
+/// Returns a media type without its parameters, in lower case.
 pub fn essence(mime_type: &str) -> String {
     mime_type
         .split(';')

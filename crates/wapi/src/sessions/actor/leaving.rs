@@ -1,4 +1,4 @@
-//! The end of a session that somebody removed: nothing of it stays, here or on the phone.
+//! Removal of a session: nothing of it stays, here or on the phone.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::store::Leave;
 use crate::store::session_file::{SessionFile, inspect};
 use crate::whatsapp::{Link, Signal, Signals};
 
-/// How long a device that nobody wants may take to log in, only to be logged out.
+/// Time an unwanted device may take to log in, only to be logged out.
 const LAST_LOGIN: Duration = Duration::from_secs(15);
-/// Between two tries to forget a session.
+/// Pause between two attempts to remove a session.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Actor {
-    /// Moves the file out of the way and forgets the session. The removal is remembered until both are done, and the next run goes on
-    /// with it.
+    /// Moves the session's file aside and deletes its data. The removal is saved until both are
+    /// done, so an interrupted one continues in the next run.
     pub(super) async fn leave(&self) {
         if self.session.leaves_no_device() {
             self.log_out_latecomer().await;
@@ -33,8 +33,9 @@ impl Actor {
         }
     }
 
-    /// Also what came until its connection ended. The order to remove it goes last: without it, a file that is still there would be found
-    /// at the next start, or become the device of whoever takes the name.
+    /// Deletes the session's data, including events received until its connection ended. The saved
+    /// removal is deleted last: without it, a remaining file would be restored at the next start,
+    /// or become the device of the next session of this name.
     async fn forget(&self) -> Result<()> {
         let Parts {
             files,
@@ -54,7 +55,7 @@ impl Actor {
                 .await
                 .context("its files cannot be removed")?;
         }
-        // Nobody asks a device that is no more.
+        // No recipient asks a logged-out device for a retry.
         for life in store.lives().of(name.as_str()) {
             store.forget_payloads(&life, Timestamp::MAX).await?;
         }
@@ -64,13 +65,14 @@ impl Actor {
             .await?)
     }
 
-    /// A phone that linked the session in the moment of its removal would list a device for ever that is nowhere.
+    /// Logs out a device that a phone linked at the moment of the removal; otherwise the phone
+    /// would list a nonexistent device forever.
     async fn log_out_latecomer(&self) {
         let file = self.around.files.session(&self.session.name);
         if inspect(&file).await != SessionFile::Paired {
             return;
         }
-        // As large as a link, which a task has room for once.
+        // The future is as large as a link, and the task has room for only one of those.
         let is_gone = match Box::pin(self.open(&file)).await {
             Ok((link, mut signals)) => {
                 link.start();
@@ -95,7 +97,7 @@ impl Actor {
     }
 }
 
-/// Logs the device in and out again; whether it is off its account's list.
+/// Logs the device in and out again. Returns whether it is off its account's list.
 async fn logged_out(link: &Link, signals: &mut Signals) -> bool {
     while let Some(signal) = signals.recv().await {
         match signal {

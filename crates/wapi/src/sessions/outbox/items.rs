@@ -10,7 +10,7 @@ use crate::store::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Haste {
     Patient,
-    /// Its caller waits and is told at once; afterwards nobody expects it to be sent.
+    /// Its caller waits and gets an error at once; afterwards the message must not be sent.
     NowOrNever,
 }
 
@@ -22,30 +22,30 @@ pub struct Message {
     pub send_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     pub haste: Haste,
-    /// Whether the store knows that it may leave.
+    /// Whether the store has recorded that it may leave.
     pub is_marked: bool,
-    /// In an earlier run.
+    /// Whether it may have left in an earlier run.
     pub may_have_left: bool,
-    /// Whether something has to be fetched before it can leave.
+    /// Whether a file has to be fetched before it can leave.
     pub has_file: bool,
 }
 
-/// How far it has come.
+/// The progress of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its time has not come.
     Scheduled,
-    /// In its lane.
+    /// It waits in its lane.
     Waiting,
-    /// Its file is fetched and uploaded.
+    /// Its file is being fetched and uploaded.
     Preparing,
-    /// The store writes down that it may leave.
+    /// The store is recording that it may leave.
     Marking,
     /// The engine has it, and WhatsApp has not answered.
     Leaving,
-    /// It may have left, and nobody is asking at the moment.
+    /// It may have left, and no attempt is under way.
     Doubtful,
-    /// Something went wrong that may pass.
+    /// It waits after a transient failure.
     Resting,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Item {
     pub is_marked: bool,
     pub is_prepared: bool,
     pub may_have_left: bool,
-    /// What did not work, and what was not answered, so far.
+    /// Failed attempts and unanswered attempts so far.
     pub tries: u32,
     pub asked: u32,
     pub timer: Option<Duration>,
@@ -94,7 +94,8 @@ impl Item {
         }
     }
 
-    /// One that may have left does not expire: whether it was in time is already decided.
+    /// Whether the message has expired. One that may have left does not expire: whether it was in
+    /// time is already decided.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         !self.may_have_left && self.expires_at.is_some_and(|time| time <= now)
     }
@@ -104,12 +105,12 @@ impl Item {
     }
 }
 
-/// Why messages fail.
+/// Reasons why messages fail.
 pub mod failures {
     use crate::event::Failure;
     use crate::store::Verdict;
 
-    /// WhatsApp's code for a message to somebody whom the account may not begin to write to.
+    /// WhatsApp's error code for a message to a new contact whom the account may not message.
     pub const NEW_CHAT: &str = "463";
 
     fn failed(code: &str, detail: &str) -> Verdict {
@@ -119,7 +120,7 @@ pub mod failures {
         })
     }
 
-    /// WhatsApp's refusal of a post.
+    /// Explains WhatsApp's refusal of a newsletter post.
     pub fn refused_post(code: &str) -> Verdict {
         match code {
             "404" => no_newsletter(),
@@ -128,7 +129,7 @@ pub mod failures {
         }
     }
 
-    /// WhatsApp's refusal of a message to a group.
+    /// Explains WhatsApp's refusal of a message to a group.
     pub fn refused_in_group(code: &str) -> Verdict {
         match code {
             "401" | "403" => failed(
@@ -143,7 +144,7 @@ pub mod failures {
         }
     }
 
-    /// WhatsApp's refusal, explained.
+    /// Explains WhatsApp's refusal of a message to a person.
     pub fn refused(code: &str) -> Verdict {
         let reason = match code {
             NEW_CHAT => {

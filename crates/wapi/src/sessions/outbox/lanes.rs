@@ -1,4 +1,4 @@
-//! The chats of an outbox, each with its messages in order. Pure.
+//! The lanes of an outbox: each chat's messages, in order. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,7 +8,7 @@ use crate::store::{OpenMessage, Place};
 #[derive(Default)]
 pub(super) struct Lanes {
     items: HashMap<Place, Item>,
-    /// Those whose time has come, by chat. No lane is empty.
+    /// Messages whose time has come, by chat. No lane is empty.
     lanes: HashMap<String, VecDeque<Place>>,
 }
 
@@ -26,7 +26,7 @@ impl Lanes {
         self.items.get_mut(&place)
     }
 
-    /// The last of a chat's lane.
+    /// Returns the last message of a chat's lane.
     pub fn last(&self, chat: &str) -> Option<&Item> {
         self.get(*self.lanes.get(chat)?.back()?)
     }
@@ -41,7 +41,7 @@ impl Lanes {
         }
     }
 
-    /// Puts a message at the end of its lane; whether it is the first there.
+    /// Appends a message to its lane. Returns whether it is the first there.
     pub fn join(&mut self, place: Place) -> bool {
         let Some(item) = self.items.get(&place) else {
             return false;
@@ -51,7 +51,7 @@ impl Lanes {
         lane.len() == 1
     }
 
-    /// Takes a message out; the next of its lane, if it was the first.
+    /// Removes a message. Returns it and, if it was the first of its lane, its successor.
     pub fn remove(&mut self, place: Place) -> Option<(Item, Option<Place>)> {
         let item = self.items.remove(&place)?;
         let Some(lane) = self.lanes.get_mut(&item.chat) else {
@@ -70,17 +70,17 @@ impl Lanes {
         Some((item, next))
     }
 
-    /// All messages, in the order they were accepted.
+    /// Lists all messages, in the order they were accepted.
     pub fn all(&self) -> Vec<Place> {
         self.those(|_| true)
     }
 
-    /// Those that have come this far.
+    /// Lists the messages in certain stages.
     pub fn at(&self, is_it: impl Fn(Stage) -> bool) -> Vec<Place> {
         self.those(|item| is_it(item.stage))
     }
 
-    /// Those that must not wait for a line, and have surely not left.
+    /// Lists the messages that must not wait for a connection and certainly have not left.
     pub fn stranded(&self) -> Vec<Place> {
         self.those(|item| item.haste == Haste::NowOrNever && !item.may_have_left_by_now())
     }
@@ -97,8 +97,8 @@ impl Lanes {
     }
 }
 
-/// The order in which an earlier run would have sent these: first what may have left, then all others as they were accepted, and
-/// among those the scheduled ones when their time came.
+/// Sorts messages into the order in which an earlier run would have sent them: first those that may
+/// have left, then all others as they were accepted, with scheduled ones inserted at their times.
 pub fn in_order(messages: Vec<OpenMessage>) -> Vec<OpenMessage> {
     let (mut ordered, rest): (Vec<_>, Vec<_>) = messages
         .into_iter()
@@ -107,7 +107,7 @@ pub fn in_order(messages: Vec<OpenMessage>) -> Vec<OpenMessage> {
         rest.into_iter().partition(|one| one.send_at.is_some());
     scheduled.sort_by_key(|message| (message.send_at, message.place));
     let mut scheduled = scheduled.into_iter().peekable();
-    // The order of those that were accepted never depends on a clock, which may have gone back.
+    // The order of acceptance never depends on a clock, which may have been set back.
     for message in unscheduled {
         while let Some(earlier) =
             scheduled.next_if(|one| one.send_at.is_some_and(|time| time <= message.accepted_at))

@@ -1,4 +1,4 @@
-//! What an outbox asks for, and what it is told. Pure.
+//! The outbox's steps, and the results reported back to it. Pure.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::Outbox;
 use crate::store::{Place, Verdict};
 
-/// Now: by the calendar for what callers ask for, and by a clock that never goes back for our own patience.
+/// The current time: wall-clock time for the callers' dates, and a monotonic uptime for our own
+/// timeouts.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     pub now: Timestamp,
@@ -22,29 +23,30 @@ pub enum Line {
     Down,
 }
 
-/// What to do; each is answered by the method of [`Outbox`] it names.
+/// An action to perform. Its result is reported to the named method of [`Outbox`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Fetch and upload its file: [`Outbox::prepared`].
+    /// Fetch and upload the message's file: [`Outbox::prepared`].
     Prepare(Place),
-    /// Write down that these may have left: [`Outbox::marked`].
+    /// Record that these may have left: [`Outbox::marked`].
     Mark(Vec<Place>),
-    /// Give it to the engine: [`Outbox::handed_over`], and [`Outbox::answered`] when WhatsApp answers.
+    /// Hand the message to the engine: [`Outbox::handed_over`], and [`Outbox::answered`] when
+    /// WhatsApp answers.
     HandOver(Place),
-    /// Record this; no answer is needed.
+    /// Record this outcome. No result is reported.
     Judge(Place, Verdict),
 }
 
-/// How giving a message to the engine went.
+/// The result of handing a message to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandedOver {
-    /// It is on the wire; WhatsApp answers, or not.
+    /// It was sent; WhatsApp may or may not answer.
     Left,
     /// It has not left, because there is no connection.
     Offline,
-    /// It has not left, because the engine could not make it.
+    /// It has not left, because the engine could not encode it.
     Failed,
-    /// It has not left, because nobody has the number.
+    /// It has not left, because the number is not on WhatsApp.
     NobodyThere,
     /// It has not left, because the account is not in the group.
     NotInGroup,
@@ -56,13 +58,13 @@ pub enum HandedOver {
     Unclear,
 }
 
-/// Why a message could not be made ready.
+/// Reasons why a message could not be prepared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unprepared {
-    /// It was given other words meanwhile.
+    /// It was edited meanwhile.
     Outdated,
-    /// Its file cannot be sent, now or later.
+    /// Its file can never be sent.
     Unfit(String),
-    /// It may work later.
+    /// A later attempt may succeed.
     Passing(String),
 }

@@ -1,4 +1,4 @@
-//! Messages taken in by a session's sender, and changed for as long as they have not left.
+//! Accepting messages in a session's sender, and changing them until they leave.
 
 use tokio::sync::oneshot;
 
@@ -11,7 +11,7 @@ use crate::store::{
     Acceptance, Accepted, Departure, IdempotencyKey, NewMessage, Rewording, StoreError, Verdict,
 };
 
-/// A wish that the store is asked to accept.
+/// A send request that the store has answered.
 pub(super) struct Asked {
     wish: Box<Wish>,
     file: Option<File>,
@@ -69,7 +69,7 @@ impl Sender {
             reply,
             answer,
         } = asked;
-        // Whoever asked may have gone; what was accepted is sent all the same.
+        // The requester may have gone; an accepted message is sent all the same.
         let _ = reply.send(match answer {
             Ok(Acceptance::New(accepted)) => {
                 Ok(self.new_message(*wish, file, haste, departure, accepted))
@@ -121,7 +121,8 @@ impl Sender {
         Reply::Accepted(accepted, verdict)
     }
 
-    /// The verdict comes when it is on the disk; before that a crash would let the message go. `None`: it may have left.
+    /// Cancels a message. The outcome is reported once it is on disk; before that, a crash would
+    /// let the message leave. Returns `None` if it may have left.
     pub(super) fn cancel(&mut self, id: &str) -> Option<oneshot::Receiver<Verdict>> {
         let place = *self.by_id.get(id)?;
         let (waiter, verdict) = oneshot::channel();
@@ -134,7 +135,8 @@ impl Sender {
         Some(verdict)
     }
 
-    /// Other words count when they are on the disk. Nothing leaves meanwhile, and nobody else's words come in between.
+    /// Edits a message. The new content counts once it is on disk. Meanwhile nothing is sent and no
+    /// other edit is accepted.
     pub(super) async fn reword(
         &mut self,
         id: &str,

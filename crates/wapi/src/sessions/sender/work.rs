@@ -1,4 +1,4 @@
-//! The parts of sending that take time, each on one message.
+//! The slow parts of sending, each on one message.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::message::{ChatId, Content, Edit, Message, STATUS};
 use crate::store::{Life, MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
 use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
 
-/// How long a message waits at a time for a file that WhatsApp has not got any more and that is asked for from the phone.
+/// Longest wait per attempt for a file that WhatsApp has deleted and the phone uploads again.
 const BROUGHT: Duration = Duration::from_secs(60);
 
-/// How a part ended.
+/// The result of one part.
 pub(super) enum Done {
     Prepared(Place, Result<Prepared, Unprepared>),
     Marked(Vec<Place>, Result<(), ()>),
     HandedOver(Place, HandedOver),
-    /// Whether somebody, whom the account may not begin to write to, has written to it meanwhile.
+    /// Whether a person to whom the account may not write first has written to it meanwhile.
     Trusted(Place, bool),
 }
 
-/// Everything the work on a message needs.
+/// Everything needed to work on a message.
 pub(super) struct Work {
     pub place: Place,
     pub life: Life,
@@ -44,7 +44,8 @@ pub(super) async fn mark(store: Store, places: Vec<Place>) -> Done {
     Done::Marked(places, marked)
 }
 
-/// A message was refused as the first word to somebody.
+/// Checks for the recipient's trust token after a message was refused as the first one to a new
+/// contact.
 pub(super) async fn trusted(place: Place, session: Arc<Session>, by: ChatId) -> Done {
     let is_trusted = match session.link() {
         Some(link) => link.is_trusted_now(&by).await,
@@ -54,7 +55,7 @@ pub(super) async fn trusted(place: Place, session: Arc<Session>, by: ChatId) -> 
 }
 
 impl Work {
-    /// Fetches the message's file and gives it to WhatsApp's media servers.
+    /// Fetches the message's file and uploads it to WhatsApp's media servers.
     pub async fn prepare(mut self) -> Done {
         let outcome = self.prepared().await;
         Done::Prepared(self.place, outcome)
@@ -119,7 +120,8 @@ impl Work {
         })
     }
 
-    /// A file that was uploaded, or came in, before: it need not be here if WhatsApp may have it.
+    /// Returns a file that was uploaded or received before. It need not be stored here if WhatsApp
+    /// may still have it.
     async fn kept(&self, id: &str) -> Result<Attached, Unprepared> {
         let record = self.record(id).await?;
         let file = self.local(&record).await?;
@@ -156,7 +158,7 @@ impl Work {
         }
     }
 
-    /// A file that came in, downloaded now.
+    /// Downloads a received file now.
     async fn brought(&self, id: &str) -> Result<Attached, Unprepared> {
         let record = self.record(id).await?;
         let brought = self
@@ -226,7 +228,7 @@ impl Work {
             Err(NotHandedOver::NoNewsletter) => HandedOver::NoNewsletter,
             Err(NotHandedOver::NotNewsletterAdmin) => HandedOver::NotNewsletterAdmin,
             Err(NotHandedOver::Failed(reason)) => {
-                // The engine's own words may carry phone numbers.
+                // The engine's error may contain phone numbers.
                 tracing::debug!(session = %self.session.name, reason, "the engine could not send a message");
                 tracing::warn!(session = %self.session.name, id = self.id, "the engine could not send a message");
                 HandedOver::Failed
@@ -234,7 +236,7 @@ impl Work {
         }
     }
 
-    /// A message never leaves from another account than the one it was written for.
+    /// Fails if the link belongs to another account than the message was written for.
     fn is_of(&self, link: &Link) -> Result<(), String> {
         let is_theirs = link.life().is_some_and(|life| life == self.life);
         is_theirs
@@ -242,7 +244,7 @@ impl Work {
             .ok_or_else(|| "the session is linked to another account now".to_owned())
     }
 
-    /// A message without a file needs nothing to be ready; a link has lost its preview.
+    /// Prepares a message without a file, which needs nothing in advance. A link preview is lost.
     async fn made(&mut self, link: &Link) -> Option<Prepared> {
         let message = self.message().await.ok()?;
         let poll = match message.content.ballot() {
@@ -265,7 +267,8 @@ impl Work {
         link.prepare(&self.to, &message, None, &beside).await.ok()
     }
 
-    /// The message that gets another caption, as it left: phones want the whole of it again.
+    /// Returns the sent payload of a message whose caption is edited: phones expect all of it
+    /// again.
     async fn original(&self, message: &Message, link: &Link) -> Option<Vec<u8>> {
         let Content::Edit {
             edit:
@@ -305,7 +308,8 @@ impl Work {
         }
     }
 
-    /// What the votes on a poll, or the answers to an event, are sealed with. A poll that is sent again has the same as before.
+    /// Returns the key that encrypts a poll's votes or an event's answers. A poll that is sent
+    /// again keeps its key.
     async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
         let creator = || own_address(link).unwrap_or_default();
         let secret = || rand::random::<[u8; 32]>().to_vec();
@@ -332,7 +336,8 @@ impl Work {
         ))
     }
 
-    /// What the message answers or is about. In a chat of two, what is not known is taken for the other's.
+    /// Returns the message that this one quotes or refers to. In a chat of two, an unknown message
+    /// is assumed to be the other person's.
     async fn quote(&self, message: &Message, link: &Link) -> Option<Quote> {
         let id = message.refers_to()?.to_owned();
         let (session, chat) = (&self.life, self.to.to_string());
@@ -364,7 +369,7 @@ impl Work {
         })
     }
 
-    /// A status of whom the message goes to.
+    /// Finds a status of the recipient.
     async fn status(&self, author: &[String], id: &str) -> Option<Quote> {
         let known = self
             .around
@@ -383,7 +388,8 @@ impl Work {
     }
 }
 
-/// What a vote or an answer is about. Whose it is was kept with its secret, which is longer than its message may be known.
+/// Returns the poll or event that a vote or answer refers to. Its author is stored with its secret,
+/// which is kept longer than the message.
 fn question(id: &str, poll: &Poll, link: &Link) -> Quote {
     let own = link.account();
     let is_own = own.is_some_and(|own| {
@@ -406,7 +412,7 @@ fn unreadable(id: &str, error: &dyn std::fmt::Display) -> Unprepared {
     Unprepared::Passing(format!("the file {id} cannot be read: {error}"))
 }
 
-/// The address of a session's own account, online or not.
+/// Returns the address of a session's own account, online or not.
 pub(super) fn own_number(session: &Session) -> Option<String> {
     session.look(|state| state.account.as_ref().map(Account::address))
 }
@@ -415,7 +421,7 @@ fn own_address(link: &Link) -> Option<String> {
     link.account().map(|own| own.address())
 }
 
-/// A server that is away may come back; what it says about the file stays so.
+/// A server that is away may come back, but an answer about the file is final.
 fn unprepared(error: NoFile) -> Unprepared {
     let detail = format!("the file {error}");
     match error {
@@ -429,7 +435,7 @@ fn unprepared(error: NoFile) -> Unprepared {
     }
 }
 
-/// Completes after this long, or never.
+/// Completes after this time, or never.
 pub(super) async fn alarm(clock: Clock, pause: Option<Duration>) {
     match pause {
         Some(pause) => clock.sleep(pause).await,

@@ -1,4 +1,4 @@
-//! What each signal makes of a session.
+//! The effects of link events on a session's state.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// The status and reason after some signals, one a second.
+/// The status and reason after some link events, one a second.
 fn after(signals: &[Signal]) -> (Status, Option<String>, SessionState) {
     let mut state = SessionState::new(at(0));
     for (second, signal) in (1..).zip(signals) {
@@ -54,7 +54,7 @@ fn a_connection_that_the_engine_left_is_offline_unless_it_is_known_why() {
         after(&[Signal::Online, out, Signal::Left]).0,
         Status::LoggedOut
     );
-    // The engine leaves the connection that a device was linked on, too.
+    // The engine also leaves the connection on which a device was linked.
     assert_eq!(
         after(&[Signal::Dialling, qr(), Signal::Paired, Signal::Left]).0,
         Status::Connecting
@@ -116,7 +116,7 @@ fn the_connection_has_a_time_of_its_own() {
         (state.status.connection(), state.connection_since),
         (Connection::Online, at(5))
     );
-    // Logged out is another word, but the connection was gone before.
+    // Logged out is another status, but the connection was gone before.
     let (_, _, state) = after(&[
         Signal::Online,
         offline(),

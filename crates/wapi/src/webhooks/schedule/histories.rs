@@ -1,17 +1,17 @@
-//! Random histories of a delivery, held against what its schedule promises.
+//! Random histories of a delivery, checked against the guarantees of its schedule.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What happens at one attempt, which fails.
+/// The circumstances of one failing attempt.
 #[derive(Debug, Clone)]
 struct Step {
     is_about_the_event: bool,
     wish: Option<u64>,
     endpoint_works: bool,
     dice: f64,
-    /// How long after its time the attempt is made: the program may have been down.
+    /// Delay of the attempt after its due time: the program may have been down.
     late: u64,
 }
 
@@ -35,7 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
         )
 }
 
-/// A history in which nobody wishes anything and every attempt is made in time.
+/// A step without `Retry-After` whose attempt is made in time.
 fn plain_step() -> impl Strategy<Value = Step> {
     step().prop_map(|step| Step {
         wish: None,
@@ -48,7 +48,7 @@ fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
 }
 
-/// What a history has come to, before its next attempt.
+/// The state of a delivery before its next attempt.
 struct Delivery {
     now: Timestamp,
     failing_since: Timestamp,
@@ -64,7 +64,7 @@ impl Delivery {
         }
     }
 
-    /// One attempt that fails, as the worker tells it; `None` when it was the last.
+    /// Makes one failing attempt, as the worker would. Returns `None` if it was the last.
     fn fails(&mut self, attempts: u32, step: &Step) -> Result<Option<Timestamp>, TestCaseError> {
         let failure = Failure {
             error: "it answered 500".into(),
@@ -110,7 +110,7 @@ impl Delivery {
         Ok(Some(due_at))
     }
 
-    /// A chat waits only for an endpoint that takes nothing else, or for as long as patience lasts.
+    /// A chat waits only for an endpoint that accepts nothing else, or up to the patience limit.
     fn may_wait(&self, step: &Step, due_at: Timestamp) -> Result<(), TestCaseError> {
         let waits = seconds(self.failing_since, due_at);
         let is_bound = step.endpoint_works && !self.is_aside;
@@ -121,14 +121,14 @@ impl Delivery {
         Ok(())
     }
 
-    /// Nothing is given up while nothing at all is taken, but for what was judged itself.
+    /// During a total outage, only events rejected themselves are given up.
     fn may_die(&self, step: &Step) -> Result<(), TestCaseError> {
         let is_to_blame = step.endpoint_works || step.is_about_the_event || self.is_aside;
         prop_assert!(is_to_blame, "it was given up in an outage");
         Ok(())
     }
 
-    /// Order is given up once, and never because of an outage.
+    /// The order is given up once, and never because of an outage.
     fn may_step_aside(&self, step: &Step) -> Result<(), TestCaseError> {
         prop_assert!(!self.is_aside, "it steps aside twice");
         prop_assert!(

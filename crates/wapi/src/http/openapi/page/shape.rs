@@ -1,10 +1,10 @@
-//! A schema as people write it down: `{to: text, type?: "text" | "image"}`, with what is said of a member behind it. Pure.
+//! A schema in readable notation, such as `{to: text, type?: "text" | "image"}`. Pure.
 
 use serde_json::Value;
 
 use super::{escaped, object, prose, word};
 
-/// HTML for the inside of a `<pre>`.
+/// Renders a schema as HTML for a `<pre>`.
 pub fn shape(schema: &Value) -> String {
     let mut shown = String::new();
     write(schema, 0, &mut shown);
@@ -72,7 +72,7 @@ fn members(schema: &Value, depth: usize, shown: &mut String) {
     shown.push_str(&format!("{}}}", "  ".repeat(depth)));
 }
 
-/// What is said of a member, also where it may be null.
+/// Returns the description of a member, also of one that may be null.
 fn said(member: &Value) -> Option<&str> {
     let inner = || {
         member["anyOf"]

@@ -1,27 +1,28 @@
-//! The words a PDF is written in (ISO 32000-1, 7.2 and 7.3), as far as numbers, names, lists and dictionaries go. Pure.
+//! PDF syntax (ISO 32000-1, 7.2 and 7.3): numbers, names, arrays, dictionaries. Pure.
 
-/// Values within values; deeper ones are not looked into.
+/// Maximum depth of nested values; deeper ones are not read.
 const DEEPEST: usize = 32;
-/// Values in a piece; what has more is not taken. A list of pages is the longest there is.
+/// Maximum number of values per piece; pieces with more are rejected. The longest is a list of
+/// pages.
 const MOST_VALUES: usize = 100_000;
 
 /// A dictionary, in the order of the file.
 pub type Dict = Vec<(Vec<u8>, Value)>;
 
-/// What stands in a file.
+/// A value in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Number(u64),
     Name(Vec<u8>),
-    /// To the object of this number.
+    /// A reference to the object of this number.
     Reference(u32),
     Array(Vec<Value>),
     Dict(Dict),
-    /// Texts, fractions, negative numbers, `true`, `null`.
+    /// Strings, fractions, negative numbers, `true`, `null`.
     Other,
 }
 
-/// What dictionaries are asked.
+/// Access to a dictionary's entries.
 pub trait Members {
     fn get(&self, name: &str) -> Option<&Value>;
 }
@@ -67,11 +68,11 @@ impl Value {
     }
 }
 
-/// A piece of a file, read from its beginning.
+/// A parser of a piece of a file.
 pub struct Syntax<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Values that may still come.
+    /// Values that may still be read.
     left: usize,
 }
 
@@ -84,7 +85,7 @@ impl<'a> Syntax<'a> {
         }
     }
 
-    /// How many bytes were read so far.
+    /// Returns the number of bytes read so far.
     pub fn offset(&self) -> usize {
         self.at
     }
@@ -99,7 +100,7 @@ impl<'a> Syntax<'a> {
         }
     }
 
-    /// Whether this word comes next; then it is read.
+    /// Reads this word, if it comes next. Returns whether it did.
     pub fn word(&mut self, word: &[u8]) -> bool {
         self.blanks();
         let is_next = self.rest().starts_with(word);
@@ -107,7 +108,7 @@ impl<'a> Syntax<'a> {
         is_next
     }
 
-    /// A whole number that comes next.
+    /// Reads an unsigned integer.
     pub fn number(&mut self) -> Option<u64> {
         self.blanks();
         let start = self.at;
@@ -118,7 +119,7 @@ impl<'a> Syntax<'a> {
             .ok()
     }
 
-    /// `12 0 obj` and the value behind it.
+    /// Reads `12 0 obj` and the value after it.
     pub fn object(&mut self) -> Option<(u32, Value)> {
         let number = u32::try_from(self.number()?).ok()?;
         self.number()?;
@@ -127,7 +128,7 @@ impl<'a> Syntax<'a> {
             .map(|value| (number, value))
     }
 
-    /// Where the stream behind a dictionary begins.
+    /// Returns the offset of the stream after a dictionary.
     pub fn stream(&mut self) -> Option<usize> {
         if !self.word(b"stream") {
             return None;
@@ -190,7 +191,7 @@ impl<'a> Syntax<'a> {
         Some(values)
     }
 
-    /// Nothing that is looked for has a name with `#` in it.
+    /// Reads a name. None of the names needed contains an escape with `#`.
     fn name(&mut self) -> Vec<u8> {
         self.at += 1;
         let start = self.at;
@@ -240,7 +241,7 @@ impl<'a> Syntax<'a> {
     }
 }
 
-/// Neither a blank nor a bracket of some kind.
+/// Whether a byte is neither a blank nor a delimiter.
 fn is_regular(byte: u8) -> bool {
     !matches!(
         byte,

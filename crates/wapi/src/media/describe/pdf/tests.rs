@@ -8,7 +8,7 @@ use flate2::write::ZlibEncoder;
 use super::syntax::Syntax;
 use super::{BUDGET, pages};
 
-/// A PDF that grows at its end, and where its objects are.
+/// A PDF under construction, and the offsets of its objects.
 struct Draft {
     bytes: Vec<u8>,
     places: Vec<(u32, usize)>,
@@ -35,7 +35,7 @@ impl Draft {
         self
     }
 
-    /// The catalog and the pages, as of a document of so many.
+    /// Adds the catalog and the page tree of a document with so many pages.
     fn of_pages(self, count: u32) -> Self {
         let kids: String = (0..count)
             .map(|page| format!("{} 0 R ", page + 100))
@@ -50,7 +50,8 @@ impl Draft {
         )
     }
 
-    /// A table of all that was added since the last one, with `more` in its trailer; where it is.
+    /// Adds a table of all objects since the last one, with `more` in its trailer. Returns its
+    /// offset.
     fn table(&mut self, more: &str) -> usize {
         let at = self.bytes.len();
         self.bytes.extend(b"xref\n0 1\n0000000000 65535 f \n");
@@ -86,7 +87,7 @@ fn the_page_tree_says_how_many_pages_there_are() {
         let mut draft = Draft::new().of_pages(count);
         draft.table("");
         assert_eq!(counted(&draft.bytes), Some(count));
-        // Some programs put something before the file, or behind it.
+        // Some programs put data before or after the file.
         assert_eq!(
             counted(&[b"junk\n", draft.bytes.as_slice(), &[b'\n'; 500]].concat()),
             Some(count)
@@ -105,7 +106,7 @@ fn the_newest_state_of_a_file_counts() {
     assert_eq!(counted(&draft.bytes), Some(4));
 }
 
-/// As in files since PDF 1.5: tables are streams, and objects stand in others.
+/// A PDF as since version 1.5: tables are streams, and objects are packed into others.
 fn packed(count: u32, predictor: bool) -> Vec<u8> {
     let root = "<</Type/Catalog/Pages 2 0 R>>";
     let tree = format!("<</Type/Pages/Kids[3 0 R]/Count {count}>>");
@@ -181,7 +182,7 @@ fn a_file_that_lies_about_itself_is_read_to_an_end() {
     ] {
         assert_eq!(counted(&bytes), None);
     }
-    // Cut off anywhere, or with any byte changed, it is no reason to panic.
+    // Truncated anywhere, or with any byte changed, it must not cause a panic.
     let whole = packed(7, false);
     for at in 0..whole.len() {
         let _ = counted(&whole[..at]);
@@ -191,7 +192,7 @@ fn a_file_that_lies_about_itself_is_read_to_an_end() {
     }
 }
 
-/// A file, and how many bytes of it were read.
+/// A file that counts the bytes read from it.
 struct Counting(Cursor<Vec<u8>>, u64);
 
 impl Read for Counting {
@@ -210,7 +211,7 @@ impl Seek for Counting {
 
 #[test]
 fn what_becomes_nothing_is_not_read_without_end() {
-    // A table of nothing but empty blocks (RFC 1951, 3.2.4), which names itself as the one before.
+    // A table of empty blocks only (RFC 1951, 3.2.4), which refers to itself as the previous one.
     let blocks = [0, 0, 0, 0xff, 0xff].repeat(1_500_000);
     let empty = [
         &[0x78, 0x9c],

@@ -1,8 +1,8 @@
-//! What a file may be sent as: by its type, and never by its name or a word alone.
+//! The kinds as which a file may be sent: decided by its type, never by its name or claim alone.
 
 use super::super::*;
 
-/// Of everything that can be sent as something else than a document.
+/// Extensions of everything that can be sent as other kinds than a document.
 const ENDINGS: [&str; 25] = [
     "jpg", "jpeg", "png", "apng", "gif", "webp", "heic", "heif", "avif", "mp4", "m4v", "mov",
     "3gp", "3g2", "webm", "mkv", "mp3", "m4a", "aac", "amr", "ogg", "opus", "wav", "flac", "weba",
@@ -64,7 +64,7 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
             }
         }
     }
-    // A document is what it is called as long as nothing is known against it.
+    // A claimed document type holds unless the content disproves it.
     for (head, name, said, found) in [
         (&b"{}"[..], "a.pdf", "application/pdf", "text/plain"),
         (b"{}", "a.pdf", "application/json", "application/json"),

@@ -1,4 +1,4 @@
-//! What files are: each kind of evidence, and which of them counts.
+//! Type detection: each kind of evidence, and their order.
 
 mod kinds;
 
@@ -91,7 +91,7 @@ fn brands_say_what_is_in_a_box() {
     for (brands, found) in [
         (&["isom", "iso2", "avc1", "mp41"][..], "video/mp4"),
         (&["mp42", "isom"], "video/mp4"),
-        // A brand that nobody knows.
+        // An unknown brand.
         (&["none"], "video/mp4"),
         (&["none", "qt  "], "video/quicktime"),
         (&["qt  "], "video/quicktime"),
@@ -271,7 +271,7 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
         "8BPS and Rar! and FLV and 7z",
     ] {
         assert_eq!(by_bytes(text.as_bytes()), "text/plain", "{text}");
-        // In a charset of old, or with more of it.
+        // In an old charset, or longer.
         let (old, long) = (
             [text.as_bytes(), b" \xf7\xe0\xe9"].concat(),
             text.to_owned() + &" word".repeat(300),
@@ -285,7 +285,7 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
     }
     let tar = "a".repeat(257) + "ustar and so on";
     assert_eq!(by_bytes(tar.as_bytes()), "text/plain");
-    // Letters of Windows-1251 that look like frames of sounds: `яр`, `яс`, `ящ`, `яы`.
+    // Letters of Windows-1251 that look like audio frames: `яр`, `яс`, `ящ`, `яы`.
     for letter in [0xf0, 0xf1, 0xf9, 0xfb] {
         let text = [
             &[0xff, letter][..],

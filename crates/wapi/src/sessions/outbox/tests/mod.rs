@@ -1,4 +1,5 @@
-//! What the outbox promises: when it asks again, when it gives up, and what it says of a device that is gone.
+//! The outbox's guarantees: when it retries, when it gives up, and how it settles the messages of
+//! an unlinked device.
 
 mod model;
 

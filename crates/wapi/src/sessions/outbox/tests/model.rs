@@ -1,4 +1,5 @@
-//! Random histories of callers, connections, answers, failures and crashes: each message leaves once, in order and in time.
+//! Random histories of callers, connections, answers, failures and crashes: each message leaves
+//! once, in order and in time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use super::super::*;
 use super::PATIENCE;
 use crate::store::OpenMessage;
 
-/// One thing that happens.
+/// One event of a history.
 #[derive(Debug, Clone)]
 enum Happening {
     Accept {
@@ -20,7 +21,7 @@ enum Happening {
         expires_in: Option<u8>,
     },
     Line(Line),
-    /// Of what is on the wire unanswered, the one at this place comes to this.
+    /// WhatsApp answers one of the unanswered messages.
     Answer {
         which: usize,
         answer: Answer,
@@ -28,11 +29,11 @@ enum Happening {
     Pass {
         seconds: u8,
     },
-    /// Somebody takes one back that is not settled.
+    /// A caller cancels an unsettled message.
     TakeBack {
         which: usize,
     },
-    /// What was not written yet is lost.
+    /// Unwritten data is lost.
     Crash,
 }
 
@@ -43,7 +44,7 @@ enum Answer {
     Lost,
 }
 
-/// How the engine fares with a message that is handed over, again and again in this order.
+/// The engine's results for a handed-over message, repeated in this order.
 #[derive(Debug, Clone, Copy)]
 enum Luck {
     Arrives,
@@ -51,7 +52,7 @@ enum Luck {
     LostUnclear,
     Offline,
     Failed,
-    /// Neither the engine nor WhatsApp comes back.
+    /// Neither the engine nor WhatsApp answers.
     Hangs,
 }
 
@@ -98,19 +99,19 @@ fn luck() -> impl Strategy<Value = Luck> {
     ]
 }
 
-/// The outbox among everything it deals with.
+/// The outbox in its environment.
 struct World {
     outbox: Outbox,
     at: Moment,
-    /// The database: each message, whether it is marked, and what it came to.
+    /// The database: each message, whether it is recorded as attempted, and its outcome.
     rows: BTreeMap<Place, (Message, Timestamp, Option<Verdict>)>,
-    /// Verdicts on their way to the database.
+    /// Outcomes on their way to the database.
     unwritten: Vec<(Place, Verdict)>,
-    /// What the phones have, each message once, in the order of arrival.
+    /// Messages received by the phones, each once, in the order of arrival.
     phones: Vec<Place>,
-    /// Taken by WhatsApp, and not answered yet.
+    /// Accepted by WhatsApp, and not answered yet.
     unanswered: Vec<Place>,
-    /// Handed over at least once, or marked when a crash came.
+    /// Handed over at least once, or recorded as attempted when a crash came.
     may_have_left: BTreeSet<Place>,
     luck: std::iter::Cycle<std::vec::IntoIter<Luck>>,
 }
@@ -227,7 +228,7 @@ impl World {
         self.at.uptime += time;
     }
 
-    /// Another run begins with what was written.
+    /// Starts another run from the written data.
     fn crash(&mut self) {
         self.unwritten.clear();
         self.unanswered.clear();
@@ -267,10 +268,10 @@ impl World {
         }
     }
 
-    /// Does what the outbox wants until it wants nothing.
+    /// Performs the outbox's steps until there are none.
     fn work(&mut self) {
         loop {
-            // What an earlier turn judged has reached the disk by now.
+            // Outcomes of an earlier turn have reached the disk by now.
             for (place, verdict) in self.unwritten.drain(..) {
                 let row = self
                     .rows
@@ -347,7 +348,7 @@ impl World {
         self.outbox.handed_over(place, &outcome, self.at);
     }
 
-    /// From now on everything works.
+    /// From now on everything succeeds.
     fn end_well(&mut self) {
         self.luck = vec![Luck::Arrives].into_iter().cycle();
         self.live(Happening::Line(Line::Down));

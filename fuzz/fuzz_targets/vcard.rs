@@ -1,12 +1,12 @@
 //! Any text as the vCards of an address book.
 #![no_main]
 
-use wapi::message::vcard::{Card, split};
+use wapi::message::vcard::{VCard, split_cards};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    Card::read(text);
-    for card in split(text) {
-        assert_eq!(split(&card), [card.as_str()], "a card is one");
-        Card::read(&card);
+    VCard::parse(text);
+    for card in split_cards(text) {
+        assert_eq!(split_cards(&card), [card.as_str()], "a card is one");
+        VCard::parse(&card);
     }
 });

@@ -25,11 +25,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Addressing;
-use crate::burst::{self, Burst};
+use crate::burst::{self, BurstRequest};
 use crate::device::Device;
-use crate::faults::{AckFault, DeliveryFault, Fallback, Faults};
-use crate::files::{File, FileKind};
-use crate::phone::{PeerRequests, Phone, Receipts};
+use crate::faults::{AckFault, DeliveryFault, FallbackPolicy, Faults};
+use crate::files::{FileKind, MediaFile};
+use crate::phone::{PeerRequests, Phone, ReceiptPolicy};
 use crate::server::Server;
 use crate::simulator::add_phone;
 use crate::world::PairingError;
@@ -37,28 +37,28 @@ use crate::world::PairingError;
 /// The largest request body, in bytes: profile pictures and images come as base64 in JSON.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-type Shared = State<Arc<Server>>;
+type SharedServer = State<Arc<Server>>;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/phones", get(list_phones).post(create_phone))
-        .route("/phones/{number}/scan", post(scan))
+        .route("/phones/{number}/scan", post(scan_qr))
         .route("/phones/{number}/link-code", post(enter_code))
         .route(
             "/phones/{number}/messages",
             get(list_messages)
-                .post(send)
+                .post(send_message)
                 .layer(DefaultBodyLimit::max(LARGEST_BODY)),
         )
-        .route("/phones/{number}/read", post(read))
-        .route("/phones/{number}/delivered", post(delivered))
+        .route("/phones/{number}/read", post(mark_read))
+        .route("/phones/{number}/delivered", post(confirm_delivery))
         .route(
             "/phones/{number}/receipts",
-            get(list_receipts).put(receipt_policy),
+            get(list_receipts).put(set_receipt_policy),
         )
         .route(
             "/phones/{number}/peer-requests",
-            axum::routing::put(peer_policy),
+            axum::routing::put(set_peer_policy),
         )
         .route("/phones/{number}/devices", get(list_devices))
         .route(
@@ -67,11 +67,11 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
         )
         .route(
             "/phones/{number}/devices/{device}/faults",
-            post(device_fault),
+            post(apply_device_fault),
         )
-        .route("/bursts", post(burst))
-        .route("/faults", post(fault))
-        .route("/unknown-requests", get(unknown_requests))
+        .route("/bursts", post(run_burst))
+        .route("/faults", post(apply_server_fault))
+        .route("/unknown-requests", get(list_unknown_requests))
         .merge(groups::routes())
         .merge(mock_phone::routes())
         .merge(preferences::routes())
@@ -84,24 +84,24 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
 }
 
 /// An error answer: a status and one sentence.
-struct Refusal(StatusCode, String);
+struct AdminError(StatusCode, String);
 
-impl IntoResponse for Refusal {
+impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
         (self.0, Json(json!({"error": self.1}))).into_response()
     }
 }
 
-impl From<anyhow::Error> for Refusal {
+impl From<anyhow::Error> for AdminError {
     fn from(error: anyhow::Error) -> Self {
         Self(StatusCode::BAD_REQUEST, format!("{error:#}"))
     }
 }
 
-impl From<PairingError> for Refusal {
+impl From<PairingError> for AdminError {
     fn from(error: PairingError) -> Self {
         let status = match error {
-            PairingError::NotAQr(_) => StatusCode::BAD_REQUEST,
+            PairingError::InvalidQr(_) => StatusCode::BAD_REQUEST,
             PairingError::Expired => StatusCode::NOT_FOUND,
             _ => StatusCode::CONFLICT,
         };
@@ -109,27 +109,27 @@ impl From<PairingError> for Refusal {
     }
 }
 
-type Answer = Result<Json<Value>, Refusal>;
+type JsonResult = Result<Json<Value>, AdminError>;
 
 /// A JSON body. A body that does not parse is refused in the same form as every other error.
-struct Body<T>(T);
+struct JsonBody<T>(T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Refusal;
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = AdminError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
         match Json::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(Refusal(rejection.status(), rejection.body_text())),
+            Err(rejection) => Err(AdminError(rejection.status(), rejection.body_text())),
         }
     }
 }
 
-fn phone(server: &Arc<Server>, number: &str) -> Result<Phone, Refusal> {
+fn find_phone(server: &Arc<Server>, number: &str) -> Result<Phone, AdminError> {
     let world = server.world.lock();
     let account = world.account(number);
     let account = account
-        .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
+        .ok_or_else(|| AdminError(StatusCode::NOT_FOUND, format!("there is no phone {number}")))?;
     Ok(Phone {
         server: server.clone(),
         number: account.number.clone(),
@@ -137,11 +137,11 @@ fn phone(server: &Arc<Server>, number: &str) -> Result<Phone, Refusal> {
     })
 }
 
-fn described(phone: &Phone) -> Value {
+fn describe_phone(phone: &Phone) -> Value {
     json!({"number": phone.number(), "jid": phone.jid(), "lid": phone.lid()})
 }
 
-async fn list_phones(State(server): Shared) -> Json<Value> {
+async fn list_phones(State(server): SharedServer) -> Json<Value> {
     let world = server.world.lock();
     let phones = world.accounts().map(|account| {
         json!({
@@ -151,7 +151,7 @@ async fn list_phones(State(server): Shared) -> Json<Value> {
             "name": account.push_name,
             "devices": account.devices.len(),
             "connected": account.devices.values().filter(|device| device.connection.is_some()).count(),
-            "queued": account.devices.values().map(Device::queued).sum::<usize>(),
+            "queued": account.devices.values().map(Device::queue_length).sum::<usize>(),
         })
     });
     Json(phones.collect())
@@ -165,51 +165,57 @@ struct NewPhone {
 }
 
 async fn create_phone(
-    State(server): Shared,
-    Body(new): Body<NewPhone>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+    State(server): SharedServer,
+    JsonBody(new): JsonBody<NewPhone>,
+) -> Result<(StatusCode, Json<Value>), AdminError> {
     let phone = add_phone(&server, &new.name, new.number.as_deref())?;
-    Ok((StatusCode::CREATED, Json(described(&phone))))
+    Ok((StatusCode::CREATED, Json(describe_phone(&phone))))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Scan {
+struct ScanRequest {
     qr: String,
 }
 
-async fn scan(State(server): Shared, Path(number): Path<String>, Body(scan): Body<Scan>) -> Answer {
-    let device = phone(&server, &number)?.scans(&scan.qr).await?;
+async fn scan_qr(
+    State(server): SharedServer,
+    Path(number): Path<String>,
+    JsonBody(scan): JsonBody<ScanRequest>,
+) -> JsonResult {
+    let device = find_phone(&server, &number)?.scans_qr(&scan.qr).await?;
     Ok(Json(json!(device)))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Code {
+struct LinkCodeRequest {
     code: String,
 }
 
 async fn enter_code(
-    State(server): Shared,
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(code): Body<Code>,
-) -> Answer {
-    let device = phone(&server, &number)?.enters_code(&code.code).await?;
+    JsonBody(code): JsonBody<LinkCodeRequest>,
+) -> JsonResult {
+    let device = find_phone(&server, &number)?
+        .enters_code(&code.code)
+        .await?;
     Ok(Json(json!(device)))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Outgoing {
+struct SendRequest {
     to: String,
     text: Option<String>,
-    image: Option<Image>,
-    document: Option<Document>,
+    image: Option<ImageFile>,
+    document: Option<RandomDocument>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Image {
+struct ImageFile {
     base64: String,
     mime: String,
     caption: Option<String>,
@@ -219,36 +225,36 @@ struct Image {
 /// files.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct RandomDocument {
     /// In bytes.
     size: usize,
     caption: Option<String>,
 }
 
-impl Document {
+impl RandomDocument {
     /// The largest size, in bytes: the file is held in memory.
     const LARGEST: usize = 64 * 1024 * 1024;
 
-    fn made(self) -> Result<File, Refusal> {
+    fn into_file(self) -> Result<MediaFile, AdminError> {
         if self.size > Self::LARGEST {
             let why = format!("document.size must be at most {}", Self::LARGEST);
-            return Err(Refusal(StatusCode::BAD_REQUEST, why));
+            return Err(AdminError(StatusCode::BAD_REQUEST, why));
         }
         let mut bytes = vec![0; self.size];
         rand::fill(&mut bytes[..]);
-        Ok(File {
+        Ok(MediaFile {
             caption: self.caption,
-            ..File::new(FileKind::Document, bytes, "application/octet-stream")
+            ..MediaFile::new(FileKind::Document, bytes, "application/octet-stream")
         })
     }
 }
 
-async fn send(
-    State(server): Shared,
+async fn send_message(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(message): Body<Outgoing>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
+    JsonBody(message): JsonBody<SendRequest>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     let id = match (message.text, message.image, message.document) {
         (Some(text), None, None) => phone.sends_text(&message.to, &text).await?,
         (None, Some(image), None) => {
@@ -259,9 +265,11 @@ async fn send(
                 .sends_image(&message.to, bytes, &image.mime, image.caption.as_deref())
                 .await?
         }
-        (None, None, Some(document)) => phone.sends_file(&message.to, document.made()?).await?,
+        (None, None, Some(document)) => {
+            phone.sends_file(&message.to, document.into_file()?).await?
+        }
         _ => {
-            return Err(Refusal(
+            return Err(AdminError(
                 StatusCode::BAD_REQUEST,
                 "give one of text, image and document".to_owned(),
             ));
@@ -271,13 +279,16 @@ async fn send(
 }
 
 /// Sends a burst and answers when its last message has left.
-async fn burst(State(server): Shared, Body(burst): Body<Burst>) -> Answer {
+async fn run_burst(
+    State(server): SharedServer,
+    JsonBody(burst): JsonBody<BurstRequest>,
+) -> JsonResult {
     let sending = tokio::task::spawn_blocking(move || {
-        burst::send(&server, &burst, |number| phone(&server, number).ok())
+        burst::send_burst(&server, &burst, |number| find_phone(&server, number).ok())
             .map(|sent| Json(json!(sent)))
     });
     let lost = |_| {
-        Refusal(
+        AdminError(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the burst came to no end".to_owned(),
         )
@@ -286,16 +297,16 @@ async fn burst(State(server): Shared, Body(burst): Body<Burst>) -> Answer {
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct MessagesQuery {
     after: Option<usize>,
 }
 
 async fn list_messages(
-    State(server): Shared,
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Query(page): Query<Page>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
+    Query(page): Query<MessagesQuery>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     let messages = phone.received_since(page.after.unwrap_or(0));
     Ok(Json(
         json!({"messages": messages, "failures": phone.failures()}),
@@ -304,77 +315,84 @@ async fn list_messages(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
+struct ReceiptRequest {
     chat: String,
     ids: Vec<String>,
 }
 
-async fn read(State(server): Shared, Path(number): Path<String>, Body(read): Body<Read>) -> Answer {
-    phone(&server, &number)?.reads(&read.chat, &read.ids)?;
+async fn mark_read(
+    State(server): SharedServer,
+    Path(number): Path<String>,
+    JsonBody(read): JsonBody<ReceiptRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.reads_messages(&read.chat, &read.ids)?;
     Ok(Json(json!({})))
 }
 
-async fn delivered(
-    State(server): Shared,
+async fn confirm_delivery(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(read): Body<Read>,
-) -> Answer {
-    phone(&server, &number)?.confirms(&read.chat, &read.ids)?;
+    JsonBody(read): JsonBody<ReceiptRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.confirms_delivery(&read.chat, &read.ids)?;
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Policy {
+struct ReceiptPolicyRequest {
     automatic: bool,
 }
 
-async fn receipt_policy(
-    State(server): Shared,
+async fn set_receipt_policy(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(policy): Body<Policy>,
-) -> Answer {
+    JsonBody(policy): JsonBody<ReceiptPolicyRequest>,
+) -> JsonResult {
     let policy = if policy.automatic {
-        Receipts::Automatic
+        ReceiptPolicy::Automatic
     } else {
-        Receipts::Withheld
+        ReceiptPolicy::Withheld
     };
-    phone(&server, &number)?.receipts_are(policy);
+    find_phone(&server, &number)?.sets_receipt_policy(policy);
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PeerPolicy {
+struct PeerPolicyRequest {
     answered: bool,
 }
 
-async fn peer_policy(
-    State(server): Shared,
+async fn set_peer_policy(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(policy): Body<PeerPolicy>,
-) -> Answer {
+    JsonBody(policy): JsonBody<PeerPolicyRequest>,
+) -> JsonResult {
     let policy = if policy.answered {
         PeerRequests::Answered
     } else {
         PeerRequests::Ignored
     };
-    phone(&server, &number)?.peer_requests_are(policy);
+    find_phone(&server, &number)?.sets_peer_requests(policy);
     Ok(Json(json!({})))
 }
 
-async fn list_receipts(State(server): Shared, Path(number): Path<String>) -> Answer {
-    Ok(Json(json!(phone(&server, &number)?.receipts())))
+async fn list_receipts(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    Ok(Json(json!(find_phone(&server, &number)?.receipts())))
 }
 
-async fn list_devices(State(server): Shared, Path(number): Path<String>) -> Answer {
-    Ok(Json(json!(phone(&server, &number)?.devices())))
+async fn list_devices(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    Ok(Json(json!(find_phone(&server, &number)?.linked_devices())))
 }
 
-async fn log_out(State(server): Shared, Path((number, device)): Path<(String, u16)>) -> Answer {
-    let phone = phone(&server, &number)?;
+async fn log_out(
+    State(server): SharedServer,
+    Path((number, device)): Path<(String, u16)>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     let outcome = phone.logs_out(device).await;
-    outcome.map_err(|error| Refusal(StatusCode::NOT_FOUND, error.to_string()))?;
+    outcome.map_err(|error| AdminError(StatusCode::NOT_FOUND, error.to_string()))?;
     Ok(Json(json!({})))
 }
 
@@ -387,18 +405,18 @@ enum DeviceFault {
     Deafen,
 }
 
-async fn device_fault(
-    State(server): Shared,
+async fn apply_device_fault(
+    State(server): SharedServer,
     Path((number, device)): Path<(String, u16)>,
-    Body(fault): Body<DeviceFault>,
-) -> Answer {
+    JsonBody(fault): JsonBody<DeviceFault>,
+) -> JsonResult {
     let faults = Faults { server };
     match fault {
-        DeviceFault::Cut => faults.cut(&number, device)?,
+        DeviceFault::Cut => faults.cut_connection(&number, device)?,
         DeviceFault::StreamError { code } => faults.fail_stream(&number, device, code)?,
-        DeviceFault::Freeze { on: true } => faults.freeze(&number, device)?,
-        DeviceFault::Freeze { on: false } => faults.thaw(&number, device)?,
-        DeviceFault::Deafen => faults.deafen(&number, device)?,
+        DeviceFault::Freeze { on: true } => faults.freeze_device(&number, device)?,
+        DeviceFault::Freeze { on: false } => faults.thaw_device(&number, device)?,
+        DeviceFault::Deafen => faults.deafen_device(&number, device)?,
     }
     Ok(Json(json!({})))
 }
@@ -445,17 +463,20 @@ enum DeliveryMode {
     Reorder,
 }
 
-async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer {
+async fn apply_server_fault(
+    State(server): SharedServer,
+    JsonBody(fault): JsonBody<ServerFault>,
+) -> JsonResult {
     let faults = Faults { server };
     let missing =
-        |field: &str| Refusal(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
+        |field: &str| AdminError(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
     match fault {
         ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
         ServerFault::IgnoreRegistrations { on } => faults.ignore_registrations(on),
         ServerFault::LosePosts { on } => faults.lose_posts(on),
-        ServerFault::NewKey { fallback: true } => faults.change_key(Fallback::Offered)?,
-        ServerFault::NewKey { fallback: false } => faults.change_key(Fallback::Refused)?,
-        ServerFault::Acks { mode, ms, code } => faults.acks(match mode {
+        ServerFault::NewKey { fallback: true } => faults.change_key(FallbackPolicy::Offered)?,
+        ServerFault::NewKey { fallback: false } => faults.change_key(FallbackPolicy::Refused)?,
+        ServerFault::Acks { mode, ms, code } => faults.set_ack_fault(match mode {
             AckMode::Normal => AckFault::None,
             AckMode::Delay => {
                 AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?))
@@ -463,7 +484,7 @@ async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer 
             AckMode::Drop => AckFault::Drop,
             AckMode::Refuse => AckFault::Refuse(code.ok_or_else(|| missing("code"))?),
         }),
-        ServerFault::Deliveries { mode } => faults.deliveries(match mode {
+        ServerFault::Deliveries { mode } => faults.set_delivery_fault(match mode {
             DeliveryMode::Normal => DeliveryFault::None,
             DeliveryMode::Repeat => DeliveryFault::Repeat,
             DeliveryMode::Reorder => DeliveryFault::Reorder,
@@ -472,6 +493,6 @@ async fn fault(State(server): Shared, Body(fault): Body<ServerFault>) -> Answer 
     Ok(Json(json!({})))
 }
 
-async fn unknown_requests(State(server): Shared) -> Json<Value> {
+async fn list_unknown_requests(State(server): SharedServer) -> Json<Value> {
     Json(json!(server.world.lock().unknown_requests()))
 }

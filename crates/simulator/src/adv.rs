@@ -17,7 +17,7 @@ const KEY_INDEX_LIST_SIGNATURE: [u8; 2] = [6, 2];
 
 /// Returns the `<device-identity>` of pair-success: the account's signed statement that the device
 /// is its own, under an HMAC with the secret that only the QR (or the link code) carried.
-pub(crate) fn device_identity_for_pairing(
+pub(crate) fn sign_device_identity(
     account: &IdentityKeyPair,
     device_key: &[u8],
     key_index: u32,
@@ -31,7 +31,7 @@ pub(crate) fn device_identity_for_pairing(
         ..Default::default()
     }
     .encode_to_vec();
-    let mut account_signature = sign(account, &[&ACCOUNT_SIGNATURE, &inner, device_key])?;
+    let mut account_signature = sign_parts(account, &[&ACCOUNT_SIGNATURE, &inner, device_key])?;
     if corruption == Some(Corruption::AccountSignature) {
         account_signature[7] ^= 1;
     }
@@ -80,7 +80,7 @@ pub(crate) fn accept_device_signature(
 
 /// Returns the `<key-index-list>` of a device listing: the valid linked devices, signed by the
 /// account.
-pub(crate) fn key_index_list(
+pub(crate) fn sign_key_index_list(
     account: &IdentityKeyPair,
     newest: u32,
     valid: Vec<u32>,
@@ -96,7 +96,7 @@ pub(crate) fn key_index_list(
         ..Default::default()
     }
     .encode_to_vec();
-    let mut signature = sign(account, &[&KEY_INDEX_LIST_SIGNATURE, &details])?;
+    let mut signature = sign_parts(account, &[&KEY_INDEX_LIST_SIGNATURE, &details])?;
     if corruption == Some(Corruption::KeyIndexListSignature) {
         signature[11] ^= 1;
     }
@@ -108,7 +108,7 @@ pub(crate) fn key_index_list(
     Ok(signed.encode_to_vec())
 }
 
-fn sign(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
+fn sign_parts(account: &IdentityKeyPair, parts: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
     let signature = account
         .private_key()
         .calculate_signature(&parts.concat(), &mut rand::rng());
@@ -139,7 +139,7 @@ mod tests {
         device: &KeyPair,
     ) -> wa::ADVSignedDeviceIdentity {
         let device_key = device.public_key.public_key_bytes();
-        let sealed = device_identity_for_pairing(account, device_key, 1, &[7; 32], None).unwrap();
+        let sealed = sign_device_identity(account, device_key, 1, &[7; 32], None).unwrap();
         let sealed = wa::ADVSignedDeviceIdentityHMAC::decode_from_slice(&sealed).unwrap();
         let mut identity =
             wa::ADVSignedDeviceIdentity::decode_from_slice(&sealed.details.unwrap()).unwrap();
@@ -202,10 +202,10 @@ mod tests {
                 .verify_signature(&message, list.account_signature.as_deref().unwrap())
         };
         assert!(genuine(
-            &key_index_list(&account, 3, vec![1, 3], None).unwrap()
+            &sign_key_index_list(&account, 3, vec![1, 3], None).unwrap()
         ));
         assert!(!genuine(
-            &key_index_list(
+            &sign_key_index_list(
                 &account,
                 3,
                 vec![1, 3],

@@ -7,7 +7,7 @@ use waproto::whatsapp::message::{
     KeepInChatMessage, PinInChatMessage, ProtocolMessage, ReactionMessage,
 };
 
-use crate::group::Change;
+use crate::group::GroupChange;
 use crate::phone::Phone;
 
 /// The author of the message that a call refers to.
@@ -21,7 +21,12 @@ pub enum Author {
 
 impl Phone {
     /// Replaces the text of one of the phone's own messages; returns the id of the edit.
-    pub fn edits(&self, chat: &str, message_id: &str, text: &str) -> anyhow::Result<String> {
+    pub fn edits_message(
+        &self,
+        chat: &str,
+        message_id: &str,
+        text: &str,
+    ) -> anyhow::Result<String> {
         let edited = wa::Message {
             conversation: Some(text.to_owned()),
             ..Default::default()
@@ -32,18 +37,18 @@ impl Phone {
             timestamp_ms,
             ..Default::default()
         };
-        self.amends(chat, message_id, Type::MESSAGE_EDIT, edit)
+        self.amends_message(chat, message_id, Type::MESSAGE_EDIT, edit)
     }
 
     /// Deletes one of the phone's own messages for everyone; returns the id of the deletion.
-    pub fn deletes(&self, chat: &str, message_id: &str) -> anyhow::Result<String> {
-        self.amends(chat, message_id, Type::REVOKE, ProtocolMessage::default())
+    pub fn deletes_message(&self, chat: &str, message_id: &str) -> anyhow::Result<String> {
+        self.amends_message(chat, message_id, Type::REVOKE, ProtocolMessage::default())
     }
 
     /// Deletes another member's message in a group, as admins do; the call does not check that the
     /// phone is an admin. Returns the id of the deletion.
-    pub fn deletes_of_another(&self, group: &str, message_id: &str) -> anyhow::Result<String> {
-        let key = self.key(group, message_id, Author::Them)?;
+    pub fn deletes_others_message(&self, group: &str, message_id: &str) -> anyhow::Result<String> {
+        let key = self.message_key(group, message_id, Author::Them)?;
         let change = ProtocolMessage {
             key,
             r#type: Some(Type::REVOKE),
@@ -53,12 +58,12 @@ impl Phone {
             protocol_message: MessageField::some(change),
             ..Default::default()
         };
-        self.sends(group, "text", message)
+        self.sends_message(group, "text", message)
     }
 
     /// Reacts to a message with an emoji; an empty emoji removes the reaction. Returns the id of
     /// the reaction.
-    pub fn reacts(
+    pub fn reacts_to_message(
         &self,
         chat: &str,
         message_id: &str,
@@ -66,7 +71,7 @@ impl Phone {
         emoji: &str,
     ) -> anyhow::Result<String> {
         let reaction = ReactionMessage {
-            key: self.key(chat, message_id, author)?,
+            key: self.message_key(chat, message_id, author)?,
             text: Some(emoji.to_owned()),
             sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
             ..Default::default()
@@ -75,12 +80,12 @@ impl Phone {
             reaction_message: MessageField::some(reaction),
             ..Default::default()
         };
-        self.sends(chat, "reaction", message)
+        self.sends_message(chat, "reaction", message)
     }
 
     /// Pins a message in the chat for a number of seconds; `None` unpins it. Returns the id of the
     /// pin message.
-    pub fn pins(
+    pub fn pins_message(
         &self,
         chat: &str,
         message_id: &str,
@@ -89,7 +94,7 @@ impl Phone {
     ) -> anyhow::Result<String> {
         use waproto::whatsapp::message::pin_in_chat_message::Type;
         let pin = PinInChatMessage {
-            key: self.key(chat, message_id, author)?,
+            key: self.message_key(chat, message_id, author)?,
             r#type: Some(if seconds.is_some() {
                 Type::PIN_FOR_ALL
             } else {
@@ -106,11 +111,11 @@ impl Phone {
             message_context_info: MessageField::some(around),
             ..Default::default()
         };
-        self.sends(chat, "text", message)
+        self.sends_message(chat, "text", message)
     }
 
     /// Keeps a message that would disappear, or undoes that. Returns the id of the keep message.
-    pub fn keeps(
+    pub fn keeps_message(
         &self,
         chat: &str,
         message_id: &str,
@@ -118,7 +123,7 @@ impl Phone {
         kept: bool,
     ) -> anyhow::Result<String> {
         let keep = KeepInChatMessage {
-            key: self.key(chat, message_id, author)?,
+            key: self.message_key(chat, message_id, author)?,
             keep_type: Some(if kept {
                 wa::KeepType::KEEP_FOR_ALL
             } else {
@@ -130,13 +135,13 @@ impl Phone {
             keep_in_chat_message: MessageField::some(keep),
             ..Default::default()
         };
-        self.sends(chat, "text", message)
+        self.sends_message(chat, "text", message)
     }
 
     /// Sets after how many seconds messages of a chat disappear; 0 turns it off.
     pub fn sets_timer(&self, chat: &str, seconds: u32) -> anyhow::Result<()> {
         if chat.ends_with("@g.us") {
-            return self.changes(chat, &Change::Timer(seconds));
+            return self.changes_group(chat, &GroupChange::Timer(seconds));
         }
         let setting = ProtocolMessage {
             r#type: Some(Type::EPHEMERAL_SETTING),
@@ -148,17 +153,17 @@ impl Phone {
             protocol_message: MessageField::some(setting),
             ..Default::default()
         };
-        self.sends(chat, "text", message).map(drop)
+        self.sends_message(chat, "text", message).map(drop)
     }
 
-    fn amends(
+    fn amends_message(
         &self,
         chat: &str,
         message_id: &str,
         kind: Type,
         change: ProtocolMessage,
     ) -> anyhow::Result<String> {
-        let key = self.key(chat, message_id, Author::Me)?;
+        let key = self.message_key(chat, message_id, Author::Me)?;
         let change = ProtocolMessage {
             key,
             r#type: Some(kind),
@@ -168,10 +173,10 @@ impl Phone {
             protocol_message: MessageField::some(change),
             ..Default::default()
         };
-        self.sends(chat, "text", message)
+        self.sends_message(chat, "text", message)
     }
 
-    pub(crate) fn key(
+    pub(crate) fn message_key(
         &self,
         chat: &str,
         message_id: &str,
@@ -181,7 +186,7 @@ impl Phone {
         // In a group, `Them` may be any member, so the key must name the author.
         let is_theirs = author == Author::Them && remote_jid.ends_with("@g.us");
         let participant = match is_theirs
-            .then(|| self.author(&remote_jid, message_id))
+            .then(|| self.message_author(&remote_jid, message_id))
             .flatten()
         {
             Some(author) => Some(self.member_address(&remote_jid, &author)?),

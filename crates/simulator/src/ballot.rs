@@ -16,21 +16,21 @@ use waproto::whatsapp::message::{
 };
 
 use crate::amendments::Author;
-use crate::message::{PhoneMessage, unwrap};
+use crate::message::{PhoneMessage, unwrap_message};
 use crate::phone::Phone;
 
 impl Phone {
     /// Votes on a poll that this phone has; no options withdraw the vote. Returns the id of the
     /// vote.
-    pub fn votes(
+    pub fn votes_on_poll(
         &self,
         chat: &str,
         poll: &str,
         author: Author,
         options: &[&str],
     ) -> anyhow::Result<String> {
-        let secret = self.poll_secret(poll)?;
-        let (me, creator) = self.sealed_for(chat, poll, author)?;
+        let secret = self.message_secret(poll)?;
+        let (me, creator) = self.sealing_addresses(chat, poll, author)?;
         let hashes = options
             .iter()
             .map(|option| Sha256::digest(option.as_bytes()).to_vec())
@@ -39,21 +39,21 @@ impl Phone {
             selected_options: hashes,
         }
         .encode_to_vec();
-        let (payload, iv) = seal(
+        let (payload, iv) = seal_payload(
             "Poll Vote",
             &vote,
             &secret,
             poll,
             &creator,
             &me,
-            &bound_to(poll, &me),
+            &additional_data(poll, &me),
         )?;
         let vote = PollEncValue {
             enc_payload: Some(payload),
             enc_iv: Some(iv),
         };
         let update = PollUpdateMessage {
-            poll_creation_message_key: self.key(chat, poll, author)?,
+            poll_creation_message_key: self.message_key(chat, poll, author)?,
             vote: MessageField::some(vote),
             sender_timestamp_ms: Some(crate::stanza::unix_time() as i64 * 1000),
             ..Default::default()
@@ -62,19 +62,19 @@ impl Phone {
             poll_update_message: MessageField::some(update),
             ..Default::default()
         };
-        self.sends(chat, "poll", message)
+        self.sends_message(chat, "poll", message)
     }
 
     /// Answers an event that this phone has. Returns the id of the answer.
-    pub fn responds(
+    pub fn answers_event(
         &self,
         chat: &str,
         event: &str,
         author: Author,
         response: EventResponseType,
     ) -> anyhow::Result<String> {
-        let secret = self.poll_secret(event)?;
-        let (me, creator) = self.sealed_for(chat, event, author)?;
+        let secret = self.message_secret(event)?;
+        let (me, creator) = self.sealing_addresses(chat, event, author)?;
         let timestamp_ms = Some(crate::stanza::unix_time() as i64 * 1000);
         let said = EventResponseMessage {
             response: Some(response),
@@ -82,17 +82,17 @@ impl Phone {
             extra_guest_count: Some(1),
         };
         let said = said.encode_to_vec();
-        let (payload, iv) = seal(
+        let (payload, iv) = seal_payload(
             "Event Response",
             &said,
             &secret,
             event,
             &creator,
             &me,
-            &bound_to(event, &me),
+            &additional_data(event, &me),
         )?;
         let answer = EncEventResponseMessage {
-            event_creation_message_key: self.key(chat, event, author)?,
+            event_creation_message_key: self.message_key(chat, event, author)?,
             enc_payload: Some(payload),
             enc_iv: Some(iv),
         };
@@ -100,7 +100,7 @@ impl Phone {
             enc_event_response_message: MessageField::some(answer),
             ..Default::default()
         };
-        self.sends(chat, "event", message)
+        self.sends_message(chat, "event", message)
     }
 
     /// Reacts to a group message with an encrypted reaction, as phones do in the announcements of a
@@ -112,9 +112,9 @@ impl Phone {
         author: Author,
         emoji: &str,
     ) -> anyhow::Result<String> {
-        let secret = self.poll_secret(message)?;
+        let secret = self.message_secret(message)?;
         let me = self.member_address(group, self.number())?;
-        let mut key = self.key(group, message, author)?;
+        let mut key = self.message_key(group, message, author)?;
         let writer = key
             .as_option()
             .and_then(|key| key.participant.clone())
@@ -129,7 +129,7 @@ impl Phone {
             sender_timestamp_ms,
             ..Default::default()
         };
-        let (payload, iv) = seal(
+        let (payload, iv) = seal_payload(
             "Enc Reaction",
             &said.encode_to_vec(),
             &secret,
@@ -147,18 +147,18 @@ impl Phone {
             enc_reaction_message: MessageField::some(sealed),
             ..Default::default()
         };
-        self.sends(group, "reaction", message)
+        self.sends_message(group, "reaction", message)
     }
 
     /// Replaces the text of one of the phone's own messages with an encrypted edit, sealed with the
     /// secret of that message, as current phones do. Returns the id of the edit.
     pub fn edits_sealed(&self, chat: &str, message: &str, text: &str) -> anyhow::Result<String> {
-        let secret = self.poll_secret(message)?;
+        let secret = self.message_secret(message)?;
         let me = match chat.ends_with("@g.us") {
             true => self.member_address(chat, self.number())?,
             false => self.address_of(self.number())?,
         };
-        let key = self.key(chat, message, Author::Me)?;
+        let key = self.message_key(chat, message, Author::Me)?;
         let edited = wa::Message {
             conversation: Some(text.to_owned()),
             ..Default::default()
@@ -174,7 +174,7 @@ impl Phone {
             protocol_message: MessageField::some(edit),
             ..Default::default()
         };
-        let (payload, iv) = seal(
+        let (payload, iv) = seal_payload(
             "Message Edit",
             &said.encode_to_vec(),
             &secret,
@@ -194,7 +194,7 @@ impl Phone {
             secret_encrypted_message: MessageField::some(sealed),
             ..Default::default()
         };
-        self.sends(chat, "text", message)
+        self.sends_message(chat, "text", message)
     }
 
     /// Opens a received vote; returns the poll options it names.
@@ -205,8 +205,8 @@ impl Phone {
             .as_option()
             .context("it is no vote")?;
         let sealed = update.vote.as_option().context("it has no vote in it")?;
-        let about = About::of(&update.poll_creation_message_key)?;
-        let said = self.opens(
+        let about = TargetMessage::from_key(&update.poll_creation_message_key)?;
+        let said = self.opens_payload(
             vote,
             &about,
             "Poll Vote",
@@ -214,7 +214,7 @@ impl Phone {
             sealed.enc_iv.as_deref(),
         )?;
         let chosen = PollVoteMessage::decode_from_slice(&said)?.selected_options;
-        let poll = self.message_of(&about.id)?;
+        let poll = self.find_message(&about.id)?;
         let versions = [&poll.poll_creation_message, &poll.poll_creation_message_v3];
         let poll = versions
             .into_iter()
@@ -246,25 +246,24 @@ impl Phone {
             .enc_event_response_message
             .as_option()
             .context("it is no answer")?;
-        let about = About::of(&sealed.event_creation_message_key)?;
+        let about = TargetMessage::from_key(&sealed.event_creation_message_key)?;
         let (payload, iv) = (sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref());
-        Ok(EventResponseMessage::decode_from_slice(&self.opens(
-            answer,
-            &about,
-            "Event Response",
-            payload,
-            iv,
-        )?)?)
+        Ok(EventResponseMessage::decode_from_slice(
+            &self.opens_payload(answer, &about, "Event Response", payload, iv)?,
+        )?)
     }
 
     /// Opens a received edit, encrypted or not; returns the id of the edited message and its new
     /// content.
     pub fn opens_edit(&self, edit: &PhoneMessage) -> anyhow::Result<(String, wa::Message)> {
-        let opened = match unwrap(&edit.protobuf).secret_encrypted_message.as_option() {
+        let opened = match unwrap_message(&edit.protobuf)
+            .secret_encrypted_message
+            .as_option()
+        {
             Some(sealed) => {
-                let about = About::of(&sealed.target_message_key)?;
+                let about = TargetMessage::from_key(&sealed.target_message_key)?;
                 let (payload, iv) = (sealed.enc_payload.as_deref(), sealed.enc_iv.as_deref());
-                wa::Message::decode_from_slice(&self.opens(
+                wa::Message::decode_from_slice(&self.opens_payload(
                     edit,
                     &about,
                     "Message Edit",
@@ -272,7 +271,7 @@ impl Phone {
                     iv,
                 )?)?
             }
-            None => unwrap(&edit.protobuf).clone(),
+            None => unwrap_message(&edit.protobuf).clone(),
         };
         let change = opened
             .protocol_message
@@ -297,10 +296,10 @@ impl Phone {
     /// Decrypts with the addresses on the wire and no others: the sender as the stanza names it,
     /// and the author as the key of the original message names it. Fails if that author is not the
     /// real one.
-    fn opens(
+    fn opens_payload(
         &self,
         message: &PhoneMessage,
-        about: &About,
+        about: &TargetMessage,
         what: &str,
         payload: Option<&[u8]>,
         iv: Option<&[u8]>,
@@ -318,14 +317,14 @@ impl Phone {
         let author = if about.is_senders {
             message.from.clone()
         } else {
-            self.author_of(&message.chat, &about.id)
+            self.author_or_self(&message.chat, &about.id)
         };
         anyhow::ensure!(
-            self.resolve(&creator)? == self.resolve(&author)?,
+            self.resolve_number(&creator)? == self.resolve_number(&author)?,
             "{creator} is named as the author, who is {author}"
         );
-        let key = key(
-            &self.poll_secret(&about.id)?,
+        let key = sealing_key(
+            &self.message_secret(&about.id)?,
             &about.id,
             &creator,
             &sender,
@@ -337,7 +336,7 @@ impl Phone {
         let bound_to = if what == "Message Edit" {
             Vec::new()
         } else {
-            bound_to(&about.id, &sender)
+            additional_data(&about.id, &sender)
         };
         let opening = aes_256_gcm_decrypt(&key, iv.try_into()?, &bound_to, payload, &mut opened);
         opening
@@ -347,14 +346,14 @@ impl Phone {
     }
 
     /// The author of a message that this phone has; a message not received from anybody is its own.
-    fn author_of(&self, chat: &str, id: &str) -> String {
-        self.author(chat, id)
+    fn author_or_self(&self, chat: &str, id: &str) -> String {
+        self.message_author(chat, id)
             .unwrap_or_else(|| self.number().to_owned())
     }
 
     /// The two addresses that something is sealed under: the phone's own, and that of the author of
     /// the original message.
-    fn sealed_for(
+    fn sealing_addresses(
         &self,
         chat: &str,
         about: &str,
@@ -368,27 +367,30 @@ impl Phone {
         let me = address(self.number())?;
         let creator = match author {
             Author::Me => me.clone(),
-            Author::Them if chat.ends_with("@g.us") => address(&self.author_of(&chat, about))?,
+            Author::Them if chat.ends_with("@g.us") => address(&self.author_or_self(&chat, about))?,
             Author::Them => chat.clone(),
         };
         Ok((me, creator))
     }
 
-    fn message_of(&self, id: &str) -> anyhow::Result<wa::Message> {
-        let received = self.received().into_iter().find(|message| message.id == id);
+    fn find_message(&self, id: &str) -> anyhow::Result<wa::Message> {
+        let received = self
+            .received_messages()
+            .into_iter()
+            .find(|message| message.id == id);
         match received {
             Some(message) => Ok((*message.protobuf).clone()),
             None => {
                 let sent = self
-                    .with_handset(|handset| handset.sent(id))
+                    .with_phone_state(|handset| handset.find_sent(id))
                     .context("no such message")?;
                 Ok(wa::Message::decode_from_slice(&sent.message)?)
             }
         }
     }
 
-    fn poll_secret(&self, poll: &str) -> anyhow::Result<Vec<u8>> {
-        let message = self.message_of(poll)?;
+    fn message_secret(&self, poll: &str) -> anyhow::Result<Vec<u8>> {
+        let message = self.find_message(poll)?;
         let around = message
             .message_context_info
             .as_option()
@@ -401,14 +403,14 @@ impl Phone {
 }
 
 /// The ciphertext and its nonce.
-type Sealed = (Vec<u8>, Vec<u8>);
+type SealedPayload = (Vec<u8>, Vec<u8>);
 
 /// The additional data of a vote or an answer.
-fn bound_to(about: &str, sender: &str) -> Vec<u8> {
+fn additional_data(about: &str, sender: &str) -> Vec<u8> {
     [about.as_bytes(), &[0], sender.as_bytes()].concat()
 }
 
-fn key(
+fn sealing_key(
     secret: &[u8],
     about: &str,
     creator: &str,
@@ -423,7 +425,7 @@ fn key(
 }
 
 /// The original message that a received vote, answer or edit refers to.
-struct About {
+struct TargetMessage {
     id: String,
     /// Its author: named in a group, the other person in a chat of two.
     creator: String,
@@ -431,8 +433,8 @@ struct About {
     is_senders: bool,
 }
 
-impl About {
-    fn of(key: &MessageField<wa::MessageKey>) -> anyhow::Result<Self> {
+impl TargetMessage {
+    fn from_key(key: &MessageField<wa::MessageKey>) -> anyhow::Result<Self> {
         let key = key.as_option().context("it is about nothing")?;
         let id = key.id.clone().context("it does not say what it is about")?;
         let creator = key
@@ -448,7 +450,7 @@ impl About {
     }
 }
 
-fn seal(
+fn seal_payload(
     what: &str,
     said: &[u8],
     secret: &[u8],
@@ -456,8 +458,8 @@ fn seal(
     creator: &str,
     sender: &str,
     bound_to: &[u8],
-) -> anyhow::Result<Sealed> {
-    let key = key(secret, about, creator, sender, what)?;
+) -> anyhow::Result<SealedPayload> {
+    let key = sealing_key(secret, about, creator, sender, what)?;
     let iv: [u8; 12] = rand::random();
     let mut payload = Vec::new();
     aes_256_gcm_encrypt(&key, &iv, bound_to, said, &mut payload)

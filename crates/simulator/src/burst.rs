@@ -10,14 +10,14 @@ use crate::phone::Phone;
 use crate::server::Server;
 
 /// The minimum length of every text, in characters: a usual length of a chat message.
-const LENGTH: usize = 100;
+const MIN_TEXT_LENGTH: usize = 100;
 /// The longest single sleep, so that a simulator that stops does not wait for the next message.
-const NAP: Duration = Duration::from_millis(100);
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
 /// A burst to send. The chats, every phone of `from` with every account of `to`, take turns.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Burst {
+pub(crate) struct BurstRequest {
     /// The first word of every text.
     pub(crate) label: String,
     /// Phone numbers.
@@ -32,15 +32,15 @@ pub(crate) struct Burst {
 
 /// The result of a burst.
 #[derive(Debug, Serialize)]
-pub(crate) struct Sent {
+pub(crate) struct BurstReport {
     sent: usize,
     seconds: f64,
     /// How far behind schedule messages left, in milliseconds: median, 99th percentile and maximum.
-    late_ms: Lateness,
+    late_ms: LatenessStats,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Lateness {
+struct LatenessStats {
     p50: f64,
     p99: f64,
     max: f64,
@@ -51,11 +51,11 @@ struct Lateness {
 /// A text is `LABEL INDEX MICROSECONDS`, then dots: the index counts from 0, the time is the
 /// scheduled one, since 1970, or without a schedule the time of sending. So the receiver can
 /// compute how long the message was on its way, including the delay of the simulator itself.
-pub(crate) fn send(
+pub(crate) fn send_burst(
     server: &Arc<Server>,
-    burst: &Burst,
+    burst: &BurstRequest,
     phone: impl Fn(&str) -> Option<Phone>,
-) -> anyhow::Result<Sent> {
+) -> anyhow::Result<BurstReport> {
     ensure!(
         !burst.from.is_empty() && !burst.to.is_empty(),
         "name at least one phone in from and one account in to"
@@ -73,28 +73,28 @@ pub(crate) fn send(
         .iter()
         .map(known)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let started = Timetable::start(burst.per_second);
+    let started = BurstSchedule::start(burst.per_second);
     let mut lateness = Vec::with_capacity(burst.count);
     for index in 0..burst.count {
-        let (due, late) = started.wait_for(index, || server.stop.is_cancelled())?;
+        let (due, late) = started.wait_until_due(index, || server.stop.is_cancelled())?;
         let (phone, to) = (
             &phones[index % phones.len()],
             &burst.to[index / phones.len() % burst.to.len()],
         );
-        phone.sends(to, "text", text(&burst.label, index, due))?;
+        phone.sends_message(to, "text", burst_text(&burst.label, index, due))?;
         lateness.push(late);
     }
     let seconds = started.at.elapsed().as_secs_f64();
-    Ok(Sent {
+    Ok(BurstReport {
         sent: burst.count,
         seconds,
-        late_ms: summary(lateness),
+        late_ms: summarize_lateness(lateness),
     })
 }
 
-fn text(label: &str, index: usize, due: Duration) -> waproto::whatsapp::Message {
+fn burst_text(label: &str, index: usize, due: Duration) -> waproto::whatsapp::Message {
     let body = format!(
-        "{:.<LENGTH$}",
+        "{:.<MIN_TEXT_LENGTH$}",
         format!("{label} {index} {} ", due.as_micros())
     );
     waproto::whatsapp::Message {
@@ -104,13 +104,13 @@ fn text(label: &str, index: usize, due: Duration) -> waproto::whatsapp::Message 
 }
 
 /// The schedule of a burst.
-struct Timetable {
+struct BurstSchedule {
     at: Instant,
     since_1970: Duration,
     every: Option<Duration>,
 }
 
-impl Timetable {
+impl BurstSchedule {
     fn start(per_second: Option<f64>) -> Self {
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -123,7 +123,7 @@ impl Timetable {
     }
 
     /// Sleeps until a message is due; returns its due time, since 1970, and how late it is now.
-    fn wait_for(
+    fn wait_until_due(
         &self,
         index: usize,
         stopped: impl Fn() -> bool,
@@ -134,17 +134,17 @@ impl Timetable {
             let due = self.every.map_or(now, |every| every.mul_f64(index as f64));
             match due.checked_sub(now) {
                 None | Some(Duration::ZERO) => return Ok((self.since_1970 + due, now - due)),
-                Some(left) => std::thread::sleep(left.min(NAP)),
+                Some(left) => std::thread::sleep(left.min(LONGEST_SLEEP)),
             }
         }
     }
 }
 
-fn summary(mut late: Vec<Duration>) -> Lateness {
+fn summarize_lateness(mut late: Vec<Duration>) -> LatenessStats {
     late.sort_unstable();
     let at = |share: usize| late.get((late.len() * share / 100).min(late.len().saturating_sub(1)));
     let ms = |late: Option<&Duration>| late.map_or(0.0, |late| late.as_secs_f64() * 1000.0);
-    Lateness {
+    LatenessStats {
         p50: ms(at(50)),
         p99: ms(at(99)),
         max: ms(at(100)),

@@ -9,23 +9,23 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use crate::faults::DeliveryFault;
-use crate::queue::{Backlog, Class, Queue};
-use crate::stanza::{Outgoing, StreamEnd, ib};
+use crate::queue::{QueueBacklog, StanzaClass, StanzaQueue};
+use crate::stanza::{ConnectionOutput, StreamEnd, ib_node};
 
 /// How many stanzas go out ahead of the client's first request for a batch.
-const PRIMER: usize = 5;
+const FIRST_BATCH: usize = 5;
 
 /// A handle on the socket of a device or of a registration in progress.
 #[derive(Clone)]
-pub(crate) struct Connection {
+pub(crate) struct ConnectionHandle {
     pub(crate) id: u64,
-    outbox: mpsc::UnboundedSender<Outgoing>,
+    outbox: mpsc::UnboundedSender<ConnectionOutput>,
     /// Whether offline stanzas are being sent on it.
     draining: Arc<AtomicBool>,
 }
 
-impl Connection {
-    pub(crate) fn new(id: u64, outbox: mpsc::UnboundedSender<Outgoing>) -> Self {
+impl ConnectionHandle {
+    pub(crate) fn new(id: u64, outbox: mpsc::UnboundedSender<ConnectionOutput>) -> Self {
         Self {
             id,
             outbox,
@@ -40,11 +40,11 @@ impl Connection {
     /// Sends a stanza. A closed socket drops it: stanzas that must arrive are in the device's
     /// queue.
     pub(crate) fn send(&self, stanza: Node) {
-        let _ = self.outbox.send(Outgoing::Stanza(stanza));
+        let _ = self.outbox.send(ConnectionOutput::Stanza(stanza));
     }
 
-    pub(crate) fn end(&self, end: StreamEnd) {
-        let _ = self.outbox.send(Outgoing::End(end));
+    pub(crate) fn end_stream(&self, end: StreamEnd) {
+        let _ = self.outbox.send(ConnectionOutput::End(end));
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct SignedPreKey {
 
 /// The public keys a sender needs to open a Signal session with a device.
 #[derive(Clone, Debug)]
-pub(crate) struct Bundle {
+pub(crate) struct KeyBundle {
     pub(crate) registration_id: u32,
     pub(crate) identity_key: Vec<u8>,
     pub(crate) signed_prekey: SignedPreKey,
@@ -69,7 +69,7 @@ pub(crate) struct Bundle {
 
 /// How far the queued stanzas have been sent on the current connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delivery {
+enum DeliveryPhase {
     /// The client has not reported that it is active: everything waits.
     Inactive,
     /// Offline stanzas go out in batches.
@@ -90,16 +90,16 @@ pub(crate) struct Device {
     pub(crate) device_identity: Vec<u8>,
     pub(crate) key_index: u32,
     pub(crate) takes_inline_history: bool,
-    pub(crate) connection: Option<Connection>,
+    pub(crate) connection: Option<ConnectionHandle>,
     pub(crate) frozen: bool,
     /// The server pushes nothing on the current connection.
     deaf: bool,
     /// Ids of messages it has requested again on this connection.
-    pub(crate) asked_again: HashSet<String>,
+    pub(crate) requested_again: HashSet<String>,
     /// Whether the phone has shared its app-state key with it.
     pub(crate) greeted: bool,
-    queue: Queue,
-    delivery: Delivery,
+    queue: StanzaQueue,
+    delivery: DeliveryPhase,
     held: Option<Node>,
     /// The withheld `<success>` of a client that logged in during a freeze, and whether the client
     /// is active after it.
@@ -133,18 +133,18 @@ impl Device {
             connection: None,
             frozen: false,
             deaf: false,
-            asked_again: HashSet::new(),
+            requested_again: HashSet::new(),
             greeted: false,
-            queue: Queue::default(),
-            delivery: Delivery::Inactive,
+            queue: StanzaQueue::default(),
+            delivery: DeliveryPhase::Inactive,
             held: None,
             late_success: None,
         }
     }
 
     /// Returns its bundle and uses up one of its one-time prekeys, if any is left.
-    pub(crate) fn take_bundle(&mut self) -> Bundle {
-        Bundle {
+    pub(crate) fn take_bundle(&mut self) -> KeyBundle {
+        KeyBundle {
             registration_id: self.registration_id,
             identity_key: self.identity_key.clone(),
             signed_prekey: self.signed_prekey.clone(),
@@ -153,21 +153,21 @@ impl Device {
         }
     }
 
-    pub(crate) fn queued(&self) -> usize {
+    pub(crate) fn queue_length(&self) -> usize {
         self.queue.len()
     }
 
     /// Attaches a new connection and ends the former one as replaced. `success` lets the client in;
     /// a frozen device gets it after the freeze, and becomes active then if it wanted to.
-    pub(crate) fn connect(&mut self, connection: Connection, success: Node, is_active: bool) {
-        self.rest();
+    pub(crate) fn connect(&mut self, connection: ConnectionHandle, success: Node, is_active: bool) {
+        self.reset_delivery();
         if self.frozen {
             self.late_success = Some((success, is_active));
         } else {
             connection.send(success);
         }
         if let Some(former) = self.connection.replace(connection) {
-            former.end(StreamEnd::Replaced);
+            former.end_stream(StreamEnd::Replaced);
         }
     }
 
@@ -179,18 +179,18 @@ impl Device {
             .is_some_and(|current| current.id == connection);
         if is_present {
             self.connection = None;
-            self.rest();
+            self.reset_delivery();
         }
         is_present
     }
 
     /// Returns to the inactive state: nothing goes out until the client is active, and then
     /// everything that it has not confirmed.
-    fn rest(&mut self) {
-        self.delivery = Delivery::Inactive;
+    fn reset_delivery(&mut self) {
+        self.delivery = DeliveryPhase::Inactive;
         self.deaf = false;
         self.queue.start_over();
-        self.asked_again.clear();
+        self.requested_again.clear();
         self.held = None;
         self.late_success = None;
     }
@@ -216,7 +216,7 @@ impl Device {
                 self.activate();
             }
         }
-        if self.delivery == Delivery::Live {
+        if self.delivery == DeliveryPhase::Live {
             self.flush(DeliveryFault::None);
         }
     }
@@ -224,14 +224,14 @@ impl Device {
     /// Queues a stanza until the device confirms it, and sends it now if the device is live.
     pub(crate) fn enqueue(
         &mut self,
-        class: Class,
+        class: StanzaClass,
         id: &str,
         from: Jid,
         stanza: Node,
         fault: DeliveryFault,
     ) {
         self.queue.push(class, id, from, stanza);
-        if self.delivery == Delivery::Live {
+        if self.delivery == DeliveryPhase::Live {
             self.flush(fault);
         }
     }
@@ -253,24 +253,24 @@ impl Device {
         let Some(connection) = self.connection.clone() else {
             return;
         };
-        if self.delivery != Delivery::Inactive {
+        if self.delivery != DeliveryPhase::Inactive {
             return;
         }
-        let backlog = self.queue.backlog();
-        self.delivery = Delivery::Draining {
+        let backlog = self.queue.count_backlog();
+        self.delivery = DeliveryPhase::Draining {
             announced: backlog.total(),
             sent: 0,
         };
         connection.draining.store(true, Ordering::Relaxed);
         if backlog.total() > 0 {
-            connection.send(preview(backlog));
+            connection.send(offline_preview(backlog));
         }
-        self.send_batch(PRIMER);
+        self.send_batch(FIRST_BATCH);
     }
 
     /// Sends nothing more until the client reports again that it is active.
     pub(crate) fn pause(&mut self) {
-        self.delivery = Delivery::Inactive;
+        self.delivery = DeliveryPhase::Inactive;
         if let Some(connection) = &self.connection {
             connection.draining.store(false, Ordering::Relaxed);
         }
@@ -282,7 +282,7 @@ impl Device {
         let Some(connection) = self.connection.clone() else {
             return;
         };
-        let Delivery::Draining {
+        let DeliveryPhase::Draining {
             announced,
             mut sent,
         } = self.delivery
@@ -292,18 +292,20 @@ impl Device {
         if self.frozen || self.deaf {
             return;
         }
-        for mut stanza in self.queue.send(limit.min(announced - sent)) {
+        for mut stanza in self.queue.take_unsent(limit.min(announced - sent)) {
             stanza.attrs.insert("offline", sent.to_string());
             connection.send(stanza);
             sent += 1;
         }
-        self.delivery = Delivery::Draining { announced, sent };
+        self.delivery = DeliveryPhase::Draining { announced, sent };
         if sent == announced {
-            connection.send(ib(NodeBuilder::new("offline")
-                .attr("count", announced.to_string())
-                .build()));
+            connection.send(ib_node(
+                NodeBuilder::new("offline")
+                    .attr("count", announced.to_string())
+                    .build(),
+            ));
             connection.draining.store(false, Ordering::Relaxed);
-            self.delivery = Delivery::Live;
+            self.delivery = DeliveryPhase::Live;
             self.flush(DeliveryFault::None);
         }
     }
@@ -315,7 +317,7 @@ impl Device {
         if self.frozen || self.deaf {
             return;
         }
-        for stanza in self.queue.send(usize::MAX) {
+        for stanza in self.queue.take_unsent(usize::MAX) {
             match fault {
                 DeliveryFault::None => connection.send(stanza),
                 DeliveryFault::Repeat => {
@@ -342,19 +344,21 @@ impl Device {
 
     /// Handles the device's confirmation of a stanza; returns whether one was waiting under that
     /// id.
-    pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
+    pub(crate) fn confirm(&mut self, class: StanzaClass, id: &str, peer: Option<&Jid>) -> bool {
         self.queue.confirm(class, id, peer)
     }
 }
 
-fn preview(backlog: Backlog) -> Node {
-    ib(NodeBuilder::new("offline_preview")
-        .attr("count", backlog.total().to_string())
-        .attr("message", backlog.messages.to_string())
-        .attr("notification", backlog.notifications.to_string())
-        .attr("receipt", backlog.receipts.to_string())
-        .attr("call", backlog.calls.to_string())
-        .attr("status", "0")
-        .attr("appdata", "0")
-        .build())
+fn offline_preview(backlog: QueueBacklog) -> Node {
+    ib_node(
+        NodeBuilder::new("offline_preview")
+            .attr("count", backlog.total().to_string())
+            .attr("message", backlog.messages.to_string())
+            .attr("notification", backlog.notifications.to_string())
+            .attr("receipt", backlog.receipts.to_string())
+            .attr("call", backlog.calls.to_string())
+            .attr("status", "0")
+            .attr("appdata", "0")
+            .build(),
+    )
 }

@@ -78,7 +78,7 @@ pub enum DeliveryFault {
 
 /// How the server treats a client that greets it with a former server key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fallback {
+pub enum FallbackPolicy {
     /// Takes it through XX-fallback, as WhatsApp does.
     #[default]
     Offered,
@@ -88,7 +88,7 @@ pub enum Fallback {
 
 /// The switches that apply to all devices.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Switches {
+pub(crate) struct FaultSwitches {
     pub(crate) refuse_connections: bool,
     pub(crate) ignore_registrations: bool,
     pub(crate) ack: AckFault,
@@ -125,20 +125,20 @@ impl Faults {
     }
 
     /// Replaces the server's static key with another under the same root, and cuts all connections.
-    pub fn change_key(&self, fallback: Fallback) -> anyhow::Result<()> {
+    pub fn change_key(&self, fallback: FallbackPolicy) -> anyhow::Result<()> {
         self.server.change_key(fallback)?;
-        self.server.world.lock().cut_all();
+        self.server.world.lock().cut_connections();
         Ok(())
     }
 
     /// Changes how messages from clients are acknowledged from now on.
-    pub fn acks(&self, fault: AckFault) {
+    pub fn set_ack_fault(&self, fault: AckFault) {
         self.server.world.lock().switches.ack = fault;
     }
 
     /// Changes how stanzas reach linked devices from now on. Lifting `Reorder` sends a stanza held
     /// back.
-    pub fn deliveries(&self, fault: DeliveryFault) {
+    pub fn set_delivery_fault(&self, fault: DeliveryFault) {
         let mut world = self.server.world.lock();
         world.switches.delivery = fault;
         world.release_held();
@@ -165,7 +165,7 @@ impl Faults {
     }
 
     /// Waits until a client requests keys that are withheld.
-    pub async fn keys_are_asked_for(&self) {
+    pub async fn wait_for_key_request(&self) {
         let asked = || {
             self.server
                 .world
@@ -179,7 +179,7 @@ impl Faults {
 
     /// Expires all files on the media host, as WhatsApp does after some weeks.
     pub fn expire_media(&self) {
-        self.server.media.expire();
+        self.server.media.expire_files();
     }
 
     /// Makes the media host answer every download with 503, until called with `false`.
@@ -193,19 +193,19 @@ impl Faults {
     }
 
     /// Cuts the connection of one linked device without a final stanza.
-    pub fn cut(&self, number: &str, device: u16) -> anyhow::Result<()> {
-        self.end(number, device, StreamEnd::Cut)
+    pub fn cut_connection(&self, number: &str, device: u16) -> anyhow::Result<()> {
+        self.end_stream(number, device, StreamEnd::Cut)
     }
 
     /// Ends the stream of one linked device with `<stream:error code="…"/>` (401, 403, 409, 429,
     /// 503, 515, …).
     pub fn fail_stream(&self, number: &str, device: u16, code: u16) -> anyhow::Result<()> {
-        self.end(number, device, StreamEnd::Error(code))
+        self.end_stream(number, device, StreamEnd::Error(code))
     }
 
     /// Freezes one linked device: the server accepts its connections, reads its stanzas, and never
     /// answers.
-    pub fn freeze(&self, number: &str, device: u16) -> anyhow::Result<()> {
+    pub fn freeze_device(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server
             .world
             .lock()
@@ -217,7 +217,7 @@ impl Faults {
 
     /// Lets nothing but answers to its requests reach one linked device on its current connection.
     /// A new connection works normally and receives the queued stanzas.
-    pub fn deafen(&self, number: &str, device: u16) -> anyhow::Result<()> {
+    pub fn deafen_device(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server
             .world
             .lock()
@@ -229,7 +229,7 @@ impl Faults {
 
     /// Ends a freeze: sends the queued stanzas, and lets in a client that logged in meanwhile.
     /// Requests from the freeze stay unanswered.
-    pub fn thaw(&self, number: &str, device: u16) -> anyhow::Result<()> {
+    pub fn thaw_device(&self, number: &str, device: u16) -> anyhow::Result<()> {
         self.server
             .world
             .lock()
@@ -239,14 +239,14 @@ impl Faults {
         Ok(())
     }
 
-    fn end(&self, number: &str, device: u16, end: StreamEnd) -> anyhow::Result<()> {
+    fn end_stream(&self, number: &str, device: u16, end: StreamEnd) -> anyhow::Result<()> {
         let mut world = self.server.world.lock();
         let device = world.device_mut(number, device).context("no such device")?;
         let connection = device
             .connection
             .as_ref()
             .context("the device is not connected")?;
-        connection.end(end);
+        connection.end_stream(end);
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// The kind's name in the key derivation and on the media host.
-    const fn family(self) -> &'static str {
+    const fn media_kind(self) -> &'static str {
         match self {
             Self::Image => "image",
             Self::Video | Self::Gif | Self::Round => "video",
@@ -38,7 +38,7 @@ impl FileKind {
 
 /// A file and the metadata of its message.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct MediaFile {
     pub kind: FileKind,
     pub bytes: Vec<u8>,
     pub mime: String,
@@ -60,7 +60,7 @@ pub struct File {
     pub view_once: bool,
 }
 
-impl File {
+impl MediaFile {
     /// A file without further metadata.
     pub fn new(kind: FileKind, bytes: Vec<u8>, mime: &str) -> Self {
         Self {
@@ -81,26 +81,26 @@ impl File {
 }
 
 /// A file on the media host.
-struct Uploaded {
+struct UploadedFile {
     url: String,
     path: String,
-    sealed: media::Sealed,
+    sealed: media::PreparedFile,
     length: u64,
 }
 
 impl Phone {
     /// Uploads a file and sends it; returns the message's id.
-    pub async fn sends_file(&self, to: &str, file: File) -> anyhow::Result<String> {
+    pub async fn sends_file(&self, to: &str, file: MediaFile) -> anyhow::Result<String> {
         let is_post = to.ends_with("@newsletter");
         let sealed = if is_post {
-            media::plain(&file.bytes)
+            media::prepare_public_file(&file.bytes)
         } else {
-            media::seal(file.kind.family(), &file.bytes)?
+            media::encrypt_file(file.kind.media_kind(), &file.bytes)?
         };
         let view_once = file.view_once;
-        let mut message = message(self.uploads(&file, sealed)?, file);
+        let mut message = file_message(self.upload_file(&file, sealed)?, file);
         if is_post {
-            without_keys(&mut message);
+            remove_media_keys(&mut message);
         }
         if view_once {
             let inner = kinds::FutureProofMessage {
@@ -111,14 +111,18 @@ impl Phone {
                 ..Default::default()
             };
         }
-        self.sends(to, "media", message)
+        self.sends_message(to, "media", message)
     }
 
     /// Uploads a file to the media host.
-    fn uploads(&self, file: &File, sealed: media::Sealed) -> anyhow::Result<Uploaded> {
-        let path = self.server.media.upload(&sealed)?;
+    fn upload_file(
+        &self,
+        file: &MediaFile,
+        sealed: media::PreparedFile,
+    ) -> anyhow::Result<UploadedFile> {
+        let path = self.server.media.upload_file(&sealed)?;
         let url = format!("https://{}{path}", self.server.address);
-        Ok(Uploaded {
+        Ok(UploadedFile {
             url,
             path,
             sealed,
@@ -131,12 +135,12 @@ impl Phone {
         &self,
         to: &str,
         mut product: kinds::ProductMessage,
-        picture: File,
+        picture: MediaFile,
     ) -> anyhow::Result<String> {
-        let sealed = media::seal(picture.kind.family(), &picture.bytes)?;
-        let picture = message(self.uploads(&picture, sealed)?, picture).image_message;
+        let sealed = media::encrypt_file(picture.kind.media_kind(), &picture.bytes)?;
+        let picture = file_message(self.upload_file(&picture, sealed)?, picture).image_message;
         product.product.get_or_insert_default().product_image = picture;
-        self.sends(
+        self.sends_message(
             to,
             "media",
             wa::Message {
@@ -149,12 +153,12 @@ impl Phone {
     /// Deletes the files this phone has received so far: a device that requests one again gets an
     /// error.
     pub fn forgets_files(&self) {
-        self.with_handset(crate::handset::Handset::forget_files);
+        self.with_phone_state(crate::handset::PhoneState::forget_files);
     }
 }
 
 /// Removes the media keys: a public file has none.
-fn without_keys(message: &mut wa::Message) {
+fn remove_media_keys(message: &mut wa::Message) {
     macro_rules! without_keys {
         ($($field:ident),*) => {$(
             if let Some(file) = message.$field.as_option_mut() {
@@ -190,7 +194,7 @@ macro_rules! filled {
     };
 }
 
-fn message(uploaded: Uploaded, file: File) -> wa::Message {
+fn file_message(uploaded: UploadedFile, file: MediaFile) -> wa::Message {
     let view_once = file.view_once.then_some(true);
     match file.kind {
         FileKind::Image => {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::Addressing;
-use crate::world::Number;
+use crate::world::PhoneNumber;
 
 /// The part of a group's address before `@g.us`.
 pub(crate) type GroupId = Arc<str>;
 
 /// WhatsApp's result codes for a change, or for one member in it.
 pub(crate) const FORBIDDEN: u16 = 403;
-const NOT_THERE: u16 = 404;
-const THERE_ALREADY: u16 = 409;
+const NOT_FOUND: u16 = 404;
+const ALREADY_EXISTS: u16 = 409;
 /// The description to be replaced is no longer the current one.
 const CONFLICT: u16 = 409;
 const BAD_REQUEST: u16 = 400;
@@ -25,7 +25,7 @@ pub(crate) const TIMERS: [u32; 4] = [0, 86_400, 604_800, 7_776_000];
 /// The role of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum GroupRole {
     /// May write, and add others.
     Member,
     /// May remove others, and change the group's settings.
@@ -34,9 +34,9 @@ pub enum Role {
     SuperAdmin,
 }
 
-impl Role {
+impl GroupRole {
     /// The attribute `type` of a `<participant>`; members have none.
-    pub(crate) const fn attribute(self) -> Option<&'static str> {
+    pub(crate) const fn type_attribute(self) -> Option<&'static str> {
         match self {
             Self::Member => None,
             Self::Admin => Some("admin"),
@@ -47,11 +47,11 @@ impl Role {
 
 /// A text that members can change, with the author of the last change.
 #[derive(Clone, Debug)]
-pub(crate) struct Signed {
+pub(crate) struct AuthoredText {
     pub(crate) text: String,
     /// Every description has its own id, by which clients notice that theirs is out of date.
     pub(crate) id: String,
-    pub(crate) by: Number,
+    pub(crate) by: PhoneNumber,
     /// Seconds since 1970.
     pub(crate) at: u64,
 }
@@ -62,9 +62,9 @@ pub(crate) struct Group {
     pub(crate) id: GroupId,
     /// How members are named on the wire.
     pub(crate) addressing: Addressing,
-    pub(crate) subject: Signed,
-    pub(crate) description: Option<Signed>,
-    pub(crate) creator: Number,
+    pub(crate) subject: AuthoredText,
+    pub(crate) description: Option<AuthoredText>,
+    pub(crate) creator: PhoneNumber,
     pub(crate) created: u64,
     /// Only admins may write.
     pub(crate) announcement: bool,
@@ -84,12 +84,12 @@ pub(crate) struct Group {
     pub(crate) members_version: u64,
     /// Increases when the permission to write changes.
     pub(crate) announcement_version: u64,
-    pub(crate) members: BTreeMap<Number, Role>,
+    pub(crate) members: BTreeMap<PhoneNumber, GroupRole>,
 }
 
 /// A new description; `None` removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Described {
+pub(crate) struct DescriptionChange {
     pub(crate) text: Option<String>,
     /// The id its author has chosen.
     pub(crate) id: Option<String>,
@@ -99,14 +99,14 @@ pub(crate) struct Described {
 
 /// A change to a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Add(Vec<Number>),
-    Remove(Vec<Number>),
-    Promote(Vec<Number>),
-    Demote(Vec<Number>),
+pub(crate) enum GroupChange {
+    Add(Vec<PhoneNumber>),
+    Remove(Vec<PhoneNumber>),
+    Promote(Vec<PhoneNumber>),
+    Demote(Vec<PhoneNumber>),
     Leave,
     Subject(String),
-    Description(Described),
+    Description(DescriptionChange),
     Announcement(bool),
     Locked(bool),
     Timer(u32),
@@ -115,74 +115,82 @@ pub(crate) enum Change {
 }
 
 /// A member named by a change, and WhatsApp's code if nothing was changed about them.
-pub(crate) type Concerned = (Number, Option<u16>);
+pub(crate) type MemberOutcome = (PhoneNumber, Option<u16>);
 
 impl Group {
     /// Whether this account may write to the group.
-    pub(crate) fn may_write(&self, number: &str) -> bool {
+    pub(crate) fn can_write(&self, number: &str) -> bool {
         self.members
             .get(number)
-            .is_some_and(|role| !self.announcement || *role > Role::Member)
+            .is_some_and(|role| !self.announcement || *role > GroupRole::Member)
     }
 
     /// Applies a change in the name of `by`. Returns the members it concerned, or the code it is
     /// refused with.
-    pub(crate) fn apply(
+    pub(crate) fn apply_change(
         &mut self,
-        by: &Number,
-        change: &Change,
+        by: &PhoneNumber,
+        change: &GroupChange,
         now: u64,
-    ) -> Result<Vec<Concerned>, u16> {
+    ) -> Result<Vec<MemberOutcome>, u16> {
         let role = *self.members.get(by).ok_or(FORBIDDEN)?;
         let needs_admin = match change {
-            Change::Leave => false,
-            Change::Add(_) => !self.all_add,
-            Change::Subject(_) | Change::Description(_) | Change::Timer(_) => self.locked,
-            Change::Remove(_) | Change::Promote(_) | Change::Demote(_) => true,
-            Change::Announcement(_)
-            | Change::Locked(_)
-            | Change::Approval(_)
-            | Change::AllAdd(_) => true,
+            GroupChange::Leave => false,
+            GroupChange::Add(_) => !self.all_add,
+            GroupChange::Subject(_) | GroupChange::Description(_) | GroupChange::Timer(_) => {
+                self.locked
+            }
+            GroupChange::Remove(_) | GroupChange::Promote(_) | GroupChange::Demote(_) => true,
+            GroupChange::Announcement(_)
+            | GroupChange::Locked(_)
+            | GroupChange::Approval(_)
+            | GroupChange::AllAdd(_) => true,
         };
-        if needs_admin && role == Role::Member {
+        if needs_admin && role == GroupRole::Member {
             return Err(FORBIDDEN);
         }
-        if matches!(change, Change::Timer(seconds) if !TIMERS.contains(seconds)) {
+        if matches!(change, GroupChange::Timer(seconds) if !TIMERS.contains(seconds)) {
             return Err(BAD_REQUEST);
         }
         match change {
-            Change::Add(numbers) => return Ok(self.each(numbers, Self::add)),
-            Change::Remove(numbers) => return Ok(self.each(numbers, Self::remove)),
-            Change::Promote(numbers) => {
-                return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Admin)));
+            GroupChange::Add(numbers) => return Ok(self.change_members(numbers, Self::add_member)),
+            GroupChange::Remove(numbers) => {
+                return Ok(self.change_members(numbers, Self::remove_member));
             }
-            Change::Demote(numbers) => {
-                return Ok(self.each(numbers, |group, of| group.set_role(of, Role::Member)));
+            GroupChange::Promote(numbers) => {
+                return Ok(
+                    self.change_members(numbers, |group, of| group.set_role(of, GroupRole::Admin))
+                );
             }
-            Change::Leave => {
+            GroupChange::Demote(numbers) => {
+                return Ok(
+                    self.change_members(numbers, |group, of| group.set_role(of, GroupRole::Member))
+                );
+            }
+            GroupChange::Leave => {
                 self.members.remove(by);
                 self.members_version += 1;
                 return Ok(vec![(by.clone(), None)]);
             }
-            Change::Subject(text) => self.subject = signed(text, by, now),
-            Change::Description(described) => self.describe(described, by, now)?,
-            Change::Announcement(on) => {
+            GroupChange::Subject(text) => self.subject = authored_text(text, by, now),
+            GroupChange::Description(described) => self.set_description(described, by, now)?,
+            GroupChange::Announcement(on) => {
                 self.announcement = *on;
                 self.announcement_version += 1;
             }
-            Change::Approval(on) => self.approval = *on,
-            Change::AllAdd(on) => self.all_add = *on,
-            Change::Locked(on) => self.locked = *on,
-            Change::Timer(seconds) => self.timer = *seconds,
+            GroupChange::Approval(on) => self.approval = *on,
+            GroupChange::AllAdd(on) => self.all_add = *on,
+            GroupChange::Locked(on) => self.locked = *on,
+            GroupChange::Timer(seconds) => self.timer = *seconds,
         }
         Ok(Vec::new())
     }
 
-    fn each(
+    fn change_members(
         &mut self,
-        numbers: &[Number],
-        mut act: impl FnMut(&mut Self, &Number) -> Result<(), u16>,
-    ) -> Vec<Concerned> {
+        numbers: &[PhoneNumber],
+        mut act: impl FnMut(&mut Self, &PhoneNumber) -> Result<(), u16>,
+    ) -> Vec<MemberOutcome> {
         let concerned: Vec<_> = numbers
             .iter()
             .map(|number| (number.clone(), act(self, number).err()))
@@ -191,7 +199,12 @@ impl Group {
         concerned
     }
 
-    fn describe(&mut self, described: &Described, by: &Number, now: u64) -> Result<(), u16> {
+    fn set_description(
+        &mut self,
+        described: &DescriptionChange,
+        by: &PhoneNumber,
+        now: u64,
+    ) -> Result<(), u16> {
         let present = self.description.as_ref().map(|description| &description.id);
         if described
             .replaces
@@ -201,8 +214,8 @@ impl Group {
             return Err(CONFLICT);
         }
         self.description = described.text.as_ref().map(|text| {
-            let text = signed(text, by, now);
-            Signed {
+            let text = authored_text(text, by, now);
+            AuthoredText {
                 id: described.id.clone().unwrap_or(text.id),
                 ..text
             }
@@ -210,18 +223,18 @@ impl Group {
         Ok(())
     }
 
-    fn add(&mut self, number: &Number) -> Result<(), u16> {
+    fn add_member(&mut self, number: &PhoneNumber) -> Result<(), u16> {
         if self.members.contains_key(number) {
-            return Err(THERE_ALREADY);
+            return Err(ALREADY_EXISTS);
         }
-        self.members.insert(number.clone(), Role::Member);
+        self.members.insert(number.clone(), GroupRole::Member);
         Ok(())
     }
 
-    fn remove(&mut self, number: &Number) -> Result<(), u16> {
+    fn remove_member(&mut self, number: &PhoneNumber) -> Result<(), u16> {
         match self.members.get(number) {
-            None => Err(NOT_THERE),
-            Some(Role::SuperAdmin) => Err(FORBIDDEN),
+            None => Err(NOT_FOUND),
+            Some(GroupRole::SuperAdmin) => Err(FORBIDDEN),
             Some(_) => {
                 self.members.remove(number);
                 Ok(())
@@ -229,10 +242,10 @@ impl Group {
         }
     }
 
-    fn set_role(&mut self, number: &Number, to: Role) -> Result<(), u16> {
+    fn set_role(&mut self, number: &PhoneNumber, to: GroupRole) -> Result<(), u16> {
         match self.members.get_mut(number) {
-            None => Err(NOT_THERE),
-            Some(Role::SuperAdmin) => Err(FORBIDDEN),
+            None => Err(NOT_FOUND),
+            Some(GroupRole::SuperAdmin) => Err(FORBIDDEN),
             Some(role) => {
                 *role = to;
                 Ok(())
@@ -241,8 +254,8 @@ impl Group {
     }
 }
 
-pub(crate) fn signed(text: &str, by: &Number, at: u64) -> Signed {
-    Signed {
+pub(crate) fn authored_text(text: &str, by: &PhoneNumber, at: u64) -> AuthoredText {
+    AuthoredText {
         text: text.to_owned(),
         id: hex::encode_upper(rand::random::<[u8; 8]>()),
         by: by.clone(),
@@ -254,16 +267,16 @@ pub(crate) fn signed(text: &str, by: &Number, at: u64) -> Signed {
 mod tests {
     use super::*;
 
-    fn group() -> (Group, [Number; 3]) {
-        let [alice, bob, carol]: [Number; 3] = ["1", "2", "3"].map(Number::from);
+    fn group() -> (Group, [PhoneNumber; 3]) {
+        let [alice, bob, carol]: [PhoneNumber; 3] = ["1", "2", "3"].map(PhoneNumber::from);
         let members = BTreeMap::from([
-            (alice.clone(), Role::SuperAdmin),
-            (bob.clone(), Role::Member),
+            (alice.clone(), GroupRole::SuperAdmin),
+            (bob.clone(), GroupRole::Member),
         ]);
         let group = Group {
             id: "120363".into(),
             addressing: Addressing::Lid,
-            subject: signed("club", &alice, 1),
+            subject: authored_text("club", &alice, 1),
             description: None,
             creator: alice.clone(),
             created: 1,
@@ -285,31 +298,31 @@ mod tests {
     fn members_add_and_rename_but_only_admins_remove() {
         let (mut group, [alice, bob, carol]) = group();
         assert_eq!(
-            group.apply(&bob, &Change::Add(vec![carol.clone()]), 2),
+            group.apply_change(&bob, &GroupChange::Add(vec![carol.clone()]), 2),
             Ok(vec![(carol.clone(), None)])
         );
         assert_eq!(
-            group.apply(&bob, &Change::Add(vec![carol.clone()]), 2),
+            group.apply_change(&bob, &GroupChange::Add(vec![carol.clone()]), 2),
             Ok(vec![(carol.clone(), Some(409))])
         );
         assert_eq!(
-            group.apply(&bob, &Change::Remove(vec![carol.clone()]), 3),
+            group.apply_change(&bob, &GroupChange::Remove(vec![carol.clone()]), 3),
             Err(403)
         );
         assert_eq!(
-            group.apply(&alice, &Change::Promote(vec![bob.clone()]), 4),
+            group.apply_change(&alice, &GroupChange::Promote(vec![bob.clone()]), 4),
             Ok(vec![(bob.clone(), None)])
         );
         assert_eq!(
-            group.apply(&bob, &Change::Remove(vec![alice.clone()]), 5),
+            group.apply_change(&bob, &GroupChange::Remove(vec![alice.clone()]), 5),
             Ok(vec![(alice, Some(403))])
         );
         assert_eq!(
-            group.apply(&bob, &Change::Remove(vec![carol.clone()]), 6),
+            group.apply_change(&bob, &GroupChange::Remove(vec![carol.clone()]), 6),
             Ok(vec![(carol.clone(), None)])
         );
         assert_eq!(
-            group.apply(&carol, &Change::Subject("mine".to_owned()), 7),
+            group.apply_change(&carol, &GroupChange::Subject("mine".to_owned()), 7),
             Err(403)
         );
     }
@@ -317,12 +330,16 @@ mod tests {
     #[test]
     fn in_a_closed_group_only_admins_speak() {
         let (mut group, [alice, bob, carol]) = group();
-        assert!(group.may_write(&bob) && !group.may_write(&carol));
-        group.apply(&alice, &Change::Announcement(true), 2).unwrap();
-        assert!(group.may_write(&alice) && !group.may_write(&bob));
-        group.apply(&alice, &Change::Locked(true), 2).unwrap();
+        assert!(group.can_write(&bob) && !group.can_write(&carol));
+        group
+            .apply_change(&alice, &GroupChange::Announcement(true), 2)
+            .unwrap();
+        assert!(group.can_write(&alice) && !group.can_write(&bob));
+        group
+            .apply_change(&alice, &GroupChange::Locked(true), 2)
+            .unwrap();
         assert_eq!(
-            group.apply(&bob, &Change::Subject("ours".to_owned()), 3),
+            group.apply_change(&bob, &GroupChange::Subject("ours".to_owned()), 3),
             Err(403)
         );
     }
@@ -332,43 +349,52 @@ mod tests {
         let (mut group, [alice, bob, carol]) = group();
         let describe = |text: Option<&str>, id: &str, replaces: Option<&str>| {
             let (text, replaces) = (text.map(str::to_owned), Some(replaces.map(str::to_owned)));
-            Change::Description(Described {
+            GroupChange::Description(DescriptionChange {
                 text,
                 id: Some(id.to_owned()),
                 replaces,
             })
         };
         group
-            .apply(&alice, &describe(Some("first"), "A", None), 2)
+            .apply_change(&alice, &describe(Some("first"), "A", None), 2)
             .unwrap();
         assert_eq!(
-            group.apply(&bob, &describe(Some("mine"), "B", None), 3),
+            group.apply_change(&bob, &describe(Some("mine"), "B", None), 3),
             Err(409)
         );
         group
-            .apply(&bob, &describe(Some("second"), "B", Some("A")), 4)
+            .apply_change(&bob, &describe(Some("second"), "B", Some("A")), 4)
             .unwrap();
         assert_eq!(
-            group.apply(&alice, &describe(None, "C", Some("A")), 5),
+            group.apply_change(&alice, &describe(None, "C", Some("A")), 5),
             Err(409)
         );
         group
-            .apply(&alice, &describe(None, "C", Some("B")), 6)
+            .apply_change(&alice, &describe(None, "C", Some("B")), 6)
             .unwrap();
         assert!(group.description.is_none());
 
-        assert_eq!(group.apply(&alice, &Change::Timer(60), 7), Err(400));
-        group.apply(&alice, &Change::Timer(86_400), 7).unwrap();
-        group.apply(&alice, &Change::AllAdd(false), 8).unwrap();
         assert_eq!(
-            group.apply(&bob, &Change::Add(vec![carol.clone()]), 9),
+            group.apply_change(&alice, &GroupChange::Timer(60), 7),
+            Err(400)
+        );
+        group
+            .apply_change(&alice, &GroupChange::Timer(86_400), 7)
+            .unwrap();
+        group
+            .apply_change(&alice, &GroupChange::AllAdd(false), 8)
+            .unwrap();
+        assert_eq!(
+            group.apply_change(&bob, &GroupChange::Add(vec![carol.clone()]), 9),
             Err(403)
         );
         let before = group.members_version;
         group
-            .apply(&alice, &Change::Add(vec![carol.clone()]), 10)
+            .apply_change(&alice, &GroupChange::Add(vec![carol.clone()]), 10)
             .unwrap();
-        group.apply(&alice, &Change::Add(vec![carol]), 11).unwrap();
+        group
+            .apply_change(&alice, &GroupChange::Add(vec![carol]), 11)
+            .unwrap();
         assert_eq!(group.members_version, before + 1);
     }
 }

@@ -6,12 +6,12 @@ use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::Addressing;
-use crate::group::{Change, Described, GroupId, Role};
+use crate::group::{DescriptionChange, GroupChange, GroupId, GroupRole};
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::stanza::group;
-use crate::stanza::iq::groups::found;
-use crate::world::{Chat, Number};
+use crate::stanza::iq::groups::new_group;
+use crate::world::{Chat, PhoneNumber};
 
 /// A group as its members see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +34,7 @@ pub struct GroupMember {
     /// The number in digits.
     pub number: String,
     /// The member's role.
-    pub role: Role,
+    pub role: GroupRole,
 }
 
 impl Phone {
@@ -52,57 +52,57 @@ impl Phone {
         members: &[&Phone],
         addressing: Addressing,
     ) -> anyhow::Result<String> {
-        let group = found(subject, &self.number, numbers(members), addressing);
+        let group = new_group(subject, &self.number, numbers_of(members), addressing);
         let address = Chat::Group(group.id.clone()).to_string();
-        group::create(&self.server, group, None);
+        group::add_group(&self.server, group, None);
         Ok(address)
     }
 
     /// Adds members.
-    pub fn adds(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
-        self.changes(group, &Change::Add(numbers(members)))
+    pub fn adds_members(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes_group(group, &GroupChange::Add(numbers_of(members)))
     }
 
     /// Removes members; needs an admin.
-    pub fn removes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
-        self.changes(group, &Change::Remove(numbers(members)))
+    pub fn removes_members(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes_group(group, &GroupChange::Remove(numbers_of(members)))
     }
 
     /// Makes members admins; needs an admin.
-    pub fn promotes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
-        self.changes(group, &Change::Promote(numbers(members)))
+    pub fn promotes_members(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes_group(group, &GroupChange::Promote(numbers_of(members)))
     }
 
     /// Makes admins plain members; needs an admin.
-    pub fn demotes(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
-        self.changes(group, &Change::Demote(numbers(members)))
+    pub fn demotes_members(&self, group: &str, members: &[&Phone]) -> anyhow::Result<()> {
+        self.changes_group(group, &GroupChange::Demote(numbers_of(members)))
     }
 
     /// Leaves a group.
-    pub fn leaves(&self, group: &str) -> anyhow::Result<()> {
-        self.changes(group, &Change::Leave)
+    pub fn leaves_group(&self, group: &str) -> anyhow::Result<()> {
+        self.changes_group(group, &GroupChange::Leave)
     }
 
     /// Changes the subject of a group.
-    pub fn renames(&self, group: &str, subject: &str) -> anyhow::Result<()> {
-        self.changes(group, &Change::Subject(subject.to_owned()))
+    pub fn renames_group(&self, group: &str, subject: &str) -> anyhow::Result<()> {
+        self.changes_group(group, &GroupChange::Subject(subject.to_owned()))
     }
 
     /// Changes the description of a group; `None` removes it.
-    pub fn describes(&self, group: &str, description: Option<&str>) -> anyhow::Result<()> {
+    pub fn describes_group(&self, group: &str, description: Option<&str>) -> anyhow::Result<()> {
         let text = description.map(str::to_owned);
-        self.changes(
+        self.changes_group(
             group,
-            &Change::Description(Described {
+            &GroupChange::Description(DescriptionChange {
                 text,
-                ..Described::default()
+                ..DescriptionChange::default()
             }),
         )
     }
 
     /// Sets whether only admins may write; needs an admin.
     pub fn announces_only(&self, group: &str, on: bool) -> anyhow::Result<()> {
-        self.changes(group, &Change::Announcement(on))
+        self.changes_group(group, &GroupChange::Announcement(on))
     }
 
     /// The groups this account is in.
@@ -121,14 +121,14 @@ impl Phone {
     /// Deletes the sender keys of a group's other members, as a newly set up phone would: their
     /// next messages cannot be decrypted until they are requested again.
     pub fn loses_keys_of(&self, group: &str) {
-        self.with_handset(|handset| handset.sender_keys.forget_others(group));
+        self.with_phone_state(|handset| handset.sender_keys.forget_other_keys(group));
     }
 
-    pub(crate) fn changes(&self, address: &str, change: &Change) -> anyhow::Result<()> {
-        let Chat::Group(group) = self.chat(address)? else {
+    pub(crate) fn changes_group(&self, address: &str, change: &GroupChange) -> anyhow::Result<()> {
+        let Chat::Group(group) = self.find_chat(address)? else {
             bail!("{address:?} is no group")
         };
-        let concerned = group::change(&self.server, &self.number, &group, change);
+        let concerned = group::change_group(&self.server, &self.number, &group, change);
         let concerned =
             concerned.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))?;
         let refused: Vec<_> = concerned
@@ -141,7 +141,7 @@ impl Phone {
 
     /// The address of a member as the group names it on the wire.
     pub(crate) fn member_address(&self, group: &str, member: &str) -> anyhow::Result<String> {
-        let (chat, number) = (self.chat(group)?, self.resolve(member)?);
+        let (chat, number) = (self.find_chat(group)?, self.resolve_number(member)?);
         let world = self.server.world.lock();
         let Chat::Group(id) = chat else {
             bail!("{group:?} is no group")
@@ -159,7 +159,7 @@ impl Phone {
     }
 
     /// The chat behind an address, or behind a number as people write it.
-    pub(crate) fn chat(&self, address: &str) -> anyhow::Result<Chat> {
+    pub(crate) fn find_chat(&self, address: &str) -> anyhow::Result<Chat> {
         match address.strip_suffix("@g.us") {
             Some(id) => {
                 let world = self.server.world.lock();
@@ -178,12 +178,12 @@ impl Phone {
                 Ok(Chat::Newsletter(newsletter.id.clone()))
             }
             None if address == Chat::Status.to_string() => Ok(Chat::Status),
-            None => self.resolve(address).map(Chat::Person),
+            None => self.resolve_number(address).map(Chat::Person),
         }
     }
 }
 
-fn numbers(phones: &[&Phone]) -> Vec<Number> {
+fn numbers_of(phones: &[&Phone]) -> Vec<PhoneNumber> {
     phones.iter().map(|phone| phone.number.clone()).collect()
 }
 

@@ -10,33 +10,33 @@ use waproto::whatsapp as wa;
 
 use crate::Addressing;
 use crate::appstate::AppState;
-use crate::counters::Counters;
+use crate::counters::ReuseDetector;
 use crate::faults::Corruption;
-use crate::history::PastChat;
-use crate::kept::{Kept, KeptSet};
+use crate::history::HistoryChat;
+use crate::kept::{BoundedList, BoundedSet};
 use crate::media::{self, MediaReference, MediaStore};
-use crate::message::{self, Media, PhoneMessage};
-use crate::phone::{PeerRequests, Receipts};
+use crate::message::{self, PhoneMedia, PhoneMessage};
+use crate::phone::{PeerRequests, ReceiptPolicy};
 use crate::sender_keys::SenderKeys;
-use crate::signal::{Signal, session_name};
-use crate::signals::PhoneSignal;
-use crate::world::{Chat, DeviceId, Number};
+use crate::signal::{SignalStore, session_name};
+use crate::signals::PhoneActivity;
+use crate::world::{Chat, DeviceId, PhoneNumber};
 
 /// How many sent messages are stored for devices that request them again.
 const KEPT_FOR_RETRY: usize = 512;
 /// How many files are stored to be uploaded again.
 const KEPT_FILES: usize = 16;
 /// The largest stored file, in bytes.
-const KEPT_FILE: usize = 1024 * 1024;
+const MAX_KEPT_FILE: usize = 1024 * 1024;
 /// How often a phone requests the same message again.
-const MOST_RETRIES: u32 = 5;
+const MAX_RETRIES: u32 = 5;
 
 /// An encrypted message on its way to a phone.
 #[derive(Clone)]
-pub(crate) struct Arrival {
+pub(crate) struct IncomingMessage {
     pub(crate) id: String,
     /// The sender: number and LID user, and the addressing of the stanza.
-    pub(crate) from: Number,
+    pub(crate) from: PhoneNumber,
     pub(crate) from_lid: String,
     pub(crate) addressing: Addressing,
     pub(crate) from_device: u16,
@@ -46,19 +46,19 @@ pub(crate) struct Arrival {
     pub(crate) chat: Chat,
     pub(crate) from_me: bool,
     /// In a group up to two: the sender's key for this phone alone, and the message for everybody.
-    pub(crate) sealed: Vec<Sealed>,
+    pub(crate) sealed: Vec<EncryptedPart>,
     pub(crate) timestamp: u64,
 }
 
 /// One `<enc>` of a message.
 #[derive(Clone)]
-pub(crate) struct Sealed {
+pub(crate) struct EncryptedPart {
     pub(crate) kind: String,
     pub(crate) bytes: Vec<u8>,
 }
 
 /// The outcome of an arrival.
-pub(crate) enum Reaction {
+pub(crate) enum ReceiveOutcome {
     /// It is shown: the sender gets a delivery receipt.
     Delivered,
     /// It is a duplicate: the sender gets a receipt again, and nothing is shown.
@@ -66,7 +66,7 @@ pub(crate) enum Reaction {
     /// A message between devices of the account, such as a request for app-state keys.
     Peer(Box<wa::message::ProtocolMessage>),
     /// It could not be decrypted: the phone requests it again from the sending device, for the
-    /// `count`th time.
+    /// `count_prekeys`th time.
     Retry { count: u32 },
     /// It was requested too often.
     GivenUp,
@@ -74,7 +74,7 @@ pub(crate) enum Reaction {
 
 /// A message of the phone's owner, stored for devices that could not decrypt it.
 #[derive(Clone)]
-pub(crate) struct Sent {
+pub(crate) struct SentMessage {
     pub(crate) id: String,
     pub(crate) to: Chat,
     /// The stanza's type.
@@ -85,33 +85,33 @@ pub(crate) struct Sent {
 }
 
 /// A phone. All its operations are synchronous: its Signal store is in memory.
-pub(crate) struct Handset {
-    pub(crate) signal: Signal,
+pub(crate) struct PhoneState {
+    pub(crate) signal: SignalStore,
     pub(crate) sender_keys: SenderKeys,
-    pub(crate) inbox: Kept<PhoneMessage>,
+    pub(crate) inbox: BoundedList<PhoneMessage>,
     /// How many messages of the inbox the test has taken with `next_message`.
     pub(crate) taken: usize,
-    pub(crate) receipts: Kept<PhoneReceipt>,
-    pub(crate) signals: Kept<PhoneSignal>,
-    pub(crate) receipt_policy: Receipts,
+    pub(crate) receipts: BoundedList<PhoneReceipt>,
+    pub(crate) activity: BoundedList<PhoneActivity>,
+    pub(crate) receipt_policy: ReceiptPolicy,
     pub(crate) peer_policy: PeerRequests,
     /// Messages that could not be decrypted, with the reason.
-    failures: Kept<String>,
+    failures: BoundedList<String>,
     /// Whether a test has read the failures: they are no leftovers then.
     failures_read: bool,
     /// How often a message was requested again, by sender and id.
-    retries: HashMap<(Number, String), u32>,
-    pub(crate) counters: Counters,
+    retries: HashMap<(PhoneNumber, String), u32>,
+    pub(crate) reuse_detector: ReuseDetector,
     pub(crate) app_state: AppState,
     /// History from before any device was linked.
-    pub(crate) past: Vec<PastChat>,
+    pub(crate) history: Vec<HistoryChat>,
     /// How many messages of it one history-sync chunk holds.
-    pub(crate) chunk: usize,
-    seen: KeptSet<(Number, String)>,
+    pub(crate) chunk_size: usize,
+    seen: BoundedSet<(PhoneNumber, String)>,
     /// Sent messages, with the time in seconds since 1970.
-    sent: Kept<(u64, Sent)>,
+    sent: BoundedList<(u64, SentMessage)>,
     /// The files of messages by message id, so that they can be uploaded again after they expire.
-    files: Kept<(String, MediaReference, Vec<u8>)>,
+    files: BoundedList<(String, MediaReference, Vec<u8>)>,
 }
 
 /// A receipt that reached a phone for one of its own messages.
@@ -123,46 +123,50 @@ pub struct PhoneReceipt {
     pub from: String,
     /// The device it came from; 0 is the phone.
     pub from_device: u16,
-    /// `delivered`, `read`, `played`, `inactive`, …
+    /// `confirm_delivery`, `read`, `played`, `inactive`, …
     pub status: String,
 }
 
-impl Handset {
+impl PhoneState {
     /// Makes a phone with new keys, which stores this many messages, receipts and failures.
     pub(crate) fn new(kept: usize, corruption: Option<Corruption>) -> anyhow::Result<Self> {
         Ok(Self {
-            signal: Signal::generate()?,
+            signal: SignalStore::generate()?,
             sender_keys: SenderKeys::default(),
-            inbox: Kept::new(kept),
+            inbox: BoundedList::new(kept),
             taken: 0,
-            receipts: Kept::new(kept),
-            signals: Kept::new(kept),
-            receipt_policy: Receipts::Automatic,
+            receipts: BoundedList::new(kept),
+            activity: BoundedList::new(kept),
+            receipt_policy: ReceiptPolicy::Automatic,
             peer_policy: PeerRequests::Answered,
-            failures: Kept::new(kept),
+            failures: BoundedList::new(kept),
             failures_read: false,
             retries: HashMap::new(),
-            counters: Counters::new(2 * kept),
+            reuse_detector: ReuseDetector::new(2 * kept),
             app_state: AppState::new(corruption),
-            past: Vec::new(),
-            chunk: crate::history::CHUNK,
-            seen: KeptSet::new(2 * kept),
-            sent: Kept::new(KEPT_FOR_RETRY),
-            files: Kept::new(KEPT_FILES),
+            history: Vec::new(),
+            chunk_size: crate::history::DEFAULT_CHUNK_SIZE,
+            seen: BoundedSet::new(2 * kept),
+            sent: BoundedList::new(KEPT_FOR_RETRY),
+            files: BoundedList::new(KEPT_FILES),
         })
     }
 
     /// Decrypts an arrival and stores its content.
-    pub(crate) fn receive(&mut self, arrival: &Arrival, media: &MediaStore) -> Reaction {
+    pub(crate) fn receive(
+        &mut self,
+        arrival: &IncomingMessage,
+        media: &MediaStore,
+    ) -> ReceiveOutcome {
         let seen = (arrival.from.clone(), arrival.id.clone());
         let mut message = None;
         for sealed in &arrival.sealed {
-            match self.open(arrival, sealed) {
+            match self.decrypt_part(arrival, sealed) {
                 Ok(opened) => message = opened.or(message),
                 // The ratchet has moved past a repeated message, so it does not decrypt again.
-                Err(_) if self.seen.contains(&seen) => return Reaction::Duplicate,
+                Err(_) if self.seen.contains(&seen) => return ReceiveOutcome::Duplicate,
                 Err(error) => {
-                    let Arrival {
+                    let IncomingMessage {
                         id,
                         from,
                         from_device,
@@ -170,31 +174,40 @@ impl Handset {
                     } = arrival;
                     self.failures
                         .push(format!("{id} from {from}:{from_device}: {error:#}"));
-                    return self.ask_again(seen);
+                    return self.request_again(seen);
                 }
             }
         }
         self.retries.remove(&seen);
         let is_new = self.seen.insert(seen);
         match message {
-            Some(message) if is_new => self.keep(arrival, message, media),
-            _ => Reaction::Duplicate,
+            Some(message) if is_new => self.store_message(arrival, message, media),
+            _ => ReceiveOutcome::Duplicate,
         }
     }
 
     /// Decrypts one part of a message; returns `None` if it only brought the sender's key of the
     /// group.
-    fn open(&mut self, arrival: &Arrival, sealed: &Sealed) -> anyhow::Result<Option<wa::Message>> {
+    fn decrypt_part(
+        &mut self,
+        arrival: &IncomingMessage,
+        sealed: &EncryptedPart,
+    ) -> anyhow::Result<Option<wa::Message>> {
         let (chat, sender) = (
             arrival.chat.to_string(),
             session_name(&arrival.from_lid, arrival.from_device),
         );
         let group = (sealed.kind == "skmsg").then_some(chat.as_str());
-        self.counters
-            .note(&arrival.id, &sender, group, &sealed.kind, &sealed.bytes);
+        self.reuse_detector.record_ciphertext(
+            &arrival.id,
+            &sender,
+            group,
+            &sealed.kind,
+            &sealed.bytes,
+        );
         let plaintext = match sealed.kind.as_str() {
             "skmsg" => self.sender_keys.decrypt(&chat, &sender, &sealed.bytes)?,
-            _ => self.open_session_message(arrival, sealed)?,
+            _ => self.decrypt_session_message(arrival, sealed)?,
         };
         let mut message =
             wa::Message::decode_from_slice(&plaintext).context("it is no Message protobuf")?;
@@ -202,8 +215,11 @@ impl Handset {
             let distribution = key
                 .axolotl_sender_key_distribution_message
                 .unwrap_or_default();
-            self.sender_keys
-                .learn(&key.group_id.unwrap_or_default(), &sender, &distribution)?;
+            self.sender_keys.learn_key(
+                &key.group_id.unwrap_or_default(),
+                &sender,
+                &distribution,
+            )?;
         }
         // Context comes with the key, too.
         let mut rest = message.clone();
@@ -213,10 +229,10 @@ impl Handset {
 
     /// Decrypts in the session of the address the message came under. A client that keeps one
     /// session for both addresses may have used the other, so that is tried next.
-    fn open_session_message(
+    fn decrypt_session_message(
         &mut self,
-        arrival: &Arrival,
-        sealed: &Sealed,
+        arrival: &IncomingMessage,
+        sealed: &EncryptedPart,
     ) -> anyhow::Result<Vec<u8>> {
         let (number, lid, device) = (
             &*arrival.from,
@@ -238,18 +254,18 @@ impl Handset {
             .or(opened)
     }
 
-    fn ask_again(&mut self, message: (Number, String)) -> Reaction {
+    fn request_again(&mut self, message: (PhoneNumber, String)) -> ReceiveOutcome {
         let count = self.retries.entry(message).or_default();
         *count += 1;
-        if *count > MOST_RETRIES {
-            Reaction::GivenUp
+        if *count > MAX_RETRIES {
+            ReceiveOutcome::GivenUp
         } else {
-            Reaction::Retry { count: *count }
+            ReceiveOutcome::Retry { count: *count }
         }
     }
 
     /// Records a failure to read something.
-    pub(crate) fn failed(&mut self, reason: String) {
+    pub(crate) fn record_failure(&mut self, reason: String) {
         self.failures.push(reason);
     }
 
@@ -268,14 +284,19 @@ impl Handset {
         }
     }
 
-    fn keep(&mut self, arrival: &Arrival, message: wa::Message, media: &MediaStore) -> Reaction {
+    fn store_message(
+        &mut self,
+        arrival: &IncomingMessage,
+        message: wa::Message,
+        media: &MediaStore,
+    ) -> ReceiveOutcome {
         let is_between_devices = arrival.from_me && matches!(arrival.chat, Chat::Person(_));
         if let Some(protocol) = message
             .protocol_message
             .as_option()
             .filter(|_| is_between_devices)
         {
-            return Reaction::Peer(Box::new(protocol.clone()));
+            return ReceiveOutcome::Peer(Box::new(protocol.clone()));
         }
         // A copy of a message from another device of the account arrives wrapped, so that it can
         // name its recipient.
@@ -299,12 +320,12 @@ impl Handset {
             .as_option()
             .filter(|asked| is_between_devices && is_request(asked))
         {
-            return Reaction::Peer(Box::new(asked.clone()));
+            return ReceiveOutcome::Peer(Box::new(asked.clone()));
         }
-        let content = message::read(&message);
+        let content = message::read_content(&message);
         let media = content
             .media
-            .and_then(|reference| self.fetch(&arrival.id, &reference, media));
+            .and_then(|reference| self.fetch_media(&arrival.id, &reference, media));
         self.inbox.push(PhoneMessage {
             id: arrival.id.clone(),
             from: format!("{}@s.whatsapp.net", arrival.from),
@@ -319,12 +340,12 @@ impl Handset {
             timestamp: arrival.timestamp,
             protobuf: Arc::new(message),
         });
-        Reaction::Delivered
+        ReceiveOutcome::Delivered
     }
 
     /// Stores a newsletter post, which is not encrypted. `own`: the account's device that posted
     /// it.
-    pub(crate) fn keep_post(
+    pub(crate) fn store_post(
         &mut self,
         chat: &Chat,
         id: &str,
@@ -332,10 +353,10 @@ impl Handset {
         message: wa::Message,
         media: &MediaStore,
     ) {
-        let content = message::read(&message);
+        let content = message::read_content(&message);
         let media = content
             .media
-            .and_then(|reference| self.fetch(id, &reference, media));
+            .and_then(|reference| self.fetch_media(id, &reference, media));
         self.inbox.push(PhoneMessage {
             id: id.to_owned(),
             from: own.map_or_else(
@@ -358,9 +379,14 @@ impl Handset {
         });
     }
 
-    fn fetch(&mut self, id: &str, reference: &MediaReference, media: &MediaStore) -> Option<Media> {
-        let opened = match media.by_direct_path(&reference.direct_path) {
-            Some(encrypted) => media::open(reference, &encrypted),
+    fn fetch_media(
+        &mut self,
+        id: &str,
+        reference: &MediaReference,
+        media: &MediaStore,
+    ) -> Option<PhoneMedia> {
+        let opened = match media.get_by_path(&reference.direct_path) {
+            Some(encrypted) => media::decrypt_file(reference, &encrypted),
             None => Err(anyhow::anyhow!(
                 "nothing was uploaded to {}",
                 reference.direct_path
@@ -368,11 +394,11 @@ impl Handset {
         };
         opened
             .map(|bytes| {
-                if bytes.len() <= KEPT_FILE {
+                if bytes.len() <= MAX_KEPT_FILE {
                     self.files
                         .push((id.to_owned(), reference.clone(), bytes.clone()));
                 }
-                Media {
+                PhoneMedia {
                     mime: reference.mime.clone(),
                     bytes,
                 }
@@ -382,7 +408,7 @@ impl Handset {
     }
 
     /// The file of a message, if it is still stored.
-    pub(crate) fn file(&self, id: &str) -> Option<(MediaReference, Vec<u8>)> {
+    pub(crate) fn find_file(&self, id: &str) -> Option<(MediaReference, Vec<u8>)> {
         self.files
             .iter()
             .find(|file| file.0 == id)
@@ -391,16 +417,16 @@ impl Handset {
 
     /// Deletes all its files, so that none can be uploaded again.
     pub(crate) fn forget_files(&mut self) {
-        self.files = Kept::new(KEPT_FILES);
+        self.files = BoundedList::new(KEPT_FILES);
     }
 
     /// Stores a message of its owner for devices that could not decrypt it.
-    pub(crate) fn remember(&mut self, sent: Sent) {
+    pub(crate) fn remember_sent(&mut self, sent: SentMessage) {
         self.sent.push((crate::stanza::unix_time(), sent));
     }
 
     /// A message of its owner, if it is still stored.
-    pub(crate) fn sent(&self, id: &str) -> Option<Sent> {
+    pub(crate) fn find_sent(&self, id: &str) -> Option<SentMessage> {
         self.sent
             .iter()
             .find(|(_, sent)| sent.id == id)
@@ -408,7 +434,7 @@ impl Handset {
     }
 
     /// All stored messages of its owner, with their times.
-    pub(crate) fn all_sent(&self) -> impl Iterator<Item = &(u64, Sent)> {
+    pub(crate) fn all_sent(&self) -> impl Iterator<Item = &(u64, SentMessage)> {
         self.sent.iter()
     }
 }

@@ -18,15 +18,15 @@ use crate::media;
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::stanza::phone_message;
-use crate::trust::Token;
-use crate::world::{Chat, DeviceId, Number};
+use crate::trust::TrustToken;
+use crate::world::{Chat, DeviceId, PhoneNumber};
 
 /// The default number of messages in one history-sync chunk.
-pub(crate) const CHUNK: usize = 50;
+pub(crate) const DEFAULT_CHUNK_SIZE: usize = 50;
 
 /// A message of the history, as a test gives it.
 #[derive(Clone, Debug)]
-pub struct PastMessage {
+pub struct HistoryMessage {
     /// Its id.
     pub id: String,
     /// The author. In a group, `Them` is `from`.
@@ -43,9 +43,9 @@ pub struct PastMessage {
     pub reactions: Vec<(Author, String)>,
 }
 
-impl PastMessage {
+impl HistoryMessage {
     /// A text in a chat of two.
-    pub fn text(id: &str, author: Author, timestamp: u64, text: &str) -> Self {
+    pub fn new_text(id: &str, author: Author, timestamp: u64, text: &str) -> Self {
         let message = wa::Message {
             conversation: Some(text.to_owned()),
             ..Default::default()
@@ -63,22 +63,22 @@ impl PastMessage {
 }
 
 /// The history of a chat on a phone, oldest message first.
-pub(crate) struct PastChat {
+pub(crate) struct HistoryChat {
     /// A number, `…@s.whatsapp.net` or `…@g.us`.
     pub(crate) chat: String,
-    pub(crate) messages: Vec<PastMessage>,
+    pub(crate) messages: Vec<HistoryMessage>,
 }
 
 impl Phone {
     /// Adds messages of a chat, oldest first, to the phone's history from before any device was
     /// linked. Devices linked from now on receive them.
-    pub fn remembers(&self, chat: &str, messages: Vec<PastMessage>) -> anyhow::Result<()> {
-        let peer = self.chat(chat)?;
+    pub fn remembers_chat(&self, chat: &str, messages: Vec<HistoryMessage>) -> anyhow::Result<()> {
+        let peer = self.find_chat(chat)?;
         if let Chat::Person(peer) = &peer {
-            self.gave_tokens(peer, &messages);
+            self.records_tokens(peer, &messages);
         }
-        self.with_handset(|handset| {
-            handset.past.push(PastChat {
+        self.with_phone_state(|handset| {
+            handset.history.push(HistoryChat {
                 chat: chat.to_owned(),
                 messages,
             })
@@ -87,7 +87,7 @@ impl Phone {
     }
 
     /// Records that the author of each message gave the other person a token at that time.
-    fn gave_tokens(&self, peer: &Number, messages: &[PastMessage]) {
+    fn records_tokens(&self, peer: &PhoneNumber, messages: &[HistoryMessage]) {
         let mut world = self.server.world.lock();
         for (author, giver, holder) in [
             (Author::Me, &self.number, peer),
@@ -106,25 +106,25 @@ impl Phone {
 
     /// Sets how many messages of a chat one history-sync chunk holds from now on.
     pub fn packs_history(&self, messages: usize) {
-        self.with_handset(|handset| handset.chunk = messages.max(1));
+        self.with_phone_state(|handset| handset.chunk_size = messages.max(1));
     }
 
     /// Sends the history to all linked devices once more.
-    pub fn tells_history_again(&self) -> anyhow::Result<()> {
-        let devices = self.devices().into_iter().map(|device| DeviceId {
+    pub fn sends_history_again(&self) -> anyhow::Result<()> {
+        let devices = self.linked_devices().into_iter().map(|device| DeviceId {
             number: self.number.clone(),
             device: device.device,
         });
         devices
             .into_iter()
-            .try_for_each(|device| tell(&self.server, &device))
+            .try_for_each(|device| send_history(&self.server, &device))
     }
 
     /// A message of the history as the protobuf for a device.
-    pub(crate) fn past_message(
+    pub(crate) fn history_message(
         &self,
         chat: &str,
-        past: &PastMessage,
+        past: &HistoryMessage,
     ) -> anyhow::Result<wa::HistorySyncMsg> {
         let from = match &past.from {
             Some(from) => Some(self.member_address(chat, from)?),
@@ -162,10 +162,10 @@ impl Phone {
     }
 
     /// A chat as the chat list shows it, with some of its messages, newest first.
-    pub(crate) fn conversation(
+    pub(crate) fn history_conversation(
         &self,
         chat: &str,
-        messages: &[&PastMessage],
+        messages: &[&HistoryMessage],
     ) -> anyhow::Result<wa::Conversation> {
         let settings = self.chat_settings(chat)?;
         let id = self.address_of(chat)?;
@@ -179,7 +179,7 @@ impl Phone {
             messages: messages
                 .iter()
                 .rev()
-                .map(|past| self.past_message(chat, past))
+                .map(|past| self.history_message(chat, past))
                 .collect::<anyhow::Result<_>>()?,
             conversation_timestamp: newest,
             last_msg_timestamp: newest,
@@ -202,14 +202,14 @@ impl Phone {
 
     /// The token that the other person of a chat has given the account, and the one that the
     /// account has given them, if still valid.
-    fn tokens_with(&self, chat: &str) -> anyhow::Result<(Option<Token>, Option<Token>)> {
-        let Chat::Person(peer) = self.chat(chat)? else {
+    fn tokens_with(&self, chat: &str) -> anyhow::Result<(Option<TrustToken>, Option<TrustToken>)> {
+        let Chat::Person(peer) = self.find_chat(chat)? else {
             return Ok((None, None));
         };
         let world = self.server.world.lock();
         Ok((
-            world.held_token(&peer, &self.number).cloned(),
-            world.held_token(&self.number, &peer).cloned(),
+            world.valid_token(&peer, &self.number).cloned(),
+            world.valid_token(&self.number, &peer).cloned(),
         ))
     }
 
@@ -220,12 +220,12 @@ impl Phone {
             .world
             .lock()
             .account(&self.number)?
-            .tells_salt_in_history();
+            .has_salt_in_history();
         is_told.then(|| self.token_salt())?.map(Vec::from)
     }
 
     /// The number and LID of every other account, and its push name.
-    fn everybody(&self) -> (Vec<wa::PhoneNumberToLIDMapping>, Vec<wa::Pushname>) {
+    fn mappings_and_names(&self) -> (Vec<wa::PhoneNumberToLIDMapping>, Vec<wa::Pushname>) {
         let world = self.server.world.lock();
         let others = world
             .accounts()
@@ -264,14 +264,14 @@ impl Phone {
 
     /// The chunks of the history: the chats with their newest message each, the push names, and the
     /// older messages.
-    fn parts(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
-        let (chunk, past): (usize, Vec<(String, Vec<PastMessage>)>) =
-            self.with_handset(|handset| {
+    fn history_chunks(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
+        let (chunk, past): (usize, Vec<(String, Vec<HistoryMessage>)>) =
+            self.with_phone_state(|handset| {
                 let past = handset
-                    .past
+                    .history
                     .iter()
                     .map(|past| (past.chat.clone(), past.messages.clone()));
-                (handset.chunk, past.collect())
+                (handset.chunk_size, past.collect())
             });
         if past.is_empty() {
             return Ok(Vec::new());
@@ -279,13 +279,13 @@ impl Phone {
         let mut first = Vec::new();
         let mut older = Vec::new();
         for (chat, messages) in &past {
-            let newest: Vec<&PastMessage> = messages.last().into_iter().collect();
-            first.push(self.conversation(chat, &newest)?);
+            let newest: Vec<&HistoryMessage> = messages.last().into_iter().collect();
+            first.push(self.history_conversation(chat, &newest)?);
             for chunk in messages[..messages.len().saturating_sub(1)].rchunks(chunk) {
-                older.push(self.conversation(chat, &chunk.iter().collect::<Vec<_>>())?);
+                older.push(self.history_conversation(chat, &chunk.iter().collect::<Vec<_>>())?);
             }
         }
-        let (phone_number_to_lid_mappings, pushnames) = self.everybody();
+        let (phone_number_to_lid_mappings, pushnames) = self.mappings_and_names();
         let part = |kind, order| wa::HistorySync {
             sync_type: kind,
             chunk_order: Some(order),
@@ -320,7 +320,7 @@ impl Phone {
 }
 
 /// Sends the history to a linked device, if the phone has any.
-pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()> {
+pub(crate) fn send_history(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()> {
     let (phone, takes_inline) = {
         let world = server.world.lock();
         let account = world.account(&device.number).context("no such account")?;
@@ -332,16 +332,16 @@ pub(crate) fn tell(server: &Arc<Server>, device: &DeviceId) -> anyhow::Result<()
         };
         (phone, linked.takes_inline_history)
     };
-    for part in phone.parts()? {
-        let notification = notification(server, &part, takes_inline, None)?;
+    for part in phone.history_chunks()? {
+        let notification = history_notification(server, &part, takes_inline, None)?;
         phone_message::send_to_own_device(server, device, &notification)?;
     }
     Ok(())
 }
 
-/// Returns the message that announces a history-sync chunk or holds it inline. `asked`: the id of
+/// Returns the message that announces a history-sync chunk or holds it inline. `find_query`: the id of
 /// the device's request for it.
-pub(crate) fn notification(
+pub(crate) fn history_notification(
     server: &Server,
     part: &wa::HistorySync,
     takes_inline: bool,
@@ -373,9 +373,9 @@ pub(crate) fn notification(
             ..head
         }
     } else {
-        let sealed = media::seal("md-msg-hist", &packed)?;
+        let sealed = media::encrypt_file("md-msg-hist", &packed)?;
         HistorySyncNotification {
-            direct_path: Some(server.media.upload(&sealed)?),
+            direct_path: Some(server.media.upload_file(&sealed)?),
             media_key: Some(sealed.media_key.to_vec()),
             file_length: Some(packed.len() as u64),
             file_sha256: Some(sealed.file_sha256),

@@ -5,13 +5,13 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
 /// The newest `limit` entries; positions count from the first entry ever added.
-pub(crate) struct Kept<T> {
+pub(crate) struct BoundedList<T> {
     entries: VecDeque<T>,
     forgotten: usize,
     limit: usize,
 }
 
-impl<T> Kept<T> {
+impl<T> BoundedList<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             entries: VecDeque::new(),
@@ -31,7 +31,7 @@ impl<T> Kept<T> {
     }
 
     /// The entry at a position, or the oldest that is left after it, with its position.
-    pub(crate) fn from(&self, position: usize) -> Option<(usize, &T)> {
+    pub(crate) fn first_from(&self, position: usize) -> Option<(usize, &T)> {
         let position = position.max(self.forgotten);
         self.entries
             .get(position - self.forgotten)
@@ -43,7 +43,7 @@ impl<T> Kept<T> {
     }
 
     /// The entries from a position on.
-    pub(crate) fn since(&self, position: usize) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter_from(&self, position: usize) -> impl Iterator<Item = &T> {
         self.entries
             .iter()
             .skip(position.saturating_sub(self.forgotten))
@@ -51,15 +51,15 @@ impl<T> Kept<T> {
 }
 
 /// A set that drops its oldest members.
-pub(crate) struct KeptSet<T> {
-    order: Kept<T>,
+pub(crate) struct BoundedSet<T> {
+    order: BoundedList<T>,
     members: HashSet<T>,
 }
 
-impl<T: Clone + Eq + Hash> KeptSet<T> {
+impl<T: Clone + Eq + Hash> BoundedSet<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            order: Kept::new(limit),
+            order: BoundedList::new(limit),
             members: HashSet::new(),
         }
     }
@@ -86,20 +86,20 @@ mod tests {
 
     #[test]
     fn positions_go_on_when_the_oldest_are_forgotten() {
-        let mut kept = Kept::new(3);
+        let mut kept = BoundedList::new(3);
         for number in 0..5 {
             kept.push(number);
         }
         assert_eq!(kept.iter().copied().collect::<Vec<_>>(), [2, 3, 4]);
-        assert_eq!(kept.from(0), Some((2, &2)));
-        assert_eq!(kept.from(4), Some((4, &4)));
-        assert_eq!(kept.from(5), None);
-        assert_eq!(kept.since(3).copied().collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(kept.first_from(0), Some((2, &2)));
+        assert_eq!(kept.first_from(4), Some((4, &4)));
+        assert_eq!(kept.first_from(5), None);
+        assert_eq!(kept.iter_from(3).copied().collect::<Vec<_>>(), [3, 4]);
     }
 
     #[test]
     fn a_forgotten_member_is_new_again() {
-        let mut set = KeptSet::new(2);
+        let mut set = BoundedSet::new(2);
         assert!(set.insert(1) && !set.insert(1) && set.insert(2) && set.insert(3));
         assert!(!set.contains(&1) && set.contains(&2));
         assert!(set.insert(1));

@@ -7,11 +7,11 @@ use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type;
 use waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 
-use crate::message::unwrap;
+use crate::message::unwrap_message;
 
 /// The unencrypted attributes of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Labels {
+pub(crate) struct MessageAttributes {
     /// The stanza's `edit`: its effect on an earlier message.
     pub(crate) edit: Option<&'static str>,
     /// The ciphertext's `mediatype`.
@@ -19,27 +19,27 @@ pub(crate) struct Labels {
     /// A device that cannot decrypt it shows nothing in its place.
     pub(crate) hides_failure: bool,
     /// The attribute of `<meta>` that tells polls and events from the votes and answers to them.
-    pub(crate) about: Option<(&'static str, &'static str)>,
+    pub(crate) meta: Option<(&'static str, &'static str)>,
 }
 
-impl Labels {
-    pub(crate) fn of(message: &wa::Message) -> Self {
-        let message = unwrap(message);
+impl MessageAttributes {
+    pub(crate) fn from_message(message: &wa::Message) -> Self {
+        let message = unwrap_message(message);
         Self {
-            edit: edit(message),
-            media: media(message),
+            edit: edit_attribute(message),
+            media: media_type(message),
             hides_failure: hides_failure(message),
-            about: about(message),
+            meta: meta_attribute(message),
         }
     }
 
-    pub(crate) fn meta(&self) -> Option<Node> {
-        self.about
+    pub(crate) fn meta_node(&self) -> Option<Node> {
+        self.meta
             .map(|(name, value)| NodeBuilder::new("meta").attr(name, value).build())
     }
 }
 
-fn edit(message: &wa::Message) -> Option<&'static str> {
+fn edit_attribute(message: &wa::Message) -> Option<&'static str> {
     const EDIT: &str = "1";
     const PIN: &str = "2";
     const REVOKE: &str = "7";
@@ -74,7 +74,7 @@ fn edit(message: &wa::Message) -> Option<&'static str> {
     }
 }
 
-fn media(message: &wa::Message) -> Option<&'static str> {
+fn media_type(message: &wa::Message) -> Option<&'static str> {
     if let Some(video) = message.video_message.as_option() {
         return Some(if video.gif_playback == Some(true) {
             "gif"
@@ -145,7 +145,7 @@ fn hides_failure(message: &wa::Message) -> bool {
             .is_some_and(|it| it.r#type == Some(Type::MESSAGE_EDIT))
 }
 
-fn about(message: &wa::Message) -> Option<(&'static str, &'static str)> {
+fn meta_attribute(message: &wa::Message) -> Option<(&'static str, &'static str)> {
     let is_poll = message.poll_creation_message.is_set()
         || message.poll_creation_message_v2.is_set()
         || message.poll_creation_message_v3.is_set()
@@ -191,8 +191,11 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(
-            (Labels::of(&note).media, Labels::of(&once)),
-            (Some("ptt"), Labels::of(&note))
+            (
+                MessageAttributes::from_message(&note).media,
+                MessageAttributes::from_message(&once)
+            ),
+            (Some("ptt"), MessageAttributes::from_message(&note))
         );
         let edit = ProtocolMessage {
             r#type: Some(Type::MESSAGE_EDIT),
@@ -209,12 +212,12 @@ mod tests {
             edited_message: MessageField::some(kept),
             ..Default::default()
         };
-        let expected = Labels {
+        let expected = MessageAttributes {
             edit: Some("1"),
             hides_failure: true,
-            ..Labels::default()
+            ..MessageAttributes::default()
         };
-        assert_eq!(Labels::of(&kept), expected);
+        assert_eq!(MessageAttributes::from_message(&kept), expected);
         let film = VideoMessage {
             gif_playback: Some(true),
             ..Default::default()
@@ -223,11 +226,14 @@ mod tests {
             video_message: MessageField::some(film),
             ..Default::default()
         };
-        assert_eq!(Labels::of(&film).media, Some("gif"));
+        assert_eq!(MessageAttributes::from_message(&film).media, Some("gif"));
         let text = wa::Message {
             conversation: Some("hi".to_owned()),
             ..Default::default()
         };
-        assert_eq!(Labels::of(&text), Labels::default());
+        assert_eq!(
+            MessageAttributes::from_message(&text),
+            MessageAttributes::default()
+        );
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! # async fn example(qr_shown_by_a_client: &str) -> anyhow::Result<()> {
-//! let simulator = wapi_simulator::Simulator::start(wapi_simulator::Options::default()).await?;
+//! let simulator = wapi_simulator::Simulator::start(wapi_simulator::SimulatorOptions::default()).await?;
 //! let alice = simulator.phone("Alice")?;
 //! let bob = simulator.phone("Bob")?;
 //! alice.scans(qr_shown_by_a_client).await?;
@@ -62,24 +62,24 @@ mod trust;
 mod world;
 
 pub use amendments::Author;
-pub use faults::{AckFault, Corruption, DeliveryFault, Fallback, Faults};
-pub use files::{File, FileKind};
-pub use group::Role;
+pub use faults::{AckFault, Corruption, DeliveryFault, FallbackPolicy, Faults};
+pub use files::{FileKind, MediaFile};
+pub use group::GroupRole;
 pub use groups::{GroupMember, PhoneGroup};
 pub use handset::PhoneReceipt;
-pub use history::PastMessage;
+pub use history::HistoryMessage;
 pub use linking::LinkedDevice;
-pub use message::{Media, PhoneMessage};
+pub use message::{PhoneMedia, PhoneMessage};
 pub use newsletter::NewsletterRole;
 pub use newsletters::{PhoneNewsletter, PhonePost};
-pub use phone::{PeerRequests, Phone, Receipts};
+pub use phone::{PeerRequests, Phone, ReceiptPolicy};
 pub use preferences::{BusinessHours, BusinessProfile, StatusAudience};
-pub use profile::Picture;
+pub use profile::ProfilePicture;
 pub use settings::{ChatSettings, KeyShare};
-pub use shop::{Offer, PlacedOrder};
-pub use signals::{PhoneSignal, Typing};
-pub use simulator::{Addressing, Options, Simulator};
-pub use trust::{Audience, Restriction};
+pub use shop::{CatalogProduct, PlacedOrder};
+pub use signals::{PhoneActivity, TypingState};
+pub use simulator::{Addressing, Simulator, SimulatorOptions};
+pub use trust::{AccountRestriction, Audience};
 /// For tests that send messages that only WhatsApp's protobuf can express.
 pub use waproto;
 pub use world::{PairingError, UnknownRequest};

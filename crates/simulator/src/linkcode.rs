@@ -13,9 +13,9 @@ use wacore_libsignal::protocol::{IdentityKeyPair, KeyPair, PublicKey};
 
 use crate::world::{DeviceId, PairingError};
 
-const ROUNDS: u32 = 131_072;
-const SALT: usize = 32;
-const IV: usize = 16;
+const STRETCH_ROUNDS: u32 = 131_072;
+const SALT_LENGTH: usize = 32;
+const IV_LENGTH: usize = 16;
 
 /// The data of a client that requests pairing by code.
 pub(crate) struct LinkCode {
@@ -26,11 +26,11 @@ pub(crate) struct LinkCode {
     /// Its ephemeral key, encrypted with the code: 32 bytes of salt, 16 of IV, 32 of key.
     pub(crate) wrapped_ephemeral: Vec<u8>,
     /// The code that was typed on the phone, if any.
-    pub(crate) typed: Option<Typed>,
+    pub(crate) typed: Option<TypedCode>,
 }
 
 /// The phone's state after a code was typed.
-pub(crate) struct Typed {
+pub(crate) struct TypedCode {
     pub(crate) phone_ephemeral: KeyPair,
     /// The companion's ephemeral public key, decrypted with that code.
     pub(crate) companion_ephemeral: [u8; 32],
@@ -40,9 +40,9 @@ pub(crate) struct Typed {
 }
 
 /// Encrypts or decrypts a key in place with AES-256-CTR under the stretched code.
-fn apply(code: &str, salt: &[u8], iv: &[u8], key: &mut [u8]) -> anyhow::Result<()> {
+fn apply_code_cipher(code: &str, salt: &[u8], iv: &[u8], key: &mut [u8]) -> anyhow::Result<()> {
     let mut stretched = [0u8; 32];
-    pbkdf2::pbkdf2::<Hmac<Sha256>>(code.as_bytes(), salt, ROUNDS, &mut stretched)
+    pbkdf2::pbkdf2::<Hmac<Sha256>>(code.as_bytes(), salt, STRETCH_ROUNDS, &mut stretched)
         .map_err(|_| anyhow!("stretching a link code"))?;
     Ctr128BE::<Aes256>::new_from_slices(&stretched, iv)?.apply_keystream(key);
     Ok(())
@@ -52,26 +52,31 @@ fn apply(code: &str, salt: &[u8], iv: &[u8], key: &mut [u8]) -> anyhow::Result<(
 /// shows later.
 pub(crate) fn unwrap_ephemeral(code: &str, wrapped: &[u8]) -> anyhow::Result<[u8; 32]> {
     ensure!(
-        wrapped.len() == SALT + IV + 32,
+        wrapped.len() == SALT_LENGTH + IV_LENGTH + 32,
         "a wrapped ephemeral key has 80 bytes, not {}",
         wrapped.len()
     );
-    let mut key: [u8; 32] = wrapped[SALT + IV..].try_into()?;
-    apply(code, &wrapped[..SALT], &wrapped[SALT..SALT + IV], &mut key)?;
+    let mut key: [u8; 32] = wrapped[SALT_LENGTH + IV_LENGTH..].try_into()?;
+    apply_code_cipher(
+        code,
+        &wrapped[..SALT_LENGTH],
+        &wrapped[SALT_LENGTH..SALT_LENGTH + IV_LENGTH],
+        &mut key,
+    )?;
     Ok(key)
 }
 
 /// Encrypts the phone's ephemeral key with the code: salt ‖ IV ‖ ciphertext.
 pub(crate) fn wrap_ephemeral(code: &str, public: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let (salt, iv): ([u8; SALT], [u8; IV]) = (rand::random(), rand::random());
+    let (salt, iv): ([u8; SALT_LENGTH], [u8; IV_LENGTH]) = (rand::random(), rand::random());
     let mut key = public.to_vec();
-    apply(code, &salt, &iv, &mut key)?;
+    apply_code_cipher(code, &salt, &iv, &mut key)?;
     Ok([&salt[..], &iv[..], &key[..]].concat())
 }
 
 /// Decrypts the key bundle of `companion_finish` and derives the secret both sides now share, with
 /// which pair-success is sealed. Fails if the code was wrong or the bundle is not for this phone.
-pub(crate) fn adv_secret(
+pub(crate) fn derive_adv_secret(
     phone: &IdentityKeyPair,
     phone_ephemeral: &KeyPair,
     companion_ephemeral: &[u8; 32],
@@ -86,7 +91,7 @@ pub(crate) fn adv_secret(
     );
     let (salt, rest) = wrapped_bundle.split_at(32);
     let (iv, sealed) = rest.split_at(12);
-    let key = expand(
+    let key = expand_key(
         Some(salt),
         &ephemeral_shared,
         b"link_code_pairing_key_bundle_encryption_key",
@@ -109,14 +114,14 @@ pub(crate) fn adv_secret(
     );
     let companion = PublicKey::from_djb_public_key_bytes(companion_identity)?;
     let identity_shared = phone.private_key().calculate_agreement(&companion)?;
-    expand(
+    expand_key(
         None,
         &[&ephemeral_shared[..], &identity_shared, &bundle[64..]].concat(),
         b"adv_secret",
     )
 }
 
-fn expand(salt: Option<&[u8]>, secret: &[u8], info: &[u8]) -> anyhow::Result<[u8; 32]> {
+fn expand_key(salt: Option<&[u8]>, secret: &[u8], info: &[u8]) -> anyhow::Result<[u8; 32]> {
     let mut key = [0u8; 32];
     Hkdf::<Sha256>::new(salt, secret)
         .expand(info, &mut key)

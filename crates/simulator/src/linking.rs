@@ -13,7 +13,7 @@ use crate::stanza::{StreamEnd, device_list, pairing};
 use crate::world::{DeviceId, PairingError};
 
 /// How long a client may take to answer pair-success.
-const PAIRING: Duration = Duration::from_secs(30);
+const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A device linked to an account, as the phone lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,13 +32,13 @@ pub struct LinkedDevice {
 
 impl Phone {
     /// Scans a QR (its text) and waits until the client that shows it is linked.
-    pub async fn scans(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
-        let outcome = pairing::scan(&self.server, &self.number, qr_text)?;
-        let outcome = tokio::time::timeout(PAIRING, outcome)
+    pub async fn scans_qr(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
+        let outcome = pairing::scan_qr(&self.server, &self.number, qr_text)?;
+        let outcome = tokio::time::timeout(PAIRING_TIMEOUT, outcome)
             .await
-            .map_err(|_| PairingError::Gone)?;
-        let id = outcome.map_err(|_| PairingError::Gone)??;
-        self.linked(id.device).ok_or(PairingError::Gone)
+            .map_err(|_| PairingError::ClientGone)?;
+        let id = outcome.map_err(|_| PairingError::ClientGone)??;
+        self.find_device(id.device).ok_or(PairingError::ClientGone)
     }
 
     /// Types the code that a client shows, and waits until that client is linked.
@@ -47,16 +47,16 @@ impl Phone {
         // Stretching a code takes a moment of pure arithmetic.
         let typing =
             tokio::task::spawn_blocking(move || link_code::type_code(&server, &number, &code));
-        let outcome = typing.await.map_err(|_| PairingError::Gone)??;
-        let outcome = tokio::time::timeout(PAIRING, outcome)
+        let outcome = typing.await.map_err(|_| PairingError::ClientGone)??;
+        let outcome = tokio::time::timeout(PAIRING_TIMEOUT, outcome)
             .await
-            .map_err(|_| PairingError::Gone)?;
-        let id = outcome.map_err(|_| PairingError::Gone)??;
-        self.linked(id.device).ok_or(PairingError::Gone)
+            .map_err(|_| PairingError::ClientGone)?;
+        let id = outcome.map_err(|_| PairingError::ClientGone)??;
+        self.find_device(id.device).ok_or(PairingError::ClientGone)
     }
 
     /// The devices linked to this account.
-    pub fn devices(&self) -> Vec<LinkedDevice> {
+    pub fn linked_devices(&self) -> Vec<LinkedDevice> {
         let world = self.server.world.lock();
         let Some(account) = world.account(&self.number) else {
             return Vec::new();
@@ -65,7 +65,7 @@ impl Phone {
             device: device.id,
             jid: account.jid(Addressing::PhoneNumber, device.id).to_string(),
             connected: device.connection.is_some(),
-            queued: device.queued(),
+            queued: device.queue_length(),
             prekeys: device.prekeys.len(),
         });
         listed.collect()
@@ -73,14 +73,18 @@ impl Phone {
 
     /// Logs a linked device out, as from the list of linked devices.
     pub async fn logs_out(&self, device: u16) -> anyhow::Result<()> {
-        match unlink(&self.server, &self.id(device), Some(StreamEnd::Removed)) {
+        match unlink_device(
+            &self.server,
+            &self.device_id(device),
+            Some(StreamEnd::Removed),
+        ) {
             true => Ok(()),
             false => bail!("{} has no device {device}", self.number),
         }
     }
 
-    fn linked(&self, device: u16) -> Option<LinkedDevice> {
-        self.devices()
+    fn find_device(&self, device: u16) -> Option<LinkedDevice> {
+        self.linked_devices()
             .into_iter()
             .find(|linked| linked.device == device)
     }
@@ -88,14 +92,14 @@ impl Phone {
 
 /// Removes a linked device and notifies the account's other devices; its connection, if any, ends
 /// as given. Returns `false` if there is no such device.
-pub(crate) fn unlink(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> bool {
-    let Some(device) = server.world.lock().unlink(id) else {
+pub(crate) fn unlink_device(server: &Server, id: &DeviceId, end: Option<StreamEnd>) -> bool {
+    let Some(device) = server.world.lock().unlink_device(id) else {
         return false;
     };
     if let (Some(connection), Some(end)) = (device.connection, end) {
-        connection.end(end);
+        connection.end_stream(end);
     }
-    device_list::tell_device_removed(server, id, device.key_index);
+    device_list::notify_device_removed(server, id, device.key_index);
     server.changed.notify_waiters();
     true
 }

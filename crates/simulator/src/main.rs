@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
-use wapi_simulator::{Addressing, Options, Simulator};
+use wapi_simulator::{Addressing, Simulator, SimulatorOptions};
 
 /// A simulated WhatsApp. Prints one line of JSON when it is ready, and serves until SIGINT or
 /// SIGTERM.
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let simulator = Simulator::start(Options {
+    let simulator = Simulator::start(SimulatorOptions {
         listen: arguments.listen,
         ca_pem_file: arguments.ca_file,
         kept: arguments.keep,
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         } else {
             Addressing::PhoneNumber
         },
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await?;
     let ready = json!({
@@ -55,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
         "noise_root_public_key_hex": simulator.noise_root_public_key_hex(),
     });
     println!("{ready}");
-    asked_to_end().await?;
+    shutdown_signal().await?;
     // The admin API lists the requests that the simulator does not know; a person who presses
     // Ctrl-C does not want an error.
     if let Err(error) = simulator.finish().await {
@@ -65,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn asked_to_end() -> anyhow::Result<()> {
+async fn shutdown_signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -29,7 +29,7 @@ pub(crate) struct MediaReference {
 }
 
 /// A file that is ready for upload.
-pub(crate) struct Sealed {
+pub(crate) struct PreparedFile {
     pub(crate) encrypted: Vec<u8>,
     pub(crate) media_key: [u8; 32],
     pub(crate) file_sha256: Vec<u8>,
@@ -44,7 +44,7 @@ struct MediaKeys {
 }
 
 impl MediaKeys {
-    fn expand(media_key: &[u8], kind: &str) -> anyhow::Result<Self> {
+    fn from_media_key(media_key: &[u8], kind: &str) -> anyhow::Result<Self> {
         // The key derivation treats a sticker as an image.
         let info = match kind {
             "image" | "sticker" => "WhatsApp Image Keys",
@@ -79,22 +79,22 @@ impl MediaKeys {
 }
 
 /// Encrypts a file under a fresh media key.
-pub(crate) fn seal(kind: &str, plaintext: &[u8]) -> anyhow::Result<Sealed> {
-    seal_with(rand::random(), kind, plaintext)
+pub(crate) fn encrypt_file(kind: &str, plaintext: &[u8]) -> anyhow::Result<PreparedFile> {
+    encrypt_file_with(rand::random(), kind, plaintext)
 }
 
 /// Encrypts a file under a given media key: the same file gives the same bytes.
-pub(crate) fn seal_with(
+pub(crate) fn encrypt_file_with(
     media_key: [u8; 32],
     kind: &str,
     plaintext: &[u8],
-) -> anyhow::Result<Sealed> {
-    let keys = MediaKeys::expand(&media_key, kind)?;
+) -> anyhow::Result<PreparedFile> {
+    let keys = MediaKeys::from_media_key(&media_key, kind)?;
     let mut encrypted = cbc::Encryptor::<Aes256>::new(&keys.cipher.into(), &keys.iv.into())
         .encrypt_padded_vec::<Pkcs7>(plaintext);
     encrypted.extend_from_slice(&keys.mac_of(&encrypted)?);
     let file_enc_sha256 = Sha256::digest(&encrypted).to_vec();
-    Ok(Sealed {
+    Ok(PreparedFile {
         encrypted,
         media_key,
         file_sha256: Sha256::digest(plaintext).to_vec(),
@@ -103,15 +103,18 @@ pub(crate) fn seal_with(
 }
 
 /// Decrypts a downloaded file and checks both hashes, the MAC and the length against its message.
-pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn decrypt_file(
+    reference: &MediaReference,
+    encrypted: &[u8],
+) -> anyhow::Result<Vec<u8>> {
     if reference.media_key.is_empty() {
-        return open_plain(reference, encrypted);
+        return check_public_file(reference, encrypted);
     }
     ensure!(
         Sha256::digest(encrypted)[..] == reference.file_enc_sha256[..],
         "the encrypted file has another SHA-256"
     );
-    let keys = MediaKeys::expand(&reference.media_key, reference.kind)?;
+    let keys = MediaKeys::from_media_key(&reference.media_key, reference.kind)?;
     let end = encrypted
         .len()
         .checked_sub(MAC_LENGTH)
@@ -136,9 +139,9 @@ pub(crate) fn open(reference: &MediaReference, encrypted: &[u8]) -> anyhow::Resu
 
 /// A public file, as newsletter posts have it: not encrypted, and stored under the hash of the file
 /// itself.
-pub(crate) fn plain(bytes: &[u8]) -> Sealed {
+pub(crate) fn prepare_public_file(bytes: &[u8]) -> PreparedFile {
     let hash = Sha256::digest(bytes).to_vec();
-    Sealed {
+    PreparedFile {
         encrypted: bytes.to_vec(),
         media_key: [0; 32],
         file_sha256: hash.clone(),
@@ -147,7 +150,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Sealed {
 }
 
 /// Checks a public file against its message.
-fn open_plain(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+fn check_public_file(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     ensure!(
         reference.file_enc_sha256.is_empty(),
         "a file without a key is not encrypted, and has one hash"
@@ -167,7 +170,7 @@ fn open_plain(reference: &MediaReference, bytes: &[u8]) -> anyhow::Result<Vec<u8
 const CAPACITY: usize = 256 * 1024 * 1024;
 
 #[derive(Default)]
-struct Upload {
+struct HostedFile {
     bytes: Vec<u8>,
     complete: bool,
     /// How often the file has expired. Each upload after that has another address.
@@ -175,13 +178,13 @@ struct Upload {
 }
 
 #[derive(Default)]
-struct Files {
-    by_token: HashMap<String, Upload>,
+struct HostedFiles {
+    by_token: HashMap<String, HostedFile>,
     oldest_first: VecDeque<String>,
     bytes: usize,
 }
 
-impl Files {
+impl HostedFiles {
     fn make_room(&mut self) {
         while self.bytes > CAPACITY && self.oldest_first.len() > 1 {
             let Some(oldest) = self.oldest_first.pop_front() else {
@@ -199,7 +202,7 @@ impl Files {
 /// The files on the host, by the token in their address.
 #[derive(Default)]
 pub(crate) struct MediaStore {
-    files: Mutex<Files>,
+    files: Mutex<HostedFiles>,
     /// Bytes received over HTTP.
     pub(crate) received: AtomicUsize,
     /// Number of download requests.
@@ -208,24 +211,29 @@ pub(crate) struct MediaStore {
 
 /// The progress of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum UploadProgress {
     Nothing,
     Partial(usize),
     Complete,
 }
 
 impl MediaStore {
-    pub(crate) fn progress(&self, token: &str) -> Progress {
+    pub(crate) fn upload_progress(&self, token: &str) -> UploadProgress {
         match self.files.lock().by_token.get(token) {
-            None => Progress::Nothing,
-            Some(upload) if upload.complete => Progress::Complete,
-            Some(upload) => Progress::Partial(upload.bytes.len()),
+            None => UploadProgress::Nothing,
+            Some(upload) if upload.complete => UploadProgress::Complete,
+            Some(upload) => UploadProgress::Partial(upload.bytes.len()),
         }
     }
 
     /// Writes bytes at an offset; bytes after the offset are dropped. Fails if the offset leaves a
     /// gap.
-    pub(crate) fn put(&self, token: &str, offset: usize, bytes: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn write_bytes(
+        &self,
+        token: &str,
+        offset: usize,
+        bytes: &[u8],
+    ) -> anyhow::Result<()> {
         let mut files = self.files.lock();
         let files = &mut *files;
         if !files.by_token.contains_key(token) {
@@ -246,15 +254,15 @@ impl MediaStore {
     }
 
     /// Uploads a whole file at once; returns its address.
-    pub(crate) fn upload(&self, sealed: &Sealed) -> anyhow::Result<String> {
-        let token = token(&sealed.file_enc_sha256);
-        self.put(&token, 0, &sealed.encrypted)?;
-        self.complete(&token);
+    pub(crate) fn upload_file(&self, sealed: &PreparedFile) -> anyhow::Result<String> {
+        let token = file_token(&sealed.file_enc_sha256);
+        self.write_bytes(&token, 0, &sealed.encrypted)?;
+        self.complete_upload(&token);
         Ok(self.direct_path(&token))
     }
 
     /// Removes a file. Returns `false` if there is no such file.
-    pub(crate) fn remove(&self, token: &str) -> bool {
+    pub(crate) fn remove_file(&self, token: &str) -> bool {
         let mut files = self.files.lock();
         let Some(removed) = files.by_token.remove(token) else {
             return false;
@@ -265,13 +273,13 @@ impl MediaStore {
     }
 
     /// Expires all files, as WhatsApp does after some weeks.
-    pub(crate) fn expire(&self) {
+    pub(crate) fn expire_files(&self) {
         let mut files = self.files.lock();
         files.bytes = 0;
         for upload in files.by_token.values_mut() {
-            *upload = Upload {
+            *upload = HostedFile {
                 expired: upload.expired + 1,
-                ..Upload::default()
+                ..HostedFile::default()
             };
         }
     }
@@ -287,12 +295,12 @@ impl MediaStore {
             .map_or(0, |upload| upload.expired);
         format!(
             "/v/t62/{token}?ccb=11-4&oh={}&oe=7fffffff",
-            signature(expired)
+            url_signature(expired)
         )
     }
 
     /// Marks the file under this token as whole.
-    pub(crate) fn complete(&self, token: &str) {
+    pub(crate) fn complete_upload(&self, token: &str) {
         if let Some(upload) = self.files.lock().by_token.get_mut(token) {
             upload.complete = true;
         }
@@ -310,11 +318,11 @@ impl MediaStore {
     /// Returns the file if `oh` is that of its current address.
     pub(crate) fn get_signed(&self, token: &str, oh: &str) -> Option<Vec<u8>> {
         let expired = self.files.lock().by_token.get(token)?.expired;
-        self.get(token).filter(|_| signature(expired) == oh)
+        self.get(token).filter(|_| url_signature(expired) == oh)
     }
 
     /// Returns the file behind a `direct_path`.
-    pub(crate) fn by_direct_path(&self, direct_path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn get_by_path(&self, direct_path: &str) -> Option<Vec<u8>> {
         let (token, query) = direct_path.strip_prefix("/v/t62/")?.split_once('?')?;
         let oh = query
             .split('&')
@@ -324,11 +332,11 @@ impl MediaStore {
 }
 
 /// The token a file is uploaded under: the hash of its encrypted bytes.
-pub(crate) fn token(file_enc_sha256: &[u8]) -> String {
+pub(crate) fn file_token(file_enc_sha256: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(file_enc_sha256)
 }
 
-fn signature(expired: u32) -> String {
+fn url_signature(expired: u32) -> String {
     format!("simulated{expired}")
 }
 
@@ -336,8 +344,8 @@ fn signature(expired: u32) -> String {
 mod tests {
     use super::*;
 
-    fn sealed_image(bytes: &[u8]) -> (Sealed, MediaReference) {
-        let sealed = seal("image", bytes).unwrap();
+    fn sealed_image(bytes: &[u8]) -> (PreparedFile, MediaReference) {
+        let sealed = encrypt_file("image", bytes).unwrap();
         let reference = MediaReference {
             kind: "image",
             media_key: sealed.media_key.to_vec(),
@@ -352,27 +360,30 @@ mod tests {
     #[test]
     fn a_file_comes_back_and_no_changed_byte_is_accepted() {
         let (sealed, reference) = sealed_image(b"a picture");
-        assert_eq!(open(&reference, &sealed.encrypted).unwrap(), b"a picture");
+        assert_eq!(
+            decrypt_file(&reference, &sealed.encrypted).unwrap(),
+            b"a picture"
+        );
         for index in 0..sealed.encrypted.len() {
             let mut changed = sealed.encrypted.clone();
             changed[index] ^= 1;
-            assert!(open(&reference, &changed).is_err(), "byte {index}");
+            assert!(decrypt_file(&reference, &changed).is_err(), "byte {index}");
         }
     }
 
     #[test]
     fn an_upload_goes_on_where_it_stopped() {
         let store = MediaStore::default();
-        store.put("t", 0, b"one ").unwrap();
-        assert_eq!(store.progress("t"), Progress::Partial(4));
-        assert!(store.put("t", 9, b"gap").is_err());
-        store.put("t", 4, b"two").unwrap();
+        store.write_bytes("t", 0, b"one ").unwrap();
+        assert_eq!(store.upload_progress("t"), UploadProgress::Partial(4));
+        assert!(store.write_bytes("t", 9, b"gap").is_err());
+        store.write_bytes("t", 4, b"two").unwrap();
         assert_eq!(
             store.get("t"),
             None,
             "an upload that is not over is not a file"
         );
-        store.complete("t");
+        store.complete_upload("t");
         assert_eq!(store.get("t").unwrap(), b"one two");
     }
 }

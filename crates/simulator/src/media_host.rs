@@ -13,18 +13,18 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::media::Progress;
+use crate::media::UploadProgress;
 use crate::server::Server;
 
 /// The largest file, in bytes, as on WhatsApp.
-const LARGEST: usize = 2 * 1024 * 1024 * 1024;
+const MAX_FILE_SIZE: usize = 2 * 1024 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/mms/{kind}/{token}", post(upload).delete(remove))
-        .route("/newsletter/{kind}/{token}", post(upload))
-        .route("/v/t62/{token}", get(download))
-        .route("/v/t61/{name}", get(picture))
+        .route("/mms/{kind}/{token}", post(upload_file).delete(remove_file))
+        .route("/newsletter/{kind}/{token}", post(upload_file))
+        .route("/v/t62/{token}", get(download_file))
+        .route("/v/t61/{name}", get(serve_picture))
 }
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct UploadQuery {
 
 /// Stores a file under the token its sender chose (the hash of the stored bytes), or reports how
 /// much of it has arrived.
-async fn upload(
+async fn upload_file(
     State(server): State<Arc<Server>>,
     Path((_, token)): Path<(String, String)>,
     Query(query): Query<UploadQuery>,
@@ -47,19 +47,19 @@ async fn upload(
         return StatusCode::UNAUTHORIZED.into_response();
     }
     if query.resume.is_some() {
-        return match server.media.progress(&token) {
-            Progress::Complete => {
-                Json(address(&server, &token, json!({"resume": "complete"}))).into_response()
+        return match server.media.upload_progress(&token) {
+            UploadProgress::Complete => {
+                Json(with_address(&server, &token, json!({"resume": "complete"}))).into_response()
             }
-            Progress::Partial(offset) => {
+            UploadProgress::Partial(offset) => {
                 Json(json!({"resume": offset.to_string()})).into_response()
             }
-            Progress::Nothing => Json(json!({})).into_response(),
+            UploadProgress::Nothing => Json(json!({})).into_response(),
         };
     }
-    match receive(&server, &token, query.file_offset.unwrap_or(0), body).await {
-        Ok(Received::Whole) => Json(address(&server, &token, json!({}))).into_response(),
-        Ok(Received::Broken) => broken(),
+    match receive_upload(&server, &token, query.file_offset.unwrap_or(0), body).await {
+        Ok(UploadOutcome::Whole) => Json(with_address(&server, &token, json!({}))).into_response(),
+        Ok(UploadOutcome::Broken) => broken_response(),
         Err(status) => status.into_response(),
     }
 }
@@ -70,7 +70,7 @@ struct RemovalQuery {
 }
 
 /// Removes a file that is no longer needed, as clients do with history-sync chunks they have read.
-async fn remove(
+async fn remove_file(
     State(server): State<Arc<Server>>,
     Path((_, token)): Path<(String, String)>,
     Query(query): Query<RemovalQuery>,
@@ -79,7 +79,8 @@ async fn remove(
         None => StatusCode::UNAUTHORIZED,
         // Some clients pad the token.
         Some(_)
-            if server.media.remove(&token) || server.media.remove(token.trim_end_matches('=')) =>
+            if server.media.remove_file(&token)
+                || server.media.remove_file(token.trim_end_matches('=')) =>
         {
             StatusCode::OK
         }
@@ -88,35 +89,35 @@ async fn remove(
 }
 
 /// The outcome of an upload.
-enum Received {
+enum UploadOutcome {
     Whole,
     Broken,
 }
 
 /// A response that breaks off, and the connection with it.
-fn broken() -> Response {
+fn broken_response() -> Response {
     let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     Body::from_stream(futures_util::stream::once(async { Err::<Vec<u8>, _>(cut) })).into_response()
 }
 
 /// Stores each piece as it comes, so that an interrupted upload can continue from there.
-async fn receive(
+async fn receive_upload(
     server: &Server,
     token: &str,
     start: usize,
     body: Body,
-) -> Result<Received, StatusCode> {
+) -> Result<UploadOutcome, StatusCode> {
     let breaks_at = server.world.lock().switches.break_upload.take();
     let mut pieces = body.into_data_stream();
     let mut offset = start;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if offset + piece.len() > LARGEST {
+        if offset + piece.len() > MAX_FILE_SIZE {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         server
             .media
-            .put(token, offset, &piece)
+            .write_bytes(token, offset, &piece)
             .map_err(|_| StatusCode::RANGE_NOT_SATISFIABLE)?;
         offset += piece.len();
         server
@@ -124,14 +125,14 @@ async fn receive(
             .received
             .fetch_add(piece.len(), Ordering::Relaxed);
         if breaks_at.is_some_and(|bytes| offset - start >= bytes) {
-            return Ok(Received::Broken);
+            return Ok(UploadOutcome::Broken);
         }
     }
-    server.media.complete(token);
-    Ok(Received::Whole)
+    server.media.complete_upload(token);
+    Ok(UploadOutcome::Whole)
 }
 
-fn address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde_json::Value {
+fn with_address(server: &Server, token: &str, mut answer: serde_json::Value) -> serde_json::Value {
     let path = server.media.direct_path(token);
     answer["url"] = format!("https://{}{path}", server.address).into();
     answer["direct_path"] = path.into();
@@ -146,7 +147,7 @@ struct DownloadQuery {
 }
 
 /// Serves a file at its current address. An expired file is gone under every address.
-async fn download(
+async fn download_file(
     State(server): State<Arc<Server>>,
     Path(token): Path<String>,
     Query(query): Query<DownloadQuery>,
@@ -171,7 +172,11 @@ async fn download(
         return (ranges, file).into_response();
     };
     let size = file.len();
-    match asked.to_str().ok().and_then(|asked| range(asked, size)) {
+    match asked
+        .to_str()
+        .ok()
+        .and_then(|asked| parse_range(asked, size))
+    {
         Some((first, last)) => {
             let described = [(
                 header::CONTENT_RANGE,
@@ -193,15 +198,15 @@ async fn download(
 }
 
 /// Serves a profile picture, which is not encrypted.
-async fn picture(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {
-    match crate::profile::at(&server, &name) {
+async fn serve_picture(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Response {
+    match crate::profile::find_picture(&server, &name) {
         Some(jpeg) => ([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 /// Parses a `bytes=…` range (RFC 9110 §14), `a-b`, `a-` or `-suffix`, to its first and last byte.
-fn range(asked: &str, size: usize) -> Option<(usize, usize)> {
+fn parse_range(asked: &str, size: usize) -> Option<(usize, usize)> {
     let (first, last) = asked.strip_prefix("bytes=")?.split_once('-')?;
     let end = size.checked_sub(1)?;
     let (first, last) = match (first, last) {
@@ -217,14 +222,14 @@ fn range(asked: &str, size: usize) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::range;
+    use super::parse_range;
 
     #[test]
     fn ranges_are_those_of_rfc_9110() {
-        assert_eq!(range("bytes=0-3", 10), Some((0, 3)));
-        assert_eq!(range("bytes=4-", 10), Some((4, 9)));
-        assert_eq!(range("bytes=-3", 10), Some((7, 9)));
-        assert_eq!(range("bytes=0-99", 10), Some((0, 9)));
+        assert_eq!(parse_range("bytes=0-3", 10), Some((0, 3)));
+        assert_eq!(parse_range("bytes=4-", 10), Some((4, 9)));
+        assert_eq!(parse_range("bytes=-3", 10), Some((7, 9)));
+        assert_eq!(parse_range("bytes=0-99", 10), Some((0, 9)));
         for unsatisfiable in [
             "bytes=10-",
             "bytes=5-4",
@@ -234,7 +239,7 @@ mod tests {
             "bytes=0-",
         ] {
             let size = if unsatisfiable == "bytes=0-" { 0 } else { 10 };
-            assert_eq!(range(unsatisfiable, size), None, "{unsatisfiable}");
+            assert_eq!(parse_range(unsatisfiable, size), None, "{unsatisfiable}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct PhoneMessage {
     pub chat: String,
     /// Whether this account sent it, from one of its linked devices.
     pub from_me: bool,
-    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product`, or the protobuf field's
+    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product_node`, or the protobuf field's
     /// name for anything else.
     pub kind: String,
     /// The text of a text message.
@@ -31,7 +31,7 @@ pub struct PhoneMessage {
     /// The caption of a media message.
     pub caption: Option<String>,
     /// The media, downloaded and decrypted.
-    pub media: Option<Media>,
+    pub media: Option<PhoneMedia>,
     /// Unix time in seconds, by the server's clock.
     pub timestamp: u64,
     /// The whole decrypted message; of a copy from a linked device, the copied message.
@@ -41,16 +41,16 @@ pub struct PhoneMessage {
 
 impl PhoneMessage {
     /// The protobuf as JSON, without unset fields. Bytes are lists of numbers.
-    pub fn json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         let mut json = serde_json::to_value(&*self.protobuf).expect("every protobuf is JSON");
-        prune(&mut json);
+        prune_empty(&mut json);
         json
     }
 }
 
-fn prune(value: &mut serde_json::Value) {
+fn prune_empty(value: &mut serde_json::Value) {
     if let Some(fields) = value.as_object_mut() {
-        fields.values_mut().for_each(prune);
+        fields.values_mut().for_each(prune_empty);
         fields.retain(|_, value| {
             let is_empty = value.as_array().is_some_and(Vec::is_empty);
             !value.is_null()
@@ -58,13 +58,13 @@ fn prune(value: &mut serde_json::Value) {
                 && value.as_object().is_none_or(|fields| !fields.is_empty())
         });
     } else if let Some(list) = value.as_array_mut() {
-        list.iter_mut().for_each(prune);
+        list.iter_mut().for_each(prune_empty);
     }
 }
 
 /// Media as a phone shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Media {
+pub struct PhoneMedia {
     /// Its type, such as `image/jpeg`.
     pub mime: String,
     /// The file.
@@ -79,7 +79,7 @@ fn as_base64<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok,
 
 /// The content of a decrypted protobuf, before its media is fetched.
 #[derive(Debug, Default)]
-pub(crate) struct Content {
+pub(crate) struct MessageContent {
     pub(crate) kind: String,
     pub(crate) text: Option<String>,
     pub(crate) caption: Option<String>,
@@ -87,8 +87,8 @@ pub(crate) struct Content {
 }
 
 /// Reads the kinds of messages that a phone shows.
-pub(crate) fn read(message: &wa::Message) -> Content {
-    let message = unwrap(message);
+pub(crate) fn read_content(message: &wa::Message) -> MessageContent {
+    let message = unwrap_message(message);
     if let Some(text) = &message.conversation {
         return text_content(Some(text.clone()));
     }
@@ -112,11 +112,11 @@ pub(crate) fn read(message: &wa::Message) -> Content {
         ($field:ident, $kind:literal, $caption:expr) => {
             if let Some(medium) = message.$field.as_option() {
                 let caption: fn(&_) -> Option<String> = $caption;
-                return Content {
+                return MessageContent {
                     kind: $kind.to_owned(),
                     caption: caption(medium),
                     media: Some(reference!(medium, $kind)),
-                    ..Content::default()
+                    ..MessageContent::default()
                 };
             }
         };
@@ -127,11 +127,11 @@ pub(crate) fn read(message: &wa::Message) -> Content {
             .as_option()
             .and_then(|product| product.product_image.as_option());
         let media = picture.map(|picture| reference!(picture, "image"));
-        return Content {
+        return MessageContent {
             kind: "product".to_owned(),
             caption: product.body.clone(),
             media,
-            ..Content::default()
+            ..MessageContent::default()
         };
     }
     media!(
@@ -158,22 +158,22 @@ pub(crate) fn read(message: &wa::Message) -> Content {
         "sticker",
         |_: &wa::message::StickerMessage| None
     );
-    Content {
+    MessageContent {
         kind: other_kind(message).to_owned(),
-        ..Content::default()
+        ..MessageContent::default()
     }
 }
 
-fn text_content(text: Option<String>) -> Content {
-    Content {
+fn text_content(text: Option<String>) -> MessageContent {
+    MessageContent {
         kind: "text".to_owned(),
         text,
-        ..Content::default()
+        ..MessageContent::default()
     }
 }
 
 /// Removes all wrappers that only say how a message is to be shown, or that it changes another one.
-pub(crate) fn unwrap(message: &wa::Message) -> &wa::Message {
+pub(crate) fn unwrap_message(message: &wa::Message) -> &wa::Message {
     let wrapped = [
         &message.ephemeral_message,
         &message.view_once_message,
@@ -203,7 +203,7 @@ pub(crate) fn unwrap(message: &wa::Message) -> &wa::Message {
             .as_option()
             .and_then(|wrapper| wrapper.message.as_option())
         {
-            return unwrap(inner);
+            return unwrap_message(inner);
         }
     }
     match message
@@ -211,7 +211,7 @@ pub(crate) fn unwrap(message: &wa::Message) -> &wa::Message {
         .as_option()
         .and_then(|copy| copy.message.as_option())
     {
-        Some(copied) => unwrap(copied),
+        Some(copied) => unwrap_message(copied),
         None => message,
     }
 }

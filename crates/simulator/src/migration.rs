@@ -7,19 +7,19 @@ use waproto::whatsapp::message::protocol_message::Type;
 use crate::Addressing;
 use crate::phone::Phone;
 use crate::stanza::phone_message;
-use crate::world::{DeviceId, Number};
+use crate::world::{DeviceId, PhoneNumber};
 
 impl Phone {
     /// Moves the account's chats of two to LIDs, and sends its linked devices the mapping for every
     /// account it has exchanged messages with.
     pub fn moves_to_lids(&self) -> anyhow::Result<()> {
-        self.is_addressed_by(Addressing::Lid);
+        self.uses_addressing(Addressing::Lid);
         let (devices, mappings, since) = {
             let world = self.server.world.lock();
             let account = world
                 .account(&self.number)
                 .expect("an account is never removed while the simulator runs");
-            let mapping = |peer: &Number| {
+            let mapping = |peer: &PhoneNumber| {
                 let peer = world.account(peer)?;
                 let (pn, assigned_lid) = (peer.number.parse().ok()?, peer.lid.parse().ok()?);
                 Some(wa::LIDMigrationMapping {
@@ -30,7 +30,7 @@ impl Phone {
             };
             let mappings: Vec<_> = account.peers.iter().filter_map(mapping).collect();
             (
-                account.linked().collect::<Vec<DeviceId>>(),
+                account.linked_devices().collect::<Vec<DeviceId>>(),
                 mappings,
                 account.addressed_since,
             )

@@ -55,13 +55,15 @@ impl Phone {
     }
 
     /// Follows a newsletter: the phone and all linked devices receive its posts from now on.
-    pub fn follows(&self, address: &str) -> anyhow::Result<()> {
-        self.with_newsletter(address, |newsletter| newsletter.follow(&self.number))
+    pub fn follows_newsletter(&self, address: &str) -> anyhow::Result<()> {
+        self.with_newsletter(address, |newsletter| newsletter.add_follower(&self.number))
     }
 
     /// Unfollows a newsletter; fails for its owner.
-    pub fn unfollows(&self, address: &str) -> anyhow::Result<()> {
-        let left = self.with_newsletter(address, |newsletter| newsletter.unfollow(&self.number))?;
+    pub fn unfollows_newsletter(&self, address: &str) -> anyhow::Result<()> {
+        let left = self.with_newsletter(address, |newsletter| {
+            newsletter.remove_follower(&self.number)
+        })?;
         left.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))
     }
 
@@ -86,7 +88,7 @@ impl Phone {
             conversation: Some(text.to_owned()),
             ..Default::default()
         };
-        newsletter::change(
+        newsletter::change_post(
             &self.server,
             &self.number,
             &self.newsletter_id(address)?,
@@ -97,7 +99,7 @@ impl Phone {
 
     /// Deletes a post.
     pub fn deletes_post(&self, address: &str, id: &str) -> anyhow::Result<()> {
-        newsletter::change(
+        newsletter::change_post(
             &self.server,
             &self.number,
             &self.newsletter_id(address)?,
@@ -109,18 +111,18 @@ impl Phone {
     /// Reacts to a post with an emoji; an empty emoji removes the reaction.
     pub fn reacts_to_post(&self, address: &str, server_id: u64, emoji: &str) -> anyhow::Result<()> {
         let id = self.newsletter_id(address)?;
-        newsletter::react(
+        newsletter::react_to_post(
             &self.server,
             &self.number,
             &id,
-            &phone_message::new_id(),
+            &phone_message::new_message_id(),
             (server_id, emoji),
         )
     }
 
     /// Views posts, by their server ids. Each account counts once.
     pub fn views_posts(&self, address: &str, server_ids: &[u64]) -> anyhow::Result<()> {
-        newsletter::view(
+        newsletter::view_posts(
             &self.server,
             &self.number,
             &self.newsletter_id(address)?,
@@ -130,8 +132,8 @@ impl Phone {
     }
 
     /// The current state of a newsletter.
-    pub fn newsletter(&self, address: &str) -> anyhow::Result<PhoneNewsletter> {
-        self.with_newsletter(address, |newsletter| shown(newsletter))
+    pub fn find_newsletter(&self, address: &str) -> anyhow::Result<PhoneNewsletter> {
+        self.with_newsletter(address, |newsletter| describe_newsletter(newsletter))
     }
 
     fn with_newsletter<T>(
@@ -148,14 +150,14 @@ impl Phone {
     }
 
     fn newsletter_id(&self, address: &str) -> anyhow::Result<NewsletterId> {
-        match self.chat(address)? {
+        match self.find_chat(address)? {
             Chat::Newsletter(id) => Ok(id),
             _ => bail!("{address:?} is no newsletter"),
         }
     }
 }
 
-fn shown(newsletter: &Newsletter) -> PhoneNewsletter {
+fn describe_newsletter(newsletter: &Newsletter) -> PhoneNewsletter {
     let posts = newsletter
         .posts
         .iter()
@@ -166,7 +168,7 @@ fn shown(newsletter: &Newsletter) -> PhoneNewsletter {
             by: post.by.to_string(),
             media_id: post.media_id.clone(),
             reactions: post
-                .counts()
+                .reaction_counts()
                 .into_iter()
                 .map(|(emoji, count)| (emoji.to_owned(), count))
                 .collect(),
@@ -192,6 +194,6 @@ pub(crate) fn all_newsletters(server: &Arc<Server>) -> Vec<PhoneNewsletter> {
         .lock()
         .newsletters
         .values()
-        .map(shown)
+        .map(describe_newsletter)
         .collect()
 }

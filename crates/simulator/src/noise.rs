@@ -15,7 +15,7 @@ use waproto::whatsapp::{
     self as wa, cert_chain::NoiseCertificate, cert_chain::noise_certificate::Details,
 };
 
-use crate::faults::{Corruption, Fallback};
+use crate::faults::{Corruption, FallbackPolicy};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -25,7 +25,7 @@ pub(crate) struct NoiseIdentity {
     root: KeyPair,
     static_key: KeyPair,
     chain: Vec<u8>,
-    fallback: Fallback,
+    fallback: FallbackPolicy,
     corruption: Option<Corruption>,
 }
 
@@ -33,21 +33,21 @@ impl NoiseIdentity {
     /// Makes new keys and signs the chain. Certificates are valid from yesterday for thirty days,
     /// so that a client that checks the period accepts them and caches the key for IK.
     pub(crate) fn generate(corruption: Option<Corruption>) -> anyhow::Result<Self> {
-        Self::under(
+        Self::under_root(
             KeyPair::generate(&mut rand::rng()),
-            Fallback::default(),
+            FallbackPolicy::default(),
             corruption,
         )
     }
 
     /// Makes another key under the same root.
-    pub(crate) fn renewed(&self, fallback: Fallback) -> anyhow::Result<Self> {
-        Self::under(self.root.clone(), fallback, self.corruption)
+    pub(crate) fn with_new_key(&self, fallback: FallbackPolicy) -> anyhow::Result<Self> {
+        Self::under_root(self.root.clone(), fallback, self.corruption)
     }
 
-    fn under(
+    fn under_root(
         root: KeyPair,
-        fallback: Fallback,
+        fallback: FallbackPolicy,
         corruption: Option<Corruption>,
     ) -> anyhow::Result<Self> {
         let mut rng = rand::rng();
@@ -97,12 +97,12 @@ fn sign_chain(
         _ => details(2, 1, leaf),
     };
     let chain = wa::CertChain {
-        leaf: MessageField::some(certificate(
+        leaf: MessageField::some(sign_certificate(
             intermediate,
             &leaf_details,
             corruption == Some(Corruption::NoiseLeafSignature),
         )?),
-        intermediate: MessageField::some(certificate(
+        intermediate: MessageField::some(sign_certificate(
             root,
             &intermediate_details,
             corruption == Some(Corruption::NoiseIntermediateSignature),
@@ -111,7 +111,7 @@ fn sign_chain(
     Ok(chain.encode_to_vec())
 }
 
-fn certificate(
+fn sign_certificate(
     issuer: &KeyPair,
     details: &Details,
     corrupt: bool,
@@ -132,15 +132,15 @@ fn certificate(
 
 /// The pattern of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub(crate) enum HandshakePattern {
     Xx,
     Ik,
     XxFallback,
 }
 
 /// A finished handshake: the keys of both directions and the client's identity.
-pub(crate) struct Established {
-    pub(crate) pattern: Pattern,
+pub(crate) struct FinishedHandshake {
+    pub(crate) pattern: HandshakePattern,
     pub(crate) read: NoiseCipher,
     pub(crate) write: NoiseCipher,
     /// The client's static Noise key, which identifies a linked device.
@@ -150,12 +150,12 @@ pub(crate) struct Established {
 
 /// The state of the handshake after the client's first message.
 pub(crate) enum FirstAnswer {
-    /// IK: the client is already known; send `server_hello` and go on.
+    /// IK: the client is already known; send `encode_server_hello` and go on.
     Done {
         server_hello: Vec<u8>,
-        established: Box<Established>,
+        established: Box<FinishedHandshake>,
     },
-    /// XX or XX-fallback: send `server_hello` and wait for the client's finish.
+    /// XX or XX-fallback: send `encode_server_hello` and wait for the client's finish.
     AwaitFinish {
         server_hello: Vec<u8>,
         pending: Box<PendingFinish>,
@@ -164,7 +164,7 @@ pub(crate) enum FirstAnswer {
 
 /// An XX or XX-fallback handshake that waits for the client's last message.
 pub(crate) struct PendingFinish {
-    pattern: Pattern,
+    pattern: HandshakePattern,
     noise: NoiseHandshake,
     ephemeral: KeyPair,
 }
@@ -177,23 +177,23 @@ pub(crate) fn answer_hello(identity: &NoiseIdentity, hello: &[u8]) -> anyhow::Re
         .client_hello
         .into_option()
         .context("the first handshake message has no client hello")?;
-    let client_ephemeral = key(hello.ephemeral, "client ephemeral")?;
+    let client_ephemeral = require_key(hello.ephemeral, "client ephemeral")?;
     let (Some(sealed_static), Some(sealed_payload)) = (hello.r#static, hello.payload) else {
-        return start_xx(identity, Pattern::Xx, &client_ephemeral);
+        return start_xx(identity, HandshakePattern::Xx, &client_ephemeral);
     };
     // A client that encrypted its key for another server key is not refused: it goes through the
     // fallback, as with WhatsApp.
     match open_ik(identity, &client_ephemeral, &sealed_static, &sealed_payload) {
         Ok(opened) => finish_ik(identity, &client_ephemeral, opened),
-        Err(error) if identity.fallback == Fallback::Refused => {
+        Err(error) if identity.fallback == FallbackPolicy::Refused => {
             Err(error.context("the client knows another key"))
         }
-        Err(_) => start_xx(identity, Pattern::XxFallback, &client_ephemeral),
+        Err(_) => start_xx(identity, HandshakePattern::XxFallback, &client_ephemeral),
     }
 }
 
 /// The content of an IK hello: the transcript so far, the client's static key and its payload.
-struct OpenedIk {
+struct IkHello {
     noise: NoiseHandshake,
     client_static: [u8; 32],
     payload: Vec<u8>,
@@ -204,16 +204,16 @@ fn open_ik(
     client_ephemeral: &[u8; 32],
     sealed_static: &[u8],
     sealed_payload: &[u8],
-) -> anyhow::Result<OpenedIk> {
+) -> anyhow::Result<IkHello> {
     let ours = identity.static_key.private_key.serialize();
     let mut noise = NoiseHandshake::new(NOISE_PATTERN_IK, &WA_CONN_HEADER)?;
     noise.authenticate(identity.public_key());
     noise.authenticate(client_ephemeral);
     noise.mix_shared_secret(ours, client_ephemeral)?;
-    let client_static = key(Some(noise.decrypt(sealed_static)?), "client static")?;
+    let client_static = require_key(Some(noise.decrypt(sealed_static)?), "client static")?;
     noise.mix_shared_secret(ours, &client_static)?;
     let payload = noise.decrypt(sealed_payload)?;
-    Ok(OpenedIk {
+    Ok(IkHello {
         noise,
         client_static,
         payload,
@@ -223,9 +223,9 @@ fn open_ik(
 fn finish_ik(
     identity: &NoiseIdentity,
     client_ephemeral: &[u8; 32],
-    opened: OpenedIk,
+    opened: IkHello,
 ) -> anyhow::Result<FirstAnswer> {
-    let OpenedIk {
+    let IkHello {
         mut noise,
         client_static,
         payload,
@@ -236,19 +236,19 @@ fn finish_ik(
     noise.mix_shared_secret(ephemeral.private_key.serialize(), client_ephemeral)?;
     noise.mix_shared_secret(ephemeral.private_key.serialize(), &client_static)?;
     let sealed_chain = noise.encrypt(&identity.chain)?;
-    let established = established(Pattern::Ik, noise, client_static, &payload)?;
+    let established = finish_handshake(HandshakePattern::Ik, noise, client_static, &payload)?;
     Ok(FirstAnswer::Done {
-        server_hello: server_hello(public, None, sealed_chain),
+        server_hello: encode_server_hello(public, None, sealed_chain),
         established: Box::new(established),
     })
 }
 
 fn start_xx(
     identity: &NoiseIdentity,
-    pattern: Pattern,
+    pattern: HandshakePattern,
     client_ephemeral: &[u8; 32],
 ) -> anyhow::Result<FirstAnswer> {
-    let name = if pattern == Pattern::XxFallback {
+    let name = if pattern == HandshakePattern::XxFallback {
         NOISE_PATTERN_XXFALLBACK
     } else {
         NOISE_PATTERN_XX
@@ -266,7 +266,7 @@ fn start_xx(
     )?;
     let sealed_chain = noise.encrypt(&identity.chain)?;
     Ok(FirstAnswer::AwaitFinish {
-        server_hello: server_hello(public, Some(sealed_static), sealed_chain),
+        server_hello: encode_server_hello(public, Some(sealed_static), sealed_chain),
         pending: Box::new(PendingFinish {
             pattern,
             noise,
@@ -277,7 +277,7 @@ fn start_xx(
 
 impl PendingFinish {
     /// Processes the client's finish, which proves its static key and carries its payload.
-    pub(crate) fn finish(mut self, finish: &[u8]) -> anyhow::Result<Established> {
+    pub(crate) fn finish(mut self, finish: &[u8]) -> anyhow::Result<FinishedHandshake> {
         let message = wa::HandshakeMessage::decode_from_slice(finish)
             .context("the client finish is no HandshakeMessage")?;
         let finish = message
@@ -288,25 +288,26 @@ impl PendingFinish {
             .r#static
             .context("the client finish has no static key")?;
         let sealed_payload = finish.payload.context("the client finish has no payload")?;
-        let client_static = key(Some(self.noise.decrypt(&sealed_static)?), "client static")?;
+        let client_static =
+            require_key(Some(self.noise.decrypt(&sealed_static)?), "client static")?;
         self.noise
             .mix_shared_secret(self.ephemeral.private_key.serialize(), &client_static)?;
         let payload = self.noise.decrypt(&sealed_payload)?;
-        established(self.pattern, self.noise, client_static, &payload)
+        finish_handshake(self.pattern, self.noise, client_static, &payload)
     }
 }
 
-fn established(
-    pattern: Pattern,
+fn finish_handshake(
+    pattern: HandshakePattern,
     noise: NoiseHandshake,
     client_static: [u8; 32],
     payload: &[u8],
-) -> anyhow::Result<Established> {
+) -> anyhow::Result<FinishedHandshake> {
     let payload = wa::ClientPayload::decode_from_slice(payload)
         .context("the client payload does not decode")?;
     // The client writes with the first half, so the server reads with it.
     let (read, write) = noise.finish()?;
-    Ok(Established {
+    Ok(FinishedHandshake {
         pattern,
         read,
         write,
@@ -315,7 +316,7 @@ fn established(
     })
 }
 
-fn server_hello(
+fn encode_server_hello(
     ephemeral: Vec<u8>,
     sealed_static: Option<Vec<u8>>,
     sealed_chain: Vec<u8>,
@@ -332,7 +333,7 @@ fn server_hello(
     .encode_to_vec()
 }
 
-fn key(bytes: Option<Vec<u8>>, what: &str) -> anyhow::Result<[u8; 32]> {
+fn require_key(bytes: Option<Vec<u8>>, what: &str) -> anyhow::Result<[u8; 32]> {
     let bytes = bytes.with_context(|| format!("the {what} key is missing"))?;
     bytes
         .try_into()

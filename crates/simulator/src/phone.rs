@@ -11,16 +11,16 @@ use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 use crate::Addressing;
-use crate::files::{File, FileKind};
-use crate::handset::{Handset, PhoneReceipt};
+use crate::files::{FileKind, MediaFile};
+use crate::handset::{PhoneReceipt, PhoneState};
 use crate::message::PhoneMessage;
 use crate::server::Server;
 use crate::stanza::{group_message, newsletter, pairing, phone_message, receipt, unix_time};
-use crate::world::{Chat, DeviceId, Number};
+use crate::world::{Chat, DeviceId, PhoneNumber};
 
 /// Whether a phone confirms received messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Receipts {
+pub enum ReceiptPolicy {
     /// It sends "delivered" at once, as phones do.
     #[default]
     Automatic,
@@ -43,7 +43,7 @@ pub enum PeerRequests {
 #[derive(Clone)]
 pub struct Phone {
     pub(crate) server: Arc<Server>,
-    pub(crate) number: Number,
+    pub(crate) number: PhoneNumber,
     pub(crate) lid: Arc<str>,
 }
 
@@ -81,7 +81,7 @@ impl Phone {
             message_context_info: MessageField::some(around),
             ..Default::default()
         };
-        self.sends(to, "text", message)
+        self.sends_message(to, "text", message)
     }
 
     /// Uploads an image and sends it; returns the message's id.
@@ -92,31 +92,36 @@ impl Phone {
         mime: &str,
         caption: Option<&str>,
     ) -> anyhow::Result<String> {
-        let file = File {
+        let file = MediaFile {
             caption: caption.map(str::to_owned),
-            ..File::new(FileKind::Image, bytes, mime)
+            ..MediaFile::new(FileKind::Image, bytes, mime)
         };
         self.sends_file(to, file).await
     }
 
     /// Sends any message, given as WhatsApp's protobuf; `kind` is the stanza's type (`text`,
-    /// `media`, `reaction`, `poll`). Returns the message's id.
-    pub fn sends(
+    /// `media_type`, `reaction`, `poll`). Returns the message's id.
+    pub fn sends_message(
         &self,
         to: &str,
         kind: &'static str,
         message: wa::Message,
     ) -> anyhow::Result<String> {
-        let id = phone_message::new_id();
-        match self.chat(to)? {
+        let id = phone_message::new_message_id();
+        match self.find_chat(to)? {
             Chat::Person(to) => {
-                phone_message::send(&self.server, &self.number, &to, &id, kind, &message)?
+                phone_message::send_message(&self.server, &self.number, &to, &id, kind, &message)?
             }
-            Chat::Group(group) => {
-                group_message::send(&self.server, &self.number, &group, &id, kind, &message)?
-            }
+            Chat::Group(group) => group_message::send_to_group(
+                &self.server,
+                &self.number,
+                &group,
+                &id,
+                kind,
+                &message,
+            )?,
             Chat::Newsletter(to) => {
-                newsletter::send(&self.server, &self.number, &to, &id, kind, &message)?
+                newsletter::send_post(&self.server, &self.number, &to, &id, kind, &message)?
             }
             Chat::Status => bail!("a status is posted, for people who are named"),
         }
@@ -130,33 +135,33 @@ impl Phone {
             conversation: Some(text.to_owned()),
             ..Default::default()
         };
-        let (to, id) = (self.resolve(to)?, phone_message::new_id());
-        phone_message::send_spoilt(&self.server, &self.number, &to, &id, "text", &message)?;
+        let (to, id) = (self.resolve_number(to)?, phone_message::new_message_id());
+        phone_message::send_corrupted(&self.server, &self.number, &to, &id, "text", &message)?;
         Ok(id)
     }
 
     /// Sends delivery receipts for messages of a chat. Phones do so by themselves unless receipts
     /// are withheld.
-    pub fn confirms(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
-        self.tells(chat, ids, "")
+    pub fn confirms_delivery(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        self.sends_receipts(chat, ids, "")
     }
 
     /// Sends read receipts for messages of a chat to their senders and to the own linked devices.
-    pub fn reads(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
-        self.tells(chat, ids, "read")
+    pub fn reads_messages(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        self.sends_receipts(chat, ids, "read")
     }
 
     /// Sends played receipts for voice notes or view-once media.
-    pub fn plays(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
-        self.tells(chat, ids, "played")
+    pub fn plays_messages(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
+        self.sends_receipts(chat, ids, "played")
     }
 
-    fn tells(&self, chat: &str, ids: &[String], kind: &str) -> anyhow::Result<()> {
+    fn sends_receipts(&self, chat: &str, ids: &[String], kind: &str) -> anyhow::Result<()> {
         if ids.is_empty() {
             bail!("name at least one message");
         }
-        let chat = self.chat(chat)?;
-        for (number, ids) in self.authors(&chat, ids)? {
+        let chat = self.find_chat(chat)?;
+        for (number, ids) in self.group_by_author(&chat, ids)? {
             let addressing = match &chat {
                 Chat::Person(_) | Chat::Newsletter(_) => self.addressing(),
                 Chat::Status => Addressing::Lid,
@@ -169,33 +174,33 @@ impl Phone {
                 }
             };
             let sender = DeviceId { number, device: 0 };
-            let said = receipt::Said {
+            let said = receipt::OutgoingReceipt {
                 chat: &chat,
                 sender: &sender,
                 ids: &ids,
                 kind,
             };
-            receipt::send_as_phone(&self.server, &self.id(0), &said, addressing);
+            receipt::send_phone_receipt(&self.server, &self.device_id(0), &said, addressing);
         }
         Ok(())
     }
 
     /// The authors of these messages of a chat. In a group the phone looks them up in its inbox.
-    fn authors(
+    fn group_by_author(
         &self,
         chat: &Chat,
         ids: &[String],
-    ) -> anyhow::Result<BTreeMap<Number, Vec<String>>> {
+    ) -> anyhow::Result<BTreeMap<PhoneNumber, Vec<String>>> {
         if let Chat::Person(number) = chat {
             return Ok(BTreeMap::from([(number.clone(), ids.to_vec())]));
         }
-        let mut authors: BTreeMap<Number, Vec<String>> = BTreeMap::new();
+        let mut authors: BTreeMap<PhoneNumber, Vec<String>> = BTreeMap::new();
         for id in ids {
-            let from = self.author(&chat.to_string(), id);
+            let from = self.message_author(&chat.to_string(), id);
             let from =
                 from.with_context(|| format!("{} has no message {id} of {chat}", self.number))?;
             authors
-                .entry(self.resolve(&from)?)
+                .entry(self.resolve_number(&from)?)
                 .or_default()
                 .push(id.clone());
         }
@@ -203,8 +208,8 @@ impl Phone {
     }
 
     /// The author of a received message, as an address by number.
-    pub(crate) fn author(&self, chat: &str, id: &str) -> Option<String> {
-        self.with_handset(|handset| {
+    pub(crate) fn message_author(&self, chat: &str, id: &str) -> Option<String> {
+        self.with_phone_state(|handset| {
             let wanted = |message: &&PhoneMessage| message.chat == chat && message.id == id;
             handset
                 .inbox
@@ -216,7 +221,7 @@ impl Phone {
 
     /// Switches the account's chats of two to these addresses from now on, as when WhatsApp moves
     /// it to its LID. Groups stay as they are.
-    pub fn is_addressed_by(&self, addressing: Addressing) {
+    pub fn uses_addressing(&self, addressing: Addressing) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.addressed_since = unix_time();
             account.addressing = addressing;
@@ -241,26 +246,27 @@ impl Phone {
     /// Makes WhatsApp answer with this account to queries for another number, as it does for
     /// Brazilian numbers with or without their ninth digit. A message to that other number reaches
     /// nobody.
-    pub fn is_found_as(&self, number: &str) {
+    pub fn gets_alias(&self, number: &str) {
         self.server.world.lock().add_alias(number, &self.number);
     }
 
     /// Sets whether the phone confirms received messages.
-    pub fn receipts_are(&self, policy: Receipts) {
-        self.with_handset(|handset| handset.receipt_policy = policy);
+    pub fn sets_receipt_policy(&self, policy: ReceiptPolicy) {
+        self.with_phone_state(|handset| handset.receipt_policy = policy);
     }
 
     /// Sets whether the phone answers its account's linked devices. Once it answers again, it sends
     /// its keys and history to the devices it linked meanwhile.
-    pub fn peer_requests_are(&self, policy: PeerRequests) {
-        self.with_handset(|handset| handset.peer_policy = policy);
+    pub fn sets_peer_requests(&self, policy: PeerRequests) {
+        self.with_phone_state(|handset| handset.peer_policy = policy);
         let devices: Vec<_> = self
-            .devices()
+            .linked_devices()
             .into_iter()
             .filter(|device| device.connected)
             .collect();
         for device in devices.iter().filter(|_| policy == PeerRequests::Answered) {
-            if let Err(error) = pairing::greet(&self.server, &self.id(device.device)) {
+            if let Err(error) = pairing::greet_device(&self.server, &self.device_id(device.device))
+            {
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "a phone could not greet a device it has linked"
@@ -271,24 +277,24 @@ impl Phone {
 
     /// All messages this phone has received so far, oldest first, including copies of messages that
     /// its linked devices sent.
-    pub fn received(&self) -> Vec<PhoneMessage> {
-        self.with_handset(|handset| handset.inbox.iter().cloned().collect())
+    pub fn received_messages(&self) -> Vec<PhoneMessage> {
+        self.with_phone_state(|handset| handset.inbox.iter().cloned().collect())
     }
 
     /// The received messages from the `position`th on, counted from 0 and from the first ever
     /// received.
     pub fn received_since(&self, position: usize) -> Vec<PhoneMessage> {
-        self.with_handset(|handset| handset.inbox.since(position).cloned().collect())
+        self.with_phone_state(|handset| handset.inbox.iter_from(position).cloned().collect())
     }
 
     /// The receipts for its own messages so far.
     pub fn receipts(&self) -> Vec<PhoneReceipt> {
-        self.with_handset(|handset| handset.receipts.iter().cloned().collect())
+        self.with_phone_state(|handset| handset.receipts.iter().cloned().collect())
     }
 
     /// Messages that could not be decrypted and media that could not be opened, with the reason.
     pub fn failures(&self) -> Vec<String> {
-        self.with_handset(|handset| handset.read_failures())
+        self.with_phone_state(|handset| handset.read_failures())
     }
 
     /// Waits for the next message that was not taken yet. The error lists the messages that did
@@ -300,13 +306,13 @@ impl Phone {
             .lock()
             .account(&self.number)
             .context("no such account")?
-            .handset
+            .phone_state
             .clone();
         let next = self.server.wait_for(|| {
             let mut handset = handset.lock();
             let (position, message) = handset
                 .inbox
-                .from(handset.taken)
+                .first_from(handset.taken)
                 .map(|(at, message)| (at, message.clone()))?;
             handset.taken = position + 1;
             Some(message)
@@ -314,7 +320,7 @@ impl Phone {
         match tokio::time::timeout(patience, next).await {
             Ok(message) => Ok(message),
             Err(_) => {
-                let (received, failures) = (self.received(), self.failures());
+                let (received, failures) = (self.received_messages(), self.failures());
                 Err(anyhow!(
                     "no further message within {patience:?}; so far: {received:#?}; failures: {failures:#?}"
                 ))
@@ -322,8 +328,8 @@ impl Phone {
         }
     }
 
-    /// Waits for a receipt of the given status (`delivered`, `read`, …) for one of its messages.
-    pub async fn receipt(
+    /// Waits for a receipt of the given status (`confirm_delivery`, `read`, …) for one of its messages.
+    pub async fn wait_for_receipt(
         &self,
         id: &str,
         status: &str,
@@ -335,7 +341,7 @@ impl Phone {
             .lock()
             .account(&self.number)
             .context("no such account")?
-            .handset
+            .phone_state
             .clone();
         let wanted = |receipt: &&PhoneReceipt| receipt.id == id && receipt.status == status;
         let found = self
@@ -351,7 +357,7 @@ impl Phone {
     }
 
     /// Waits until `look` finds something on this phone; the error names the condition `what`.
-    pub async fn until<T>(
+    pub async fn wait_until<T>(
         &self,
         what: &str,
         patience: Duration,
@@ -361,7 +367,7 @@ impl Phone {
         found.map_err(|_| {
             anyhow!(
                 "waited {patience:?} in vain until {what}; devices: {:#?}",
-                self.devices()
+                self.linked_devices()
             )
         })
     }
@@ -369,23 +375,23 @@ impl Phone {
     /// Keys that senders have used twice for messages to this phone. On the real WhatsApp both
     /// messages could then be read.
     pub fn reused_keys(&self) -> Vec<String> {
-        self.with_handset(|handset| handset.counters.read())
+        self.with_phone_state(|handset| handset.reuse_detector.read_reused_keys())
     }
 
-    pub(crate) fn id(&self, device: u16) -> DeviceId {
+    pub(crate) fn device_id(&self, device: u16) -> DeviceId {
         DeviceId {
             number: self.number.clone(),
             device,
         }
     }
 
-    pub(crate) fn with_handset<T>(&self, act: impl FnOnce(&mut Handset) -> T) -> T {
+    pub(crate) fn with_phone_state<T>(&self, act: impl FnOnce(&mut PhoneState) -> T) -> T {
         let handset = self
             .server
             .world
             .lock()
             .account(&self.number)
-            .map(|account| account.handset.clone());
+            .map(|account| account.phone_state.clone());
         let handset = handset.expect("an account is never removed while the simulator runs");
         let mut handset = handset.lock();
         act(&mut handset)
@@ -393,7 +399,7 @@ impl Phone {
 
     /// The address of a chat on the wire.
     pub(crate) fn address_of(&self, address: &str) -> anyhow::Result<String> {
-        let number = match self.chat(address)? {
+        let number = match self.find_chat(address)? {
             group @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => {
                 return Ok(group.to_string());
             }
@@ -406,7 +412,7 @@ impl Phone {
         Ok(account.jid(account.addressing, 0).to_string())
     }
 
-    pub(crate) fn resolve(&self, address: &str) -> anyhow::Result<Number> {
+    pub(crate) fn resolve_number(&self, address: &str) -> anyhow::Result<PhoneNumber> {
         let jid = match address.contains('@') {
             true => address
                 .parse::<Jid>()

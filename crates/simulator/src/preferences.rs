@@ -9,8 +9,8 @@ use wacore_binary::builder::NodeBuilder;
 
 use crate::phone::Phone;
 use crate::stanza::iq::preferences;
-use crate::stanza::leaf;
-use crate::world::Number;
+use crate::stanza::leaf_node;
+use crate::world::PhoneNumber;
 
 /// The audience of an account's statuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub struct BusinessHours {
 
 impl BusinessProfile {
     /// The children of a profile node on the wire.
-    pub(crate) fn nodes(&self) -> Vec<Node> {
+    pub(crate) fn profile_nodes(&self) -> Vec<Node> {
         let texts = [
             ("description", &self.description),
             ("address", &self.address),
@@ -69,11 +69,11 @@ impl BusinessProfile {
         let texts = texts
             .into_iter()
             .filter(|(_, text)| !text.is_empty())
-            .map(|(tag, text)| leaf(tag, text.as_bytes()));
+            .map(|(tag, text)| leaf_node(tag, text.as_bytes()));
         let websites = self
             .websites
             .iter()
-            .map(|website| leaf("website", website.as_bytes()));
+            .map(|website| leaf_node("website", website.as_bytes()));
         let category = |(id, name): &(String, String)| {
             NodeBuilder::new("category")
                 .attr("id", id.as_str())
@@ -87,7 +87,7 @@ impl BusinessProfile {
             let days = self
                 .hours
                 .iter()
-                .map(BusinessHours::node)
+                .map(BusinessHours::hours_node)
                 .collect::<Vec<_>>();
             NodeBuilder::new("business_hours")
                 .attr("timezone", self.timezone.as_str())
@@ -103,7 +103,7 @@ impl BusinessProfile {
 }
 
 impl BusinessHours {
-    fn node(&self) -> Node {
+    fn hours_node(&self) -> Node {
         let day = NodeBuilder::new("business_hours_config").attr("day_of_week", self.day.as_str());
         let day = day.attr("mode", self.mode.as_str());
         match self.open {
@@ -118,17 +118,17 @@ impl BusinessHours {
 
 /// All preferences of an account.
 #[derive(Default)]
-pub(crate) struct Preferences {
+pub(crate) struct AccountPreferences {
     pub(crate) statuses: StatusAudience,
     /// The default timer of new chats in seconds, 0 for none; and when it was set, in seconds since
     /// 1970.
-    pub(crate) timer: (u32, u64),
+    pub(crate) default_timer: (u32, u64),
     /// The last part of the account's contact link.
-    pub(crate) link: Option<String>,
+    pub(crate) contact_link: Option<String>,
     /// Accepted notices: the id and the stage of each.
     pub(crate) notices: BTreeMap<String, String>,
     /// The push registrations of its devices.
-    pub(crate) wakers: BTreeMap<u16, Node>,
+    pub(crate) push_registrations: BTreeMap<u16, Node>,
     /// The children of its profile on the wire, if it is a business.
     pub(crate) business: Option<Vec<Node>>,
 }
@@ -136,54 +136,56 @@ pub(crate) struct Preferences {
 impl Phone {
     /// Sets the audience of its statuses from now on.
     pub fn posts_statuses_to(&self, audience: StatusAudience) {
-        self.with_preferences(|preferences| preferences.statuses = audience);
+        self.update_preferences(|preferences| preferences.statuses = audience);
     }
 
     /// Sets the default timer of its new chats in seconds; 0 turns it off. Its devices and the
     /// people it writes with are notified.
-    pub fn keeps_new_chats_for(&self, seconds: u32) {
-        preferences::set_timer(&self.server, &self.id(0), seconds);
+    pub fn sets_default_timer(&self, seconds: u32) {
+        preferences::set_default_timer(&self.server, &self.device_id(0), seconds);
     }
 
     /// The default timer in seconds, whichever of the account's devices has set it.
     pub fn default_timer(&self) -> u32 {
-        self.preferences(|preferences| preferences.timer.0)
+        self.read_preferences(|preferences| preferences.default_timer.0)
     }
 
     /// The notices that its devices have accepted, each with its stage.
-    pub fn notices(&self) -> BTreeMap<String, String> {
-        self.preferences(|preferences| preferences.notices.clone())
+    pub fn accepted_notices(&self) -> BTreeMap<String, String> {
+        self.read_preferences(|preferences| preferences.notices.clone())
     }
 
     /// Makes the account a business, or changes its profile.
-    pub fn is_business(&self, profile: &BusinessProfile) {
-        self.with_preferences(|preferences| preferences.business = Some(profile.nodes()));
+    pub fn becomes_business(&self, profile: &BusinessProfile) {
+        self.update_preferences(|preferences| preferences.business = Some(profile.profile_nodes()));
     }
 
     /// One of the texts of its business profile, such as `email`, whichever of its devices has
     /// written it.
     pub fn business_text(&self, of: &str) -> Option<String> {
-        self.preferences(|preferences| {
+        self.read_preferences(|preferences| {
             let node = preferences
                 .business
                 .as_ref()?
                 .iter()
                 .find(|node| node.tag == of)?;
-            crate::stanza::Stanza::content(node)
+            crate::stanza::StanzaExt::content_bytes(node)
                 .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         })
     }
 
-    fn preferences<T>(&self, look: impl FnOnce(&Preferences) -> T) -> T {
+    fn read_preferences<T>(&self, look: impl FnOnce(&AccountPreferences) -> T) -> T {
         let world = self.server.world.lock();
         look(
             world
                 .account(&self.number)
-                .map_or(&Preferences::default(), |account| &account.preferences),
+                .map_or(&AccountPreferences::default(), |account| {
+                    &account.preferences
+                }),
         )
     }
 
-    fn with_preferences(&self, change: impl FnOnce(&mut Preferences)) {
+    fn update_preferences(&self, change: impl FnOnce(&mut AccountPreferences)) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             change(&mut account.preferences);
         }
@@ -191,8 +193,8 @@ impl Phone {
 }
 
 /// Normalizes a list of numbers.
-pub(crate) fn numbers(listed: &[String]) -> impl Iterator<Item = Number> {
+pub(crate) fn normalize_numbers(listed: &[String]) -> impl Iterator<Item = PhoneNumber> {
     listed
         .iter()
-        .map(|number| Number::from(number.trim_start_matches('+')))
+        .map(|number| PhoneNumber::from(number.trim_start_matches('+')))
 }

@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::phone::Phone;
 use crate::stanza::iq::privacy;
-use crate::world::{Account, Number};
+use crate::world::{Account, PhoneNumber};
 
 /// Everybody except named people.
-pub(crate) const BUT_SOME: &str = "contact_blacklist";
+pub(crate) const EXCEPT_SOME: &str = "contact_blacklist";
 
-const WHO_SEES: &[&str] = &["all", "contacts", BUT_SOME, "none"];
+const VISIBILITY: &[&str] = &["all", "contacts", EXCEPT_SOME, "none"];
 /// The settings and the values of each, the default first.
 const SETTINGS: [(&str, &[&str]); 10] = [
-    ("last", WHO_SEES),
+    ("last", VISIBILITY),
     ("online", &["all", "match_last_seen"]),
-    ("profile", WHO_SEES),
-    ("status", WHO_SEES),
+    ("profile", VISIBILITY),
+    ("status", VISIBILITY),
     ("readreceipts", &["all", "none"]),
-    ("groupadd", WHO_SEES),
+    ("groupadd", VISIBILITY),
     ("calladd", &["all", "known", "contacts"]),
     ("messages", &["all", "contacts"]),
     ("defense", &["off", "on_standard"]),
@@ -27,36 +27,36 @@ const SETTINGS: [(&str, &[&str]); 10] = [
 
 /// The changed settings of one account.
 #[derive(Default)]
-pub(crate) struct Privacy {
+pub(crate) struct PrivacySettings {
     chosen: BTreeMap<&'static str, &'static str>,
-    excluded: BTreeMap<&'static str, Excluded>,
+    excluded: BTreeMap<&'static str, ExclusionList>,
 }
 
 /// The people excluded by one setting.
 #[derive(Clone, Default)]
-pub(crate) struct Excluded {
-    pub(crate) numbers: BTreeSet<Number>,
+pub(crate) struct ExclusionList {
+    pub(crate) numbers: BTreeSet<PhoneNumber>,
     /// Increases with each change, so that a client with an older list is refused.
     pub(crate) version: u64,
 }
 
-impl Privacy {
+impl PrivacySettings {
     /// All settings, in WhatsApp's words.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub(crate) fn all_settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         SETTINGS
             .iter()
             .map(|(name, values)| (*name, self.chosen.get(name).copied().unwrap_or(values[0])))
     }
 
     /// Returns a setting, or `None` if there is no such setting.
-    pub(crate) fn get(&self, name: &str) -> Option<&'static str> {
-        self.all()
+    pub(crate) fn get_setting(&self, name: &str) -> Option<&'static str> {
+        self.all_settings()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value)
     }
 
     /// Changes a setting. Returns `false` if there is no such setting or value.
-    pub(crate) fn set(&mut self, name: &str, value: &str) -> bool {
+    pub(crate) fn set_setting(&mut self, name: &str, value: &str) -> bool {
         let known = SETTINGS.iter().find(|(known, _)| *known == name);
         let Some((name, value)) = known.and_then(|(name, values)| {
             Some((*name, values.iter().copied().find(|known| *known == value)?))
@@ -67,19 +67,19 @@ impl Privacy {
         true
     }
 
-    pub(crate) fn excluded(&self, name: &str) -> Excluded {
+    pub(crate) fn exclusion_list(&self, name: &str) -> ExclusionList {
         self.excluded.get(name).cloned().unwrap_or_default()
     }
 
     /// Excludes people or includes them again; only for settings that exclude people at all.
-    pub(crate) fn exclude(
+    pub(crate) fn change_exclusions(
         &mut self,
         name: &str,
-        changes: impl IntoIterator<Item = (Number, bool)>,
+        changes: impl IntoIterator<Item = (PhoneNumber, bool)>,
     ) {
         let known = SETTINGS
             .iter()
-            .find(|(known, values)| *known == name && values.contains(&BUT_SOME));
+            .find(|(known, values)| *known == name && values.contains(&EXCEPT_SOME));
         let Some((name, _)) = known else { return };
         let list = self.excluded.entry(name).or_default();
         for (number, is_excluded) in changes {
@@ -95,21 +95,21 @@ impl Privacy {
 impl Account {
     /// Whether another account may see the data that a setting protects. The accounts it has
     /// exchanged messages with count as its contacts.
-    pub(crate) fn shows(&self, what: &str, other: &Number) -> bool {
+    pub(crate) fn is_shown_to(&self, what: &str, other: &PhoneNumber) -> bool {
         if self.number == *other {
             return true;
         }
-        match self.privacy.get(what) {
+        match self.privacy.get_setting(what) {
             Some("none") => false,
             Some("contacts") => self.peers.contains(other),
-            Some(BUT_SOME) => !self.privacy.excluded(what).numbers.contains(other),
+            Some(EXCEPT_SOME) => !self.privacy.exclusion_list(what).numbers.contains(other),
             _ => true,
         }
     }
 
     /// The about text as another account sees it.
-    pub(crate) fn about_for(&self, other: &Number) -> &str {
-        if self.shows("status", other) {
+    pub(crate) fn about_for(&self, other: &PhoneNumber) -> &str {
+        if self.is_shown_to("status", other) {
             &self.profile.about
         } else {
             ""
@@ -118,21 +118,22 @@ impl Account {
 }
 
 impl Phone {
-    /// A privacy setting (`last`, `online`, `profile`, `status`, `readreceipts`, `groupadd`,
-    /// `calladd`, `messages`, `defense`, `stickers`), whichever of the account's devices has chosen
+    /// A privacy setting (`last`, `online`, `bot_profile`, `status`, `readreceipts`, `groupadd`,
+    /// `calladd`, `list_posts`, `defense`, `stickers`), whichever of the account's devices has chosen
     /// it.
-    pub fn privacy(&self, setting: &str) -> Option<&'static str> {
+    pub fn privacy_setting(&self, setting: &str) -> Option<&'static str> {
         self.server
             .world
             .lock()
             .account(&self.number)?
             .privacy
-            .get(setting)
+            .get_setting(setting)
     }
 
     /// Changes a privacy setting and notifies the account's devices.
     pub fn chooses_privacy(&self, setting: &str, value: &str) -> anyhow::Result<()> {
-        let is_one = privacy::set(&self.server, &self.id(0), setting, value, Vec::new());
+        let is_one =
+            privacy::set_privacy(&self.server, &self.device_id(0), setting, value, Vec::new());
         anyhow::ensure!(is_one, "{setting:?} cannot be {value:?}");
         Ok(())
     }
@@ -144,8 +145,10 @@ mod tests {
 
     #[test]
     fn a_setting_is_one_of_what_it_can_be_and_names_people_only_where_it_does() {
-        let mut privacy = Privacy::default();
-        let of = |privacy: &Privacy, names: [&str; 4]| names.map(|name| privacy.get(name));
+        let mut privacy = PrivacySettings::default();
+        let of = |privacy: &PrivacySettings, names: [&str; 4]| {
+            names.map(|name| privacy.get_setting(name))
+        };
         let asked = ["last", "defense", "stickers", "hats"];
         assert_eq!(
             of(&privacy, asked),
@@ -157,25 +160,25 @@ mod tests {
             ("online", "none", false),
             ("hats", "all", false),
         ] {
-            assert_eq!(privacy.set(name, value), is_taken, "{name} {value}");
+            assert_eq!(privacy.set_setting(name, value), is_taken, "{name} {value}");
         }
         assert_eq!(
             of(&privacy, asked),
             [Some("none"), Some("off"), Some("all"), None]
         );
-        privacy.exclude(
+        privacy.change_exclusions(
             "profile",
             [("1".into(), true), ("2".into(), true), ("1".into(), false)],
         );
-        privacy.exclude("calladd", [("1".into(), true)]);
+        privacy.change_exclusions("calladd", [("1".into(), true)]);
         assert_eq!(
-            privacy.excluded("profile").numbers,
+            privacy.exclusion_list("profile").numbers,
             BTreeSet::from(["2".into()])
         );
         assert_eq!(
             (
-                privacy.excluded("profile").version,
-                privacy.excluded("calladd").version
+                privacy.exclusion_list("profile").version,
+                privacy.exclusion_list("calladd").version
             ),
             (1, 0)
         );

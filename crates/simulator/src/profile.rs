@@ -12,23 +12,23 @@ use crate::phone::Phone;
 use crate::server::Server;
 use crate::stanza::iq::{blocklist, profile};
 use crate::stanza::unix_time_ms;
-use crate::world::{Account, Number};
+use crate::world::{Account, PhoneNumber};
 
 /// The sides of the preview of a profile picture, in pixels.
-const PREVIEW: u32 = 96;
+const PREVIEW_SIZE: u32 = 96;
 
 /// The profile of an account.
 #[derive(Default)]
-pub(crate) struct Profile {
+pub(crate) struct AccountProfile {
     pub(crate) about: String,
-    pub(crate) picture: Option<Picture>,
+    pub(crate) picture: Option<ProfilePicture>,
     /// Only the account itself may see the profile picture.
     pub(crate) hides_picture: bool,
 }
 
 /// A profile picture in both its forms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct ProfilePicture {
     /// Unique for each picture an account has had.
     pub id: String,
     /// The JPEG as it was set.
@@ -39,13 +39,13 @@ pub struct Picture {
 
 /// The two forms of a profile picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Form {
+pub(crate) enum PictureForm {
     Full,
     Preview,
 }
 
-impl Form {
-    pub(crate) const fn letter(self) -> char {
+impl PictureForm {
+    pub(crate) const fn as_letter(self) -> char {
         match self {
             Self::Full => 'f',
             Self::Preview => 'p',
@@ -53,14 +53,14 @@ impl Form {
     }
 }
 
-impl Picture {
+impl ProfilePicture {
     /// Makes a picture from a JPEG, the only format WhatsApp accepts.
-    pub(crate) fn of(jpeg: Vec<u8>) -> anyhow::Result<Self> {
+    pub(crate) fn from_jpeg(jpeg: Vec<u8>) -> anyhow::Result<Self> {
         let reader = ImageReader::with_format(Cursor::new(&jpeg), ImageFormat::Jpeg);
         let picture = reader.decode().context("it is no JPEG")?;
         let mut preview = Cursor::new(Vec::new());
         let small = picture
-            .resize_to_fill(PREVIEW, PREVIEW, FilterType::Triangle)
+            .resize_to_fill(PREVIEW_SIZE, PREVIEW_SIZE, FilterType::Triangle)
             .to_rgb8();
         small.write_with_encoder(JpegEncoder::new_with_quality(&mut preview, 75))?;
         // WhatsApp's ids are timestamps, too; two of the same moment must still differ.
@@ -72,28 +72,28 @@ impl Picture {
         })
     }
 
-    pub(crate) fn bytes(&self, form: Form) -> &[u8] {
+    pub(crate) fn jpeg_bytes(&self, form: PictureForm) -> &[u8] {
         match form {
-            Form::Full => &self.full,
-            Form::Preview => &self.preview,
+            PictureForm::Full => &self.full,
+            PictureForm::Preview => &self.preview,
         }
     }
 
     /// Its path on the media host, in one of its forms.
-    pub(crate) fn path(&self, form: Form) -> String {
+    pub(crate) fn media_path(&self, form: PictureForm) -> String {
         format!(
             "/v/t61/{}{}.jpg?ccb=11-4&oh=simulated&oe=7fffffff",
-            form.letter(),
+            form.as_letter(),
             self.id
         )
     }
 }
 
 /// Returns the picture at a path of the media host.
-pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn find_picture(server: &Server, name: &str) -> Option<Vec<u8>> {
     let (form, id) = match name.strip_suffix(".jpg")?.split_at_checked(1)? {
-        ("f", id) => (Form::Full, id),
-        ("p", id) => (Form::Preview, id),
+        ("f", id) => (PictureForm::Full, id),
+        ("p", id) => (PictureForm::Preview, id),
         _ => return None,
     };
     let world = server.world.lock();
@@ -103,7 +103,7 @@ pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
     Some(
         pictures
             .find(|picture| picture.id == id)?
-            .bytes(form)
+            .jpeg_bytes(form)
             .to_vec(),
     )
 }
@@ -111,21 +111,21 @@ pub(crate) fn at(server: &Server, name: &str) -> Option<Vec<u8>> {
 impl Account {
     /// Its profile picture as another account may see it; `is_for_them` says whether its audience
     /// includes that account.
-    pub(crate) fn picture_for(&self, other: &Number, is_for_them: bool) -> Shown<'_> {
+    pub(crate) fn picture_for(&self, other: &PhoneNumber, is_for_them: bool) -> VisiblePicture<'_> {
         let is_own = self.number == *other;
         let is_hidden = self.profile.hides_picture || !is_for_them || self.has_blocked(other);
-        let is_hidden = is_hidden || !self.shows("profile", other);
+        let is_hidden = is_hidden || !self.is_shown_to("profile", other);
         match &self.profile.picture {
-            Some(_) if is_hidden && !is_own => Shown::Hidden,
-            Some(picture) => Shown::Picture(picture),
-            None => Shown::Nothing,
+            Some(_) if is_hidden && !is_own => VisiblePicture::Hidden,
+            Some(picture) => VisiblePicture::Picture(picture),
+            None => VisiblePicture::Nothing,
         }
     }
 }
 
 /// A profile picture as another account sees it.
-pub(crate) enum Shown<'a> {
-    Picture(&'a Picture),
+pub(crate) enum VisiblePicture<'a> {
+    Picture(&'a ProfilePicture),
     /// There may be one.
     Hidden,
     Nothing,
@@ -133,8 +133,8 @@ pub(crate) enum Shown<'a> {
 
 impl Phone {
     /// Changes its about text.
-    pub fn says_about(&self, about: &str) {
-        profile::set_about(&self.server, &self.id(0), about.to_owned());
+    pub fn sets_about(&self, about: &str) {
+        profile::set_about(&self.server, &self.device_id(0), about.to_owned());
     }
 
     /// Its about text, whichever of the account's devices has set it.
@@ -148,15 +148,15 @@ impl Phone {
 
     /// Sets its profile picture, a JPEG; returns the picture's id.
     pub fn shows_picture(&self, jpeg: Vec<u8>) -> anyhow::Result<String> {
-        let picture = Picture::of(jpeg)?;
+        let picture = ProfilePicture::from_jpeg(jpeg)?;
         let id = picture.id.clone();
-        profile::set_picture(&self.server, &self.id(0), Some(picture));
+        profile::set_picture(&self.server, &self.device_id(0), Some(picture));
         Ok(id)
     }
 
     /// Removes its profile picture.
     pub fn removes_picture(&self) {
-        profile::set_picture(&self.server, &self.id(0), None);
+        profile::set_picture(&self.server, &self.device_id(0), None);
     }
 
     /// Sets whether its profile picture is hidden from everybody else.
@@ -167,7 +167,7 @@ impl Phone {
     }
 
     /// Its profile picture, whichever of the account's devices has set it.
-    pub fn picture(&self) -> Option<Picture> {
+    pub fn picture(&self) -> Option<ProfilePicture> {
         self.server
             .world
             .lock()
@@ -178,14 +178,14 @@ impl Phone {
     }
 
     /// Blocks or unblocks an account.
-    pub fn blocks(&self, whom: &str, blocked: bool) -> anyhow::Result<()> {
-        let whom = self.resolve(whom)?;
-        blocklist::set(&self.server, &self.id(0), &whom, blocked);
+    pub fn blocks_contact(&self, whom: &str, blocked: bool) -> anyhow::Result<()> {
+        let whom = self.resolve_number(whom)?;
+        blocklist::set_blocked(&self.server, &self.device_id(0), &whom, blocked);
         Ok(())
     }
 
     /// The numbers it has blocked, whichever of the account's devices has done it.
-    pub fn blocked(&self) -> Vec<String> {
+    pub fn blocked_numbers(&self) -> Vec<String> {
         let world = self.server.world.lock();
         let blocked = world
             .account(&self.number)

@@ -7,15 +7,15 @@ use wacore_binary::{Jid, Node};
 
 /// The class of a stanza, in the words of a client's acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub(crate) enum StanzaClass {
     Message,
     Receipt,
     Notification,
     Call,
 }
 
-struct Entry {
-    class: Class,
+struct QueuedStanza {
+    class: StanzaClass,
     id: String,
     from: Jid,
     stanza: Node,
@@ -23,14 +23,14 @@ struct Entry {
 
 /// How many stanzas of each class are queued, for `<offline_preview/>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Backlog {
+pub(crate) struct QueueBacklog {
     pub(crate) messages: usize,
     pub(crate) receipts: usize,
     pub(crate) notifications: usize,
     pub(crate) calls: usize,
 }
 
-impl Backlog {
+impl QueueBacklog {
     pub(crate) fn total(self) -> usize {
         self.messages + self.receipts + self.notifications + self.calls
     }
@@ -39,14 +39,14 @@ impl Backlog {
 /// The stanzas a device has not confirmed yet, oldest first. Those at the front have gone out on
 /// the current connection.
 #[derive(Default)]
-pub(crate) struct Queue {
-    entries: VecDeque<Entry>,
+pub(crate) struct StanzaQueue {
+    entries: VecDeque<QueuedStanza>,
     sent: usize,
 }
 
-impl Queue {
-    pub(crate) fn push(&mut self, class: Class, id: &str, from: Jid, stanza: Node) {
-        self.entries.push_back(Entry {
+impl StanzaQueue {
+    pub(crate) fn push(&mut self, class: StanzaClass, id: &str, from: Jid, stanza: Node) {
+        self.entries.push_back(QueuedStanza {
             class,
             id: id.to_owned(),
             from,
@@ -64,21 +64,21 @@ impl Queue {
     }
 
     /// Counts the stanzas that have not gone out on this connection.
-    pub(crate) fn backlog(&self) -> Backlog {
-        let mut backlog = Backlog::default();
+    pub(crate) fn count_backlog(&self) -> QueueBacklog {
+        let mut backlog = QueueBacklog::default();
         for entry in self.entries.iter().skip(self.sent) {
             match entry.class {
-                Class::Message => backlog.messages += 1,
-                Class::Receipt => backlog.receipts += 1,
-                Class::Notification => backlog.notifications += 1,
-                Class::Call => backlog.calls += 1,
+                StanzaClass::Message => backlog.messages += 1,
+                StanzaClass::Receipt => backlog.receipts += 1,
+                StanzaClass::Notification => backlog.notifications += 1,
+                StanzaClass::Call => backlog.calls += 1,
             }
         }
         backlog
     }
 
     /// Returns the oldest stanzas that have not gone out on this connection and marks them as sent.
-    pub(crate) fn send(&mut self, limit: usize) -> Vec<Node> {
+    pub(crate) fn take_unsent(&mut self, limit: usize) -> Vec<Node> {
         let unsent = self.entries.iter().skip(self.sent).take(limit);
         let stanzas: Vec<Node> = unsent.map(|entry| entry.stanza.clone()).collect();
         self.sent += stanzas.len();
@@ -91,7 +91,7 @@ impl Queue {
     /// `peer` is the account that the confirmation names. Ids are unique only within a chat, but
     /// some clients leave the peer out (copies of own messages), and a phone number and a LID may
     /// stand for the same person, so the peer only decides between stanzas that share an id.
-    pub(crate) fn confirm(&mut self, class: Class, id: &str, peer: Option<&Jid>) -> bool {
+    pub(crate) fn confirm(&mut self, class: StanzaClass, id: &str, peer: Option<&Jid>) -> bool {
         let mut found = None;
         for (index, entry) in self.entries.iter().take(self.sent).enumerate() {
             if entry.class != class || entry.id != id {
@@ -114,20 +114,20 @@ mod tests {
     use super::*;
     use wacore_binary::builder::NodeBuilder;
 
-    fn queue(ids: &[&str]) -> Queue {
-        let mut queue = Queue::default();
+    fn queue(ids: &[&str]) -> StanzaQueue {
+        let mut queue = StanzaQueue::default();
         for id in ids {
             push(&mut queue, id, Jid::pn("375440000001"), "1");
         }
         queue
     }
 
-    fn push(queue: &mut Queue, id: &str, from: Jid, time: &str) {
+    fn push(queue: &mut StanzaQueue, id: &str, from: Jid, time: &str) {
         let stanza = NodeBuilder::new("message")
             .attr("id", id)
             .attr("t", time)
             .build();
-        queue.push(Class::Message, id, from, stanza);
+        queue.push(StanzaClass::Message, id, from, stanza);
     }
 
     fn ids(stanzas: Vec<Node>) -> Vec<String> {
@@ -140,22 +140,22 @@ mod tests {
     #[test]
     fn what_was_not_confirmed_goes_out_again_on_the_next_connection_in_order() {
         let mut queue = queue(&["A", "B", "C"]);
-        assert_eq!(ids(queue.send(10)), ["A", "B", "C"]);
+        assert_eq!(ids(queue.take_unsent(10)), ["A", "B", "C"]);
         assert!(
-            queue.send(10).is_empty(),
+            queue.take_unsent(10).is_empty(),
             "each stanza goes out once on a connection"
         );
-        assert!(queue.confirm(Class::Message, "B", None));
+        assert!(queue.confirm(StanzaClass::Message, "B", None));
         queue.start_over();
-        assert_eq!(ids(queue.send(10)), ["A", "C"]);
+        assert_eq!(ids(queue.take_unsent(10)), ["A", "C"]);
     }
 
     #[test]
     fn a_confirmation_of_another_class_or_id_drops_nothing() {
         let mut queue = queue(&["A"]);
-        queue.send(10);
-        assert!(!queue.confirm(Class::Receipt, "A", None));
-        assert!(!queue.confirm(Class::Message, "B", None));
+        queue.take_unsent(10);
+        assert!(!queue.confirm(StanzaClass::Receipt, "A", None));
+        assert!(!queue.confirm(StanzaClass::Message, "B", None));
         assert_eq!(queue.len(), 1);
     }
 
@@ -164,10 +164,10 @@ mod tests {
         let mut queue = queue(&["A"]);
         let other = Jid::pn("375440000002");
         push(&mut queue, "A", other.clone(), "2");
-        queue.send(10);
-        assert!(queue.confirm(Class::Message, "A", Some(&other)));
+        queue.take_unsent(10);
+        assert!(queue.confirm(StanzaClass::Message, "A", Some(&other)));
         queue.start_over();
-        let left = queue.send(10);
+        let left = queue.take_unsent(10);
         assert_eq!(left.len(), 1);
         assert_eq!(
             left[0].attrs.get("t").unwrap().as_str(),
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn what_has_not_gone_out_is_not_confirmed_by_a_late_word_about_its_forerunner() {
         let mut queue = queue(&["A"]);
-        queue.send(10);
-        assert!(queue.confirm(Class::Message, "A", None));
+        queue.take_unsent(10);
+        assert!(queue.confirm(StanzaClass::Message, "A", None));
         push(&mut queue, "A", Jid::pn("375440000001"), "2");
-        assert!(!queue.confirm(Class::Message, "A", None));
-        assert_eq!(ids(queue.send(10)), ["A"]);
+        assert!(!queue.confirm(StanzaClass::Message, "A", None));
+        assert_eq!(ids(queue.take_unsent(10)), ["A"]);
     }
 }

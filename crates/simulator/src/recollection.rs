@@ -9,36 +9,36 @@ use waproto::whatsapp::history_sync::HistorySyncType;
 use waproto::whatsapp::message::peer_data_operation_request_message::HistorySyncOnDemandRequest;
 
 use crate::amendments::Author;
-use crate::history::{self, PastMessage};
+use crate::history::{self, HistoryMessage};
 use crate::phone::Phone;
 use crate::stanza::phone_message;
 use crate::world::{Chat, DeviceId};
 
 /// The default number of messages in one answer.
-const PAGE: usize = 50;
+const DEFAULT_PAGE_SIZE: usize = 50;
 
 impl Phone {
     /// All messages of a chat that the phone has, oldest first: history from before any device was
     /// linked, received, and sent.
-    fn kept(&self, chat: &Chat) -> Vec<PastMessage> {
-        let told = self.with_handset(|handset| {
+    fn stored_messages(&self, chat: &Chat) -> Vec<HistoryMessage> {
+        let told = self.with_phone_state(|handset| {
             let told = handset
-                .past
+                .history
                 .iter()
                 .map(|past| (past.chat.clone(), past.messages.clone()));
             told.collect::<Vec<_>>()
         });
-        let is_this = |address: &str| self.chat(address).is_ok_and(|of| of == *chat);
-        let mut kept: Vec<PastMessage> = told
+        let is_this = |address: &str| self.find_chat(address).is_ok_and(|of| of == *chat);
+        let mut kept: Vec<HistoryMessage> = told
             .into_iter()
             .filter(|(address, _)| is_this(address))
             .flat_map(|(_, messages)| messages)
             .collect();
-        self.with_handset(|handset| {
+        self.with_phone_state(|handset| {
             let name = chat.to_string();
             let received = handset.inbox.iter().filter(|message| message.chat == name);
             kept.extend(received.map(|message| {
-                PastMessage {
+                HistoryMessage {
                     author: if message.from_me {
                         Author::Me
                     } else {
@@ -47,7 +47,7 @@ impl Phone {
                     from: (!message.from_me)
                         .then(|| message.from.clone())
                         .filter(|_| matches!(chat, Chat::Group(_))),
-                    ..past(&message.id, message.timestamp, &message.protobuf)
+                    ..new_history_message(&message.id, message.timestamp, &message.protobuf)
                 }
             }));
             let sent = handset
@@ -55,9 +55,9 @@ impl Phone {
                 .filter(|(_, sent)| sent.to == *chat && !sent.is_peer);
             kept.extend(sent.filter_map(|(at, sent)| {
                 let message = waproto::buffa::Message::decode_from_slice(&sent.message).ok()?;
-                Some(PastMessage {
+                Some(HistoryMessage {
                     author: Author::Me,
-                    ..past(&sent.id, *at, &Arc::new(message))
+                    ..new_history_message(&sent.id, *at, &Arc::new(message))
                 })
             }));
         });
@@ -69,14 +69,14 @@ impl Phone {
     }
 
     /// Returns a message, under the number of the person the chat is with.
-    pub(crate) fn kept_message(&self, chat: &str, id: &str) -> Option<wa::WebMessageInfo> {
-        let of = self.chat(chat).ok()?;
+    pub(crate) fn stored_message(&self, chat: &str, id: &str) -> Option<wa::WebMessageInfo> {
+        let of = self.find_chat(chat).ok()?;
         let message = self
-            .kept(&of)
+            .stored_messages(&of)
             .into_iter()
             .find(|message| message.id == id)?;
         let mut info = self
-            .past_message(chat, &message)
+            .history_message(chat, &message)
             .ok()?
             .message
             .into_option()?;
@@ -85,9 +85,9 @@ impl Phone {
     }
 }
 
-fn past(id: &str, timestamp: u64, message: &Arc<wa::Message>) -> PastMessage {
+fn new_history_message(id: &str, timestamp: u64, message: &Arc<wa::Message>) -> HistoryMessage {
     let (id, message) = (id.to_owned(), wa::Message::clone(message));
-    PastMessage {
+    HistoryMessage {
         id,
         author: Author::Them,
         from: None,
@@ -100,14 +100,14 @@ fn past(id: &str, timestamp: u64, message: &Arc<wa::Message>) -> PastMessage {
 
 /// Sends a device the messages of a chat before the oldest one that it has. `id`: the id of its
 /// request.
-pub(crate) fn tell_older(
+pub(crate) fn send_older_messages(
     phone: &Phone,
     device: &DeviceId,
     id: &str,
     asked: &HistorySyncOnDemandRequest,
 ) -> anyhow::Result<()> {
     let address = asked.chat_jid.as_deref().unwrap_or_default();
-    let kept = phone.kept(&phone.chat(address)?);
+    let kept = phone.stored_messages(&phone.find_chat(address)?);
     let known = kept
         .iter()
         .position(|message| Some(&message.id) == asked.oldest_msg_id.as_ref());
@@ -120,9 +120,9 @@ pub(crate) fn tell_older(
         .on_demand_msg_count
         .and_then(|count| usize::try_from(count).ok())
         .filter(|count| *count > 0);
-    let start = end.saturating_sub(count.unwrap_or(PAGE));
+    let start = end.saturating_sub(count.unwrap_or(DEFAULT_PAGE_SIZE));
     let mut conversation =
-        phone.conversation(address, &kept[start..end].iter().collect::<Vec<_>>())?;
+        phone.history_conversation(address, &kept[start..end].iter().collect::<Vec<_>>())?;
     conversation.end_of_history_transfer = Some(start == 0);
     conversation.end_of_history_transfer_type = Some(match start {
         0 => EndOfHistoryTransferType::COMPLETE_AND_NO_MORE_MESSAGE_REMAIN_ON_PRIMARY,
@@ -136,6 +136,6 @@ pub(crate) fn tell_older(
         ..Default::default()
     };
     let is_inline = asked.support_inline_response.unwrap_or(false);
-    let notification = history::notification(&phone.server, &part, is_inline, Some(id))?;
+    let notification = history::history_notification(&phone.server, &part, is_inline, Some(id))?;
     phone_message::send_to_own_device(&phone.server, device, &notification)
 }

@@ -12,23 +12,23 @@ use wacore_libsignal::protocol::{
     process_sender_key_distribution_message,
 };
 
-use crate::signal::{Ciphertext, at_once, pad, unpad};
+use crate::signal::{Ciphertext, pad_plaintext, run_now, unpad_plaintext};
 use crate::world::DeviceId;
 
 /// The name of a phone's own key. It is never on the wire.
-const OWN: &str = "own";
+const OWN_NAME: &str = "own";
 
 /// The sender keys one phone has.
 #[derive(Default)]
 pub(crate) struct SenderKeys {
-    records: Records,
+    records: MemorySenderKeys,
     /// Devices that have this phone's key of a group.
     shared: HashMap<String, HashSet<DeviceId>>,
 }
 
 impl SenderKeys {
     /// Returns those of the given devices that do not have this phone's key of the group.
-    pub(crate) fn strangers(&self, group: &str, devices: &[DeviceId]) -> Vec<DeviceId> {
+    pub(crate) fn devices_without_key(&self, group: &str, devices: &[DeviceId]) -> Vec<DeviceId> {
         let known = self.shared.get(group);
         devices
             .iter()
@@ -38,7 +38,7 @@ impl SenderKeys {
     }
 
     /// Records that a device gets the key.
-    pub(crate) fn share_with(&mut self, group: &str, device: DeviceId) {
+    pub(crate) fn mark_shared(&mut self, group: &str, device: DeviceId) {
         self.shared
             .entry(group.to_owned())
             .or_default()
@@ -46,7 +46,7 @@ impl SenderKeys {
     }
 
     /// Records that a device does not have the key.
-    pub(crate) fn unshare(&mut self, group: &str, device: &DeviceId) {
+    pub(crate) fn mark_unshared(&mut self, group: &str, device: &DeviceId) {
         if let Some(known) = self.shared.get_mut(group) {
             known.remove(device);
         }
@@ -54,16 +54,16 @@ impl SenderKeys {
 
     /// Discards the own key after a member has left, who must not be able to decrypt later
     /// messages: the next message is encrypted with a new key.
-    pub(crate) fn rotate(&mut self, group: &str) {
+    pub(crate) fn rotate_key(&mut self, group: &str) {
         self.shared.remove(group);
-        self.records.0.remove(name(group, OWN).cache_key());
+        self.records.0.remove(key_name(group, OWN_NAME).cache_key());
     }
 
     /// The distribution message that a device needs to decrypt this phone's messages from now on.
-    pub(crate) fn distribution(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn distribution_message(&mut self, group: &str) -> anyhow::Result<Vec<u8>> {
         let mut rng = rand::rng();
-        let own = name(group, OWN);
-        let message = at_once(create_sender_key_distribution_message(
+        let own = key_name(group, OWN_NAME);
+        let message = run_now(create_sender_key_distribution_message(
             &own,
             &mut self.records,
             &mut rng,
@@ -73,10 +73,10 @@ impl SenderKeys {
 
     pub(crate) fn encrypt(&mut self, group: &str, plaintext: &[u8]) -> anyhow::Result<Ciphertext> {
         let mut rng = rand::rng();
-        let sealed = at_once(group_encrypt(
+        let sealed = run_now(group_encrypt(
             &mut self.records,
-            &name(group, OWN),
-            &pad(plaintext),
+            &key_name(group, OWN_NAME),
+            &pad_plaintext(plaintext),
             &mut rng,
         ))
         .context("sealing a group message")?;
@@ -87,7 +87,7 @@ impl SenderKeys {
     }
 
     /// Stores another device's key; `sender` is the name its Signal session is kept under.
-    pub(crate) fn learn(
+    pub(crate) fn learn_key(
         &mut self,
         group: &str,
         sender: &str,
@@ -95,8 +95,8 @@ impl SenderKeys {
     ) -> anyhow::Result<()> {
         let distribution = SenderKeyDistributionMessage::try_from(distribution)
             .map_err(|error| anyhow!("a distribution of a sender key: {error}"))?;
-        let theirs = name(group, sender);
-        at_once(process_sender_key_distribution_message(
+        let theirs = key_name(group, sender);
+        run_now(process_sender_key_distribution_message(
             &theirs,
             &distribution,
             &mut self.records,
@@ -110,19 +110,19 @@ impl SenderKeys {
         sender: &str,
         bytes: &[u8],
     ) -> anyhow::Result<Vec<u8>> {
-        let opened = at_once(group_decrypt(
+        let opened = run_now(group_decrypt(
             bytes,
             &mut self.records,
-            &name(group, sender),
+            &key_name(group, sender),
         ))
         .with_context(|| format!("opening a group message of {sender}"))?;
-        unpad(opened)
+        unpad_plaintext(opened)
     }
 
     /// Deletes the keys of others, as on a newly set up phone: their group messages cannot be
     /// decrypted until they share their keys again.
-    pub(crate) fn forget_others(&mut self, group: &str) {
-        let own = name(group, OWN).cache_key().to_owned();
+    pub(crate) fn forget_other_keys(&mut self, group: &str) {
+        let own = key_name(group, OWN_NAME).cache_key().to_owned();
         let prefix = format!("{group}:");
         self.records
             .0
@@ -130,15 +130,15 @@ impl SenderKeys {
     }
 }
 
-fn name(group: &str, sender: &str) -> SenderKeyName {
+fn key_name(group: &str, sender: &str) -> SenderKeyName {
     SenderKeyName::from_parts(group, sender)
 }
 
 #[derive(Default)]
-struct Records(HashMap<String, SenderKeyRecord>);
+struct MemorySenderKeys(HashMap<String, SenderKeyRecord>);
 
 #[async_trait]
-impl SenderKeyStore for Records {
+impl SenderKeyStore for MemorySenderKeys {
     async fn store_sender_key(
         &mut self,
         name: &SenderKeyName,
@@ -162,13 +162,13 @@ mod tests {
     #[test]
     fn whoever_has_the_key_opens_what_comes_after_and_a_changed_byte_is_refused() {
         let (mut alice, mut bob) = (SenderKeys::default(), SenderKeys::default());
-        let key = alice.distribution(GROUP).unwrap();
+        let key = alice.distribution_message(GROUP).unwrap();
         let early = alice.encrypt(GROUP, b"one").unwrap();
         assert!(
             bob.decrypt(GROUP, "alice", &early.bytes).is_err(),
             "he has no key yet"
         );
-        bob.learn(GROUP, "alice", &key).unwrap();
+        bob.learn_key(GROUP, "alice", &key).unwrap();
         assert_eq!(bob.decrypt(GROUP, "alice", &early.bytes).unwrap(), b"one");
         let mut next = alice.encrypt(GROUP, b"two").unwrap();
         next.bytes[20] ^= 1;
@@ -178,24 +178,24 @@ mod tests {
     #[test]
     fn after_a_rotation_the_old_key_opens_nothing() {
         let (mut alice, mut bob) = (SenderKeys::default(), SenderKeys::default());
-        bob.learn(GROUP, "alice", &alice.distribution(GROUP).unwrap())
+        bob.learn_key(GROUP, "alice", &alice.distribution_message(GROUP).unwrap())
             .unwrap();
         let device = DeviceId {
             number: "2".into(),
             device: 0,
         };
-        alice.share_with(GROUP, device.clone());
+        alice.mark_shared(GROUP, device.clone());
         assert!(
             alice
-                .strangers(GROUP, std::slice::from_ref(&device))
+                .devices_without_key(GROUP, std::slice::from_ref(&device))
                 .is_empty()
         );
-        alice.rotate(GROUP);
+        alice.rotate_key(GROUP);
         assert_eq!(
-            alice.strangers(GROUP, std::slice::from_ref(&device)),
+            alice.devices_without_key(GROUP, std::slice::from_ref(&device)),
             [device]
         );
-        alice.distribution(GROUP).unwrap();
+        alice.distribution_message(GROUP).unwrap();
         let sealed = alice.encrypt(GROUP, b"secret").unwrap();
         assert!(bob.decrypt(GROUP, "alice", &sealed.bytes).is_err());
     }

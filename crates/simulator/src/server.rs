@@ -22,18 +22,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::faults::Fallback;
+use crate::faults::FallbackPolicy;
 use crate::media::MediaStore;
 use crate::noise::NoiseIdentity;
 use crate::tls::Tls;
 use crate::world::World;
-use crate::{Options, admin, connection, media_host};
+use crate::{SimulatorOptions, admin, connection, media_host};
 
 /// The first byte of a TLS record that opens a connection; no HTTP method starts with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// How long a peer may take to show whether it speaks TLS, and to finish the TLS handshake.
-const OPENING: Duration = Duration::from_secs(10);
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state that all connections and calls share.
 pub(crate) struct Server {
@@ -41,7 +41,7 @@ pub(crate) struct Server {
     noise: Mutex<Arc<NoiseIdentity>>,
     pub(crate) tls: Tls,
     pub(crate) media: MediaStore,
-    pub(crate) options: Options,
+    pub(crate) options: SimulatorOptions,
     pub(crate) address: SocketAddr,
     /// Notified whenever a phone or the state of a device changes.
     pub(crate) changed: tokio::sync::Notify,
@@ -53,7 +53,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(options: Options, address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn new(options: SimulatorOptions, address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             world: Mutex::default(),
             noise: Mutex::new(Arc::new(NoiseIdentity::generate(options.corruption)?)),
@@ -70,18 +70,18 @@ impl Server {
     }
 
     /// The current Noise identity.
-    pub(crate) fn noise(&self) -> Arc<NoiseIdentity> {
+    pub(crate) fn noise_identity(&self) -> Arc<NoiseIdentity> {
         self.noise.lock().clone()
     }
 
     /// Replaces its static key, from the next handshake on.
-    pub(crate) fn change_key(&self, fallback: Fallback) -> anyhow::Result<()> {
-        let renewed = self.noise().renewed(fallback)?;
+    pub(crate) fn change_key(&self, fallback: FallbackPolicy) -> anyhow::Result<()> {
+        let renewed = self.noise_identity().with_new_key(fallback)?;
         *self.noise.lock() = Arc::new(renewed);
         Ok(())
     }
 
-    pub(crate) fn next_connection(&self) -> u64 {
+    pub(crate) fn next_connection_id(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 
@@ -99,7 +99,7 @@ impl Server {
     }
 
     /// Accepts connections until the simulator is stopped.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn accept_connections(self: Arc<Self>, listener: TcpListener) {
         let routes = routes(self.clone());
         loop {
             let accepted = tokio::select! {
@@ -108,7 +108,8 @@ impl Server {
             };
             match accepted {
                 Ok((socket, _)) => {
-                    self.tasks.spawn(self.clone().serve(socket, routes.clone()));
+                    self.tasks
+                        .spawn(self.clone().serve_socket(socket, routes.clone()));
                 }
                 // Out of file descriptors, most likely: some will be given back.
                 Err(error) => {
@@ -119,23 +120,24 @@ impl Server {
         }
     }
 
-    async fn serve(self: Arc<Self>, socket: TcpStream, routes: Router) {
+    async fn serve_socket(self: Arc<Self>, socket: TcpStream, routes: Router) {
         let _ = socket.set_nodelay(true);
         let mut first = [0u8; 1];
-        match tokio::time::timeout(OPENING, socket.peek(&mut first)).await {
+        match tokio::time::timeout(OPENING_TIMEOUT, socket.peek(&mut first)).await {
             Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {
-                match tokio::time::timeout(OPENING, self.tls.acceptor.accept(socket)).await {
-                    Ok(Ok(stream)) => self.http(stream, routes).await,
+                match tokio::time::timeout(OPENING_TIMEOUT, self.tls.acceptor.accept(socket)).await
+                {
+                    Ok(Ok(stream)) => self.serve_http(stream, routes).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 }
             }
-            Ok(Ok(1)) => self.http(socket, routes).await,
+            Ok(Ok(1)) => self.serve_http(socket, routes).await,
             _ => {}
         }
     }
 
-    async fn http<S>(&self, stream: S, routes: Router)
+    async fn serve_http<S>(&self, stream: S, routes: Router)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -154,14 +156,14 @@ impl Server {
 
 fn routes(server: Arc<Server>) -> Router {
     Router::new()
-        .route("/ws/chat", any(upgrade))
+        .route("/ws/chat", any(upgrade_websocket))
         .merge(media_host::routes())
         .nest("/admin", admin::routes())
         .with_state(server)
 }
 
 /// Serves a WebSocket and records a panic, so that stopping the simulator reports it.
-async fn watched(server: Arc<Server>, socket: WebSocket) {
+async fn serve_websocket(server: Arc<Server>, socket: WebSocket) {
     let panicked = AssertUnwindSafe(connection::run(server.clone(), socket))
         .catch_unwind()
         .await;
@@ -177,7 +179,7 @@ async fn watched(server: Arc<Server>, socket: WebSocket) {
     }
 }
 
-async fn upgrade(State(server): State<Arc<Server>>, request: Request) -> Response {
+async fn upgrade_websocket(State(server): State<Arc<Server>>, request: Request) -> Response {
     let refused = {
         let mut world = server.world.lock();
         world.refused += u64::from(world.switches.refuse_connections);
@@ -191,7 +193,7 @@ async fn upgrade(State(server): State<Arc<Server>>, request: Request) -> Respons
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.on_upgrade(move |socket| {
             let tasks = server.tasks.clone();
-            tasks.track_future(watched(server, socket))
+            tasks.track_future(serve_websocket(server, socket))
         }),
         Err(rejection) => rejection.into_response(),
     }

@@ -8,7 +8,7 @@ use waproto::whatsapp::sync_action_value as action;
 
 use crate::Addressing;
 use crate::amendments::Author;
-use crate::appstate::{self, Change, Entry};
+use crate::appstate::{self, AppStateChange, AppStateEntry};
 use crate::phone::Phone;
 use crate::world::Chat;
 
@@ -45,16 +45,16 @@ pub enum KeyShare {
 
 impl Phone {
     /// Archives or unarchives a chat.
-    pub fn archives(&self, chat: &str, archived: bool) -> anyhow::Result<()> {
+    pub fn archives_chat(&self, chat: &str, archived: bool) -> anyhow::Result<()> {
         let action = action::ArchiveChatAction {
             archived: Some(archived),
-            message_range: range(),
+            message_range: message_range(),
         };
         let value = SyncActionValue {
             archive_chat_action: MessageField::some(action),
             ..Default::default()
         };
-        self.sets(REGULAR_LOW, &["archive", &self.address_of(chat)?], 3, value)
+        self.sets_action(REGULAR_LOW, &["archive", &self.address_of(chat)?], 3, value)
     }
 
     /// Pins or unpins a chat.
@@ -66,12 +66,12 @@ impl Phone {
             pin_action: MessageField::some(action),
             ..Default::default()
         };
-        self.sets(REGULAR_LOW, &["pin_v1", &self.address_of(chat)?], 5, value)
+        self.sets_action(REGULAR_LOW, &["pin_v1", &self.address_of(chat)?], 5, value)
     }
 
     /// Mutes a chat until this time, in milliseconds since 1970, or without an end (-1); `None`
     /// unmutes it.
-    pub fn mutes(&self, chat: &str, until: Option<i64>) -> anyhow::Result<()> {
+    pub fn mutes_chat(&self, chat: &str, until: Option<i64>) -> anyhow::Result<()> {
         let mute_end_timestamp = Some(until.unwrap_or(0));
         let action = action::MuteAction {
             muted: Some(until.is_some()),
@@ -82,20 +82,20 @@ impl Phone {
             mute_action: MessageField::some(action),
             ..Default::default()
         };
-        self.sets(REGULAR_HIGH, &["mute", &self.address_of(chat)?], 2, value)
+        self.sets_action(REGULAR_HIGH, &["mute", &self.address_of(chat)?], 2, value)
     }
 
     /// Marks a chat as unread, or as read.
     pub fn marks_unread(&self, chat: &str, unread: bool) -> anyhow::Result<()> {
         let action = action::MarkChatAsReadAction {
             read: Some(!unread),
-            message_range: range(),
+            message_range: message_range(),
         };
         let value = SyncActionValue {
             mark_chat_as_read_action: MessageField::some(action),
             ..Default::default()
         };
-        self.sets(
+        self.sets_action(
             REGULAR_LOW,
             &["markChatAsRead", &self.address_of(chat)?],
             3,
@@ -104,7 +104,7 @@ impl Phone {
     }
 
     /// Stars or unstars a message.
-    pub fn stars(
+    pub fn stars_message(
         &self,
         chat: &str,
         message_id: &str,
@@ -112,7 +112,7 @@ impl Phone {
         starred: bool,
     ) -> anyhow::Result<()> {
         let key = self
-            .key(chat, message_id, author)?
+            .message_key(chat, message_id, author)?
             .into_option()
             .unwrap_or_default();
         let action = action::StarAction {
@@ -124,7 +124,7 @@ impl Phone {
         };
         let from_me = if author == Author::Me { "1" } else { "0" };
         let participant = key.participant.unwrap_or_else(|| "0".to_owned());
-        self.sets(
+        self.sets_action(
             REGULAR_HIGH,
             &[
                 "star",
@@ -152,25 +152,25 @@ impl Phone {
             contact_action: MessageField::some(contact),
             ..Default::default()
         };
-        self.sets(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, value)
+        self.sets_action(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, value)
     }
 
     /// Removes a person from its contacts.
     pub fn forgets_contact(&self, whom: &str) -> anyhow::Result<()> {
         let [number, _] = self.both_addresses(whom)?;
-        self.writes(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, None)
+        self.writes_action(CRITICAL_UNBLOCK_LOW, &["contact", &number], 2, None)
     }
 
     /// Deletes a chat from the list, with all its messages.
     pub fn deletes_chat(&self, chat: &str) -> anyhow::Result<()> {
         let action = action::DeleteChatAction {
-            message_range: range(),
+            message_range: message_range(),
         };
         let value = SyncActionValue {
             delete_chat_action: MessageField::some(action),
             ..Default::default()
         };
-        self.sets(
+        self.sets_action(
             REGULAR_HIGH,
             &["deleteChat", &self.address_of(chat)?, "1"],
             6,
@@ -181,13 +181,13 @@ impl Phone {
     /// Deletes all messages of a chat, which stays in the list.
     pub fn clears_chat(&self, chat: &str) -> anyhow::Result<()> {
         let action = action::ClearChatAction {
-            message_range: range(),
+            message_range: message_range(),
         };
         let value = SyncActionValue {
             clear_chat_action: MessageField::some(action),
             ..Default::default()
         };
-        self.sets(
+        self.sets_action(
             REGULAR_HIGH,
             &["clearChat", &self.address_of(chat)?, "1", "1"],
             6,
@@ -196,28 +196,28 @@ impl Phone {
     }
 
     /// Changes the account's push name.
-    pub fn calls_itself(&self, name: &str) -> anyhow::Result<()> {
+    pub fn sets_push_name(&self, name: &str) -> anyhow::Result<()> {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             account.push_name = name.to_owned();
         }
         let change = push_name(name);
-        appstate::write(&self.server, &self.number, CRITICAL_BLOCK, &[change])
+        appstate::write_changes(&self.server, &self.number, CRITICAL_BLOCK, &[change])
     }
 
     /// Makes a new app-state key for the account; later entries can only be read with it.
     pub fn renews_app_state_key(&self, share: KeyShare) -> anyhow::Result<()> {
-        self.with_handset(|handset| handset.app_state.rotate());
+        self.with_phone_state(|handset| handset.app_state.rotate_key());
         match share {
-            KeyShare::Now => appstate::share_key(&self.server, &self.number),
+            KeyShare::Now => appstate::share_keys(&self.server, &self.number),
             KeyShare::OnRequest => Ok(()),
         }
     }
 
     /// The settings of a chat, whichever of the account's devices has made them.
     pub fn chat_settings(&self, chat: &str) -> anyhow::Result<ChatSettings> {
-        let low = |action: &str| self.newest(REGULAR_LOW, action, chat);
+        let low = |action: &str| self.newest_action(REGULAR_LOW, action, chat);
         let mute = self
-            .newest(REGULAR_HIGH, "mute", chat)?
+            .newest_action(REGULAR_HIGH, "mute", chat)?
             .and_then(|value| value.mute_action.into_option());
         let mute = mute.filter(|mute| mute.muted == Some(true));
         let is = |flag: Option<bool>| flag == Some(true);
@@ -232,13 +232,13 @@ impl Phone {
 
     /// The saved name of a person.
     pub fn contact_name(&self, whom: &str) -> anyhow::Result<Option<String>> {
-        let contact = self.newest(CRITICAL_UNBLOCK_LOW, "contact", whom)?;
+        let contact = self.newest_action(CRITICAL_UNBLOCK_LOW, "contact", whom)?;
         Ok(contact.and_then(|value| value.contact_action.into_option()?.full_name))
     }
 
     /// The account's push name, as its devices have agreed on it.
     pub fn push_name(&self) -> Option<String> {
-        self.with_handset(|handset| {
+        self.with_phone_state(|handset| {
             let newest = handset
                 .app_state
                 .entries(CRITICAL_BLOCK)
@@ -249,22 +249,22 @@ impl Phone {
 
     /// The entries that the account's devices wrote to a collection or removed from it, oldest
     /// first, by index, such as `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
-    pub fn app_state(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
-        Ok(self.with_handset(|handset| handset.app_state.written(collection)))
+    pub fn app_state_writes(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
+        Ok(self.with_phone_state(|handset| handset.app_state.written_indexes(collection)))
     }
 
-    fn newest(
+    fn newest_action(
         &self,
         collection: &str,
         action: &str,
         chat: &str,
     ) -> anyhow::Result<Option<SyncActionValue>> {
         let addresses = self.both_addresses(chat)?;
-        let meant = |entry: &&Entry| match &entry.index[..] {
+        let meant = |entry: &&AppStateEntry| match &entry.index[..] {
             [kind, chat, ..] => kind == action && addresses.contains(chat),
             _ => false,
         };
-        Ok(self.with_handset(|handset| {
+        Ok(self.with_phone_state(|handset| {
             let entries = handset.app_state.entries(collection).filter(meant);
             entries
                 .max_by_key(|entry| entry.value.timestamp)
@@ -274,7 +274,7 @@ impl Phone {
 
     /// The addresses of a person by number and by LID; the same address twice for all other chats.
     pub(crate) fn both_addresses(&self, chat: &str) -> anyhow::Result<[String; 2]> {
-        let number = match self.chat(chat)? {
+        let number = match self.find_chat(chat)? {
             many @ (Chat::Group(_) | Chat::Status | Chat::Newsletter(_)) => {
                 return Ok([many.to_string(), many.to_string()]);
             }
@@ -288,17 +288,17 @@ impl Phone {
             .map(|addressing| account.jid(addressing, 0).to_string()))
     }
 
-    fn sets(
+    fn sets_action(
         &self,
         collection: &str,
         index: &[&str],
         schema: i32,
         value: SyncActionValue,
     ) -> anyhow::Result<()> {
-        self.writes(collection, index, schema, Some(value))
+        self.writes_action(collection, index, schema, Some(value))
     }
 
-    fn writes(
+    fn writes_action(
         &self,
         collection: &str,
         index: &[&str],
@@ -308,11 +308,11 @@ impl Phone {
         let index = index.iter().map(|&part| part.to_owned()).collect();
         let timestamp = Some(crate::stanza::unix_time_ms());
         let value = value.map(|value| SyncActionValue { timestamp, ..value });
-        appstate::write(
+        appstate::write_changes(
             &self.server,
             &self.number,
             collection,
-            &[Change {
+            &[AppStateChange {
                 index,
                 schema,
                 value,
@@ -323,7 +323,7 @@ impl Phone {
 
 /// The account's push name, as its phone writes it first of all: a linked device learns its own
 /// push name from it.
-pub(crate) fn push_name(name: &str) -> Change {
+pub(crate) fn push_name(name: &str) -> AppStateChange {
     let setting = action::PushNameSetting {
         name: Some(name.to_owned()),
     };
@@ -332,7 +332,7 @@ pub(crate) fn push_name(name: &str) -> Change {
         push_name_setting: MessageField::some(setting),
         ..Default::default()
     };
-    Change {
+    AppStateChange {
         index: vec!["setting_pushName".to_owned()],
         schema: 1,
         value: Some(value),
@@ -340,7 +340,7 @@ pub(crate) fn push_name(name: &str) -> Change {
 }
 
 /// The last message that an action covers: phones name the newest.
-fn range() -> MessageField<action::SyncActionMessageRange> {
+fn message_range() -> MessageField<action::SyncActionMessageRange> {
     let last_message_timestamp = Some(crate::stanza::unix_time().cast_signed());
     MessageField::some(action::SyncActionMessageRange {
         last_message_timestamp,

@@ -10,12 +10,12 @@ use waproto::whatsapp::message::OrderMessage;
 use waproto::whatsapp::message::order_message::{OrderStatus, OrderSurface};
 
 use crate::phone::Phone;
-use crate::world::{Chat, Number};
+use crate::world::{Chat, PhoneNumber};
 
 /// A product in a catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Offer {
+pub struct CatalogProduct {
     pub id: String,
     pub name: String,
     pub description: String,
@@ -34,22 +34,22 @@ pub struct Offer {
 
 /// The catalogs of all businesses, and all orders.
 #[derive(Default)]
-pub(crate) struct Shops {
-    pub(crate) catalogs: BTreeMap<Number, Vec<Offer>>,
-    pub(crate) orders: BTreeMap<String, Order>,
+pub(crate) struct ShopData {
+    pub(crate) catalogs: BTreeMap<PhoneNumber, Vec<CatalogProduct>>,
+    pub(crate) orders: BTreeMap<String, CustomerOrder>,
 }
 
 /// An order of a customer.
-pub(crate) struct Order {
+pub(crate) struct CustomerOrder {
     /// The token that gives access to the order.
     pub(crate) token: String,
     /// Products with their quantities.
-    pub(crate) items: Vec<(Offer, u32)>,
+    pub(crate) items: Vec<(CatalogProduct, u32)>,
     /// Seconds since 1970.
     pub(crate) placed: u64,
 }
 
-impl Order {
+impl CustomerOrder {
     /// The total price, in thousandths.
     pub(crate) fn total(&self) -> i64 {
         self.items
@@ -75,7 +75,7 @@ pub struct PlacedOrder {
 
 impl Phone {
     /// Fills the account's catalog; an account that is no business has none.
-    pub fn offers(&self, products: Vec<Offer>) {
+    pub fn fills_catalog(&self, products: Vec<CatalogProduct>) {
         self.server
             .world
             .lock()
@@ -85,13 +85,13 @@ impl Phone {
     }
 
     /// Orders products of a business by their ids, with quantities.
-    pub fn orders(
+    pub fn orders_products(
         &self,
         seller: &str,
         items: &[(&str, u32)],
         message: &str,
     ) -> anyhow::Result<PlacedOrder> {
-        let Chat::Person(number) = self.chat(seller)? else {
+        let Chat::Person(number) = self.find_chat(seller)? else {
             anyhow::bail!("{seller} is no account")
         };
         let (id, token) = (
@@ -120,7 +120,7 @@ impl Phone {
             };
             let items = items.iter().map(item).collect::<anyhow::Result<Vec<_>>>()?;
             ensure!(!items.is_empty(), "an order has something in it");
-            let order = Order {
+            let order = CustomerOrder {
                 token: token.clone(),
                 items,
                 placed: crate::stanza::unix_time(),
@@ -151,7 +151,7 @@ impl Phone {
             ..Default::default()
         };
         Ok(PlacedOrder {
-            message: self.sends(&number, "media", order)?,
+            message: self.sends_message(&number, "media", order)?,
             id,
             token,
         })

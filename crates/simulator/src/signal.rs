@@ -15,7 +15,7 @@ use wacore_libsignal::protocol::{
     Timestamp, UsePQRatchet, message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
-use crate::device::{Bundle, SignedPreKey};
+use crate::device::{KeyBundle, SignedPreKey};
 
 /// How many of its newest one-time prekeys a phone keeps.
 const KEPT_PREKEYS: u32 = 5_000;
@@ -28,14 +28,14 @@ pub(crate) struct Ciphertext {
 }
 
 /// The Signal side of one phone.
-pub(crate) struct Signal {
-    identities: Identities,
-    sessions: Sessions,
-    prekeys: PreKeys,
+pub(crate) struct SignalStore {
+    identities: MemoryIdentities,
+    sessions: MemorySessions,
+    prekeys: MemoryPreKeys,
     signed_prekey: OwnSignedPreKey,
 }
 
-impl Signal {
+impl SignalStore {
     pub(crate) fn generate() -> anyhow::Result<Self> {
         let mut rng = rand::rng();
         let own = IdentityKeyPair::generate(&mut rng);
@@ -47,13 +47,13 @@ impl Signal {
             .map_err(|error| anyhow!("signing a prekey: {error}"))?
             .to_vec();
         Ok(Self {
-            identities: Identities {
+            identities: MemoryIdentities {
                 own,
                 registration_id,
                 known: HashMap::new(),
             },
-            sessions: Sessions::default(),
-            prekeys: PreKeys::default(),
+            sessions: MemorySessions::default(),
+            prekeys: MemoryPreKeys::default(),
             signed_prekey: OwnSignedPreKey {
                 id: 1,
                 key,
@@ -62,17 +62,17 @@ impl Signal {
         })
     }
 
-    pub(crate) fn identity(&self) -> &IdentityKeyPair {
+    pub(crate) fn identity_key_pair(&self) -> &IdentityKeyPair {
         &self.identities.own
     }
 
     /// This phone's own bundle, with a fresh one-time prekey each time: a phone never runs out.
-    pub(crate) fn own_bundle(&mut self) -> Bundle {
+    pub(crate) fn own_bundle(&mut self) -> KeyBundle {
         let (id, public) = self.prekeys.generate();
-        Bundle {
+        KeyBundle {
             registration_id: self.identities.registration_id,
             identity_key: self.identities.own.public_key().public_key_bytes().to_vec(),
-            signed_prekey: self.signed_prekey.published(),
+            signed_prekey: self.signed_prekey.public_part(),
             prekey: Some((id, public)),
             device_identity: None,
         }
@@ -81,7 +81,7 @@ impl Signal {
     pub(crate) fn has_session(&self, user: &str, device: u16) -> bool {
         self.sessions
             .records
-            .contains_key(address(user, device).as_str())
+            .contains_key(protocol_address(user, device).as_str())
     }
 
     /// Opens a new session with a device from its bundle; the ratchet archives an older session.
@@ -89,9 +89,9 @@ impl Signal {
         &mut self,
         user: &str,
         device: u16,
-        bundle: &Bundle,
+        bundle: &KeyBundle,
     ) -> anyhow::Result<()> {
-        let address = address(user, device);
+        let address = protocol_address(user, device);
         let identity =
             IdentityKey::new(PublicKey::from_djb_public_key_bytes(&bundle.identity_key)?);
         let prekey = match &bundle.prekey {
@@ -112,7 +112,7 @@ impl Signal {
         )?;
         let mut rng = rand::rng();
         let (sessions, identities) = (&mut self.sessions, &mut self.identities);
-        at_once(process_prekey_bundle(
+        run_now(process_prekey_bundle(
             &address,
             sessions,
             identities,
@@ -129,9 +129,9 @@ impl Signal {
         device: u16,
         plaintext: &[u8],
     ) -> anyhow::Result<Ciphertext> {
-        let address = address(user, device);
-        let padded = pad(plaintext);
-        let message = at_once(message_encrypt(
+        let address = protocol_address(user, device);
+        let padded = pad_plaintext(plaintext);
+        let message = run_now(message_encrypt(
             &padded,
             &address,
             &mut self.sessions,
@@ -155,7 +155,7 @@ impl Signal {
         kind: &str,
         bytes: &[u8],
     ) -> anyhow::Result<Vec<u8>> {
-        let address = address(user, device);
+        let address = protocol_address(user, device);
         let message = match kind {
             "pkmsg" => {
                 CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(bytes)?)
@@ -164,7 +164,7 @@ impl Signal {
             other => return Err(anyhow!("an <enc> of type {other} is not for a phone")),
         };
         let mut rng = rand::rng();
-        let decrypted = at_once(message_decrypt(
+        let decrypted = run_now(message_decrypt(
             &message,
             &address,
             &mut self.sessions,
@@ -178,29 +178,29 @@ impl Signal {
         if let Some(id) = decrypted.consumed_prekey_id {
             self.prekeys.keys.remove(&u32::from(id));
         }
-        unpad(decrypted.plaintext)
+        unpad_plaintext(decrypted.plaintext)
     }
 }
 
 /// Runs a future of the Signal library. The stores below are in memory, so it is ready at the first
 /// poll.
-pub(crate) fn at_once<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
+pub(crate) fn run_now<T>(future: impl Future<Output = SignalResult<T>>) -> SignalResult<T> {
     future
         .now_or_never()
         .expect("a Signal store in memory never waits")
 }
 
-fn address(user: &str, device: u16) -> ProtocolAddress {
+fn protocol_address(user: &str, device: u16) -> ProtocolAddress {
     ProtocolAddress::new(user, DeviceId::from(u32::from(device)))
 }
 
 /// The name that the session with a device is kept under.
 pub(crate) fn session_name(user: &str, device: u16) -> String {
-    address(user, device).as_str().to_owned()
+    protocol_address(user, device).as_str().to_owned()
 }
 
 /// WhatsApp pads every plaintext with 1–16 bytes that each hold their own count.
-pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
+pub(crate) fn pad_plaintext(plaintext: &[u8]) -> Vec<u8> {
     let count = rand::random_range(1..=16u8);
     let mut padded = Vec::with_capacity(plaintext.len() + usize::from(count));
     padded.extend_from_slice(plaintext);
@@ -208,7 +208,7 @@ pub(crate) fn pad(plaintext: &[u8]) -> Vec<u8> {
     padded
 }
 
-pub(crate) fn unpad(mut padded: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn unpad_plaintext(mut padded: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let count = usize::from(*padded.last().context("an empty plaintext")?);
     let start = padded
         .len()
@@ -225,14 +225,14 @@ pub(crate) fn unpad(mut padded: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     Ok(padded)
 }
 
-struct Identities {
+struct MemoryIdentities {
     own: IdentityKeyPair,
     registration_id: u32,
     known: HashMap<String, IdentityKey>,
 }
 
 #[async_trait]
-impl IdentityKeyStore for Identities {
+impl IdentityKeyStore for MemoryIdentities {
     async fn get_identity_key_pair(&self) -> SignalResult<IdentityKeyPair> {
         Ok(self.own.clone())
     }
@@ -270,12 +270,12 @@ impl IdentityKeyStore for Identities {
 }
 
 #[derive(Default)]
-struct Sessions {
+struct MemorySessions {
     records: HashMap<String, SessionRecord>,
 }
 
 #[async_trait]
-impl SessionStore for Sessions {
+impl SessionStore for MemorySessions {
     async fn load_session(&self, address: &ProtocolAddress) -> SignalResult<Option<SessionRecord>> {
         Ok(self.records.get(address.as_str()).cloned())
     }
@@ -295,12 +295,12 @@ impl SessionStore for Sessions {
 }
 
 #[derive(Default)]
-struct PreKeys {
+struct MemoryPreKeys {
     keys: HashMap<u32, KeyPair>,
     last: u32,
 }
 
-impl PreKeys {
+impl MemoryPreKeys {
     fn generate(&mut self) -> (u32, Vec<u8>) {
         self.last = self.last % 0x00ff_ffff + 1;
         let key = KeyPair::generate(&mut rand::rng());
@@ -313,7 +313,7 @@ impl PreKeys {
 }
 
 #[async_trait]
-impl PreKeyStore for PreKeys {
+impl PreKeyStore for MemoryPreKeys {
     async fn get_pre_key(&self, id: PreKeyId) -> SignalResult<PreKeyRecord> {
         let key = self
             .keys
@@ -340,7 +340,7 @@ struct OwnSignedPreKey {
 }
 
 impl OwnSignedPreKey {
-    fn published(&self) -> SignedPreKey {
+    fn public_part(&self) -> SignedPreKey {
         SignedPreKey {
             id: self.id,
             public: self.key.public_key.public_key_bytes().to_vec(),
@@ -376,7 +376,7 @@ impl SignedPreKeyStore for OwnSignedPreKey {
 mod tests {
     use super::*;
 
-    impl Signal {
+    impl SignalStore {
         /// Copies the sessions, as a backup does.
         pub(crate) fn sessions_as_they_are(&self) -> HashMap<String, SessionRecord> {
             self.sessions.records.clone()
@@ -387,14 +387,17 @@ mod tests {
         }
     }
 
-    fn talk(alice: &mut Signal, bob: &mut Signal, text: &[u8]) -> Vec<u8> {
+    fn talk(alice: &mut SignalStore, bob: &mut SignalStore, text: &[u8]) -> Vec<u8> {
         let sealed = alice.encrypt("bob", 0, text).unwrap();
         bob.decrypt("alice", 0, sealed.kind, &sealed.bytes).unwrap()
     }
 
     #[test]
     fn two_phones_talk_and_a_changed_byte_is_refused() {
-        let (mut alice, mut bob) = (Signal::generate().unwrap(), Signal::generate().unwrap());
+        let (mut alice, mut bob) = (
+            SignalStore::generate().unwrap(),
+            SignalStore::generate().unwrap(),
+        );
         alice.start_session("bob", 0, &bob.own_bundle()).unwrap();
         assert_eq!(talk(&mut alice, &mut bob, b"one"), b"one");
         assert_eq!(talk(&mut alice, &mut bob, b"two"), b"two");
@@ -416,7 +419,10 @@ mod tests {
 
     #[test]
     fn a_bundle_with_a_wrong_signature_opens_no_session() {
-        let (mut alice, mut bob) = (Signal::generate().unwrap(), Signal::generate().unwrap());
+        let (mut alice, mut bob) = (
+            SignalStore::generate().unwrap(),
+            SignalStore::generate().unwrap(),
+        );
         let mut bundle = bob.own_bundle();
         bundle.signed_prekey.signature[5] ^= 1;
         assert!(alice.start_session("bob", 0, &bundle).is_err());
@@ -424,9 +430,9 @@ mod tests {
 
     #[test]
     fn padding_is_checked_whole() {
-        assert_eq!(unpad(pad(b"text")).unwrap(), b"text");
-        assert!(unpad(vec![1, 2, 3, 3, 2, 3]).is_err());
-        assert!(unpad(vec![0]).is_err());
-        assert!(unpad(vec![17; 17]).is_err());
+        assert_eq!(unpad_plaintext(pad_plaintext(b"text")).unwrap(), b"text");
+        assert!(unpad_plaintext(vec![1, 2, 3, 3, 2, 3]).is_err());
+        assert!(unpad_plaintext(vec![0]).is_err());
+        assert!(unpad_plaintext(vec![17; 17]).is_err());
     }
 }

@@ -5,14 +5,14 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use crate::phone::Phone;
-use crate::stanza::call::Call;
+use crate::stanza::call::RingingCall;
 use crate::stanza::signals;
 use crate::world::Chat;
 
 /// The activity of a person in a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Typing {
+pub enum TypingState {
     /// They write.
     Composing,
     /// They record a voice note.
@@ -21,8 +21,8 @@ pub enum Typing {
     Paused,
 }
 
-impl Typing {
-    pub(crate) fn node(self) -> Node {
+impl TypingState {
+    pub(crate) fn chatstate_node(self) -> Node {
         match self {
             Self::Composing => NodeBuilder::new("composing").build(),
             Self::Recording => NodeBuilder::new("composing").attr("media", "audio").build(),
@@ -34,7 +34,7 @@ impl Typing {
 /// Something a phone showed for a moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum PhoneSignal {
+pub enum PhoneActivity {
     /// A person types in a chat; all addresses are by number.
     Typing {
         /// The other side of the conversation, or the group.
@@ -42,7 +42,7 @@ pub enum PhoneSignal {
         /// The person.
         from: String,
         /// The activity.
-        state: Typing,
+        state: TypingState,
     },
     /// A person this phone watches came or went.
     Presence {
@@ -62,27 +62,27 @@ pub enum PhoneSignal {
 
 impl Phone {
     /// Shows others in a chat its owner's activity there.
-    pub fn types(&self, chat: &str, state: Typing) -> anyhow::Result<()> {
-        let (chat, addressing) = (self.chat(chat)?, self.addressing());
-        signals::types(&self.server, &self.id(0), &chat, state, addressing);
+    pub fn shows_typing(&self, chat: &str, state: TypingState) -> anyhow::Result<()> {
+        let (chat, addressing) = (self.find_chat(chat)?, self.addressing());
+        signals::show_typing(&self.server, &self.device_id(0), &chat, state, addressing);
         Ok(())
     }
 
     /// Sets whether its owner has WhatsApp open.
-    pub fn is_there(&self, available: bool) {
-        signals::set(&self.server, &self.id(0), available);
+    pub fn sets_presence(&self, available: bool) {
+        signals::set_presence(&self.server, &self.device_id(0), available);
     }
 
     /// Subscribes to a person's presence; the first notification comes at once.
-    pub fn watches(&self, whom: &str) -> anyhow::Result<()> {
-        let Chat::Person(number) = self.chat(whom)? else {
+    pub fn watches_presence(&self, whom: &str) -> anyhow::Result<()> {
+        let Chat::Person(number) = self.find_chat(whom)? else {
             anyhow::bail!("{whom:?} is no person")
         };
         let addressing = self.addressing();
         let (jid, token) = {
             let world = self.server.world.lock();
             let token = world
-                .held_token(&number, &self.number)
+                .valid_token(&number, &self.number)
                 .map(|token| token.bytes.clone());
             (
                 world
@@ -92,42 +92,42 @@ impl Phone {
             )
         };
         if let Some(jid) = jid {
-            signals::watch(&self.server, &self.id(0), &jid, token.as_deref());
+            signals::watch_presence(&self.server, &self.device_id(0), &jid, token.as_deref());
         }
         Ok(())
     }
 
     /// Calls a person; returns the call's id. It rings until it is ended or rejected.
-    pub fn calls(&self, whom: &str, video: bool) -> anyhow::Result<String> {
-        let Chat::Person(callee) = self.chat(whom)? else {
+    pub fn starts_call(&self, whom: &str, video: bool) -> anyhow::Result<String> {
+        let Chat::Person(callee) = self.find_chat(whom)? else {
             anyhow::bail!("{whom:?} is no person")
         };
         let id = hex::encode_upper(rand::random::<[u8; 16]>());
-        Call {
+        RingingCall {
             id: &id,
             caller: &self.number,
             callee: &callee,
         }
-        .offer(&self.server, video);
+        .start_ringing(&self.server, video);
         Ok(id)
     }
 
     /// Ends a call that nobody has answered.
     pub fn hangs_up(&self, whom: &str, call: &str) -> anyhow::Result<()> {
-        let Chat::Person(callee) = self.chat(whom)? else {
+        let Chat::Person(callee) = self.find_chat(whom)? else {
             anyhow::bail!("{whom:?} is no person")
         };
-        Call {
+        RingingCall {
             id: call,
             caller: &self.number,
             callee: &callee,
         }
-        .terminate(&self.server, None, None);
+        .stop_ringing(&self.server, None, None);
         Ok(())
     }
 
     /// The presence, typing and calls it showed so far, oldest first.
-    pub fn signals(&self) -> Vec<PhoneSignal> {
-        self.with_handset(|handset| handset.signals.iter().cloned().collect())
+    pub fn shown_activity(&self) -> Vec<PhoneActivity> {
+        self.with_phone_state(|handset| handset.activity.iter().cloned().collect())
     }
 }

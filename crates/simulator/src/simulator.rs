@@ -10,17 +10,17 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use wacore_binary::Jid;
 
-use crate::appstate::{self, Collections};
+use crate::appstate::{self, CollectionStore};
 use crate::faults::{Corruption, Faults};
-use crate::handset::Handset;
+use crate::handset::PhoneState;
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::settings::{CRITICAL_BLOCK, push_name};
 use crate::stanza::unix_time;
-use crate::world::{Account, Number, UnknownRequest, World};
+use crate::world::{Account, PhoneNumber, UnknownRequest, World};
 
 /// How long connections may take to end when the simulator stops.
-const STOPPING: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The addresses that phones use for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Addressing {
 
 impl Addressing {
     /// The addressing of an address on the wire.
-    pub(crate) fn of(jid: &Jid) -> Self {
+    pub(crate) fn from_jid(jid: &Jid) -> Self {
         if jid.is_lid() {
             Self::Lid
         } else {
@@ -42,7 +42,7 @@ impl Addressing {
         }
     }
 
-    pub(crate) fn other(self) -> Self {
+    pub(crate) fn opposite(self) -> Self {
         match self {
             Self::PhoneNumber => Self::Lid,
             Self::Lid => Self::PhoneNumber,
@@ -52,7 +52,7 @@ impl Addressing {
 
 /// The options of a simulator.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SimulatorOptions {
     /// Where to listen. Port 0 takes a free one; only loopback addresses are accepted.
     pub listen: SocketAddr,
     /// How long the references of one QR session are valid: 60 s for the first and 20 s for each of
@@ -69,7 +69,7 @@ pub struct Options {
     pub ca_pem_file: Option<PathBuf>,
 }
 
-impl Default for Options {
+impl Default for SimulatorOptions {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -90,7 +90,7 @@ pub struct Simulator {
 
 impl Simulator {
     /// Listens and serves until [`Simulator::finish`].
-    pub async fn start(options: Options) -> anyhow::Result<Self> {
+    pub async fn start(options: SimulatorOptions) -> anyhow::Result<Self> {
         let listen = options.listen;
         ensure!(
             listen.ip().is_loopback(),
@@ -106,7 +106,9 @@ impl Simulator {
         let server = Arc::new(Server::new(options, address)?);
         std::fs::write(&ca_pem_file, &server.tls.ca_pem)
             .with_context(|| format!("writing the CA to {}", ca_pem_file.display()))?;
-        server.tasks.spawn(server.clone().accept(listener));
+        server
+            .tasks
+            .spawn(server.clone().accept_connections(listener));
         Ok(Self {
             server,
             ca_pem_file,
@@ -114,7 +116,7 @@ impl Simulator {
     }
 
     /// The address it listens on.
-    pub fn address(&self) -> SocketAddr {
+    pub fn listen_address(&self) -> SocketAddr {
         self.server.address
     }
 
@@ -146,21 +148,21 @@ impl Simulator {
     /// The root of the Noise certificate chain, 64 hexadecimal digits: a strict client verifies
     /// against it.
     pub fn noise_root_public_key_hex(&self) -> String {
-        hex::encode(self.server.noise().root_public_key())
+        hex::encode(self.server.noise_identity().root_public_key())
     }
 
     /// Creates an account with this name, and with a number and a LID of its own.
-    pub fn phone(&self, name: &str) -> anyhow::Result<Phone> {
+    pub fn add_phone(&self, name: &str) -> anyhow::Result<Phone> {
         add_phone(&self.server, name, None)
     }
 
     /// Creates an account with this name and number (7 to 15 digits).
-    pub fn phone_with_number(&self, name: &str, number: &str) -> anyhow::Result<Phone> {
+    pub fn add_phone_with_number(&self, name: &str, number: &str) -> anyhow::Result<Phone> {
         add_phone(&self.server, name, Some(number))
     }
 
     /// The number of download requests to the media host.
-    pub fn downloads(&self) -> usize {
+    pub fn download_count(&self) -> usize {
         self.server
             .media
             .downloads
@@ -198,7 +200,7 @@ impl Simulator {
     pub async fn finish(self) -> anyhow::Result<()> {
         self.server.stop.cancel();
         self.server.tasks.close();
-        tokio::time::timeout(STOPPING, self.server.tasks.wait())
+        tokio::time::timeout(STOP_TIMEOUT, self.server.tasks.wait())
             .await
             .context("connections did not end")?;
         let unknown = self.unknown_requests();
@@ -214,7 +216,7 @@ impl Simulator {
             .world
             .lock()
             .accounts()
-            .map(|account| account.handset.clone())
+            .map(|account| account.phone_state.clone())
             .collect();
         let failures: Vec<_> = handsets
             .iter()
@@ -225,7 +227,7 @@ impl Simulator {
         }
         let reused: Vec<_> = handsets
             .iter()
-            .flat_map(|handset| handset.lock().counters.unread())
+            .flat_map(|handset| handset.lock().reuse_detector.unread_reused_keys())
             .collect();
         if !reused.is_empty() {
             bail!("keys were used twice, and no test asked about it: {reused:#?}");
@@ -258,9 +260,9 @@ pub(crate) fn add_phone(
         );
     }
     // Keys are made outside the lock.
-    let handset = Handset::new(server.options.kept, server.options.corruption)?;
+    let handset = PhoneState::new(server.options.kept, server.options.corruption)?;
     let mut world = server.world.lock();
-    let number: Number = match number {
+    let number: PhoneNumber = match number {
         Some(number) => number.into(),
         None => free_number(&world),
     };
@@ -269,7 +271,7 @@ pub(crate) fn add_phone(
         "the number {number} is taken"
     );
     let lid: Arc<str> = format!("{}", 100_000_000_000_001 + world.accounts().count() as u64).into();
-    let signer = handset.signal.identity().clone();
+    let signer = handset.signal.identity_key_pair().clone();
     let identity_key = signer
         .public_key()
         .public_key_bytes()
@@ -279,7 +281,7 @@ pub(crate) fn add_phone(
         number: number.clone(),
         lid: lid.clone(),
         push_name: name.to_owned(),
-        handset: Arc::new(Mutex::new(handset)),
+        phone_state: Arc::new(Mutex::new(handset)),
         identity_key,
         signer,
         devices: Default::default(),
@@ -290,14 +292,14 @@ pub(crate) fn add_phone(
         addressing: server.options.addressing,
         addressed_since: unix_time(),
         hides_number: false,
-        app_state: Collections::default(),
+        app_state: CollectionStore::default(),
         trust: Default::default(),
         preferences: Default::default(),
         peers: Default::default(),
         key_index_list: None,
     });
     drop(world);
-    appstate::write(server, &number, CRITICAL_BLOCK, &[push_name(name)])?;
+    appstate::write_changes(server, &number, CRITICAL_BLOCK, &[push_name(name)])?;
     Ok(Phone {
         server: server.clone(),
         number,
@@ -305,7 +307,7 @@ pub(crate) fn add_phone(
     })
 }
 
-fn free_number(world: &World) -> Number {
+fn free_number(world: &World) -> PhoneNumber {
     let mut candidate = 375_440_000_001 + world.accounts().count() as u64;
     loop {
         let number = candidate.to_string();

@@ -7,20 +7,21 @@ use waproto::whatsapp::message::{ExtendedTextMessage, ProtocolMessage, ReactionM
 
 use crate::phone::Phone;
 use crate::stanza::{phone_message, status};
-use crate::world::{Chat, Number};
+use crate::world::{Chat, PhoneNumber};
 
 impl Phone {
-    /// Posts a status for these people; `kind` is the stanza's type (`text`, `media`). Returns its
+    /// Posts a status for these people; `kind` is the stanza's type (`text`, `media_type`). Returns its
     /// id.
-    pub fn posts(
+    pub fn posts_status(
         &self,
         audience: &[&Self],
         kind: &'static str,
         message: &wa::Message,
     ) -> anyhow::Result<String> {
-        let id = phone_message::new_id();
-        let audience: Vec<Number> = audience.iter().map(|phone| phone.number.clone()).collect();
-        status::send(&self.server, &self.number, &audience, &id, kind, message)?;
+        let id = phone_message::new_message_id();
+        let audience: Vec<PhoneNumber> =
+            audience.iter().map(|phone| phone.number.clone()).collect();
+        status::send_status(&self.server, &self.number, &audience, &id, kind, message)?;
         Ok(id)
     }
 
@@ -48,7 +49,7 @@ impl Phone {
             reaction_message: MessageField::some(reaction),
             ..Default::default()
         };
-        let id = phone_message::new_id();
+        let id = phone_message::new_message_id();
         phone_message::send_to_status(
             &self.server,
             &self.number,
@@ -88,11 +89,11 @@ impl Phone {
             extended_text_message: MessageField::some(answer),
             ..Default::default()
         };
-        self.sends(&author.jid(), "text", message)
+        self.sends_message(&author.jid(), "text", message)
     }
 
     /// Deletes one of its own statuses for its audience; returns the id of the deletion.
-    pub fn takes_back(&self, audience: &[&Self], status_id: &str) -> anyhow::Result<String> {
+    pub fn deletes_status(&self, audience: &[&Self], status_id: &str) -> anyhow::Result<String> {
         let key = wa::MessageKey {
             remote_jid: Some(Chat::Status.to_string()),
             from_me: Some(true),
@@ -108,6 +109,6 @@ impl Phone {
             protocol_message: MessageField::some(revoke),
             ..Default::default()
         };
-        self.posts(audience, "text", &message)
+        self.posts_status(audience, "text", &message)
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Tls {
 impl Tls {
     /// Makes a CA and a certificate for `localhost`, `127.0.0.1` and `::1`.
     pub(crate) fn generate() -> anyhow::Result<Self> {
-        let ca = authority()?;
+        let ca = generate_authority()?;
         let key = KeyPair::generate()?;
         let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
         let certificate = CertificateParams::new(names)?.signed_by(&key, &ca)?;
@@ -38,7 +38,7 @@ impl Tls {
     }
 }
 
-fn authority() -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
+fn generate_authority() -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
     let mut params = CertificateParams::new(Vec::<String>::new())?;
     params
         .distinguished_name

@@ -11,26 +11,26 @@ use waproto::buffa::MessageField;
 use waproto::whatsapp::SyncActionValue;
 use waproto::whatsapp::sync_action_value as action;
 
-use crate::appstate::{self, Change};
+use crate::appstate::{self, AppStateChange};
 use crate::phone::Phone;
 use crate::server::Server;
 use crate::settings::REGULAR_HIGH;
 use crate::stanza::{timelock, trust, unix_time};
-use crate::world::{Account, Number, World};
+use crate::world::{Account, PhoneNumber, World};
 
 /// The length of a token, in bytes.
-const TOKEN: usize = 20;
+const TOKEN_LENGTH: usize = 20;
 /// The default validity of tokens: time is divided into spans of this many seconds, and a token is
 /// valid for this many spans.
-const SPAN: u64 = 604_800;
-const SPANS: u64 = 4;
+const TOKEN_SPAN: u64 = 604_800;
+const TOKEN_SPANS: u64 = 4;
 /// Properties that override the validity: for the holders of tokens, and for the givers.
 const HELD_SPAN: u32 = 865;
 const HELD_SPANS: u32 = 909;
 const GIVEN_SPAN: u32 = 996;
 /// Properties by which clients attach tokens to their requests, and learn the salt of their
 /// account's own tokens.
-const SWITCHES: [(u32, &str); 11] = [
+const FEATURE_PROPERTIES: [(u32, &str); 11] = [
     // On messages, on requests for profile pictures, on new groups and their new members.
     (10_518, "1"),
     (9_666, "1"),
@@ -54,7 +54,7 @@ const SALT_IN_APP_STATE: u32 = 25_253;
 /// Whether WhatsApp lets an account write to people who have not written to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Restriction {
+pub enum AccountRestriction {
     /// It may write to everybody.
     #[default]
     None,
@@ -84,8 +84,8 @@ pub enum Audience {
 
 /// The trust settings of an account.
 #[derive(Default)]
-pub(crate) struct Trust {
-    restriction: Restriction,
+pub(crate) struct TrustSettings {
+    restriction: AccountRestriction,
     picture: Audience,
     presence: Audience,
     /// Its phone gives no tokens by itself.
@@ -101,7 +101,7 @@ pub(crate) struct Trust {
 
 /// A token that one account has given another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Token {
+pub(crate) struct TrustToken {
     pub(crate) bytes: Vec<u8>,
     /// When it was last given, in seconds since 1970.
     pub(crate) given: u64,
@@ -109,17 +109,27 @@ pub(crate) struct Token {
 
 /// All tokens, by giver and holder; the newest is the last.
 #[derive(Default)]
-pub(crate) struct Tokens(HashMap<(Number, Number), Vec<Token>>);
+pub(crate) struct TokenRegistry(HashMap<(PhoneNumber, PhoneNumber), Vec<TrustToken>>);
 
-impl Tokens {
+impl TokenRegistry {
     /// The newest token that `giver` gave `holder`.
-    pub(crate) fn newest(&self, giver: &Number, holder: &Number) -> Option<&Token> {
+    pub(crate) fn newest_token(
+        &self,
+        giver: &PhoneNumber,
+        holder: &PhoneNumber,
+    ) -> Option<&TrustToken> {
         self.0.get(&(giver.clone(), holder.clone()))?.last()
     }
 
     /// Gives the token of the span of `now`; the existing one, if it is of the same span or of a
     /// later one.
-    fn give(&mut self, giver: &Number, holder: &Number, now: u64, span: u64) -> Token {
+    fn give_token(
+        &mut self,
+        giver: &PhoneNumber,
+        holder: &PhoneNumber,
+        now: u64,
+        span: u64,
+    ) -> TrustToken {
         let given = self.0.entry((giver.clone(), holder.clone())).or_default();
         match given
             .last_mut()
@@ -130,8 +140,8 @@ impl Tokens {
                 last.clone()
             }
             None => {
-                let token = Token {
-                    bytes: rand::random::<[u8; TOKEN]>().to_vec(),
+                let token = TrustToken {
+                    bytes: rand::random::<[u8; TOKEN_LENGTH]>().to_vec(),
                     given: now,
                 };
                 given.push(token.clone());
@@ -143,7 +153,7 @@ impl Tokens {
 
 impl Account {
     /// A numeric feature property of this account, at least 1.
-    fn number_of(&self, property: u32, default: u64) -> u64 {
+    fn property_number(&self, property: u32, default: u64) -> u64 {
         let own = self
             .trust
             .properties
@@ -160,14 +170,14 @@ impl Account {
     }
 
     /// Whether the account's phone includes the salt in history sync.
-    pub(crate) fn tells_salt_in_history(&self) -> bool {
+    pub(crate) fn has_salt_in_history(&self) -> bool {
         self.has_switched_on(SALT_IN_HISTORY)
     }
 
     /// The feature properties of the account that are about trust, or that a test has set.
-    pub(crate) fn properties(&self) -> BTreeMap<u32, String> {
+    pub(crate) fn feature_properties(&self) -> BTreeMap<u32, String> {
         let salts = [(SALT_IN_HISTORY, "1"), (SALT_IN_APP_STATE, "1")];
-        let all = SWITCHES
+        let all = FEATURE_PROPERTIES
             .into_iter()
             .chain(salts)
             .map(|(code, value)| (code, value.to_owned()));
@@ -177,15 +187,17 @@ impl Account {
     }
 
     /// The current restriction of the account.
-    pub(crate) fn restriction(&self) -> Restriction {
+    pub(crate) fn current_restriction(&self) -> AccountRestriction {
         match self.trust.restriction {
-            Restriction::NewChats { until } if until <= unix_time() => Restriction::None,
+            AccountRestriction::NewChats { until } if until <= unix_time() => {
+                AccountRestriction::None
+            }
             restriction => restriction,
         }
     }
 
     /// The token that its devices derive for a recipient who gave the account none.
-    fn own_token(&self, other: &Account) -> Option<Vec<u8>> {
+    fn derived_token(&self, other: &Account) -> Option<Vec<u8>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.trust.salt?).ok()?;
         mac.update(format!("{}@lid", other.lid).as_bytes());
         Some(mac.finalize().into_bytes().to_vec())
@@ -194,112 +206,131 @@ impl Account {
 
 impl World {
     /// Gives the token of this time from one account to another.
-    pub(crate) fn give_token(&mut self, giver: &Number, holder: &Number, at: u64) -> Option<Token> {
+    pub(crate) fn give_token(
+        &mut self,
+        giver: &PhoneNumber,
+        holder: &PhoneNumber,
+        at: u64,
+    ) -> Option<TrustToken> {
         self.account(holder)?;
-        let span = self.account(giver)?.number_of(GIVEN_SPAN, SPAN);
-        Some(self.tokens.give(giver, holder, at.min(unix_time()), span))
+        let span = self.account(giver)?.property_number(GIVEN_SPAN, TOKEN_SPAN);
+        Some(
+            self.tokens
+                .give_token(giver, holder, at.min(unix_time()), span),
+        )
     }
 
     /// Whether an account is due to give a token, first or again.
-    pub(crate) fn owes_token(&self, giver: &Number, holder: &Number) -> bool {
+    pub(crate) fn is_token_due(&self, giver: &PhoneNumber, holder: &PhoneNumber) -> bool {
         let Some(account) = self
             .account(giver)
             .filter(|account| !account.trust.withholds_tokens)
         else {
             return false;
         };
-        let span = account.number_of(GIVEN_SPAN, SPAN);
-        let newest = self.tokens.newest(giver, holder);
+        let span = account.property_number(GIVEN_SPAN, TOKEN_SPAN);
+        let newest = self.tokens.newest_token(giver, holder);
         giver != holder && newest.is_none_or(|token| token.given / span < unix_time() / span)
     }
 
     /// The newest token that `giver` gave `holder`, if it is still valid.
-    pub(crate) fn held_token(&self, giver: &Number, holder: &Number) -> Option<&Token> {
-        let token = self.tokens.newest(giver, holder)?;
-        self.is_of_this_time(holder, token).then_some(token)
+    pub(crate) fn valid_token(
+        &self,
+        giver: &PhoneNumber,
+        holder: &PhoneNumber,
+    ) -> Option<&TrustToken> {
+        let token = self.tokens.newest_token(giver, holder)?;
+        self.is_token_current(holder, token).then_some(token)
     }
 
-    fn is_of_this_time(&self, holder: &Number, token: &Token) -> bool {
+    fn is_token_current(&self, holder: &PhoneNumber, token: &TrustToken) -> bool {
         let Some(account) = self.account(holder) else {
             return false;
         };
         let (span, spans) = (
-            account.number_of(HELD_SPAN, SPAN),
-            account.number_of(HELD_SPANS, SPANS),
+            account.property_number(HELD_SPAN, TOKEN_SPAN),
+            account.property_number(HELD_SPANS, TOKEN_SPANS),
         );
         token.given >= (unix_time() / span).saturating_sub(spans - 1) * span
     }
 
     /// Whether these bytes are a valid token that `giver` gave `holder`.
-    fn is_token(&self, giver: &Number, holder: &Number, shown: Option<&[u8]>) -> bool {
+    fn has_given_token(
+        &self,
+        giver: &PhoneNumber,
+        holder: &PhoneNumber,
+        shown: Option<&[u8]>,
+    ) -> bool {
         let given = self.tokens.0.get(&(giver.clone(), holder.clone()));
-        let is_meant = |token: &&Token| Some(&*token.bytes) == shown;
+        let is_meant = |token: &&TrustToken| Some(&*token.bytes) == shown;
         given
             .and_then(|given| given.iter().find(is_meant))
-            .is_some_and(|token| self.is_of_this_time(holder, token))
+            .is_some_and(|token| self.is_token_current(holder, token))
     }
 
     /// Whether an account belongs to the audience of another, with the token it shows.
-    fn is_in(
+    fn is_in_audience(
         &self,
         audience: Audience,
-        account: &Number,
-        other: &Number,
+        account: &PhoneNumber,
+        other: &PhoneNumber,
         shown: Option<&[u8]>,
     ) -> bool {
         account == other
             || match audience {
                 Audience::Everybody => true,
-                Audience::Trusted => self.is_token(account, other, shown),
+                Audience::Trusted => self.has_given_token(account, other, shown),
                 Audience::Nobody => false,
             }
     }
 
     /// Whether an account may see another's profile picture.
-    pub(crate) fn may_see_picture(
+    pub(crate) fn can_see_picture(
         &self,
-        account: &Number,
-        other: &Number,
+        account: &PhoneNumber,
+        other: &PhoneNumber,
         shown: Option<&[u8]>,
     ) -> bool {
         self.account(account)
-            .is_some_and(|it| self.is_in(it.trust.picture, account, other, shown))
+            .is_some_and(|it| self.is_in_audience(it.trust.picture, account, other, shown))
     }
 
     /// Whether an account may see another's presence.
-    pub(crate) fn may_see_presence(
+    pub(crate) fn can_see_presence(
         &self,
-        account: &Number,
-        other: &Number,
+        account: &PhoneNumber,
+        other: &PhoneNumber,
         shown: Option<&[u8]>,
     ) -> bool {
         self.account(account)
-            .is_some_and(|it| self.is_in(it.trust.presence, account, other, shown))
+            .is_some_and(|it| self.is_in_audience(it.trust.presence, account, other, shown))
     }
 
     /// Whether an account may write to another, with the tokens on its message: the recipient's,
     /// and one of its own making.
-    pub(crate) fn may_write(
+    pub(crate) fn can_write(
         &self,
-        from: &Number,
-        to: &Number,
+        from: &PhoneNumber,
+        to: &PhoneNumber,
         given: Option<&[u8]>,
         own: Option<&[u8]>,
     ) -> bool {
         let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else {
             return true;
         };
-        match sender.restriction() {
+        match sender.current_restriction() {
             _ if from == to => true,
-            Restriction::None => true,
-            _ if self.is_token(to, from, given) => true,
-            Restriction::Unproven => own.is_some() && sender.own_token(recipient).as_deref() == own,
-            Restriction::NewChats { .. } => false,
+            AccountRestriction::None => true,
+            _ if self.has_given_token(to, from, given) => true,
+            AccountRestriction::Unproven => {
+                own.is_some() && sender.derived_token(recipient).as_deref() == own
+            }
+            AccountRestriction::NewChats { .. } => false,
         }
     }
 
     /// Counts a message of the account's devices that was refused.
-    pub(crate) fn count_refusal(&mut self, of: &Number) {
+    pub(crate) fn count_refusal(&mut self, of: &PhoneNumber) {
         if let Some(account) = self.account_mut(of) {
             account.trust.refused += 1;
         }
@@ -307,51 +338,56 @@ impl World {
 
     /// Whether an account may write to another from its phone, which has every token that the
     /// account was given.
-    pub(crate) fn may_write_from_phone(&self, from: &Number, to: &Number) -> bool {
+    pub(crate) fn can_write_from_phone(&self, from: &PhoneNumber, to: &PhoneNumber) -> bool {
         let (Some(sender), Some(recipient)) = (self.account(from), self.account(to)) else {
             return true;
         };
-        let given = self.held_token(to, from).map(|token| token.bytes.clone());
-        self.may_write(
+        let given = self.valid_token(to, from).map(|token| token.bytes.clone());
+        self.can_write(
             from,
             to,
             given.as_deref(),
-            sender.own_token(recipient).as_deref(),
+            sender.derived_token(recipient).as_deref(),
         )
     }
 }
 
 impl Phone {
     /// Restricts the account from now on, and notifies its devices.
-    pub fn is_restricted(&self, restriction: Restriction) {
-        self.with_trust(|trust| trust.restriction = restriction);
-        timelock::tell(&self.server, &self.number);
+    pub fn gets_restriction(&self, restriction: AccountRestriction) {
+        self.update_trust(|trust| trust.restriction = restriction);
+        timelock::notify_restriction(&self.server, &self.number);
     }
 
     /// The current restriction of the account.
-    pub fn restriction(&self) -> Restriction {
+    pub fn current_restriction(&self) -> AccountRestriction {
         self.server
             .world
             .lock()
             .account(&self.number)
-            .map(Account::restriction)
+            .map(Account::current_restriction)
             .unwrap_or_default()
     }
 
     /// Sets the audience of its profile picture.
     pub fn shows_picture_to(&self, audience: Audience) {
-        self.with_trust(|trust| trust.picture = audience);
+        self.update_trust(|trust| trust.picture = audience);
     }
 
     /// Sets whether the phone gives tokens to its recipients by itself, as phones do, or only when
     /// a test asks it to.
     pub fn gives_tokens(&self, by_itself: bool) {
-        self.with_trust(|trust| trust.withholds_tokens = !by_itself);
+        self.update_trust(|trust| trust.withholds_tokens = !by_itself);
     }
 
     /// Gives an account the token of this time.
     pub fn gives_token_to(&self, whom: &str) -> anyhow::Result<()> {
-        trust::give(&self.server, &self.id(0), &self.resolve(whom)?, unix_time());
+        trust::give_token(
+            &self.server,
+            &self.device_id(0),
+            &self.resolve_number(whom)?,
+            unix_time(),
+        );
         Ok(())
     }
 
@@ -366,13 +402,13 @@ impl Phone {
 
     /// Sets the audience of its presence.
     pub fn shows_presence_to(&self, audience: Audience) {
-        self.with_trust(|trust| trust.presence = audience);
+        self.update_trust(|trust| trust.presence = audience);
     }
 
     /// Sets a feature property, which the account's devices get with their next query; `None`
     /// restores the default.
-    pub fn has_property(&self, code: u32, value: Option<&str>) {
-        self.with_trust(|trust| match value {
+    pub fn sets_property(&self, code: u32, value: Option<&str>) {
+        self.update_trust(|trust| match value {
             Some(value) => drop(trust.properties.insert(code, value.to_owned())),
             None => drop(trust.properties.remove(&code)),
         });
@@ -380,11 +416,11 @@ impl Phone {
 
     /// The newest token that a person has given this account, from whichever of their devices.
     pub fn token_from(&self, whom: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        let giver = self.resolve(whom)?;
+        let giver = self.resolve_number(whom)?;
         let world = self.server.world.lock();
         Ok(world
             .tokens
-            .newest(&giver, &self.number)
+            .newest_token(&giver, &self.number)
             .map(|token| token.bytes.clone()))
     }
 
@@ -393,7 +429,7 @@ impl Phone {
         self.server.world.lock().account(&self.number)?.trust.salt
     }
 
-    fn with_trust(&self, change: impl FnOnce(&mut Trust)) {
+    fn update_trust(&self, change: impl FnOnce(&mut TrustSettings)) {
         if let Some(account) = self.server.world.lock().account_mut(&self.number) {
             change(&mut account.trust);
         }
@@ -402,7 +438,7 @@ impl Phone {
 
 /// Lets the phone choose the account's token salt, once, and writes it to the app state if its
 /// devices read it there.
-pub(crate) fn settle_salt(server: &Server, number: &Number) -> anyhow::Result<()> {
+pub(crate) fn choose_salt(server: &Server, number: &PhoneNumber) -> anyhow::Result<()> {
     let (salt, is_written) = {
         let mut world = server.world.lock();
         let account = world.account_mut(number).context("no such account")?;
@@ -424,12 +460,12 @@ pub(crate) fn settle_salt(server: &Server, number: &Number) -> anyhow::Result<()
         nct_salt_sync_action: MessageField::some(action),
         ..Default::default()
     };
-    let change = Change {
+    let change = AppStateChange {
         index: vec!["nct_salt_sync".to_owned()],
         schema: 1,
         value: Some(value),
     };
-    appstate::write(server, number, REGULAR_HIGH, &[change])
+    appstate::write_changes(server, number, REGULAR_HIGH, &[change])
 }
 
 #[cfg(test)]
@@ -438,16 +474,25 @@ mod tests {
 
     #[test]
     fn a_token_is_the_same_for_a_span_and_another_after_it() {
-        let (mut tokens, [alice, bob]) = (Tokens::default(), ["1", "2"].map(Number::from));
-        let first = tokens.give(&alice, &bob, SPAN, SPAN);
+        let (mut tokens, [alice, bob]) =
+            (TokenRegistry::default(), ["1", "2"].map(PhoneNumber::from));
+        let first = tokens.give_token(&alice, &bob, TOKEN_SPAN, TOKEN_SPAN);
         assert_eq!(
-            tokens.give(&alice, &bob, 2 * SPAN - 1, SPAN).bytes,
+            tokens
+                .give_token(&alice, &bob, 2 * TOKEN_SPAN - 1, TOKEN_SPAN)
+                .bytes,
             first.bytes
         );
-        assert_eq!(tokens.newest(&alice, &bob).unwrap().given, 2 * SPAN - 1);
-        let next = tokens.give(&alice, &bob, 2 * SPAN, SPAN);
+        assert_eq!(
+            tokens.newest_token(&alice, &bob).unwrap().given,
+            2 * TOKEN_SPAN - 1
+        );
+        let next = tokens.give_token(&alice, &bob, 2 * TOKEN_SPAN, TOKEN_SPAN);
         assert_ne!(next.bytes, first.bytes);
-        assert_eq!(tokens.give(&alice, &bob, SPAN, SPAN), next);
-        assert_eq!(tokens.newest(&bob, &alice), None);
+        assert_eq!(
+            tokens.give_token(&alice, &bob, TOKEN_SPAN, TOKEN_SPAN),
+            next
+        );
+        assert_eq!(tokens.newest_token(&bob, &alice), None);
     }
 }

@@ -13,35 +13,35 @@ use wacore_binary::{Jid, Server as JidServer};
 use wacore_libsignal::protocol::IdentityKeyPair;
 
 use crate::Addressing;
-use crate::appstate::Collections;
-use crate::device::{Connection, Device, SignedPreKey};
-use crate::faults::Switches;
+use crate::appstate::CollectionStore;
+use crate::device::{ConnectionHandle, Device, SignedPreKey};
+use crate::faults::FaultSwitches;
 use crate::group::{Group, GroupId};
-use crate::handset::Handset;
+use crate::handset::PhoneState;
 use crate::linkcode::LinkCode;
 use crate::newsletter::{Newsletter, NewsletterId};
-use crate::preferences::Preferences;
-use crate::privacy::Privacy;
-use crate::profile::Profile;
-use crate::shop::Shops;
+use crate::preferences::AccountPreferences;
+use crate::privacy::PrivacySettings;
+use crate::profile::AccountProfile;
+use crate::shop::ShopData;
 use crate::stanza::StreamEnd;
-use crate::stanza::signals::Presences;
-use crate::trust::{Tokens, Trust};
+use crate::stanza::signals::PresenceRegistry;
+use crate::trust::{TokenRegistry, TrustSettings};
 
 /// A phone number in digits, without `+`: the identifier of an account.
-pub(crate) type Number = Arc<str>;
+pub(crate) type PhoneNumber = Arc<str>;
 
 /// A device of an account; 0 is the phone itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DeviceId {
-    pub(crate) number: Number,
+    pub(crate) number: PhoneNumber,
     pub(crate) device: u16,
 }
 
 /// The chat a message belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Chat {
-    Person(Number),
+    Person(PhoneNumber),
     Group(GroupId),
     /// The chat of statuses.
     Status,
@@ -63,33 +63,33 @@ impl std::fmt::Display for Chat {
 
 /// One WhatsApp account: a phone and the devices linked to it.
 pub(crate) struct Account {
-    pub(crate) number: Number,
+    pub(crate) number: PhoneNumber,
     /// The user part of the account's LID.
     pub(crate) lid: Arc<str>,
     pub(crate) push_name: String,
-    pub(crate) handset: Arc<Mutex<Handset>>,
+    pub(crate) phone_state: Arc<Mutex<PhoneState>>,
     pub(crate) identity_key: [u8; 32],
     /// The account's identity, with which the phone signs the list of its devices.
     pub(crate) signer: IdentityKeyPair,
     pub(crate) devices: BTreeMap<u16, Device>,
     pub(crate) last_device: u16,
-    pub(crate) profile: Profile,
-    pub(crate) privacy: Privacy,
+    pub(crate) profile: AccountProfile,
+    pub(crate) privacy: PrivacySettings,
     /// Accounts it has blocked.
-    pub(crate) blocked: BTreeSet<Number>,
+    pub(crate) blocked: BTreeSet<PhoneNumber>,
     /// How the account addresses others and is addressed in chats of two.
     pub(crate) addressing: Addressing,
     /// Since when, in seconds since 1970.
     pub(crate) addressed_since: u64,
     /// Whether WhatsApp hides its number where it is addressed by LID.
     pub(crate) hides_number: bool,
-    pub(crate) app_state: Collections,
+    pub(crate) app_state: CollectionStore,
     /// Its preferences.
-    pub(crate) preferences: Preferences,
+    pub(crate) preferences: AccountPreferences,
     /// Its trust settings.
-    pub(crate) trust: Trust,
+    pub(crate) trust: TrustSettings,
     /// Accounts it has exchanged messages with: they keep a list of its devices.
-    pub(crate) peers: BTreeSet<Number>,
+    pub(crate) peers: BTreeSet<PhoneNumber>,
     /// The signed list of its valid devices, until the devices change.
     pub(crate) key_index_list: Option<Vec<u8>>,
 }
@@ -118,12 +118,12 @@ impl Account {
     }
 
     /// Whether it has blocked another account.
-    pub(crate) fn has_blocked(&self, other: &Number) -> bool {
+    pub(crate) fn has_blocked(&self, other: &PhoneNumber) -> bool {
         self.blocked.contains(other)
     }
 
     /// The devices linked to it.
-    pub(crate) fn linked(&self) -> impl Iterator<Item = DeviceId> {
+    pub(crate) fn linked_devices(&self) -> impl Iterator<Item = DeviceId> {
         self.devices.keys().map(|&device| DeviceId {
             number: self.number.clone(),
             device,
@@ -136,18 +136,20 @@ impl Account {
             number: self.number.clone(),
             device: 0,
         })
-        .chain(self.linked())
+        .chain(self.linked_devices())
     }
 
     /// The linked devices except this one.
-    pub(crate) fn others(&self, than: u16) -> Vec<DeviceId> {
-        self.linked().filter(|id| id.device != than).collect()
+    pub(crate) fn other_devices(&self, than: u16) -> Vec<DeviceId> {
+        self.linked_devices()
+            .filter(|id| id.device != than)
+            .collect()
     }
 }
 
 /// The registration data of a client that wants to be linked.
 #[derive(Clone)]
-pub(crate) struct Registration {
+pub(crate) struct ClientRegistration {
     pub(crate) noise_key: [u8; 32],
     pub(crate) push_name: Option<String>,
     pub(crate) registration_id: u32,
@@ -162,7 +164,7 @@ pub(crate) struct Registration {
 pub enum PairingError {
     /// The QR text does not have the form `ref,noise key,identity key,secret[,client type]`.
     #[error("this is no WhatsApp pairing QR: {0}")]
-    NotAQr(String),
+    InvalidQr(String),
     /// The reference is unknown or has expired.
     #[error("the QR (or link code) has expired or belongs to no client that is waiting")]
     Expired,
@@ -188,29 +190,29 @@ pub enum PairingError {
     TooManyDevices,
     /// The client went away before it answered.
     #[error("the client went away in the middle of the pairing")]
-    Gone,
+    ClientGone,
 }
 
 /// A pair-success that a client has not answered yet.
 pub(crate) struct PendingPairing {
     pub(crate) request_id: String,
-    pub(crate) number: Number,
+    pub(crate) number: PhoneNumber,
     pub(crate) device: u16,
     pub(crate) key_index: u32,
     pub(crate) done: oneshot::Sender<Result<DeviceId, PairingError>>,
 }
 
 /// One of the references a client shows in its QR, one after the other.
-pub(crate) struct Reference {
+pub(crate) struct QrReference {
     pub(crate) text: String,
     pub(crate) expires: Instant,
 }
 
 /// A client that waits to be linked.
-pub(crate) struct Candidate {
-    pub(crate) connection: Connection,
-    pub(crate) registration: Registration,
-    pub(crate) references: Vec<Reference>,
+pub(crate) struct PairingCandidate {
+    pub(crate) connection: ConnectionHandle,
+    pub(crate) registration: ClientRegistration,
+    pub(crate) references: Vec<QrReference>,
     pub(crate) link_code: Option<LinkCode>,
     pub(crate) pending: Option<PendingPairing>,
 }
@@ -227,20 +229,20 @@ pub struct UnknownRequest {
 /// The whole state.
 #[derive(Default)]
 pub(crate) struct World {
-    accounts: BTreeMap<Number, Account>,
-    numbers_by_lid: HashMap<Arc<str>, Number>,
+    accounts: BTreeMap<PhoneNumber, Account>,
+    numbers_by_lid: HashMap<Arc<str>, PhoneNumber>,
     /// Other numbers that WhatsApp resolves to an account in queries: with Brazil's ninth digit and
     /// without it. Messages to them reach nobody.
-    aliases: HashMap<String, Number>,
+    aliases: HashMap<String, PhoneNumber>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) newsletters: BTreeMap<NewsletterId, Newsletter>,
-    pub(crate) presences: Presences,
-    pub(crate) shops: Shops,
-    pub(crate) tokens: Tokens,
+    pub(crate) presences: PresenceRegistry,
+    pub(crate) shops: ShopData,
+    pub(crate) tokens: TokenRegistry,
     /// Clients that wait to be linked, by connection.
-    pub(crate) candidates: HashMap<u64, Candidate>,
-    pub(crate) switches: Switches,
+    pub(crate) candidates: HashMap<u64, PairingCandidate>,
+    pub(crate) switches: FaultSwitches,
     /// WebSockets that were refused by a fault.
     pub(crate) refused: u64,
     unknown: BTreeMap<String, u64>,
@@ -258,12 +260,12 @@ impl World {
         self.accounts.values()
     }
 
-    pub(crate) fn add_alias(&mut self, alias: &str, number: &Number) {
+    pub(crate) fn add_alias(&mut self, alias: &str, number: &PhoneNumber) {
         self.aliases.insert(alias.to_owned(), number.clone());
     }
 
     /// The number that another number is an alias of.
-    pub(crate) fn understood(&self, number: &str) -> Option<&Number> {
+    pub(crate) fn number_by_alias(&self, number: &str) -> Option<&PhoneNumber> {
         self.aliases.get(number)
     }
 
@@ -284,7 +286,7 @@ impl World {
     }
 
     /// Whether an account has blocked another.
-    pub(crate) fn has_blocked(&self, number: &Number, other: &Number) -> bool {
+    pub(crate) fn has_blocked(&self, number: &PhoneNumber, other: &PhoneNumber) -> bool {
         self.account(number)
             .is_some_and(|account| account.has_blocked(other))
     }
@@ -310,7 +312,7 @@ impl World {
     }
 
     /// The accounts that share a group with an account: they keep a list of its devices, too.
-    pub(crate) fn companions(&self, number: &Number) -> BTreeSet<Number> {
+    pub(crate) fn group_peers(&self, number: &PhoneNumber) -> BTreeSet<PhoneNumber> {
         let theirs = self
             .groups
             .values()
@@ -334,7 +336,7 @@ impl World {
     }
 
     /// Records that two accounts have exchanged a message.
-    pub(crate) fn acquaint(&mut self, one: &Number, other: &Number) {
+    pub(crate) fn add_peers(&mut self, one: &PhoneNumber, other: &PhoneNumber) {
         for (account, peer) in [(one, other), (other, one)] {
             if let Some(account) = self.account_mut(account) {
                 account.peers.insert(peer.clone());
@@ -346,7 +348,7 @@ impl World {
         self.devices_by_noise_key.get(key)
     }
 
-    pub(crate) fn link(&mut self, number: &Number, device: Device) {
+    pub(crate) fn link_device(&mut self, number: &PhoneNumber, device: Device) {
         let id = DeviceId {
             number: number.clone(),
             device: device.id,
@@ -359,7 +361,7 @@ impl World {
         }
     }
 
-    pub(crate) fn unlink(&mut self, id: &DeviceId) -> Option<Device> {
+    pub(crate) fn unlink_device(&mut self, id: &DeviceId) -> Option<Device> {
         let account = self.account_mut(&id.number)?;
         let device = account.devices.remove(&id.device)?;
         account.key_index_list = None;
@@ -368,9 +370,12 @@ impl World {
     }
 
     /// The client that shows this reference, if it is still valid.
-    pub(crate) fn candidate_with_reference(&mut self, reference: &str) -> Option<&mut Candidate> {
+    pub(crate) fn candidate_with_reference(
+        &mut self,
+        reference: &str,
+    ) -> Option<&mut PairingCandidate> {
         let now = Instant::now();
-        let shows = |candidate: &&mut Candidate| {
+        let shows = |candidate: &&mut PairingCandidate| {
             candidate
                 .references
                 .iter()
@@ -380,7 +385,7 @@ impl World {
     }
 
     /// Cuts every connection without a final stanza.
-    pub(crate) fn cut_all(&self) {
+    pub(crate) fn cut_connections(&self) {
         let devices = self
             .accounts
             .values()
@@ -392,7 +397,7 @@ impl World {
             .map(|candidate| &candidate.connection);
         linked
             .chain(waiting)
-            .for_each(|connection| connection.end(StreamEnd::Cut));
+            .for_each(|connection| connection.end_stream(StreamEnd::Cut));
     }
 
     pub(crate) fn release_held(&mut self) {

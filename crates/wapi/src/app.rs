@@ -10,41 +10,42 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{Access, Build, Config, HostPort, Layers};
+use crate::config::{AccessMode, BuildKind, Config, ConfigSources, HostPort};
 use crate::descriptors;
-use crate::fetch::Fetcher;
-use crate::folder::Folder;
+use crate::fetch::FileFetcher;
+use crate::folder::DataFolder;
 use crate::history::History;
-use crate::http::edge::{Edge, Proxies, Tls};
+use crate::http::edge::{HttpEdge, TlsServer, TrustedProxies};
 use crate::http::{self, Gateway};
 use crate::identity::IdentityInbox;
-use crate::keys::Keys;
-use crate::lifecycle::{Finish, Hangups, Lifecycle, StopSignals, blocking};
-use crate::media::{self, Media, MediaInbox, Programs};
-use crate::names::{KnownNames, NameInbox};
+use crate::keys::ApiKeys;
+use crate::lifecycle::{FinishReport, HangupSignals, Lifecycle, StopSignals, run_blocking};
+use crate::media::{self, ConverterPrograms, Media, MediaInbox};
+use crate::names::{NameCache, NameInbox};
 use crate::retention;
-use crate::seen::{self, Seen};
-use crate::sessions::{Console, Files, Parts, Sessions};
+use crate::seen::{self, ForwardedSet};
+use crate::sessions::{QrConsole, SessionDeps, SessionFiles, Sessions};
 use crate::store::Store;
 use crate::telemetry;
 use crate::webhooks::{self, StoredInbox};
 use crate::whatsapp::Whatsapp;
 
 /// Time limit for requests, deliveries and farewells when the program stops.
-const GRACE: Duration = Duration::from_secs(20);
+const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the program for an operator: with the settings of this process and the machine's clock,
 /// until it is asked to stop.
 pub async fn run() -> Result<()> {
     // From the first moment on, a closed terminal or a renewed certificate must not end the
     // program.
-    let _hangups = Hangups::listen().context("listening for SIGHUP")?;
-    let layers = Layers::of_this_process()?;
-    let config = Config::read(&layers, Build::this())?;
+    let _hangups = HangupSignals::listen().context("listening for SIGHUP")?;
+    let layers = ConfigSources::from_process()?;
+    let config = Config::read(&layers, BuildKind::current())?;
     install_crypto();
-    let _telemetry = telemetry::start(&config.log, config.log_format, config.sentry_dsn.as_ref())?;
-    let listener = listen(&config.listen).await?;
-    let app = App::build(config, Clock::system(), Console::stdout()).await?;
+    let _telemetry =
+        telemetry::start_telemetry(&config.log, config.log_format, config.sentry_dsn.as_ref())?;
+    let listener = bind_listener(&config.listen).await?;
+    let app = App::build(config, Clock::system(), QrConsole::stdout()).await?;
     let mut signals = StopSignals::listen().context("listening for signals")?;
     let asked = CancellationToken::new();
     let insisting = async {
@@ -58,13 +59,13 @@ pub async fn run() -> Result<()> {
             tracing::warn!("told to end a second time: ending at once; what is under way goes on at the next start");
             // Not by returning, which would wait for blocked tasks, such as those of a hanging
             // disk.
-            std::process::exit(INSISTED)
+            std::process::exit(FORCED_EXIT_CODE)
         }
     }
 }
 
 /// Exit code of a program that was asked to stop twice.
-const INSISTED: i32 = 130;
+const FORCED_EXIT_CODE: i32 = 130;
 
 /// The whole gateway, ready to be served.
 pub struct App {
@@ -72,40 +73,41 @@ pub struct App {
     sessions: Sessions,
     store: Store,
     history: History,
-    edge: Edge,
-    tls: Option<Tls>,
+    edge: HttpEdge,
+    tls: Option<TlsServer>,
     config: Config,
     clock: Clock,
     lifecycle: Lifecycle,
-    folder: Folder,
+    folder: DataFolder,
 }
 
 impl App {
     /// Opens everything the configuration names. Connects only to Redis.
-    pub async fn build(config: Config, clock: Clock, console: Console) -> Result<Self> {
+    pub async fn build(config: Config, clock: Clock, console: QrConsole) -> Result<Self> {
         install_crypto();
-        descriptors::raise();
+        descriptors::raise_limit();
         let lifecycle = Lifecycle::new();
         let tls = match &config.https {
-            Some(files) => Some(Tls::open(files.clone()).await?),
+            Some(files) => Some(TlsServer::open(files.clone()).await?),
             None => None,
         };
         let (root, time) = (config.root.clone(), clock.clone());
-        let folder = blocking(move || Folder::claim(&root, &time))
+        let folder = run_blocking(move || DataFolder::claim(&root, &time))
             .await
             .context("claiming the data folder")??;
-        let files = Files::open(&config.root).await?;
-        let id = seen::Folder::open(&config.root, clock.now())?;
-        let seen = Seen::open(config.redis.as_ref(), id, clock.clone(), lifecycle.clone()).await?;
+        let files = SessionFiles::open(&config.root).await?;
+        let id = seen::FolderId::open(&config.root, clock.now())?;
+        let seen =
+            ForwardedSet::open(config.redis.as_ref(), id, clock.clone(), lifecycle.clone()).await?;
         let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
         let first_key = match &config.access {
-            Access::Key(key) => Some(key),
-            Access::Open | Access::Loopback => None,
+            AccessMode::Key(key) => Some(key),
+            AccessMode::Open | AccessMode::Loopback => None,
         };
         // Before anything is sent: the keys decide which targets are allowed.
-        let keys = Keys::open(
+        let keys = ApiKeys::open(
             first_key,
-            config.allowed_targets.openness(),
+            config.allowed_targets.open_access(),
             store.clone(),
             clock.clone(),
         )
@@ -113,7 +115,7 @@ impl App {
         .context("reading the API keys")?;
         let (root, policy) = (&config.root, config.history);
         let history = History::open(root, policy, store.clone(), clock.clone(), &lifecycle).await?;
-        let webhooks = webhooks::start(webhooks::Parts {
+        let webhooks = webhooks::start_webhooks(webhooks::WebhookDeps {
             store: store.clone(),
             base: config.webhook.clone(),
             secret: config.webhook_secret.clone(),
@@ -121,7 +123,7 @@ impl App {
             allowed: config.allowed_targets.clone(),
             were_open: config.targets_were_open,
             disable_after: config.webhook_disable_after,
-            seen,
+            forwarded: seen,
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
         })
@@ -133,9 +135,9 @@ impl App {
             lifecycle.clone(),
         )?;
         let (root, place, policy) = (&config.root, &config.media_storage, config.media);
-        let programs = Programs {
-            ffmpeg: config.ffmpeg.resolve("WAPI_FFMPEG_PATH")?,
-            heif: config.heif_convert.resolve("WAPI_HEIF_CONVERT_PATH")?,
+        let programs = ConverterPrograms {
+            ffmpeg: config.ffmpeg.resolve_path("WAPI_FFMPEG_PATH")?,
+            heif: config.heif_convert.resolve_path("WAPI_HEIF_CONVERT_PATH")?,
         };
         let media = Media::open(
             root,
@@ -152,26 +154,27 @@ impl App {
             media: media.clone(),
             inbox,
         });
-        let names = Arc::new(KnownNames::new(history.clone()));
+        let names = Arc::new(NameCache::new(history.clone()));
         let inbox = Arc::new(NameInbox {
-            known: Arc::clone(&names),
+            cache: Arc::clone(&names),
             inbox,
         });
         let inbox = Arc::new(IdentityInbox {
             store: store.clone(),
             inbox,
         });
-        whatsapp.start_recovering(Arc::clone(&inbox) as _);
+        whatsapp.start_recovery(Arc::clone(&inbox) as _);
         store
-            .doubt_attempted()
+            .mark_unconfirmed()
             .await
             .context("looking at what an earlier run was sending")?;
         store
-            .lose_all_parts()
+            .lose_all_sync_parts()
             .await
             .context("looking at what phones told an earlier run")?;
-        let fetcher = Fetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
-        let sessions = Sessions::new(Parts {
+        let fetcher =
+            FileFetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
+        let sessions = Sessions::new(SessionDeps {
             whatsapp,
             files: files.clone(),
             inbox,
@@ -185,25 +188,25 @@ impl App {
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,
         });
-        if matches!(config.access, Access::Open) && !keys.are_none() {
+        if matches!(config.access, AccessMode::Open) && !keys.is_empty() {
             tracing::warn!("there are API keys, but WAPI_AUTH is none: nobody is asked for them");
         }
-        lifecycle.spawn(keys.clone().note_uses(lifecycle.clone()));
-        lifecycle.spawn(retention::keep_to(
+        lifecycle.spawn(keys.clone().keep_saving_uses(lifecycle.clone()));
+        lifecycle.spawn(retention::enforce_retention(
             config.retention,
             store.clone(),
             files.clone(),
             clock.clone(),
             lifecycle.clone(),
         ));
-        lifecycle.spawn(media::keep_downloading(media.clone(), sessions.clone()));
-        lifecycle.spawn(media::keep_to(media.clone()));
-        let edge = Edge::new(
-            Proxies(config.trusted_proxies.clone()),
-            descriptors::now(),
+        lifecycle.spawn(media::run_downloads(media.clone(), sessions.clone()));
+        lifecycle.spawn(media::run_media_cleanup(media.clone()));
+        let edge = HttpEdge::new(
+            TrustedProxies(config.trusted_proxies.clone()),
+            descriptors::current_limit(),
             clock.clone(),
         );
-        let router = http::routes(Gateway {
+        let router = http::build_router(Gateway {
             sessions: sessions.clone(),
             media,
             store: store.clone(),
@@ -213,7 +216,7 @@ impl App {
             access: config.access.clone(),
             hosts: config.hosts.clone().into(),
             guesses: Arc::default(),
-            room: edge.room(),
+            connections: edge.shared_registry(),
             keys,
             folder: folder.clone(),
             clock: clock.clone(),
@@ -234,10 +237,10 @@ impl App {
     }
 
     /// Returns the router for callers on this machine that use no socket.
-    pub fn router(&self) -> Router {
+    pub fn local_router(&self) -> Router {
         self.router
             .clone()
-            .layer(axum::Extension(self.edge.visit()))
+            .layer(axum::Extension(self.edge.local_context()))
     }
 
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and
@@ -246,14 +249,14 @@ impl App {
         self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<Finish> {
+    ) -> Result<FinishReport> {
         let address = listener
             .local_addr()
             .context("asking for the listener's address")?;
-        self.restore();
+        self.restore_sessions();
         self.sessions.start_checks(self.config.check_every);
         // Without a certificate there is nothing to renew.
-        let hangups = Hangups::listen().context("listening for SIGHUP")?;
+        let hangups = HangupSignals::listen().context("listening for SIGHUP")?;
         if let Some(tls) = self.tls.clone() {
             self.lifecycle.spawn(tls.keep_renewing(
                 hangups,
@@ -264,41 +267,41 @@ impl App {
         let visits = self.lifecycle.child();
         let serving = self
             .edge
-            .serve(listener, self.router, self.tls.clone(), &visits, GRACE);
+            .serve(listener, self.router, self.tls.clone(), &visits, STOP_GRACE);
         tokio::pin!(serving);
         tracing::info!(%address, https = self.tls.is_some(), "listening");
         let finish = tokio::select! {
             ended = &mut serving => {
                 ended.context("the listener ended")?;
-                self.lifecycle.finish(&self.clock, GRACE).await
+                self.lifecycle.finish(&self.clock, STOP_GRACE).await
             }
             () = shutdown => {
                 tracing::info!("stopping");
                 visits.stop();
                 // Requests that wait for WhatsApp end with their sessions, so both stop at the same
                 // time.
-                tokio::join!(serving, self.lifecycle.finish(&self.clock, GRACE)).1
+                tokio::join!(serving, self.lifecycle.finish(&self.clock, STOP_GRACE)).1
             }
         };
         self.sessions.save_rest().await;
         self.history.close().await;
         // The store closes last: everything else may have something to save until now.
-        let finish = finish.and(self.store.close().await);
+        let finish = finish.merge_with(self.store.close().await);
         // Only now may another program use it.
         self.folder.release();
         Ok(finish)
     }
 
     /// The listener answers while sessions log in.
-    fn restore(&self) {
+    fn restore_sessions(&self) {
         let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
         self.lifecycle
-            .spawn(async move { sessions.restore(at_once).await });
+            .spawn(async move { sessions.restore_all(at_once).await });
     }
 }
 
 /// Binds the port, or returns an error that explains the failure.
-pub async fn listen(address: &HostPort) -> Result<TcpListener> {
+pub async fn bind_listener(address: &HostPort) -> Result<TcpListener> {
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
         .with_context(|| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-/// Source of time. The gateway uses [`System`]; tests bring one they can advance.
-pub trait Time: Send + Sync + 'static {
+/// Source of time. The gateway uses [`SystemClock`]; tests bring one they can advance.
+pub trait TimeSource: Send + Sync + 'static {
     /// Returns the time of day.
     fn now(&self) -> Timestamp;
     /// Returns the time since some fixed moment; never goes back, even when the time of day does.
@@ -17,23 +17,23 @@ pub trait Time: Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// A handle on a [`Time`]; cheap to clone.
+/// A handle on a [`TimeSource`]; cheap to clone.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Time>);
+pub struct Clock(Arc<dyn TimeSource>);
 
 /// The deadline given to [`Clock::timeout`] passed first.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {0:?}")]
-pub struct TimedOut(pub Duration);
+pub struct TimeoutError(pub Duration);
 
 impl Clock {
-    pub fn new(time: impl Time) -> Self {
+    pub fn new(time: impl TimeSource) -> Self {
         Self(Arc::new(time))
     }
 
     /// The machine's own clock.
     pub fn system() -> Self {
-        Self::new(System::new())
+        Self::new(SystemClock::new())
     }
 
     pub fn now(&self) -> Timestamp {
@@ -53,30 +53,30 @@ impl Clock {
         &self,
         limit: Duration,
         work: F,
-    ) -> Result<F::Output, TimedOut> {
+    ) -> Result<F::Output, TimeoutError> {
         tokio::select! {
             biased;
             done = work => Ok(done),
-            () = self.sleep(limit) => Err(TimedOut(limit)),
+            () = self.sleep(limit) => Err(TimeoutError(limit)),
         }
     }
 }
 
-/// The machine's clock. Its time of day is checked for jumps: see [`Day`].
-struct System {
+/// The machine's clock. Its time of day is checked for jumps: see [`SmoothedTime`].
+struct SystemClock {
     started: tokio::time::Instant,
-    day: Mutex<Day>,
+    smoothed: Mutex<SmoothedTime>,
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one place where time is read"
 )]
-impl System {
+impl SystemClock {
     fn new() -> Self {
         Self {
             started: tokio::time::Instant::now(),
-            day: Mutex::new(Day::beginning(Timestamp::now())),
+            smoothed: Mutex::new(SmoothedTime::starting_at(Timestamp::now())),
         }
     }
 }
@@ -85,14 +85,14 @@ impl System {
     clippy::disallowed_methods,
     reason = "this is the one place where time is read"
 )]
-impl Time for System {
+impl TimeSource for SystemClock {
     fn now(&self) -> Timestamp {
         let (told, uptime) = (Timestamp::now(), self.uptime());
         let (now, step) = self
-            .day
+            .smoothed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .at(told, uptime);
+            .update(told, uptime);
         if let Some(step) = step {
             tracing::warn!(
                 seconds = step.as_secs(),
@@ -112,49 +112,49 @@ impl Time for System {
 }
 
 /// Largest deviation from the expected time of day that is accepted at once.
-const BELIEVABLE: SignedDuration = SignedDuration::from_secs(2);
+const MAX_DEVIATION: SignedDuration = SignedDuration::from_secs(2);
 /// How long a jump of the time of day must last before it is followed.
-const PROOF: Duration = Duration::from_secs(30);
+const JUMP_CONFIRMATION: Duration = Duration::from_secs(30);
 
 /// A time of day that anyone may set, smoothed: it does not go back by itself, and a jump is
 /// followed once it has lasted. A jump of a few seconds, in which everything would be due, expired
 /// or dated years ahead, is never seen.
-struct Day {
+struct SmoothedTime {
     /// Assumed time of day when the uptime was zero.
     start: Timestamp,
     last: Timestamp,
     /// A suspected jump: its size, and the uptime when it was first seen.
-    doubt: Option<(SignedDuration, Duration)>,
+    suspected_jump: Option<(SignedDuration, Duration)>,
 }
 
-impl Day {
-    fn beginning(now: Timestamp) -> Self {
+impl SmoothedTime {
+    fn starting_at(now: Timestamp) -> Self {
         Self {
             start: now,
             last: now,
-            doubt: None,
+            suspected_jump: None,
         }
     }
 
     /// Returns the effective time of day, and the size of a jump that is followed from now on.
-    fn at(&mut self, told: Timestamp, uptime: Duration) -> (Timestamp, Option<SignedDuration>) {
+    fn update(&mut self, told: Timestamp, uptime: Duration) -> (Timestamp, Option<SignedDuration>) {
         let expected = self.start.saturating_add(uptime).unwrap_or(Timestamp::MAX);
         let off = told.duration_since(expected);
-        if off.abs() <= BELIEVABLE {
-            (self.doubt, self.last) = (None, self.last.max(told));
+        if off.abs() <= MAX_DEVIATION {
+            (self.suspected_jump, self.last) = (None, self.last.max(told));
             self.start = self.last.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
             return (self.last, None);
         }
-        let seen = match self.doubt {
-            Some((jump, seen)) if (off - jump).abs() <= BELIEVABLE => seen,
+        let seen = match self.suspected_jump {
+            Some((jump, seen)) if (off - jump).abs() <= MAX_DEVIATION => seen,
             _ => uptime,
         };
-        if uptime.saturating_sub(seen) >= PROOF {
-            *self = Self::beginning(told);
+        if uptime.saturating_sub(seen) >= JUMP_CONFIRMATION {
+            *self = Self::starting_at(told);
             self.start = told.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
             return (told, Some(off));
         }
-        (self.doubt, self.last) = (Some((off, seen)), self.last.max(expected));
+        (self.suspected_jump, self.last) = (Some((off, seen)), self.last.max(expected));
         (self.last, None)
     }
 }
@@ -167,10 +167,10 @@ mod tests {
     /// since the start.
     fn followed(told: &[(u64, i64)]) -> Vec<i64> {
         let began = Timestamp::from_second(1_800_000_000).unwrap();
-        let mut day = Day::beginning(began);
+        let mut day = SmoothedTime::starting_at(began);
         let mut at = |(uptime, told): &(u64, i64)| {
             let told = began + SignedDuration::from_secs(*told);
-            day.at(told, Duration::from_secs(*uptime))
+            day.update(told, Duration::from_secs(*uptime))
                 .0
                 .duration_since(began)
                 .as_secs()

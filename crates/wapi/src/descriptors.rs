@@ -3,11 +3,11 @@
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Raises the limit as far as the operator allows, and logs the result.
-pub fn raise() {
+pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let (before, most) = (limit.current, limit.maximum);
     if before == most {
-        tracing::info!(most = now(), "open files and connections");
+        tracing::info!(most = current_limit(), "open files and connections");
         return;
     }
     match setrlimit(
@@ -19,7 +19,7 @@ pub fn raise() {
     ) {
         Ok(()) => tracing::info!(
             before,
-            most = now(),
+            most = current_limit(),
             "raised the limit of open files and connections"
         ),
         Err(error) => {
@@ -29,6 +29,6 @@ pub fn raise() {
 }
 
 /// Returns the current limit.
-pub fn now() -> u64 {
+pub fn current_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

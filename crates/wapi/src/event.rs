@@ -17,19 +17,22 @@ use crate::ids;
 use crate::message::Message;
 
 pub use group::{
-    Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated, Member, Role,
+    Group, GroupAction, GroupChange, GroupCreated, GroupMember, GroupParticipants, GroupRole,
+    GroupUpdated,
 };
-pub use mark::{Kept, Pinned, Starred};
+pub use mark::{KeepChange, MessageStarred, PinChange};
 pub use newsletter::{Newsletter, NewsletterRole};
-pub use person::{Names, Person};
+pub use person::{Person, PersonNames};
 pub use session::{
     Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory,
     SessionQr, SessionStatus,
 };
-pub use signal::{CallEnd, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, Typing};
+pub use signal::{
+    CallEndReason, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, TypingState,
+};
 pub use status::ReceivedStatus;
-pub use timer::Disappearing;
-pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER, ShownPicture};
+pub use timer::ChatDisappearing;
+pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER, ProfilePicture};
 
 /// An event, in the envelope of Standard Webhooks.
 ///
@@ -75,15 +78,15 @@ events! {
     /// A message that the account wrote on its phone or on another linked device.
     "message.echo" => MessageEcho(Box<ReceivedMessage>),
     /// A message arrived that cannot be decrypted yet.
-    "message.undecryptable" => MessageUndecryptable(Box<Unread>),
+    "message.undecryptable" => MessageUndecryptable(Box<UnreadableMessage>),
     /// A contact posted a status.
     "status.received" => StatusReceived(Box<ReceivedStatus>),
-    "message.edited" => MessageEdited(Box<Changed<Message>>),
-    "message.deleted" => MessageDeleted(Box<Changed<Deletion>>),
-    "message.reaction" => MessageReaction(Box<Changed<Reaction>>),
-    "message.pinned" => MessagePinned(Box<Changed<Pinned>>),
-    "message.kept" => MessageKept(Box<Changed<Kept>>),
-    "message.starred" => MessageStarred(Box<Starred>),
+    "message.edited" => MessageEdited(Box<MessageChange<Message>>),
+    "message.deleted" => MessageDeleted(Box<MessageChange<DeletionChange>>),
+    "message.reaction" => MessageReaction(Box<MessageChange<ReactionChange>>),
+    "message.pinned" => MessagePinned(Box<MessageChange<PinChange>>),
+    "message.kept" => MessageKept(Box<MessageChange<KeepChange>>),
+    "message.starred" => MessageStarred(Box<MessageStarred>),
     /// WhatsApp accepted one of our messages.
     "message.sent" => MessageSent(MessageUpdate),
     /// One of our messages will not be sent.
@@ -95,8 +98,8 @@ events! {
     "message.read" => MessageRead(MessageUpdate),
     /// A recipient listened to a voice note.
     "message.played" => MessagePlayed(MessageUpdate),
-    "poll.vote" => PollVote(Box<Changed<Vote>>),
-    "event.response" => EventResponse(Box<Changed<Response>>),
+    "poll.vote" => PollVote(Box<MessageChange<VoteChange>>),
+    "event.response" => EventResponse(Box<MessageChange<ResponseChange>>),
     "session.status" => SessionStatus(Box<SessionStatus>),
     "session.qr" => SessionQr(SessionQr),
     "session.paired" => SessionPaired(PairedSession),
@@ -106,7 +109,7 @@ events! {
     "group.created" => GroupCreated(Box<GroupCreated>),
     "group.updated" => GroupUpdated(Box<GroupUpdated>),
     "group.participants" => GroupParticipants(Box<GroupParticipants>),
-    "chat.disappearing" => ChatDisappearing(Box<Disappearing>),
+    "chat.disappearing" => ChatDisappearing(Box<ChatDisappearing>),
     "chat.typing" => ChatTyping(Box<ChatTyping>),
     "presence.changed" => PresenceChanged(Box<PresenceChanged>),
     "call.incoming" => CallIncoming(Box<CallIncoming>),
@@ -131,7 +134,7 @@ impl Event {
     /// Creates an event with a new id, stamped `now`.
     pub fn new(data: EventData, now: Timestamp) -> Self {
         Self {
-            id: ids::event_id(now),
+            id: ids::new_event_id(now),
             data,
             timestamp: now,
         }
@@ -179,13 +182,13 @@ pub struct MessageUpdate {
     pub recipient: Option<Person>,
     /// The reason for the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
+    pub error: Option<SendFailure>,
 }
 
 /// The reason why a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// Stable and documented, e.g. `expired`, `whatsapp_refused`.
+pub struct SendFailure {
+    /// Stable and documented, e.g. `message_expired`, `whatsapp_refused`.
     pub code: String,
     /// Human-readable explanation.
     pub detail: String,
@@ -216,7 +219,7 @@ pub struct ReceivedMessage {
 
 /// A change to an earlier message, theirs or ours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Changed<T> {
+pub struct MessageChange<T> {
     pub session: String,
     /// Id of the change itself.
     pub id: String,
@@ -234,9 +237,9 @@ pub struct Changed<T> {
     pub change: T,
 }
 
-impl<T> Changed<T> {
+impl<T> MessageChange<T> {
     /// Returns the same event with another change.
-    pub fn with<U>(self, change: U) -> Changed<U> {
+    pub fn with_change<U>(self, change: U) -> MessageChange<U> {
         let Self {
             session,
             id,
@@ -248,7 +251,7 @@ impl<T> Changed<T> {
             message_id,
             ..
         } = self;
-        Changed {
+        MessageChange {
             session,
             id,
             chat,
@@ -264,14 +267,14 @@ impl<T> Changed<T> {
 
 /// A message was deleted for everyone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Deletion {
-    pub by: Right,
+pub struct DeletionChange {
+    pub by: DeletionRight,
 }
 
 /// The right by which a message was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Right {
+pub enum DeletionRight {
     /// The author of the message.
     #[default]
     Author,
@@ -280,25 +283,25 @@ pub enum Right {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reaction {
+pub struct ReactionChange {
     /// `null` when an earlier reaction was removed.
     pub emoji: Option<String>,
 }
 
 /// A vote on a poll, new or changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Vote {
+pub struct VoteChange {
     /// `null`, like the fields below, when the poll is not known to the gateway.
     pub question: Option<String>,
     /// The chosen options; empty when the vote was withdrawn.
     pub options: Option<Vec<String>>,
     /// All votes so far.
-    pub tally: Option<Vec<Tally>>,
+    pub tally: Option<Vec<OptionTally>>,
 }
 
 /// A response to an event's invitation, new or changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Response {
+pub struct ResponseChange {
     /// Name of the event; `null`, like the fields below, when the event is not known to the
     /// gateway.
     pub name: Option<String>,
@@ -307,12 +310,12 @@ pub struct Response {
     /// Number of people they bring along.
     pub extra_guests: u32,
     /// All responses so far.
-    pub tally: Option<Vec<Tally>>,
+    pub tally: Option<Vec<OptionTally>>,
 }
 
 /// The votes for one option of a poll, or for one response to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct OptionTally {
     pub option: String,
     pub votes: usize,
     /// The voters, as in a person's `id`.
@@ -322,7 +325,7 @@ pub struct Tally {
 /// A message that could not be decrypted. The gateway asks its sender for it again; if that
 /// succeeds, the message is delivered under the same id.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Unread {
+pub struct UnreadableMessage {
     pub session: String,
     pub id: String,
     /// `undecryptable`; or WhatsApp has not given it to linked devices: `view_once`, which only
@@ -362,7 +365,7 @@ mod tests {
             from_me: false,
             timestamp: Timestamp::UNIX_EPOCH,
             offline: false,
-            message: Message::text("hi".to_owned()),
+            message: Message::from_text("hi".to_owned()),
         };
         let data = EventData::MessageReceived(Box::new(message));
         let event = Event {

@@ -10,37 +10,37 @@ use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::guard::{Clients, Forbidden, Targets};
-use crate::media::filename::{self, Disposition};
-use crate::media::types::{self, WrongType};
-use crate::media::{File, Intake, Media, NotTaken, Taken};
+use crate::guard::{EgressClients, EgressPolicy, ForbiddenTargetError};
+use crate::media::filename::{self, ContentDisposition};
+use crate::media::types::{self, MediaTypeError};
+use crate::media::{Media, MediaFile, ReceivedFile, SpoolError, SpoolWriter};
 use crate::message::MediaKind;
-use crate::pace::{Pace, TooSlow};
-use crate::shares::{Crowded, Shares};
+use crate::pace::{PaceWatch, TooSlowError};
+use crate::shares::{CrowdedError, FairPermits};
 
-pub use preview::Preview;
+pub use preview::LinkPreview;
 
 /// Time limit for the whole file, including redirects.
-const DEADLINE: Duration = Duration::from_secs(30);
+const FILE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for documents, which may be large.
-const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30 * 60);
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Time without data after which a download fails.
-const SILENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
 /// Concurrent downloads, in total and per session; more wait.
-const AT_ONCE: usize = 64;
-const OF_A_SESSION: usize = 16;
+const MAX_FETCHES: usize = 64;
+const MAX_PER_SESSION: usize = 16;
 /// Maximum number of a session's waiting downloads for callers.
-const MOST_WAITING: usize = 32;
+const MAX_WAITING: usize = 32;
 const MIB: u64 = 1024 * 1024;
 
 /// Reasons why a file was not fetched. The messages are meant for the caller.
 #[derive(Debug, thiserror::Error)]
-pub enum NoFile {
+pub enum FetchError {
     #[error("is not an http:// or https:// address")]
-    Address,
+    InvalidAddress,
     #[error("{0}")]
-    Forbidden(Forbidden),
+    Forbidden(ForbiddenTargetError),
     #[error("cannot be fetched: {0}")]
     Unreachable(String),
     #[error("answered {0}")]
@@ -48,48 +48,48 @@ pub enum NoFile {
     #[error("did not arrive within {0:?}")]
     Timeout(Duration),
     #[error("{0}")]
-    TooSlow(TooSlow),
+    TooSlow(TooSlowError),
     /// That many links of the session are waiting already.
     #[error("waits behind {0} others of this session; try again later")]
-    Crowded(usize),
+    QueueFull(usize),
     #[error("is larger than {0} MiB")]
     TooLarge(u64),
     /// Contains the actual hash.
     #[error("is not the one that was meant: its SHA-256 is {0}")]
     OtherHash(String),
     #[error(transparent)]
-    WrongType(#[from] WrongType),
+    WrongType(#[from] MediaTypeError),
     #[error("cannot be kept: {0}")]
-    NotKept(io::Error),
+    Disk(io::Error),
 }
 
-impl From<NotTaken> for NoFile {
-    fn from(error: NotTaken) -> Self {
+impl From<SpoolError> for FetchError {
+    fn from(error: SpoolError) -> Self {
         match error {
-            NotTaken::TooLarge(most) => Self::TooLarge(most / MIB),
-            NotTaken::Disk(error) => Self::NotKept(error),
+            SpoolError::TooLarge(most) => Self::TooLarge(most / MIB),
+            SpoolError::Disk(error) => Self::Disk(error),
         }
     }
 }
 
 /// The session for which a file is fetched. Each session has its share of the concurrent downloads.
 #[derive(Debug, Clone, Copy)]
-pub struct Whose<'a> {
+pub struct FetchRequester<'a> {
     session: &'a str,
     most_waiting: usize,
 }
 
-impl<'a> Whose<'a> {
+impl<'a> FetchRequester<'a> {
     /// For a caller waiting for the response to a request.
-    pub const fn caller(session: &'a str) -> Self {
+    pub const fn for_caller(session: &'a str) -> Self {
         Self {
             session,
-            most_waiting: MOST_WAITING,
+            most_waiting: MAX_WAITING,
         }
     }
 
     /// For an accepted message, which waits as long as necessary.
-    pub const fn sender(session: &'a str) -> Self {
+    pub const fn for_sender(session: &'a str) -> Self {
         Self {
             session,
             most_waiting: usize::MAX,
@@ -99,115 +99,120 @@ impl<'a> Whose<'a> {
 
 /// Fetches files over HTTP.
 #[derive(Clone)]
-pub struct Fetcher {
-    clients: Clients,
-    allowed: Targets,
+pub struct FileFetcher {
+    clients: EgressClients,
+    allowed: EgressPolicy,
     clock: Clock,
     media: Media,
-    room: Shares,
+    shares: FairPermits,
 }
 
-impl Fetcher {
+impl FileFetcher {
     /// Creates a fetcher that follows the egress policy, also at every redirect.
-    pub fn new(allowed: Targets, media: Media, clock: Clock) -> Result<Self> {
-        let clients = allowed.clients(|| {
+    pub fn new(allowed: EgressPolicy, media: Media, clock: Clock) -> Result<Self> {
+        let clients = allowed.build_clients(|| {
             reqwest::Client::builder()
                 .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
-                .read_timeout(SILENCE)
-                .redirect(allowed.redirects(MAX_REDIRECTS))
+                .read_timeout(READ_TIMEOUT)
+                .redirect(allowed.redirect_policy(MAX_REDIRECTS))
         })?;
         Ok(Self {
             clients,
             allowed,
             clock,
             media,
-            room: Shares::new(AT_ONCE, OF_A_SESSION),
+            shares: FairPermits::new(MAX_FETCHES, MAX_PER_SESSION),
         })
     }
 
     /// Fetches the file at this address, and checks that it suits this kind, and has this hash, if
     /// one is given.
-    pub async fn file(
+    pub async fn fetch_file(
         &self,
-        whose: Whose<'_>,
+        whose: FetchRequester<'_>,
         address: &str,
         kind: MediaKind,
         sha256: Option<&str>,
-    ) -> Result<File, NoFile> {
-        let file = self.judged(whose, address, kind, sha256).await?;
-        types::fits(kind, &file.mime_type)?;
+    ) -> Result<MediaFile, FetchError> {
+        let file = self.fetch_identified(whose, address, kind, sha256).await?;
+        types::check_type(kind, &file.mime_type)?;
         Ok(file)
     }
 
     /// Fetches the file at this address, of any type.
-    pub async fn any_file(
+    pub async fn fetch_any_file(
         &self,
-        whose: Whose<'_>,
+        whose: FetchRequester<'_>,
         address: &str,
         sha256: Option<&str>,
-    ) -> Result<File, NoFile> {
-        self.judged(whose, address, MediaKind::Document, sha256)
+    ) -> Result<MediaFile, FetchError> {
+        self.fetch_identified(whose, address, MediaKind::Document, sha256)
             .await
     }
 
-    async fn judged(
+    async fn fetch_identified(
         &self,
-        whose: Whose<'_>,
+        whose: FetchRequester<'_>,
         address: &str,
         kind: MediaKind,
         sha256: Option<&str>,
-    ) -> Result<File, NoFile> {
-        let url = web_address(address)?;
-        self.allowed.check(&url).map_err(NoFile::Forbidden)?;
-        let Fetched {
+    ) -> Result<MediaFile, FetchError> {
+        let url = parse_web_address(address)?;
+        self.allowed
+            .check_url(&url)
+            .map_err(FetchError::Forbidden)?;
+        let FetchedFile {
             taken,
             head,
-            said,
+            mime_type: said,
             name,
-        } = self.fetched(whose, url, kind).await?;
-        is_meant(&taken, sha256)?;
+        } = self.fetch_in_turn(whose, url, kind).await?;
+        check_hash(&taken, sha256)?;
         Ok(self
             .media
-            .workshop()
-            .of(whose.session)
-            .file(taken, &head, name, said.as_deref())
+            .conversion_pool()
+            .for_session(whose.session)
+            .identify_file(taken, &head, name, said.as_deref())
             .await)
     }
 
-    async fn fetched(
+    async fn fetch_in_turn(
         &self,
-        whose: Whose<'_>,
+        whose: FetchRequester<'_>,
         url: Url,
         kind: MediaKind,
-    ) -> Result<Fetched, NoFile> {
+    ) -> Result<FetchedFile, FetchError> {
         let entered = self
-            .room
-            .enter_before(whose.session, whose.most_waiting)
+            .shares
+            .acquire_unless_crowded(whose.session, whose.most_waiting)
             .await;
-        let _place = entered.map_err(|Crowded| NoFile::Crowded(whose.most_waiting))?;
+        let _place = entered.map_err(|CrowdedError| FetchError::QueueFull(whose.most_waiting))?;
         let deadline = if kind == MediaKind::Document {
-            DOCUMENT_DEADLINE
+            DOCUMENT_TIMEOUT
         } else {
-            DEADLINE
+            FILE_TIMEOUT
         };
-        let most = most(kind, self.media.policy().largest);
-        let fetched = self.clock.timeout(deadline, self.download(url, most)).await;
-        fetched.map_err(|_| NoFile::Timeout(deadline))?
+        let most = size_limit(kind, self.media.policy().largest);
+        let fetched = self
+            .clock
+            .timeout(deadline, self.download_file(url, most))
+            .await;
+        fetched.map_err(|_| FetchError::Timeout(deadline))?
     }
 
-    async fn download(&self, url: Url, most: u64) -> Result<Fetched, NoFile> {
+    async fn download_file(&self, url: Url, most: u64) -> Result<FetchedFile, FetchError> {
         let answer = self
             .clients
-            .now()
+            .current()
             .get(url.clone())
             .send()
             .await
-            .map_err(unreachable)?;
+            .map_err(unreachable_error)?;
         if !answer.status().is_success() {
-            return Err(NoFile::Status(answer.status().as_u16()));
+            return Err(FetchError::Status(answer.status().as_u16()));
         }
         if answer.content_length().is_some_and(|length| length > most) {
-            return Err(NoFile::TooLarge(most / MIB));
+            return Err(FetchError::TooLarge(most / MIB));
         }
         let said = answer
             .headers()
@@ -217,59 +222,62 @@ impl Fetcher {
         let disposition = answer
             .headers()
             .get(CONTENT_DISPOSITION)
-            .map(|value| Disposition::read(value.as_bytes()));
+            .map(|value| ContentDisposition::parse(value.as_bytes()));
         let name = disposition
             .and_then(|disposition| disposition.filename)
-            .or_else(|| named(&url, answer.url()));
-        let mut intake = Intake::begin(self.media.workshop().place(), most).await?;
-        let (mut chunks, mut pace) = (answer.bytes_stream(), Pace::new(self.clock.clone()));
-        while let Some(chunk) = pace.next(&mut chunks).await.map_err(NoFile::TooSlow)? {
-            intake.take(&chunk.map_err(unreachable)?).await?;
+            .or_else(|| name_from_urls(&url, answer.url()));
+        let mut intake =
+            SpoolWriter::create(self.media.conversion_pool().reserve_file(), most).await?;
+        let (mut chunks, mut pace) = (answer.bytes_stream(), PaceWatch::new(self.clock.clone()));
+        while let Some(chunk) = pace.next(&mut chunks).await.map_err(FetchError::TooSlow)? {
+            intake
+                .write_piece(&chunk.map_err(unreachable_error)?)
+                .await?;
         }
         let (taken, head) = intake.finish().await?;
-        Ok(Fetched {
+        Ok(FetchedFile {
             taken,
             head,
-            said,
+            mime_type: said,
             name,
         })
     }
 }
 
-fn is_meant(taken: &Taken, sha256: Option<&str>) -> Result<(), NoFile> {
+fn check_hash(taken: &ReceivedFile, sha256: Option<&str>) -> Result<(), FetchError> {
     let is_other = sha256.is_some_and(|sha256| sha256 != taken.sha256);
     if is_other {
-        Err(NoFile::OtherHash(taken.sha256.clone()))
+        Err(FetchError::OtherHash(taken.sha256.clone()))
     } else {
         Ok(())
     }
 }
 
 /// A fetched file.
-struct Fetched {
-    taken: Taken,
+struct FetchedFile {
+    taken: ReceivedFile,
     /// Its first bytes.
     head: Vec<u8>,
     /// The type according to the server.
-    said: Option<String>,
+    mime_type: Option<String>,
     /// The name according to the server, or else to its address.
     name: Option<String>,
 }
 
 /// Returns the file name in the requested or in the final address, preferring one with an
 /// extension.
-fn named(asked: &Url, answered: &Url) -> Option<String> {
-    let names = [asked, answered].map(filename::of_address);
+fn name_from_urls(asked: &Url, answered: &Url) -> Option<String> {
+    let names = [asked, answered].map(filename::name_from_url);
     let whole = names
         .iter()
         .flatten()
-        .find(|name| filename::extension(name).is_some())
+        .find(|name| filename::file_extension(name).is_some())
         .cloned();
     whole.or_else(|| names.into_iter().flatten().next())
 }
 
 /// Returns WhatsApp's own limits, in bytes; for documents, the operator's.
-pub const fn most(kind: MediaKind, largest: u64) -> u64 {
+pub const fn size_limit(kind: MediaKind, largest: u64) -> u64 {
     match kind {
         MediaKind::Document => largest,
         _ => 16 * MIB,
@@ -277,18 +285,22 @@ pub const fn most(kind: MediaKind, largest: u64) -> u64 {
 }
 
 /// Parses a web address. Whether it may be fetched is checked on fetching.
-pub fn web_address(address: &str) -> Result<Url, NoFile> {
-    let url = Url::parse(address).map_err(|_| NoFile::Address)?;
+pub fn parse_web_address(address: &str) -> Result<Url, FetchError> {
+    let url = Url::parse(address).map_err(|_| FetchError::InvalidAddress)?;
     let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if fits { Ok(url) } else { Err(NoFile::Address) }
+    if fits {
+        Ok(url)
+    } else {
+        Err(FetchError::InvalidAddress)
+    }
 }
 
 /// The innermost cause is the most precise one, and names no address.
-fn unreachable(error: reqwest::Error) -> NoFile {
+fn unreachable_error(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     let innermost =
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
-    NoFile::Unreachable(innermost.map_or_else(|| error.to_string(), ToString::to_string))
+    FetchError::Unreachable(innermost.map_or_else(|| error.to_string(), ToString::to_string))
 }
 
 #[cfg(test)]
@@ -304,9 +316,9 @@ mod tests {
             "file:///etc/passwd",
             "data:image/png;base64,AA",
         ] {
-            assert!(web_address(address).is_err(), "{address}");
+            assert!(parse_web_address(address).is_err(), "{address}");
         }
-        assert!(web_address("https://example.com/a.png").is_ok());
+        assert!(parse_web_address("https://example.com/a.png").is_ok());
     }
 
     #[test]
@@ -326,7 +338,7 @@ mod tests {
             ("https://a/", "https://b/", None),
         ] {
             let url = |text: &str| Url::parse(text).unwrap();
-            assert_eq!(named(&url(asked), &url(answered)).as_deref(), name);
+            assert_eq!(name_from_urls(&url(asked), &url(answered)).as_deref(), name);
         }
     }
 }

@@ -17,32 +17,32 @@ use crate::telemetry::shown;
 /// The setting that names the folder.
 const SETTING: &str = "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH";
 /// Holds the id of the program that uses the folder, and is locked as long as it does.
-const LOCK: &str = "wapi.lock";
+const LOCK_FILE: &str = "wapi.lock";
 /// The gateway's other entries of the folder.
-const FILES: [&str; 3] = [LOCK, "folder-id.json", "folder-id.json.new"];
+const OWN_FILES: [&str; 3] = [LOCK_FILE, "folder-id.json", "folder-id.json.new"];
 const DATABASES: [&str; 2] = ["wapi.db", "history.db"];
 /// SQLite keeps its logs and its index beside a database.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 const FOLDERS: [&str; 3] = ["sessions", "qr-codes", "media"];
 /// Permissions of everybody but the owner.
-const OTHERS: u32 = 0o077;
+const OTHERS_RIGHTS: u32 = 0o077;
 /// The sticky bit marks a shared folder, such as `/tmp`.
-const STICKY: u32 = 0o1000;
+const STICKY_BIT: u32 = 0o1000;
 
 /// Makes all files that this process creates from now on private: with a session's file, any user
 /// of this machine could act as its account.
-pub fn make_all_private() {
-    umask(Mode::from_raw_mode(OTHERS));
+pub fn set_private_umask() {
+    umask(Mode::from_raw_mode(OTHERS_RIGHTS));
 }
 
 /// The data folder, claimed by this program until it is dropped; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Folder {
+pub struct DataFolder {
     root: PathBuf,
     lock: Arc<File>,
 }
 
-impl Folder {
+impl DataFolder {
     /// Creates the folder if it is missing, locks out other programs, and makes it private. Must
     /// run before anything in it is touched. Blocks on the disk.
     pub fn claim(root: &Path, clock: &Clock) -> Result<Self> {
@@ -52,13 +52,13 @@ impl Folder {
                 root.display()
             )
         };
-        durable::make_folder_first(root).with_context(cannot)?;
-        keep_from_strangers(root)?;
+        durable::create_folder_blocking(root).with_context(cannot)?;
+        check_owner(root)?;
         let folder = Self {
             root: root.to_owned(),
-            lock: Arc::new(locked(root, clock)?),
+            lock: Arc::new(acquire_lock(root, clock)?),
         };
-        folder.keep_private()?;
+        folder.make_private()?;
         Ok(folder)
     }
 
@@ -71,20 +71,20 @@ impl Folder {
 
     /// Returns whether the folder is still in place: not moved, removed or unmounted. Blocks on the
     /// disk.
-    pub fn is_there(&self) -> bool {
-        is_at(&self.lock, &self.root.join(LOCK)).unwrap_or(false)
+    pub fn is_in_place(&self) -> bool {
+        is_at_path(&self.lock, &self.root.join(LOCK_FILE)).unwrap_or(false)
     }
 
     /// Removes others' permissions from the gateway's files.
-    fn keep_private(&self) -> Result<()> {
+    fn make_private(&self) -> Result<()> {
         let mut is_ours_alone = true;
-        for entry in entries(&self.root)? {
+        for entry in list_entries(&self.root)? {
             let name = entry
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
-            if is_ours(&name) {
-                let tightened = tighten(&entry)?;
+            if is_own_entry(&name) {
+                let tightened = tighten_permissions(&entry)?;
                 if tightened > 0 {
                     tracing::warn!(
                         name,
@@ -97,13 +97,13 @@ impl Folder {
             }
         }
         let metadata = fs::metadata(&self.root)?;
-        let is_own = metadata.uid() == geteuid().as_raw() && metadata.mode() & STICKY == 0;
-        if metadata.mode() & OTHERS == 0 {
+        let is_own = metadata.uid() == geteuid().as_raw() && metadata.mode() & STICKY_BIT == 0;
+        if metadata.mode() & OTHERS_RIGHTS == 0 {
             return Ok(());
         }
         let folder = self.root.display();
         if is_own && is_ours_alone {
-            fs::set_permissions(&self.root, owners(&metadata))?;
+            fs::set_permissions(&self.root, owner_permissions(&metadata))?;
             tracing::warn!(%folder, "other users of this machine could look into the data folder; now they cannot");
         } else {
             tracing::warn!(%folder, "other users of this machine can look into the data folder, which is not wapi's alone; they cannot \
@@ -115,7 +115,7 @@ impl Folder {
 
 /// Refuses a folder of another user. It may be root's, as a mounted disk is. A program that runs as
 /// root, as in many containers, must accept a folder of the host's user.
-fn keep_from_strangers(root: &Path) -> Result<()> {
+fn check_owner(root: &Path) -> Result<()> {
     let (owner, own) = (fs::metadata(root)?.uid(), geteuid().as_raw());
     if owner == own || owner == 0 {
         return Ok(());
@@ -131,30 +131,35 @@ fn keep_from_strangers(root: &Path) -> Result<()> {
 }
 
 /// Returns whether an entry of the data folder belongs to the gateway.
-fn is_ours(name: &str) -> bool {
+fn is_own_entry(name: &str) -> bool {
     let is_database = |base: &&str| {
         name.strip_prefix(*base)
             .is_some_and(|suffix| SUFFIXES.contains(&suffix))
     };
-    FILES.contains(&name) || FOLDERS.contains(&name) || DATABASES.iter().any(is_database)
+    OWN_FILES.contains(&name) || FOLDERS.contains(&name) || DATABASES.iter().any(is_database)
 }
 
 /// Returns the lock file, once locked by this program.
-fn locked(root: &Path, clock: &Clock) -> Result<File> {
-    let path = root.join(LOCK);
+fn acquire_lock(root: &Path, clock: &Clock) -> Result<File> {
+    let path = root.join(LOCK_FILE);
     loop {
-        let mut lock = open(&path)?;
+        let mut lock = open_lock(&path)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(in_use(root, &mut lock)),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(|| no_locks(root)),
+            Err(TryLockError::WouldBlock) => bail!(in_use_message(root, &mut lock)),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| no_locks_message(root));
+            }
         }
         // The file may have been removed meanwhile, and the next program would lock another one.
-        if !is_at(&lock, &path)? {
+        if !is_at_path(&lock, &path)? {
             continue;
         }
-        ensure!(excludes(&lock, &open(&path)?), no_locks(root));
-        if is_of_the_network(&lock) {
+        ensure!(
+            is_exclusive(&lock, &open_lock(&path)?),
+            no_locks_message(root)
+        );
+        if is_on_network(&lock) {
             tracing::warn!(
                 folder = %root.display(),
                 "the data folder is on a network file system, and it cannot be seen from here whether its lock keeps out programs of \
@@ -172,13 +177,13 @@ fn locked(root: &Path, clock: &Clock) -> Result<File> {
 }
 
 /// Returns whether a held lock excludes a second one. On some network file systems, both succeed.
-fn excludes(_held: &File, other: &File) -> bool {
+fn is_exclusive(_held: &File, other: &File) -> bool {
     matches!(other.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// Returns whether other machines may mount the same file system: NFS, SMB in its three versions,
 /// AFS, Ceph.
-fn is_of_the_network(file: &File) -> bool {
+fn is_on_network(file: &File) -> bool {
     const KINDS: [u32; 6] = [
         0x6969,
         0x517b,
@@ -191,7 +196,7 @@ fn is_of_the_network(file: &File) -> bool {
     fstatfs(file).is_ok_and(|found| KINDS.contains(&(found.f_type as u32)))
 }
 
-fn no_locks(root: &Path) -> String {
+fn no_locks_message(root: &Path) -> String {
     format!(
         "{SETTING} is {}, on a file system without working locks: nothing would keep a second program from throwing the first one's \
          devices out; name a folder of a local disk",
@@ -199,7 +204,7 @@ fn no_locks(root: &Path) -> String {
     )
 }
 
-fn in_use(root: &Path, lock: &mut File) -> String {
+fn in_use_message(root: &Path, lock: &mut File) -> String {
     let mut who = String::new();
     let read = lock.take(100).read_to_string(&mut who);
     let who = match (read, who.split_once(' ')) {
@@ -214,7 +219,7 @@ fn in_use(root: &Path, lock: &mut File) -> String {
     )
 }
 
-fn open(path: &Path) -> Result<File> {
+fn open_lock(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options
         .read(true)
@@ -233,13 +238,13 @@ fn open(path: &Path) -> Result<File> {
     options.open(path).with_context(problem)
 }
 
-fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+fn is_at_path(file: &File, path: &Path) -> std::io::Result<bool> {
     let (held, there) = (file.metadata()?, fs::symlink_metadata(path)?);
     Ok((held.dev(), held.ino()) == (there.dev(), there.ino()))
 }
 
 /// Returns the sorted entries of a folder.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+fn list_entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = || format!("looking into {}", folder.display());
     let entries = fs::read_dir(folder)
         .with_context(listed)?
@@ -253,38 +258,38 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Makes a file private, or a folder with everything in it, and returns how many entries were not.
 /// Refuses entries that may belong to another user.
-fn tighten(path: &Path) -> Result<usize> {
+fn tighten_permissions(path: &Path) -> Result<usize> {
     let mut tightened = 0;
     let mut left = vec![path.to_owned()];
     while let Some(path) = left.pop() {
         let metadata = fs::symlink_metadata(&path)
-            .with_context(|| format!("looking at {}", shown::file(&path)))?;
+            .with_context(|| format!("looking at {}", shown::mask_path(&path)))?;
         let kind = metadata.file_type();
         ensure!(
             kind.is_file() || kind.is_dir(),
             "{SETTING}: {} is a link or a device, where wapi keeps its own files; put the file or folder itself there",
-            shown::file(&path)
+            shown::mask_path(&path)
         );
         ensure!(
             metadata.uid() == geteuid().as_raw(),
             "{SETTING}: {} belongs to another user ({}), who could change it; give it to the user that wapi runs as (chown)",
-            shown::file(&path),
+            shown::mask_path(&path),
             metadata.uid()
         );
-        if metadata.mode() & OTHERS != 0 {
-            fs::set_permissions(&path, owners(&metadata))
-                .with_context(|| format!("making {} private", shown::file(&path)))?;
+        if metadata.mode() & OTHERS_RIGHTS != 0 {
+            fs::set_permissions(&path, owner_permissions(&metadata))
+                .with_context(|| format!("making {} private", shown::mask_path(&path)))?;
             tightened += 1;
         }
         if kind.is_dir() {
-            left.extend(entries(&path)?);
+            left.extend(list_entries(&path)?);
         }
     }
     Ok(tightened)
 }
 
 /// Returns the permissions without those of others.
-fn owners(metadata: &Metadata) -> Permissions {
+fn owner_permissions(metadata: &Metadata) -> Permissions {
     Permissions::from_mode(metadata.mode() & 0o700)
 }
 
@@ -296,22 +301,22 @@ mod tests {
     fn a_file_system_whose_locks_keep_nobody_out_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("one"), folder.path().join("other"));
-        let held = open(&path).unwrap();
+        let held = open_lock(&path).unwrap();
         held.try_lock().unwrap();
-        assert!(excludes(&held, &open(&path).unwrap()));
+        assert!(is_exclusive(&held, &open_lock(&path).unwrap()));
         // As on a file system whose locks ignore other holders.
-        assert!(!excludes(&held, &open(&other).unwrap()));
+        assert!(!is_exclusive(&held, &open_lock(&other).unwrap()));
     }
 
     #[test]
     fn a_lock_file_that_was_removed_is_no_longer_there() {
         let folder = tempfile::tempdir().unwrap();
-        let claimed = Folder::claim(folder.path(), &Clock::system()).unwrap();
-        assert!(claimed.is_there());
+        let claimed = DataFolder::claim(folder.path(), &Clock::system()).unwrap();
+        assert!(claimed.is_in_place());
         let moved = folder.path().join("moved");
         fs::create_dir(&moved).unwrap();
-        fs::rename(folder.path().join(LOCK), moved.join(LOCK)).unwrap();
-        assert!(!claimed.is_there());
+        fs::rename(folder.path().join(LOCK_FILE), moved.join(LOCK_FILE)).unwrap();
+        assert!(!claimed.is_in_place());
     }
 
     #[test]
@@ -324,10 +329,10 @@ mod tests {
             "sessions",
             "media",
         ] {
-            assert!(is_ours(name), "{name}");
+            assert!(is_own_entry(name), "{name}");
         }
         for name in ["wapi.db.copy", "session", "", ".env", "wapi.lock2"] {
-            assert!(!is_ours(name), "{name}");
+            assert!(!is_own_entry(name), "{name}");
         }
     }
 }

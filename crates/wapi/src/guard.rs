@@ -13,29 +13,29 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
-use crate::roots::trusting;
+use crate::roots::trust_bundled_roots;
 
 /// Targets that callers may make the gateway contact.
 #[derive(Debug, Clone)]
-pub enum Targets {
+pub enum EgressPolicy {
     All,
     /// The public internet, and these networks.
-    Public(Vec<Network>),
+    Public(Vec<IpNetwork>),
     /// Everything while no key is required, then the public internet.
-    WhileOpen(Openness),
+    WhileOpen(OpenAccess),
 }
 
 /// Whether no key is required at the moment; clones share the state.
 #[derive(Debug, Clone)]
-pub struct Openness(Arc<AtomicBool>);
+pub struct OpenAccess(Arc<AtomicBool>);
 
-impl Default for Openness {
+impl Default for OpenAccess {
     fn default() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 }
 
-impl Openness {
+impl OpenAccess {
     pub fn set(&self, is_open: bool) {
         self.0.store(is_open, Ordering::SeqCst);
     }
@@ -47,12 +47,12 @@ impl Openness {
 
 /// A range of addresses, as in `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNetwork {
     base: IpAddr,
     prefix: u32,
 }
 
-impl Network {
+impl IpNetwork {
     /// Parses an address, or an address and the length of its prefix.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8");
@@ -94,17 +94,17 @@ impl Network {
 /// An address that callers may not make the gateway contact. Does not say to which address a name
 /// resolves: that would map the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forbidden;
+pub struct ForbiddenTargetError;
 
-impl fmt::Display for Forbidden {
+impl fmt::Display for ForbiddenTargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("leads into a private network, which is open only where nobody needs a key, or by WAPI_ALLOW_PRIVATE_TARGETS")
     }
 }
 
-impl std::error::Error for Forbidden {}
+impl std::error::Error for ForbiddenTargetError {}
 
-impl Targets {
+impl EgressPolicy {
     /// Parses `all`, `none`, or networks separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
@@ -113,7 +113,7 @@ impl Targets {
             networks => {
                 let networks: Result<_, _> = networks
                     .split(',')
-                    .map(|network| Network::parse(network.trim()))
+                    .map(|network| IpNetwork::parse(network.trim()))
                     .collect();
                 networks
                     .map(Self::Public)
@@ -123,7 +123,7 @@ impl Targets {
     }
 
     /// Judges a URL whose host is an IP address. Names are judged when they are resolved.
-    pub fn check(&self, url: &Url) -> Result<(), Forbidden> {
+    pub fn check_url(&self, url: &Url) -> Result<(), ForbiddenTargetError> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check_address(address.into()),
             Some(Host::Ipv6(address)) => self.check_address(address.into()),
@@ -132,16 +132,16 @@ impl Targets {
     }
 
     /// Returns whether all addresses of a URL's host are allowed, as far as they can be resolved.
-    pub async fn lead_to(&self, url: &Url) -> bool {
+    pub async fn can_reach(&self, url: &Url) -> bool {
         let Some(Host::Domain(name)) = url.host() else {
-            return self.check(url).is_ok();
+            return self.check_url(url).is_ok();
         };
         let found = tokio::net::lookup_host((name, 0)).await;
         found.is_ok_and(|mut found| found.all(|found| self.check_address(found.ip()).is_ok()))
     }
 
-    fn check_address(&self, address: IpAddr) -> Result<(), Forbidden> {
-        let allowed: &[Network] = match self {
+    fn check_address(&self, address: IpAddr) -> Result<(), ForbiddenTargetError> {
+        let allowed: &[IpNetwork] = match self {
             Self::All => return Ok(()),
             Self::WhileOpen(openness) if openness.get() => return Ok(()),
             Self::WhileOpen(_) => &[],
@@ -149,18 +149,22 @@ impl Targets {
         };
         let plain = address.to_canonical();
         let fits = is_public(plain) || allowed.iter().any(|network| network.contains(plain));
-        if fits { Ok(()) } else { Err(Forbidden) }
-    }
-
-    /// Returns the handle that reports when keys are required.
-    pub fn openness(&self) -> Openness {
-        match self {
-            Self::WhileOpen(openness) => openness.clone(),
-            Self::All | Self::Public(_) => Openness::default(),
+        if fits {
+            Ok(())
+        } else {
+            Err(ForbiddenTargetError)
         }
     }
 
-    fn are_all(&self) -> bool {
+    /// Returns the handle that reports when keys are required.
+    pub fn open_access(&self) -> OpenAccess {
+        match self {
+            Self::WhileOpen(openness) => openness.clone(),
+            Self::All | Self::Public(_) => OpenAccess::default(),
+        }
+    }
+
+    fn is_unrestricted(&self) -> bool {
         match self {
             Self::All => true,
             Self::WhileOpen(openness) => openness.get(),
@@ -169,26 +173,29 @@ impl Targets {
     }
 
     /// Builds clients with `builder` that reach only these targets.
-    pub fn clients(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Clients> {
-        let judged = trusting(builder())
+    pub fn build_clients(
+        &self,
+        builder: impl Fn() -> ClientBuilder,
+    ) -> reqwest::Result<EgressClients> {
+        let judged = trust_bundled_roots(builder())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver(self.clone())))
+            .dns_resolver(Arc::new(PolicyResolver(self.clone())))
             .build()?;
-        Ok(Clients {
-            targets: self.clone(),
-            free: trusting(builder()).build()?,
-            judged,
+        Ok(EgressClients {
+            policy: self.clone(),
+            unrestricted: trust_bundled_roots(builder()).build()?,
+            restricted: judged,
         })
     }
 
     /// Follows up to `most` redirects, to allowed addresses only.
-    pub fn redirects(&self, most: usize) -> Policy {
+    pub fn redirect_policy(&self, most: usize) -> Policy {
         let targets = self.clone();
-        Policy::custom(move |attempt| match targets.check(attempt.url()) {
+        Policy::custom(move |attempt| match targets.check_url(attempt.url()) {
             Err(forbidden) => attempt.error(forbidden),
             Ok(()) if attempt.previous().len() > most => {
-                let to = shown(attempt.url());
-                attempt.error(TooManyRedirects { most, to })
+                let to = redact_url(attempt.url());
+                attempt.error(RedirectError { most, to })
             }
             Ok(()) => attempt.follow(),
         })
@@ -197,35 +204,35 @@ impl Targets {
 
 /// HTTP clients for callers' targets.
 #[derive(Debug, Clone)]
-pub struct Clients {
-    targets: Targets,
+pub struct EgressClients {
+    policy: EgressPolicy,
     /// An ordinary client, which may use a proxy.
-    free: reqwest::Client,
+    unrestricted: reqwest::Client,
     /// Ignores the environment's proxy: a proxy resolves names itself, beyond the reach of this
     /// policy.
-    judged: reqwest::Client,
+    restricted: reqwest::Client,
 }
 
-impl Clients {
+impl EgressClients {
     /// Returns the client to use at the moment.
-    pub fn now(&self) -> &reqwest::Client {
-        if self.targets.are_all() {
-            &self.free
+    pub fn current(&self) -> &reqwest::Client {
+        if self.policy.is_unrestricted() {
+            &self.unrestricted
         } else {
-            &self.judged
+            &self.restricted
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("it redirects more than {most} times, at last to {to}")]
-struct TooManyRedirects {
+struct RedirectError {
     most: usize,
     to: String,
 }
 
 /// Returns the URL without parts that may be secret.
-pub fn shown(address: &Url) -> String {
+pub fn redact_url(address: &Url) -> String {
     let place = address
         .port()
         .map_or_else(String::new, |port| format!(":{port}"));
@@ -238,9 +245,9 @@ pub fn shown(address: &Url) -> String {
 }
 
 /// Resolves names as the system does, and keeps the allowed addresses.
-struct Resolver(Targets);
+struct PolicyResolver(EgressPolicy);
 
-impl Resolve for Resolver {
+impl Resolve for PolicyResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let targets = self.0.clone();
         Box::pin(async move {
@@ -249,7 +256,7 @@ impl Resolve for Resolver {
                 .filter(|found| targets.check_address(found.ip()).is_ok())
                 .collect();
             if allowed.is_empty() {
-                Err(Forbidden.into())
+                Err(ForbiddenTargetError.into())
             } else {
                 Ok(Box::new(allowed.into_iter()) as Addrs)
             }
@@ -289,7 +296,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         ([240, 0, 0, 0], 4),
     ];
     let within = |(base, prefix): &([u8; 4], u32)| {
-        Network {
+        IpNetwork {
             base: IpAddr::from(*base),
             prefix: *prefix,
         }
@@ -321,8 +328,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    fn public() -> Targets {
-        Targets::parse("none").unwrap()
+    fn public() -> EgressPolicy {
+        EgressPolicy::parse("none").unwrap()
     }
 
     fn url(host: &str) -> Url {
@@ -375,8 +382,12 @@ mod tests {
             "2002:a9fe:a9fe::",
             "100::1",
         ] {
-            assert_eq!(public().check(&url(host)), Err(Forbidden), "{host}");
-            assert_eq!(Targets::All.check(&url(host)), Ok(()), "{host}");
+            assert_eq!(
+                public().check_url(&url(host)),
+                Err(ForbiddenTargetError),
+                "{host}"
+            );
+            assert_eq!(EgressPolicy::All.check_url(&url(host)), Ok(()), "{host}");
         }
     }
 
@@ -398,23 +409,27 @@ mod tests {
             "::ffff:8.8.8.8",
             "example.com",
         ] {
-            assert_eq!(public().check(&url(host)), Ok(()), "{host}");
+            assert_eq!(public().check_url(&url(host)), Ok(()), "{host}");
         }
     }
 
     #[test]
     fn some_networks_can_be_allowed() {
-        let targets = Targets::parse("10.8.0.0/16, fd00::/8,192.168.0.7").unwrap();
+        let targets = EgressPolicy::parse("10.8.0.0/16, fd00::/8,192.168.0.7").unwrap();
         for host in ["10.8.1.1", "fd12::1", "192.168.0.7", "::ffff:10.8.0.1"] {
-            assert_eq!(targets.check(&url(host)), Ok(()), "{host}");
+            assert_eq!(targets.check_url(&url(host)), Ok(()), "{host}");
         }
         for host in ["10.9.0.1", "fe80::1", "192.168.0.8", "127.0.0.1"] {
-            assert_eq!(targets.check(&url(host)), Err(Forbidden), "{host}");
+            assert_eq!(
+                targets.check_url(&url(host)),
+                Err(ForbiddenTargetError),
+                "{host}"
+            );
         }
         assert_eq!(
-            Targets::parse("0.0.0.0/0")
+            EgressPolicy::parse("0.0.0.0/0")
                 .unwrap()
-                .check(&url("127.0.0.1")),
+                .check_url(&url("127.0.0.1")),
             Ok(())
         );
         for text in [
@@ -425,16 +440,17 @@ mod tests {
             "",
             "10.0.0.0/",
         ] {
-            assert!(Targets::parse(text).is_err(), "{text}");
+            assert!(EgressPolicy::parse(text).is_err(), "{text}");
         }
     }
 
     #[tokio::test]
     async fn a_name_is_judged_by_where_it_leads() {
-        let resolve = |targets: Targets| Resolver(targets).resolve("localhost".parse().unwrap());
+        let resolve =
+            |targets: EgressPolicy| PolicyResolver(targets).resolve("localhost".parse().unwrap());
         let error = resolve(public()).await.err().expect("it leads here");
-        assert!(error.is::<Forbidden>());
-        let allowed = resolve(Targets::parse("127.0.0.0/8").unwrap())
+        assert!(error.is::<ForbiddenTargetError>());
+        let allowed = resolve(EgressPolicy::parse("127.0.0.0/8").unwrap())
             .await
             .expect("this is allowed");
         assert!(

@@ -10,7 +10,7 @@ use futures_util::future::try_join_all;
 use crate::event::{EventData, Person};
 use crate::message::Message;
 use crate::store::{Life, Store, StoreError};
-use crate::whatsapp::{Inbox, Incoming};
+use crate::whatsapp::{InboundEvent, Inbox};
 
 /// The inbox step that replaces addresses with stable ids, so that all later steps see one id per
 /// person.
@@ -21,14 +21,14 @@ pub struct IdentityInbox {
 
 #[async_trait]
 impl Inbox for IdentityInbox {
-    async fn accept(&self, session: &Life, mut incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, mut incoming: Vec<InboundEvent>) -> Result<()> {
         for incoming in &mut incoming {
-            incoming.chat = named(
+            incoming.chat = resolve_event(
                 &self.store,
                 session,
                 &mut incoming.data,
                 &incoming.chat,
-                Knowledge::New,
+                ResolveMode::Register,
             )
             .await?;
         }
@@ -38,33 +38,33 @@ impl Inbox for IdentityInbox {
 
 /// How to treat an address that is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knowledge {
-    New,
+pub enum ResolveMode {
+    Register,
     /// The person is only mentioned: as a member of a group, or because their phone received a
     /// message.
-    Mentioned,
+    Reference,
     /// Only look the address up.
-    Old,
+    Lookup,
 }
 
 /// Replaces the addresses of the people in an event with their ids; returns the id of the chat.
-pub async fn named(
+pub async fn resolve_event(
     store: &Store,
     session: &Life,
     data: &mut EventData,
     chat: &str,
-    knowledge: Knowledge,
+    knowledge: ResolveMode,
 ) -> Result<String, StoreError> {
-    mention_all(store, session, members(data)).await?;
+    resolve_all_mentioned(store, session, group_people(data)).await?;
     if let Some(message) = data.message_mut() {
-        named_in(store, session, message).await?;
+        resolve_message(store, session, message).await?;
     }
-    let Some((told_chat, from)) = parts(data) else {
+    let Some((told_chat, from)) = chat_and_author(data) else {
         return Ok(chat.to_owned());
     };
     let was = from.as_ref().map(|from| from.id.clone());
     if let Some(from) = from {
-        name(store, session, from, knowledge).await?;
+        resolve_person(store, session, from, knowledge).await?;
         if was.as_deref() == Some(chat) {
             let id = from.id.clone();
             if let Some(told) = told_chat {
@@ -73,7 +73,7 @@ pub async fn named(
             return Ok(id);
         }
     }
-    let id = chat_id(store, session, chat, knowledge).await?;
+    let id = resolve_chat(store, session, chat, knowledge).await?;
     if let Some(told) = told_chat {
         told.clone_from(&id);
     }
@@ -81,12 +81,16 @@ pub async fn named(
 }
 
 /// Resolves a person that is only mentioned.
-pub async fn mention(store: &Store, session: &Life, person: &mut Person) -> Result<(), StoreError> {
-    name(store, session, person, Knowledge::Mentioned).await
+pub async fn resolve_mentioned(
+    store: &Store,
+    session: &Life,
+    person: &mut Person,
+) -> Result<(), StoreError> {
+    resolve_person(store, session, person, ResolveMode::Reference).await
 }
 
 /// Resolves many mentioned people, who are saved together where they have to be.
-pub async fn mention_all(
+pub async fn resolve_all_mentioned(
     store: &Store,
     session: &Life,
     people: impl IntoIterator<Item = &mut Person>,
@@ -94,20 +98,24 @@ pub async fn mention_all(
     try_join_all(
         people
             .into_iter()
-            .map(|person| mention(store, session, person)),
+            .map(|person| resolve_mentioned(store, session, person)),
     )
     .await
     .map(drop)
 }
 
 /// Resolves the people in a message: the mentioned ones, and the author of the quoted message.
-async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Result<(), StoreError> {
+async fn resolve_message(
+    store: &Store,
+    session: &Life,
+    message: &mut Message,
+) -> Result<(), StoreError> {
     let told: Vec<String> = message
         .mentioned
         .iter()
         .map(|person| person.id.clone())
         .collect();
-    mention_all(store, session, &mut message.mentioned).await?;
+    resolve_all_mentioned(store, session, &mut message.mentioned).await?;
     for mention in &mut message.mentions {
         if let Some(place) = told.iter().position(|told| told == mention) {
             mention.clone_from(&message.mentioned[place].id);
@@ -122,14 +130,14 @@ async fn named_in(store: &Store, session: &Life, message: &mut Message) -> Resul
             lid: context.lid.take(),
             ..Person::default()
         };
-        mention(store, session, &mut author).await?;
+        resolve_mentioned(store, session, &mut author).await?;
         (context.from, context.phone, context.lid) = (Some(author.id), author.phone, author.lid);
     }
     Ok(())
 }
 
 /// Returns the people in a group event.
-fn members(data: &mut EventData) -> Vec<&mut Person> {
+fn group_people(data: &mut EventData) -> Vec<&mut Person> {
     match data {
         EventData::GroupCreated(told) => {
             told.by.iter_mut().chain(told.group.people_mut()).collect()
@@ -143,26 +151,26 @@ fn members(data: &mut EventData) -> Vec<&mut Person> {
 }
 
 /// Resolves a person and remembers the id. Groups keep their address.
-pub async fn of_person(
+pub async fn register_person(
     store: &Store,
     session: &Life,
     person: &mut Person,
 ) -> Result<(), StoreError> {
-    name(store, session, person, Knowledge::New).await
+    resolve_person(store, session, person, ResolveMode::Register).await
 }
 
 /// Resolves a person to their id.
-async fn name(
+async fn resolve_person(
     store: &Store,
     session: &Life,
     person: &mut Person,
-    knowledge: Knowledge,
+    knowledge: ResolveMode,
 ) -> Result<(), StoreError> {
     let number = person
         .phone
         .as_ref()
         .map(|phone| format!("{phone}@s.whatsapp.net"));
-    if let Some(id) = find(
+    if let Some(id) = resolve_addresses(
         store,
         session,
         number.as_deref(),
@@ -171,13 +179,13 @@ async fn name(
     )
     .await?
     {
-        call(person, id);
+        set_person_id(person, id);
     }
     Ok(())
 }
 
 /// Sets the id, which is one of the person's addresses and may be missing from this event.
-fn call(person: &mut Person, id: String) {
+fn set_person_id(person: &mut Person, id: String) {
     if person.lid.is_none() && id.ends_with("@lid") {
         person.lid = Some(id.clone());
     }
@@ -188,39 +196,39 @@ fn call(person: &mut Person, id: String) {
 }
 
 /// Returns the id of the chat with this address. A group has a single address.
-async fn chat_id(
+async fn resolve_chat(
     store: &Store,
     session: &Life,
     chat: &str,
-    knowledge: Knowledge,
+    knowledge: ResolveMode,
 ) -> Result<String, StoreError> {
     let (number, lid) = (
         chat.ends_with("@s.whatsapp.net").then_some(chat),
         chat.ends_with("@lid").then_some(chat),
     );
-    let id = find(store, session, number, lid, knowledge).await?;
+    let id = resolve_addresses(store, session, number, lid, knowledge).await?;
     Ok(id.unwrap_or_else(|| chat.to_owned()))
 }
 
-async fn find(
+async fn resolve_addresses(
     store: &Store,
     session: &Life,
     number: Option<&str>,
     lid: Option<&str>,
-    knowledge: Knowledge,
+    knowledge: ResolveMode,
 ) -> Result<Option<String>, StoreError> {
     match knowledge {
-        Knowledge::New => store.identify(session, number, lid).await,
-        Knowledge::Mentioned => store.mention(session, number, lid).await,
-        Knowledge::Old => {
+        ResolveMode::Register => store.resolve_identity(session, number, lid).await,
+        ResolveMode::Reference => store.resolve_mention(session, number, lid).await,
+        ResolveMode::Lookup => {
             let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
-            store.known_id(session, &addresses).await
+            store.find_identity(session, &addresses).await
         }
     }
 }
 
 /// Returns the chat of an event and its author.
-fn parts(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
+fn chat_and_author(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
     Some(match data {
         EventData::MessageReceived(told) | EventData::MessageEcho(told) => {
             (Some(&mut told.chat), Some(&mut told.from))

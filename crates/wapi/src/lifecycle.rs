@@ -28,16 +28,16 @@ pub struct Lifecycle {
 
 /// Result of [`Lifecycle::finish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finish {
+pub struct FinishReport {
     /// Tasks that were dropped because they outlived the grace period.
     pub dropped: usize,
     /// Tasks that panicked while the program ran.
     pub panicked: usize,
 }
 
-impl Finish {
+impl FinishReport {
     /// Adds both results.
-    pub fn and(self, other: Self) -> Self {
+    pub fn merge_with(self, other: Self) -> Self {
         Self {
             dropped: self.dropped + other.dropped,
             panicked: self.panicked + other.panicked,
@@ -64,13 +64,13 @@ impl Lifecycle {
         let counted: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
         tokio::spawn(self.tasks.track_future(async move {
             let _counted = counted;
-            hard.run_until_cancelled(caught(&panics, task)).await;
+            hard.run_until_cancelled(catch_panic(&panics, task)).await;
         }))
     }
 
     /// Runs `work`; `None` when it panicked, which is counted.
-    pub async fn caught<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        caught(&self.panics, work).await
+    pub async fn catch_panic<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        catch_panic(&self.panics, work).await
     }
 
     /// Creates a group of tasks that can be awaited on its own, that stops with this one at the
@@ -106,7 +106,7 @@ impl Lifecycle {
     }
 
     /// Completes when the soft stop begins.
-    pub async fn stopping(&self) {
+    pub async fn await_stop(&self) {
         self.soft.cancelled().await;
     }
 
@@ -117,7 +117,7 @@ impl Lifecycle {
 
     /// Soft stop, then at most `grace` of waiting, then the hard stop. Returns when no task is
     /// left.
-    pub async fn finish(&self, clock: &Clock, grace: Duration) -> Finish {
+    pub async fn finish(&self, clock: &Clock, grace: Duration) -> FinishReport {
         self.stop();
         self.tasks.close();
         let dropped = match clock.timeout(grace, self.tasks.wait()).await {
@@ -126,14 +126,14 @@ impl Lifecycle {
         };
         self.abort();
         self.tasks.wait().await;
-        Finish {
+        FinishReport {
             dropped,
             panicked: self.panics.load(Ordering::Relaxed),
         }
     }
 }
 
-async fn caught<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Option<T> {
+async fn catch_panic<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Option<T> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => Some(done),
         Err(_) => {
@@ -146,7 +146,9 @@ async fn caught<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Optio
 
 /// Runs blocking or long computing work on a thread of its own; `None` when it panicked. It cannot
 /// be dropped, so it must end by itself, and soon.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
@@ -176,9 +178,9 @@ impl StopSignals {
 }
 
 /// SIGHUP, the signal to reload changed files.
-pub struct Hangups(tokio::signal::unix::Signal);
+pub struct HangupSignals(tokio::signal::unix::Signal);
 
-impl Hangups {
+impl HangupSignals {
     /// From now on SIGHUP does not end the program.
     pub fn listen() -> std::io::Result<Self> {
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).map(Self)
@@ -199,13 +201,13 @@ mod tests {
         let lifecycle = Lifecycle::new();
         lifecycle.spawn(std::future::pending());
         let polite = lifecycle.clone();
-        lifecycle.spawn(async move { polite.stopping().await });
+        lifecycle.spawn(async move { polite.await_stop().await });
         let finish = lifecycle
             .finish(&Clock::system(), Duration::from_millis(20))
             .await;
         assert_eq!(
             finish,
-            Finish {
+            FinishReport {
                 dropped: 1,
                 panicked: 0
             }
@@ -219,7 +221,7 @@ mod tests {
         for family in [child, grandchild] {
             let asked = family.clone();
             family.spawn(async move {
-                asked.stopping().await;
+                asked.await_stop().await;
                 // Work in progress, which a hard stop would cut off.
                 Clock::system().sleep(Duration::from_millis(50)).await;
                 asked.spawn(async {});
@@ -231,7 +233,7 @@ mod tests {
             .await;
         assert_eq!(
             finish,
-            Finish {
+            FinishReport {
                 dropped: 0,
                 panicked: 2
             }
@@ -247,7 +249,7 @@ mod tests {
             .await;
         assert_eq!(
             finish,
-            Finish {
+            FinishReport {
                 dropped: 0,
                 panicked: 1
             }

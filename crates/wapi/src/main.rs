@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use wapi::app;
-use wapi::config::{Build, Config, Layers, listing};
+use wapi::config::{BuildKind, Config, ConfigSources, list_settings};
 use wapi::folder;
 use wapi::telemetry::shown;
 
@@ -15,13 +15,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// An HTTP gateway to WhatsApp.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the gateway; the default command.
     Serve,
     /// Print every setting, its value and its source, with secrets masked.
@@ -36,30 +36,30 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    folder::make_all_private();
+    folder::set_private_umask();
     run()
 }
 
 #[tokio::main]
 async fn run() -> ExitCode {
-    let result = match Arguments::parse().command {
-        None | Some(Command::Serve) => app::run().await,
-        Some(Command::Config) => config(),
+    let result = match CommandLine::parse().command {
+        None | Some(CliCommand::Serve) => app::run().await,
+        Some(CliCommand::Config) => print_config(),
         #[cfg(feature = "sandbox")]
-        Some(Command::Sandbox { selftest }) => wapi::sandbox::run(selftest.into()).await,
+        Some(CliCommand::Sandbox { selftest }) => wapi::sandbox::run(selftest.into()).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", shown::lines(&format!("{error:#}")));
+            eprintln!("{}", shown::escape_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Prints the settings, and then the errors in them.
-fn config() -> Result<()> {
-    let layers = Layers::of_this_process()?;
-    print!("{}", shown::lines(&listing(&layers)));
-    Ok(Config::read(&layers, Build::this()).map(drop)?)
+fn print_config() -> Result<()> {
+    let layers = ConfigSources::from_process()?;
+    print!("{}", shown::escape_lines(&list_settings(&layers)));
+    Ok(Config::read(&layers, BuildKind::current()).map(drop)?)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// All counts that are kept where they occur. Figures of the database and the sessions are queried
 /// there.
 #[derive(Debug)]
-pub struct Meters {
+pub struct GatewayMetrics {
     /// Delivery attempts: accepted, failed and to be retried, and given up.
     pub delivered: Counter,
     pub failed: Counter,
@@ -22,7 +22,7 @@ pub struct Meters {
     pub removed_events: Counter,
 }
 
-impl Default for Meters {
+impl Default for GatewayMetrics {
     fn default() -> Self {
         Self {
             delivered: Counter::default(),

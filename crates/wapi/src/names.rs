@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use async_trait::async_trait;
 
-use crate::event::{ContactUpdated, EventData, Names, Person};
+use crate::event::{ContactUpdated, EventData, Person, PersonNames};
 use crate::history::History;
 use crate::store::Life;
-use crate::whatsapp::{Inbox, Incoming};
+use crate::whatsapp::{InboundEvent, Inbox};
 
 /// Largest number of people in the cache; when there are more, it is cleared.
 const REMEMBERED: usize = 20_000;
 
 /// A cache of people's names.
-pub struct KnownNames {
+pub struct NameCache {
     history: History,
-    books: Mutex<Books>,
+    names: Mutex<CachedNames>,
 }
 
 /// Names by life and person.
 #[derive(Default)]
-struct Books {
-    by_life: HashMap<i64, HashMap<String, Names>>,
+struct CachedNames {
+    by_life: HashMap<i64, HashMap<String, PersonNames>>,
     /// Names saved by the account in this run; the history may not contain them yet.
     saved: HashMap<(i64, String), String>,
     count: usize,
@@ -32,12 +32,12 @@ struct Books {
     forgotten: u64,
 }
 
-impl Books {
-    fn find(&self, life: &Life, id: &str) -> Option<&Names> {
+impl CachedNames {
+    fn get(&self, life: &Life, id: &str) -> Option<&PersonNames> {
         self.by_life.get(&life.id())?.get(id)
     }
 
-    fn keep(&mut self, life: &Life, id: String, names: Names) {
+    fn insert(&mut self, life: &Life, id: String, names: PersonNames) {
         if self.count >= REMEMBERED {
             (self.by_life, self.count) = Default::default();
         }
@@ -46,16 +46,16 @@ impl Books {
     }
 }
 
-impl KnownNames {
+impl NameCache {
     pub fn new(history: History) -> Self {
         Self {
             history,
-            books: Mutex::default(),
+            names: Mutex::default(),
         }
     }
 
     /// Records the new name when the account has saved a person under another one.
-    pub fn hear(&self, life: &Life, data: &EventData) {
+    pub fn record_saved_name(&self, life: &Life, data: &EventData) {
         let EventData::ContactUpdated(told) = data else {
             return;
         };
@@ -80,26 +80,26 @@ impl KnownNames {
 
     /// Returns the names of a person until now. Asks the history for people that are not in the
     /// cache, such as all of them after a start.
-    async fn of(&self, life: &Life, id: &str) -> Names {
-        if let Some(names) = self.lock().find(life, id) {
+    async fn find_names(&self, life: &Life, id: &str) -> PersonNames {
+        if let Some(names) = self.lock().get(life, id) {
             return names.clone();
         }
-        let names = self.history.names_of(life, id).await.unwrap_or_default();
+        let names = self.history.find_names(life, id).await.unwrap_or_default();
         let saved = self.lock().saved.get(&(life.id(), id.to_owned())).cloned();
-        Names {
+        PersonNames {
             saved,
-            ..Names::default()
+            ..PersonNames::default()
         }
-        .or(names)
+        .or_earlier(names)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Books> {
-        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let forgotten = self.history.forgotten();
+    fn lock(&self) -> MutexGuard<'_, CachedNames> {
+        let mut books = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = self.history.forgotten_count();
         if books.forgotten != forgotten {
-            *books = Books {
+            *books = CachedNames {
                 forgotten,
-                ..Books::default()
+                ..CachedNames::default()
             };
         }
         books
@@ -110,27 +110,27 @@ impl KnownNames {
 ///
 /// Names are compared in memory, so that messages cost nothing more.
 pub struct NameInbox {
-    pub known: Arc<KnownNames>,
+    pub cache: Arc<NameCache>,
     pub inbox: Arc<dyn Inbox>,
 }
 
 #[async_trait]
 impl Inbox for NameInbox {
-    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> Result<()> {
         let mut told = Vec::with_capacity(incoming.len());
-        let mut heard: HashMap<String, Names> = HashMap::new();
+        let mut heard: HashMap<String, PersonNames> = HashMap::new();
         for mut incoming in incoming {
-            let update = match writer(&mut incoming.data) {
+            let update = match author_mut(&mut incoming.data) {
                 Some(person) => {
                     let before = match heard.get(&person.id) {
                         Some(names) => names.clone(),
-                        None => self.known.of(session, &person.id).await,
+                        None => self.cache.find_names(session, &person.id).await,
                     };
-                    let now = person.names().or(before.clone());
-                    *person = std::mem::take(person).called(now.clone());
+                    let now = person.all_names().or_earlier(before.clone());
+                    *person = std::mem::take(person).with_names(now.clone());
                     let person = person.clone();
                     heard.insert(person.id.clone(), now.clone());
-                    renamed(session, &incoming, person, &before, &now)
+                    name_change_event(session, &incoming, person, &before, &now)
                 }
                 None => None,
             };
@@ -139,19 +139,19 @@ impl Inbox for NameInbox {
         self.inbox.accept(session, told).await?;
         // Only after saving: a batch that was not saved comes again, and the change must be seen
         // again, too.
-        let mut books = self.known.lock();
+        let mut books = self.cache.lock();
         for (id, names) in heard {
-            if books.find(session, &id) != Some(&names) {
+            if books.get(session, &id) != Some(&names) {
                 // A name saved in the meantime is newer.
                 let saved = books.saved.get(&(session.id(), id.clone())).cloned();
-                books.keep(
+                books.insert(
                     session,
                     id,
-                    Names {
+                    PersonNames {
                         saved,
-                        ..Names::default()
+                        ..PersonNames::default()
                     }
-                    .or(names),
+                    .or_earlier(names),
                 );
             }
         }
@@ -163,13 +163,13 @@ impl Inbox for NameInbox {
 ///
 /// It is saved in the message's own transaction and under its key, so that a message delivered
 /// again emits nothing new.
-fn renamed(
+fn name_change_event(
     session: &Life,
-    message: &Incoming,
+    message: &InboundEvent,
     contact: Person,
-    before: &Names,
-    now: &Names,
-) -> Option<Incoming> {
+    before: &PersonNames,
+    now: &PersonNames,
+) -> Option<InboundEvent> {
     let is_another =
         |before: &Option<String>, now: &Option<String>| before.is_some() && before != now;
     if !is_another(&before.push, &now.push) && !is_another(&before.verified, &now.verified) {
@@ -177,8 +177,8 @@ fn renamed(
     }
     let chat = contact.id.clone();
     let name = now
-        .shown()
-        .filter(|name| Some(*name) != before.shown())
+        .display_name()
+        .filter(|name| Some(*name) != before.display_name())
         .cloned();
     let push_name = contact
         .push_name
@@ -192,7 +192,7 @@ fn renamed(
         push_name,
         ..ContactUpdated::default()
     };
-    Some(Incoming {
+    Some(InboundEvent {
         key: message.key.clone(),
         chat,
         data: EventData::ContactUpdated(Box::new(update)),
@@ -201,7 +201,7 @@ fn renamed(
 }
 
 /// Returns the author, if it is another person whose names come with the event.
-fn writer(data: &mut EventData) -> Option<&mut Person> {
+fn author_mut(data: &mut EventData) -> Option<&mut Person> {
     let (from, from_me) = match data {
         EventData::MessageReceived(told) => (&mut told.from, told.from_me),
         EventData::StatusReceived(told) => (&mut told.message.from, told.message.from_me),

@@ -1,10 +1,13 @@
 //! Suggestions for misspelt words. Pure.
 
 /// Minimum likeness of two words, from 0 to 1.
-const ALIKE: f64 = 0.7;
+const MIN_LIKENESS: f64 = 0.7;
 
 /// Returns the word most like `written`, if one is similar enough.
-pub fn nearest<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn find_nearest<'a>(
+    written: &str,
+    right: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let written = written.to_lowercase();
     let likeness = |word: &'a str| {
         (
@@ -16,13 +19,13 @@ pub fn nearest<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> O
         .into_iter()
         .map(likeness)
         .max_by(|one, other| one.0.total_cmp(&other.0));
-    best.filter(|(likeness, _)| *likeness >= ALIKE)
+    best.filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
         .map(|(_, word)| word)
 }
 
 /// Returns `; did you mean …?`, or nothing if no word is similar enough.
-pub fn suggestion<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(written, right)
+pub fn format_suggestion<'a>(written: &str, right: impl IntoIterator<Item = &'a str>) -> String {
+    find_nearest(written, right)
         .map(|word| format!("; did you mean `{word}`?"))
         .unwrap_or_default()
 }
@@ -42,10 +45,10 @@ mod tests {
             ("colour", None),
             ("", None),
         ] {
-            assert_eq!(nearest(written, words), meant, "{written}");
+            assert_eq!(find_nearest(written, words), meant, "{written}");
         }
         assert_eq!(
-            suggestion("message.reed", words),
+            format_suggestion("message.reed", words),
             "; did you mean `message.read`?"
         );
     }

@@ -11,47 +11,50 @@ use futures_util::{Stream, StreamExt};
 use crate::clock::Clock;
 
 /// Bytes that must arrive in each [`WINDOW`], unless the end does.
-const LEAST: usize = 16 * 1024;
+const MIN_BYTES: usize = 16 * 1024;
 /// Time for `LEAST` bytes, and also the longest wait for anything at all.
 pub const WINDOW: Duration = Duration::from_secs(30);
 
 /// Too little came, for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("less than {} KiB came within {:?}", LEAST / 1024, WINDOW)]
-pub struct TooSlow;
+#[error("less than {} KiB came within {:?}", MIN_BYTES / 1024, WINDOW)]
+pub struct TooSlowError;
 
-impl TooSlow {
+impl TooSlowError {
     /// Returns whether it is among the causes of an error.
-    pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+    pub fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
         std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Self>())
     }
 }
 
 /// Watches one stream of bytes. Time counts only while data is awaited.
-pub struct Pace {
+pub struct PaceWatch {
     clock: Clock,
     waiting: Option<BoxFuture<'static, ()>>,
-    moved: usize,
+    bytes_moved: usize,
 }
 
-impl Pace {
+impl PaceWatch {
     pub const fn new(clock: Clock) -> Self {
         Self {
             clock,
             waiting: None,
-            moved: 0,
+            bytes_moved: 0,
         }
     }
 
     /// Returns the next piece, or an error when waiting for it takes too long.
-    pub async fn next<S, E>(&mut self, pieces: &mut S) -> Result<Option<Result<Bytes, E>>, TooSlow>
+    pub async fn next<S, E>(
+        &mut self,
+        pieces: &mut S,
+    ) -> Result<Option<Result<Bytes, E>>, TooSlowError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         poll_fn(|context| match pieces.poll_next_unpin(context) {
             Poll::Ready(piece) => {
                 if let Some(Ok(piece)) = &piece {
-                    self.moved(piece.len());
+                    self.record_bytes(piece.len());
                 }
                 Poll::Ready(Ok(piece))
             }
@@ -61,23 +64,23 @@ impl Pace {
     }
 
     /// Records that bytes have arrived or left.
-    pub fn moved(&mut self, bytes: usize) {
-        self.moved = self.moved.saturating_add(bytes);
-        if self.moved >= LEAST {
-            self.rest();
+    pub fn record_bytes(&mut self, bytes: usize) {
+        self.bytes_moved = self.bytes_moved.saturating_add(bytes);
+        if self.bytes_moved >= MIN_BYTES {
+            self.reset();
         }
     }
 
     /// Records that no data is awaited any more.
-    pub fn rest(&mut self) {
-        (self.waiting, self.moved) = (None, 0);
+    pub fn reset(&mut self) {
+        (self.waiting, self.bytes_moved) = (None, 0);
     }
 
     /// Polled while data is awaited: ready once that has taken too long.
-    pub fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<TooSlow> {
+    pub fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<TooSlowError> {
         let clock = &self.clock;
         let waiting = self.waiting.get_or_insert_with(|| clock.sleep(WINDOW));
-        waiting.as_mut().poll(context).map(|()| TooSlow)
+        waiting.as_mut().poll(context).map(|()| TooSlowError)
     }
 }
 
@@ -86,16 +89,16 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::clock::Time;
+    use crate::clock::TimeSource;
 
     #[derive(Debug, thiserror::Error)]
     #[error("it broke off")]
-    struct Wrapped(#[source] TooSlow);
+    struct Wrapped(#[source] TooSlowError);
 
     /// Every sleep is over at once.
     struct Impatient;
 
-    impl Time for Impatient {
+    impl TimeSource for Impatient {
         fn now(&self) -> jiff::Timestamp {
             jiff::Timestamp::UNIX_EPOCH
         }
@@ -111,19 +114,24 @@ mod tests {
 
     #[test]
     fn trickles_are_too_slow_and_streams_are_not() {
-        let looks = |pace: &mut Pace| poll_fn(|context| pace.poll_too_slow(context)).now_or_never();
-        let mut pace = Pace::new(Clock::new(Impatient));
+        let looks =
+            |pace: &mut PaceWatch| poll_fn(|context| pace.poll_too_slow(context)).now_or_never();
+        let mut pace = PaceWatch::new(Clock::new(Impatient));
         assert_eq!(looks(&mut pace), None);
-        pace.moved(1);
-        assert_eq!(looks(&mut pace), Some(TooSlow), "a byte changes nothing");
-        let mut pace = Pace::new(Clock::new(Impatient));
+        pace.record_bytes(1);
+        assert_eq!(
+            looks(&mut pace),
+            Some(TooSlowError),
+            "a byte changes nothing"
+        );
+        let mut pace = PaceWatch::new(Clock::new(Impatient));
         for _ in 0..3 {
             assert_eq!(looks(&mut pace), None);
-            pace.moved(LEAST);
+            pace.record_bytes(MIN_BYTES);
         }
         assert!(
-            TooSlow::is_behind(&Wrapped(TooSlow))
-                && !TooSlow::is_behind(&std::io::Error::other("else"))
+            TooSlowError::is_cause_of(&Wrapped(TooSlowError))
+                && !TooSlowError::is_cause_of(&std::io::Error::other("else"))
         );
     }
 }

@@ -3,12 +3,12 @@
 use qrcode::{Color, EcLevel, QrCode};
 
 /// Modules of light border that readers need around the code.
-const QUIET: usize = 4;
+const QUIET_ZONE: usize = 4;
 /// Side of one module in the PNG, in pixels.
-const SCALE: usize = 8;
+const MODULE_PIXELS: usize = 8;
 
 /// A QR code with its quiet zone.
-pub struct Picture {
+pub struct QrImage {
     /// Modules per side, quiet zone included.
     side: usize,
     /// Row by row; `true` is dark.
@@ -17,7 +17,7 @@ pub struct Picture {
 
 /// Style of a QR code on a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
+pub enum QrStyle {
     /// Black on white by escape codes: correct on every terminal.
     Escapes,
     /// Light modules drawn as blocks: correct where letters are light, as in most logs that are not
@@ -25,15 +25,15 @@ pub enum Paint {
     Blocks,
 }
 
-impl Picture {
+impl QrImage {
     /// Encodes a text. Fails when it is too long for a QR code (more than 2953 bytes).
-    pub fn of(text: &str) -> Result<Self, qrcode::types::QrError> {
+    pub fn from_text(text: &str) -> Result<Self, qrcode::types::QrError> {
         let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
         let width = code.width();
-        let side = width + 2 * QUIET;
+        let side = width + 2 * QUIET_ZONE;
         let mut dark = vec![false; side * side];
         for (index, color) in code.to_colors().into_iter().enumerate() {
-            let (row, column) = (index / width + QUIET, index % width + QUIET);
+            let (row, column) = (index / width + QUIET_ZONE, index % width + QUIET_ZONE);
             dark[row * side + column] = color == Color::Dark;
         }
         Ok(Self { side, dark })
@@ -44,10 +44,10 @@ impl Picture {
     }
 
     /// Returns an 8-bit greyscale PNG.
-    pub fn png(&self) -> Vec<u8> {
-        let side = self.side * SCALE;
+    pub fn to_png(&self) -> Vec<u8> {
+        let side = self.side * MODULE_PIXELS;
         let pixel = |at: usize| {
-            if self.is_dark(at / side / SCALE, at % side / SCALE) {
+            if self.is_dark(at / side / MODULE_PIXELS, at % side / MODULE_PIXELS) {
                 0u8
             } else {
                 255
@@ -66,7 +66,7 @@ impl Picture {
     }
 
     /// Returns an SVG of any size, with one unit per module.
-    pub fn svg(&self) -> String {
+    pub fn to_svg(&self) -> String {
         let dark = (0..self.side * self.side).filter(|at| self.dark[*at]);
         let squares: String = dark
             .map(|at| format!("M{} {}h1v1h-1z", at % self.side, at / self.side))
@@ -80,12 +80,12 @@ impl Picture {
     }
 
     /// Returns text with two rows of modules per line.
-    pub fn text(&self, paint: Paint) -> String {
+    pub fn to_text(&self, paint: QrStyle) -> String {
         let mut text = String::new();
         for row in (0..self.side).step_by(2) {
             let halves = (0..self.side).map(|column| {
                 let (upper, lower) = (self.is_dark(row, column), self.is_dark(row + 1, column));
-                let drawn = paint == Paint::Escapes;
+                let drawn = paint == QrStyle::Escapes;
                 match (upper == drawn, lower == drawn) {
                     (true, true) => '█',
                     (true, false) => '▀',
@@ -94,13 +94,13 @@ impl Picture {
                 }
             });
             match paint {
-                Paint::Escapes => text.extend(
+                QrStyle::Escapes => text.extend(
                     "\u{1b}[30;107m"
                         .chars()
                         .chain(halves)
                         .chain("\u{1b}[0m\n".chars()),
                 ),
-                Paint::Blocks => text.extend(halves.chain(['\n'])),
+                QrStyle::Blocks => text.extend(halves.chain(['\n'])),
             }
         }
         text
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_png_can_be_read_back() {
-        let file = Picture::of(TEXT).unwrap().png();
+        let file = QrImage::from_text(TEXT).unwrap().to_png();
         let mut reader = png::Decoder::new(std::io::Cursor::new(file))
             .read_info()
             .unwrap();
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn the_svg_can_be_read_back() {
-        let picture = Picture::of(TEXT).unwrap();
-        let svg = picture.svg();
+        let picture = QrImage::from_text(TEXT).unwrap();
+        let svg = picture.to_svg();
         let squares = svg.rsplit_once("d=\"").unwrap().1;
         let dark: Vec<(usize, usize)> = squares
             .split('M')
@@ -158,10 +158,10 @@ mod tests {
 
     #[test]
     fn the_console_text_can_be_read_back_in_both_paints() {
-        let picture = Picture::of(TEXT).unwrap();
-        for paint in [Paint::Escapes, Paint::Blocks] {
+        let picture = QrImage::from_text(TEXT).unwrap();
+        for paint in [QrStyle::Escapes, QrStyle::Blocks] {
             let text = picture
-                .text(paint)
+                .to_text(paint)
                 .replace("\u{1b}[30;107m", "")
                 .replace("\u{1b}[0m", "");
             let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
@@ -175,7 +175,7 @@ mod tests {
                     _ => false,
                 }
             };
-            let dark = |x, y| drawn(x, y) == (paint == Paint::Escapes);
+            let dark = |x, y| drawn(x, y) == (paint == QrStyle::Escapes);
             assert_eq!(read_back(picture.side * scale, dark), TEXT, "{paint:?}");
         }
     }

@@ -6,33 +6,33 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::sessions::Files;
-use crate::store::{Cut, Store, StoreError};
+use crate::sessions::SessionFiles;
+use crate::store::{RetentionLimits, Store, StoreError};
 
 /// Interval between sweeps.
-const EVERY: Duration = Duration::from_secs(600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// Events per step: this many keep the writer busy for a few milliseconds. Fewer per step where no
 /// more than necessary may go.
-const WINDOW: u16 = 300;
-const SMALL_WINDOW: u16 = 50;
+const STEP_SIZE: u16 = 300;
+const SMALL_STEP_SIZE: u16 = 50;
 /// Pause between two steps, in which the writer serves urgent changes.
-const PAUSE: Duration = Duration::from_millis(20);
+const STEP_PAUSE: Duration = Duration::from_millis(20);
 /// WhatsApp keeps messages it could not hand over for about 30 days and then delivers them, also
 /// those delivered before whose acknowledgement was lost. Half as long again, so that no message is
 /// published twice.
-const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
+const DEDUP_PERIOD: Duration = Duration::from_secs(45 * 24 * 3600);
 /// How long idempotency keys are remembered.
-const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
+const IDEMPOTENCY_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Free bytes that may stay in the file, as new events need them soon: the larger of a fixed size
 /// and a share of the used bytes.
-const SPARE: u64 = 1024 * 1024;
-const SPARE_SHARE: u64 = 4;
+const MAX_FREE_BYTES: u64 = 1024 * 1024;
+const MAX_FREE_SHARE: u64 = 4;
 /// Size to which a database that grew too large is reduced, in percent of the limit.
-const ENOUGH: u64 = 90;
+const TARGET_PERCENT: u64 = 90;
 
 /// The operator's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
+pub struct RetentionPolicy {
     /// Age at which events are removed.
     pub events: Duration,
     /// Age of events with a delivery that was given up, counted from then.
@@ -43,15 +43,15 @@ pub struct Retention {
 
 /// Applies the policy until the program stops. Files of former devices are kept as long as their
 /// events.
-pub async fn keep_to(
-    retention: Retention,
+pub async fn enforce_retention(
+    retention: RetentionPolicy,
     store: Store,
-    files: Files,
+    files: SessionFiles,
     clock: Clock,
     lifecycle: Lifecycle,
 ) {
     while lifecycle
-        .unless_stopping(clock.sleep(EVERY))
+        .unless_stopping(clock.sleep(SWEEP_INTERVAL))
         .await
         .is_some()
     {
@@ -59,14 +59,14 @@ pub async fn keep_to(
             .now()
             .checked_sub(retention.events)
             .unwrap_or(Timestamp::UNIX_EPOCH);
-        match files.remove_old(before).await {
+        match files.remove_old_files(before).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old files of former devices were removed"),
             Err(error) => {
                 tracing::warn!(%error, "old files of former devices cannot be removed for now")
             }
         }
-        let sweep = Sweep {
+        let sweep = RetentionSweep {
             retention,
             store: &store,
             clock: &clock,
@@ -78,65 +78,74 @@ pub async fn keep_to(
 }
 
 /// One run over everything.
-struct Sweep<'a> {
-    retention: Retention,
+struct RetentionSweep<'a> {
+    retention: RetentionPolicy,
     store: &'a Store,
     clock: &'a Clock,
 }
 
-impl Sweep<'_> {
+impl RetentionSweep<'_> {
     async fn run(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.store.purge_rest().await?;
+        self.store.resume_purge().await?;
         let (events, known) = (
             before(self.retention.events),
-            before(self.retention.events.max(KNOWN_FOR)),
+            before(self.retention.events.max(DEDUP_PERIOD)),
         );
         self.remove_messages(events).await?;
-        let cut = Cut {
+        let cut = RetentionLimits {
             events,
             dead: before(self.retention.dead),
-            known,
+            dedup: known,
             now,
         };
-        let removed = self.remove(cut, WINDOW, u64::MAX).await?;
+        let removed = self.remove_events(cut, STEP_SIZE, u64::MAX).await?;
         while self
             .store
-            .remove_old_messages(before(KEYS_FOR), events, WINDOW)
+            .remove_old_messages(before(IDEMPOTENCY_PERIOD), events, STEP_SIZE)
             .await?
             > 0
         {
-            self.clock.sleep(PAUSE).await;
+            self.clock.sleep(STEP_PAUSE).await;
         }
         let mut early = 0;
-        if self.store.size().await?.0 > self.retention.size {
+        if self.store.database_size().await?.0 > self.retention.size {
             // Nothing waits for these events, so they may be removed early.
-            let enough = self.retention.size / 100 * ENOUGH;
+            let enough = self.retention.size / 100 * TARGET_PERCENT;
             early = self
-                .remove(Cut { events: now, ..cut }, SMALL_WINDOW, enough)
+                .remove_events(
+                    RetentionLimits { events: now, ..cut },
+                    SMALL_STEP_SIZE,
+                    enough,
+                )
                 .await?;
-            self.complain_if_too_large().await?;
+            self.warn_if_too_large().await?;
         }
         if removed + early > 0 {
             tracing::info!(removed, early, "old events were removed");
         }
         // The last records of a former life may just have been removed.
         self.store.drop_abandoned_lives().await?;
-        self.shrink().await
+        self.shrink_database().await
     }
 
     /// Removes events, oldest first, until the rest is too young or no more than `enough` bytes are
     /// used. Returns the number removed.
-    async fn remove(&self, cut: Cut, window: u16, enough: u64) -> Result<u64, StoreError> {
+    async fn remove_events(
+        &self,
+        cut: RetentionLimits,
+        window: u16,
+        enough: u64,
+    ) -> Result<u64, StoreError> {
         let (mut place, mut removed) = (Some(0), 0);
         while let Some(after) = place {
-            let done = self.store.remove_old(after, window, cut).await?;
+            let done = self.store.remove_old_events(after, window, cut).await?;
             (place, removed) = (done.next, removed + done.removed);
-            if enough < u64::MAX && self.store.size().await?.0 <= enough {
+            if enough < u64::MAX && self.store.database_size().await?.0 <= enough {
                 break;
             }
             if done.removed > 0 {
-                self.clock.sleep(PAUSE).await;
+                self.clock.sleep(STEP_PAUSE).await;
             }
         }
         Ok(removed)
@@ -144,14 +153,14 @@ impl Sweep<'_> {
 
     /// Removes sent messages, which are kept as long as their events.
     async fn remove_messages(&self, before: Timestamp) -> Result<(), StoreError> {
-        while self.store.remove_settled(before, WINDOW.into()).await? >= u64::from(WINDOW) {
-            self.clock.sleep(PAUSE).await;
+        while self.store.remove_settled(before, STEP_SIZE.into()).await? >= u64::from(STEP_SIZE) {
+            self.clock.sleep(STEP_PAUSE).await;
         }
         Ok(())
     }
 
-    async fn complain_if_too_large(&self) -> Result<(), StoreError> {
-        let used = self.store.size().await?.0;
+    async fn warn_if_too_large(&self) -> Result<(), StoreError> {
+        let used = self.store.database_size().await?.0;
         if used > self.retention.size {
             tracing::warn!(
                 used,
@@ -162,14 +171,14 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    async fn shrink(&self) -> Result<(), StoreError> {
+    async fn shrink_database(&self) -> Result<(), StoreError> {
         loop {
-            let (used, free) = self.store.size().await?;
-            if free <= SPARE.max(used / SPARE_SHARE) {
+            let (used, free) = self.store.database_size().await?;
+            if free <= MAX_FREE_BYTES.max(used / MAX_FREE_SHARE) {
                 return Ok(());
             }
-            self.store.shrink().await?;
-            self.clock.sleep(PAUSE).await;
+            self.store.shrink_file().await?;
+            self.clock.sleep(STEP_PAUSE).await;
         }
     }
 }
@@ -178,10 +187,10 @@ impl Sweep<'_> {
 mod tests {
     use super::*;
     use crate::event::MessageKey;
-    use crate::store::{Life, NewEvent, Outcome, Settled, Wanted};
+    use crate::store::{DeliveryOutcome, EventFilter, Life, NewEvent, SettledDelivery};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
-    const RETENTION: Retention = Retention {
+    const RETENTION: RetentionPolicy = RetentionPolicy {
         events: DAY.saturating_mul(30),
         dead: DAY.saturating_mul(90),
         size: u64::MAX,
@@ -194,15 +203,15 @@ mod tests {
             .await
             .unwrap();
         store
-            .put_endpoint("hook", "http://127.0.0.1/", &[])
+            .save_endpoint("hook", "http://127.0.0.1/", &[])
             .await
             .unwrap();
         (store, folder)
     }
 
-    async fn sweep(store: &Store, retention: Retention, later: Duration) {
+    async fn sweep(store: &Store, retention: RetentionPolicy, later: Duration) {
         let clock = Clock::system();
-        Sweep {
+        RetentionSweep {
             retention,
             store,
             clock: &clock,
@@ -215,7 +224,7 @@ mod tests {
     fn message(id: &str, body: &str) -> NewEvent {
         NewEvent {
             id: format!("evt_{id}_{}", rand::random::<u32>()),
-            session: Life::test(1, "shop"),
+            session: Life::for_test(1, "shop"),
             chat: format!("chat {id}"),
             message: Some(MessageKey {
                 chat: "ann".to_owned(),
@@ -228,26 +237,29 @@ mod tests {
     }
 
     /// Saves an event and records the outcome of its delivery.
-    async fn told(store: &Store, event: NewEvent, outcome: Outcome) {
+    async fn told(store: &Store, event: NewEvent, outcome: DeliveryOutcome) {
         let chat = event.chat.clone();
-        store.append(vec![event]).await.unwrap();
-        let due = store.due(Timestamp::MAX, 1_000).await.unwrap();
+        store.append_events(vec![event]).await.unwrap();
+        let due = store.due_deliveries(Timestamp::MAX, 1_000).await.unwrap();
         let delivery = due.iter().find(|due| due.chat == chat).unwrap().delivery;
-        store.settle(Settled { delivery, outcome }).await.unwrap();
+        store
+            .settle_delivery(SettledDelivery { delivery, outcome })
+            .await
+            .unwrap();
     }
 
     /// Returns the bodies of all events that the feed still has.
     async fn kept(store: &Store) -> Vec<String> {
         let saved = store
-            .reader(0, Wanted::default())
-            .read(10_000)
+            .open_reader(0, EventFilter::default())
+            .read_page(10_000)
             .await
             .unwrap();
         saved.iter().map(|saved| saved.body.clone()).collect()
     }
 
-    fn dead() -> Outcome {
-        Outcome::Dead {
+    fn dead() -> DeliveryOutcome {
+        DeliveryOutcome::Dead {
             error: "500".into(),
         }
     }
@@ -255,15 +267,23 @@ mod tests {
     #[tokio::test]
     async fn what_is_old_goes_and_what_is_waited_for_stays() {
         let (store, _folder) = store().await;
-        told(&store, message("1", "delivered"), Outcome::Delivered).await;
-        store.append(vec![message("2", "waiting")]).await.unwrap();
+        told(
+            &store,
+            message("1", "delivered"),
+            DeliveryOutcome::Delivered,
+        )
+        .await;
+        store
+            .append_events(vec![message("2", "waiting")])
+            .await
+            .unwrap();
         told(&store, message("3", "dead"), dead()).await;
         let of_session = NewEvent {
             message: None,
             kind: "session.status",
             ..message("4", "status")
         };
-        told(&store, of_session, Outcome::Delivered).await;
+        told(&store, of_session, DeliveryOutcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 29).await;
         assert_eq!(kept(&store).await.len(), 4);
         sweep(&store, RETENTION, DAY * 31).await;
@@ -273,7 +293,7 @@ mod tests {
         );
         sweep(&store, RETENTION, DAY * 91).await;
         assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#]);
-        let due = store.due(Timestamp::MAX, 10).await.unwrap();
+        let due = store.due_deliveries(Timestamp::MAX, 10).await.unwrap();
         assert_eq!(due.len(), 1, "what waits is still delivered");
     }
 
@@ -281,7 +301,7 @@ mod tests {
     #[derive(Default, Clone)]
     struct Astray(std::sync::Arc<std::sync::atomic::AtomicI64>);
 
-    impl crate::clock::Time for Astray {
+    impl crate::clock::TimeSource for Astray {
         fn now(&self) -> Timestamp {
             let off = self.0.load(std::sync::atomic::Ordering::Relaxed);
             Clock::system().now() + jiff::SignedDuration::from_secs(off)
@@ -304,15 +324,15 @@ mod tests {
             .await
             .unwrap();
         store
-            .put_endpoint("hook", "http://127.0.0.1/", &["message.received"])
+            .save_endpoint("hook", "http://127.0.0.1/", &["message.received"])
             .await
             .unwrap();
-        told(&store, message("1", "before"), Outcome::Delivered).await;
+        told(&store, message("1", "before"), DeliveryOutcome::Delivered).await;
         time.0
             .store(400 * 24 * 3_600, std::sync::atomic::Ordering::Relaxed);
-        told(&store, message("2", "astray"), Outcome::Delivered).await;
+        told(&store, message("2", "astray"), DeliveryOutcome::Delivered).await;
         time.0.store(0, std::sync::atomic::Ordering::Relaxed);
-        told(&store, message("3", "after"), Outcome::Delivered).await;
+        told(&store, message("3", "after"), DeliveryOutcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 31).await;
         assert_eq!(kept(&store).await, [r#"{"n":"astray"}"#]);
         sweep(&store, RETENTION, DAY * 432).await;
@@ -323,20 +343,23 @@ mod tests {
     async fn a_message_that_comes_again_is_recognised_for_45_days_and_places_are_never_given_out_twice()
      {
         let (store, folder) = store().await;
-        told(&store, message("1", "once"), Outcome::Delivered).await;
+        told(&store, message("1", "once"), DeliveryOutcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 44).await;
-        store.append(vec![message("1", "again")]).await.unwrap();
-        assert_eq!(store.due(Timestamp::MAX, 10).await.unwrap(), []);
+        store
+            .append_events(vec![message("1", "again")])
+            .await
+            .unwrap();
+        assert_eq!(store.due_deliveries(Timestamp::MAX, 10).await.unwrap(), []);
         assert_eq!(kept(&store).await, [""; 0]);
         sweep(&store, RETENTION, DAY * 46).await;
         store.close().await;
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
             .await
             .unwrap();
-        let before = store.newest_event().await.unwrap();
+        let before = store.newest_position().await.unwrap();
         assert!(before >= 1, "a reader's place outlives what it read");
-        told(&store, message("1", "anew"), Outcome::Delivered).await;
-        assert!(store.newest_event().await.unwrap() > before);
+        told(&store, message("1", "anew"), DeliveryOutcome::Delivered).await;
+        assert!(store.newest_position().await.unwrap() > before);
         assert_eq!(kept(&store).await, [r#"{"n":"anew"}"#]);
     }
 
@@ -345,41 +368,50 @@ mod tests {
         let (store, folder) = store().await;
         let file = folder.path().join("wapi.db");
         let large = |number: usize| message(&format!("{number:03}"), &"x".repeat(10_000));
-        store.append((0..600).map(large).collect()).await.unwrap();
-        let settle = |due: crate::store::Due| {
-            let settled = Settled {
+        store
+            .append_events((0..600).map(large).collect())
+            .await
+            .unwrap();
+        let settle = |due: crate::store::DueDelivery| {
+            let settled = SettledDelivery {
                 delivery: due.delivery,
-                outcome: Outcome::Delivered,
+                outcome: DeliveryOutcome::Delivered,
             };
             let store = &store;
-            async move { store.settle(settled).await.unwrap() }
+            async move { store.settle_delivery(settled).await.unwrap() }
         };
-        let due = store.due(Timestamp::MAX, 1_000).await.unwrap();
+        let due = store.due_deliveries(Timestamp::MAX, 1_000).await.unwrap();
         futures_util::future::join_all(due.into_iter().map(settle)).await;
         store
-            .append(vec![NewEvent {
+            .append_events(vec![NewEvent {
                 chat: "late".to_owned(),
                 ..large(600)
             }])
             .await
             .unwrap();
-        let before = store.size().await.unwrap().0;
+        let before = store.database_size().await.unwrap().0;
         assert!(before > 6_000_000, "{before}");
         sweep(
             &store,
-            Retention {
+            RetentionPolicy {
                 size: 3_000_000,
                 ..RETENTION
             },
             Duration::from_secs(1),
         )
         .await;
-        let (used, free) = store.size().await.unwrap();
-        assert!(used <= 3_000_000 && free <= SPARE, "{used} and {free}");
+        let (used, free) = store.database_size().await.unwrap();
+        assert!(
+            used <= 3_000_000 && free <= MAX_FREE_BYTES,
+            "{used} and {free}"
+        );
         assert!(kept(&store).await.len() > 100, "no more went than had to");
         store.close().await;
         let size = std::fs::metadata(&file).unwrap().len();
-        assert!(size <= 3_000_000 + SPARE, "the file has {size} bytes");
+        assert!(
+            size <= 3_000_000 + MAX_FREE_BYTES,
+            "the file has {size} bytes"
+        );
     }
 
     #[tokio::test]
@@ -387,13 +419,13 @@ mod tests {
         let (store, _folder) = store().await;
         for number in 0..50 {
             store
-                .append(vec![message(&number.to_string(), &"x".repeat(10_000))])
+                .append_events(vec![message(&number.to_string(), &"x".repeat(10_000))])
                 .await
                 .unwrap();
         }
         sweep(
             &store,
-            Retention {
+            RetentionPolicy {
                 size: 1,
                 ..RETENTION
             },

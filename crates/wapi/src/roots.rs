@@ -19,7 +19,7 @@ static BUNDLED: LazyLock<&[CertificateDer]> = LazyLock::new(|| {
 });
 
 /// Returns the authorities needed beside the machine's own: none where it has any.
-pub fn bundled() -> &'static [CertificateDer<'static>] {
+pub fn bundled_roots() -> &'static [CertificateDer<'static>] {
     &BUNDLED
 }
 
@@ -31,14 +31,14 @@ pub fn bundled_pem() -> String {
             STANDARD.encode(root)
         )
     };
-    bundled().iter().map(pem).collect()
+    bundled_roots().iter().map(pem).collect()
 }
 
 /// Returns a client builder that trusts them. Without them, the client could not even be built on a
 /// machine without authorities.
-pub fn trusting(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+pub fn trust_bundled_roots(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     let certificate = |root: &CertificateDer| reqwest::Certificate::from_der(root).ok();
-    match bundled() {
+    match bundled_roots() {
         [] => client,
         bundled => client.tls_certs_merge(bundled.iter().filter_map(certificate)),
     }

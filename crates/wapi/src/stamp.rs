@@ -7,18 +7,18 @@ use serde::{Serialize, Serializer};
 const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Formats as `2026-01-31T12:00:00.000Z`; finer digits are cut off.
-pub fn text(at: Timestamp) -> String {
+pub fn format_timestamp(at: Timestamp) -> String {
     PRINTER.timestamp_to_string(&at)
 }
 
 /// For `serialize_with`.
 pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    text(*at).serialize(serializer)
+    format_timestamp(*at).serialize(serializer)
 }
 
 /// The same for an optional timestamp.
 pub fn optional<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(text).serialize(serializer)
+    at.map(format_timestamp).serialize(serializer)
 }
 
 /// The same for one that may be left out, or `null`.
@@ -26,7 +26,7 @@ pub fn nullable<S: Serializer>(
     at: &Option<Option<Timestamp>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    at.map(|at| at.map(text)).serialize(serializer)
+    at.map(|at| at.map(format_timestamp)).serialize(serializer)
 }
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
         ];
         let mut texts: Vec<String> = times
             .iter()
-            .map(|time| text(time.parse().unwrap()))
+            .map(|time| format_timestamp(time.parse().unwrap()))
             .collect();
         assert_eq!(texts[0], "2026-01-31T12:00:00.000Z");
         assert!(

@@ -17,18 +17,18 @@ use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::roots::trusting;
+use crate::roots::trust_bundled_roots;
 
 /// Filter before the operator's own directives: only the gateway logs.
 ///
 /// The engine writes phone numbers and message ids into lines of every level, under targets of many
 /// names (`Client/Ack`, `wacore::…`), so it stays silent unless it is named. The gateway itself
 /// logs everything an operator must know about it.
-const SILENCE: &str = "off";
+const DEFAULT_FILTER: &str = "off";
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// JSON objects, for programs.
@@ -44,10 +44,15 @@ pub struct Telemetry {
 /// Starts logging to stderr and reporting to Sentry. Call once.
 ///
 /// `filter` is the value of `WAPI_LOG`, already checked.
-pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) -> Result<Telemetry> {
-    let filter = EnvFilter::try_new(directives(filter)).context("WAPI_LOG is not a log filter")?;
-    let is_coloured = format == Format::Text && std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().event_format(line::Lines(format));
+pub fn start_telemetry(
+    filter: &str,
+    format: LogFormat,
+    sentry_dsn: Option<&SecretString>,
+) -> Result<Telemetry> {
+    let filter =
+        EnvFilter::try_new(expand_filter(filter)).context("WAPI_LOG is not a log filter")?;
+    let is_coloured = format == LogFormat::Text && std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().event_format(line::LineFormatter(format));
     let lines = lines.with_writer(std::io::stderr).with_ansi(is_coloured);
     let reports = sentry_dsn
         .is_some()
@@ -57,20 +62,20 @@ pub fn start(filter: &str, format: Format, sentry_dsn: Option<&SecretString>) ->
         .with(lines)
         .with(reports)
         .try_init()?;
-    let guard = sentry_dsn.map(|dsn| sentry_client(dsn.expose_secret()));
+    let guard = sentry_dsn.map(|dsn| init_sentry(dsn.expose_secret()));
     Ok(Telemetry { _sentry: guard })
 }
 
 /// Applies a bare level to the gateway alone; other targets must be named, as in
 /// `info,whatsapp_rust=warn,Client=warn`.
-fn directives(filter: &str) -> String {
+fn expand_filter(filter: &str) -> String {
     let own = filter.split(',').map(|directive| {
         match directive.trim().parse::<tracing::metadata::LevelFilter>() {
             Ok(level) => format!("wapi={level},wapi_simulator={level}"),
             Err(_) => directive.to_owned(),
         }
     });
-    std::iter::once(SILENCE.to_owned())
+    std::iter::once(DEFAULT_FILTER.to_owned())
         .chain(own)
         .collect::<Vec<_>>()
         .join(",")
@@ -83,19 +88,19 @@ fn is_reported(metadata: &tracing::Metadata<'_>) -> bool {
     ours && *metadata.level() == tracing::Level::ERROR
 }
 
-fn sentry_client(dsn: &str) -> sentry::ClientInitGuard {
+fn init_sentry(dsn: &str) -> sentry::ClientInitGuard {
     let options = sentry::ClientOptions::new()
-        .transport(Reports)
+        .transport(ReportTransport)
         .dsn(dsn)
         .release(concat!("wapi@", env!("CARGO_PKG_VERSION")))
         .send_default_pii(false)
-        .before_send(|event| Some(harmless(event)));
+        .before_send(|event| Some(mask_report(event)));
     sentry::init(options)
 }
 
 /// Makes a report's texts as safe as those of the log.
-fn harmless(mut event: Event<'static>) -> Event<'static> {
-    let printable = |text: String| shown::printable(&text).into_owned();
+fn mask_report(mut event: Event<'static>) -> Event<'static> {
+    let printable = |text: String| shown::escape_unprintable(&text).into_owned();
     event.message = event.message.map(printable);
     for exception in &mut event.exception.values {
         exception.value = exception.value.take().map(printable);
@@ -104,7 +109,7 @@ fn harmless(mut event: Event<'static>) -> Event<'static> {
         let Told::Other(fields) = told else { continue };
         for (name, value) in fields {
             if let serde_json::Value::String(text) = value {
-                *text = line::shown(name, text);
+                *text = line::mask_field(name, text);
             }
         }
     }
@@ -113,25 +118,25 @@ fn harmless(mut event: Event<'static>) -> Event<'static> {
 
 /// Sends reports with our own client: the one that Sentry would create panics on machines without
 /// certificate authorities.
-struct Reports;
+struct ReportTransport;
 
-impl TransportFactory for Reports {
+impl TransportFactory for ReportTransport {
     fn create_transport_with_options(&self, options: TransportOptions) -> Arc<dyn Transport> {
         let options = ReqwestHttpTransportOptions::from(options);
-        match trusting(reqwest::Client::builder()).build() {
+        match trust_bundled_roots(reqwest::Client::builder()).build() {
             Ok(client) => Arc::new(options.with_client(client).build()),
             Err(error) => {
                 tracing::warn!(%error, "nothing can be reported to Sentry");
-                Arc::new(Nowhere)
+                Arc::new(DiscardTransport)
             }
         }
     }
 }
 
 /// Discards reports that cannot be sent.
-struct Nowhere;
+struct DiscardTransport;
 
-impl Transport for Nowhere {
+impl Transport for DiscardTransport {
     fn send_envelope(&self, _: sentry::Envelope) {}
 }
 
@@ -154,7 +159,7 @@ mod tests {
             .collect();
         let contexts =
             std::iter::once(("Rust Tracing Fields".to_owned(), Told::Other(fields))).collect();
-        let event = harmless(Event {
+        let event = mask_report(Event {
             message: Some("one\x1b[2Jtwo".to_owned()),
             contexts,
             ..Event::default()
@@ -163,7 +168,7 @@ mod tests {
         let Some(Told::Other(fields)) = event.contexts.get("Rust Tracing Fields") else {
             panic!("nothing is told")
         };
-        assert_eq!(fields["session"], shown::session("375447034810"));
+        assert_eq!(fields["session"], shown::mask_session("375447034810"));
         assert_eq!(
             (&fields["error"], &fields["count"]),
             (&json!("a\\nb"), &json!(7))
@@ -173,11 +178,11 @@ mod tests {
     #[test]
     fn a_bare_level_is_the_gateways_alone() {
         assert_eq!(
-            super::directives("info"),
+            super::expand_filter("info"),
             "off,wapi=info,wapi_simulator=info"
         );
         assert_eq!(
-            super::directives("debug,Client=warn"),
+            super::expand_filter("debug,Client=warn"),
             "off,wapi=debug,wapi_simulator=debug,Client=warn"
         );
     }

@@ -67,7 +67,7 @@ fn files(folder: &str) -> Vec<Source> {
     found
 }
 
-/// Fails if code outside `allowed` contains one of these words, and also if nothing inside does: then the test looks for the
+/// Fails if code outside `allowed_targets` contains one of these words, and also if nothing inside does: then the test looks for the
 /// wrong thing.
 fn only_in(allowed: &[&str], words: &[&str]) {
     let mut inside = 0;

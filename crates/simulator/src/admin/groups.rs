@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Refusal, Shared, phone};
+use super::{AdminError, JsonBody, JsonResult, SharedServer, find_phone};
 use crate::Addressing;
 use crate::groups::all_groups;
 use crate::phone::Phone;
@@ -15,45 +15,45 @@ use crate::server::Server;
 
 pub(super) fn routes() -> Router<std::sync::Arc<Server>> {
     Router::new()
-        .route("/groups", get(list))
-        .route("/phones/{number}/groups", post(create))
+        .route("/groups", get(list_groups))
+        .route("/phones/{number}/groups", post(create_group))
         .route(
             "/phones/{number}/groups/{group}",
-            patch(change).delete(leave),
+            patch(change_group).delete(leave_group),
         )
 }
 
-async fn list(State(server): Shared) -> Json<Value> {
+async fn list_groups(State(server): SharedServer) -> Json<Value> {
     Json(json!({"groups": all_groups(&server)}))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Naming {
+enum MemberAddressing {
     Pn,
     Lid,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct New {
+struct NewGroup {
     subject: String,
     /// Phone numbers.
     members: Vec<String>,
-    addressing: Option<Naming>,
+    addressing: Option<MemberAddressing>,
 }
 
-async fn create(
-    State(server): Shared,
+async fn create_group(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let founder = phone(&server, &number)?;
-    let members = phones(&server, &new.members)?;
+    JsonBody(new): JsonBody<NewGroup>,
+) -> Result<(StatusCode, Json<Value>), AdminError> {
+    let founder = find_phone(&server, &number)?;
+    let members = find_phones(&server, &new.members)?;
     let addressing = match new.addressing {
         None => server.options.addressing,
-        Some(Naming::Pn) => Addressing::PhoneNumber,
-        Some(Naming::Lid) => Addressing::Lid,
+        Some(MemberAddressing::Pn) => Addressing::PhoneNumber,
+        Some(MemberAddressing::Lid) => Addressing::Lid,
     };
     let members: Vec<&Phone> = members.iter().collect();
     let id = founder.creates_group_addressed(&new.subject, &members, addressing)?;
@@ -64,7 +64,7 @@ async fn create(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
-struct Change {
+struct GroupUpdate {
     add: Vec<String>,
     remove: Vec<String>,
     promote: Vec<String>,
@@ -75,31 +75,31 @@ struct Change {
     announcement: Option<bool>,
 }
 
-type Act = fn(&Phone, &str, &[&Phone]) -> anyhow::Result<()>;
+type MemberAction = fn(&Phone, &str, &[&Phone]) -> anyhow::Result<()>;
 
-async fn change(
-    State(server): Shared,
+async fn change_group(
+    State(server): SharedServer,
     Path((number, group)): Path<(String, String)>,
-    Body(change): Body<Change>,
-) -> Answer {
-    let member = phone(&server, &number)?;
-    let acts: [(&[String], Act); 4] = [
-        (&change.add, Phone::adds),
-        (&change.remove, Phone::removes),
-        (&change.promote, Phone::promotes),
-        (&change.demote, Phone::demotes),
+    JsonBody(change): JsonBody<GroupUpdate>,
+) -> JsonResult {
+    let member = find_phone(&server, &number)?;
+    let acts: [(&[String], MemberAction); 4] = [
+        (&change.add, Phone::adds_members),
+        (&change.remove, Phone::removes_members),
+        (&change.promote, Phone::promotes_members),
+        (&change.demote, Phone::demotes_members),
     ];
     for (numbers, act) in acts {
-        let others = phones(&server, numbers)?;
+        let others = find_phones(&server, numbers)?;
         if !others.is_empty() {
             act(&member, &group, &others.iter().collect::<Vec<_>>())?;
         }
     }
     if let Some(subject) = &change.subject {
-        member.renames(&group, subject)?;
+        member.renames_group(&group, subject)?;
     }
     if let Some(description) = &change.description {
-        member.describes(
+        member.describes_group(
             &group,
             Some(description.as_str()).filter(|text| !text.is_empty()),
         )?;
@@ -110,11 +110,20 @@ async fn change(
     Ok(Json(json!({})))
 }
 
-async fn leave(State(server): Shared, Path((number, group)): Path<(String, String)>) -> Answer {
-    phone(&server, &number)?.leaves(&group)?;
+async fn leave_group(
+    State(server): SharedServer,
+    Path((number, group)): Path<(String, String)>,
+) -> JsonResult {
+    find_phone(&server, &number)?.leaves_group(&group)?;
     Ok(Json(json!({})))
 }
 
-fn phones(server: &std::sync::Arc<Server>, numbers: &[String]) -> Result<Vec<Phone>, Refusal> {
-    numbers.iter().map(|number| phone(server, number)).collect()
+fn find_phones(
+    server: &std::sync::Arc<Server>,
+    numbers: &[String],
+) -> Result<Vec<Phone>, AdminError> {
+    numbers
+        .iter()
+        .map(|number| find_phone(server, number))
+        .collect()
 }

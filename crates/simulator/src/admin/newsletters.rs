@@ -7,53 +7,53 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Refusal, Shared, phone};
+use super::{AdminError, JsonBody, JsonResult, SharedServer, find_phone};
 use crate::newsletters::all_newsletters;
 use crate::server::Server;
 
 pub(super) fn routes() -> Router<std::sync::Arc<Server>> {
     Router::new()
-        .route("/newsletters", get(list))
-        .route("/phones/{number}/newsletters", post(create))
+        .route("/newsletters", get(list_newsletters))
+        .route("/phones/{number}/newsletters", post(create_newsletter))
         .route(
             "/phones/{number}/newsletters/{newsletter}",
-            put(follow).delete(unfollow),
+            put(follow_newsletter).delete(unfollow_newsletter),
         )
 }
 
-async fn list(State(server): Shared) -> Json<Value> {
+async fn list_newsletters(State(server): SharedServer) -> Json<Value> {
     Json(json!({"newsletters": all_newsletters(&server)}))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct New {
+struct NewNewsletter {
     name: String,
     #[serde(default)]
     description: String,
 }
 
-async fn create(
-    State(server): Shared,
+async fn create_newsletter(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let id = phone(&server, &number)?.creates_newsletter(&new.name, &new.description);
+    JsonBody(new): JsonBody<NewNewsletter>,
+) -> Result<(StatusCode, Json<Value>), AdminError> {
+    let id = find_phone(&server, &number)?.creates_newsletter(&new.name, &new.description);
     Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 
-async fn follow(
-    State(server): Shared,
+async fn follow_newsletter(
+    State(server): SharedServer,
     Path((number, newsletter)): Path<(String, String)>,
-) -> Answer {
-    phone(&server, &number)?.follows(&newsletter)?;
+) -> JsonResult {
+    find_phone(&server, &number)?.follows_newsletter(&newsletter)?;
     Ok(Json(json!({})))
 }
 
-async fn unfollow(
-    State(server): Shared,
+async fn unfollow_newsletter(
+    State(server): SharedServer,
     Path((number, newsletter)): Path<(String, String)>,
-) -> Answer {
-    phone(&server, &number)?.unfollows(&newsletter)?;
+) -> JsonResult {
+    find_phone(&server, &number)?.unfollows_newsletter(&newsletter)?;
     Ok(Json(json!({})))
 }

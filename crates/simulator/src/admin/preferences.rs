@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Body, Shared, phone};
+use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::preferences::{BusinessProfile, StatusAudience};
 use crate::server::Server;
 
@@ -16,45 +16,45 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route(
             "/phones/{number}/preferences",
-            get(preferences).patch(change),
+            get(show_preferences).patch(change_preferences),
         )
-        .route("/phones/{number}/business", put(business))
+        .route("/phones/{number}/business", put(set_business_profile))
 }
 
-async fn preferences(State(server): Shared, Path(number): Path<String>) -> Answer {
-    let phone = phone(&server, &number)?;
+async fn show_preferences(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     Ok(Json(
-        json!({"default_timer": phone.default_timer(), "notices": phone.notices()}),
+        json!({"default_timer": phone.default_timer(), "notices": phone.accepted_notices()}),
     ))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Changes {
+struct PreferencesUpdate {
     default_timer: Option<u32>,
     statuses: Option<StatusAudience>,
 }
 
-async fn change(
-    State(server): Shared,
+async fn change_preferences(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(changes): Body<Changes>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
+    JsonBody(changes): JsonBody<PreferencesUpdate>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     if let Some(seconds) = changes.default_timer {
-        phone.keeps_new_chats_for(seconds);
+        phone.sets_default_timer(seconds);
     }
     if let Some(audience) = changes.statuses {
         phone.posts_statuses_to(audience);
     }
-    preferences(State(server), Path(number)).await
+    show_preferences(State(server), Path(number)).await
 }
 
-async fn business(
-    State(server): Shared,
+async fn set_business_profile(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(profile): Body<BusinessProfile>,
-) -> Answer {
-    phone(&server, &number)?.is_business(&profile);
+    JsonBody(profile): JsonBody<BusinessProfile>,
+) -> JsonResult {
+    find_phone(&server, &number)?.becomes_business(&profile);
     Ok(Json(json!({})))
 }

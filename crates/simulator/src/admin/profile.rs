@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::{Answer, Body, LARGEST_BODY, Shared, phone};
+use super::{JsonBody, JsonResult, LARGEST_BODY, SharedServer, find_phone};
 use crate::Addressing;
 use crate::phone::Phone;
 use crate::server::Server;
@@ -19,32 +19,32 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route(
             "/phones/{number}/profile",
-            get(show)
-                .patch(change)
+            get(show_profile)
+                .patch(change_profile)
                 .layer(DefaultBodyLimit::max(LARGEST_BODY)),
         )
         .route(
             "/phones/{number}/blocked/{whom}",
-            put(block).delete(unblock),
+            put(block_contact).delete(unblock_contact),
         )
-        .route("/phones/{number}/addressing", put(address))
-        .route("/phones/{number}/migration", post(migrate))
+        .route("/phones/{number}/addressing", put(set_addressing))
+        .route("/phones/{number}/migration", post(migrate_to_lids))
 }
 
-fn described(phone: &Phone) -> Value {
+fn describe_profile(phone: &Phone) -> Value {
     let picture = phone
         .picture()
         .map(|picture| json!({"id": picture.id, "base64": STANDARD.encode(picture.full)}));
-    json!({"name": phone.name(), "about": phone.about(), "picture": picture, "blocked": phone.blocked()})
+    json!({"name": phone.name(), "about": phone.about(), "picture": picture, "blocked": phone.blocked_numbers()})
 }
 
-async fn show(State(server): Shared, Path(number): Path<String>) -> Answer {
-    Ok(Json(described(&phone(&server, &number)?)))
+async fn show_profile(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    Ok(Json(describe_profile(&find_phone(&server, &number)?)))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Changes {
+struct ProfileUpdate {
     name: Option<String>,
     about: Option<String>,
     /// A JPEG in base64; `null` removes the profile picture.
@@ -57,17 +57,17 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
     Option::deserialize(deserializer).map(Some)
 }
 
-async fn change(
-    State(server): Shared,
+async fn change_profile(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(changes): Body<Changes>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
+    JsonBody(changes): JsonBody<ProfileUpdate>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     if let Some(name) = changes.name {
-        phone.calls_itself(&name)?;
+        phone.sets_push_name(&name)?;
     }
     if let Some(about) = changes.about {
-        phone.says_about(&about);
+        phone.sets_about(&about);
     }
     if let Some(hidden) = changes.hides_picture {
         phone.hides_picture(hidden);
@@ -79,43 +79,49 @@ async fn change(
         Some(None) => phone.removes_picture(),
         None => {}
     }
-    Ok(Json(described(&phone)))
+    Ok(Json(describe_profile(&phone)))
 }
 
-async fn block(State(server): Shared, Path((number, whom)): Path<(String, String)>) -> Answer {
-    phone(&server, &number)?.blocks(&whom, true)?;
+async fn block_contact(
+    State(server): SharedServer,
+    Path((number, whom)): Path<(String, String)>,
+) -> JsonResult {
+    find_phone(&server, &number)?.blocks_contact(&whom, true)?;
     Ok(Json(json!({})))
 }
 
-async fn unblock(State(server): Shared, Path((number, whom)): Path<(String, String)>) -> Answer {
-    phone(&server, &number)?.blocks(&whom, false)?;
+async fn unblock_contact(
+    State(server): SharedServer,
+    Path((number, whom)): Path<(String, String)>,
+) -> JsonResult {
+    find_phone(&server, &number)?.blocks_contact(&whom, false)?;
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Address {
-    addressing: Addressed,
+struct AddressingUpdate {
+    addressing: AddressingKind,
     /// Also gives the account's other address to the recipients of its messages.
     tells_both: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Addressed {
+enum AddressingKind {
     Pn,
     Lid,
 }
 
-async fn address(
-    State(server): Shared,
+async fn set_addressing(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(address): Body<Address>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
-    phone.is_addressed_by(match address.addressing {
-        Addressed::Pn => Addressing::PhoneNumber,
-        Addressed::Lid => Addressing::Lid,
+    JsonBody(address): JsonBody<AddressingUpdate>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
+    phone.uses_addressing(match address.addressing {
+        AddressingKind::Pn => Addressing::PhoneNumber,
+        AddressingKind::Lid => Addressing::Lid,
     });
     if let Some(both) = address.tells_both {
         phone.hides_number(!both);
@@ -123,7 +129,7 @@ async fn address(
     Ok(Json(json!({})))
 }
 
-async fn migrate(State(server): Shared, Path(number): Path<String>) -> Answer {
-    phone(&server, &number)?.moves_to_lids()?;
+async fn migrate_to_lids(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    find_phone(&server, &number)?.moves_to_lids()?;
     Ok(Json(json!({})))
 }

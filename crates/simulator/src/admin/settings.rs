@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::{Answer, Body, Shared, phone};
+use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::server::Server;
 use crate::settings::KeyShare;
 
@@ -16,20 +16,28 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route(
             "/phones/{number}/chats/{chat}",
-            get(show).patch(change).delete(delete),
+            get(show_chat).patch(change_chat).delete(delete_chat),
         )
-        .route("/phones/{number}/contacts/{whom}", put(name).delete(forget))
-        .route("/phones/{number}/push-name", put(push_name))
-        .route("/phones/{number}/app-state-keys", post(renew))
+        .route(
+            "/phones/{number}/contacts/{whom}",
+            put(save_contact).delete(forget_contact),
+        )
+        .route("/phones/{number}/push-name", put(set_push_name))
+        .route("/phones/{number}/app-state-keys", post(renew_app_state_key))
 }
 
-async fn show(State(server): Shared, Path((number, chat)): Path<(String, String)>) -> Answer {
-    Ok(Json(json!(phone(&server, &number)?.chat_settings(&chat)?)))
+async fn show_chat(
+    State(server): SharedServer,
+    Path((number, chat)): Path<(String, String)>,
+) -> JsonResult {
+    Ok(Json(json!(
+        find_phone(&server, &number)?.chat_settings(&chat)?
+    )))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Changes {
+struct ChatUpdate {
     archived: Option<bool>,
     pinned: Option<bool>,
     /// Milliseconds since 1970; -1 mutes without an end, `null` unmutes.
@@ -42,20 +50,20 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64
     Option::deserialize(deserializer).map(Some)
 }
 
-async fn change(
-    State(server): Shared,
+async fn change_chat(
+    State(server): SharedServer,
     Path((number, chat)): Path<(String, String)>,
-    Body(changes): Body<Changes>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
+    JsonBody(changes): JsonBody<ChatUpdate>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     if let Some(archived) = changes.archived {
-        phone.archives(&chat, archived)?;
+        phone.archives_chat(&chat, archived)?;
     }
     if let Some(pinned) = changes.pinned {
         phone.pins_chat(&chat, pinned)?;
     }
     if let Some(until) = changes.muted_until {
-        phone.mutes(&chat, until)?;
+        phone.mutes_chat(&chat, until)?;
     }
     if let Some(unread) = changes.unread {
         phone.marks_unread(&chat, unread)?;
@@ -63,56 +71,62 @@ async fn change(
     Ok(Json(json!(phone.chat_settings(&chat)?)))
 }
 
-async fn delete(State(server): Shared, Path((number, chat)): Path<(String, String)>) -> Answer {
-    phone(&server, &number)?.deletes_chat(&chat)?;
+async fn delete_chat(
+    State(server): SharedServer,
+    Path((number, chat)): Path<(String, String)>,
+) -> JsonResult {
+    find_phone(&server, &number)?.deletes_chat(&chat)?;
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Name {
+struct NameRequest {
     name: String,
 }
 
-async fn name(
-    State(server): Shared,
+async fn save_contact(
+    State(server): SharedServer,
     Path((number, whom)): Path<(String, String)>,
-    Body(name): Body<Name>,
-) -> Answer {
-    phone(&server, &number)?.names_contact(&whom, &name.name)?;
+    JsonBody(name): JsonBody<NameRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.names_contact(&whom, &name.name)?;
     Ok(Json(json!({})))
 }
 
-async fn forget(State(server): Shared, Path((number, whom)): Path<(String, String)>) -> Answer {
-    phone(&server, &number)?.forgets_contact(&whom)?;
+async fn forget_contact(
+    State(server): SharedServer,
+    Path((number, whom)): Path<(String, String)>,
+) -> JsonResult {
+    find_phone(&server, &number)?.forgets_contact(&whom)?;
     Ok(Json(json!({})))
 }
 
-async fn push_name(
-    State(server): Shared,
+async fn set_push_name(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(name): Body<Name>,
-) -> Answer {
-    phone(&server, &number)?.calls_itself(&name.name)?;
+    JsonBody(name): JsonBody<NameRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.sets_push_name(&name.name)?;
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewKey {
+struct NewKeyRequest {
     share: bool,
 }
 
-async fn renew(
-    State(server): Shared,
+async fn renew_app_state_key(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(key): Body<NewKey>,
-) -> Answer {
+    JsonBody(key): JsonBody<NewKeyRequest>,
+) -> JsonResult {
     let share = if key.share {
         KeyShare::Now
     } else {
         KeyShare::OnRequest
     };
-    phone(&server, &number)?.renews_app_state_key(share)?;
+    find_phone(&server, &number)?.renews_app_state_key(share)?;
     Ok(Json(json!({})))
 }

@@ -6,59 +6,60 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Body, Shared, phone};
+use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::server::Server;
-use crate::shop::Offer;
+use crate::shop::CatalogProduct;
 
 pub(super) fn routes() -> Router<std::sync::Arc<Server>> {
     Router::new()
-        .route("/phones/{number}/catalog", put(fill))
-        .route("/phones/{number}/orders", post(order))
+        .route("/phones/{number}/catalog", put(fill_catalog))
+        .route("/phones/{number}/orders", post(place_order))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Catalog {
-    products: Vec<Offer>,
+struct CatalogUpdate {
+    products: Vec<CatalogProduct>,
 }
 
-async fn fill(
-    State(server): Shared,
+async fn fill_catalog(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(catalog): Body<Catalog>,
-) -> Answer {
-    phone(&server, &number)?.offers(catalog.products);
+    JsonBody(catalog): JsonBody<CatalogUpdate>,
+) -> JsonResult {
+    find_phone(&server, &number)?.fills_catalog(catalog.products);
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cart {
+struct OrderRequest {
     /// Number or address of the business.
     seller: String,
-    items: Vec<Item>,
+    items: Vec<OrderItem>,
     #[serde(default)]
     message: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Item {
+struct OrderItem {
     product: String,
     quantity: u32,
 }
 
-async fn order(
-    State(server): Shared,
+async fn place_order(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(cart): Body<Cart>,
-) -> Answer {
+    JsonBody(cart): JsonBody<OrderRequest>,
+) -> JsonResult {
     let items: Vec<_> = cart
         .items
         .iter()
         .map(|item| (item.product.as_str(), item.quantity))
         .collect();
-    let placed = phone(&server, &number)?.orders(&cart.seller, &items, &cart.message)?;
+    let placed =
+        find_phone(&server, &number)?.orders_products(&cart.seller, &items, &cart.message)?;
     Ok(Json(
         json!({"id": placed.message, "order": placed.id, "token": placed.token}),
     ))

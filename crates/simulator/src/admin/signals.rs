@@ -8,82 +8,88 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Body, Shared, phone};
+use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::server::Server;
-use crate::signals::Typing;
+use crate::signals::TypingState;
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
-        .route("/phones/{number}/signals", get(list))
-        .route("/phones/{number}/typing", post(types))
-        .route("/phones/{number}/presence", put(presence))
-        .route("/phones/{number}/watch", post(watch))
-        .route("/phones/{number}/calls", post(call))
+        .route("/phones/{number}/signals", get(list_activity))
+        .route("/phones/{number}/typing", post(show_typing))
+        .route("/phones/{number}/presence", put(set_presence))
+        .route("/phones/{number}/watch", post(watch_presence))
+        .route("/phones/{number}/calls", post(start_call))
         .route("/phones/{number}/calls/{call}/end", post(hang_up))
 }
 
-async fn list(State(server): Shared, Path(number): Path<String>) -> Answer {
-    Ok(Json(json!({"signals": phone(&server, &number)?.signals()})))
+async fn list_activity(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    Ok(Json(
+        json!({"signals": find_phone(&server, &number)?.shown_activity()}),
+    ))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Types {
+struct TypingRequest {
     chat: String,
-    state: Typing,
+    state: TypingState,
 }
 
-async fn types(
-    State(server): Shared,
+async fn show_typing(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(types): Body<Types>,
-) -> Answer {
-    phone(&server, &number)?.types(&types.chat, types.state)?;
+    JsonBody(types): JsonBody<TypingRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.shows_typing(&types.chat, types.state)?;
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Presence {
+struct PresenceRequest {
     available: bool,
 }
 
-async fn presence(
-    State(server): Shared,
+async fn set_presence(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(presence): Body<Presence>,
-) -> Answer {
-    phone(&server, &number)?.is_there(presence.available);
+    JsonBody(presence): JsonBody<PresenceRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.sets_presence(presence.available);
     Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Whom {
+struct PersonRequest {
     whom: String,
     #[serde(default)]
     video: bool,
 }
 
-async fn watch(
-    State(server): Shared,
+async fn watch_presence(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(whom): Body<Whom>,
-) -> Answer {
-    phone(&server, &number)?.watches(&whom.whom)?;
+    JsonBody(whom): JsonBody<PersonRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.watches_presence(&whom.whom)?;
     Ok(Json(json!({})))
 }
 
-async fn call(State(server): Shared, Path(number): Path<String>, Body(whom): Body<Whom>) -> Answer {
-    let id = phone(&server, &number)?.calls(&whom.whom, whom.video)?;
+async fn start_call(
+    State(server): SharedServer,
+    Path(number): Path<String>,
+    JsonBody(whom): JsonBody<PersonRequest>,
+) -> JsonResult {
+    let id = find_phone(&server, &number)?.starts_call(&whom.whom, whom.video)?;
     Ok(Json(json!({"id": id})))
 }
 
 async fn hang_up(
-    State(server): Shared,
+    State(server): SharedServer,
     Path((number, call)): Path<(String, String)>,
-    Body(whom): Body<Whom>,
-) -> Answer {
-    phone(&server, &number)?.hangs_up(&whom.whom, &call)?;
+    JsonBody(whom): JsonBody<PersonRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.hangs_up(&whom.whom, &call)?;
     Ok(Json(json!({})))
 }

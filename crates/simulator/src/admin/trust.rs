@@ -9,50 +9,52 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Body, Shared, phone};
+use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::server::Server;
-use crate::trust::{Audience, Restriction};
+use crate::trust::{AccountRestriction, Audience};
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route(
             "/phones/{number}/restriction",
-            get(restriction).put(restrict),
+            get(show_restriction).put(set_restriction),
         )
-        .route("/phones/{number}/audiences", put(audiences))
+        .route("/phones/{number}/audiences", put(set_audiences))
         .route(
             "/phones/{number}/properties/{code}",
             put(set_property).delete(drop_property),
         )
 }
 
-async fn restriction(State(server): Shared, Path(number): Path<String>) -> Answer {
-    Ok(Json(json!(phone(&server, &number)?.restriction())))
+async fn show_restriction(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    Ok(Json(json!(
+        find_phone(&server, &number)?.current_restriction()
+    )))
 }
 
-async fn restrict(
-    State(server): Shared,
+async fn set_restriction(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(restriction): Body<Restriction>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
-    phone.is_restricted(restriction);
-    Ok(Json(json!(phone.restriction())))
+    JsonBody(restriction): JsonBody<AccountRestriction>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
+    phone.gets_restriction(restriction);
+    Ok(Json(json!(phone.current_restriction())))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Audiences {
+struct AudienceUpdate {
     picture: Option<Audience>,
     presence: Option<Audience>,
 }
 
-async fn audiences(
-    State(server): Shared,
+async fn set_audiences(
+    State(server): SharedServer,
     Path(number): Path<String>,
-    Body(change): Body<Audiences>,
-) -> Answer {
-    let phone = phone(&server, &number)?;
+    JsonBody(change): JsonBody<AudienceUpdate>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
     if let Some(audience) = change.picture {
         phone.shows_picture_to(audience);
     }
@@ -64,20 +66,23 @@ async fn audiences(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Property {
+struct PropertyRequest {
     value: String,
 }
 
 async fn set_property(
-    State(server): Shared,
+    State(server): SharedServer,
     Path((number, code)): Path<(String, u32)>,
-    Body(property): Body<Property>,
-) -> Answer {
-    phone(&server, &number)?.has_property(code, Some(&property.value));
+    JsonBody(property): JsonBody<PropertyRequest>,
+) -> JsonResult {
+    find_phone(&server, &number)?.sets_property(code, Some(&property.value));
     Ok(Json(json!({})))
 }
 
-async fn drop_property(State(server): Shared, Path((number, code)): Path<(String, u32)>) -> Answer {
-    phone(&server, &number)?.has_property(code, None);
+async fn drop_property(
+    State(server): SharedServer,
+    Path((number, code)): Path<(String, u32)>,
+) -> JsonResult {
+    find_phone(&server, &number)?.sets_property(code, None);
     Ok(Json(json!({})))
 }

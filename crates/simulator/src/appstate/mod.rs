@@ -2,6 +2,7 @@
 //! them: versions and encrypted patches, which only the account's own devices can read. `view.rs`
 //! is how its phone reads and writes them.
 
+mod corruption;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,25 +12,27 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::syncd_mutation::SyncdOperation;
 
-pub(crate) use view::{AppState, Change, Entry, catch_up, share_key, write};
+pub(crate) use view::{
+    AppState, AppStateChange, AppStateEntry, catch_up, share_keys, write_changes,
+};
 
 use crate::media::{self, MediaStore};
 
 /// How many patches an answer holds; `has_more_patches` announces more.
-const PAGE: usize = 5;
+const PATCHES_PER_PAGE: usize = 5;
 /// The server makes a snapshot after each this many patches. A client that starts from nothing gets
 /// the newest snapshot and the patches after it.
 const SNAPSHOT_EVERY: usize = 10;
 
 /// All collections of one account, by name.
 #[derive(Default)]
-pub(crate) struct Collections {
+pub(crate) struct CollectionStore {
     patches: HashMap<String, Vec<Vec<u8>>>,
 }
 
 /// The outcome of a patch upload.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Upload {
+pub(crate) enum PatchOutcome {
     /// The patch is the collection's new version.
     Accepted,
     /// The client did not know the newest version; it must apply the missing patches first.
@@ -39,46 +42,46 @@ pub(crate) enum Upload {
 }
 
 /// Some of the patches after a version, oldest first.
-pub(crate) struct Page {
+pub(crate) struct PatchPage {
     pub(crate) patches: Vec<Vec<u8>>,
     pub(crate) has_more: bool,
 }
 
-impl Collections {
+impl CollectionStore {
     /// The newest version; 0 for a collection that nobody has written to.
-    pub(crate) fn version(&self, name: &str) -> u64 {
-        self.all(name).len() as u64
+    pub(crate) fn newest_version(&self, name: &str) -> u64 {
+        self.all_patches(name).len() as u64
     }
 
     /// Returns all patches after a version, oldest first.
-    pub(crate) fn after(&self, name: &str, version: u64) -> Vec<Vec<u8>> {
-        self.all(name)
+    pub(crate) fn patches_after(&self, name: &str, version: u64) -> Vec<Vec<u8>> {
+        self.all_patches(name)
             .iter()
-            .skip(place(version))
+            .skip(patch_index(version))
             .cloned()
             .collect()
     }
 
     /// Returns as many patches after a version as one answer holds.
-    pub(crate) fn page(&self, name: &str, version: u64) -> Page {
-        let mut patches = self.after(name, version);
-        let has_more = patches.len() > PAGE;
-        patches.truncate(PAGE);
-        Page { patches, has_more }
+    pub(crate) fn patch_page(&self, name: &str, version: u64) -> PatchPage {
+        let mut patches = self.patches_after(name, version);
+        let has_more = patches.len() > PATCHES_PER_PAGE;
+        patches.truncate(PATCHES_PER_PAGE);
+        PatchPage { patches, has_more }
     }
 
     /// Stores a patch made on top of `base`. The server fills in the patch's version, which clients
     /// leave out. It has none of the account's keys, so only the account's devices can check the
     /// MACs.
-    pub(crate) fn upload(&mut self, name: &str, base: u64, patch: &[u8]) -> Upload {
-        if base != self.version(name) {
-            return Upload::Conflict;
+    pub(crate) fn upload_patch(&mut self, name: &str, base: u64, patch: &[u8]) -> PatchOutcome {
+        if base != self.newest_version(name) {
+            return PatchOutcome::Conflict;
         }
         let Some(mut patch) = wa::SyncdPatch::decode_from_slice(patch)
             .ok()
-            .filter(is_whole)
+            .filter(is_complete)
         else {
-            return Upload::Malformed;
+            return PatchOutcome::Malformed;
         };
         patch.version = MessageField::some(wa::SyncdVersion {
             version: Some(base + 1),
@@ -87,27 +90,27 @@ impl Collections {
             .entry(name.to_owned())
             .or_default()
             .push(patch.encode_to_vec());
-        Upload::Accepted
+        PatchOutcome::Accepted
     }
 
     /// Encrypts and uploads the newest snapshot of a collection; returns its version and the
     /// encoded reference to it. Returns `None` if the collection is too short to have one.
-    pub(crate) fn snapshot(
+    pub(crate) fn upload_snapshot(
         &self,
         name: &str,
         media: &MediaStore,
     ) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
-        let patches = self.all(name);
+        let patches = self.all_patches(name);
         let count = patches.len() - patches.len() % SNAPSHOT_EVERY;
         if count == 0 {
             return Ok(None);
         }
-        let snapshot = snapshot_of(&patches[..count])?.encode_to_vec();
-        let sealed = media::seal("md-app-state", &snapshot)?;
+        let snapshot = build_snapshot(&patches[..count])?.encode_to_vec();
+        let sealed = media::encrypt_file("md-app-state", &snapshot)?;
         let reference = wa::ExternalBlobReference {
             media_key: Some(sealed.media_key.to_vec()),
-            direct_path: Some(media.upload(&sealed)?),
-            handle: Some(media::token(&sealed.file_enc_sha256)),
+            direct_path: Some(media.upload_file(&sealed)?),
+            handle: Some(media::file_token(&sealed.file_enc_sha256)),
             file_size_bytes: Some(snapshot.len() as u64),
             file_sha256: Some(sealed.file_sha256),
             file_enc_sha256: Some(sealed.file_enc_sha256),
@@ -115,24 +118,24 @@ impl Collections {
         Ok(Some((count as u64, reference.encode_to_vec())))
     }
 
-    fn all(&self, name: &str) -> &[Vec<u8>] {
+    fn all_patches(&self, name: &str) -> &[Vec<u8>] {
         self.patches.get(name).map_or(&[], Vec::as_slice)
     }
 }
 
-fn place(version: u64) -> usize {
+fn patch_index(version: u64) -> usize {
     usize::try_from(version).unwrap_or(usize::MAX)
 }
 
-fn is_whole(patch: &wa::SyncdPatch) -> bool {
+fn is_complete(patch: &wa::SyncdPatch) -> bool {
     patch
         .mutations
         .iter()
-        .all(|mutation| index_of(mutation).is_some() && mutation.record.value.blob.is_some())
+        .all(|mutation| index_mac(mutation).is_some() && mutation.record.value.blob.is_some())
 }
 
 /// The index MAC of a mutation: the only thing by which the server can tell entries apart.
-fn index_of(mutation: &wa::SyncdMutation) -> Option<&[u8]> {
+fn index_mac(mutation: &wa::SyncdMutation) -> Option<&[u8]> {
     mutation
         .record
         .as_option()?
@@ -142,7 +145,7 @@ fn index_of(mutation: &wa::SyncdMutation) -> Option<&[u8]> {
         .as_deref()
 }
 
-fn operation(mutation: &wa::SyncdMutation) -> SyncdOperation {
+fn operation_of(mutation: &wa::SyncdMutation) -> SyncdOperation {
     mutation
         .operation
         .and_then(|operation| operation.as_known())
@@ -151,7 +154,7 @@ fn operation(mutation: &wa::SyncdMutation) -> SyncdOperation {
 
 /// Returns all entries that are left after these patches. The MAC is that of the last patch, whose
 /// author had the keys.
-fn snapshot_of(patches: &[Vec<u8>]) -> anyhow::Result<wa::SyncdSnapshot> {
+fn build_snapshot(patches: &[Vec<u8>]) -> anyhow::Result<wa::SyncdSnapshot> {
     let mut records = BTreeMap::new();
     let mut last = wa::SyncdPatch::default();
     for patch in patches {
@@ -160,12 +163,12 @@ fn snapshot_of(patches: &[Vec<u8>]) -> anyhow::Result<wa::SyncdSnapshot> {
         let (removals, sets): (Vec<_>, Vec<_>) = patch
             .mutations
             .iter()
-            .partition(|mutation| operation(mutation) == SyncdOperation::REMOVE);
+            .partition(|mutation| operation_of(mutation) == SyncdOperation::REMOVE);
         for mutation in removals {
-            records.remove(index_of(mutation).context("an entry has an index")?);
+            records.remove(index_mac(mutation).context("an entry has an index")?);
         }
         for mutation in sets {
-            let index = index_of(mutation).context("an entry has an index")?;
+            let index = index_mac(mutation).context("an entry has an index")?;
             records.insert(
                 index.to_vec(),
                 mutation
@@ -191,31 +194,43 @@ mod tests {
 
     #[test]
     fn patches_are_numbered_by_the_server_and_a_stale_one_is_a_conflict() {
-        let mut collections = Collections::default();
+        let mut collections = CollectionStore::default();
         let patch = wa::SyncdPatch {
             device_index: Some(1),
             ..Default::default()
         }
         .encode_to_vec();
-        assert_eq!(collections.upload("regular", 0, &patch), Upload::Accepted);
-        assert_eq!(collections.upload("regular", 0, &patch), Upload::Conflict);
-        assert_eq!(collections.version("regular"), 1);
+        assert_eq!(
+            collections.upload_patch("regular", 0, &patch),
+            PatchOutcome::Accepted
+        );
+        assert_eq!(
+            collections.upload_patch("regular", 0, &patch),
+            PatchOutcome::Conflict
+        );
+        assert_eq!(collections.newest_version("regular"), 1);
         let stored =
-            wa::SyncdPatch::decode_from_slice(&collections.after("regular", 0)[0]).unwrap();
+            wa::SyncdPatch::decode_from_slice(&collections.patches_after("regular", 0)[0]).unwrap();
         assert_eq!(stored.version.as_option().unwrap().version, Some(1));
-        assert!(collections.after("regular", 1).is_empty());
-        assert_eq!(collections.upload("regular", 1, b"\xff"), Upload::Malformed);
+        assert!(collections.patches_after("regular", 1).is_empty());
+        assert_eq!(
+            collections.upload_patch("regular", 1, b"\xff"),
+            PatchOutcome::Malformed
+        );
     }
 
     #[test]
     fn an_answer_holds_some_patches_and_says_that_there_are_more() {
-        let mut collections = Collections::default();
+        let mut collections = CollectionStore::default();
         for base in 0..7 {
-            assert_eq!(collections.upload("regular", base, &[]), Upload::Accepted);
+            assert_eq!(
+                collections.upload_patch("regular", base, &[]),
+                PatchOutcome::Accepted
+            );
         }
         let (first, rest) = (
-            collections.page("regular", 0),
-            collections.page("regular", 5),
+            collections.patch_page("regular", 0),
+            collections.patch_page("regular", 5),
         );
         assert_eq!(
             (

@@ -13,16 +13,17 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::syncd_mutation::SyncdOperation;
 
-use super::{Upload, index_of, operation};
+use super::corruption::{corrupt_entry, corrupt_mac};
+use super::{PatchOutcome, index_mac, operation_of};
 use crate::faults::Corruption;
-use crate::handset::Handset;
+use crate::handset::PhoneState;
 use crate::server::Server;
 use crate::stanza::{iq, phone_message};
-use crate::world::{DeviceId, Number};
+use crate::world::{DeviceId, PhoneNumber};
 
 /// One entry of a collection.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct AppStateEntry {
     /// The path that identifies the entry, such as `["archive", CHAT]`.
     pub(crate) index: Vec<String>,
     pub(crate) value: wa::SyncActionValue,
@@ -33,7 +34,7 @@ pub(crate) struct Entry {
 
 /// A pending write of one entry.
 #[derive(Clone)]
-pub(crate) struct Change {
+pub(crate) struct AppStateChange {
     pub(crate) index: Vec<String>,
     /// The version of the action's schema.
     pub(crate) schema: i32,
@@ -45,22 +46,22 @@ pub(crate) struct Change {
 pub(crate) struct AppState {
     /// Oldest first; the phone writes with the last.
     keys: Vec<wa::message::AppStateSyncKey>,
-    views: HashMap<String, View>,
+    views: HashMap<String, CollectionView>,
     corruption: Option<Corruption>,
 }
 
 #[derive(Default)]
-struct View {
+struct CollectionView {
     state: HashState,
     /// By index MAC.
-    entries: HashMap<Vec<u8>, Entry>,
+    entries: HashMap<Vec<u8>, AppStateEntry>,
     /// Indexes of entries that were written or removed, oldest first.
     written: Vec<Vec<String>>,
     /// A patch could not be read; later patches cannot be read either.
     is_broken: bool,
 }
 
-type Found = Result<Arc<ExpandedAppStateKeys>, AppStateError>;
+type KeyLookup = Result<Arc<ExpandedAppStateKeys>, AppStateError>;
 
 impl AppState {
     pub(crate) fn new(corruption: Option<Corruption>) -> Self {
@@ -69,12 +70,12 @@ impl AppState {
             views: HashMap::new(),
             corruption,
         };
-        new.rotate();
+        new.rotate_key();
         new
     }
 
     /// Makes a new key and uses it for all writes from now on.
-    pub(crate) fn rotate(&mut self) {
+    pub(crate) fn rotate_key(&mut self) {
         // The id holds the device that made it (0) and the key's epoch.
         let last = self.keys.last().and_then(|key| {
             key.key_id.as_option()?.key_id.as_deref()?[2..]
@@ -93,18 +94,21 @@ impl AppState {
                     current_index,
                     device_indexes: vec![0],
                 }),
-                timestamp: Some(now()),
+                timestamp: Some(now_ms()),
             }),
         });
     }
 
     /// The message that shares all of the phone's keys, as with a device that was just linked.
-    pub(crate) fn share(&self) -> wa::Message {
-        key_share(self.keys.clone())
+    pub(crate) fn key_share_message(&self) -> wa::Message {
+        build_key_share(self.keys.clone())
     }
 
     /// The message that shares the keys a device has asked for; an unknown key comes without data.
-    pub(crate) fn share_asked(&self, request: &wa::message::AppStateSyncKeyRequest) -> wa::Message {
+    pub(crate) fn requested_keys_message(
+        &self,
+        request: &wa::message::AppStateSyncKeyRequest,
+    ) -> wa::Message {
         let one = |asked: &wa::message::AppStateSyncKeyId| {
             let known = self
                 .keys
@@ -117,11 +121,11 @@ impl AppState {
                     ..Default::default()
                 })
         };
-        key_share(request.key_ids.iter().map(one).collect())
+        build_key_share(request.key_ids.iter().map(one).collect())
     }
 
     /// Returns the entries of a collection, unordered. One may occur under an old and the new key.
-    pub(crate) fn entries(&self, collection: &str) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn entries(&self, collection: &str) -> impl Iterator<Item = &AppStateEntry> {
         self.views
             .get(collection)
             .into_iter()
@@ -129,7 +133,7 @@ impl AppState {
     }
 
     /// Returns the indexes that were written to a collection or removed from it, oldest first.
-    pub(crate) fn written(&self, collection: &str) -> Vec<Vec<String>> {
+    pub(crate) fn written_indexes(&self, collection: &str) -> Vec<Vec<String>> {
         self.views
             .get(collection)
             .map(|view| view.written.clone())
@@ -137,9 +141,9 @@ impl AppState {
     }
 
     /// A whole collection in plaintext; `None` if nothing was written or a patch could not be read.
-    pub(crate) fn recovery(&self, collection: &str) -> Option<wa::SyncdSnapshotRecovery> {
+    pub(crate) fn recovery_snapshot(&self, collection: &str) -> Option<wa::SyncdSnapshotRecovery> {
         let view = self.views.get(collection).filter(|view| !view.is_broken)?;
-        let record = |entry: &Entry| wa::SyncdPlainTextRecord {
+        let record = |entry: &AppStateEntry| wa::SyncdPlainTextRecord {
             value: MessageField::some(wa::SyncActionData {
                 index: serde_json::to_vec(&entry.index).ok(),
                 value: MessageField::some(entry.value.clone()),
@@ -160,14 +164,14 @@ impl AppState {
     }
 
     /// The newest version that was read.
-    fn version(&self, collection: &str) -> u64 {
+    fn newest_version(&self, collection: &str) -> u64 {
         self.views
             .get(collection)
             .map_or(0, |view| view.state.version)
     }
 
     /// Finds and expands the key with this id, which the server relays without checking it.
-    fn keys(&self, id: &[u8]) -> Found {
+    fn find_key(&self, id: &[u8]) -> KeyLookup {
         let of_id = |key: &&wa::message::AppStateSyncKey| {
             key.key_id.as_option().and_then(|id| id.key_id.as_deref()) == Some(id)
         };
@@ -184,33 +188,33 @@ impl AppState {
             .ok_or(AppStateError::KeyNotFound)
     }
 
-    fn newest(&self) -> anyhow::Result<(Vec<u8>, Arc<ExpandedAppStateKeys>)> {
+    fn newest_key(&self) -> anyhow::Result<(Vec<u8>, Arc<ExpandedAppStateKeys>)> {
         let newest = self
             .keys
             .last()
             .and_then(|key| key.key_id.as_option()?.key_id.clone())
             .context("it has a key")?;
-        let keys = self.keys(&newest)?;
+        let keys = self.find_key(&newest)?;
         Ok((newest, keys))
     }
 
     /// Applies the next patch of a collection. Fails on a patch that WhatsApp's apps would refuse.
-    fn read(&mut self, collection: &str, patch: &wa::SyncdPatch) -> anyhow::Result<()> {
+    fn apply_patch(&mut self, collection: &str, patch: &wa::SyncdPatch) -> anyhow::Result<()> {
         let mut view = self.views.remove(collection).unwrap_or_default();
         if view.is_broken {
             self.views.insert(collection.to_owned(), view);
             return Ok(());
         }
-        let outcome = self.read_into(&mut view, collection, patch);
+        let outcome = self.apply_to_view(&mut view, collection, patch);
         view.is_broken = outcome.is_err();
         self.views.insert(collection.to_owned(), view);
         let version = patch.version.version.unwrap_or(0);
         outcome.with_context(|| format!("app state, {collection} version {version}"))
     }
 
-    fn read_into(
+    fn apply_to_view(
         &self,
-        view: &mut View,
+        view: &mut CollectionView,
         collection: &str,
         patch: &wa::SyncdPatch,
     ) -> anyhow::Result<()> {
@@ -220,7 +224,7 @@ impl AppState {
         process_patch(
             patch,
             &mut view.state,
-            |id| self.keys(id),
+            |id| self.find_key(id),
             known,
             is_checked,
             collection,
@@ -232,14 +236,16 @@ impl AppState {
         );
         let mut sets = Vec::new();
         for mutation in &patch.mutations {
-            let index = index_of(mutation)
+            let index = index_mac(mutation)
                 .context("an entry has an index")?
                 .to_vec();
-            match operation(mutation) {
+            match operation_of(mutation) {
                 SyncdOperation::REMOVE => view
                     .written
                     .extend(view.entries.remove(&index).map(|entry| entry.index)),
-                SyncdOperation::SET => sets.push((index, self.open(mutation, is_checked)?)),
+                SyncdOperation::SET => {
+                    sets.push((index, self.decrypt_entry(mutation, is_checked)?))
+                }
             }
         }
         view.written
@@ -248,7 +254,11 @@ impl AppState {
         Ok(())
     }
 
-    fn open(&self, mutation: &wa::SyncdMutation, is_checked: bool) -> anyhow::Result<Entry> {
+    fn decrypt_entry(
+        &self,
+        mutation: &wa::SyncdMutation,
+        is_checked: bool,
+    ) -> anyhow::Result<AppStateEntry> {
         let record = mutation
             .record
             .as_option()
@@ -258,9 +268,10 @@ impl AppState {
             .as_option()
             .and_then(|id| id.id.clone())
             .context("an entry names its key")?;
-        let keys = self.keys(&key_id)?;
-        let (read, macs) = decode_record(operation(mutation), record, &keys, &key_id, is_checked)?;
-        Ok(Entry {
+        let keys = self.find_key(&key_id)?;
+        let (read, macs) =
+            decode_record(operation_of(mutation), record, &keys, &key_id, is_checked)?;
+        Ok(AppStateEntry {
             index: read.index,
             value: read.action_value.unwrap_or_default(),
             value_mac: macs.value_mac,
@@ -270,9 +281,13 @@ impl AppState {
     }
 
     /// Builds a patch on top of the newest version that was read; returns that version with it.
-    fn build(&self, collection: &str, changes: &[Change]) -> anyhow::Result<(u64, wa::SyncdPatch)> {
-        let (key_id, keys) = self.newest()?;
-        let nothing = View::default();
+    fn build_patch(
+        &self,
+        collection: &str,
+        changes: &[AppStateChange],
+    ) -> anyhow::Result<(u64, wa::SyncdPatch)> {
+        let (key_id, keys) = self.newest_key()?;
+        let nothing = CollectionView::default();
         let view = self.views.get(collection).unwrap_or(&nothing);
         ensure!(
             !view.is_broken,
@@ -280,10 +295,10 @@ impl AppState {
         );
         let mut mutations = Vec::new();
         for change in changes {
-            mutations.extend(self.mutations(view, change, &key_id, &keys)?);
+            mutations.extend(self.build_mutations(view, change, &key_id, &keys)?);
         }
         if let Some(mutation) = mutations.last_mut() {
-            spoil_entry(mutation, self.corruption);
+            corrupt_entry(mutation, self.corruption);
         }
         let mut state = view.state.clone();
         state.version += 1;
@@ -291,7 +306,7 @@ impl AppState {
             |index: &[u8], _| Ok(view.entries.get(index).map(|entry| entry.value_mac.clone()));
         state.update_hash(&mutations, known).1?;
         let mut snapshot_mac = state.generate_snapshot_mac(collection, &keys.snapshot_mac);
-        spoil(
+        corrupt_mac(
             &mut snapshot_mac,
             self.corruption == Some(Corruption::AppStateSnapshotMac),
         );
@@ -303,7 +318,7 @@ impl AppState {
             ..Default::default()
         };
         let mut patch_mac = generate_patch_mac(&patch, collection, &keys.patch_mac, state.version);
-        spoil(
+        corrupt_mac(
             &mut patch_mac,
             self.corruption == Some(Corruption::AppStatePatchMac),
         );
@@ -312,10 +327,10 @@ impl AppState {
     }
 
     /// Returns the mutations of one change: the new entry, and removals of it under older keys.
-    fn mutations(
+    fn build_mutations(
         &self,
-        view: &View,
-        change: &Change,
+        view: &CollectionView,
+        change: &AppStateChange,
         key_id: &[u8],
         keys: &ExpandedAppStateKeys,
     ) -> anyhow::Result<Vec<wa::SyncdMutation>> {
@@ -327,7 +342,7 @@ impl AppState {
             .filter(|entry| entry.index == change.index)
         {
             if entry.key_id != key_id || change.value.is_none() {
-                let (keys, id) = (self.keys(&entry.key_id)?, &entry.key_id);
+                let (keys, id) = (self.find_key(&entry.key_id)?, &entry.key_id);
                 let (schema, remove) = (entry.schema, SyncdOperation::REMOVE);
                 mutations.push(
                     encode_record(
@@ -362,7 +377,7 @@ impl AppState {
     }
 }
 
-fn key_share(keys: Vec<wa::message::AppStateSyncKey>) -> wa::Message {
+fn build_key_share(keys: Vec<wa::message::AppStateSyncKey>) -> wa::Message {
     wa::Message {
         protocol_message: MessageField::some(wa::message::ProtocolMessage {
             r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
@@ -375,98 +390,74 @@ fn key_share(keys: Vec<wa::message::AppStateSyncKey>) -> wa::Message {
     }
 }
 
-fn spoil(mac: &mut [u8], is_meant: bool) {
-    if let Some(byte) = mac.last_mut().filter(|_| is_meant) {
-        *byte ^= 1;
-    }
-}
-
-fn spoil_entry(mutation: &mut wa::SyncdMutation, corruption: Option<Corruption>) {
-    let Some(record) = mutation.record.as_option_mut() else {
-        return;
-    };
-    // The last bytes of a value are its MAC.
-    let value = record
-        .value
-        .as_option_mut()
-        .and_then(|value| value.blob.as_mut());
-    spoil(
-        value.map_or(&mut [], Vec::as_mut_slice),
-        corruption == Some(Corruption::AppStateValueMac),
-    );
-    let index = record
-        .index
-        .as_option_mut()
-        .and_then(|index| index.blob.as_mut());
-    spoil(
-        index.map_or(&mut [], Vec::as_mut_slice),
-        corruption == Some(Corruption::AppStateIndexMac),
-    );
-}
-
-fn now() -> i64 {
+fn now_ms() -> i64 {
     crate::stanza::unix_time_ms()
 }
 
 /// Lets the phone read the new patches of a collection. An unreadable patch counts as a failure.
-pub(crate) fn catch_up(server: &Server, number: &Number, collection: &str) {
+pub(crate) fn catch_up(server: &Server, number: &PhoneNumber, collection: &str) {
     let Some(handset) = server
         .world
         .lock()
         .account(number)
-        .map(|account| account.handset.clone())
+        .map(|account| account.phone_state.clone())
     else {
         return;
     };
-    read_on(server, number, &mut handset.lock(), collection);
+    read_new_patches(server, number, &mut handset.lock(), collection);
 }
 
-fn read_on(server: &Server, number: &Number, handset: &mut Handset, collection: &str) {
-    let known = handset.app_state.version(collection);
+fn read_new_patches(
+    server: &Server,
+    number: &PhoneNumber,
+    handset: &mut PhoneState,
+    collection: &str,
+) {
+    let known = handset.app_state.newest_version(collection);
     let patches = {
         let world = server.world.lock();
         world
             .account(number)
-            .map(|account| account.app_state.after(collection, known))
+            .map(|account| account.app_state.patches_after(collection, known))
             .unwrap_or_default()
     };
     for patch in patches {
         let patch = wa::SyncdPatch::decode_from_slice(&patch)
             .expect("the server takes nothing but patches");
-        if let Err(error) = handset.app_state.read(collection, &patch) {
-            handset.failed(format!("{error:#}"));
+        if let Err(error) = handset.app_state.apply_patch(collection, &patch) {
+            handset.record_failure(format!("{error:#}"));
         }
     }
 }
 
 /// Writes to a collection as the phone, after all patches from its linked devices; notifies them.
-pub(crate) fn write(
+pub(crate) fn write_changes(
     server: &Server,
-    number: &Number,
+    number: &PhoneNumber,
     collection: &str,
-    changes: &[Change],
+    changes: &[AppStateChange],
 ) -> anyhow::Result<()> {
     let handset = server
         .world
         .lock()
         .account(number)
         .context("no such account")?
-        .handset
+        .phone_state
         .clone();
     let version = {
         let mut handset = handset.lock();
         loop {
-            read_on(server, number, &mut handset, collection);
-            let (base, patch) = handset.app_state.build(collection, changes)?;
+            read_new_patches(server, number, &mut handset, collection);
+            let (base, patch) = handset.app_state.build_patch(collection, changes)?;
             let mut world = server.world.lock();
             let account = world.account_mut(number).context("no such account")?;
             match account
                 .app_state
-                .upload(collection, base, &patch.encode_to_vec())
+                .upload_patch(collection, base, &patch.encode_to_vec())
             {
-                Upload::Accepted => break base + 1,
-                Upload::Conflict => {}
-                Upload::Malformed => bail!("the phone made no patch"),
+                PatchOutcome::Accepted => break base + 1,
+                PatchOutcome::Conflict => {}
+                PatchOutcome::Malformed => bail!("the phone made no patch"),
             }
         }
     };
@@ -475,24 +466,24 @@ pub(crate) fn write(
         number: number.clone(),
         device: 0,
     };
-    iq::appstate::tell_others(server, &phone, &[(collection.to_owned(), version)]);
+    iq::appstate::notify_other_devices(server, &phone, &[(collection.to_owned(), version)]);
     server.changed.notify_waiters();
     Ok(())
 }
 
 /// Sends the phone's keys to all devices it has linked.
-pub(crate) fn share_key(server: &Arc<Server>, number: &Number) -> anyhow::Result<()> {
+pub(crate) fn share_keys(server: &Arc<Server>, number: &PhoneNumber) -> anyhow::Result<()> {
     let (handset, devices) = {
         let world = server.world.lock();
         let account = world
             .account(number)
             .ok_or_else(|| anyhow!("no such account"))?;
         (
-            account.handset.clone(),
-            account.linked().collect::<Vec<_>>(),
+            account.phone_state.clone(),
+            account.linked_devices().collect::<Vec<_>>(),
         )
     };
-    let share = handset.lock().app_state.share();
+    let share = handset.lock().app_state.key_share_message();
     devices
         .iter()
         .try_for_each(|device| phone_message::send_to_own_device(server, device, &share))

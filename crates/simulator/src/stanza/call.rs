@@ -4,29 +4,29 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Stanza, enqueue, server_jid, unix_time};
+use super::{StanzaExt, enqueue_stanza, server_jid, unix_time};
 use crate::Addressing;
-use crate::device::Connection;
-use crate::queue::Class;
+use crate::device::ConnectionHandle;
+use crate::queue::StanzaClass;
 use crate::server::Server;
-use crate::signals::PhoneSignal;
-use crate::world::{DeviceId, Number};
+use crate::signals::PhoneActivity;
+use crate::world::{DeviceId, PhoneNumber};
 
 /// The caller's platform as announced by the server: clients that answer take it into account.
-const PLATFORM: &str = "android";
-const VERSION: &str = "2.26.34.76";
+const CALLER_PLATFORM: &str = "android";
+const CALLER_VERSION: &str = "2.26.34.76";
 
 /// One call between two accounts.
-pub(crate) struct Call<'a> {
+pub(crate) struct RingingCall<'a> {
     pub(crate) id: &'a str,
-    pub(crate) caller: &'a Number,
-    pub(crate) callee: &'a Number,
+    pub(crate) caller: &'a PhoneNumber,
+    pub(crate) callee: &'a PhoneNumber,
 }
 
-impl Call<'_> {
+impl RingingCall<'_> {
     /// Rings on all of the callee's linked devices; devices that are offline receive it when they
     /// reconnect.
-    pub(crate) fn offer(&self, server: &Server, video: bool) {
+    pub(crate) fn start_ringing(&self, server: &Server, video: bool) {
         let Some(caller_pn) = self.caller_jid(server, Some(Addressing::PhoneNumber)) else {
             return;
         };
@@ -44,7 +44,7 @@ impl Call<'_> {
                     .build(),
             );
         }
-        self.say(
+        self.send_stanza(
             server,
             |action| action.attr("caller_pn", caller_pn).children(media).build(),
             "offer",
@@ -54,7 +54,7 @@ impl Call<'_> {
 
     /// Stops the ringing. A reason means that one of the callee's devices (`but`) has handled the
     /// call, and only the others are notified.
-    pub(crate) fn terminate(
+    pub(crate) fn stop_ringing(
         &self,
         server: &Server,
         reason: Option<&'static str>,
@@ -64,7 +64,7 @@ impl Call<'_> {
             Some(reason) => action.attr("reason", reason).build(),
             None => action.build(),
         };
-        self.say(server, with_reason, "terminate", but);
+        self.send_stanza(server, with_reason, "terminate", but);
     }
 
     /// Returns the caller's address; `None` uses the account's own addressing.
@@ -75,7 +75,7 @@ impl Call<'_> {
             .map(|account| account.jid(addressing.unwrap_or(account.addressing), 0))
     }
 
-    fn say(
+    fn send_stanza(
         &self,
         server: &Server,
         fill: impl FnOnce(NodeBuilder) -> Node,
@@ -93,7 +93,7 @@ impl Call<'_> {
                 .filter(|callee| !callee.has_blocked(self.caller));
             let Some(callee) = callee else { return };
             let devices: Vec<DeviceId> = callee
-                .linked()
+                .linked_devices()
                 .filter(|device| Some(device.device) != but)
                 .collect();
             (
@@ -113,15 +113,15 @@ impl Call<'_> {
             .attr("id", stanza_id.as_str())
             .attr("t", unix_time().to_string())
             .attr("notify", name)
-            .attr("platform", PLATFORM)
-            .attr("version", VERSION)
+            .attr("platform", CALLER_PLATFORM)
+            .attr("version", CALLER_VERSION)
             .children([fill(action)])
             .build();
         for device in &devices {
-            enqueue(
+            enqueue_stanza(
                 server,
                 device,
-                Class::Call,
+                StanzaClass::Call,
                 &stanza_id,
                 from.clone(),
                 stanza.clone(),
@@ -132,10 +132,17 @@ impl Call<'_> {
 }
 
 /// Handles `<call>` from a linked device, which rejects a call.
-pub(super) fn take(server: &Server, connection: &Connection, device: &DeviceId, node: &Node) {
-    let (Some(reject), Some(to), Some(id)) =
-        (node.child("reject"), node.jid("to"), node.word("id"))
-    else {
+pub(super) fn handle_call(
+    server: &Server,
+    connection: &ConnectionHandle,
+    device: &DeviceId,
+    node: &Node,
+) {
+    let (Some(reject), Some(to), Some(id)) = (
+        node.child("reject"),
+        node.attr_jid("to"),
+        node.attr_text("id"),
+    ) else {
         return server
             .world
             .lock()
@@ -150,21 +157,21 @@ pub(super) fn take(server: &Server, connection: &Connection, device: &DeviceId, 
         let world = server.world.lock();
         world
             .account_of(&to)
-            .map(|account| (account.number.clone(), account.handset.clone()))
+            .map(|account| (account.number.clone(), account.phone_state.clone()))
     };
-    let (Some((caller, handset)), Some(call_id)) = (caller, reject.word("call-id")) else {
+    let (Some((caller, handset)), Some(call_id)) = (caller, reject.attr_text("call-id")) else {
         return;
     };
     let by = format!("{}@s.whatsapp.net", device.number);
-    handset.lock().signals.push(PhoneSignal::Rejected {
+    handset.lock().activity.push(PhoneActivity::Rejected {
         call: call_id.clone().into_owned(),
         by,
     });
-    let call = Call {
+    let call = RingingCall {
         id: &call_id,
         caller: &caller,
         callee: &device.number,
     };
-    call.terminate(server, Some("rejected_elsewhere"), Some(device.device));
+    call.stop_ringing(server, Some("rejected_elsewhere"), Some(device.device));
     server.changed.notify_waiters();
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Notice, Stanza, notify, unix_time};
+use super::{NotificationHeader, StanzaExt, notify_device, unix_time};
 use crate::Addressing;
 use crate::adv;
 use crate::server::Server;
@@ -20,7 +20,7 @@ use crate::world::{Account, DeviceId, World};
 ///
 /// WhatsApp sends no hash if the lists agree: its own web client takes any hash as a sign that they
 /// do not.
-pub(super) fn correction(
+pub(super) fn corrected_hash(
     world: &World,
     sender: &DeviceId,
     to: &Jid,
@@ -29,8 +29,8 @@ pub(super) fn correction(
     if let Some(group) = world.group_of(to) {
         // The recipients of a group message's sender key do not show, so clients state the devices
         // they know.
-        let known = message.word("phash")?;
-        let right = hash(addresses(
+        let known = message.attr_text("phash")?;
+        let right = hash_devices(device_jids(
             world,
             &world.group_devices(group),
             group.addressing,
@@ -38,33 +38,33 @@ pub(super) fn correction(
         return (known != right).then_some(right);
     }
     // A message to a single device, such as a resent one, says nothing about the others.
-    let alone =
-        message.child("enc").is_some() || message.word("device_fanout").as_deref() == Some("false");
+    let alone = message.child("enc").is_some()
+        || message.attr_text("device_fanout").as_deref() == Some("false");
     let participants = message.child("participants").filter(|_| !alone)?;
     let written_to = participants
-        .all("to")
-        .filter_map(|to| device(world, &to.jid("jid")?))
+        .children_named("to")
+        .filter_map(|to| device_id(world, &to.attr_jid("jid")?))
         .chain([sender.clone()]);
     let both = [world.account_of(to)?, world.account(&sender.number)?];
     let right: BTreeSet<DeviceId> = both.into_iter().flat_map(Account::all_devices).collect();
     if written_to.collect::<BTreeSet<_>>() == right {
         return None;
     }
-    Some(hash(addresses(
+    Some(hash_devices(device_jids(
         world,
         &Vec::from_iter(right),
-        Addressing::of(to),
+        Addressing::from_jid(to),
     )))
 }
 
-fn device(world: &World, jid: &Jid) -> Option<DeviceId> {
+fn device_id(world: &World, jid: &Jid) -> Option<DeviceId> {
     Some(DeviceId {
         number: world.account_of(jid)?.number.clone(),
         device: jid.device,
     })
 }
 
-fn addresses(world: &World, devices: &[DeviceId], addressing: Addressing) -> Vec<Jid> {
+fn device_jids(world: &World, devices: &[DeviceId], addressing: Addressing) -> Vec<Jid> {
     devices
         .iter()
         .filter_map(|id| Some(world.account(&id.number)?.jid(addressing, id.device)))
@@ -72,7 +72,7 @@ fn addresses(world: &World, devices: &[DeviceId], addressing: Addressing) -> Vec
 }
 
 /// A short hash of a set of devices, by which a client compares its own list.
-fn hash(devices: Vec<Jid>) -> String {
+fn hash_devices(devices: Vec<Jid>) -> String {
     let mut names: Vec<String> = devices
         .iter()
         .map(|jid| format!("{}.0:{}@{}", jid.user, jid.device, jid.server))
@@ -85,8 +85,8 @@ fn hash(devices: Vec<Jid>) -> String {
 }
 
 /// The hash of one account's devices.
-fn hash_of(account: &Account, addressing: Addressing) -> String {
-    hash(
+fn hash_account_devices(account: &Account, addressing: Addressing) -> String {
+    hash_devices(
         account
             .all_devices()
             .map(|id| account.jid(addressing, id.device))
@@ -94,9 +94,9 @@ fn hash_of(account: &Account, addressing: Addressing) -> String {
     )
 }
 
-/// Builds a node for each device of an account, begun by `begin`; those of linked devices carry
+/// Builds a node for each device of an account, begun by `begin_pairing`; those of linked devices carry
 /// their key index.
-pub(super) fn listed(account: &Account, begin: impl Fn(u16) -> NodeBuilder) -> Vec<Node> {
+pub(super) fn device_nodes(account: &Account, begin: impl Fn(u16) -> NodeBuilder) -> Vec<Node> {
     let linked = account.devices.values();
     let linked = linked.map(|device| {
         begin(device.id)
@@ -107,7 +107,7 @@ pub(super) fn listed(account: &Account, begin: impl Fn(u16) -> NodeBuilder) -> V
 }
 
 /// Returns the account's signed list of its own devices.
-pub(super) fn key_index_list(server: &Server, account: &mut Account) -> Option<Node> {
+pub(super) fn key_index_node(server: &Server, account: &mut Account) -> Option<Node> {
     let signed = match &account.key_index_list {
         Some(signed) => signed.clone(),
         None => {
@@ -118,7 +118,7 @@ pub(super) fn key_index_list(server: &Server, account: &mut Account) -> Option<N
                 .collect();
             let newest = u32::from(account.last_device);
             let signed =
-                adv::key_index_list(&account.signer, newest, valid, server.options.corruption)
+                adv::sign_key_index_list(&account.signer, newest, valid, server.options.corruption)
                     .ok()?;
             account.key_index_list.insert(signed).clone()
         }
@@ -133,23 +133,23 @@ pub(super) fn key_index_list(server: &Server, account: &mut Account) -> Option<N
 
 /// Notifies the account's other devices, and its peers, of a newly linked device: they keep a list
 /// of the account's devices.
-pub(crate) fn tell_device_added(server: &Server, added: &DeviceId) {
+pub(crate) fn notify_device_added(server: &Server, added: &DeviceId) {
     let key_index = server
         .world
         .lock()
         .device(added)
         .map_or(0, |device| device.key_index);
-    tell(server, added, "add", key_index);
+    notify_change(server, added, "add", key_index);
 }
 
 /// Notifies the same devices that the device with this key index was removed.
-pub(crate) fn tell_device_removed(server: &Server, removed: &DeviceId, key_index: u32) {
-    tell(server, removed, "remove", key_index);
+pub(crate) fn notify_device_removed(server: &Server, removed: &DeviceId, key_index: u32) {
+    notify_change(server, removed, "remove", key_index);
 }
 
 /// Sends the full list to the account's own devices; the others get the change, and hashes by which
 /// they detect missed changes.
-fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32) {
+fn notify_change(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32) {
     let mut world = server.world.lock();
     let Some(account) = world.account_mut(&changed.number) else {
         return;
@@ -158,7 +158,7 @@ fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32)
         account.jid(Addressing::PhoneNumber, 0),
         account.jid(Addressing::Lid, 0),
     );
-    let Some(list) = key_index_list(server, account) else {
+    let Some(list) = key_index_node(server, account) else {
         return;
     };
     let device = NodeBuilder::new("device")
@@ -167,32 +167,41 @@ fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32)
         .attr("key-index", key_index.to_string())
         .build();
     let change = NodeBuilder::new(what)
-        .attr("device_hash", hash_of(account, Addressing::PhoneNumber))
-        .attr("device_lid_hash", hash_of(account, Addressing::Lid))
+        .attr(
+            "device_hash",
+            hash_account_devices(account, Addressing::PhoneNumber),
+        )
+        .attr(
+            "device_lid_hash",
+            hash_account_devices(account, Addressing::Lid),
+        )
         .children([device, list.clone()])
         .build();
-    let mut own = listed(account, |device| {
+    let mut own = device_nodes(account, |device| {
         NodeBuilder::new("device").attr("jid", account.jid(Addressing::PhoneNumber, device))
     });
     own.push(list);
     let devices = NodeBuilder::new("devices")
-        .attr("dhash", hash_of(account, Addressing::PhoneNumber))
+        .attr(
+            "dhash",
+            hash_account_devices(account, Addressing::PhoneNumber),
+        )
         .children(own);
     let devices = devices.build();
-    let (others, mut peers) = (account.others(changed.device), account.peers.clone());
-    peers.extend(world.companions(&changed.number));
+    let (others, mut peers) = (account.other_devices(changed.device), account.peers.clone());
+    peers.extend(world.group_peers(&changed.number));
     peers.remove(&changed.number);
     let theirs: Vec<DeviceId> = peers
         .iter()
         .filter_map(|peer| world.account(peer))
-        .flat_map(Account::linked)
+        .flat_map(Account::linked_devices)
         .collect();
     drop(world);
     for device in &others {
-        notify(
+        notify_device(
             server,
             device,
-            Notice {
+            NotificationHeader {
                 kind: "account_sync",
                 from: from.clone(),
                 lid: None,
@@ -201,11 +210,11 @@ fn tell(server: &Server, changed: &DeviceId, what: &'static str, key_index: u32)
         );
     }
     for device in &theirs {
-        let notice = Notice {
+        let notice = NotificationHeader {
             kind: "devices",
             from: from.clone(),
             lid: Some(lid.clone()),
         };
-        notify(server, device, notice, change.clone());
+        notify_device(server, device, notice, change.clone());
     }
 }

@@ -3,13 +3,13 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::group_message::mode;
-use super::{enqueue, leaf, unix_time};
+use super::group_message::addressing_mode;
+use super::{enqueue_stanza, leaf_node, unix_time};
 use crate::Addressing;
-use crate::group::{Change, Concerned, Group, GroupId, Role, Signed};
-use crate::queue::Class;
+use crate::group::{AuthoredText, Group, GroupChange, GroupId, GroupRole, MemberOutcome};
+use crate::queue::StanzaClass;
 use crate::server::Server;
-use crate::world::{Account, Chat, DeviceId, Number, World};
+use crate::world::{Account, Chat, DeviceId, PhoneNumber, World};
 
 /// The two modes of adding members, in WhatsApp's words.
 pub(super) const ALL_ADD: &str = "all_member_add";
@@ -19,12 +19,12 @@ const ADMINS_ADD: &str = "admin_add";
 const NO_SUCH_GROUP: u16 = 404;
 
 /// `…@g.us`
-pub(super) fn address(group: &GroupId) -> Jid {
+pub(super) fn group_jid(group: &GroupId) -> Jid {
     Jid::group(&**group)
 }
 
 /// The attribute with a participant's other address.
-pub(super) const fn other_address(addressing: Addressing) -> &'static str {
+pub(super) const fn other_address_name(addressing: Addressing) -> &'static str {
     match addressing {
         Addressing::PhoneNumber => "participant_lid",
         Addressing::Lid => "participant_pn",
@@ -32,13 +32,13 @@ pub(super) const fn other_address(addressing: Addressing) -> &'static str {
 }
 
 /// Describes a group as `<group>`, with everything a member may know.
-pub(super) fn described(world: &World, group: &Group) -> Node {
-    let who = |number: &Number| {
+pub(super) fn group_node(world: &World, group: &Group) -> Node {
+    let who = |number: &PhoneNumber| {
         world
             .account(number)
             .map(|account| account.jid(group.addressing, 0))
     };
-    let number = |number: &Number| {
+    let number = |number: &PhoneNumber| {
         world
             .account(number)
             .map(|account| account.jid(Addressing::PhoneNumber, 0))
@@ -46,7 +46,7 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
     let mut children: Vec<Node> = group
         .members
         .iter()
-        .filter_map(|(number, role)| Some(member(group, world.account(number)?, *role)))
+        .filter_map(|(number, role)| Some(member_node(group, world.account(number)?, *role)))
         .collect();
     if let Some(description) = &group.description {
         children.push(description_node(world, group, description));
@@ -58,12 +58,12 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
         children.push(NodeBuilder::new("locked").build());
     }
     if group.timer > 0 {
-        children.push(timer(group.timer));
+        children.push(timer_node(group.timer));
     }
     if group.approval {
-        children.push(approval(true));
+        children.push(approval_node(true));
     }
-    children.push(add_mode(group.all_add));
+    children.push(add_mode_node(group.all_add));
     if let Some(mode) = &group.community {
         let parent = NodeBuilder::new("parent");
         children.push(match mode.as_str() {
@@ -76,7 +76,7 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
     if let Some(parent) = &group.parent {
         children.push(
             NodeBuilder::new("linked_parent")
-                .attr("jid", address(parent))
+                .attr("jid", group_jid(parent))
                 .build(),
         );
     }
@@ -86,7 +86,7 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
         .attr("subject", group.subject.text.as_str())
         .attr("s_t", group.subject.at.to_string())
         .attr("creation", group.created.to_string())
-        .attr("addressing_mode", mode(group.addressing))
+        .attr("addressing_mode", addressing_mode(group.addressing))
         .attr("p_v_id", group.members_version.to_string())
         .attr("a_v_id", group.announcement_version.to_string())
         .attr("size", group.members.len().to_string());
@@ -111,24 +111,24 @@ pub(super) fn described(world: &World, group: &Group) -> Node {
     node.children(children).build()
 }
 
-fn member(group: &Group, account: &Account, role: Role) -> Node {
+fn member_node(group: &Group, account: &Account, role: GroupRole) -> Node {
     let mut node = NodeBuilder::new("participant").attr("jid", account.jid(group.addressing, 0));
     node = match group.addressing {
         Addressing::Lid => node.attr("phone_number", account.jid(Addressing::PhoneNumber, 0)),
         Addressing::PhoneNumber => node.attr("lid", account.jid(Addressing::Lid, 0)),
     };
-    match role.attribute() {
+    match role.type_attribute() {
         Some(role) => node.attr("type", role).build(),
         None => node.build(),
     }
 }
 
-fn description_node(world: &World, group: &Group, description: &Signed) -> Node {
+fn description_node(world: &World, group: &Group, description: &AuthoredText) -> Node {
     let mut node = NodeBuilder::new("description").attr("id", description.id.as_str());
     if let Some(account) = world.account(&description.by) {
         node = node.attr("participant", account.jid(group.addressing, 0));
     }
-    let body = leaf("body", description.text.as_bytes());
+    let body = leaf_node("body", description.text.as_bytes());
     node.attr("t", description.at.to_string())
         .children([body])
         .build()
@@ -136,7 +136,7 @@ fn description_node(world: &World, group: &Group, description: &Signed) -> Node 
 
 /// Adds a new group to the world and notifies the devices of all members; `key` is the key that the
 /// creator gave.
-pub(crate) fn create(server: &Server, group: Group, key: Option<String>) {
+pub(crate) fn add_group(server: &Server, group: Group, key: Option<String>) {
     let id = group.id.clone();
     let mut world = server.world.lock();
     let creator = group.creator.clone();
@@ -144,84 +144,92 @@ pub(crate) fn create(server: &Server, group: Group, key: Option<String>) {
     let Some(group) = world.groups.get(&id).cloned() else {
         return;
     };
-    let mut create = created(&world, &group, Some("new"));
+    let mut create = create_node(&world, &group, Some("new"));
     if let Some(key) = key {
         create.attrs.insert("key", key);
     }
-    let devices = linked(&world, group.members.keys());
+    let devices = linked_devices(&world, group.members.keys());
     drop(world);
-    tell(server, &group, &creator, &devices, create);
+    notify_devices(server, &group, &creator, &devices, create);
     server.changed.notify_waiters();
 }
 
-fn created(world: &World, group: &Group, kind: Option<&'static str>) -> Node {
+fn create_node(world: &World, group: &Group, kind: Option<&'static str>) -> Node {
     let mut create = NodeBuilder::new("create").attr("key", hex::encode(rand::random::<[u8; 8]>()));
     if let Some(kind) = kind {
         create = create.attr("type", kind);
     }
-    create.children([described(world, group)]).build()
+    create.children([group_node(world, group)]).build()
 }
 
 /// Changes a group in an account's name and notifies its members. Returns the members concerned, or
 /// WhatsApp's code of a refusal.
-pub(crate) fn change(
+pub(crate) fn change_group(
     server: &Server,
-    by: &Number,
+    by: &PhoneNumber,
     id: &GroupId,
-    change: &Change,
-) -> Result<Vec<Concerned>, u16> {
+    change: &GroupChange,
+) -> Result<Vec<MemberOutcome>, u16> {
     let mut world = server.world.lock();
     let group = world.groups.get_mut(id).ok_or(NO_SUCH_GROUP)?;
-    let before: Vec<Number> = group.members.keys().cloned().collect();
-    let concerned = group.apply(by, change, unix_time())?;
+    let before: Vec<PhoneNumber> = group.members.keys().cloned().collect();
+    let concerned = group.apply_change(by, change, unix_time())?;
     let group = group.clone();
-    let changed: Vec<Number> = concerned
+    let changed: Vec<PhoneNumber> = concerned
         .iter()
         .filter(|(_, refused)| refused.is_none())
         .map(|(number, _)| number.clone())
         .collect();
     let names_members = matches!(
         change,
-        Change::Add(_) | Change::Remove(_) | Change::Promote(_) | Change::Demote(_)
+        GroupChange::Add(_)
+            | GroupChange::Remove(_)
+            | GroupChange::Promote(_)
+            | GroupChange::Demote(_)
     );
     if changed.is_empty() && names_members {
         return Ok(concerned);
     }
-    let told = linked(&world, before.iter());
-    let news = news(&world, &group, change, &changed);
+    let told = linked_devices(&world, before.iter());
+    let news = change_node(&world, &group, change, &changed);
     // New members get the whole group; the others have it and get the added members.
     let newcomers = match change {
-        Change::Add(_) => Some((
-            linked(&world, changed.iter()),
-            created(&world, &group, None),
+        GroupChange::Add(_) => Some((
+            linked_devices(&world, changed.iter()),
+            create_node(&world, &group, None),
         )),
         _ => None,
     };
     let phones: Vec<_> = before
         .iter()
-        .filter_map(|number| Some(world.account(number)?.handset.clone()))
+        .filter_map(|number| Some(world.account(number)?.phone_state.clone()))
         .collect();
     drop(world);
-    tell(server, &group, by, &told, news);
+    notify_devices(server, &group, by, &told, news);
     if let Some((devices, create)) = newcomers {
-        tell(server, &group, by, &devices, create);
+        notify_devices(server, &group, by, &devices, create);
     }
-    if matches!(change, Change::Remove(_) | Change::Leave) {
+    if matches!(change, GroupChange::Remove(_) | GroupChange::Leave) {
         let chat = Chat::Group(id.clone()).to_string();
         phones
             .iter()
-            .for_each(|phone| phone.lock().sender_keys.rotate(&chat));
+            .for_each(|phone| phone.lock().sender_keys.rotate_key(&chat));
     }
     server.changed.notify_waiters();
     Ok(concerned)
 }
 
 /// Builds the child of a notification that describes the change.
-fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> Node {
-    let members = |tag: &'static str, role: Role| {
+fn change_node(
+    world: &World,
+    group: &Group,
+    change: &GroupChange,
+    changed: &[PhoneNumber],
+) -> Node {
+    let members = |tag: &'static str, role: GroupRole| {
         let nodes = changed
             .iter()
-            .filter_map(|number| Some(member(group, world.account(number)?, role)));
+            .filter_map(|number| Some(member_node(group, world.account(number)?, role)));
         NodeBuilder::new(tag)
             .attr("v_id", group.members_version.to_string())
             .attr(
@@ -235,11 +243,11 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
         NodeBuilder::new(if on { yes } else { no }).build()
     };
     match change {
-        Change::Add(_) => members("add", Role::Member),
-        Change::Remove(_) | Change::Leave => members("remove", Role::Member),
-        Change::Promote(_) => members("promote", Role::Admin),
-        Change::Demote(_) => members("demote", Role::Member),
-        Change::Subject(subject) => {
+        GroupChange::Add(_) => members("add", GroupRole::Member),
+        GroupChange::Remove(_) | GroupChange::Leave => members("remove", GroupRole::Member),
+        GroupChange::Promote(_) => members("promote", GroupRole::Admin),
+        GroupChange::Demote(_) => members("demote", GroupRole::Member),
+        GroupChange::Subject(subject) => {
             let node = NodeBuilder::new("subject").attr("subject", subject.as_str());
             let node = node.attr("s_t", group.subject.at.to_string());
             match world.account(&group.subject.by) {
@@ -247,7 +255,7 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
                 None => node.build(),
             }
         }
-        Change::Description(described) => match &group.description {
+        GroupChange::Description(described) => match &group.description {
             Some(description) => description_node(world, group, description),
             None => {
                 let id = described
@@ -258,21 +266,21 @@ fn news(world: &World, group: &Group, change: &Change, changed: &[Number]) -> No
                 node.children([NodeBuilder::new("delete").build()]).build()
             }
         },
-        Change::Announcement(on) => {
+        GroupChange::Announcement(on) => {
             let mut node = flag(*on, "announcement", "not_announcement");
             node.attrs
                 .insert("v_id", group.announcement_version.to_string());
             node
         }
-        Change::Approval(on) => approval(*on),
-        Change::AllAdd(on) => add_mode(*on),
-        Change::Locked(on) => flag(*on, "locked", "unlocked"),
-        Change::Timer(0) => NodeBuilder::new("not_ephemeral").build(),
-        Change::Timer(seconds) => timer(*seconds),
+        GroupChange::Approval(on) => approval_node(*on),
+        GroupChange::AllAdd(on) => add_mode_node(*on),
+        GroupChange::Locked(on) => flag(*on, "locked", "unlocked"),
+        GroupChange::Timer(0) => NodeBuilder::new("not_ephemeral").build(),
+        GroupChange::Timer(seconds) => timer_node(*seconds),
     }
 }
 
-fn approval(on: bool) -> Node {
+fn approval_node(on: bool) -> Node {
     let join = NodeBuilder::new("group_join")
         .attr("state", if on { "on" } else { "off" })
         .build();
@@ -281,29 +289,38 @@ fn approval(on: bool) -> Node {
         .build()
 }
 
-fn add_mode(all: bool) -> Node {
-    leaf(
+fn add_mode_node(all: bool) -> Node {
+    leaf_node(
         "member_add_mode",
         if all { ALL_ADD } else { ADMINS_ADD }.as_bytes(),
     )
 }
 
-fn timer(seconds: u32) -> Node {
+fn timer_node(seconds: u32) -> Node {
     NodeBuilder::new("ephemeral")
         .attr("expiration", seconds.to_string())
         .build()
 }
 
-fn linked<'a>(world: &World, members: impl Iterator<Item = &'a Number>) -> Vec<DeviceId> {
+fn linked_devices<'a>(
+    world: &World,
+    members: impl Iterator<Item = &'a PhoneNumber>,
+) -> Vec<DeviceId> {
     members
         .filter_map(|number| world.account(number))
-        .flat_map(Account::linked)
+        .flat_map(Account::linked_devices)
         .collect()
 }
 
 /// Sends a notification about a group, queued for each device until it is acknowledged.
-fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news: Node) {
-    let from = address(&group.id);
+fn notify_devices(
+    server: &Server,
+    group: &Group,
+    by: &PhoneNumber,
+    devices: &[DeviceId],
+    news: Node,
+) {
+    let from = group_jid(&group.id);
     let (participant, other, name, id) = {
         let mut world = server.world.lock();
         let id = world.next_stanza_id();
@@ -312,7 +329,7 @@ fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news:
         };
         let (own, other) = (
             account.jid(group.addressing, 0),
-            account.jid(group.addressing.other(), 0),
+            account.jid(group.addressing.opposite(), 0),
         );
         (own, other, account.push_name.clone(), id)
     };
@@ -322,16 +339,16 @@ fn tell(server: &Server, group: &Group, by: &Number, devices: &[DeviceId], news:
         .attr("type", "w:gp2")
         .attr("t", unix_time().to_string())
         .attr("participant", participant)
-        .attr(other_address(group.addressing), other)
-        .attr("addressing_mode", mode(group.addressing))
+        .attr(other_address_name(group.addressing), other)
+        .attr("addressing_mode", addressing_mode(group.addressing))
         .attr("notify", name)
         .children([news])
         .build();
     for device in devices {
-        enqueue(
+        enqueue_stanza(
             server,
             device,
-            Class::Notification,
+            StanzaClass::Notification,
             &id,
             from.clone(),
             stanza.clone(),

@@ -9,34 +9,38 @@ use wacore_binary::{Jid, Node};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
-use super::group::{address, other_address};
-use super::message::{PASSED_ON, ToPhone, sealed};
-use super::phone_message::{enc, names, open_sessions};
-use super::{Stanza, many, unix_time};
+use super::group::{group_jid, other_address_name};
+use super::message::{FORWARDED_TAGS, PhoneDelivery, encrypted_parts};
+use super::phone_message::{device_names, enc_node, open_sessions};
+use super::{StanzaExt, many, unix_time};
 use crate::Addressing;
 use crate::group::{FORBIDDEN, GroupId};
-use crate::handset::{Arrival, Handset, Sent};
-use crate::labels::Labels;
-use crate::queue::Class;
+use crate::handset::{IncomingMessage, PhoneState, SentMessage};
+use crate::labels::MessageAttributes;
+use crate::queue::StanzaClass;
 use crate::server::Server;
-use crate::world::{Chat, DeviceId, Number, World};
+use crate::world::{Chat, DeviceId, PhoneNumber, World};
 
 /// The code for a message to a group that does not exist.
 const NO_SUCH_GROUP: u16 = 404;
 
 /// Returns the code with which WhatsApp refuses a message of this device to this group; `None` if
 /// it is accepted.
-pub(super) fn refusal(world: &World, sender: &DeviceId, group: &Jid) -> Option<u16> {
+pub(super) fn refusal_code(world: &World, sender: &DeviceId, group: &Jid) -> Option<u16> {
     match world.group_of(group) {
         None => Some(NO_SUCH_GROUP),
-        Some(group) => (!group.may_write(&sender.number)).then_some(FORBIDDEN),
+        Some(group) => (!group.can_write(&sender.number)).then_some(FORBIDDEN),
     }
 }
 
 /// Queues a group message for every linked device of the members, and returns the messages for
 /// phones. A resent message names the one device it is for.
-pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
-    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
+pub(super) fn route_group_message(
+    server: &Server,
+    sender: &DeviceId,
+    node: &Node,
+) -> Vec<PhoneDelivery> {
+    let (Some(id), Some(to)) = (node.attr_text("id"), node.attr_jid("to")) else {
         return Vec::new();
     };
     let mut world = server.world.lock();
@@ -44,9 +48,9 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
     let Some(group) = world.group_of(&to).cloned() else {
         return Vec::new();
     };
-    let keys = keys(&world, node);
+    let keys = sender_key_nodes(&world, node);
     let for_all = node.child("enc");
-    let targets = match node.jid("participant") {
+    let targets = match node.attr_jid("participant") {
         Some(one) => {
             let account = world.account_of(&one).map(|account| account.number.clone());
             account
@@ -60,7 +64,7 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
         None => world.group_devices(&group),
     };
     let chat = Chat::Group(group.id.clone());
-    let Some(envelope) = Envelope::new(&world, sender, chat, group.addressing) else {
+    let Some(envelope) = SenderKeyEnvelope::new(&world, sender, chat, group.addressing) else {
         return Vec::new();
     };
     let mut for_phones = Vec::new();
@@ -74,12 +78,12 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
             .map(|(_, key)| *key);
         let sealed: Vec<&Node> = key.into_iter().chain(for_all).collect();
         if recipient.device == 0 {
-            for_phones.push(envelope.for_phone(&id, &recipient, &sealed));
+            for_phones.push(envelope.phone_delivery(&id, &recipient, &sealed));
         } else {
-            let stanza = envelope.stanza(&id, node, &sealed);
+            let stanza = envelope.build_stanza(&id, node, &sealed);
             if let Some(device) = world.device_mut(&recipient.number, recipient.device) {
                 device.enqueue(
-                    Class::Message,
+                    StanzaClass::Message,
                     &id,
                     envelope.participant.clone(),
                     stanza,
@@ -92,13 +96,13 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
 }
 
 /// Returns the sender's key, encrypted for each device that does not have it.
-pub(super) fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
+pub(super) fn sender_key_nodes<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node)> {
     let fanout = node
         .child("participants")
         .into_iter()
-        .flat_map(|participants| participants.all("to"));
+        .flat_map(|participants| participants.children_named("to"));
     let one = |to: &'a Node| {
-        let jid = to.jid("jid")?;
+        let jid = to.attr_jid("jid")?;
         let number = world.account_of(&jid)?.number.clone();
         Some((
             DeviceId {
@@ -112,7 +116,7 @@ pub(super) fn keys<'a>(world: &World, node: &'a Node) -> Vec<(DeviceId, &'a Node
 }
 
 /// The parts of a group message, or of a status, that are the same for all recipients.
-pub(super) struct Envelope {
+pub(super) struct SenderKeyEnvelope {
     sender: DeviceId,
     sender_lid: String,
     push_name: String,
@@ -121,10 +125,10 @@ pub(super) struct Envelope {
     /// The sending device, in the addressing of the group.
     pub(super) participant: Jid,
     /// The sender's other address.
-    other: Jid,
+    other_address: Jid,
 }
 
-impl Envelope {
+impl SenderKeyEnvelope {
     pub(super) fn new(
         world: &World,
         sender: &DeviceId,
@@ -139,43 +143,51 @@ impl Envelope {
             chat,
             addressing,
             participant: account.jid(addressing, sender.device),
-            other: account.jid(addressing.other(), 0),
+            other_address: account.jid(addressing.opposite(), 0),
         })
     }
 
-    pub(super) fn stanza(&self, id: &str, sent: &Node, sealed: &[&Node]) -> Node {
+    pub(super) fn build_stanza(&self, id: &str, sent: &Node, sealed: &[&Node]) -> Node {
         let mut stanza = NodeBuilder::new("message");
         stanza = match &self.chat {
-            Chat::Group(group) => stanza.attr("from", address(group)),
+            Chat::Group(group) => stanza.attr("from", group_jid(group)),
             _ => stanza.attr("from", Jid::status_broadcast()),
         };
         stanza = stanza
-            .attr("addressing_mode", mode(self.addressing))
+            .attr("addressing_mode", addressing_mode(self.addressing))
             .attr("participant", self.participant.clone())
-            .attr(other_address(self.addressing), self.other.clone())
+            .attr(
+                other_address_name(self.addressing),
+                self.other_address.clone(),
+            )
             .attr("id", id)
             .attr("t", unix_time().to_string())
             .attr(
                 "type",
-                sent.word("type").unwrap_or("text".into()).into_owned(),
+                sent.attr_text("type").unwrap_or("text".into()).into_owned(),
             )
             .attr("notify", self.push_name.as_str());
-        if let Some(edit) = sent.word("edit") {
+        if let Some(edit) = sent.attr_text("edit") {
             stanza = stanza.attr("edit", edit.into_owned());
         }
         let opens_session = sealed
             .iter()
-            .any(|node| node.word("type").as_deref() == Some("pkmsg"));
+            .any(|node| node.attr_text("type").as_deref() == Some("pkmsg"));
         let identity = sent.child("device-identity").filter(|_| opens_session);
-        let passed_on = PASSED_ON.iter().filter_map(|tag| sent.child(tag));
+        let passed_on = FORWARDED_TAGS.iter().filter_map(|tag| sent.child(tag));
         let children = sealed.iter().copied().chain(identity).chain(passed_on);
         stanza
             .children(children.cloned().collect::<Vec<_>>())
             .build()
     }
 
-    pub(super) fn for_phone(&self, id: &str, recipient: &DeviceId, nodes: &[&Node]) -> ToPhone {
-        let arrival = Arrival {
+    pub(super) fn phone_delivery(
+        &self,
+        id: &str,
+        recipient: &DeviceId,
+        nodes: &[&Node],
+    ) -> PhoneDelivery {
+        let arrival = IncomingMessage {
             id: id.to_owned(),
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
@@ -184,10 +196,10 @@ impl Envelope {
             address: self.participant.to_non_ad().to_string(),
             chat: self.chat.clone(),
             from_me: recipient.number == self.sender.number,
-            sealed: sealed(nodes.iter().copied()),
+            sealed: encrypted_parts(nodes.iter().copied()),
             timestamp: unix_time(),
         };
-        ToPhone {
+        PhoneDelivery {
             number: recipient.number.clone(),
             arrival,
             addressing: self.addressing,
@@ -196,7 +208,7 @@ impl Envelope {
 }
 
 /// A group's addressing mode, in the word of the stanzas.
-pub(super) const fn mode(addressing: Addressing) -> &'static str {
+pub(super) const fn addressing_mode(addressing: Addressing) -> &'static str {
     match addressing {
         Addressing::PhoneNumber => "pn",
         Addressing::Lid => "lid",
@@ -205,9 +217,9 @@ pub(super) const fn mode(addressing: Addressing) -> &'static str {
 
 /// Sends a message of the phone to a group: its key to the devices that do not have it, the message
 /// to all.
-pub(crate) fn send(
+pub(crate) fn send_to_group(
     server: &Arc<Server>,
-    from: &Number,
+    from: &PhoneNumber,
     group: &GroupId,
     id: &str,
     kind: &'static str,
@@ -220,68 +232,72 @@ pub(crate) fn send(
     let (handset, addressing, devices) = {
         let world = server.world.lock();
         let group = world.groups.get(group).context("no such group")?;
-        anyhow::ensure!(group.may_write(from), "{from} may not write to this group");
+        anyhow::ensure!(group.can_write(from), "{from} may not write to this group");
         let devices = world
             .group_devices(group)
             .into_iter()
             .filter(|device| *device != own)
             .collect::<Vec<_>>();
         let sender = world.account(from).context("no such sender")?;
-        (sender.handset.clone(), group.addressing, devices)
+        (sender.phone_state.clone(), group.addressing, devices)
     };
     let chat = Chat::Group(group.clone()).to_string();
-    let strangers = handset.lock().sender_keys.strangers(&chat, &devices);
+    let strangers = handset
+        .lock()
+        .sender_keys
+        .devices_without_key(&chat, &devices);
     open_sessions(server, &handset, &strangers, addressing)?;
 
     let mut phone = handset.lock();
-    let sent = Sent {
+    let sent = SentMessage {
         id: id.to_owned(),
         to: Chat::Group(group.clone()),
         kind,
         message: message.encode_to_vec(),
         is_peer: false,
     };
-    phone.remember(sent.clone());
-    let participants = share_key(server, &mut phone, &chat, strangers, addressing)?;
-    let stanza = many::seal(&mut phone, &sent, message, participants, addressing)?;
-    many::leave(server, from, phone, &stanza);
+    phone.remember_sent(sent.clone());
+    let participants = share_sender_key(server, &mut phone, &chat, strangers, addressing)?;
+    let stanza = many::encrypt_for_all(&mut phone, &sent, message, participants, addressing)?;
+    many::route_and_deliver(server, from, phone, &stanza);
     Ok(())
 }
 
 /// Encrypts the phone's key for devices that do not have it, and marks it as shared with them.
-pub(super) fn share_key(
+pub(super) fn share_sender_key(
     server: &Server,
-    phone: &mut Handset,
+    phone: &mut PhoneState,
     chat: &str,
     strangers: Vec<DeviceId>,
     addressing: Addressing,
 ) -> anyhow::Result<Vec<Node>> {
-    let key = key_message(chat, phone.sender_keys.distribution(chat)?).encode_to_vec();
+    let key = key_distribution_message(chat, phone.sender_keys.distribution_message(chat)?)
+        .encode_to_vec();
     let mut participants = Vec::with_capacity(strangers.len());
     for stranger in strangers {
         // A device that has just been logged out gets nothing.
-        let Some((user, jid)) = names(server, &stranger, addressing) else {
+        let Some((user, jid)) = device_names(server, &stranger, addressing) else {
             continue;
         };
         let sealed = phone.signal.encrypt(&user, stranger.device, &key)?;
         participants.push(
             NodeBuilder::new("to")
                 .attr("jid", jid)
-                .children([enc(&sealed, None, &Labels::default())])
+                .children([enc_node(&sealed, None, &MessageAttributes::default())])
                 .build(),
         );
-        phone.sender_keys.share_with(chat, stranger);
+        phone.sender_keys.mark_shared(chat, stranger);
     }
     Ok(participants)
 }
 
 /// Resends one of the phone's group messages to the one device that could not decrypt it.
-pub(super) fn resend(
+pub(super) fn resend_to_group(
     server: &Arc<Server>,
-    from: &Number,
+    from: &PhoneNumber,
     to: &DeviceId,
     group: &GroupId,
-    sent: &Sent,
+    sent: &SentMessage,
     count: u32,
 ) -> anyhow::Result<()> {
     let addressing = {
@@ -294,10 +310,10 @@ pub(super) fn resend(
         );
         group.addressing
     };
-    many::resend(server, from, to, sent, count, addressing)
+    many::resend_to_device(server, from, to, sent, count, addressing)
 }
 
-fn key_message(group: &str, distribution: Vec<u8>) -> wa::Message {
+fn key_distribution_message(group: &str, distribution: Vec<u8>) -> wa::Message {
     wa::Message {
         sender_key_distribution_message: MessageField::some(
             wa::message::SenderKeyDistributionMessage {

@@ -7,58 +7,58 @@ use std::time::Duration;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp as wa;
 
-use super::{Role, Session, StreamEnd, newsletter, pairing, unix_time};
+use super::{ClientRole, ClientSession, StreamEnd, newsletter, pairing, unix_time};
 use crate::Addressing;
-use crate::device::{Connection, Device};
+use crate::device::{ConnectionHandle, Device};
 use crate::server::Server;
 use crate::world::DeviceId;
 
 /// How long WhatsApp takes to find the queued stanzas of a device that logs in active.
-const FINDING: Duration = Duration::from_millis(300);
+const BACKLOG_DELAY: Duration = Duration::from_millis(300);
 
 /// Determines the client's role. A linked device is identified by its Noise key alone, as on
 /// WhatsApp.
-pub(crate) fn enter(
+pub(crate) fn admit_client(
     server: &Arc<Server>,
-    connection: Connection,
+    connection: ConnectionHandle,
     noise_key: [u8; 32],
     payload: &wa::ClientPayload,
-) -> Session {
+) -> ClientSession {
     let role = match payload.device_pairing_data.as_option() {
-        Some(data) => pairing::begin(server, &connection, noise_key, payload, data),
+        Some(data) => pairing::begin_pairing(server, &connection, noise_key, payload, data),
         None => log_in(server, &connection, &noise_key, payload),
     };
-    Session { connection, role }
+    ClientSession { connection, role }
 }
 
 fn log_in(
     server: &Arc<Server>,
-    connection: &Connection,
+    connection: &ConnectionHandle,
     noise_key: &[u8; 32],
     payload: &wa::ClientPayload,
-) -> Role {
+) -> ClientRole {
     let mut world = server.world.lock();
     let Some(id) = world.device_by_noise_key(noise_key).cloned() else {
-        connection.end(StreamEnd::Failure(401));
-        return Role::Nobody;
+        connection.end_stream(StreamEnd::Failure(401));
+        return ClientRole::Ignored;
     };
     let claimed = (
         payload.username.map(|user| user.to_string()),
         payload.device.unwrap_or(0),
     );
     if claimed != (Some(id.number.to_string()), u32::from(id.device)) {
-        connection.end(StreamEnd::Failure(401));
-        return Role::Nobody;
+        connection.end_stream(StreamEnd::Failure(401));
+        return ClientRole::Ignored;
     }
     let Some(lid) = world
         .account(&id.number)
         .map(|account| account.jid(Addressing::Lid, id.device))
     else {
-        return Role::Nobody;
+        return ClientRole::Ignored;
     };
-    newsletter::forget(&mut world, &id);
+    newsletter::stop_live_updates(&mut world, &id);
     let Some(device) = world.device_mut(&id.number, id.device) else {
-        return Role::Nobody;
+        return ClientRole::Ignored;
     };
     let success = NodeBuilder::new("success")
         .attr("t", unix_time().to_string())
@@ -77,7 +77,7 @@ fn log_in(
             .tasks
             .spawn(activate_soon(server.clone(), id.clone(), connection.id));
     }
-    Role::Device(id)
+    ClientRole::Device(id)
 }
 
 /// Activates a client that logged in active, and need not send the request. A client that sends it
@@ -85,7 +85,7 @@ fn log_in(
 async fn activate_soon(server: Arc<Server>, id: DeviceId, connection: u64) {
     tokio::select! {
         () = server.stop.cancelled() => return,
-        () = tokio::time::sleep(FINDING) => {}
+        () = tokio::time::sleep(BACKLOG_DELAY) => {}
     }
     let is_here = |device: &Device| {
         !device.frozen
@@ -95,18 +95,18 @@ async fn activate_soon(server: Arc<Server>, id: DeviceId, connection: u64) {
                 .is_some_and(|present| present.id == connection)
     };
     if server.world.lock().device(&id).is_some_and(is_here) {
-        activate(&server, &id);
+        activate_device(&server, &id);
     }
 }
 
 /// Activates a client that is ready: its queued stanzas are sent, and a newly linked device is
 /// greeted by its phone.
-pub(super) fn activate(server: &Arc<Server>, id: &DeviceId) {
+pub(super) fn activate_device(server: &Arc<Server>, id: &DeviceId) {
     if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
         device.activate();
     }
     server.changed.notify_waiters();
-    if let Err(error) = pairing::greet(server, id) {
+    if let Err(error) = pairing::greet_device(server, id) {
         tracing::warn!(
             error = format!("{error:#}"),
             "a phone could not greet the device it linked"

@@ -10,33 +10,33 @@ use wacore_binary::{Jid, Node};
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::group::address;
-use super::group_message::mode;
-use super::message::deliver;
-use super::phone_message::{enc, names};
+use super::group::group_jid;
+use super::group_message::addressing_mode;
+use super::message::deliver_to_phones;
+use super::phone_message::{device_names, enc_node};
 use crate::Addressing;
-use crate::handset::{Handset, Sent};
-use crate::labels::Labels;
+use crate::handset::{PhoneState, SentMessage};
+use crate::labels::MessageAttributes;
 use crate::server::Server;
-use crate::world::{Chat, DeviceId, Number};
+use crate::world::{Chat, DeviceId, PhoneNumber};
 
 /// Starts the stanza with its destination: a group, with its addressing mode, or the status
 /// address.
-fn head(chat: &Chat, addressing: Addressing) -> NodeBuilder {
+fn start_stanza(chat: &Chat, addressing: Addressing) -> NodeBuilder {
     let message = NodeBuilder::new("message");
     match chat {
         Chat::Group(group) => message
-            .attr("to", address(group))
-            .attr("addressing_mode", mode(addressing)),
+            .attr("to", group_jid(group))
+            .attr("addressing_mode", addressing_mode(addressing)),
         _ => message.attr("to", Jid::status_broadcast()),
     }
 }
 
 /// Encrypts a message that the phone remembers, once for all. `participants` are the devices that
 /// get its key, and the people that are only named.
-pub(super) fn seal(
-    phone: &mut Handset,
-    sent: &Sent,
+pub(super) fn encrypt_for_all(
+    phone: &mut PhoneState,
+    sent: &SentMessage,
     message: &wa::Message,
     participants: Vec<Node>,
     addressing: Addressing,
@@ -44,31 +44,31 @@ pub(super) fn seal(
     let sealed = phone
         .sender_keys
         .encrypt(&sent.to.to_string(), &sent.message)?;
-    let mut stanza = head(&sent.to, addressing)
+    let mut stanza = start_stanza(&sent.to, addressing)
         .attr("id", sent.id.as_str())
         .attr("type", sent.kind);
-    let labels = Labels::of(message);
+    let labels = MessageAttributes::from_message(message);
     if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
     let fanout = NodeBuilder::new("participants")
         .children(participants)
         .build();
-    let content = [fanout, enc(&sealed, None, &labels)]
+    let content = [fanout, enc_node(&sealed, None, &labels)]
         .into_iter()
-        .chain(labels.meta());
+        .chain(labels.meta_node());
     Ok(stanza.children(content.collect::<Vec<_>>()).build())
 }
 
 /// Routes a stanza before the phone is unlocked, so that messages arrive in the order of their
 /// encryption; then delivers it to other phones.
-pub(super) fn leave(
+pub(super) fn route_and_deliver(
     server: &Arc<Server>,
-    from: &Number,
-    phone: MutexGuard<'_, Handset>,
+    from: &PhoneNumber,
+    phone: MutexGuard<'_, PhoneState>,
     stanza: &Node,
 ) {
-    let for_phones = super::message::route(
+    let for_phones = super::message::route_message(
         server,
         &DeviceId {
             number: from.clone(),
@@ -77,16 +77,16 @@ pub(super) fn leave(
         stanza,
     );
     drop(phone);
-    deliver(server, for_phones);
+    deliver_to_phones(server, for_phones);
 }
 
 /// Resends a message of the phone to the one device that could not decrypt it; its session is new
 /// already. The device gets the phone's key again with the next message.
-pub(super) fn resend(
+pub(super) fn resend_to_device(
     server: &Arc<Server>,
-    from: &Number,
+    from: &PhoneNumber,
     to: &DeviceId,
-    sent: &Sent,
+    sent: &SentMessage,
     count: u32,
     addressing: Addressing,
 ) -> anyhow::Result<()> {
@@ -95,24 +95,24 @@ pub(super) fn resend(
         .lock()
         .account(from)
         .context("no such account")?
-        .handset
+        .phone_state
         .clone();
-    let (user, jid) = names(server, to, addressing).context("no such device")?;
+    let (user, jid) = device_names(server, to, addressing).context("no such device")?;
     let mut phone = handset.lock();
-    phone.sender_keys.unshare(&sent.to.to_string(), to);
+    phone.sender_keys.mark_unshared(&sent.to.to_string(), to);
     let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
-    let labels = Labels::of(&wa::Message::decode_from_slice(&sent.message)?);
-    let mut stanza = head(&sent.to, addressing)
+    let labels = MessageAttributes::from_message(&wa::Message::decode_from_slice(&sent.message)?);
+    let mut stanza = start_stanza(&sent.to, addressing)
         .attr("participant", jid)
         .attr("id", sent.id.as_str())
         .attr("type", sent.kind);
     if let Some(edit) = labels.edit {
         stanza = stanza.attr("edit", edit);
     }
-    let content = [enc(&sealed, Some(count), &labels)]
+    let content = [enc_node(&sealed, Some(count), &labels)]
         .into_iter()
-        .chain(labels.meta());
+        .chain(labels.meta_node());
     let stanza = stanza.children(content.collect::<Vec<_>>()).build();
-    leave(server, from, phone, &stanza);
+    route_and_deliver(server, from, phone, &stanza);
     Ok(())
 }

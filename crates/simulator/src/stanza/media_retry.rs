@@ -13,11 +13,11 @@ use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::media_retry_notification::ResultType;
 
-use super::{Stanza, enqueue, leaf, unix_time};
+use super::{StanzaExt, enqueue_stanza, leaf_node, unix_time};
 use crate::Addressing;
 use crate::media::{self, MediaReference};
 use crate::phone::PeerRequests;
-use crate::queue::Class;
+use crate::queue::StanzaClass;
 use crate::server::Server;
 use crate::world::DeviceId;
 
@@ -27,35 +27,39 @@ const UNREADABLE: &str = "3";
 
 /// Answers `<receipt type="server-error">` with `<notification type="mediaretry">`, under the id of
 /// the message that carried the file.
-pub(crate) fn answer(server: &Arc<Server>, device: &DeviceId, id: &str, receipt: &Node) {
+pub(crate) fn answer_media_retry(
+    server: &Arc<Server>,
+    device: &DeviceId,
+    id: &str,
+    receipt: &Node,
+) {
     let (handset, own) = {
         let world = server.world.lock();
         let Some(account) = world.account(&device.number) else {
             return;
         };
         (
-            account.handset.clone(),
+            account.phone_state.clone(),
             account.jid(Addressing::PhoneNumber, 0),
         )
     };
     let (file, policy) = {
         let handset = handset.lock();
-        (handset.file(id), handset.peer_policy)
+        (handset.find_file(id), handset.peer_policy)
     };
     if policy == PeerRequests::Ignored {
         return;
     }
     let said = match file {
-        None => error(NOT_FOUND),
-        Some((reference, bytes)) => {
-            again(server, id, receipt, &reference, &bytes).unwrap_or_else(|problem| {
+        None => error_node(NOT_FOUND),
+        Some((reference, bytes)) => upload_again(server, id, receipt, &reference, &bytes)
+            .unwrap_or_else(|problem| {
                 tracing::warn!(
                     error = format!("{problem:#}"),
                     "a phone could not read a request for a file"
                 );
-                error(UNREADABLE)
-            })
-        }
+                error_node(UNREADABLE)
+            }),
     };
     let mut children = vec![said];
     children.extend(receipt.child("rmr").cloned());
@@ -66,28 +70,35 @@ pub(crate) fn answer(server: &Arc<Server>, device: &DeviceId, id: &str, receipt:
         .attr("t", unix_time().to_string())
         .children(children)
         .build();
-    enqueue(server, device, Class::Notification, id, own, notification);
+    enqueue_stanza(
+        server,
+        device,
+        StanzaClass::Notification,
+        id,
+        own,
+        notification,
+    );
 }
 
-fn error(code: &'static str) -> Node {
+fn error_node(code: &'static str) -> Node {
     NodeBuilder::new("error").attr("code", code).build()
 }
 
 /// Checks that the request is about this message, uploads the file again, and returns its new path,
 /// encrypted.
-fn again(
+fn upload_again(
     server: &Server,
     id: &str,
     receipt: &Node,
     reference: &MediaReference,
     bytes: &[u8],
 ) -> anyhow::Result<Node> {
-    let key = key(&reference.media_key)?;
+    let key = retry_key(&reference.media_key)?;
     let sealed = receipt
         .child("encrypt")
         .context("nothing is encrypted in it")?;
     let nonce = sealed
-        .bytes("enc_iv")
+        .child_bytes("enc_iv")
         .context("it has no nonce")?
         .try_into()?;
     let mut request = Vec::new();
@@ -95,7 +106,7 @@ fn again(
         &key,
         nonce,
         id.as_bytes(),
-        sealed.bytes("enc_p").context("it is empty")?,
+        sealed.child_bytes("enc_p").context("it is empty")?,
         &mut request,
     )
     .map_err(|error| anyhow::anyhow!("it does not open: {error}"))?;
@@ -106,14 +117,14 @@ fn again(
     );
 
     let media_key = reference.media_key.as_slice().try_into()?;
-    let uploaded = media::seal_with(media_key, reference.kind, bytes)?;
+    let uploaded = media::encrypt_file_with(media_key, reference.kind, bytes)?;
     ensure!(
         uploaded.file_enc_sha256 == reference.file_enc_sha256,
         "the file is another one now"
     );
     let told = wa::MediaRetryNotification {
         stanza_id: Some(id.to_owned()),
-        direct_path: Some(server.media.upload(&uploaded)?),
+        direct_path: Some(server.media.upload_file(&uploaded)?),
         result: Some(ResultType::SUCCESS),
         ..Default::default()
     };
@@ -128,11 +139,11 @@ fn again(
     )
     .map_err(|error| anyhow::anyhow!("the answer cannot be encrypted: {error}"))?;
     Ok(NodeBuilder::new("encrypt")
-        .children([leaf("enc_p", encrypted), leaf("enc_iv", nonce)])
+        .children([leaf_node("enc_p", encrypted), leaf_node("enc_iv", nonce)])
         .build())
 }
 
-fn key(media_key: &[u8]) -> anyhow::Result<[u8; 32]> {
+fn retry_key(media_key: &[u8]) -> anyhow::Result<[u8; 32]> {
     let mut key = [0; 32];
     Hkdf::<Sha256>::new(None, media_key)
         .expand(b"WhatsApp Media Retry Notification", &mut key)

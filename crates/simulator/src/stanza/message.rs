@@ -8,35 +8,40 @@ use wacore_binary::{Jid, JidExt, Node};
 use waproto::whatsapp as wa;
 
 use super::{
-    Stanza, device_list, group_message, newsletter, peer_data, phone_message, receipt, status,
+    StanzaExt, device_list, group_message, newsletter, peer_data, phone_message, receipt, status,
     unix_time,
 };
 use crate::Addressing;
-use crate::device::Connection;
+use crate::device::ConnectionHandle;
 use crate::faults::AckFault;
-use crate::handset::{Arrival, Reaction, Sealed};
-use crate::queue::Class;
+use crate::handset::{EncryptedPart, IncomingMessage, ReceiveOutcome};
+use crate::queue::StanzaClass;
 use crate::server::Server;
-use crate::world::{Chat, DeviceId, Number, World};
+use crate::world::{Chat, DeviceId, PhoneNumber, World};
 
 /// The parts of a message that every recipient gets besides its own ciphertext.
-pub(super) const PASSED_ON: [&str; 4] = ["meta", "reporting", "biz", "bot"];
+pub(super) const FORWARDED_TAGS: [&str; 4] = ["meta", "reporting", "biz", "bot"];
 
 /// The code for a message to an address without an account.
 const NO_SUCH_RECIPIENT: u16 = 404;
 /// The code for a message to a person whom a restricted account may not write to.
-const NEW_CHAT: u16 = 463;
+const NEW_CHAT_REFUSED: u16 = 463;
 
 /// A message for a phone, and that phone's number.
-pub(crate) struct ToPhone {
-    pub(super) number: Number,
-    pub(super) arrival: Arrival,
+pub(crate) struct PhoneDelivery {
+    pub(super) number: PhoneNumber,
+    pub(super) arrival: IncomingMessage,
     pub(super) addressing: Addressing,
 }
 
 /// Handles a message from a linked device.
-pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &DeviceId, node: &Node) {
-    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
+pub(crate) fn handle_message(
+    server: &Arc<Server>,
+    connection: &ConnectionHandle,
+    sender: &DeviceId,
+    node: &Node,
+) {
+    let (Some(id), Some(to)) = (node.attr_text("id"), node.attr_jid("to")) else {
         server
             .world
             .lock()
@@ -46,18 +51,18 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
     let (fault, refused, correction) = {
         let mut world = server.world.lock();
         let refused = match to.is_group() {
-            true => group_message::refusal(&world, sender, &to),
+            true => group_message::refusal_code(&world, sender, &to),
             false if to.is_status_broadcast() => None,
-            false if to.is_newsletter() => newsletter::refusal(&world, sender, &to, &id, node),
-            false => refusal(&world, sender, &to, node),
+            false if to.is_newsletter() => newsletter::refusal_code(&world, sender, &to, &id, node),
+            false => refusal_code(&world, sender, &to, node),
         };
-        if refused == Some(NEW_CHAT) {
+        if refused == Some(NEW_CHAT_REFUSED) {
             world.count_refusal(&sender.number);
         }
         (
             world.switches.ack,
             refused,
-            device_list::correction(&world, sender, &to, node),
+            device_list::corrected_hash(&world, sender, &to, node),
         )
     };
     let error = match fault {
@@ -66,11 +71,11 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
     };
     // The ack carries the post's server id.
     let place = if error.is_none() && to.is_newsletter() {
-        newsletter::publish(server, sender, node)
+        newsletter::publish_post(server, sender, node)
     } else {
         None
     };
-    let ack = ack(&id, &to, error, place, correction);
+    let ack = ack_node(&id, &to, error, place, correction);
     match fault {
         AckFault::Drop => {}
         AckFault::Delay(time) => {
@@ -86,31 +91,31 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, sender: &Devic
     }
     server.changed.notify_waiters();
     if error.is_none() && !to.is_newsletter() {
-        let for_phones = route(server, sender, node);
-        deliver(server, for_phones);
+        let for_phones = route_message(server, sender, node);
+        deliver_to_phones(server, for_phones);
     }
 }
 
 /// Returns the code of a refused message to a person: the recipient does not exist, or the account
 /// may not write to them. A resent message was accepted before.
-fn refusal(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Option<u16> {
+fn refusal_code(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Option<u16> {
     let Some(recipient) = world.account_of(to) else {
         return Some(NO_SUCH_RECIPIENT);
     };
     let is_again = node
         .child("enc")
-        .is_some_and(|enc| enc.word("count").is_some());
+        .is_some_and(|enc| enc.attr_text("count").is_some());
     let may_write = is_again
-        || world.may_write(
+        || world.can_write(
             &sender.number,
             &recipient.number,
-            node.bytes("tctoken"),
-            node.bytes("cstoken"),
+            node.child_bytes("tctoken"),
+            node.child_bytes("cstoken"),
         );
-    (!may_write).then_some(NEW_CHAT)
+    (!may_write).then_some(NEW_CHAT_REFUSED)
 }
 
-fn ack(
+fn ack_node(
     id: &str,
     to: &Jid,
     error: Option<u16>,
@@ -137,22 +142,22 @@ fn ack(
 /// Queues a message for every linked device it is for, and returns the messages for phones.
 ///
 /// Locks only the world, so that a phone may call it while holding its own lock.
-pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
-    let (Some(id), Some(to)) = (node.word("id"), node.jid("to")) else {
+pub(crate) fn route_message(server: &Server, sender: &DeviceId, node: &Node) -> Vec<PhoneDelivery> {
+    let (Some(id), Some(to)) = (node.attr_text("id"), node.attr_jid("to")) else {
         return Vec::new();
     };
     if to.is_group() {
-        return group_message::route(server, sender, node);
+        return group_message::route_group_message(server, sender, node);
     }
     if to.is_status_broadcast() {
-        return status::route(server, sender, node);
+        return status::route_status(server, sender, node);
     }
     // A resent copy goes to one own device, and names the chat it belongs to.
-    let chat = node.jid("recipient").unwrap_or_else(|| to.clone());
+    let chat = node.attr_jid("recipient").unwrap_or_else(|| to.clone());
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
     let mut for_phones = Vec::new();
-    for (target, encrypted) in ciphertexts(node, &to) {
+    for (target, encrypted) in device_ciphertexts(node, &to) {
         let Some(recipient) = world.account_of(&target) else {
             continue;
         };
@@ -164,18 +169,28 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
         if recipient == *sender || world.has_blocked(&recipient.number, &sender.number) {
             continue;
         }
-        let Some(envelope) =
-            Envelope::new(&world, sender, &recipient, &chat, Addressing::of(&target))
-        else {
+        let Some(envelope) = DirectEnvelope::new(
+            &world,
+            sender,
+            &recipient,
+            &chat,
+            Addressing::from_jid(&target),
+        ) else {
             continue;
         };
-        world.acquaint(&sender.number, &recipient.number);
+        world.add_peers(&sender.number, &recipient.number);
         if recipient.device == 0 {
-            for_phones.extend(envelope.for_phone(&id, encrypted));
+            for_phones.extend(envelope.phone_delivery(&id, encrypted));
         } else {
-            let stanza = envelope.stanza(&id, node, encrypted);
+            let stanza = envelope.build_stanza(&id, node, encrypted);
             if let Some(device) = world.device_mut(&recipient.number, recipient.device) {
-                device.enqueue(Class::Message, &id, envelope.from.clone(), stanza, fault);
+                device.enqueue(
+                    StanzaClass::Message,
+                    &id,
+                    envelope.from.clone(),
+                    stanza,
+                    fault,
+                );
             }
         }
     }
@@ -185,36 +200,36 @@ pub(crate) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
 /// Returns each ciphertext of a message with its device: one `<to>` per device, or a bare `<enc>`
 /// for a single device. One client puts both into a resent message; the bare one is the newer and
 /// the only one passed on.
-fn ciphertexts<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, &'a Node)> {
+fn device_ciphertexts<'a>(node: &'a Node, to: &Jid) -> Vec<(Jid, &'a Node)> {
     if let Some(direct) = node.child("enc") {
         return vec![(to.clone(), direct)];
     }
     let fanout = node
         .child("participants")
         .into_iter()
-        .flat_map(|participants| participants.all("to"));
+        .flat_map(|participants| participants.children_named("to"));
     fanout
-        .filter_map(|target| Some((target.jid("jid")?, target.child("enc")?)))
+        .filter_map(|target| Some((target.attr_jid("jid")?, target.child("enc")?)))
         .collect()
 }
 
 /// A message as one of its recipients sees it.
-struct Envelope {
+struct DirectEnvelope {
     sender: DeviceId,
     sender_lid: String,
-    recipient: Number,
+    recipient: PhoneNumber,
     push_name: String,
     from: Jid,
     /// The sender's other address: the LID beside a phone number, or the reverse.
     from_alt: Jid,
     /// The chat of a copy for the sender's own devices, with the peer's other address.
     chat: Option<(Jid, Jid)>,
-    chat_number: Number,
+    chat_number: PhoneNumber,
     addressing: Addressing,
     hides_number: bool,
 }
 
-impl Envelope {
+impl DirectEnvelope {
     fn new(
         world: &World,
         sender: &DeviceId,
@@ -231,8 +246,8 @@ impl Envelope {
             recipient: recipient.number.clone(),
             push_name: account.push_name.clone(),
             from: account.jid(addressing, sender.device),
-            from_alt: account.jid(addressing.other(), 0),
-            chat: own_copy.then(|| (peer.jid(addressing, 0), peer.jid(addressing.other(), 0))),
+            from_alt: account.jid(addressing.opposite(), 0),
+            chat: own_copy.then(|| (peer.jid(addressing, 0), peer.jid(addressing.opposite(), 0))),
             chat_number: if own_copy {
                 peer.number.clone()
             } else {
@@ -243,14 +258,14 @@ impl Envelope {
         })
     }
 
-    fn stanza(&self, id: &str, sent: &Node, encrypted: &Node) -> Node {
+    fn build_stanza(&self, id: &str, sent: &Node, encrypted: &Node) -> Node {
         let mut stanza = NodeBuilder::new("message")
             .attr("from", self.from.clone())
             .attr("id", id)
             .attr("t", unix_time().to_string())
             .attr(
                 "type",
-                sent.word("type").unwrap_or("text".into()).into_owned(),
+                sent.attr_text("type").unwrap_or("text".into()).into_owned(),
             )
             .attr("notify", self.push_name.as_str());
         stanza = match (&self.chat, self.addressing) {
@@ -263,22 +278,22 @@ impl Envelope {
             (None, Addressing::PhoneNumber) => stanza.attr("sender_lid", self.from_alt.clone()),
         };
         for name in ["category", "edit"] {
-            if let Some(value) = sent.word(name) {
+            if let Some(value) = sent.attr_text(name) {
                 stanza = stanza.attr(name, value.into_owned());
             }
         }
         let identity = sent
             .child("device-identity")
-            .filter(|_| encrypted.word("type").as_deref() == Some("pkmsg"));
-        let passed_on = PASSED_ON.iter().filter_map(|tag| sent.child(tag));
+            .filter(|_| encrypted.attr_text("type").as_deref() == Some("pkmsg"));
+        let passed_on = FORWARDED_TAGS.iter().filter_map(|tag| sent.child(tag));
         let children = [encrypted].into_iter().chain(identity).chain(passed_on);
         stanza
             .children(children.cloned().collect::<Vec<_>>())
             .build()
     }
 
-    fn for_phone(&self, id: &str, encrypted: &Node) -> Option<ToPhone> {
-        let arrival = Arrival {
+    fn phone_delivery(&self, id: &str, encrypted: &Node) -> Option<PhoneDelivery> {
+        let arrival = IncomingMessage {
             id: id.to_owned(),
             from: self.sender.number.clone(),
             from_lid: self.sender_lid.clone(),
@@ -287,10 +302,10 @@ impl Envelope {
             address: self.from.to_non_ad().to_string(),
             chat: Chat::Person(self.chat_number.clone()),
             from_me: self.chat.is_some(),
-            sealed: sealed([encrypted]),
+            sealed: encrypted_parts([encrypted]),
             timestamp: unix_time(),
         };
-        Some(ToPhone {
+        Some(PhoneDelivery {
             number: self.recipient.clone(),
             arrival,
             addressing: self.addressing,
@@ -299,17 +314,20 @@ impl Envelope {
 }
 
 /// Reads the `<enc>`s of a message for a phone.
-pub(super) fn sealed<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<Sealed> {
+pub(super) fn encrypted_parts<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> Vec<EncryptedPart> {
     let one = |node: &Node| {
-        let (kind, bytes) = (node.word("type")?.into_owned(), node.content()?.to_vec());
-        Some(Sealed { kind, bytes })
+        let (kind, bytes) = (
+            node.attr_text("type")?.into_owned(),
+            node.content_bytes()?.to_vec(),
+        );
+        Some(EncryptedPart { kind, bytes })
     };
     nodes.into_iter().filter_map(one).collect()
 }
 
 /// Delivers messages to phones. No lock may be held: a phone's answer can reach any other phone.
-pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
-    for ToPhone {
+pub(crate) fn deliver_to_phones(server: &Arc<Server>, for_phones: Vec<PhoneDelivery>) {
+    for PhoneDelivery {
         number,
         arrival,
         addressing,
@@ -319,7 +337,7 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
             .world
             .lock()
             .account(&number)
-            .map(|account| account.handset.clone())
+            .map(|account| account.phone_state.clone())
         else {
             continue;
         };
@@ -338,30 +356,32 @@ pub(crate) fn deliver(server: &Arc<Server>, for_phones: Vec<ToPhone>) {
             device: arrival.from_device,
         };
         match reaction {
-            Reaction::Delivered | Reaction::Duplicate => {
-                if !arrival.from_me && receipts == crate::phone::Receipts::Automatic {
+            ReceiveOutcome::Delivered | ReceiveOutcome::Duplicate => {
+                if !arrival.from_me && receipts == crate::phone::ReceiptPolicy::Automatic {
                     let ids = std::slice::from_ref(&arrival.id);
-                    let said = receipt::Said {
+                    let said = receipt::OutgoingReceipt {
                         chat: &arrival.chat,
                         sender: &sender,
                         ids,
                         kind: "",
                     };
-                    receipt::send_as_phone(server, &phone, &said, addressing);
+                    receipt::send_phone_receipt(server, &phone, &said, addressing);
                 }
             }
-            Reaction::Retry { count } => {
-                receipt::ask_again_as_phone(server, &phone, &sender, &arrival, count, addressing);
+            ReceiveOutcome::Retry { count } => {
+                receipt::send_phone_retry(server, &phone, &sender, &arrival, count, addressing);
             }
-            Reaction::GivenUp => {}
-            Reaction::Peer(_) if peers == crate::phone::PeerRequests::Ignored => {}
-            Reaction::Peer(protocol) => answer_peer(server, &sender, &arrival.id, &protocol),
+            ReceiveOutcome::GivenUp => {}
+            ReceiveOutcome::Peer(_) if peers == crate::phone::PeerRequests::Ignored => {}
+            ReceiveOutcome::Peer(protocol) => {
+                answer_own_device(server, &sender, &arrival.id, &protocol)
+            }
         }
     }
 }
 
 /// Answers a linked device for the phone of its account.
-fn answer_peer(
+fn answer_own_device(
     server: &Arc<Server>,
     device: &DeviceId,
     id: &str,
@@ -374,7 +394,7 @@ fn answer_peer(
                 .world
                 .lock()
                 .account(&device.number)
-                .map(|account| account.handset.clone())
+                .map(|account| account.phone_state.clone())
             else {
                 return;
             };
@@ -383,7 +403,7 @@ fn answer_peer(
                 .as_option()
                 .cloned()
                 .unwrap_or_default();
-            let share = handset.lock().app_state.share_asked(&asked);
+            let share = handset.lock().app_state.requested_keys_message(&asked);
             phone_message::send_to_own_device(server, device, &share)
         }
         Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => {
@@ -392,7 +412,7 @@ fn answer_peer(
                 .as_option()
                 .cloned()
                 .unwrap_or_default();
-            peer_data::answer(server, device, id, &asked)
+            peer_data::answer_peer_request(server, device, id, &asked)
         }
         _ => return,
     };

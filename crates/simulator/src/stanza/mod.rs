@@ -27,16 +27,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, NodeContent, Server as JidServer};
 
-use crate::device::Connection;
-use crate::queue::Class;
+use crate::device::ConnectionHandle;
+use crate::queue::StanzaClass;
 use crate::server::Server;
 use crate::world::DeviceId;
 
 /// The default number of offline stanzas in a batch.
-const BATCH: usize = 200;
+const DEFAULT_BATCH: usize = 200;
 
 /// Output of a connection.
-pub(crate) enum Outgoing {
+pub(crate) enum ConnectionOutput {
     Stanza(Node),
     End(StreamEnd),
 }
@@ -60,10 +60,10 @@ pub(crate) enum StreamEnd {
 
 impl StreamEnd {
     /// Asks a newly linked device to reconnect and log in.
-    pub(crate) const COME_BACK: Self = Self::Error(515);
+    pub(crate) const RECONNECT: Self = Self::Error(515);
 
     /// Returns the last stanza of the stream, if there is one.
-    pub(crate) fn stanza(self) -> Option<Node> {
+    pub(crate) fn final_stanza(self) -> Option<Node> {
         let conflict = |kind: &'static str| {
             let conflict = NodeBuilder::new("conflict").attr("type", kind).build();
             NodeBuilder::new("stream:error").children([conflict])
@@ -88,28 +88,28 @@ impl StreamEnd {
 }
 
 /// The role of the client on a connection.
-pub(crate) enum Role {
+pub(crate) enum ClientRole {
     /// A client that wants to be linked.
     Registering,
     /// A linked device.
     Device(DeviceId),
     /// A client that was refused, or that is deliberately left without an answer.
-    Nobody,
+    Ignored,
 }
 
 /// A connection past its handshake.
-pub(crate) struct Session {
-    pub(crate) connection: Connection,
-    pub(crate) role: Role,
+pub(crate) struct ClientSession {
+    pub(crate) connection: ConnectionHandle,
+    pub(crate) role: ClientRole,
 }
 
-impl Session {
+impl ClientSession {
     /// Handles one stanza of the client. Stanzas of a frozen device are read and ignored.
-    pub(crate) fn handle(&self, server: &Arc<Server>, node: &Node) {
+    pub(crate) fn handle_stanza(&self, server: &Arc<Server>, node: &Node) {
         match &self.role {
-            Role::Nobody => {}
-            Role::Registering => self.handle_registering(server, node),
-            Role::Device(id) => {
+            ClientRole::Ignored => {}
+            ClientRole::Registering => self.handle_registering(server, node),
+            ClientRole::Device(id) => {
                 if server
                     .world
                     .lock()
@@ -124,32 +124,32 @@ impl Session {
 
     fn handle_registering(&self, server: &Arc<Server>, node: &Node) {
         match node.tag.as_ref() {
-            "iq" if matches!(node.word("type").as_deref(), Some("result" | "error")) => {
-                pairing::take_answer(server, &self.connection, node);
+            "iq" if matches!(node.attr_text("type").as_deref(), Some("result" | "error")) => {
+                pairing::handle_pair_answer(server, &self.connection, node);
             }
-            "iq" => iq::answer(server, &self.connection, None, node),
+            "iq" => iq::answer_iq(server, &self.connection, None, node),
             // Sent around pair-success and the typing of a code; they need no answer.
             "ib" | "ack" | "presence" => {}
             _ => server
                 .world
                 .lock()
-                .count_unknown(format!("{} while registering", text_of_tag(node))),
+                .count_unknown(format!("{} while registering", format_tag(node))),
         }
     }
 
     fn handle_device(&self, server: &Arc<Server>, id: &DeviceId, node: &Node) {
         match node.tag.as_ref() {
             // The answer to a ping of the server.
-            "iq" if matches!(node.word("type").as_deref(), Some("result" | "error")) => {}
-            "iq" => iq::answer(server, &self.connection, Some(id), node),
-            "message" => message::take(server, &self.connection, id, node),
-            "receipt" => receipt::take(server, &self.connection, id, node),
-            "ack" => receipt::take_ack(server, id, node),
+            "iq" if matches!(node.attr_text("type").as_deref(), Some("result" | "error")) => {}
+            "iq" => iq::answer_iq(server, &self.connection, Some(id), node),
+            "message" => message::handle_message(server, &self.connection, id, node),
+            "receipt" => receipt::handle_receipt(server, &self.connection, id, node),
+            "ack" => receipt::handle_ack(server, id, node),
             "ib" => self.handle_ib(server, id, node),
-            "call" => call::take(server, &self.connection, id, node),
-            "presence" => signals::take_presence(server, id, node),
-            "chatstate" => signals::take_chatstate(server, id, node),
-            _ => server.world.lock().count_unknown(text_of_tag(node)),
+            "call" => call::handle_call(server, &self.connection, id, node),
+            "presence" => signals::handle_presence(server, id, node),
+            "chatstate" => signals::handle_chatstate(server, id, node),
+            _ => server.world.lock().count_unknown(format_tag(node)),
         }
     }
 
@@ -158,9 +158,9 @@ impl Session {
             return;
         };
         let count = request
-            .word("count")
+            .attr_text("count")
             .and_then(|count| count.parse().ok())
-            .unwrap_or(BATCH);
+            .unwrap_or(DEFAULT_BATCH);
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
             device.send_batch(count);
         }
@@ -168,28 +168,30 @@ impl Session {
 
     /// Sends the next batch of offline stanzas without a request.
     pub(crate) fn send_batch(&self, server: &Server) {
-        let Role::Device(id) = &self.role else { return };
+        let ClientRole::Device(id) = &self.role else {
+            return;
+        };
         if let Some(device) = server.world.lock().device_mut(&id.number, id.device) {
-            device.send_batch(BATCH);
+            device.send_batch(DEFAULT_BATCH);
         }
     }
 
     /// Cleans up after a closed socket.
-    pub(crate) fn leave(&self, server: &Server) {
+    pub(crate) fn clean_up(&self, server: &Server) {
         let mut world = server.world.lock();
         match &self.role {
-            Role::Device(id) => {
+            ClientRole::Device(id) => {
                 let is_present = world
                     .device_mut(&id.number, id.device)
                     .map(|it| it.disconnect(self.connection.id));
                 drop(world);
                 if is_present == Some(true) {
-                    signals::leave(server, id);
-                    newsletter::forget(&mut server.world.lock(), id);
+                    signals::forget_device(server, id);
+                    newsletter::stop_live_updates(&mut server.world.lock(), id);
                 }
             }
             _ => {
-                pairing::forget(&mut world, self.connection.id);
+                pairing::forget_candidate(&mut world, self.connection.id);
                 drop(world);
             }
         }
@@ -198,28 +200,28 @@ impl Session {
 }
 
 /// Accessors for stanzas.
-pub(crate) trait Stanza {
+pub(crate) trait StanzaExt {
     /// An attribute as text, in any encoding.
-    fn word(&self, name: &str) -> Option<Cow<'_, str>>;
+    fn attr_text(&self, name: &str) -> Option<Cow<'_, str>>;
     /// An attribute as an address.
-    fn jid(&self, name: &str) -> Option<Jid>;
+    fn attr_jid(&self, name: &str) -> Option<Jid>;
     fn child(&self, tag: &str) -> Option<&Node>;
-    fn all(&self, tag: &str) -> impl Iterator<Item = &Node>;
+    fn children_named(&self, tag: &str) -> impl Iterator<Item = &Node>;
     /// The content as bytes.
-    fn content(&self) -> Option<&[u8]>;
+    fn content_bytes(&self) -> Option<&[u8]>;
     /// The content of a child as bytes.
-    fn bytes(&self, tag: &str) -> Option<&[u8]> {
-        Self::content_of(self.child(tag)?)
+    fn child_bytes(&self, tag: &str) -> Option<&[u8]> {
+        Self::node_bytes(self.child(tag)?)
     }
-    fn content_of(node: &Node) -> Option<&[u8]>;
+    fn node_bytes(node: &Node) -> Option<&[u8]>;
 }
 
-impl Stanza for Node {
-    fn word(&self, name: &str) -> Option<Cow<'_, str>> {
+impl StanzaExt for Node {
+    fn attr_text(&self, name: &str) -> Option<Cow<'_, str>> {
         self.attrs.get(name).map(|value| value.as_str())
     }
 
-    fn jid(&self, name: &str) -> Option<Jid> {
+    fn attr_jid(&self, name: &str) -> Option<Jid> {
         self.attrs.get(name)?.to_jid()
     }
 
@@ -227,18 +229,18 @@ impl Stanza for Node {
         self.children()?.iter().find(|child| child.tag == tag)
     }
 
-    fn all(&self, tag: &str) -> impl Iterator<Item = &Node> {
+    fn children_named(&self, tag: &str) -> impl Iterator<Item = &Node> {
         self.children()
             .unwrap_or_default()
             .iter()
             .filter(move |child| child.tag == tag)
     }
 
-    fn content(&self) -> Option<&[u8]> {
-        Self::content_of(self)
+    fn content_bytes(&self) -> Option<&[u8]> {
+        Self::node_bytes(self)
     }
 
-    fn content_of(node: &Node) -> Option<&[u8]> {
+    fn node_bytes(node: &Node) -> Option<&[u8]> {
         match node.content.as_ref()? {
             NodeContent::Bytes(bytes) => Some(bytes),
             NodeContent::String(text) => Some(text.as_bytes()),
@@ -268,7 +270,7 @@ pub(crate) fn unix_time_ms() -> i64 {
 }
 
 /// Builds an `<ib>` with one child: some clients read only the first.
-pub(crate) fn ib(child: Node) -> Node {
+pub(crate) fn ib_node(child: Node) -> Node {
     NodeBuilder::new("ib")
         .attr("from", server_jid())
         .children([child])
@@ -276,15 +278,15 @@ pub(crate) fn ib(child: Node) -> Node {
 }
 
 /// Builds a child with bytes as its only content.
-pub(crate) fn leaf(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
+pub(crate) fn leaf_node(tag: &'static str, bytes: impl Into<Vec<u8>>) -> Node {
     NodeBuilder::new(tag).bytes(bytes).build()
 }
 
 /// Adds a stanza to a device's queue; it is sent at once if the device is live.
-pub(crate) fn enqueue(
+pub(crate) fn enqueue_stanza(
     server: &Server,
     to: &DeviceId,
-    class: Class,
+    class: StanzaClass,
     id: &str,
     from: Jid,
     stanza: Node,
@@ -297,7 +299,7 @@ pub(crate) fn enqueue(
 }
 
 /// The attributes of a notification.
-pub(crate) struct Notice {
+pub(crate) struct NotificationHeader {
     pub(crate) kind: &'static str,
     pub(crate) from: Jid,
     /// The sender's LID, beside its phone number.
@@ -305,7 +307,12 @@ pub(crate) struct Notice {
 }
 
 /// Sends a notification from the server, queued until the device acknowledges it.
-pub(crate) fn notify(server: &Server, to: &DeviceId, notice: Notice, child: Node) {
+pub(crate) fn notify_device(
+    server: &Server,
+    to: &DeviceId,
+    notice: NotificationHeader,
+    child: Node,
+) {
     let id = server.world.lock().next_stanza_id();
     let mut stanza = NodeBuilder::new("notification")
         .attr("from", notice.from.clone())
@@ -315,28 +322,28 @@ pub(crate) fn notify(server: &Server, to: &DeviceId, notice: Notice, child: Node
     if let Some(lid) = notice.lid {
         stanza = stanza.attr("lid", lid);
     }
-    enqueue(
+    enqueue_stanza(
         server,
         to,
-        Class::Notification,
+        StanzaClass::Notification,
         &id,
         notice.from,
         stanza.children([child]).build(),
     );
 }
 
-fn text_of_tag(node: &Node) -> String {
+fn format_tag(node: &Node) -> String {
     format!("<{}>", node.tag)
 }
 
 /// Formats a stanza as XML for people, with long bytes shortened.
-pub(crate) fn text(node: &Node) -> String {
+pub(crate) fn format_stanza(node: &Node) -> String {
     let mut out = String::new();
-    write_text(node, &mut out);
+    write_stanza(node, &mut out);
     out
 }
 
-fn write_text(node: &Node, out: &mut String) {
+fn write_stanza(node: &Node, out: &mut String) {
     let _ = write!(out, "<{}", node.tag);
     for (name, value) in node.attrs.iter() {
         let _ = write!(out, " {name}=\"{value}\"");
@@ -345,7 +352,7 @@ fn write_text(node: &Node, out: &mut String) {
         None => out.push_str("/>"),
         Some(NodeContent::Nodes(children)) => {
             out.push('>');
-            children.iter().for_each(|child| write_text(child, out));
+            children.iter().for_each(|child| write_stanza(child, out));
             let _ = write!(out, "</{}>", node.tag);
         }
         Some(NodeContent::String(text)) => {

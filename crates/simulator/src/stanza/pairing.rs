@@ -13,45 +13,46 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::{Role, Stanza, StreamEnd, leaf, server_jid, unix_time};
+use super::{ClientRole, StanzaExt, StreamEnd, leaf_node, server_jid, unix_time};
 use crate::Addressing;
 use crate::adv;
-use crate::device::{Connection, Device, NewDevice, SignedPreKey};
+use crate::device::{ConnectionHandle, Device, NewDevice, SignedPreKey};
 use crate::history;
 use crate::phone::PeerRequests;
 use crate::server::Server;
 use crate::trust;
 use crate::world::{
-    Candidate, DeviceId, Number, PairingError, PendingPairing, Reference, Registration, World,
+    ClientRegistration, DeviceId, PairingCandidate, PairingError, PendingPairing, PhoneNumber,
+    QrReference, World,
 };
 
 /// References per QR session. Clients show the first for 60 s and the others for 20 s each.
-const REFERENCES: u32 = 6;
+const REFERENCE_COUNT: u32 = 6;
 /// How long a reference stays valid after the client shows the next one: a phone needs a moment
 /// between camera and server.
-const LATE_SCAN: Duration = Duration::from_secs(10);
+const LATE_SCAN_GRACE: Duration = Duration::from_secs(10);
 /// The highest device number: addresses store it in one byte.
-const LAST_DEVICE: u16 = 255;
+const MAX_DEVICE_NUMBER: u16 = 255;
 
 /// Registers a client that waits to be linked, and sends it its references.
-pub(crate) fn begin(
+pub(crate) fn begin_pairing(
     server: &Arc<Server>,
-    connection: &Connection,
+    connection: &ConnectionHandle,
     noise_key: [u8; 32],
     payload: &wa::ClientPayload,
     data: &wa::client_payload::DevicePairingRegistrationData,
-) -> Role {
+) -> ClientRole {
     if server.world.lock().switches.ignore_registrations {
-        return Role::Nobody;
+        return ClientRole::Ignored;
     }
-    let Some(registration) = registration(noise_key, payload, data) else {
-        connection.end(StreamEnd::Failure(400));
-        return Role::Nobody;
+    let Some(registration) = read_registration(noise_key, payload, data) else {
+        connection.end_stream(StreamEnd::Failure(400));
+        return ClientRole::Ignored;
     };
     let references = new_references(server.options.qr_lifetime);
     let refs: Vec<Node> = references
         .iter()
-        .map(|reference| leaf("ref", reference.text.as_bytes()))
+        .map(|reference| leaf_node("ref", reference.text.as_bytes()))
         .collect();
     let mut world = server.world.lock();
     let request = world.next_stanza_id();
@@ -65,7 +66,7 @@ pub(crate) fn begin(
             .build(),
     );
     let connection = connection.clone();
-    let candidate = Candidate {
+    let candidate = PairingCandidate {
         connection: connection.clone(),
         registration,
         references,
@@ -74,12 +75,14 @@ pub(crate) fn begin(
     };
     world.candidates.insert(connection.id, candidate);
     drop(world);
-    server.tasks.spawn(expire(server.clone(), connection));
-    Role::Registering
+    server
+        .tasks
+        .spawn(expire_candidate(server.clone(), connection));
+    ClientRole::Registering
 }
 
 /// Disconnects the client after the lifetime of all references, unless it is just being linked.
-async fn expire(server: Arc<Server>, connection: Connection) {
+async fn expire_candidate(server: Arc<Server>, connection: ConnectionHandle) {
     tokio::select! {
         () = server.stop.cancelled() => return,
         () = tokio::time::sleep(server.options.qr_lifetime) => {}
@@ -91,31 +94,31 @@ async fn expire(server: Arc<Server>, connection: Connection) {
         .is_some_and(|candidate| candidate.pending.is_none())
     {
         world.candidates.remove(&connection.id);
-        connection.end(StreamEnd::Done);
+        connection.end_stream(StreamEnd::Done);
     }
 }
 
 /// Creates references that expire one after the other, each a little after clients stop showing it.
-fn new_references(lifetime: Duration) -> Vec<Reference> {
+fn new_references(lifetime: Duration) -> Vec<QrReference> {
     let (first, next) = (3, 1);
-    let share = lifetime / (first + next * (REFERENCES - 1));
+    let share = lifetime / (first + next * (REFERENCE_COUNT - 1));
     let shown = |index| share * (first + next * index);
-    let reference = |index| Reference {
+    let reference = |index| QrReference {
         text: new_reference(),
-        expires: Instant::now() + shown(index) + LATE_SCAN,
+        expires: Instant::now() + shown(index) + LATE_SCAN_GRACE,
     };
-    (0..REFERENCES).map(reference).collect()
+    (0..REFERENCE_COUNT).map(reference).collect()
 }
 
 fn new_reference() -> String {
     format!("2@{}", STANDARD.encode(rand::random::<[u8; 48]>()))
 }
 
-fn registration(
+fn read_registration(
     noise_key: [u8; 32],
     payload: &wa::ClientPayload,
     data: &wa::client_payload::DevicePairingRegistrationData,
-) -> Option<Registration> {
+) -> Option<ClientRegistration> {
     let registration_id = <[u8; 4]>::try_from(data.e_regid.as_deref()?).ok()?;
     let signed_prekey_id: [u8; 3] = data.e_skey_id.as_deref()?.try_into().ok()?;
     let identity_key = data.e_ident.clone().filter(|key| key.len() == 32)?;
@@ -124,18 +127,18 @@ fn registration(
         .e_skey_sig
         .clone()
         .filter(|signature| signature.len() == 64)?;
-    let id = super::iq::prekeys::id(&signed_prekey_id)?;
+    let id = super::iq::prekeys::parse_prekey_id(&signed_prekey_id)?;
     let signed_prekey = SignedPreKey {
         id,
         public,
         signature,
     };
-    Some(Registration {
+    Some(ClientRegistration {
         noise_key,
         push_name: payload.push_name.clone().filter(|name| !name.is_empty()),
         registration_id: u32::from_be_bytes(registration_id),
         identity_key,
-        signed_prekey: super::iq::prekeys::verified(signed_prekey, &data.e_ident.clone()?)?,
+        signed_prekey: super::iq::prekeys::verify_prekey(signed_prekey, &data.e_ident.clone()?)?,
         takes_inline_history: takes_inline_history(data),
     })
 }
@@ -165,7 +168,7 @@ struct QrText {
 impl QrText {
     /// Parses the bare text or the link form, `https://wa.me/settings/linked_devices#…`.
     fn parse(text: &str) -> Result<Self, PairingError> {
-        let bad = |what: &str| PairingError::NotAQr(what.to_owned());
+        let bad = |what: &str| PairingError::InvalidQr(what.to_owned());
         let fields = text.trim().rsplit('#').next().unwrap_or_default();
         let fields: Vec<&str> = fields.split(',').collect();
         let [reference, noise_key, identity_key, adv_secret, ..] = fields[..] else {
@@ -185,7 +188,7 @@ impl QrText {
 }
 
 /// Returns the push name with which a waiting client registered, by its QR.
-pub(crate) fn push_name_behind(
+pub(crate) fn find_push_name(
     server: &Server,
     qr_text: &str,
 ) -> Result<Option<String>, PairingError> {
@@ -198,15 +201,15 @@ pub(crate) fn push_name_behind(
 }
 
 /// The result of a pairing, once it has ended.
-type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
+type PairingOutcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 
 /// Scans a QR with the phone, and sends pair-success to the client behind it. The receiver gets the
 /// result.
-pub(crate) fn scan(
+pub(crate) fn scan_qr(
     server: &Server,
-    number: &Number,
+    number: &PhoneNumber,
     qr_text: &str,
-) -> Result<Outcome, PairingError> {
+) -> Result<PairingOutcome, PairingError> {
     let qr = QrText::parse(qr_text)?;
     let mut world = server.world.lock();
     let candidate = world
@@ -222,17 +225,17 @@ pub(crate) fn scan(
     candidate.references.clear();
     let connection = candidate.connection.id;
     drop(world);
-    offer(server, connection, number, &qr.adv_secret)
+    send_pair_success(server, connection, number, &qr.adv_secret)
 }
 
 /// Sends pair-success, sealed with the secret both sides share, to a waiting client.
-pub(crate) fn offer(
+pub(crate) fn send_pair_success(
     server: &Server,
     connection: u64,
-    number: &Number,
+    number: &PhoneNumber,
     adv_secret: &[u8],
-) -> Result<Outcome, PairingError> {
-    if let Err(error) = trust::settle_salt(server, number) {
+) -> Result<PairingOutcome, PairingError> {
+    if let Err(error) = trust::choose_salt(server, number) {
         tracing::warn!(
             error = format!("{error:#}"),
             "a phone could not choose its account's salt"
@@ -240,9 +243,9 @@ pub(crate) fn offer(
     }
     let mut world = server.world.lock();
     let request_id = world.next_stanza_id();
-    let device = next_device(&world, number)?;
+    let device = next_device_number(&world, number)?;
     let key_index = u32::from(device);
-    let account = world.account(number).ok_or(PairingError::Gone)?;
+    let account = world.account(number).ok_or(PairingError::ClientGone)?;
     let (jid, lid) = (
         account.jid(Addressing::PhoneNumber, device),
         account.jid(Addressing::Lid, device),
@@ -259,26 +262,26 @@ pub(crate) fn offer(
     drop(world);
 
     let corruption = server.options.corruption;
-    let sealed = adv::device_identity_for_pairing(
+    let sealed = adv::sign_device_identity(
         &account_identity,
         &identity_key,
         key_index,
         adv_secret,
         corruption,
     )
-    .map_err(|error| PairingError::NotAQr(format!("{error:#}")))?;
+    .map_err(|error| PairingError::InvalidQr(format!("{error:#}")))?;
     let props = wa::ClientPairingProps {
         is_chat_db_lid_migrated: Some(is_moved),
         ..Default::default()
     };
     let pair_success = NodeBuilder::new("pair-success").children([
-        leaf("device-identity", sealed),
+        leaf_node("device-identity", sealed),
         NodeBuilder::new("device")
             .attr("jid", jid)
             .attr("lid", lid)
             .build(),
         NodeBuilder::new("platform").attr("name", "android").build(),
-        leaf("client-props", props.encode_to_vec()),
+        leaf_node("client-props", props.encode_to_vec()),
     ]);
     let stanza = NodeBuilder::new("iq")
         .attr("from", server_jid())
@@ -307,8 +310,11 @@ pub(crate) fn offer(
 }
 
 /// Returns the number of the next device: never one that was linked before or is just being linked.
-fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
-    let last = world.account(number).ok_or(PairingError::Gone)?.last_device;
+fn next_device_number(world: &World, number: &PhoneNumber) -> Result<u16, PairingError> {
+    let last = world
+        .account(number)
+        .ok_or(PairingError::ClientGone)?
+        .last_device;
     let pending = world
         .candidates
         .values()
@@ -317,7 +323,7 @@ fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
         .filter(|pending| pending.number == *number)
         .map(|pending| pending.device);
     let next = promised.fold(last, u16::max) + 1;
-    if next > LAST_DEVICE {
+    if next > MAX_DEVICE_NUMBER {
         Err(PairingError::TooManyDevices)
     } else {
         Ok(next)
@@ -326,13 +332,13 @@ fn next_device(world: &World, number: &Number) -> Result<u16, PairingError> {
 
 /// Handles the client's answer to pair-success: its own signature on the device identity, or a
 /// refusal.
-pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node) {
+pub(crate) fn handle_pair_answer(server: &Server, connection: &ConnectionHandle, node: &Node) {
     let mut world = server.world.lock();
     let Some(candidate) = world.candidates.get_mut(&connection.id) else {
         return;
     };
     let is_answer = |pending: &&mut PendingPairing| {
-        node.word("id").as_deref() == Some(pending.request_id.as_str())
+        node.attr_text("id").as_deref() == Some(pending.request_id.as_str())
     };
     if candidate.pending.as_mut().filter(is_answer).is_none() {
         return;
@@ -343,42 +349,42 @@ pub(crate) fn take_answer(server: &Server, connection: &Connection, node: &Node)
     let Some(pending) = candidate.pending else {
         return;
     };
-    let outcome = link(&mut world, &candidate.registration, &pending, node);
+    let outcome = finish_pairing(&mut world, &candidate.registration, &pending, node);
     drop(world);
-    connection.end(if outcome.is_ok() {
-        StreamEnd::COME_BACK
+    connection.end_stream(if outcome.is_ok() {
+        StreamEnd::RECONNECT
     } else {
         StreamEnd::Done
     });
     if let Ok(id) = &outcome {
-        super::device_list::tell_device_added(server, id);
+        super::device_list::notify_device_added(server, id);
     }
     // The test that scanned may have stopped waiting; the pairing is valid all the same.
     let _ = pending.done.send(outcome);
     server.changed.notify_waiters();
 }
 
-fn link(
+fn finish_pairing(
     world: &mut World,
-    registration: &Registration,
+    registration: &ClientRegistration,
     pending: &PendingPairing,
     answer: &Node,
 ) -> Result<DeviceId, PairingError> {
     if let Some(error) = answer.child("error") {
         return Err(PairingError::Refused {
             code: error
-                .word("code")
+                .attr_text("code")
                 .and_then(|code| code.parse().ok())
                 .unwrap_or(0),
-            text: error.word("text").unwrap_or_default().into_owned(),
+            text: error.attr_text("text").unwrap_or_default().into_owned(),
         });
     }
     let signed = answer
         .child("pair-device-sign")
-        .and_then(|sign| sign.bytes("device-identity"));
+        .and_then(|sign| sign.child_bytes("device-identity"));
     let account_key = world
         .account(&pending.number)
-        .ok_or(PairingError::Gone)?
+        .ok_or(PairingError::ClientGone)?
         .identity_key;
     let device_identity = signed
         .and_then(|signed| {
@@ -400,30 +406,30 @@ fn link(
         key_index: pending.key_index,
         takes_inline_history: registration.takes_inline_history,
     });
-    world.link(&id.number, device);
+    world.link_device(&id.number, device);
     Ok(id)
 }
 
 /// Forgets a registering client whose socket is closed, and fails its pending pairing.
-pub(crate) fn forget(world: &mut World, connection: u64) {
+pub(crate) fn forget_candidate(world: &mut World, connection: u64) {
     if let Some(pending) = world
         .candidates
         .remove(&connection)
         .and_then(|candidate| candidate.pending)
     {
-        let _ = pending.done.send(Err(PairingError::Gone));
+        let _ = pending.done.send(Err(PairingError::ClientGone));
     }
 }
 
 /// Sends the phone's first messages to a device it has linked: the key to the account's app state,
 /// and its history. Once per device, when it is active and the phone can be reached.
-pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
+pub(crate) fn greet_device(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
     let handset = server
         .world
         .lock()
         .account(&id.number)
         .context("no such account")?
-        .handset
+        .phone_state
         .clone();
     if handset.lock().peer_policy == PeerRequests::Ignored {
         return Ok(());
@@ -438,7 +444,7 @@ pub(crate) fn greet(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
     if was_greeted {
         return Ok(());
     }
-    let share = handset.lock().app_state.share();
+    let share = handset.lock().app_state.key_share_message();
     super::phone_message::send_to_own_device(server, id, &share)?;
-    history::tell(server, id)
+    history::send_history(server, id)
 }

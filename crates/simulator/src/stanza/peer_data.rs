@@ -18,7 +18,7 @@ use crate::server::Server;
 use crate::world::DeviceId;
 
 /// Answers a device's request, which came in the message with this id.
-pub(super) fn answer(
+pub(super) fn answer_peer_request(
     server: &Arc<Server>,
     device: &DeviceId,
     id: &str,
@@ -41,10 +41,10 @@ pub(super) fn answer(
                 .as_option()
                 .cloned()
                 .unwrap_or_default();
-            return recollection::tell_older(&phone, device, id, &asked);
+            return recollection::send_older_messages(&phone, device, id, &asked);
         }
         Some(Asked::FULL_HISTORY_SYNC_ON_DEMAND) => {
-            history::tell(server, device)?;
+            history::send_history(server, device)?;
             let metadata = request
                 .full_history_sync_on_demand_request
                 .as_option()
@@ -66,14 +66,15 @@ pub(super) fn answer(
                 .placeholder_message_resend_request
                 .iter()
                 .filter_map(|it| it.message_key.as_option());
-            keys.filter_map(|key| found(&phone, key)).collect()
+            keys.filter_map(|key| resend_placeholder(&phone, key))
+                .collect()
         }
         Some(Asked::COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY) => {
             let asked = request.syncd_collection_fatal_recovery_request.as_option();
             let name = asked
                 .and_then(|asked| asked.collection_name.as_deref())
                 .unwrap_or_default();
-            recovered(&phone, name).into_iter().collect()
+            recover_collection(&phone, name).into_iter().collect()
         }
         _ => Vec::new(),
     };
@@ -96,8 +97,8 @@ pub(super) fn answer(
 }
 
 /// Returns a message that the device could not read, if the phone has it.
-fn found(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOperationResult> {
-    let info = phone.kept_message(key.remote_jid.as_deref()?, key.id.as_deref()?)?;
+fn resend_placeholder(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOperationResult> {
+    let info = phone.stored_message(key.remote_jid.as_deref()?, key.id.as_deref()?)?;
     let again = result::PlaceholderMessageResendResponse {
         web_message_info_bytes: Some(info.encode_to_vec()),
     };
@@ -108,9 +109,10 @@ fn found(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOperationResult>
 }
 
 /// Returns an app-state collection as plaintext.
-fn recovered(phone: &Phone, collection: &str) -> Option<PeerDataOperationResult> {
+fn recover_collection(phone: &Phone, collection: &str) -> Option<PeerDataOperationResult> {
     crate::appstate::catch_up(&phone.server, &phone.number, collection);
-    let whole = phone.with_handset(|handset| handset.app_state.recovery(collection))?;
+    let whole =
+        phone.with_phone_state(|handset| handset.app_state.recovery_snapshot(collection))?;
     let snapshot = result::SyncDSnapshotFatalRecoveryResponse {
         collection_snapshot: Some(whole.encode_to_vec()),
         is_compressed: Some(false),

@@ -11,46 +11,46 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 
 use super::iq::prekeys;
-use super::message::{deliver, route};
+use super::message::{deliver_to_phones, route_message};
 use super::{group_message, many, trust};
 use crate::Addressing;
-use crate::device::Bundle;
+use crate::device::KeyBundle;
 use crate::group::GroupId;
-use crate::handset::{Handset, Sent};
-use crate::labels::Labels;
+use crate::handset::{PhoneState, SentMessage};
+use crate::labels::MessageAttributes;
 use crate::server::Server;
 use crate::signal::Ciphertext;
-use crate::world::{Chat, DeviceId, Number};
+use crate::world::{Chat, DeviceId, PhoneNumber};
 
 /// Creates a message id in the form of phones.
-pub(crate) fn new_id() -> String {
+pub(crate) fn new_message_id() -> String {
     format!("3A{}", hex::encode_upper(rand::random::<[u8; 9]>()))
 }
 
 /// Sends a message of the phone to another account: to all its devices, with a copy to the sender's
 /// own linked devices.
-pub(crate) fn send(
+pub(crate) fn send_message(
     server: &Arc<Server>,
-    from: &Number,
-    to: &Number,
+    from: &PhoneNumber,
+    to: &PhoneNumber,
     id: &str,
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    send_as(server, from, to, id, kind, message, None, |_| {})
+    send_to_devices(server, from, to, id, kind, message, None, |_| {})
 }
 
 /// Sends a reply or reaction of the phone to another account's status: to its author, in the status
 /// chat.
 pub(crate) fn send_to_status(
     server: &Arc<Server>,
-    from: &Number,
-    author: &Number,
+    from: &PhoneNumber,
+    author: &PhoneNumber,
     id: &str,
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    send_as(
+    send_to_devices(
         server,
         from,
         author,
@@ -63,15 +63,15 @@ pub(crate) fn send_to_status(
 }
 
 /// Sends a message with ciphertexts that cannot be decrypted.
-pub(crate) fn send_spoilt(
+pub(crate) fn send_corrupted(
     server: &Arc<Server>,
-    from: &Number,
-    to: &Number,
+    from: &PhoneNumber,
+    to: &PhoneNumber,
     id: &str,
     kind: &'static str,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    send_as(server, from, to, id, kind, message, None, |sealed| {
+    send_to_devices(server, from, to, id, kind, message, None, |sealed| {
         // In both kinds of ciphertexts, this byte is authenticated; those after it need not be in a
         // prekey message.
         if let Some(place) = sealed.bytes.len().checked_sub(20) {
@@ -81,10 +81,10 @@ pub(crate) fn send_spoilt(
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that a message is")]
-fn send_as(
+fn send_to_devices(
     server: &Arc<Server>,
-    from: &Number,
-    to: &Number,
+    from: &PhoneNumber,
+    to: &PhoneNumber,
     id: &str,
     kind: &'static str,
     message: &wa::Message,
@@ -102,16 +102,16 @@ fn send_as(
         // In a note to self the own devices are the recipient's, and the phone does not write to
         // itself.
         let theirs = std::iter::once(phone)
-            .chain(recipient.linked())
+            .chain(recipient.linked_devices())
             .filter(|_| from != to);
-        let targets: Vec<DeviceId> = theirs.chain(sender.linked()).collect();
+        let targets: Vec<DeviceId> = theirs.chain(sender.linked_devices()).collect();
         let addressing = sender.addressing;
         ensure!(
-            world.may_write_from_phone(from, to),
+            world.can_write_from_phone(from, to),
             "{from} is restricted, and may not write to {to}"
         );
         (
-            sender.handset.clone(),
+            sender.phone_state.clone(),
             recipient.jid(addressing, 0),
             targets,
             addressing,
@@ -123,14 +123,14 @@ fn send_as(
 
     let mut phone = handset.lock();
     let to_person = Chat::Person(to.clone());
-    phone.remember(Sent {
+    phone.remember_sent(SentMessage {
         id: id.to_owned(),
         to: to_person,
         kind,
         message: plaintext.clone(),
         is_peer: false,
     });
-    let labels = Labels::of(message);
+    let labels = MessageAttributes::from_message(message);
     let mut participants = Vec::with_capacity(targets.len());
     for target in &targets {
         let text = if target.number == *from {
@@ -139,7 +139,7 @@ fn send_as(
             &plaintext
         };
         // A device that has just been logged out gets nothing.
-        let Some((user, jid)) = names(server, target, addressing) else {
+        let Some((user, jid)) = device_names(server, target, addressing) else {
             continue;
         };
         let mut sealed = phone.signal.encrypt(&user, target.device, text)?;
@@ -147,7 +147,7 @@ fn send_as(
         participants.push(
             NodeBuilder::new("to")
                 .attr("jid", jid)
-                .children([enc(&sealed, None, &labels)])
+                .children([enc_node(&sealed, None, &labels)])
                 .build(),
         );
     }
@@ -166,13 +166,13 @@ fn send_as(
         .children(
             [participants]
                 .into_iter()
-                .chain(labels.meta())
+                .chain(labels.meta_node())
                 .collect::<Vec<_>>(),
         )
         .build();
     // Routed before the phone is unlocked, so that messages arrive in the order of their
     // encryption.
-    let for_phones = route(
+    let for_phones = route_message(
         server,
         &DeviceId {
             number: from.clone(),
@@ -181,9 +181,9 @@ fn send_as(
         &stanza,
     );
     drop(phone);
-    deliver(server, for_phones);
+    deliver_to_phones(server, for_phones);
     if is_chat {
-        trust::give_as_phone(server, from, to);
+        trust::give_due_token(server, from, to);
     }
     Ok(())
 }
@@ -194,41 +194,44 @@ pub(crate) fn send_to_own_device(
     to: &DeviceId,
     message: &wa::Message,
 ) -> anyhow::Result<()> {
-    let (text, id) = (message.encode_to_vec(), new_id());
-    let sent = Sent {
+    let (text, id) = (message.encode_to_vec(), new_message_id());
+    let sent = SentMessage {
         id: id.clone(),
         to: Chat::Person(to.number.clone()),
         kind: "text",
         message: text.clone(),
         is_peer: true,
     };
-    handset(server, &to.number)?.0.lock().remember(sent);
-    let occasion = Occasion::Peer { again: None };
-    One {
+    phone_and_addressing(server, &to.number)?
+        .0
+        .lock()
+        .remember_sent(sent);
+    let occasion = SendReason::Peer { again: None };
+    DeviceMessage {
         from: &to.number,
         to,
         id: &id,
         kind: "text",
         text: &text,
-        occasion,
+        reason: occasion,
     }
-    .send(server)
+    .send_message(server)
 }
 
 /// Resends one of the phone's messages to the one device that could not decrypt it, over a new
 /// session.
-pub(crate) fn resend(
+pub(crate) fn resend_message(
     server: &Arc<Server>,
-    from: &Number,
+    from: &PhoneNumber,
     to: &DeviceId,
     id: &str,
     count: u32,
-    keys: Option<Bundle>,
+    keys: Option<KeyBundle>,
 ) -> anyhow::Result<()> {
-    let (handset, addressing) = handset(server, from)?;
+    let (handset, addressing) = phone_and_addressing(server, from)?;
     let sent = handset
         .lock()
-        .sent(id)
+        .find_sent(id)
         .context("the message is not kept any more")?;
     let bundle = keys
         .or_else(|| prekeys::take_bundle(server, to))
@@ -242,29 +245,33 @@ pub(crate) fn resend(
         Chat::Status => Addressing::Lid,
         Chat::Person(_) | Chat::Newsletter(_) => addressing,
     };
-    let (user, _) = names(server, to, session_of).context("no such device")?;
+    let (user, _) = device_names(server, to, session_of).context("no such device")?;
     handset
         .lock()
         .signal
         .start_session(&user, to.device, &bundle)?;
     let other = match &sent.to {
-        Chat::Group(group) => return group_message::resend(server, from, to, group, &sent, count),
-        Chat::Status => return many::resend(server, from, to, &sent, count, Addressing::Lid),
+        Chat::Group(group) => {
+            return group_message::resend_to_group(server, from, to, group, &sent, count);
+        }
+        Chat::Status => {
+            return many::resend_to_device(server, from, to, &sent, count, Addressing::Lid);
+        }
         // A device that cannot read a post has no phone to ask for it.
         Chat::Newsletter(_) => return Ok(()),
         Chat::Person(number) => number,
     };
     if sent.is_peer {
-        let occasion = Occasion::Peer { again: Some(count) };
-        return One {
+        let occasion = SendReason::Peer { again: Some(count) };
+        return DeviceMessage {
             from,
             to,
             id,
             kind: sent.kind,
             text: &sent.message,
-            occasion,
+            reason: occasion,
         }
-        .send(server);
+        .send_message(server);
     }
     let chat = server
         .world
@@ -278,68 +285,68 @@ pub(crate) fn resend(
     } else {
         (sent.message, None)
     };
-    let occasion = Occasion::Again { count, chat };
-    One {
+    let occasion = SendReason::Retry { count, chat };
+    DeviceMessage {
         from,
         to,
         id,
         kind: sent.kind,
         text: &text,
-        occasion,
+        reason: occasion,
     }
-    .send(server)
+    .send_message(server)
 }
 
 /// The reason for a message to a single device.
-enum Occasion {
-    /// A message between the devices of one account; `again` counts the device's retries.
+enum SendReason {
+    /// A message between the devices of one account; `upload_again` counts the device's retries.
     Peer { again: Option<u32> },
     /// A retry of the device; a copy names the chat it belongs to.
-    Again { count: u32, chat: Option<Jid> },
+    Retry { count: u32, chat: Option<Jid> },
 }
 
 /// A message to a single device.
-struct One<'a> {
-    from: &'a Number,
+struct DeviceMessage<'a> {
+    from: &'a PhoneNumber,
     to: &'a DeviceId,
     id: &'a str,
     kind: &'static str,
     text: &'a [u8],
-    occasion: Occasion,
+    reason: SendReason,
 }
 
-impl One<'_> {
-    fn send(self, server: &Arc<Server>) -> anyhow::Result<()> {
-        let (handset, addressing) = handset(server, self.from)?;
+impl DeviceMessage<'_> {
+    fn send_message(self, server: &Arc<Server>) -> anyhow::Result<()> {
+        let (handset, addressing) = phone_and_addressing(server, self.from)?;
         open_sessions(server, &handset, std::slice::from_ref(self.to), addressing)?;
-        let (user, jid) = names(server, self.to, addressing).context("no such device")?;
+        let (user, jid) = device_names(server, self.to, addressing).context("no such device")?;
         let mut stanza = NodeBuilder::new("message")
             .attr("to", jid)
             .attr("id", self.id)
             .attr("type", self.kind);
-        let retry = match self.occasion {
-            Occasion::Peer { again } => {
+        let retry = match self.reason {
+            SendReason::Peer { again } => {
                 stanza = stanza.attr("category", "peer");
                 again
             }
-            Occasion::Again { count, chat } => {
+            SendReason::Retry { count, chat } => {
                 if let Some(chat) = chat {
                     stanza = stanza.attr("recipient", chat);
                 }
                 Some(count)
             }
         };
-        let labels = Labels::of(&wa::Message::decode_from_slice(self.text)?);
+        let labels = MessageAttributes::from_message(&wa::Message::decode_from_slice(self.text)?);
         if let Some(edit) = labels.edit {
             stanza = stanza.attr("edit", edit);
         }
         let mut phone = handset.lock();
         let sealed = phone.signal.encrypt(&user, self.to.device, self.text)?;
-        let content = [enc(&sealed, retry, &labels)]
+        let content = [enc_node(&sealed, retry, &labels)]
             .into_iter()
-            .chain(labels.meta());
+            .chain(labels.meta_node());
         let stanza = stanza.children(content.collect::<Vec<_>>()).build();
-        let for_phones = route(
+        let for_phones = route_message(
             server,
             &DeviceId {
                 number: self.from.clone(),
@@ -348,16 +355,19 @@ impl One<'_> {
             &stanza,
         );
         drop(phone);
-        deliver(server, for_phones);
+        deliver_to_phones(server, for_phones);
         Ok(())
     }
 }
 
 /// Returns an account's phone, and its addressing of others.
-fn handset(server: &Server, number: &Number) -> anyhow::Result<(Arc<Mutex<Handset>>, Addressing)> {
+fn phone_and_addressing(
+    server: &Server,
+    number: &PhoneNumber,
+) -> anyhow::Result<(Arc<Mutex<PhoneState>>, Addressing)> {
     let world = server.world.lock();
     let account = world.account(number).context("no such account")?;
-    Ok((Arc::clone(&account.handset), account.addressing))
+    Ok((Arc::clone(&account.phone_state), account.addressing))
 }
 
 /// Returns the addressing of a group's members.
@@ -375,12 +385,12 @@ fn group_addressing(server: &Server, group: &GroupId) -> anyhow::Result<Addressi
 /// before locking the phone.
 pub(super) fn open_sessions(
     server: &Server,
-    handset: &Mutex<Handset>,
+    handset: &Mutex<PhoneState>,
     targets: &[DeviceId],
     addressing: Addressing,
 ) -> anyhow::Result<()> {
     for target in targets {
-        let Some((user, _)) = names(server, target, addressing) else {
+        let Some((user, _)) = device_names(server, target, addressing) else {
             continue;
         };
         if handset.lock().signal.has_session(&user, target.device) {
@@ -398,7 +408,7 @@ pub(super) fn open_sessions(
 
 /// Returns the name under which Signal sessions with a device are stored, and its address on the
 /// wire; `None` if it is no longer linked.
-pub(super) fn names(
+pub(super) fn device_names(
     server: &Server,
     device: &DeviceId,
     addressing: Addressing,
@@ -414,7 +424,11 @@ pub(super) fn names(
     ))
 }
 
-pub(super) fn enc(sealed: &Ciphertext, retry: Option<u32>, labels: &Labels) -> Node {
+pub(super) fn enc_node(
+    sealed: &Ciphertext,
+    retry: Option<u32>,
+    labels: &MessageAttributes,
+) -> Node {
     let mut enc = NodeBuilder::new("enc")
         .attr("v", "2")
         .attr("type", sealed.kind);

@@ -6,29 +6,37 @@ use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 
-use super::group::{address, other_address};
+use super::group::{group_jid, other_address_name};
 use super::iq::prekeys;
-use super::{Stanza, enqueue, leaf, media_retry, newsletter, phone_message, server_jid, unix_time};
+use super::{
+    StanzaExt, enqueue_stanza, leaf_node, media_retry, newsletter, phone_message, server_jid,
+    unix_time,
+};
 use crate::Addressing;
-use crate::device::{Bundle, Connection};
-use crate::handset::{Arrival, PhoneReceipt};
-use crate::queue::Class;
+use crate::device::{ConnectionHandle, KeyBundle};
+use crate::handset::{IncomingMessage, PhoneReceipt};
+use crate::queue::StanzaClass;
 use crate::server::Server;
 use crate::world::{Chat, DeviceId, World};
 
 /// Receipts between the devices of one account, or only for the server.
-const NOT_FOR_THE_SENDER: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
+const UNFORWARDED_KINDS: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
 
 /// Handles a receipt from a linked device.
-pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &DeviceId, node: &Node) {
-    let Some(id) = node.word("id") else {
+pub(crate) fn handle_receipt(
+    server: &Arc<Server>,
+    connection: &ConnectionHandle,
+    device: &DeviceId,
+    node: &Node,
+) {
+    let Some(id) = node.attr_text("id") else {
         server
             .world
             .lock()
             .count_unknown("<receipt> without id".to_owned());
         return;
     };
-    connection.send(ack(&id, node));
+    connection.send(ack_node(&id, node));
     if node.child("offer").is_some() {
         // The call rings on that device.
         if let Some(device) = server
@@ -36,44 +44,53 @@ pub(crate) fn take(server: &Arc<Server>, connection: &Connection, device: &Devic
             .lock()
             .device_mut(&device.number, device.device)
         {
-            device.confirm(Class::Call, &id, node.jid("to").as_ref());
+            device.confirm(StanzaClass::Call, &id, node.attr_jid("to").as_ref());
         }
         return;
     }
-    let kind = node.word("type").unwrap_or_default();
-    let ids = ids(&id, node);
-    confirm(server, device, &ids, node);
+    let kind = node.attr_text("type").unwrap_or_default();
+    let ids = receipt_ids(&id, node);
+    confirm_messages(server, device, &ids, node);
     // One client leaves the address out when it confirms a copy of an own message.
-    let Some(to) = node.jid("to") else { return };
+    let Some(to) = node.attr_jid("to") else {
+        return;
+    };
     if kind == "view" {
-        return newsletter::take_views(server, device, &to, node);
+        return newsletter::handle_views(server, device, &to, node);
     }
     let group = group_addressing(server, &to);
     // In a group or a status, the receipt names the author beside the chat.
     let shared = group.is_some() || to.is_status_broadcast();
     let author = node
-        .jid("participant")
+        .attr_jid("participant")
         .filter(|_| shared)
         .unwrap_or_else(|| to.clone());
-    let addressing = group.unwrap_or_else(|| Addressing::of(&author));
-    let notice = Notice {
+    let addressing = group.unwrap_or_else(|| Addressing::from_jid(&author));
+    let notice = RelayedReceipt {
         from: device,
         ids: &ids,
         kind: &kind,
         addressing,
-        shared: shared.then(|| to.clone()),
+        shared_chat: shared.then(|| to.clone()),
     };
     match &*kind {
-        "retry" => ask_sender(server, device, &author, &id, node, notice.shared.as_ref()),
+        "retry" => forward_retry(
+            server,
+            device,
+            &author,
+            &id,
+            node,
+            notice.shared_chat.as_ref(),
+        ),
         // Read receipts are switched off: only the account's own devices may know.
-        "read-self" => notice.tell_own_devices(server, &to),
+        "read-self" => notice.notify_own_devices(server, &to),
         "read" | "played" => {
-            notice.tell_sender(server, &author);
-            notice.tell_own_devices(server, &to);
+            notice.notify_sender(server, &author);
+            notice.notify_own_devices(server, &to);
         }
-        "server-error" => media_retry::answer(server, device, &id, node),
-        kind if NOT_FOR_THE_SENDER.contains(&kind) => {}
-        _ => notice.tell_sender(server, &author),
+        "server-error" => media_retry::answer_media_retry(server, device, &id, node),
+        kind if UNFORWARDED_KINDS.contains(&kind) => {}
+        _ => notice.notify_sender(server, &author),
     }
     server.changed.notify_waiters();
 }
@@ -89,35 +106,37 @@ fn group_addressing(server: &Server, to: &Jid) -> Option<Addressing> {
 
 /// Handles an ack from a linked device: it has a receipt, a notification or a call, or a message it
 /// will not read.
-pub(crate) fn take_ack(server: &Server, device: &DeviceId, node: &Node) {
-    let class = match node.word("class").as_deref() {
-        Some("message") => Class::Message,
-        Some("receipt") => Class::Receipt,
-        Some("notification") => Class::Notification,
-        Some("call") => Class::Call,
+pub(crate) fn handle_ack(server: &Server, device: &DeviceId, node: &Node) {
+    let class = match node.attr_text("class").as_deref() {
+        Some("message") => StanzaClass::Message,
+        Some("receipt") => StanzaClass::Receipt,
+        Some("notification") => StanzaClass::Notification,
+        Some("call") => StanzaClass::Call,
         _ => return,
     };
-    let Some(id) = node.word("id") else { return };
+    let Some(id) = node.attr_text("id") else {
+        return;
+    };
     let mut world = server.world.lock();
     let Some(device) = world.device_mut(&device.number, device.device) else {
         return;
     };
     // A client that requests a message again also acks the one it could not read. That ack is not
     // about the answer, which is on its way under the same id.
-    if !(class == Class::Message && device.asked_again.remove(&*id)) {
-        let peer = node.jid("participant").or_else(|| node.jid("to"));
+    if !(class == StanzaClass::Message && device.requested_again.remove(&*id)) {
+        let peer = node.attr_jid("participant").or_else(|| node.attr_jid("to"));
         device.confirm(class, &id, peer.as_ref());
     }
     drop(world);
     server.changed.notify_waiters();
 }
 
-fn ids(first: &str, node: &Node) -> Vec<String> {
+fn receipt_ids(first: &str, node: &Node) -> Vec<String> {
     let more = node
         .child("list")
         .into_iter()
-        .flat_map(|list| list.all("item"))
-        .filter_map(|item| item.word("id"));
+        .flat_map(|list| list.children_named("item"))
+        .filter_map(|item| item.attr_text("id"));
     let mut ids = vec![first.to_owned()];
     ids.extend(
         more.map(std::borrow::Cow::into_owned)
@@ -126,54 +145,56 @@ fn ids(first: &str, node: &Node) -> Vec<String> {
     ids
 }
 
-fn confirm(server: &Server, device: &DeviceId, ids: &[String], receipt: &Node) {
-    let peer = receipt.jid("participant").or_else(|| receipt.jid("to"));
+fn confirm_messages(server: &Server, device: &DeviceId, ids: &[String], receipt: &Node) {
+    let peer = receipt
+        .attr_jid("participant")
+        .or_else(|| receipt.attr_jid("to"));
     let mut world = server.world.lock();
     let Some(device) = world.device_mut(&device.number, device.device) else {
         return;
     };
     for id in ids {
-        device.confirm(Class::Message, id, peer.as_ref());
+        device.confirm(StanzaClass::Message, id, peer.as_ref());
     }
-    if receipt.word("type").as_deref() == Some("retry") {
-        device.asked_again.extend(ids.iter().cloned());
+    if receipt.attr_text("type").as_deref() == Some("retry") {
+        device.requested_again.extend(ids.iter().cloned());
     }
 }
 
-fn ack(id: &str, receipt: &Node) -> Node {
+fn ack_node(id: &str, receipt: &Node) -> Node {
     let ack = NodeBuilder::new("ack")
         .attr("class", "receipt")
         .attr("id", id)
-        .attr("from", receipt.jid("to").unwrap_or_else(server_jid))
+        .attr("from", receipt.attr_jid("to").unwrap_or_else(server_jid))
         .attr("t", unix_time().to_string());
-    match receipt.word("type") {
+    match receipt.attr_text("type") {
         Some(kind) => ack.attr("type", kind.into_owned()).build(),
         None => ack.build(),
     }
 }
 
 /// A receipt as it is passed on.
-struct Notice<'a> {
+struct RelayedReceipt<'a> {
     from: &'a DeviceId,
     ids: &'a [String],
     kind: &'a str,
     addressing: Addressing,
     /// The chat of the messages, if it is a group or the status chat.
-    shared: Option<Jid>,
+    shared_chat: Option<Jid>,
 }
 
-impl Notice<'_> {
+impl RelayedReceipt<'_> {
     /// Builds the receipt; `from` is the device it comes from, `other` that account's other
     /// address.
-    fn stanza(&self, from: Jid, other: Jid) -> Option<Node> {
+    fn build_stanza(&self, from: Jid, other: Jid) -> Option<Node> {
         let (first, more) = self.ids.split_first()?;
         let mut receipt = NodeBuilder::new("receipt");
-        receipt = match &self.shared {
+        receipt = match &self.shared_chat {
             Some(shared) => {
                 let receipt = receipt
                     .attr("from", shared.clone())
                     .attr("participant", from);
-                receipt.attr(other_address(self.addressing), other)
+                receipt.attr(other_address_name(self.addressing), other)
             }
             None => receipt.attr("from", from),
         };
@@ -195,7 +216,7 @@ impl Notice<'_> {
     }
 
     /// Reports the status of messages to all devices of the account behind `to`.
-    fn tell_sender(&self, server: &Server, to: &Jid) {
+    fn notify_sender(&self, server: &Server, to: &Jid) {
         let (from, other, devices, handset) = {
             let world = server.world.lock();
             let (Some(account), Some(own)) =
@@ -203,21 +224,21 @@ impl Notice<'_> {
             else {
                 return;
             };
-            let devices: Vec<DeviceId> = account.linked().collect();
+            let devices: Vec<DeviceId> = account.linked_devices().collect();
             let (from, other) = (
                 own.jid(self.addressing, self.from.device),
-                own.jid(self.addressing.other(), 0),
+                own.jid(self.addressing.opposite(), 0),
             );
-            (from, other, devices, account.handset.clone())
+            (from, other, devices, account.phone_state.clone())
         };
-        let Some(stanza) = self.stanza(from.clone(), other) else {
+        let Some(stanza) = self.build_stanza(from.clone(), other) else {
             return;
         };
         for device in &devices {
-            enqueue(
+            enqueue_stanza(
                 server,
                 device,
-                Class::Receipt,
+                StanzaClass::Receipt,
                 &self.ids[0],
                 from.clone(),
                 stanza.clone(),
@@ -240,7 +261,7 @@ impl Notice<'_> {
     }
 
     /// Marks the messages as read on the account's other devices.
-    fn tell_own_devices(&self, server: &Server, chat: &Jid) {
+    fn notify_own_devices(&self, server: &Server, chat: &Jid) {
         let (from, other, others) = {
             let world = server.world.lock();
             let Some(account) = world.account(&self.from.number) else {
@@ -248,21 +269,21 @@ impl Notice<'_> {
             };
             let (from, other) = (
                 account.jid(self.addressing, self.from.device),
-                account.jid(self.addressing.other(), 0),
+                account.jid(self.addressing.opposite(), 0),
             );
-            (from, other, account.others(self.from.device))
+            (from, other, account.other_devices(self.from.device))
         };
-        let Some(mut stanza) = self.stanza(from.clone(), other) else {
+        let Some(mut stanza) = self.build_stanza(from.clone(), other) else {
             return;
         };
-        if self.shared.is_none() {
+        if self.shared_chat.is_none() {
             stanza.attrs.insert("recipient", chat.to_non_ad());
         }
         for other in &others {
-            enqueue(
+            enqueue_stanza(
                 server,
                 other,
-                Class::Receipt,
+                StanzaClass::Receipt,
                 &self.ids[0],
                 from.clone(),
                 stanza.clone(),
@@ -272,7 +293,7 @@ impl Notice<'_> {
 }
 
 /// A phone's receipt for messages.
-pub(crate) struct Said<'a> {
+pub(crate) struct OutgoingReceipt<'a> {
     pub(crate) chat: &'a Chat,
     /// The author of the messages.
     pub(crate) sender: &'a DeviceId,
@@ -283,10 +304,10 @@ pub(crate) struct Said<'a> {
 
 /// Sends a phone's receipt to all devices of the sender; a read receipt also to the account's own
 /// devices.
-pub(crate) fn send_as_phone(
+pub(crate) fn send_phone_receipt(
     server: &Arc<Server>,
     phone: &DeviceId,
-    said: &Said<'_>,
+    said: &OutgoingReceipt<'_>,
     addressing: Addressing,
 ) {
     let author = server
@@ -296,44 +317,44 @@ pub(crate) fn send_as_phone(
         .map(|account| account.jid(addressing, 0));
     let Some(author) = author else { return };
     let shared = match said.chat {
-        Chat::Group(id) => Some(address(id)),
+        Chat::Group(id) => Some(group_jid(id)),
         Chat::Status => Some(Jid::status_broadcast()),
         // Read posts are not reported to anybody.
         Chat::Newsletter(_) => return,
         Chat::Person(_) => None,
     };
     let to = shared.clone().unwrap_or_else(|| author.clone());
-    let notice = Notice {
+    let notice = RelayedReceipt {
         from: phone,
         ids: said.ids,
         kind: said.kind,
         addressing,
-        shared,
+        shared_chat: shared,
     };
-    notice.tell_sender(server, &author);
+    notice.notify_sender(server, &author);
     if said.kind == "read" {
-        notice.tell_own_devices(server, &to);
+        notice.notify_own_devices(server, &to);
     }
     server.changed.notify_waiters();
 }
 
 /// From this retry on a phone sends keys for a new session along; before, the existing session may
 /// do.
-const WITH_KEYS: u32 = 2;
+const FIRST_RETRY_WITH_KEYS: u32 = 2;
 
 /// Requests a message again that a phone could not decrypt, from the very device that sent it.
-pub(crate) fn ask_again_as_phone(
+pub(crate) fn send_phone_retry(
     server: &Arc<Server>,
     phone: &DeviceId,
     sender: &DeviceId,
-    arrival: &Arrival,
+    arrival: &IncomingMessage,
     count: u32,
     addressing: Addressing,
 ) {
     let Some(keys) = prekeys::take_bundle(server, phone) else {
         return;
     };
-    let Some((from, chat)) = asking_address(&server.world.lock(), phone, arrival, addressing)
+    let Some((from, chat)) = retry_addresses(&server.world.lock(), phone, arrival, addressing)
     else {
         return;
     };
@@ -357,27 +378,34 @@ pub(crate) fn ask_again_as_phone(
         .attr("id", arrival.id.as_str())
         .attr("t", arrival.timestamp.to_string())
         .attr("v", "1");
-    let registration = leaf("registration", keys.registration_id.to_be_bytes());
-    let keys = (count >= WITH_KEYS).then(|| keys_node(&keys));
+    let registration = leaf_node("registration", keys.registration_id.to_be_bytes());
+    let keys = (count >= FIRST_RETRY_WITH_KEYS).then(|| keys_node(&keys));
     let retry = retry
         .children([again.build(), registration].into_iter().chain(keys))
         .build();
     if sender.device == 0 {
-        resend(server, sender, phone, &arrival.id, &retry);
+        resend_from_phone(server, sender, phone, &arrival.id, &retry);
     } else {
-        enqueue(server, sender, Class::Receipt, &arrival.id, from, retry);
+        enqueue_stanza(
+            server,
+            sender,
+            StanzaClass::Receipt,
+            &arrival.id,
+            from,
+            retry,
+        );
     }
 }
 
 /// Returns the phone's own address, and that of the chat.
-fn asking_address(
+fn retry_addresses(
     world: &World,
     phone: &DeviceId,
-    arrival: &Arrival,
+    arrival: &IncomingMessage,
     addressing: Addressing,
 ) -> Option<(Jid, Jid)> {
     let chat = match &arrival.chat {
-        Chat::Group(group) => address(group),
+        Chat::Group(group) => group_jid(group),
         Chat::Status => Jid::status_broadcast(),
         Chat::Newsletter(_) => return None,
         Chat::Person(number) => world.account(number)?.jid(addressing, 0),
@@ -387,7 +415,7 @@ fn asking_address(
 
 /// Requests a message again that a linked device could not decrypt, from the very device that sent
 /// it.
-fn ask_sender(
+fn forward_retry(
     server: &Arc<Server>,
     device: &DeviceId,
     to: &Jid,
@@ -405,10 +433,10 @@ fn ask_sender(
             number: account.number.clone(),
             device: to.device,
         };
-        (sender, asking.jid(Addressing::of(to), device.device))
+        (sender, asking.jid(Addressing::from_jid(to), device.device))
     };
     if sender.device == 0 {
-        return resend(server, &sender, device, id, node);
+        return resend_from_phone(server, &sender, device, id, node);
     }
     let mut receipt = node.clone();
     receipt
@@ -425,19 +453,25 @@ fn ask_sender(
         }
     }
     receipt.attrs.insert("t", unix_time().to_string());
-    enqueue(server, &sender, Class::Receipt, id, from, receipt);
+    enqueue_stanza(server, &sender, StanzaClass::Receipt, id, from, receipt);
 }
 
-fn resend(server: &Arc<Server>, phone: &DeviceId, device: &DeviceId, id: &str, receipt: &Node) {
+fn resend_from_phone(
+    server: &Arc<Server>,
+    phone: &DeviceId,
+    device: &DeviceId,
+    id: &str,
+    receipt: &Node,
+) {
     let count = receipt
         .child("retry")
-        .and_then(|retry| retry.word("count"))
+        .and_then(|retry| retry.attr_text("count"))
         .and_then(|count| count.parse().ok());
     let keys = receipt
         .child("keys")
-        .and_then(|keys| prekeys::bundle_in_retry(receipt, keys));
+        .and_then(|keys| prekeys::read_retry_bundle(receipt, keys));
     if let Err(error) =
-        phone_message::resend(server, &phone.number, device, id, count.unwrap_or(1), keys)
+        phone_message::resend_message(server, &phone.number, device, id, count.unwrap_or(1), keys)
     {
         tracing::warn!(
             id,
@@ -447,7 +481,7 @@ fn resend(server: &Arc<Server>, phone: &DeviceId, device: &DeviceId, id: &str, r
     }
 }
 
-fn keys_node(bundle: &Bundle) -> Node {
+fn keys_node(bundle: &KeyBundle) -> Node {
     NodeBuilder::new("keys")
         .children(prekeys::key_nodes(bundle))
         .build()

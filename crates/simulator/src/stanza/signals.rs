@@ -5,31 +5,31 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::group::address;
-use super::{Stanza, unix_time};
+use super::group::group_jid;
+use super::{StanzaExt, unix_time};
 use crate::Addressing;
 use crate::server::Server;
-use crate::signals::{PhoneSignal, Typing};
-use crate::world::{Chat, DeviceId, Number};
+use crate::signals::{PhoneActivity, TypingState};
+use crate::world::{Chat, DeviceId, PhoneNumber};
 
 /// The available devices, the times accounts were last seen, and the watchers of accounts.
 #[derive(Default)]
-pub(crate) struct Presences {
+pub(crate) struct PresenceRegistry {
     available: HashSet<DeviceId>,
-    last_seen: HashMap<Number, u64>,
+    last_seen: HashMap<PhoneNumber, u64>,
     /// By watched account: the watching devices, and the address each of them uses.
-    watchers: HashMap<Number, BTreeMap<DeviceId, Jid>>,
+    watchers: HashMap<PhoneNumber, BTreeMap<DeviceId, Jid>>,
 }
 
-impl Presences {
-    fn is_there(&self, number: &Number) -> bool {
+impl PresenceRegistry {
+    fn is_available(&self, number: &PhoneNumber) -> bool {
         self.available.iter().any(|device| device.number == *number)
     }
 
     /// Builds the presence for a watcher.
-    fn stanza(&self, number: &Number, named: &Jid, shows_last: bool) -> Node {
+    fn presence_node(&self, number: &PhoneNumber, named: &Jid, shows_last: bool) -> Node {
         let presence = NodeBuilder::new("presence").attr("from", named.clone());
-        if self.is_there(number) {
+        if self.is_available(number) {
             return presence.attr("type", "available").build();
         }
         let last = self
@@ -45,9 +45,11 @@ impl Presences {
 }
 
 /// Handles `<presence>` from a linked device.
-pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
-    match (node.word("type").as_deref(), node.jid("to")) {
-        (Some("subscribe"), Some(to)) => watch(server, device, &to, node.bytes("tctoken")),
+pub(super) fn handle_presence(server: &Server, device: &DeviceId, node: &Node) {
+    match (node.attr_text("type").as_deref(), node.attr_jid("to")) {
+        (Some("subscribe"), Some(to)) => {
+            watch_presence(server, device, &to, node.child_bytes("tctoken"))
+        }
         (Some("unsubscribe"), Some(to)) => {
             let mut world = server.world.lock();
             let Some(number) = world.account_of(&to).map(|account| account.number.clone()) else {
@@ -59,12 +61,12 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
         }
         // The default type is "available".
         (kind @ (None | Some("available" | "unavailable")), None) => {
-            if let Some(name) = node.word("name").filter(|name| !name.is_empty())
+            if let Some(name) = node.attr_text("name").filter(|name| !name.is_empty())
                 && let Some(account) = server.world.lock().account_mut(&device.number)
             {
                 account.push_name = name.into_owned();
             }
-            set(server, device, kind.is_none_or(|kind| kind == "available"));
+            set_presence(server, device, kind.is_none_or(|kind| kind == "available"));
         }
         _ => server
             .world
@@ -74,10 +76,10 @@ pub(super) fn take_presence(server: &Server, device: &DeviceId, node: &Node) {
 }
 
 /// Sets the presence of a device or a phone, and notifies the account's watchers of a change.
-pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
+pub(crate) fn set_presence(server: &Server, device: &DeviceId, available: bool) {
     let mut world = server.world.lock();
     let presences = &mut world.presences;
-    let before = presences.is_there(&device.number);
+    let before = presences.is_available(&device.number);
     if available {
         presences.available.insert(device.clone());
     } else if presences.available.remove(device) {
@@ -85,7 +87,7 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
             .last_seen
             .insert(device.number.clone(), unix_time());
     }
-    let after = presences.is_there(&device.number);
+    let after = presences.is_available(&device.number);
     let watchers = presences
         .watchers
         .get(&device.number)
@@ -94,7 +96,7 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
     drop(world);
     if before != after {
         for (watcher, named) in &watchers {
-            tell_watcher(server, watcher, &device.number, named);
+            notify_watcher(server, watcher, &device.number, named);
         }
     }
     server.changed.notify_waiters();
@@ -102,24 +104,29 @@ pub(crate) fn set(server: &Server, device: &DeviceId, available: bool) {
 
 /// Makes a device or a phone a watcher of an account's presence, and sends it the current one; does
 /// nothing if the account shows it only for a token that is missing.
-pub(crate) fn watch(server: &Server, watcher: &DeviceId, whom: &Jid, token: Option<&[u8]>) {
+pub(crate) fn watch_presence(
+    server: &Server,
+    watcher: &DeviceId,
+    whom: &Jid,
+    token: Option<&[u8]>,
+) {
     let number = {
         let mut world = server.world.lock();
         let Some(number) = world.account_of(whom).map(|account| account.number.clone()) else {
             return;
         };
-        if !world.may_see_presence(&number, &watcher.number, token) {
+        if !world.can_see_presence(&number, &watcher.number, token) {
             return;
         }
         let watchers = world.presences.watchers.entry(number.clone()).or_default();
         watchers.insert(watcher.clone(), whom.to_non_ad());
         number
     };
-    tell_watcher(server, watcher, &number, &whom.to_non_ad());
+    notify_watcher(server, watcher, &number, &whom.to_non_ad());
     server.changed.notify_waiters();
 }
 
-fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Jid) {
+fn notify_watcher(server: &Server, watcher: &DeviceId, number: &PhoneNumber, named: &Jid) {
     let mut world = server.world.lock();
     if world.has_blocked(number, &watcher.number) {
         return;
@@ -127,12 +134,12 @@ fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Ji
     let Some(account) = world.account(number) else {
         return;
     };
-    let shows_last = account.shows("last", &watcher.number);
-    if !shows_last && account.privacy.get("online") == Some("match_last_seen") {
+    let shows_last = account.is_shown_to("last", &watcher.number);
+    if !shows_last && account.privacy.get_setting("online") == Some("match_last_seen") {
         return;
     }
-    let stanza = world.presences.stanza(number, named, shows_last);
-    let available = world.presences.is_there(number);
+    let stanza = world.presences.presence_node(number, named, shows_last);
+    let available = world.presences.is_available(number);
     if watcher.device != 0 {
         if let Some(device) = world.device_mut(&watcher.number, watcher.device) {
             device.send_now(stanza);
@@ -141,40 +148,40 @@ fn tell_watcher(server: &Server, watcher: &DeviceId, number: &Number, named: &Ji
     }
     let handset = world
         .account(&watcher.number)
-        .map(|account| account.handset.clone());
+        .map(|account| account.phone_state.clone());
     drop(world);
     if let Some(handset) = handset {
         let from = format!("{number}@s.whatsapp.net");
         handset
             .lock()
-            .signals
-            .push(PhoneSignal::Presence { from, available });
+            .activity
+            .push(PhoneActivity::Presence { from, available });
     }
 }
 
 /// Removes a closed connection from the available devices and from the watchers.
-pub(super) fn leave(server: &Server, device: &DeviceId) {
+pub(super) fn forget_device(server: &Server, device: &DeviceId) {
     for watchers in server.world.lock().presences.watchers.values_mut() {
         watchers.remove(device);
     }
-    set(server, device, false);
+    set_presence(server, device, false);
 }
 
 /// Handles `<chatstate>` from a linked device.
-pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
+pub(super) fn handle_chatstate(server: &Server, device: &DeviceId, node: &Node) {
     let typing = if node.child("paused").is_some() {
-        Some(Typing::Paused)
+        Some(TypingState::Paused)
     } else {
-        let is_audio = |composing: &Node| composing.word("media").as_deref() == Some("audio");
+        let is_audio = |composing: &Node| composing.attr_text("media").as_deref() == Some("audio");
         node.child("composing").map(|it| {
             if is_audio(it) {
-                Typing::Recording
+                TypingState::Recording
             } else {
-                Typing::Composing
+                TypingState::Composing
             }
         })
     };
-    let (Some(typing), Some(to)) = (typing, node.jid("to")) else {
+    let (Some(typing), Some(to)) = (typing, node.attr_jid("to")) else {
         return server
             .world
             .lock()
@@ -190,17 +197,17 @@ pub(super) fn take_chatstate(server: &Server, device: &DeviceId, node: &Node) {
         }
     };
     if let Some(chat) = chat {
-        types(server, device, &chat, typing, Addressing::of(&to));
+        show_typing(server, device, &chat, typing, Addressing::from_jid(&to));
     }
 }
 
 /// Shows the typing of a device or a phone to the others in a chat. WhatsApp shows it only to
 /// devices that are available.
-pub(crate) fn types(
+pub(crate) fn show_typing(
     server: &Server,
     by: &DeviceId,
     chat: &Chat,
-    typing: Typing,
+    typing: TypingState,
     addressing: Addressing,
 ) {
     let mut world = server.world.lock();
@@ -221,7 +228,7 @@ pub(crate) fn types(
                 .filter(|number| **number != by.number)
                 .cloned()
                 .collect();
-            (Some((address(id), group.addressing)), others)
+            (Some((group_jid(id), group.addressing)), others)
         }
     };
     let Some(account) = world.account(&by.number) else {
@@ -234,14 +241,14 @@ pub(crate) fn types(
             .attr("participant", account.jid(addressing, 0)),
         None => stanza.attr("from", account.jid(addressing, 0)),
     };
-    let stanza = stanza.children([typing.node()]).build();
+    let stanza = stanza.children([typing.chatstate_node()]).build();
     let mut phones = Vec::new();
     for number in others {
         let Some(account) = world.account(&number) else {
             continue;
         };
-        phones.push(account.handset.clone());
-        let devices: Vec<DeviceId> = account.linked().collect();
+        phones.push(account.phone_state.clone());
+        let devices: Vec<DeviceId> = account.linked_devices().collect();
         for device in devices
             .into_iter()
             .filter(|device| world.presences.available.contains(device))
@@ -259,7 +266,7 @@ pub(crate) fn types(
     };
     for phone in phones {
         let from = format!("{}@s.whatsapp.net", by.number);
-        phone.lock().signals.push(PhoneSignal::Typing {
+        phone.lock().activity.push(PhoneActivity::Typing {
             chat: shown.clone(),
             from,
             state: typing,

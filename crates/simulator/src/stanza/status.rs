@@ -10,26 +10,26 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::group_message::{Envelope, keys, share_key};
-use super::message::ToPhone;
-use super::phone_message::{names, open_sessions};
-use super::{Stanza, many};
+use super::group_message::{SenderKeyEnvelope, sender_key_nodes, share_sender_key};
+use super::message::PhoneDelivery;
+use super::phone_message::{device_names, open_sessions};
+use super::{StanzaExt, many};
 use crate::Addressing;
-use crate::handset::Sent;
-use crate::queue::Class;
+use crate::handset::SentMessage;
+use crate::queue::StanzaClass;
 use crate::server::Server;
-use crate::world::{Account, Chat, DeviceId, Number, World};
+use crate::world::{Account, Chat, DeviceId, PhoneNumber, World};
 
 /// Queues a status for every linked device of the people named by its `<participants>`, by user or
 /// by device, and returns the messages for phones. A resent status names the one device it is for.
-pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPhone> {
-    let Some(id) = node.word("id") else {
+pub(super) fn route_status(server: &Server, sender: &DeviceId, node: &Node) -> Vec<PhoneDelivery> {
+    let Some(id) = node.attr_text("id") else {
         return Vec::new();
     };
     let mut world = server.world.lock();
     let fault = world.switches.delivery;
-    let (keys, for_all) = (keys(&world, node), node.child("enc"));
-    let targets = match node.jid("participant") {
+    let (keys, for_all) = (sender_key_nodes(&world, node), node.child("enc"));
+    let targets = match node.attr_jid("participant") {
         Some(one) => {
             let account = world.account_of(&one).map(|account| account.number.clone());
             account
@@ -41,12 +41,13 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
                 .collect()
         }
         None => {
-            let mut people = people(&world, node);
+            let mut people = read_audience(&world, node);
             people.retain(|number| !world.has_blocked(number, &sender.number));
-            devices(&world, &people)
+            audience_devices(&world, &people)
         }
     };
-    let Some(envelope) = Envelope::new(&world, sender, Chat::Status, Addressing::Lid) else {
+    let Some(envelope) = SenderKeyEnvelope::new(&world, sender, Chat::Status, Addressing::Lid)
+    else {
         return Vec::new();
     };
     let mut for_phones = Vec::new();
@@ -57,12 +58,12 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
             .map(|(_, key)| *key);
         let sealed: Vec<&Node> = key.into_iter().chain(for_all).collect();
         if recipient.device == 0 {
-            for_phones.push(envelope.for_phone(&id, &recipient, &sealed));
+            for_phones.push(envelope.phone_delivery(&id, &recipient, &sealed));
         } else {
-            let stanza = envelope.stanza(&id, node, &sealed);
+            let stanza = envelope.build_stanza(&id, node, &sealed);
             if let Some(device) = world.device_mut(&recipient.number, recipient.device) {
                 device.enqueue(
-                    Class::Message,
+                    StanzaClass::Message,
                     &id,
                     envelope.participant.clone(),
                     stanza,
@@ -75,17 +76,17 @@ pub(super) fn route(server: &Server, sender: &DeviceId, node: &Node) -> Vec<ToPh
 }
 
 /// Returns the audience of a status.
-fn people(world: &World, node: &Node) -> BTreeSet<Number> {
+fn read_audience(world: &World, node: &Node) -> BTreeSet<PhoneNumber> {
     let named = node
         .child("participants")
         .into_iter()
-        .flat_map(|participants| participants.all("to"));
+        .flat_map(|participants| participants.children_named("to"));
     named
-        .filter_map(|to| Some(world.account_of(&to.jid("jid")?)?.number.clone()))
+        .filter_map(|to| Some(world.account_of(&to.attr_jid("jid")?)?.number.clone()))
         .collect()
 }
 
-fn devices(world: &World, people: &BTreeSet<Number>) -> Vec<DeviceId> {
+fn audience_devices(world: &World, people: &BTreeSet<PhoneNumber>) -> Vec<DeviceId> {
     people
         .iter()
         .filter_map(|number| world.account(number))
@@ -94,10 +95,10 @@ fn devices(world: &World, people: &BTreeSet<Number>) -> Vec<DeviceId> {
 }
 
 /// Posts a status of the phone for an audience; its own linked devices get it, too.
-pub(crate) fn send(
+pub(crate) fn send_status(
     server: &Arc<Server>,
-    from: &Number,
-    audience: &[Number],
+    from: &PhoneNumber,
+    audience: &[PhoneNumber],
     id: &str,
     kind: &'static str,
     message: &wa::Message,
@@ -106,10 +107,10 @@ pub(crate) fn send(
         number: from.clone(),
         device: 0,
     };
-    let people: BTreeSet<Number> = audience.iter().chain([from]).cloned().collect();
+    let people: BTreeSet<PhoneNumber> = audience.iter().chain([from]).cloned().collect();
     let (handset, devices) = {
         let world = server.world.lock();
-        let devices = devices(&world, &people)
+        let devices = audience_devices(&world, &people)
             .into_iter()
             .filter(|device| *device != own)
             .collect::<Vec<_>>();
@@ -117,29 +118,32 @@ pub(crate) fn send(
             world
                 .account(from)
                 .context("no such sender")?
-                .handset
+                .phone_state
                 .clone(),
             devices,
         )
     };
     let chat = Chat::Status.to_string();
-    let strangers = handset.lock().sender_keys.strangers(&chat, &devices);
+    let strangers = handset
+        .lock()
+        .sender_keys
+        .devices_without_key(&chat, &devices);
     open_sessions(server, &handset, &strangers, Addressing::Lid)?;
 
     let mut phone = handset.lock();
     let message_bytes = message.encode_to_vec();
-    let sent = Sent {
+    let sent = SentMessage {
         id: id.to_owned(),
         to: Chat::Status,
         kind,
         message: message_bytes,
         is_peer: false,
     };
-    phone.remember(sent.clone());
-    let mut participants = share_key(server, &mut phone, &chat, strangers, Addressing::Lid)?;
+    phone.remember_sent(sent.clone());
+    let mut participants = share_sender_key(server, &mut phone, &chat, strangers, Addressing::Lid)?;
     // People that have the key already are named without it.
     for number in &people {
-        let Some((_, jid)) = names(
+        let Some((_, jid)) = device_names(
             server,
             &DeviceId {
                 number: number.clone(),
@@ -149,12 +153,15 @@ pub(crate) fn send(
         ) else {
             continue;
         };
-        let is_named = |to: &Node| to.jid("jid").is_some_and(|named| named.user == jid.user);
+        let is_named = |to: &Node| {
+            to.attr_jid("jid")
+                .is_some_and(|named| named.user == jid.user)
+        };
         if !participants.iter().any(is_named) {
             participants.push(NodeBuilder::new("to").attr("jid", jid).build());
         }
     }
-    let stanza = many::seal(&mut phone, &sent, message, participants, Addressing::Lid)?;
-    many::leave(server, from, phone, &stanza);
+    let stanza = many::encrypt_for_all(&mut phone, &sent, message, participants, Addressing::Lid)?;
+    many::route_and_deliver(server, from, phone, &stanza);
     Ok(())
 }

@@ -4,49 +4,49 @@
 use serde_json::{Value, json};
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Notice, notify, server_jid};
+use super::{NotificationHeader, notify_device, server_jid};
 use crate::server::Server;
-use crate::trust::Restriction;
-use crate::world::{Account, DeviceId, Number};
+use crate::trust::AccountRestriction;
+use crate::world::{Account, DeviceId, PhoneNumber};
 
 /// The name of the notification.
-const CHANGED: &str = "NotificationUserReachoutTimelockUpdate";
+const NOTIFICATION_NAME: &str = "NotificationUserReachoutTimelockUpdate";
 
 /// Describes an account's restriction, in WhatsApp's words.
-pub(crate) fn described(account: &Account) -> Value {
-    match account.restriction() {
-        Restriction::NewChats { until } => {
+pub(crate) fn describe_restriction(account: &Account) -> Value {
+    match account.current_restriction() {
+        AccountRestriction::NewChats { until } => {
             json!({"is_active": true, "time_enforcement_ends": until.to_string(), "enforcement_type": "DEFAULT"})
         }
-        Restriction::None | Restriction::Unproven => {
+        AccountRestriction::None | AccountRestriction::Unproven => {
             json!({"is_active": false, "time_enforcement_ends": null, "enforcement_type": null})
         }
     }
 }
 
 /// Notifies the account's linked devices of its restriction.
-pub(crate) fn tell(server: &Server, number: &Number) {
+pub(crate) fn notify_restriction(server: &Server, number: &PhoneNumber) {
     let (devices, news) = {
         let world = server.world.lock();
         let Some(account) = world.account(number) else {
             return;
         };
         (
-            account.linked().collect::<Vec<DeviceId>>(),
-            described(account),
+            account.linked_devices().collect::<Vec<DeviceId>>(),
+            describe_restriction(account),
         )
     };
     let body = json!({"data": {"xwa2_notify_account_reachout_timelock": news}}).to_string();
     for device in devices {
-        let notice = Notice {
+        let notice = NotificationHeader {
             kind: "mex",
             from: server_jid(),
             lid: None,
         };
         let update = NodeBuilder::new("update")
-            .attr("op_name", CHANGED)
+            .attr("op_name", NOTIFICATION_NAME)
             .bytes(body.clone().into_bytes());
-        notify(server, &device, notice, update.build());
+        notify_device(server, &device, notice, update.build());
     }
     server.changed.notify_waiters();
 }

@@ -4,19 +4,19 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Stanza, enqueue, unix_time};
+use super::{StanzaExt, enqueue_stanza, unix_time};
 use crate::Addressing;
-use crate::queue::Class;
+use crate::queue::StanzaClass;
 use crate::server::Server;
-use crate::trust::Token;
-use crate::world::{Account, DeviceId, Number};
+use crate::trust::TrustToken;
+use crate::world::{Account, DeviceId, PhoneNumber};
 
 /// The only kind of token.
-pub(crate) const TRUSTED: &str = "trusted_contact";
+pub(crate) const TOKEN_TYPE: &str = "trusted_contact";
 
 /// Gives a token, at a time in seconds since 1970, and notifies the devices of both accounts,
 /// except the giving one. A holder that has blocked the giver is not notified.
-pub(crate) fn give(server: &Server, by: &DeviceId, holder: &Number, at: u64) {
+pub(crate) fn give_token(server: &Server, by: &DeviceId, holder: &PhoneNumber, at: u64) {
     if by.number == *holder {
         return;
     }
@@ -28,30 +28,40 @@ pub(crate) fn give(server: &Server, by: &DeviceId, holder: &Number, at: u64) {
         let theirs = world
             .account(holder)
             .filter(|account| !account.has_blocked(&by.number));
-        let theirs: Vec<DeviceId> = theirs.into_iter().flat_map(Account::linked).collect();
+        let theirs: Vec<DeviceId> = theirs
+            .into_iter()
+            .flat_map(Account::linked_devices)
+            .collect();
         let own = world
             .account(&by.number)
-            .map(|account| account.others(by.device))
+            .map(|account| account.other_devices(by.device))
             .unwrap_or_default();
         (world.next_stanza_id(), token, [theirs, own].concat())
     };
     for device in devices {
         if let Some((from, stanza)) =
-            notification(server, &by.number, holder, &device.number, &token, &id)
+            token_notification(server, &by.number, holder, &device.number, &token, &id)
         {
-            enqueue(server, &device, Class::Notification, &id, from, stanza);
+            enqueue_stanza(
+                server,
+                &device,
+                StanzaClass::Notification,
+                &id,
+                from,
+                stanza,
+            );
         }
     }
     server.changed.notify_waiters();
 }
 
 /// Builds the notification for one of the two accounts, in the addressing of its chats.
-fn notification(
+fn token_notification(
     server: &Server,
-    giver: &Number,
-    holder: &Number,
-    reader: &Number,
-    token: &Token,
+    giver: &PhoneNumber,
+    holder: &PhoneNumber,
+    reader: &PhoneNumber,
+    token: &TrustToken,
     id: &str,
 ) -> Option<(wacore_binary::Jid, Node)> {
     let world = server.world.lock();
@@ -64,7 +74,7 @@ fn notification(
     let node = NodeBuilder::new("token")
         .attr("jid", holder.jid(addressing, 0))
         .attr("t", token.given.to_string())
-        .attr("type", TRUSTED)
+        .attr("type", TOKEN_TYPE)
         .bytes(token.bytes.clone());
     let stanza = NodeBuilder::new("notification")
         .attr("from", from.clone())
@@ -77,10 +87,10 @@ fn notification(
 }
 
 /// Gives a token for a phone that has written to a person, if one is due.
-pub(crate) fn give_as_phone(server: &Server, from: &Number, to: &Number) {
-    let is_owed = server.world.lock().owes_token(from, to);
+pub(crate) fn give_due_token(server: &Server, from: &PhoneNumber, to: &PhoneNumber) {
+    let is_owed = server.world.lock().is_token_due(from, to);
     if is_owed {
-        give(
+        give_token(
             server,
             &DeviceId {
                 number: from.clone(),
@@ -93,7 +103,7 @@ pub(crate) fn give_as_phone(server: &Server, from: &Number, to: &Number) {
 }
 
 /// Finds the token that a stanza shows, at any depth.
-pub(crate) fn shown(node: &Node) -> Option<&[u8]> {
-    node.bytes("tctoken")
-        .or_else(|| node.children()?.iter().find_map(shown))
+pub(crate) fn find_token(node: &Node) -> Option<&[u8]> {
+    node.child_bytes("tctoken")
+        .or_else(|| node.children()?.iter().find_map(find_token))
 }

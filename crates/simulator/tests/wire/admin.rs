@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use wapi_simulator::{Options, Simulator};
+use wapi_simulator::{Simulator, SimulatorOptions};
 use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, PATIENCE, two_phones};
@@ -12,7 +12,7 @@ use crate::media::https;
 
 #[tokio::test]
 async fn phones_are_made_scan_send_and_list_what_they_received() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     // The same port speaks HTTP and, to whoever trusts its CA, HTTPS.
     let http = https(&simulator);
     let admin = simulator.admin_url();
@@ -89,7 +89,7 @@ async fn phones_are_made_scan_send_and_list_what_they_received() {
 
 #[tokio::test]
 async fn profiles_and_blocks_and_addresses_are_set() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (http, admin) = (https(&simulator), simulator.admin_url());
     let profile = format!("{admin}/phones/{}/profile", alice.number());
     let change = async |address: &str, body: Value| {
@@ -173,7 +173,7 @@ async fn profiles_and_blocks_and_addresses_are_set() {
 
 #[tokio::test]
 async fn catalogues_are_filled_and_ordered_from() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     let (http, admin) = (https(&simulator), simulator.admin_url());
     let orders = format!("{admin}/phones/{}/orders", bob.number());
@@ -220,9 +220,9 @@ async fn catalogues_are_filled_and_ordered_from() {
 
 #[tokio::test]
 async fn mistakes_are_answered_with_what_is_wrong() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let (http, admin) = (https(&simulator), simulator.admin_url());
-    let alice = simulator.phone("Alice").unwrap();
+    let alice = simulator.add_phone("Alice").unwrap();
     let phones = format!("{admin}/phones/{}", alice.number());
     for (address, body, status, words) in [
         (
@@ -292,7 +292,7 @@ async fn mistakes_are_answered_with_what_is_wrong() {
 
 #[tokio::test]
 async fn the_call_of_other_projects_suites_makes_accounts_by_push_name() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let (http, admin) = (https(&simulator), simulator.admin_url());
     let mut numbers = Vec::new();
     for _ in 0..2 {
@@ -324,8 +324,8 @@ async fn the_call_of_other_projects_suites_makes_accounts_by_push_name() {
 
 #[tokio::test]
 async fn a_burst_spreads_over_the_chats_keeps_its_timetable_and_says_when_each_message_was_due() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
-    let carol = simulator.phone("Carol").unwrap();
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
+    let carol = simulator.add_phone("Carol").unwrap();
     let (http, admin) = (https(&simulator), simulator.admin_url());
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     let burst = json!({"label": "load", "from": [bob.number(), carol.number()], "to": [alice.number()], "count": 6, "per_second": 50});
@@ -362,8 +362,8 @@ async fn a_burst_spreads_over_the_chats_keeps_its_timetable_and_says_when_each_m
     );
 
     alice
-        .until("all is confirmed", PATIENCE, |alice| {
-            (alice.devices()[0].queued == 0).then_some(())
+        .wait_until("all is confirmed", PATIENCE, |alice| {
+            (alice.linked_devices()[0].queued == 0).then_some(())
         })
         .await
         .unwrap();

@@ -2,14 +2,14 @@
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
-use wapi_simulator::{Offer, Options, Phone, Simulator};
+use wapi_simulator::{CatalogProduct, Phone, Simulator, SimulatorOptions};
 
 use crate::companion::two_phones;
 use crate::raw::{RawDevice, word};
 
 /// Alice, with a device that asks, and Bob.
 async fn asker() -> (Simulator, [Phone; 2], RawDevice) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let device = RawDevice::linked_to(&alice, &simulator).await;
     (simulator, [alice, bob], device)
 }
@@ -112,14 +112,16 @@ async fn the_name_in_a_presence_is_the_accounts_whatever_the_presence_says() {
 #[tokio::test]
 async fn an_order_says_when_it_was_placed() {
     let (simulator, [alice, bob], mut device) = asker().await;
-    let mug = Offer {
+    let mug = CatalogProduct {
         id: "1".to_owned(),
         name: "Mug".to_owned(),
         price: 9_000,
-        ..Offer::default()
+        ..CatalogProduct::default()
     };
-    alice.offers(vec![mug]);
-    let placed = bob.orders(alice.number(), &[("1", 2)], "please").unwrap();
+    alice.fills_catalog(vec![mug]);
+    let placed = bob
+        .orders_products(alice.number(), &[("1", 2)], "please")
+        .unwrap();
     let ask = NodeBuilder::new("order")
         .attr("op", "get")
         .attr("id", placed.id.as_str());
@@ -236,7 +238,7 @@ async fn settings_of_privacy_are_kept_told_and_heeded() {
         "stickers",
     ];
     assert_eq!(names, all);
-    alice.says_about("at the sea");
+    alice.sets_about("at the sea");
     for (name, value) in [
         ("last", "none"),
         ("online", "match_last_seen"),
@@ -255,7 +257,7 @@ async fn settings_of_privacy_are_kept_told_and_heeded() {
             ),
             (name, value)
         );
-        assert_eq!(alice.privacy(name), Some(value));
+        assert_eq!(alice.privacy_setting(name), Some(value));
         let told = other.notification("account_sync").await;
         let told = told
             .get_optional_child_by_tag(&["privacy", "category"])
@@ -396,7 +398,7 @@ async fn who_is_left_out_by_a_setting_is_kept_and_an_old_list_is_a_conflict() {
 async fn a_conflict_of_app_state_brings_all_that_is_missing() {
     let (simulator, [alice, bob], mut device) = asker().await;
     for archived in [true, false, true, false, true, false, true, false] {
-        alice.archives(bob.number(), archived).unwrap();
+        alice.archives_chat(bob.number(), archived).unwrap();
     }
     let collection = NodeBuilder::new("collection")
         .attr("name", "regular_low")

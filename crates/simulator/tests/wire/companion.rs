@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wacore::store::InMemoryBackend;
-use wapi_simulator::{LinkedDevice, Options, Phone, Simulator};
+use wapi_simulator::{LinkedDevice, Phone, Simulator, SimulatorOptions};
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
@@ -174,7 +174,7 @@ impl Companion {
     pub async fn linked_to(phone: &Phone, simulator: &Simulator) -> (Self, LinkedDevice) {
         let mut companion = Self::new(simulator).await;
         let qr = companion.qr().await;
-        let device = phone.scans(&qr).await.unwrap();
+        let device = phone.scans_qr(&qr).await.unwrap();
         companion.connected().await;
         (companion, device)
     }
@@ -282,11 +282,11 @@ fn text(message: &wa::Message) -> String {
 }
 
 /// A simulator with two accounts.
-pub async fn two_phones(options: Options) -> (Simulator, Phone, Phone) {
+pub async fn two_phones(options: SimulatorOptions) -> (Simulator, Phone, Phone) {
     let simulator = Simulator::start(options).await.unwrap();
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     (simulator, alice, bob)
 }

@@ -1,21 +1,21 @@
 //! Everything the simulator signs or authenticates is made wrong in turn, and the engine must refuse it. (The Noise certificates, which
 //! the engine of these tests does not check, are judged in `strict`; the key index list, which no client checks, in `adv`.)
 
-use wapi_simulator::{Corruption, Options, PairingError, Phone, Simulator};
+use wapi_simulator::{Corruption, PairingError, Phone, Simulator, SimulatorOptions};
 use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, two_phones};
 
 async fn pairing_under(corruption: Corruption) -> (u16, String) {
-    let (simulator, alice, _) = two_phones(Options {
+    let (simulator, alice, _) = two_phones(SimulatorOptions {
         corruption: Some(corruption),
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await;
     let mut companion = Companion::new(&simulator).await;
     let qr = companion.qr().await;
-    let refused = alice.scans(&qr).await.unwrap_err();
-    assert_eq!(alice.devices(), [], "nothing is linked");
+    let refused = alice.scans_qr(&qr).await.unwrap_err();
+    assert_eq!(alice.linked_devices(), [], "nothing is linked");
     companion.stop().await;
     simulator.finish().await.unwrap();
     match refused {
@@ -42,9 +42,9 @@ async fn a_wrong_account_signature_is_refused() {
 
 /// A device sends to a phone whose bundle is corrupted; returns what the phone got.
 async fn sent_under(corruption: Corruption) -> usize {
-    let (simulator, alice, bob) = two_phones(Options {
+    let (simulator, alice, bob) = two_phones(SimulatorOptions {
         corruption: Some(corruption),
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
@@ -69,7 +69,7 @@ async fn sent_under(corruption: Corruption) -> usize {
 }
 
 fn seen(phone: &Phone) -> usize {
-    phone.received().len() + phone.failures().len()
+    phone.received_messages().len() + phone.failures().len()
 }
 
 #[tokio::test]
@@ -84,9 +84,9 @@ async fn nothing_is_encrypted_for_a_bundle_with_another_identity_key() {
 
 #[tokio::test]
 async fn a_leaf_certificate_for_another_key_is_refused_even_by_a_client_that_skips_signatures() {
-    let options = Options {
+    let options = SimulatorOptions {
         corruption: Some(Corruption::NoiseLeafKey),
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     let simulator = Simulator::start(options).await.unwrap();
     let companion = Companion::new(&simulator).await;

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
-use wapi_simulator::{Addressing, Options, Phone};
+use wapi_simulator::{Addressing, Phone, SimulatorOptions};
 use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, two_phones};
@@ -45,7 +45,7 @@ fn forgive(phones: [&Phone; 2]) {
 
 #[tokio::test]
 async fn an_ack_names_the_devices_when_a_message_went_to_others_than_there_are() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let [own_phone, bobs_phone] = [&alice, &bob].map(|phone| jid(phone, addressing, 0));
@@ -100,7 +100,7 @@ async fn an_ack_names_the_devices_when_a_message_went_to_others_than_there_are()
 #[tokio::test]
 async fn in_a_group_the_ack_compares_with_the_devices_the_sender_says_it_knows() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
-        let (simulator, alice, bob) = two_phones(Options::default()).await;
+        let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
         let group = alice
             .creates_group_addressed("club", &[&bob], addressing)
             .unwrap();
@@ -129,7 +129,7 @@ async fn in_a_group_the_ack_compares_with_the_devices_the_sender_says_it_knows()
 
 #[tokio::test]
 async fn own_devices_hear_which_there_are_and_others_what_has_changed() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let mut own = RawDevice::linked_to(&alice, &simulator).await;
     let mut bobs = RawDevice::linked_to(&bob, &simulator).await;
     bob.sends_text(alice.number(), "we know each other")
@@ -195,16 +195,16 @@ async fn own_devices_hear_which_there_are_and_others_what_has_changed() {
 #[tokio::test]
 async fn the_engine_is_corrected_when_it_missed_that_a_device_was_linked() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
-        let (simulator, alice, bob) = two_phones(Options {
+        let (simulator, alice, bob) = two_phones(SimulatorOptions {
             addressing,
-            ..Options::default()
+            ..SimulatorOptions::default()
         })
         .await;
         let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
         companion.sends_text(&bob, "before").await;
         simulator
             .faults()
-            .deafen(alice.number(), device.device)
+            .deafen_device(alice.number(), device.device)
             .unwrap();
         let (mut later, _) = Companion::linked_to(&bob, &simulator).await;
         // It hears of the difference with the ack, and looks into it beside everything else.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wacore_binary::Node;
-use wapi_simulator::{Options, Phone, Simulator};
+use wapi_simulator::{Phone, Simulator, SimulatorOptions};
 
 use crate::companion::two_phones;
 use crate::raw::{RawDevice, word};
@@ -27,7 +27,7 @@ async fn ends(client: &mut StrictClient) {
 }
 
 async fn linked() -> (Simulator, Phone, RawDevice) {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let device = RawDevice::just_linked_to(&alice, &simulator)
         .await
         .logged_in(&simulator, true)
@@ -94,7 +94,7 @@ async fn a_client_that_hangs_up_after_the_last_word_is_answered() {
 
 #[tokio::test]
 async fn who_is_told_to_come_back_hangs_up_itself() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let mut device = RawDevice::just_linked_to(&alice, &simulator).await;
     assert_eq!(word(&last_word(&mut device.client).await, "code"), "515");
     let after = tokio::time::timeout(LONGER, device.client.next()).await;
@@ -107,7 +107,10 @@ async fn who_is_told_to_come_back_hangs_up_itself() {
 #[tokio::test]
 async fn a_cut_is_without_a_word() {
     let (simulator, alice, mut device) = linked().await;
-    simulator.faults().cut(alice.number(), 1).unwrap();
+    simulator
+        .faults()
+        .cut_connection(alice.number(), 1)
+        .unwrap();
     ends(&mut device.client).await;
     simulator.finish().await.unwrap();
 }

@@ -2,14 +2,14 @@
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
-use wapi_simulator::{Options, Phone, Simulator};
+use wapi_simulator::{Phone, Simulator, SimulatorOptions};
 
 use crate::companion::two_phones;
 use crate::raw::{RawDevice, word};
 
 /// Alice and Bob with a device each; founding is Alice's.
 async fn devices() -> (Simulator, [Phone; 2], [RawDevice; 2]) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let devices = [
         RawDevice::linked_to(&alice, &simulator).await,
         RawDevice::linked_to(&bob, &simulator).await,

@@ -1,7 +1,7 @@
 //! Groups as a linked device of the engine lives in them: what it is told, what it opens, what it sends, and what others say of that.
 
 use wacore::iq::groups::GroupSubject;
-use wapi_simulator::{Addressing, Options, Phone, Role, Simulator};
+use wapi_simulator::{Addressing, GroupRole, Phone, Simulator, SimulatorOptions};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
 
@@ -9,8 +9,8 @@ use crate::companion::{Companion, PATIENCE, two_phones};
 
 /// Alice with a linked device, Bob and Carol with their phones only, and a group of the three that names its members so.
 async fn three_in_a_group(addressing: Addressing) -> (Simulator, [Phone; 3], Companion, String) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
-    let carol = simulator.phone("Carol").unwrap();
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
+    let carol = simulator.add_phone("Carol").unwrap();
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let group = bob
         .creates_group_addressed("club", &[&alice, &carol], addressing)
@@ -87,7 +87,9 @@ async fn each_member_confirms_for_itself() {
     for phone in [&bob, &carol] {
         phone.next_message(PATIENCE).await.unwrap();
     }
-    carol.reads(&group, std::slice::from_ref(&id)).unwrap();
+    carol
+        .reads_messages(&group, std::slice::from_ref(&id))
+        .unwrap();
     let mut seen = Vec::new();
     while seen.len() < 3 {
         let receipt = companion
@@ -161,19 +163,19 @@ async fn whoever_is_removed_opens_nothing_more_and_whoever_is_added_opens_what_c
     let (simulator, [_, bob, carol], mut companion, group) =
         three_in_a_group(Addressing::Lid).await;
     assert_eq!(change(&mut companion).await, "create");
-    let dave = simulator.phone("Dave").unwrap();
+    let dave = simulator.add_phone("Dave").unwrap();
     says(&companion, &group, "before").await;
     bob.next_message(PATIENCE).await.unwrap();
     carol.next_message(PATIENCE).await.unwrap();
-    bob.adds(&group, &[&dave]).unwrap();
+    bob.adds_members(&group, &[&dave]).unwrap();
     assert_eq!(change(&mut companion).await, "add");
-    bob.removes(&group, &[&carol]).unwrap();
+    bob.removes_members(&group, &[&carol]).unwrap();
     assert_eq!(change(&mut companion).await, "remove");
-    bob.renames(&group, "new club").unwrap();
+    bob.renames_group(&group, "new club").unwrap();
     assert_eq!(change(&mut companion).await, "subject");
-    bob.describes(&group, Some("for all")).unwrap();
+    bob.describes_group(&group, Some("for all")).unwrap();
     assert_eq!(change(&mut companion).await, "description");
-    bob.promotes(&group, &[&dave]).unwrap();
+    bob.promotes_members(&group, &[&dave]).unwrap();
     assert_eq!(change(&mut companion).await, "promote");
     says(&companion, &group, "after").await;
     assert_eq!(
@@ -189,14 +191,14 @@ async fn whoever_is_removed_opens_nothing_more_and_whoever_is_added_opens_what_c
         dave.next_message(PATIENCE).await.unwrap().text.as_deref(),
         Some("from a phone")
     );
-    assert_eq!(carol.received().len(), 1, "she was removed");
+    assert_eq!(carol.received_messages().len(), 1, "she was removed");
     assert!(carol.sends_text(&group, "hello?").await.is_err());
     assert_eq!(dave.groups()[0].subject, "new club");
     assert_eq!(
         dave.groups()[0]
             .members
             .iter()
-            .filter(|member| member.role == Role::Admin)
+            .filter(|member| member.role == GroupRole::Admin)
             .count(),
         1
     );

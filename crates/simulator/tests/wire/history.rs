@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wapi_simulator::{Author, Options, PastMessage, Phone};
+use wapi_simulator::{Author, HistoryMessage, Phone, SimulatorOptions};
 use whatsapp_rust::types::events::Event;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::history_sync::HistorySyncType;
@@ -12,7 +12,7 @@ use crate::companion::{Companion, two_phones};
 /// When the first of these messages was written, in seconds since 1970.
 const LONG_AGO: u64 = 1_700_000_000;
 
-fn past(count: u64) -> Vec<PastMessage> {
+fn past(count: u64) -> Vec<HistoryMessage> {
     let author = |index| {
         if index % 2 == 0 {
             Author::Me
@@ -21,7 +21,7 @@ fn past(count: u64) -> Vec<PastMessage> {
         }
     };
     let message = |index| {
-        PastMessage::text(
+        HistoryMessage::new_text(
             &format!("OLD{index}"),
             author(index),
             LONG_AGO + index,
@@ -70,20 +70,20 @@ fn texts(part: &wa::HistorySync) -> BTreeMap<u64, String> {
 
 #[tokio::test]
 async fn a_linked_device_is_told_of_chats_names_and_older_messages() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
-    let carol = simulator.phone("Carol").unwrap();
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
+    let carol = simulator.add_phone("Carol").unwrap();
     let group = bob.creates_group("club", &[&alice, &carol]).unwrap();
-    let in_group = PastMessage {
+    let in_group = HistoryMessage {
         from: Some(carol.number().to_owned()),
         ..past(2).remove(1)
     };
-    alice.remembers(bob.number(), past(121)).unwrap();
-    alice.remembers(&group, vec![in_group]).unwrap();
-    alice.archives(bob.number(), true).unwrap();
+    alice.remembers_chat(bob.number(), past(121)).unwrap();
+    alice.remembers_chat(&group, vec![in_group]).unwrap();
+    alice.archives_chat(bob.number(), true).unwrap();
     alice.names_contact(bob.number(), "Bob Brown").unwrap();
 
     let mut companion = Companion::downloading(&simulator).await;
-    alice.scans(&companion.qr().await).await.unwrap();
+    alice.scans_qr(&companion.qr().await).await.unwrap();
     let parts = parts(&mut companion, 5).await;
     let [(first, _), (names, _), recent @ ..] = &parts[..] else {
         panic!("{parts:#?}")

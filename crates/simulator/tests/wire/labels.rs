@@ -1,7 +1,7 @@
 //! What stanzas say of what is sealed in them, and of who sends it: clients go by it before they open anything, or where they cannot.
 
 use wacore_binary::Node;
-use wapi_simulator::{Author, Options, Phone, Simulator};
+use wapi_simulator::{Author, Phone, Simulator, SimulatorOptions};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 use waproto::whatsapp::message::event_response_message::EventResponseType;
@@ -120,7 +120,7 @@ fn with_secret(message: wa::Message) -> wa::Message {
 
 /// Alice, who writes, and Bob, who has a device that sees what is on the outside.
 async fn writer_and_reader() -> (Simulator, [Phone; 2], RawDevice) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let device = RawDevice::linked_to(&bob, &simulator).await;
     (simulator, [alice, bob], device)
 }
@@ -144,19 +144,21 @@ async fn a_medium_is_named_beside_its_ciphertext_wherever_it_is_sent() {
     let (simulator, [alice, bob], mut device) = writer_and_reader().await;
     let group = alice.creates_group("club", &[&bob]).unwrap();
     let news = alice.creates_newsletter("News", "");
-    bob.follows(&news).unwrap();
+    bob.follows_newsletter(&news).unwrap();
     for (sent, expected) in media() {
-        let id = alice.sends(bob.number(), "media", sent.clone()).unwrap();
+        let id = alice
+            .sends_message(bob.number(), "media", sent.clone())
+            .unwrap();
         assert_eq!(
             word(sealed(&message(&mut device, &id).await), "mediatype"),
             expected
         );
-        let id = alice.sends(&group, "media", sent.clone()).unwrap();
+        let id = alice.sends_message(&group, "media", sent.clone()).unwrap();
         assert_eq!(
             word(sealed(&message(&mut device, &id).await), "mediatype"),
             expected
         );
-        let id = alice.posts(&[&bob], "media", &sent).unwrap();
+        let id = alice.posts_status(&[&bob], "media", &sent).unwrap();
         let status = message(&mut device, &id).await;
         assert_eq!(word(sealed(&status), "mediatype"), expected);
         // Without it, the poster's number beside the LID is not read.
@@ -168,7 +170,7 @@ async fn a_medium_is_named_beside_its_ciphertext_wherever_it_is_sent() {
             ("lid", alice.lid())
         );
         assert_eq!(word(&status, "participant_pn"), alice.jid());
-        let id = alice.sends(&news, "media", sent).unwrap();
+        let id = alice.sends_message(&news, "media", sent).unwrap();
         let post = message(&mut device, &id).await;
         assert_eq!(
             word(post.get_optional_child("plaintext").unwrap(), "mediatype"),
@@ -196,33 +198,41 @@ async fn what_changes_a_message_or_answers_it_says_so_and_leaves_no_gap_where_it
     let group = alice.creates_group("club", &[&bob]).unwrap();
     for chat in [bob.number(), group.as_str()] {
         let id = alice
-            .sends(chat, "text", with_secret(text("helo")))
+            .sends_message(chat, "text", with_secret(text("helo")))
             .unwrap();
         message(&mut device, &id).await;
         let changes = [
-            (alice.edits(chat, &id, "hello").unwrap(), "1", "hide"),
+            (
+                alice.edits_message(chat, &id, "hello").unwrap(),
+                "1",
+                "hide",
+            ),
             (
                 alice.edits_sealed(chat, &id, "hello!").unwrap(),
                 "1",
                 "hide",
             ),
             (
-                alice.pins(chat, &id, Author::Me, Some(86_400)).unwrap(),
+                alice
+                    .pins_message(chat, &id, Author::Me, Some(86_400))
+                    .unwrap(),
                 "2",
                 "hide",
             ),
             (
-                alice.reacts(chat, &id, Author::Me, "👍").unwrap(),
+                alice
+                    .reacts_to_message(chat, &id, Author::Me, "👍")
+                    .unwrap(),
                 "",
                 "hide",
             ),
             (
-                alice.reacts(chat, &id, Author::Me, "").unwrap(),
+                alice.reacts_to_message(chat, &id, Author::Me, "").unwrap(),
                 "7",
                 "hide",
             ),
             // That something is gone is worth asking for again.
-            (alice.deletes(chat, &id).unwrap(), "7", ""),
+            (alice.deletes_message(chat, &id).unwrap(), "7", ""),
         ];
         for (change, edit, failing) in changes {
             let change = message(&mut device, &change).await;
@@ -235,11 +245,13 @@ async fn what_changes_a_message_or_answers_it_says_so_and_leaves_no_gap_where_it
             );
         }
         for (asked, kind) in [(poll(), "poll"), (event(), "event")] {
-            let id = alice.sends(chat, kind, asked).unwrap();
+            let id = alice.sends_message(chat, kind, asked).unwrap();
             let answer = match kind {
-                "poll" => alice.votes(chat, &id, Author::Me, &["sea"]).unwrap(),
+                "poll" => alice
+                    .votes_on_poll(chat, &id, Author::Me, &["sea"])
+                    .unwrap(),
                 _ => alice
-                    .responds(chat, &id, Author::Me, EventResponseType::GOING)
+                    .answers_event(chat, &id, Author::Me, EventResponseType::GOING)
                     .unwrap(),
             };
             let name = if kind == "poll" {
@@ -266,12 +278,12 @@ async fn what_changes_a_message_or_answers_it_says_so_and_leaves_no_gap_where_it
 
 #[tokio::test]
 async fn an_edit_says_when_it_was_made() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&bob, &simulator).await;
     let group = alice.creates_group("club", &[&bob]).unwrap();
     for chat in [bob.number(), group.as_str()] {
-        let id = alice.sends(chat, "text", text("helo")).unwrap();
-        alice.edits(chat, &id, "hello").unwrap();
+        let id = alice.sends_message(chat, "text", text("helo")).unwrap();
+        alice.edits_message(chat, &id, "hello").unwrap();
         let edit = companion.next("an edit", |event| match event {
             Event::Messages(batch) => batch
                 .messages
@@ -293,7 +305,7 @@ async fn an_edit_says_when_it_was_made() {
 
 #[tokio::test]
 async fn phones_look_through_everything_that_is_wrapped_around_a_message() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let edit = ProtocolMessage {
         r#type: Some(protocol_message::Type::MESSAGE_EDIT),
@@ -372,7 +384,7 @@ async fn phones_look_through_everything_that_is_wrapped_around_a_message() {
 #[tokio::test]
 async fn a_call_says_what_the_caller_runs() {
     let (simulator, [alice, bob], mut device) = writer_and_reader().await;
-    let id = alice.calls(bob.number(), true).unwrap();
+    let id = alice.starts_call(bob.number(), true).unwrap();
     alice.hangs_up(bob.number(), &id).unwrap();
     for action in ["offer", "terminate"] {
         let call = device.until(|node| node.tag == "call").await;

@@ -3,7 +3,7 @@
 use reqwest::{Certificate, Client, StatusCode};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use wapi_simulator::{Options, Simulator};
+use wapi_simulator::{Simulator, SimulatorOptions};
 
 /// An HTTP client that trusts only the simulator's CA.
 pub fn https(simulator: &Simulator) -> Client {
@@ -26,7 +26,7 @@ fn base(simulator: &Simulator) -> String {
 
 #[tokio::test]
 async fn a_file_is_uploaded_and_downloaded_in_pieces() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let (http, base) = (https(&simulator), base(&simulator));
     let upload = format!("{base}/mms/image/tok-1?auth=a&token=tok-1");
     let nothing: Value = http
@@ -95,7 +95,7 @@ async fn a_file_is_uploaded_and_downloaded_in_pieces() {
 
 #[tokio::test]
 async fn an_upload_that_broke_off_goes_on_where_it_stopped() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let (http, base) = (https(&simulator), base(&simulator));
     let address = simulator
         .ws_url()
@@ -145,7 +145,7 @@ async fn an_upload_that_broke_off_goes_on_where_it_stopped() {
 
 #[tokio::test]
 async fn an_upload_without_authorization_is_refused() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let upload = format!("{}/mms/image/tok?token=tok", base(&simulator));
     let answer = https(&simulator)
         .post(upload)
@@ -159,7 +159,7 @@ async fn an_upload_without_authorization_is_refused() {
 
 #[tokio::test]
 async fn a_file_that_nobody_needs_any_more_is_removed() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let (http, base) = (https(&simulator), base(&simulator));
     for (uploaded, removed) in [("tok-3", "tok-3"), ("tok-4", "tok-4=")] {
         let upload = format!("{base}/mms/md-msg-hist/{uploaded}?auth=a&token={uploaded}");

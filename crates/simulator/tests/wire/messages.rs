@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wapi_simulator::{AckFault, Addressing, DeliveryFault, Options, Phone, Receipts};
+use wapi_simulator::{AckFault, Addressing, DeliveryFault, Phone, ReceiptPolicy, SimulatorOptions};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
 
@@ -10,7 +10,7 @@ use crate::companion::{Companion, PATIENCE, two_phones};
 
 #[tokio::test]
 async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
 
     let id = bob.sends_text(alice.number(), "hello Alice").await.unwrap();
@@ -31,7 +31,7 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
             .collect();
         (devices.contains(&0) && devices.contains(&1)).then_some(())
     };
-    bob.until("both devices have confirmed", PATIENCE, from_both)
+    bob.wait_until("both devices have confirmed", PATIENCE, from_both)
         .await
         .unwrap();
     assert!(
@@ -62,7 +62,7 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
         .await;
     // Alice's own phone has a copy of what her device sent.
     let copies: Vec<_> = alice
-        .received()
+        .received_messages()
         .into_iter()
         .filter(|message| message.from_me)
         .collect();
@@ -77,9 +77,9 @@ async fn texts_go_both_ways_and_each_side_hears_that_they_were_delivered() {
 
 #[tokio::test]
 async fn accounts_that_whatsapp_moved_to_lids_talk_too() {
-    let (simulator, alice, bob) = two_phones(Options {
+    let (simulator, alice, bob) = two_phones(SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
@@ -99,7 +99,7 @@ async fn accounts_that_whatsapp_moved_to_lids_talk_too() {
 
 #[tokio::test]
 async fn two_devices_of_one_account_get_what_arrives_and_copies_of_what_the_other_sends() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut first, _) = Companion::linked_to(&alice, &simulator).await;
     let (mut second, _) = Companion::linked_to(&alice, &simulator).await;
     bob.sends_text(alice.number(), "to both").await.unwrap();
@@ -124,7 +124,7 @@ async fn two_devices_of_one_account_get_what_arrives_and_copies_of_what_the_othe
 
 #[tokio::test]
 async fn devices_of_two_accounts_talk_to_each_other() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut hers, _) = Companion::linked_to(&alice, &simulator).await;
     let (mut his, _) = Companion::linked_to(&bob, &simulator).await;
     for round in 0..3 {
@@ -140,11 +140,11 @@ async fn devices_of_two_accounts_talk_to_each_other() {
 
 #[tokio::test]
 async fn reading_on_the_phone_tells_the_sending_device() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     let id = companion.sends_text(&bob, "read me").await;
     bob.next_message(PATIENCE).await.unwrap();
-    bob.reads(alice.number(), std::slice::from_ref(&id))
+    bob.reads_messages(alice.number(), std::slice::from_ref(&id))
         .unwrap();
     companion
         .next("a read receipt", |event| match event {
@@ -160,9 +160,9 @@ async fn reading_on_the_phone_tells_the_sending_device() {
 
 #[tokio::test]
 async fn a_refused_message_gets_the_code_and_goes_nowhere() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
-    simulator.faults().acks(AckFault::Refuse(463));
+    simulator.faults().set_ack_fault(AckFault::Refuse(463));
     let id = companion.sends_text(&bob, "too many strangers").await;
     let code = companion
         .next("the refusal", |event| match event {
@@ -171,7 +171,7 @@ async fn a_refused_message_gets_the_code_and_goes_nowhere() {
         })
         .await;
     assert_eq!(code.map(|code| code.to_string()).as_deref(), Some("463"));
-    simulator.faults().acks(AckFault::None);
+    simulator.faults().set_ack_fault(AckFault::None);
     companion.sends_text(&bob, "allowed").await;
     assert_eq!(
         bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
@@ -183,11 +183,11 @@ async fn a_refused_message_gets_the_code_and_goes_nowhere() {
 
 #[tokio::test]
 async fn a_delayed_ack_comes_after_the_message_and_a_dropped_one_never() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     simulator
         .faults()
-        .acks(AckFault::Delay(Duration::from_millis(200)));
+        .set_ack_fault(AckFault::Delay(Duration::from_millis(200)));
     let id = companion.sends_text(&bob, "slowly").await;
     bob.next_message(PATIENCE).await.unwrap();
     assert!(
@@ -200,10 +200,10 @@ async fn a_delayed_ack_comes_after_the_message_and_a_dropped_one_never() {
             _ => None,
         })
         .await;
-    simulator.faults().acks(AckFault::Drop);
+    simulator.faults().set_ack_fault(AckFault::Drop);
     companion.sends_text(&bob, "unanswered").await;
     bob.next_message(PATIENCE).await.unwrap();
-    simulator.faults().acks(AckFault::None);
+    simulator.faults().set_ack_fault(AckFault::None);
     let id = companion.sends_text(&bob, "answered").await;
     let acked = companion
         .next("an ack", |event| match event {
@@ -220,19 +220,21 @@ async fn a_delayed_ack_comes_after_the_message_and_a_dropped_one_never() {
 
 #[tokio::test]
 async fn repeated_and_reordered_stanzas_reach_the_device() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     // A first message opens the session, so that the swapped ones do not depend on each other's prekey.
     bob.sends_text(alice.number(), "zero").await.unwrap();
     assert_eq!(companion.message().await.text, "zero");
-    simulator.faults().deliveries(DeliveryFault::Reorder);
+    simulator
+        .faults()
+        .set_delivery_fault(DeliveryFault::Reorder);
     bob.sends_text(alice.number(), "one").await.unwrap();
     bob.sends_text(alice.number(), "two").await.unwrap();
     assert_eq!(companion.message().await.text, "two");
     assert_eq!(companion.message().await.text, "one");
-    simulator.faults().deliveries(DeliveryFault::Repeat);
+    simulator.faults().set_delivery_fault(DeliveryFault::Repeat);
     bob.sends_text(alice.number(), "three").await.unwrap();
-    simulator.faults().deliveries(DeliveryFault::None);
+    simulator.faults().set_delivery_fault(DeliveryFault::None);
     bob.sends_text(alice.number(), "four").await.unwrap();
     assert_eq!(companion.message().await.text, "three");
     assert_eq!(
@@ -246,15 +248,15 @@ async fn repeated_and_reordered_stanzas_reach_the_device() {
 
 #[tokio::test]
 async fn a_device_that_is_linked_later_hears_from_those_who_knew_the_account_before() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (his, _) = Companion::linked_to(&bob, &simulator).await;
     let (mut hers, _) = Companion::linked_to(&alice, &simulator).await;
     his.sends_text(&alice, "to one device").await;
     assert_eq!(hers.message().await.text, "to one device");
     let (mut second, _) = Companion::linked_to(&alice, &simulator).await;
     // Bob's device has kept the list of Alice's devices; it was told that the list is out of date.
-    bob.until("the news has reached Bob's device", PATIENCE, |bob| {
-        (bob.devices()[0].queued == 0).then_some(())
+    bob.wait_until("the news has reached Bob's device", PATIENCE, |bob| {
+        (bob.linked_devices()[0].queued == 0).then_some(())
     })
     .await
     .unwrap();
@@ -269,7 +271,7 @@ async fn a_device_that_is_linked_later_hears_from_those_who_knew_the_account_bef
 
 #[tokio::test]
 async fn a_note_to_oneself_reaches_each_own_device_once() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     alice
         .sends_text(alice.number(), "remember the milk")
@@ -289,9 +291,9 @@ async fn a_note_to_oneself_reaches_each_own_device_once() {
 
 #[tokio::test]
 async fn receipts_are_withheld_until_the_phone_gives_them() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
-    bob.receipts_are(Receipts::Withheld);
+    bob.sets_receipt_policy(ReceiptPolicy::Withheld);
     let id = companion.sends_text(&bob, "seen?").await;
     bob.next_message(PATIENCE).await.unwrap();
     companion
@@ -300,7 +302,7 @@ async fn receipts_are_withheld_until_the_phone_gives_them() {
         })
         .await;
     assert!(!companion.has_seen(|event| matches!(event, Event::Receipt(_))));
-    bob.confirms(alice.number(), std::slice::from_ref(&id))
+    bob.confirms_delivery(alice.number(), std::slice::from_ref(&id))
         .unwrap();
     companion
         .next("the receipt", |event| match event {

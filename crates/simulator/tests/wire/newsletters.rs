@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
-use wapi_simulator::{Options, Phone, Simulator};
+use wapi_simulator::{Phone, Simulator, SimulatorOptions};
 use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, two_phones};
@@ -12,9 +12,9 @@ use crate::raw::{RawDevice, word};
 
 /// Alice, who posts, and Bob, who follows with a device.
 async fn author_and_follower() -> (Simulator, [Phone; 2], String, RawDevice) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let news = alice.creates_newsletter("News", "");
-    bob.follows(&news).unwrap();
+    bob.follows_newsletter(&news).unwrap();
     let device = RawDevice::linked_to(&bob, &simulator).await;
     (simulator, [alice, bob], news, device)
 }
@@ -113,7 +113,7 @@ async fn what_became_of_posts_is_said_live_and_wherever_they_are_listed() {
     }
     // What is gone is nothing to react to.
     let place = alice
-        .newsletter(&news)
+        .find_newsletter(&news)
         .unwrap()
         .posts
         .last()
@@ -129,7 +129,7 @@ async fn what_became_of_posts_is_said_live_and_wherever_they_are_listed() {
 async fn who_asked_for_it_is_told_at_once_what_others_make_of_posts() {
     let (simulator, [alice, bob], news, mut device) = author_and_follower().await;
     alice.sends_text(&news, "hello").await.unwrap();
-    let place = alice.newsletter(&news).unwrap().posts[0].server_id;
+    let place = alice.find_newsletter(&news).unwrap().posts[0].server_id;
     // Nobody has asked yet.
     alice.reacts_to_post(&news, place, "👍").unwrap();
     let is_live = |node: &Node| node.tag == "notification" && word(node, "type") == "newsletter";
@@ -199,7 +199,7 @@ async fn who_asked_for_it_is_told_at_once_what_others_make_of_posts() {
             "{step}"
         );
     }
-    assert_eq!(alice.newsletter(&news).unwrap().posts[0].views, 2);
+    assert_eq!(alice.find_newsletter(&news).unwrap().posts[0].views, 2);
 
     // On a new connection it is asked for anew.
     let mut device = device.logged_in(&simulator, false).await;
@@ -220,7 +220,7 @@ async fn who_asked_for_it_is_told_at_once_what_others_make_of_posts() {
 
 #[tokio::test]
 async fn the_engine_hears_of_reactions_live() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     let news: Jid = alice.creates_newsletter("News", "").parse().unwrap();
     alice

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wapi_simulator::Options;
+use wapi_simulator::SimulatorOptions;
 use whatsapp_rust::types::events::Event;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 
@@ -10,7 +10,7 @@ use crate::companion::{Companion, Inbox, PATIENCE, two_phones};
 
 #[tokio::test]
 async fn messages_wait_for_a_device_that_is_away_and_come_in_order() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let keys = companion.stop().await;
     // More than one batch of 200.
@@ -42,7 +42,7 @@ async fn messages_wait_for_a_device_that_is_away_and_come_in_order() {
 
 #[tokio::test]
 async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let keys = companion.stop().await;
     let mut broken = Companion::start(&simulator, keys, Inbox::Fails).await;
@@ -51,8 +51,8 @@ async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
         .await
         .unwrap();
     alice
-        .until("it is queued", PATIENCE, |alice| {
-            (alice.devices()[0].queued > 0).then_some(())
+        .wait_until("it is queued", PATIENCE, |alice| {
+            (alice.linked_devices()[0].queued > 0).then_some(())
         })
         .await
         .unwrap();
@@ -60,8 +60,8 @@ async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
     let mut repaired = Companion::start(&simulator, keys, Inbox::Works).await;
     assert_eq!(repaired.message().await.text, "do not lose me");
     alice
-        .until("it is confirmed", PATIENCE, |alice| {
-            (alice.devices()[0].queued == 0).then_some(())
+        .wait_until("it is confirmed", PATIENCE, |alice| {
+            (alice.linked_devices()[0].queued == 0).then_some(())
         })
         .await
         .unwrap();
@@ -82,20 +82,20 @@ async fn what_was_not_confirmed_comes_again_and_what_was_does_not() {
 
 #[tokio::test]
 async fn a_device_that_was_cut_comes_back_and_misses_nothing() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     for index in 0..3 {
         simulator
             .faults()
-            .cut(alice.number(), device.device)
+            .cut_connection(alice.number(), device.device)
             .unwrap();
         bob.sends_text(alice.number(), &format!("after cut {index}"))
             .await
             .unwrap();
         assert_eq!(companion.message().await.text, format!("after cut {index}"));
         alice
-            .until("it is back", PATIENCE, |alice| {
-                alice.devices()[0].connected.then_some(())
+            .wait_until("it is back", PATIENCE, |alice| {
+                alice.linked_devices()[0].connected.then_some(())
             })
             .await
             .unwrap();
@@ -106,7 +106,7 @@ async fn a_device_that_was_cut_comes_back_and_misses_nothing() {
 
 #[tokio::test]
 async fn a_stream_error_503_is_followed_by_a_new_connection() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     simulator
         .faults()
@@ -122,23 +122,23 @@ async fn a_stream_error_503_is_followed_by_a_new_connection() {
 
 #[tokio::test]
 async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     simulator.faults().refuse_connections(true);
     simulator
         .faults()
-        .cut(alice.number(), device.device)
+        .cut_connection(alice.number(), device.device)
         .unwrap();
     bob.sends_text(alice.number(), "while refused")
         .await
         .unwrap();
     alice
-        .until("it was refused", PATIENCE, |_| {
+        .wait_until("it was refused", PATIENCE, |_| {
             (simulator.refused_connections() > 0).then_some(())
         })
         .await
         .unwrap();
-    assert!(!alice.devices()[0].connected);
+    assert!(!alice.linked_devices()[0].connected);
     simulator.faults().refuse_connections(false);
     assert_eq!(companion.message().await.text, "while refused");
     companion.stop().await;
@@ -147,11 +147,11 @@ async fn a_refused_connection_is_tried_again_until_it_is_accepted() {
 
 #[tokio::test]
 async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     simulator
         .faults()
-        .freeze(alice.number(), device.device)
+        .freeze_device(alice.number(), device.device)
         .unwrap();
     bob.sends_text(alice.number(), "into the ice")
         .await
@@ -171,7 +171,7 @@ async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
     assert!(!companion.has_seen(from_bob));
     simulator
         .faults()
-        .thaw(alice.number(), device.device)
+        .thaw_device(alice.number(), device.device)
         .unwrap();
     assert_eq!(companion.message().await.text, "into the ice");
     assert!(
@@ -184,18 +184,18 @@ async fn a_frozen_device_hears_nothing_until_it_is_thawed() {
 
 #[tokio::test]
 async fn a_deaf_connection_gets_answers_and_nothing_else_until_there_is_a_new_one() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, linked) = Companion::linked_to(&alice, &simulator).await;
     simulator
         .faults()
-        .deafen(alice.number(), linked.device)
+        .deafen_device(alice.number(), linked.device)
         .unwrap();
     bob.sends_text(alice.number(), "can you hear me")
         .await
         .unwrap();
     alice
-        .until("it is queued", PATIENCE, |alice| {
-            (alice.devices()[0].queued > 0).then_some(())
+        .wait_until("it is queued", PATIENCE, |alice| {
+            (alice.linked_devices()[0].queued > 0).then_some(())
         })
         .await
         .unwrap();

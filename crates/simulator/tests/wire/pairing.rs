@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wacore_binary::Jid;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::KeyPair;
-use wapi_simulator::{Options, PairingError};
+use wapi_simulator::{PairingError, SimulatorOptions};
 use whatsapp_rust::types::events::Event;
 
 use crate::companion::{Companion, Inbox, PATIENCE, two_phones};
@@ -14,11 +14,11 @@ use crate::strict::{StrictClient, key_bytes, registration_of};
 
 #[tokio::test]
 async fn a_scanned_device_is_online_within_two_seconds_and_every_request_was_understood() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let mut companion = Companion::new(&simulator).await;
     let qr = companion.qr().await;
     let scanned = Instant::now();
-    let device = alice.scans(&qr).await.unwrap();
+    let device = alice.scans_qr(&qr).await.unwrap();
     companion.connected().await;
     // The engine waits ten seconds for an app-state key that the phone has to share.
     assert!(
@@ -34,7 +34,7 @@ async fn a_scanned_device_is_online_within_two_seconds_and_every_request_was_und
 
 #[tokio::test]
 async fn a_linked_device_logs_in_again_with_its_keys() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let keys = companion.stop().await;
     let mut companion = Companion::start(&simulator, keys, Inbox::Works).await;
@@ -47,7 +47,7 @@ async fn a_linked_device_logs_in_again_with_its_keys() {
 
 #[tokio::test]
 async fn an_account_has_several_devices_and_numbers_are_not_given_out_again() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (first, device) = Companion::linked_to(&alice, &simulator).await;
     assert_eq!(device.device, 1);
     alice.logs_out(1).await.unwrap();
@@ -55,7 +55,7 @@ async fn an_account_has_several_devices_and_numbers_are_not_given_out_again() {
     assert_eq!(device.device, 2);
     let (third, device) = Companion::linked_to(&alice, &simulator).await;
     assert_eq!(device.device, 3);
-    assert_eq!(alice.devices().len(), 2);
+    assert_eq!(alice.linked_devices().len(), 2);
     first.stop().await;
     second.stop().await;
     third.stop().await;
@@ -64,7 +64,7 @@ async fn an_account_has_several_devices_and_numbers_are_not_given_out_again() {
 
 #[tokio::test]
 async fn a_device_logged_out_on_the_phone_is_told_so_and_may_not_come_back() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, device) = Companion::linked_to(&alice, &simulator).await;
     alice.logs_out(device.device).await.unwrap();
     companion
@@ -85,17 +85,17 @@ async fn a_device_logged_out_on_the_phone_is_told_so_and_may_not_come_back() {
 
 #[tokio::test]
 async fn a_device_that_logs_itself_out_is_gone() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     companion.client.logout().await;
-    assert_eq!(alice.devices(), []);
+    assert_eq!(alice.linked_devices(), []);
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_second_login_of_a_device_replaces_the_first() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (mut first, _) = Companion::linked_to(&alice, &simulator).await;
     let mut second = Companion::start(&simulator, first.keys.clone(), Inbox::Works).await;
     first
@@ -111,7 +111,7 @@ async fn a_second_login_of_a_device_replaces_the_first() {
 
 #[tokio::test]
 async fn a_code_typed_on_the_phone_links_the_device_and_a_wrong_one_does_not() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let mut companion = Companion::new(&simulator).await;
     companion.qr().await;
     let options = whatsapp_rust::pair_code::PairCodeOptions {
@@ -126,7 +126,7 @@ async fn a_code_typed_on_the_phone_links_the_device_and_a_wrong_one_does_not() {
     );
     let device = alice.enters_code(&code).await.unwrap();
     companion.connected().await;
-    assert_eq!(alice.devices()[0].device, device.device);
+    assert_eq!(alice.linked_devices()[0].device, device.device);
     companion.stop().await;
 
     let mut other = Companion::new(&simulator).await;
@@ -142,28 +142,28 @@ async fn a_code_typed_on_the_phone_links_the_device_and_a_wrong_one_does_not() {
         format!("1{}", &code[1..])
     };
     assert_eq!(bob.enters_code(&wrong).await, Err(PairingError::WrongCode));
-    assert_eq!(bob.devices(), []);
+    assert_eq!(bob.linked_devices(), []);
     other.stop().await;
     simulator.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_qr_is_good_for_one_scan_and_only_with_its_own_keys() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let mut companion = Companion::new(&simulator).await;
     let qr = companion.qr().await;
     let mut fields: Vec<&str> = qr.split(',').collect();
     fields.swap(1, 2);
     assert_eq!(
-        alice.scans(&fields.join(",")).await,
+        alice.scans_qr(&fields.join(",")).await,
         Err(PairingError::KeyMismatch)
     );
     assert!(matches!(
-        alice.scans("https://example.org").await,
-        Err(PairingError::NotAQr(_))
+        alice.scans_qr("https://example.org").await,
+        Err(PairingError::InvalidQr(_))
     ));
-    alice.scans(&qr).await.unwrap();
-    assert_eq!(bob.scans(&qr).await, Err(PairingError::Expired));
+    alice.scans_qr(&qr).await.unwrap();
+    assert_eq!(bob.scans_qr(&qr).await, Err(PairingError::Expired));
     companion.connected().await;
     companion.stop().await;
     simulator.finish().await.unwrap();
@@ -171,9 +171,9 @@ async fn a_qr_is_good_for_one_scan_and_only_with_its_own_keys() {
 
 #[tokio::test]
 async fn references_expire_and_the_server_lets_the_client_go() {
-    let options = Options {
+    let options = SimulatorOptions {
         qr_lifetime: Duration::from_millis(300),
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     let (simulator, alice, _) = two_phones(options).await;
     let mut companion = Companion::new(&simulator).await;
@@ -183,31 +183,31 @@ async fn references_expire_and_the_server_lets_the_client_go() {
         matches!(event, Event::PairingQrCode(shown) if shown.code != qr).then_some(())
     };
     companion.next("another QR", is_another).await;
-    assert_eq!(alice.scans(&qr).await, Err(PairingError::Expired));
+    assert_eq!(alice.scans_qr(&qr).await, Err(PairingError::Expired));
     companion.stop().await;
     simulator.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let all_there =
-        |alice: &wapi_simulator::Phone| (alice.devices()[0].prekeys >= 30).then_some(());
+        |alice: &wapi_simulator::Phone| (alice.linked_devices()[0].prekeys >= 30).then_some(());
     alice
-        .until("thirty prekeys are uploaded", PATIENCE, all_there)
+        .wait_until("thirty prekeys are uploaded", PATIENCE, all_there)
         .await
         .unwrap();
     // Each of these phones opens a session with the device, and so takes one of its prekeys.
     let mut fewest = 30;
     for index in 0..28 {
-        let stranger = simulator.phone(&format!("Stranger {index}")).unwrap();
+        let stranger = simulator.add_phone(&format!("Stranger {index}")).unwrap();
         stranger.sends_text(alice.number(), "hello").await.unwrap();
-        fewest = fewest.min(alice.devices()[0].prekeys);
+        fewest = fewest.min(alice.linked_devices()[0].prekeys);
     }
     assert!(fewest < 5, "{fewest}");
     alice
-        .until("the device has filled them up", PATIENCE, all_there)
+        .wait_until("the device has filled them up", PATIENCE, all_there)
         .await
         .unwrap();
     companion.stop().await;
@@ -216,7 +216,7 @@ async fn prekeys_are_uploaded_used_up_and_asked_for_again() {
 
 #[tokio::test]
 async fn a_code_is_given_to_browsers_that_whatsapp_knows_and_for_numbers_that_have_an_account() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let asked = [
         (alice.number(), "Chrome (Linux)", "1", true),
         (alice.number(), "Firefox (Mac OS)", "3", true),

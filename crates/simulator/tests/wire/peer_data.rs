@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wapi_simulator::{Author, Options, PastMessage, Phone};
+use wapi_simulator::{Author, HistoryMessage, Phone, SimulatorOptions};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::history_sync::HistorySyncType;
@@ -17,7 +17,7 @@ use crate::companion::{Companion, PATIENCE, two_phones};
 /// When the first of these messages was written, in seconds since 1970.
 const LONG_AGO: u64 = 1_700_000_000;
 
-fn past(count: u64) -> Vec<PastMessage> {
+fn past(count: u64) -> Vec<HistoryMessage> {
     let author = |index| {
         if index % 2 == 0 {
             Author::Me
@@ -26,7 +26,7 @@ fn past(count: u64) -> Vec<PastMessage> {
         }
     };
     let message = |index| {
-        PastMessage::text(
+        HistoryMessage::new_text(
             &format!("OLD{index}"),
             author(index),
             LONG_AGO + index,
@@ -55,11 +55,11 @@ async fn older(companion: &mut Companion) -> (Vec<String>, bool) {
 
 #[tokio::test]
 async fn a_device_gets_older_messages_of_a_chat_page_by_page() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let mut companion = Companion::downloading(&simulator).await;
-    alice.scans(&companion.qr().await).await.unwrap();
+    alice.scans_qr(&companion.qr().await).await.unwrap();
     companion.connected().await;
-    alice.remembers(bob.number(), past(5)).unwrap();
+    alice.remembers_chat(bob.number(), past(5)).unwrap();
     let received = bob.sends_text(alice.number(), "since then").await.unwrap();
     let sent = alice
         .sends_text(bob.number(), "by the phone")
@@ -111,7 +111,7 @@ fn placeholder(chat: &Phone, id: &str) -> Arc<MessageInfo> {
 
 #[tokio::test]
 async fn a_device_gets_a_message_again_that_it_could_not_read() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let id = bob
         .sends_text(alice.number(), "before it was linked")
         .await
@@ -180,11 +180,11 @@ async fn answer_to(
 
 #[tokio::test]
 async fn a_collection_of_the_app_state_is_handed_out_as_a_whole() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
-    alice.archives(bob.number(), true).unwrap();
+    alice.archives_chat(bob.number(), true).unwrap();
     alice.pins_chat(bob.number(), true).unwrap();
-    alice.archives(bob.number(), false).unwrap();
+    alice.archives_chat(bob.number(), false).unwrap();
     let recovery = |name: &str| wa::message::PeerDataOperationRequestMessage {
         peer_data_operation_request_type: Some(Asked::COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY),
         syncd_collection_fatal_recovery_request: MessageField::some(

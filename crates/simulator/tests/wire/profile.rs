@@ -1,7 +1,7 @@
 //! What accounts show of themselves, and whom they block, as a client of the wire meets it.
 
 use wacore::iq::blocklist::UpdateBlocklistSpec;
-use wapi_simulator::Options;
+use wapi_simulator::SimulatorOptions;
 use whatsapp_rust::Jid;
 use whatsapp_rust::request::IqError;
 use whatsapp_rust::types::events::Event;
@@ -14,7 +14,7 @@ fn jid(address: &str) -> Jid {
 
 #[tokio::test]
 async fn a_name_that_a_device_sets_is_what_others_are_told() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     let (mut other, _) = Companion::linked_to(&bob, &simulator).await;
     companion
@@ -24,7 +24,7 @@ async fn a_name_that_a_device_sets_is_what_others_are_told() {
         .await
         .unwrap();
     alice
-        .until("she is called so", crate::companion::PATIENCE, |alice| {
+        .wait_until("she is called so", crate::companion::PATIENCE, |alice| {
             (alice.name() == "Alicia").then_some(())
         })
         .await
@@ -49,7 +49,7 @@ async fn a_name_that_a_device_sets_is_what_others_are_told() {
 
 #[tokio::test]
 async fn pictures_must_be_jpegs_and_those_who_are_blocked_be_named_by_both_addresses() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (companion, _) = Companion::linked_to(&alice, &simulator).await;
     companion
         .client
@@ -72,7 +72,7 @@ async fn pictures_must_be_jpegs_and_those_who_are_blocked_be_named_by_both_addre
     companion.client.execute(whole).await.unwrap();
     let listed = companion.client.blocking().get_blocklist().await.unwrap();
     assert_eq!(
-        (alice.blocked(), listed[0].jid.to_string()),
+        (alice.blocked_numbers(), listed[0].jid.to_string()),
         (vec![bob.number().to_owned()], bob.lid())
     );
     companion.stop().await;

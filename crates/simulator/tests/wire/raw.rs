@@ -42,7 +42,7 @@ impl RawDevice {
         let qr = format!("{reference},{noise},{own},{}", STANDARD.encode([7; 32]));
         let scan = tokio::spawn({
             let phone = phone.clone();
-            async move { phone.scans(&qr).await }
+            async move { phone.scans_qr(&qr).await }
         });
         let success = client.stanza().await;
         let sealed = success

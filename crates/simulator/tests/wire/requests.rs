@@ -3,7 +3,7 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::KeyPair;
-use wapi_simulator::Options;
+use wapi_simulator::SimulatorOptions;
 
 use crate::companion::two_phones;
 use crate::raw::{RawDevice, word};
@@ -15,7 +15,7 @@ fn leaf(tag: &'static str, bytes: Vec<u8>) -> Node {
 
 #[tokio::test]
 async fn a_request_is_known_by_its_children_in_any_order() {
-    let (simulator, alice, _) = two_phones(Options::default()).await;
+    let (simulator, alice, _) = two_phones(SimulatorOptions::default()).await;
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
     let other = || NodeBuilder::new("said_besides").build();
     let asked = [
@@ -63,7 +63,7 @@ async fn a_request_is_known_by_its_children_in_any_order() {
 
 #[tokio::test]
 async fn who_logs_in_active_is_told_what_waited_and_who_is_passive_only_when_asked() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let is_message = |node: &Node| node.tag == "message" && word(node, "from") == bob.jid();
     let active = RawDevice::just_linked_to(&alice, &simulator).await;
     bob.sends_text(alice.number(), "while it was away")

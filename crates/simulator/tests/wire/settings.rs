@@ -1,6 +1,6 @@
 //! App state: what a phone and the devices linked to it write about chats and contacts, for each other.
 
-use wapi_simulator::{Author, KeyShare, Options};
+use wapi_simulator::{Author, KeyShare, SimulatorOptions};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
 
@@ -12,15 +12,17 @@ fn jid(address: &str) -> Jid {
 
 #[tokio::test]
 async fn what_a_phone_does_to_chats_reaches_its_devices() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
-    alice.archives(bob.number(), true).unwrap();
+    alice.archives_chat(bob.number(), true).unwrap();
     let archived = companion.next("an archived chat", |event| match event {
         Event::ArchiveUpdate(update) => Some((update.jid.to_string(), update.action.archived)),
         _ => None,
     });
     assert_eq!(archived.await, (bob.jid(), Some(true)));
-    alice.mutes(bob.number(), Some(1_900_000_000_000)).unwrap();
+    alice
+        .mutes_chat(bob.number(), Some(1_900_000_000_000))
+        .unwrap();
     let muted = companion.next("a muted chat", |event| match event {
         Event::MuteUpdate(update) => Some((update.action.muted, update.action.mute_end_timestamp)),
         _ => None,
@@ -37,7 +39,7 @@ async fn what_a_phone_does_to_chats_reaches_its_devices() {
     let theirs = bob.sends_text(alice.number(), "hi").await.unwrap();
     companion.message().await;
     alice
-        .stars(bob.number(), &theirs, Author::Them, true)
+        .stars_message(bob.number(), &theirs, Author::Them, true)
         .unwrap();
     let starred = companion.next("a star", |event| match event {
         Event::StarUpdate(update) => Some((
@@ -48,7 +50,7 @@ async fn what_a_phone_does_to_chats_reaches_its_devices() {
         _ => None,
     });
     assert_eq!(starred.await, (theirs, false, Some(true)));
-    alice.calls_itself("Alicia").unwrap();
+    alice.sets_push_name("Alicia").unwrap();
     let renamed = companion.next("a new push name", |event| match event {
         Event::SelfPushNameUpdated(update) => {
             Some(update.new_name.clone()).filter(|name| name == "Alicia")
@@ -68,7 +70,7 @@ async fn what_a_phone_does_to_chats_reaches_its_devices() {
 
 #[tokio::test]
 async fn a_device_in_conflict_takes_what_it_lacks_and_writes_again() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut one, _) = Companion::linked_to(&alice, &simulator).await;
     let (two, device) = Companion::linked_to(&alice, &simulator).await;
     two.client
@@ -83,10 +85,10 @@ async fn a_device_in_conflict_takes_what_it_lacks_and_writes_again() {
     // The second device hears nothing of what comes now, so what it knows is old. More than one answer holds.
     simulator
         .faults()
-        .deafen(alice.number(), device.device)
+        .deafen_device(alice.number(), device.device)
         .unwrap();
     for archived in [true, false, true, false, true, false, true] {
-        alice.archives(bob.number(), archived).unwrap();
+        alice.archives_chat(bob.number(), archived).unwrap();
     }
     two.client
         .chat_actions()
@@ -110,7 +112,7 @@ async fn a_device_in_conflict_takes_what_it_lacks_and_writes_again() {
 
 #[tokio::test]
 async fn a_new_key_is_shared_or_asked_for() {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let (mut companion, _) = Companion::linked_to(&alice, &simulator).await;
     alice.names_contact(bob.number(), "Bob").unwrap();
     for (share, name) in [
@@ -131,7 +133,10 @@ async fn a_new_key_is_shared_or_asked_for() {
     }
     // Under each new key it is written anew, and removed from under the older one.
     assert_eq!(
-        alice.app_state("critical_unblock_low").unwrap().len(),
+        alice
+            .app_state_writes("critical_unblock_low")
+            .unwrap()
+            .len(),
         3 + 2
     );
     companion

@@ -14,7 +14,7 @@ use wacore_noise::framing::{FrameDecoder, encode_frame};
 use wacore_noise::{
     IkHandshakeState, IkServerHelloOutcome, NoiseCipher, NoiseHandshake, XxFallbackHandshakeState,
 };
-use wapi_simulator::{Corruption, Fallback, Options, Simulator};
+use wapi_simulator::{Corruption, FallbackPolicy, Simulator, SimulatorOptions};
 use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp::{self as wa, cert_chain::noise_certificate::Details};
 
@@ -259,9 +259,9 @@ pub fn registration_of(identity: &KeyPair) -> wa::ClientPayload {
 }
 
 async fn verdict(corruption: Option<Corruption>) -> Verdict {
-    let simulator = Simulator::start(Options {
+    let simulator = Simulator::start(SimulatorOptions {
         corruption,
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await
     .unwrap();
@@ -291,8 +291,8 @@ async fn the_chain_is_trusted_by_its_root_and_each_corrupted_part_of_it_is_notic
 
 #[tokio::test]
 async fn a_device_nobody_linked_is_refused_with_401() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
-    let alice = simulator.phone("Alice").unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+    let alice = simulator.add_phone("Alice").unwrap();
     let stranger = KeyPair::generate(&mut rand::rng());
     let mut client = StrictClient::connect(
         &simulator,
@@ -309,7 +309,7 @@ async fn a_device_nobody_linked_is_refused_with_401() {
 
 #[tokio::test]
 async fn a_client_without_keys_gets_six_references_from_an_address_in_jid_form() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let noise_key = KeyPair::generate(&mut rand::rng());
     let mut client = StrictClient::connect(&simulator, &noise_key, &registration()).await;
     let iq = client.stanza().await;
@@ -347,7 +347,7 @@ async fn ik(
 #[tokio::test]
 async fn a_client_that_knows_the_key_is_let_in_at_once_and_one_that_knows_an_old_key_by_the_fallback()
  {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let noise_key = KeyPair::generate(&mut rand::rng());
     let first = StrictClient::connect(&simulator, &noise_key, &registration()).await;
 
@@ -381,10 +381,13 @@ async fn a_client_that_knows_the_key_is_let_in_at_once_and_one_that_knows_an_old
 #[tokio::test]
 async fn a_server_that_comes_back_has_another_key_under_the_same_root_and_may_refuse_who_knows_the_old_one()
  {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let noise_key = KeyPair::generate(&mut rand::rng());
     let before = StrictClient::connect(&simulator, &noise_key, &registration()).await;
-    simulator.faults().change_key(Fallback::Refused).unwrap();
+    simulator
+        .faults()
+        .change_key(FallbackPolicy::Refused)
+        .unwrap();
     let after = StrictClient::connect(&simulator, &noise_key, &registration()).await;
     assert_ne!(before.server_key, after.server_key);
     assert_eq!(
@@ -416,7 +419,7 @@ async fn a_server_that_comes_back_has_another_key_under_the_same_root_and_may_re
 
 #[tokio::test]
 async fn a_registration_with_a_wrong_signature_is_refused() {
-    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
     let noise_key = KeyPair::generate(&mut rand::rng());
     let mut payload = registration();
     let mut data = payload.device_pairing_data.into_option().unwrap();

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wapi_simulator::{
-    Addressing, Audience, Author, Options, PastMessage, Phone, Restriction, Simulator,
+    AccountRestriction, Addressing, Audience, Author, HistoryMessage, Phone, Simulator,
+    SimulatorOptions,
 };
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::Event;
@@ -25,8 +26,8 @@ fn now() -> u64 {
 }
 
 /// For an hour.
-fn no_new_chats() -> Restriction {
-    Restriction::NewChats {
+fn no_new_chats() -> AccountRestriction {
+    AccountRestriction::NewChats {
         until: now() + 3600,
     }
 }
@@ -52,8 +53,8 @@ fn token(notification: &Node) -> (Vec<u8>, String) {
 }
 
 async fn trio() -> (Simulator, [Phone; 3]) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
-    let carol = simulator.phone("Carol").unwrap();
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
+    let carol = simulator.add_phone("Carol").unwrap();
     (simulator, [alice, bob, carol])
 }
 
@@ -63,7 +64,7 @@ async fn a_restricted_account_writes_only_to_those_whose_token_it_shows() {
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
     assert_eq!(refused(&mut device, &bob, &[]).await, "");
     let until = now() + 3600;
-    alice.is_restricted(Restriction::NewChats { until });
+    alice.gets_restriction(AccountRestriction::NewChats { until });
     let news = device.notification("mex").await;
     let update = news.get_optional_child("update").unwrap();
     assert_eq!(
@@ -107,14 +108,14 @@ async fn a_restricted_account_writes_only_to_those_whose_token_it_shows() {
         ""
     );
     let mut bobs_device = RawDevice::linked_to(&bob, &simulator).await;
-    bob.is_restricted(no_new_chats());
+    bob.gets_restriction(no_new_chats());
     assert_eq!(
         refused(&mut bobs_device, &alice, &[("tctoken", bobs)]).await,
         "463"
     );
     alice.sends_text(bob.number(), "now it may").await.unwrap();
 
-    alice.is_restricted(Restriction::NewChats { until: now() - 1 });
+    alice.gets_restriction(AccountRestriction::NewChats { until: now() - 1 });
     assert_eq!(refused(&mut device, &bob, &[]).await, "");
     simulator.finish().await.unwrap();
 }
@@ -128,7 +129,7 @@ fn own_token(of: &Phone, to: &Phone) -> Vec<u8> {
 async fn where_a_proof_is_asked_for_the_accounts_own_salt_is_one() {
     let (simulator, [alice, bob, carol]) = trio().await;
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
-    alice.is_restricted(Restriction::Unproven);
+    alice.gets_restriction(AccountRestriction::Unproven);
     assert_eq!(refused(&mut device, &bob, &[]).await, "463");
     assert_eq!(
         refused(&mut device, &bob, &[("cstoken", own_token(&alice, &carol))]).await,
@@ -147,7 +148,7 @@ async fn where_a_proof_is_asked_for_the_accounts_own_salt_is_one() {
 #[tokio::test]
 async fn a_token_is_told_to_the_devices_of_both_sides_under_the_names_they_know() {
     let (simulator, [alice, bob, _]) = trio().await;
-    bob.is_addressed_by(Addressing::Lid);
+    bob.uses_addressing(Addressing::Lid);
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
     let mut sibling = RawDevice::linked_to(&alice, &simulator).await;
     let mut theirs = RawDevice::linked_to(&bob, &simulator).await;
@@ -198,10 +199,10 @@ async fn a_token_is_told_to_the_devices_of_both_sides_under_the_names_they_know(
 async fn tokens_are_renewed_in_time_and_old_ones_open_nothing() {
     let (simulator, [alice, bob, _]) = trio().await;
     let mut device = RawDevice::linked_to(&alice, &simulator).await;
-    bob.has_property(996, Some("1"));
+    bob.sets_property(996, Some("1"));
     bob.sends_text(alice.number(), "hi").await.unwrap();
     let (first, _) = token(&device.notification("privacy_token").await);
-    alice.is_restricted(no_new_chats());
+    alice.gets_restriction(no_new_chats());
     assert_eq!(
         refused(&mut device, &bob, &[("tctoken", first.clone())]).await,
         ""
@@ -215,8 +216,8 @@ async fn tokens_are_renewed_in_time_and_old_ones_open_nothing() {
         refused(&mut device, &bob, &[("tctoken", first.clone())]).await,
         ""
     );
-    alice.has_property(865, Some("1"));
-    alice.has_property(909, Some("1"));
+    alice.sets_property(865, Some("1"));
+    alice.sets_property(909, Some("1"));
     while refused(&mut device, &bob, &[("tctoken", first.clone())])
         .await
         .is_empty()
@@ -252,7 +253,7 @@ async fn pictures_and_presence_that_are_for_those_who_are_trusted_open_by_a_toke
         .subscribe(&address)
         .await
         .unwrap();
-    alice.is_there(true);
+    alice.sets_presence(true);
     assert!(!companion.has_seen(|event| matches!(event, Event::Presence(_))));
 
     // She writes, and the engine asks again with the token she gave.
@@ -288,17 +289,17 @@ async fn pictures_and_presence_that_are_for_those_who_are_trusted_open_by_a_toke
 #[tokio::test]
 async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
     for (in_history, in_app_state) in [("0", "1"), ("1", "0")] {
-        let (simulator, alice, bob) = two_phones(Options::default()).await;
-        alice.has_property(25_189, Some(in_history));
-        alice.has_property(25_253, Some(in_app_state));
+        let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
+        alice.sets_property(25_189, Some(in_history));
+        alice.sets_property(25_253, Some(in_app_state));
         alice
-            .remembers(
+            .remembers_chat(
                 bob.number(),
-                vec![PastMessage::text("OLD", Author::Me, now() - 60, "n")],
+                vec![HistoryMessage::new_text("OLD", Author::Me, now() - 60, "n")],
             )
             .unwrap();
         let mut companion = Companion::downloading(&simulator).await;
-        alice.scans(&companion.qr().await).await.unwrap();
+        alice.scans_qr(&companion.qr().await).await.unwrap();
         companion.connected().await;
         let salt = alice.token_salt().unwrap().to_vec();
         let client = companion.client.clone();
@@ -309,12 +310,12 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
                 .nct_salt
                 .clone()
         };
-        let learnt = alice.until("the device knows the salt", PATIENCE, |_| known());
+        let learnt = alice.wait_until("the device knows the salt", PATIENCE, |_| known());
         let nudge = async {
             // Whatever happens at the phone makes it look again.
             loop {
-                bob.is_there(true);
-                bob.is_there(false);
+                bob.sets_presence(true);
+                bob.sets_presence(false);
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
@@ -322,7 +323,7 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
             found = learnt => assert_eq!(found.unwrap(), salt),
             () = nudge => {}
         }
-        alice.is_restricted(Restriction::Unproven);
+        alice.gets_restriction(AccountRestriction::Unproven);
         companion.sends_text(&bob, "a first word").await;
         assert_eq!(
             bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
@@ -336,19 +337,20 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
 #[tokio::test]
 async fn the_history_brings_the_tokens_of_its_chats() {
     let (simulator, [alice, bob, carol]) = trio().await;
-    let past = |author, age| PastMessage::text(&format!("OLD{age}"), author, now() - age, "n");
+    let past =
+        |author, age| HistoryMessage::new_text(&format!("OLD{age}"), author, now() - age, "n");
     alice
-        .remembers(
+        .remembers_chat(
             bob.number(),
             vec![past(Author::Me, 120), past(Author::Them, 60)],
         )
         .unwrap();
     // So long ago that its token opens nothing.
     alice
-        .remembers(carol.number(), vec![past(Author::Them, 400 * 86_400)])
+        .remembers_chat(carol.number(), vec![past(Author::Them, 400 * 86_400)])
         .unwrap();
     let mut companion = Companion::downloading(&simulator).await;
-    alice.scans(&companion.qr().await).await.unwrap();
+    alice.scans_qr(&companion.qr().await).await.unwrap();
     let chats = companion.next("the history", |event| match event {
         Event::HistorySync(part) => {
             Some(part.get().expect("it is a history").conversations.clone())
@@ -370,7 +372,7 @@ async fn the_history_brings_the_tokens_of_its_chats() {
     assert!(bobs.is_some());
     assert_eq!(tokens, [(bobs, true, true), (None, false, false)]);
     companion.connected().await;
-    alice.is_restricted(no_new_chats());
+    alice.gets_restriction(no_new_chats());
     companion.sends_text(&bob, "as ever").await;
     assert_eq!(
         bob.next_message(PATIENCE).await.unwrap().text.as_deref(),

@@ -6,12 +6,12 @@ const PREFIX: &str = "WAPI_";
 
 /// The faults of the file, without any of its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong(pub Vec<String>);
+pub struct DotenvError(pub Vec<String>);
 
 /// Returns the settings in the file. Variables of other programs are skipped, whatever their
 /// syntax.
-pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
-    let text = text(bytes).map_err(|problem| Wrong(vec![problem]))?;
+pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, DotenvError> {
+    let text = decode_text(bytes).map_err(|problem| DotenvError(vec![problem]))?;
     let mut found = BTreeMap::<String, (usize, String)>::new();
     let mut problems = Vec::new();
     let mut lines = (1..).zip(text.lines());
@@ -26,20 +26,20 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
             ));
             continue;
         };
-        let (name, value) = (bare(name), value.trim());
+        let (name, value) = (strip_export(name), value.trim());
         if !name.starts_with(PREFIX) {
-            if looks_like_ours(name) {
+            if is_like_setting(name) {
                 problems.push(format!(
                     "has a name in line {number} that is like one of ours and is none; it begins with {PREFIX}, in capital \
                      letters, without anything before it but `export`"
                 ));
             }
-            if let Err(problem) = skip_the_rest(number, value, &mut lines) {
+            if let Err(problem) = skip_quoted_lines(number, value, &mut lines) {
                 problems.push(problem);
             }
             continue;
         }
-        match meant(value) {
+        match unquote_value(value) {
             Ok(value) => {
                 if let Some((before, _)) = found.insert(name.to_owned(), (number, value.to_owned()))
                 {
@@ -58,11 +58,11 @@ pub fn read(bytes: &[u8]) -> Result<BTreeMap<String, String>, Wrong> {
     if problems.is_empty() {
         Ok(values)
     } else {
-        Err(Wrong(problems))
+        Err(DotenvError(problems))
     }
 }
 
-fn bare(name: &str) -> &str {
+fn strip_export(name: &str) -> &str {
     let name = name.trim();
     let exported = name
         .strip_prefix("export")
@@ -72,7 +72,7 @@ fn bare(name: &str) -> &str {
 
 /// Returns whether a line seems to be meant as one of our settings: skipping a misspelt one would
 /// leave the gateway without it.
-fn looks_like_ours(name: &str) -> bool {
+fn is_like_setting(name: &str) -> bool {
     let last = name.split_whitespace().next_back().unwrap_or_default();
     let letters: String = last
         .chars()
@@ -83,7 +83,7 @@ fn looks_like_ours(name: &str) -> bool {
 
 /// Skips the remaining lines of another program's quoted value. A quotation that never ends, or
 /// that spans one of our settings, is an error: a quotation mark is missing.
-fn skip_the_rest<'a>(
+fn skip_quoted_lines<'a>(
     first: usize,
     value: &str,
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
@@ -102,7 +102,7 @@ fn skip_the_rest<'a>(
     for (number, line) in lines {
         if line
             .split_once('=')
-            .is_some_and(|(name, _)| looks_like_ours(name))
+            .is_some_and(|(name, _)| is_like_setting(name))
         {
             swallowed = swallowed.or(Some(number));
         }
@@ -120,7 +120,7 @@ fn skip_the_rest<'a>(
 /// Returns the value without the quotation marks around it. Values are literal: syntax that other
 /// readers of such files would expand is refused, as it would mean one thing here and another
 /// there.
-fn meant(value: &str) -> Result<&str, &'static str> {
+fn unquote_value(value: &str) -> Result<&str, &'static str> {
     let Some(quote @ ('"' | '\'')) = value.chars().next() else {
         return if value.contains(" #") || value.contains("\t#") {
             Err(
@@ -144,7 +144,7 @@ fn meant(value: &str) -> Result<&str, &'static str> {
     Ok(inner)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, String> {
+fn decode_text(bytes: &[u8]) -> Result<&str, String> {
     let is_wide =
         bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0);
     if is_wide {
@@ -164,8 +164,8 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 mod tests {
     use super::*;
 
-    fn value(line: &str) -> Result<String, Wrong> {
-        read(format!("WAPI_A={line}\n").as_bytes())
+    fn value(line: &str) -> Result<String, DotenvError> {
+        parse(format!("WAPI_A={line}\n").as_bytes())
             .map(|mut values| values.remove("WAPI_A").unwrap())
     }
 
@@ -194,7 +194,7 @@ mod tests {
             assert_eq!(value(written).as_deref(), Ok(meant), "{written}");
         }
         let whole = "\u{feff}# first\r\nexport\tWAPI_A = 1\r\n\r\n  WAPI_B='2'\r\nOTHER=a b \"c\nMY_WAPI_A=4\nNEXT=\"one\ntwo three\n\"\nWAPI_C=3";
-        let read = read(whole.as_bytes()).unwrap();
+        let read = parse(whole.as_bytes()).unwrap();
         let read: Vec<_> = read
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -230,12 +230,12 @@ mod tests {
             ("\u{200b}WAPI_A=hush".as_bytes(), "in line 1"),
             ("export \u{feff}WAPI_A=hush".as_bytes(), "in line 1"),
         ] {
-            let Wrong(problems) = read(text).unwrap_err();
+            let DotenvError(problems) = parse(text).unwrap_err();
             let told = problems.join("; ");
             assert!(told.contains(words) && !told.contains("hush"), "{told}");
         }
         assert_eq!(
-            read(b"a\nWAPI_A='\nb").unwrap_err().0.len(),
+            parse(b"a\nWAPI_A='\nb").unwrap_err().0.len(),
             3,
             "all of it at once"
         );

@@ -6,9 +6,9 @@ use url::Host;
 
 /// The gateway's own host names, beside those that every machine has for itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hosts(Vec<String>);
+pub struct HostNames(Vec<String>);
 
-impl Hosts {
+impl HostNames {
     /// Parses names separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         let one = |name: &str| {
@@ -18,7 +18,7 @@ impl Hosts {
                 )
             };
             match Host::parse(name).map_err(|_| wrong())? {
-                Host::Domain(name) => Ok(plain(&name)),
+                Host::Domain(name) => Ok(normalize_name(&name)),
                 Host::Ipv4(address) => Ok(address.to_string()),
                 Host::Ipv6(address) => Ok(address.to_string()),
             }
@@ -31,37 +31,37 @@ impl Hosts {
     }
 
     /// Returns whether the called host is a loopback name or address, or one of these.
-    pub fn are_loopback_or_named(&self, called: &str) -> bool {
-        let name = name(called);
+    pub fn is_loopback_or_named(&self, called: &str) -> bool {
+        let name = strip_port(called);
         name == "localhost"
-            || address(&name).is_some_and(|address| address.is_loopback())
-            || self.has(&name)
+            || parse_address(&name).is_some_and(|address| address.is_loopback())
+            || self.has_name(&name)
     }
 
     /// Returns whether the called host is an address, which no foreign web page can have as its
     /// name, or `localhost`, or one of these.
-    pub fn are_address_or_named(&self, called: &str) -> bool {
-        let name = name(called);
-        name == "localhost" || address(&name).is_some() || self.has(&name)
+    pub fn is_address_or_named(&self, called: &str) -> bool {
+        let name = strip_port(called);
+        name == "localhost" || parse_address(&name).is_some() || self.has_name(&name)
     }
 
-    fn has(&self, name: &str) -> bool {
+    fn has_name(&self, name: &str) -> bool {
         self.0.iter().any(|own| own == name)
     }
 }
 
-fn address(name: &str) -> Option<IpAddr> {
+fn parse_address(name: &str) -> Option<IpAddr> {
     name.parse().ok()
 }
 
 /// Returns the host of a `Host` header without its port.
-fn name(called: &str) -> String {
+fn strip_port(called: &str) -> String {
     let host =
         called.rsplit_once(':').map_or(
             called,
             |(host, port)| if port.ends_with(']') { called } else { host },
         );
-    plain(
+    normalize_name(
         host.strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host),
@@ -69,6 +69,6 @@ fn name(called: &str) -> String {
 }
 
 /// Returns the name in lower case and without a trailing dot.
-fn plain(name: &str) -> String {
+fn normalize_name(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Mistakes, SETTINGS, dotenv};
+use super::{ConfigErrors, SETTINGS, dotenv};
 
 /// The defaults, embedded.
 const DEFAULTS: &str = include_str!("../../config.default.toml");
@@ -17,14 +17,14 @@ const PREFIX: &str = "WAPI_";
 
 /// Source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ValueSource {
     Default,
     File(PathBuf),
     DotEnv,
     Environment,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -37,44 +37,44 @@ impl fmt::Display for Source {
 
 /// The effective value of each setting by variable name, and the unknown names.
 #[derive(Debug, Clone)]
-pub struct Layers {
-    values: BTreeMap<String, (String, Source)>,
+pub struct ConfigSources {
+    values: BTreeMap<String, (String, ValueSource)>,
     defaults: BTreeMap<String, String>,
-    unknown: Vec<(String, Source)>,
+    unknown: Vec<(String, ValueSource)>,
 }
 
-impl Layers {
+impl ConfigSources {
     /// Returns the defaults alone.
-    pub fn defaults() -> Self {
-        let defaults =
-            names_and_values(DEFAULTS).expect("the embedded defaults are valid, as a test proves");
+    pub fn from_defaults() -> Self {
+        let defaults = parse_settings_file(DEFAULTS)
+            .expect("the embedded defaults are valid, as a test proves");
         let defaults: BTreeMap<_, _> = defaults.into_iter().collect();
         let mut layers = Self {
             values: BTreeMap::new(),
             defaults: defaults.clone(),
             unknown: Vec::new(),
         };
-        layers.put(defaults, &Source::Default);
+        layers.add_values(defaults, &ValueSource::Default);
         layers
     }
 
     /// Reads defaults, settings file, `.env` in the working folder, and environment.
-    pub fn of_this_process() -> Result<Self, Mistakes> {
-        let mut mistakes = Mistakes::default();
-        let dotenv = dotenv(&mut mistakes);
-        let environment = environment(std::env::vars_os(), &mut mistakes);
+    pub fn from_process() -> Result<Self, ConfigErrors> {
+        let mut mistakes = ConfigErrors::default();
+        let dotenv = read_dotenv(&mut mistakes);
+        let environment = read_environment(std::env::vars_os(), &mut mistakes);
         let file = environment
             .get(CONFIG_FILE)
             .or_else(|| dotenv.get(CONFIG_FILE));
-        let mut layers = Self::defaults();
+        let mut layers = Self::from_defaults();
         if let Some(file) = file.filter(|file| !file.is_empty())
-            && let Err(problem) = layers.put_file(Path::new(file))
+            && let Err(problem) = layers.add_file(Path::new(file))
         {
             mistakes.add(CONFIG_FILE, problem);
         }
         let layers = layers
-            .with(dotenv, Source::DotEnv)
-            .with(environment, Source::Environment);
+            .with_values(dotenv, ValueSource::DotEnv)
+            .with_values(environment, ValueSource::Environment);
         if mistakes.is_empty() {
             Ok(layers)
         } else {
@@ -84,23 +84,23 @@ impl Layers {
 
     /// Adds values that override the present ones. Names without the prefix `WAPI_`, in upper or
     /// lower case, are ignored.
-    pub fn with(
+    pub fn with_values(
         mut self,
         values: impl IntoIterator<Item = (String, String)>,
-        source: Source,
+        source: ValueSource,
     ) -> Self {
         let ours = values
             .into_iter()
             .filter(|(name, _)| has_our_prefix(name) && name != CONFIG_FILE);
-        self.put(ours, &source);
+        self.add_values(ours, &source);
         self
     }
 
-    fn put_file(&mut self, path: &Path) -> Result<(), String> {
+    fn add_file(&mut self, path: &Path) -> Result<(), String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("names {}, which cannot be read: {error}", path.display()))?;
-        let values =
-            names_and_values(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|error| {
+        let values = parse_settings_file(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(
+            |error| {
                 let line = error.span().map_or(1, |span| {
                     1 + text[..span.start.min(text.len())].matches('\n').count()
                 });
@@ -109,25 +109,30 @@ impl Layers {
                     path.display(),
                     error.message()
                 )
-            })?;
-        self.put(values, &Source::File(path.to_owned()));
+            },
+        )?;
+        self.add_values(values, &ValueSource::File(path.to_owned()));
         Ok(())
     }
 
     /// An empty value in the environment leaves an optional setting unset, as in the original.
-    fn put(&mut self, values: impl IntoIterator<Item = (String, String)>, source: &Source) {
+    fn add_values(
+        &mut self,
+        values: impl IntoIterator<Item = (String, String)>,
+        source: &ValueSource,
+    ) {
         for (name, value) in values {
             if SETTINGS.iter().any(|setting| setting.name == name) {
                 self.values
                     .insert(name, (value.trim().to_owned(), source.clone()));
-            } else if *source != Source::Environment || !is_of_others(&name) {
+            } else if *source != ValueSource::Environment || !is_foreign_name(&name) {
                 self.unknown.push((name, source.clone()));
             }
         }
     }
 
     /// Returns the value of a setting, if there is one and it is not empty.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub fn setting_value(&self, name: &str) -> Option<&str> {
         self.values
             .get(name)
             .map(|(value, _)| value.as_str())
@@ -135,7 +140,7 @@ impl Layers {
     }
 
     /// Returns the default of a setting, if there is one and it is not empty.
-    pub fn default(&self, name: &str) -> Option<&str> {
+    pub fn default_value(&self, name: &str) -> Option<&str> {
         self.defaults
             .get(name)
             .map(String::as_str)
@@ -143,21 +148,21 @@ impl Layers {
     }
 
     /// Returns whether the setting was explicitly set to an empty value.
-    pub fn is_emptied(&self, name: &str) -> bool {
+    pub fn is_set_empty(&self, name: &str) -> bool {
         self.values
             .get(name)
-            .is_some_and(|(value, source)| value.is_empty() && *source != Source::Default)
+            .is_some_and(|(value, source)| value.is_empty() && *source != ValueSource::Default)
     }
 
     /// Returns the source of a setting's value.
-    pub fn source(&self, name: &str) -> &Source {
+    pub fn value_source(&self, name: &str) -> &ValueSource {
         self.values
             .get(name)
-            .map_or(&Source::Default, |(_, source)| source)
+            .map_or(&ValueSource::Default, |(_, source)| source)
     }
 
     /// Returns names that look like settings and are none, with their sources.
-    pub fn unknown(&self) -> &[(String, Source)] {
+    pub fn unknown_names(&self) -> &[(String, ValueSource)] {
         &self.unknown
     }
 }
@@ -168,7 +173,7 @@ fn has_our_prefix(name: &str) -> bool {
 }
 
 /// Parses a settings file into variables: `internal_host = "…"` becomes `WAPI_INTERNAL_HOST`.
-fn names_and_values(text: &str) -> Result<Vec<(String, String)>, toml::de::Error> {
+fn parse_settings_file(text: &str) -> Result<Vec<(String, String)>, toml::de::Error> {
     let table: toml::Table = toml::from_str(text)?;
     let as_text = |value: toml::Value| match value {
         toml::Value::String(text) => text,
@@ -181,7 +186,7 @@ fn names_and_values(text: &str) -> Result<Vec<(String, String)>, toml::de::Error
         .collect())
 }
 
-fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
+fn read_dotenv(mistakes: &mut ConfigErrors) -> BTreeMap<String, String> {
     let bytes = match std::fs::read(DOTENV) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
@@ -190,7 +195,7 @@ fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
             return BTreeMap::new();
         }
     };
-    dotenv::read(&bytes).unwrap_or_else(|dotenv::Wrong(problems)| {
+    dotenv::parse(&bytes).unwrap_or_else(|dotenv::DotenvError(problems)| {
         problems
             .into_iter()
             .for_each(|problem| mistakes.add(DOTENV, problem));
@@ -200,9 +205,9 @@ fn dotenv(mistakes: &mut Mistakes) -> BTreeMap<String, String> {
 
 /// Returns the variables that are text. A setting that is not text is an error, as it would
 /// otherwise be ignored.
-fn environment(
+fn read_environment(
     variables: impl Iterator<Item = (OsString, OsString)>,
-    mistakes: &mut Mistakes,
+    mistakes: &mut ConfigErrors,
 ) -> BTreeMap<String, String> {
     let text = |(name, value): (OsString, OsString)| {
         let name = name.to_string_lossy().into_owned();
@@ -217,7 +222,7 @@ fn environment(
 
 /// Returns whether a name with our prefix belongs to others: to Kubernetes, which creates variables
 /// for a Service named `wapi` or `wapi-…`, or to our own tests.
-fn is_of_others(name: &str) -> bool {
+fn is_foreign_name(name: &str) -> bool {
     let rest = name.strip_prefix(PREFIX).unwrap_or_default();
     let is_of_a_port = |rest: &str| {
         rest.split_once("PORT_").is_some_and(|(before, port)| {
@@ -246,14 +251,14 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_no_text_is_a_mistake() {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         let given = [
             (bytes(b"WAPI_API_KEY"), bytes(b"hush\xff")),
             (bytes(b"OTHER\xff"), bytes(b"\xff")),
             (bytes(b"WAPI_ENV"), bytes(b"dev")),
         ];
-        let read = environment(given.into_iter(), &mut mistakes);
+        let read = read_environment(given.into_iter(), &mut mistakes);
         assert_eq!(read.keys().collect::<Vec<_>>(), ["WAPI_ENV"]);
         assert_eq!(mistakes.0.len(), 1);
         assert_eq!(
@@ -274,7 +279,7 @@ mod tests {
             "WAPI_REDIS_PORT_6379_TCP",
             "WAPI_TESTS_SEED",
         ] {
-            assert!(is_of_others(name), "{name}");
+            assert!(is_foreign_name(name), "{name}");
         }
         for name in [
             "WAPI_APIKEY",
@@ -284,7 +289,7 @@ mod tests {
             "WAPI_TEST_LOG",
             "WAPI_",
         ] {
-            assert!(!is_of_others(name), "{name}");
+            assert!(!is_foreign_name(name), "{name}");
         }
     }
 }

@@ -14,17 +14,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::guard::{Network, Targets};
+use crate::guard::{EgressPolicy, IpNetwork};
 use crate::history;
 use crate::media;
-use crate::retention::Retention;
+use crate::retention::RetentionPolicy;
 use crate::telemetry;
 use crate::webhooks::SigningKey;
 
-pub use hosts::Hosts;
-pub use layers::{Layers, Source};
-pub use listing::listing;
-pub use mistakes::{Mistake, Mistakes};
+pub use hosts::HostNames;
+pub use layers::{ConfigSources, ValueSource};
+pub use listing::list_settings;
+pub use mistakes::{ConfigError, ConfigErrors};
 pub use parse::HostPort;
 pub(crate) use parse::is_loopback;
 pub use settings::{SETTINGS, Setting};
@@ -39,18 +39,18 @@ pub struct Config {
     /// How long a webhook created through the API may fail before it is disabled.
     pub webhook_disable_after: Duration,
     /// Addresses that callers may make the gateway contact, with webhooks and media links.
-    pub allowed_targets: Targets,
+    pub allowed_targets: EgressPolicy,
     /// Whether an earlier version, which did not look at keys for this, would have opened all
     /// targets: webhooks created then keep theirs.
     pub targets_were_open: bool,
     pub listen: HostPort,
     /// The data folder.
     pub root: PathBuf,
-    pub access: Access,
+    pub access: AccessMode,
     /// Host names of the gateway, beside its addresses.
-    pub hosts: Hosts,
+    pub hosts: HostNames,
     /// Proxies that are trusted to name their clients.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNetwork>,
     /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a
     /// password.
     pub redis: Option<SecretString>,
@@ -63,21 +63,21 @@ pub struct Config {
     pub whatsapp_timeout: Duration,
     /// Number of saved sessions that log in at the same time at start.
     pub restore_concurrency: usize,
-    pub retention: Retention,
-    pub media: media::Policy,
-    pub media_storage: media::Place,
-    pub ffmpeg: media::ffmpeg::Choice,
-    pub heif_convert: media::ffmpeg::Choice,
-    pub history: history::Policy,
+    pub retention: RetentionPolicy,
+    pub media: media::MediaPolicy,
+    pub media_storage: media::StorageConfig,
+    pub ffmpeg: media::ffmpeg::ProgramChoice,
+    pub heif_convert: media::ffmpeg::ProgramChoice,
+    pub history: history::HistoryPolicy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
-    pub log_format: telemetry::Format,
+    pub log_format: telemetry::LogFormat,
     pub whatsapp: WhatsappAddress,
 }
 
 /// Access to the gateway.
 #[derive(Debug, Clone)]
-pub enum Access {
+pub enum AccessMode {
     /// Anyone who can reach the listener, by the operator's choice.
     Open,
     /// Programs of this machine, which alone can reach the listener, but no web page in its
@@ -114,14 +114,14 @@ pub enum WhatsappAddress {
 
 /// Whether this build may connect to a simulated WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Build {
+pub enum BuildKind {
     Release,
     Sandbox,
 }
 
-impl Build {
+impl BuildKind {
     /// Returns the build that is running.
-    pub const fn this() -> Self {
+    pub const fn current() -> Self {
         if cfg!(feature = "sandbox") {
             Self::Sandbox
         } else {
@@ -132,46 +132,48 @@ impl Build {
 
 impl Config {
     /// Reads the layers into a configuration, or returns every error in them.
-    pub fn read(layers: &Layers, build: Build) -> Result<Self, Mistakes> {
-        let mut reader = parse::Reader::new(layers);
+    pub fn read(layers: &ConfigSources, build: BuildKind) -> Result<Self, ConfigErrors> {
+        let mut reader = parse::SettingReader::new(layers);
         reader.refuse_unknown_names();
         reader.refuse_empty_secrets();
-        let webhook = reader.required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::webhook);
-        let webhook_secret = reader.optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
+        let webhook = reader.read_required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::parse_webhook);
+        let webhook_secret = reader.read_optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
         let webhook_disable_after =
-            reader.required("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", parse::hours);
-        let listen = reader.required("WAPI_INTERNAL_HOST", HostPort::parse);
-        let root = reader.required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::folder);
+            reader.read_required("WAPI_WEBHOOK_DISABLE_AFTER_HOURS", parse::parse_hours);
+        let listen = reader.read_required("WAPI_INTERNAL_HOST", HostPort::parse);
+        let root = reader.read_required("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", parse::parse_path);
         let trusted_proxies = reader
-            .optional("WAPI_TRUSTED_PROXIES", parse::networks)
+            .read_optional("WAPI_TRUSTED_PROXIES", parse::parse_networks)
             .unwrap_or_default();
-        let reach = parse::Reach::of(listen.as_ref(), &trusted_proxies);
-        let access = parse::access(&mut reader, listen.as_ref(), reach);
-        let redis = reader.optional("WAPI_REDIS_HOST", parse::redis);
-        let sentry_dsn = reader.optional("WAPI_SENTRY_DSN", parse::sentry_dsn);
-        let https = parse::https(&mut reader);
-        let environment = reader.required("WAPI_ENV", parse::environment);
+        let reach = parse::GatewayReach::from_listener(listen.as_ref(), &trusted_proxies);
+        let access = parse::read_access(&mut reader, listen.as_ref(), reach);
+        let redis = reader.read_optional("WAPI_REDIS_HOST", parse::parse_redis);
+        let sentry_dsn = reader.read_optional("WAPI_SENTRY_DSN", parse::parse_sentry_dsn);
+        let https = parse::read_https(&mut reader);
+        let environment = reader.read_required("WAPI_ENV", parse::parse_environment);
         let hosts = reader
-            .optional("WAPI_HOSTS", Hosts::parse)
+            .read_optional("WAPI_HOSTS", HostNames::parse)
             .unwrap_or_default();
-        let targets_were_open = parse::targets_were_open(&reader, listen.as_ref(), environment);
-        let allowed_targets = parse::allowed_targets(&mut reader, access.as_ref(), reach);
-        let check_every = parse::check_every(&mut reader);
-        let whatsapp_timeout = reader.required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::seconds);
-        let restore_concurrency = reader.required("WAPI_RESTORE_CONCURRENCY", parse::positive);
-        let retention = parse::retention(&mut reader);
-        let media = parse::media(&mut reader);
-        let media_storage = parse::media_storage(&mut reader);
+        let targets_were_open = parse::had_open_targets(&reader, listen.as_ref(), environment);
+        let allowed_targets = parse::read_allowed_targets(&mut reader, access.as_ref(), reach);
+        let check_every = parse::read_check_interval(&mut reader);
+        let whatsapp_timeout =
+            reader.read_required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::parse_seconds);
+        let restore_concurrency =
+            reader.read_required("WAPI_RESTORE_CONCURRENCY", parse::parse_positive);
+        let retention = parse::read_retention(&mut reader);
+        let media = parse::read_media_policy(&mut reader);
+        let media_storage = parse::read_media_storage(&mut reader);
         let ffmpeg = reader
-            .optional("WAPI_FFMPEG_PATH", parse::program)
-            .unwrap_or(media::ffmpeg::Choice::FFMPEG);
-        let heif_convert = reader.optional("WAPI_HEIF_CONVERT_PATH", parse::program);
-        let heif_convert = heif_convert.unwrap_or(media::ffmpeg::Choice::HEIF);
-        let history = reader.required("WAPI_HISTORY", parse::history);
-        let log = reader.required("WAPI_LOG", parse::log_filter);
-        let log_format = reader.required("WAPI_LOG_FORMAT", parse::log_format);
-        let whatsapp = parse::whatsapp(&mut reader, build);
-        let mistakes = reader.into_mistakes();
+            .read_optional("WAPI_FFMPEG_PATH", parse::parse_program)
+            .unwrap_or(media::ffmpeg::ProgramChoice::FFMPEG);
+        let heif_convert = reader.read_optional("WAPI_HEIF_CONVERT_PATH", parse::parse_program);
+        let heif_convert = heif_convert.unwrap_or(media::ffmpeg::ProgramChoice::HEIF);
+        let history = reader.read_required("WAPI_HISTORY", parse::parse_history_policy);
+        let log = reader.read_required("WAPI_LOG", parse::parse_log_filter);
+        let log_format = reader.read_required("WAPI_LOG_FORMAT", parse::parse_log_format);
+        let whatsapp = parse::read_whatsapp_address(&mut reader, build);
+        let mistakes = reader.into_errors();
         let complete = move || {
             Some(Self {
                 webhook: webhook?,

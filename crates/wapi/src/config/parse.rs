@@ -11,76 +11,81 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::retention::Retention;
+use crate::retention::RetentionPolicy;
 
 use super::layers::CONFIG_FILE;
-use super::{Build, CertificateFiles, Environment, Layers, Mistakes, SETTINGS, WhatsappAddress};
+use super::{
+    BuildKind, CertificateFiles, ConfigErrors, ConfigSources, Environment, SETTINGS,
+    WhatsappAddress,
+};
 use crate::history;
-use crate::media::ffmpeg::Choice;
-use crate::media::{Download, Policy};
-use crate::nearest::suggestion;
-use crate::telemetry::Format;
-use crate::webhooks::rules::placeholder;
+use crate::media::ffmpeg::ProgramChoice;
+use crate::media::{DownloadPolicy, MediaPolicy};
+use crate::nearest::format_suggestion;
+use crate::telemetry::LogFormat;
+use crate::webhooks::rules::find_placeholder;
 
-pub(super) use access::{Reach, access, allowed_targets, networks, targets_were_open};
-pub(super) use storage::media_storage;
+pub(super) use access::{
+    GatewayReach, had_open_targets, parse_networks, read_access, read_allowed_targets,
+};
+pub(super) use storage::read_media_storage;
 
 /// Secrets that protect an access, or prove an origin.
-const PROTECTING: [&str; 3] = [
+const PROTECTING_SECRETS: [&str; 3] = [
     "WAPI_API_KEY",
     "WAPI_WEBHOOK_SECRET",
     "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
 ];
 
 /// Reads settings one by one and collects the errors.
-pub(super) struct Reader<'a> {
-    layers: &'a Layers,
-    mistakes: Mistakes,
+pub(super) struct SettingReader<'a> {
+    sources: &'a ConfigSources,
+    errors: ConfigErrors,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(layers: &'a Layers) -> Self {
+impl<'a> SettingReader<'a> {
+    pub fn new(sources: &'a ConfigSources) -> Self {
         Self {
-            layers,
-            mistakes: Mistakes::default(),
+            sources,
+            errors: ConfigErrors::default(),
         }
     }
 
     /// Returns the value of a required setting. `None` means that an error was recorded.
-    pub fn required<T>(
+    pub fn read_required<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         // An empty value counts as not set.
         match self
-            .layers
-            .value(name)
-            .or_else(|| self.layers.default(name))
+            .sources
+            .setting_value(name)
+            .or_else(|| self.sources.default_value(name))
         {
-            Some(value) => self.parsed(name, parse(value)),
+            Some(value) => self.ok_or_record(name, parse(value)),
             None => {
-                self.mistakes.add(name, "is missing");
+                self.errors.add(name, "is missing");
                 None
             }
         }
     }
 
     /// Returns the value of an optional setting.
-    pub fn optional<T>(
+    pub fn read_optional<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let parsed = parse(self.layers.value(name)?);
-        self.parsed(name, parsed)
+        let parsed = parse(self.sources.setting_value(name)?);
+        self.ok_or_record(name, parsed)
     }
 
-    fn parsed<T>(&mut self, name: &str, parsed: Result<T, String>) -> Option<T> {
+    fn ok_or_record<T>(&mut self, name: &str, parsed: Result<T, String>) -> Option<T> {
         match parsed {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.mistakes.add(name, problem);
+                self.errors.add(name, problem);
                 None
             }
         }
@@ -95,19 +100,19 @@ impl<'a> Reader<'a> {
                 .map(|setting| setting.name)
                 .chain([CONFIG_FILE])
         };
-        for (name, source) in self.layers.unknown() {
-            let meant = suggestion(name, names());
-            self.mistakes
+        for (name, source) in self.sources.unknown_names() {
+            let meant = format_suggestion(name, names());
+            self.errors
                 .add(name, format!("(from {source}) is not a setting{meant}"));
         }
     }
 
     /// An empty secret would silently protect nothing.
     pub fn refuse_empty_secrets(&mut self) {
-        for name in PROTECTING {
-            if self.layers.is_emptied(name) {
-                let source = self.layers.source(name);
-                self.mistakes.add(
+        for name in PROTECTING_SECRETS {
+            if self.sources.is_set_empty(name) {
+                let source = self.sources.value_source(name);
+                self.errors.add(
                     name,
                     format!("(from {source}) is empty; set it, or leave it out"),
                 );
@@ -115,8 +120,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn into_mistakes(self) -> Mistakes {
-        self.mistakes
+    pub fn into_errors(self) -> ConfigErrors {
+        self.errors
     }
 }
 
@@ -172,7 +177,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-pub(super) fn webhook(text: &str) -> Result<Url, String> {
+pub(super) fn parse_webhook(text: &str) -> Result<Url, String> {
     // The address may carry a password, so it is not shown.
     let wrong = |error| format!("is not an address: {error}");
     let url = Url::parse(text).map_err(wrong)?;
@@ -181,7 +186,7 @@ pub(super) fn webhook(text: &str) -> Result<Url, String> {
             "begins with something else; only http:// and https:// can be posted to".to_owned(),
         );
     }
-    if let Some(placeholder) = placeholder(text) {
+    if let Some(placeholder) = find_placeholder(text) {
         return Err(format!(
             "has the placeholder `{placeholder}`, and nothing is put in its place: the session's name is put behind the address; \
              leave it out"
@@ -196,12 +201,12 @@ pub(super) fn webhook(text: &str) -> Result<Url, String> {
     Url::parse(&with_slash).map_err(wrong)
 }
 
-pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
+pub(super) fn parse_path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
 /// Parses `host:port`, as in the original, or a full address.
-pub(super) fn redis(text: &str) -> Result<SecretString, String> {
+pub(super) fn parse_redis(text: &str) -> Result<SecretString, String> {
     let address = if text.contains("://") {
         text.to_owned()
     } else {
@@ -214,7 +219,7 @@ pub(super) fn redis(text: &str) -> Result<SecretString, String> {
     }
 }
 
-pub(super) fn sentry_dsn(text: &str) -> Result<SecretString, String> {
+pub(super) fn parse_sentry_dsn(text: &str) -> Result<SecretString, String> {
     let url = Url::parse(text).map_err(|error| format!("is not a Sentry DSN: {error}"))?;
     if url.username().is_empty() || url.path().len() < 2 {
         return Err("is not a Sentry DSN: it names a key and a project".to_owned());
@@ -222,7 +227,7 @@ pub(super) fn sentry_dsn(text: &str) -> Result<SecretString, String> {
     Ok(text.to_owned().into())
 }
 
-pub(super) fn environment(text: &str) -> Result<Environment, String> {
+pub(super) fn parse_environment(text: &str) -> Result<Environment, String> {
     match text {
         "dev" => Ok(Environment::Dev),
         "prod" => Ok(Environment::Prod),
@@ -230,15 +235,15 @@ pub(super) fn environment(text: &str) -> Result<Environment, String> {
     }
 }
 
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    positive(text).map(|seconds| Duration::from_secs(seconds as u64))
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    parse_positive(text).map(|seconds| Duration::from_secs(seconds as u64))
 }
 
-pub(super) fn hours(text: &str) -> Result<Duration, String> {
-    positive(text).map(|hours| Duration::from_secs(3600 * hours as u64))
+pub(super) fn parse_hours(text: &str) -> Result<Duration, String> {
+    parse_positive(text).map(|hours| Duration::from_secs(3600 * hours as u64))
 }
 
-pub(super) fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse::<u32>() {
         Ok(number) if number > 0 => Ok(number as usize),
         _ => Err(format!(
@@ -247,26 +252,26 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn days(text: &str) -> Result<Duration, String> {
-    positive(text).map(|days| Duration::from_secs(days as u64 * 24 * 3600))
+fn parse_days(text: &str) -> Result<Duration, String> {
+    parse_positive(text).map(|days| Duration::from_secs(days as u64 * 24 * 3600))
 }
 
-fn mebibytes(text: &str) -> Result<u64, String> {
-    positive(text).map(|mebibytes| mebibytes as u64 * 1024 * 1024)
+fn parse_mebibytes(text: &str) -> Result<u64, String> {
+    parse_positive(text).map(|mebibytes| mebibytes as u64 * 1024 * 1024)
 }
 
 /// Reads the policy for files of messages.
-pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
-    let download = reader.required("WAPI_MEDIA_DOWNLOAD", |text| match text {
-        "eager" => Ok(Download::Eager),
-        "on_demand" => Ok(Download::OnDemand),
-        "never" => Ok(Download::Never),
+pub(super) fn read_media_policy(reader: &mut SettingReader) -> Option<MediaPolicy> {
+    let download = reader.read_required("WAPI_MEDIA_DOWNLOAD", |text| match text {
+        "eager" => Ok(DownloadPolicy::Eager),
+        "on_demand" => Ok(DownloadPolicy::OnDemand),
+        "never" => Ok(DownloadPolicy::Never),
         other => Err(format!("is `{other}`; it can be eager, on_demand or never")),
     });
-    let largest = reader.required("WAPI_MEDIA_MAX_MIB", mebibytes);
-    let keep_for = reader.required("WAPI_MEDIA_RETENTION_DAYS", days);
-    let keep_size = reader.required("WAPI_MEDIA_RETENTION_SIZE_MIB", mebibytes);
-    Some(Policy {
+    let largest = reader.read_required("WAPI_MEDIA_MAX_MIB", parse_mebibytes);
+    let keep_for = reader.read_required("WAPI_MEDIA_RETENTION_DAYS", parse_days);
+    let keep_size = reader.read_required("WAPI_MEDIA_RETENTION_SIZE_MIB", parse_mebibytes);
+    Some(MediaPolicy {
         download: download?,
         largest: largest?,
         keep_for: keep_for?,
@@ -275,20 +280,20 @@ pub(super) fn media(reader: &mut Reader) -> Option<Policy> {
 }
 
 /// Parses a path, or `none`.
-pub(super) fn program(text: &str) -> Result<Choice, String> {
+pub(super) fn parse_program(text: &str) -> Result<ProgramChoice, String> {
     match text {
-        "none" => Ok(Choice::Never),
-        path if path.contains('/') => Ok(Choice::Named(PathBuf::from(path))),
+        "none" => Ok(ProgramChoice::Never),
+        path if path.contains('/') => Ok(ProgramChoice::Named(PathBuf::from(path))),
         other => Err(format!("is `{other}`; it can be a whole path, or none")),
     }
 }
 
 /// Reads the limits of age and size.
-pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
-    let events = reader.required("WAPI_RETENTION_DAYS", days);
-    let dead = reader.required("WAPI_RETENTION_DEAD_DAYS", days);
-    let size = reader.required("WAPI_RETENTION_SIZE_MIB", mebibytes);
-    Some(Retention {
+pub(super) fn read_retention(reader: &mut SettingReader) -> Option<RetentionPolicy> {
+    let events = reader.read_required("WAPI_RETENTION_DAYS", parse_days);
+    let dead = reader.read_required("WAPI_RETENTION_DEAD_DAYS", parse_days);
+    let size = reader.read_required("WAPI_RETENTION_SIZE_MIB", parse_mebibytes);
+    Some(RetentionPolicy {
         events: events?,
         dead: dead?,
         size: size?,
@@ -296,12 +301,12 @@ pub(super) fn retention(reader: &mut Reader) -> Option<Retention> {
 }
 
 /// Parses whether chats and messages are kept, and for how long.
-pub(super) fn history(text: &str) -> Result<history::Policy, String> {
+pub(super) fn parse_history_policy(text: &str) -> Result<history::HistoryPolicy, String> {
     match text {
-        "off" => Ok(history::Policy::Off),
-        "forever" => Ok(history::Policy::Forever),
-        text => match days(text) {
-            Ok(age) => Ok(history::Policy::For(age)),
+        "off" => Ok(history::HistoryPolicy::Off),
+        "forever" => Ok(history::HistoryPolicy::Forever),
+        text => match parse_days(text) {
+            Ok(age) => Ok(history::HistoryPolicy::For(age)),
             Err(_) => Err(format!(
                 "is `{text}`; it can be off, a number of days from 1 on, or forever"
             )),
@@ -309,7 +314,7 @@ pub(super) fn history(text: &str) -> Result<history::Policy, String> {
     }
 }
 
-pub(super) fn log_filter(text: &str) -> Result<String, String> {
+pub(super) fn parse_log_filter(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let wrong = |why: String| format!("is `{text}`, which is not a log filter: {why}");
     for directive in text.split(',').map(str::trim) {
@@ -318,7 +323,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
             .parse::<tracing_subscriber::filter::LevelFilter>()
             .is_ok();
         if !is_level && !directive.contains(['=', '[']) {
-            let meant = suggestion(directive, LEVELS);
+            let meant = format_suggestion(directive, LEVELS);
             let all = LEVELS.join(", ");
             return Err(wrong(format!(
                 "a target is written with its level, as in Client=warn, and `{directive}` is none of {all}{meant}"
@@ -332,36 +337,36 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
 }
 
 /// Reads the two spellings of one setting; the one in milliseconds was added later, and overrides.
-pub(super) fn check_every(reader: &mut Reader) -> Option<Duration> {
+pub(super) fn read_check_interval(reader: &mut SettingReader) -> Option<Duration> {
     let in_milliseconds =
-        |text: &str| positive(text).map(|number| Duration::from_millis(number as u64));
+        |text: &str| parse_positive(text).map(|number| Duration::from_millis(number as u64));
     if reader
-        .layers
-        .value("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS")
+        .sources
+        .setting_value("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS")
         .is_some()
     {
-        return reader.optional(
+        return reader.read_optional(
             "WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS",
             in_milliseconds,
         );
     }
-    reader.required("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", seconds)
+    reader.read_required("WAPI_CONNECTIONS_CHECKOUT_DURATION_SECS", parse_seconds)
 }
 
-pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {
-    let certificate = reader.optional("WAPI_CERT_FILE_PATH", folder);
-    let key = reader.optional("WAPI_CERT_KEY_PATH", folder);
+pub(super) fn read_https(reader: &mut SettingReader) -> Option<CertificateFiles> {
+    let certificate = reader.read_optional("WAPI_CERT_FILE_PATH", parse_path);
+    let key = reader.read_optional("WAPI_CERT_KEY_PATH", parse_path);
     match (certificate, key) {
         (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
         (Some(_), None) => {
-            reader.mistakes.add(
+            reader.errors.add(
                 "WAPI_CERT_KEY_PATH",
                 "is missing, but WAPI_CERT_FILE_PATH is set; HTTPS needs both",
             );
             None
         }
         (None, Some(_)) => {
-            reader.mistakes.add(
+            reader.errors.add(
                 "WAPI_CERT_FILE_PATH",
                 "is missing, but WAPI_CERT_KEY_PATH is set; HTTPS needs both",
             );
@@ -372,28 +377,31 @@ pub(super) fn https(reader: &mut Reader) -> Option<CertificateFiles> {
 }
 
 /// Only a build with the sandbox may connect to another server, and only on this machine.
-pub(super) fn whatsapp(reader: &mut Reader, build: Build) -> Option<WhatsappAddress> {
-    let ca_file = reader.optional("WAPI_WHATSAPP_CA_FILE", |text| {
+pub(super) fn read_whatsapp_address(
+    reader: &mut SettingReader,
+    build: BuildKind,
+) -> Option<WhatsappAddress> {
+    let ca_file = reader.read_optional("WAPI_WHATSAPP_CA_FILE", |text| {
         refuse_in_release(build, PathBuf::from(text))
     });
-    let Some(text) = reader.layers.value("WAPI_WHATSAPP_URL") else {
+    let Some(text) = reader.sources.setting_value("WAPI_WHATSAPP_URL") else {
         if ca_file.is_some() {
-            reader.mistakes.add(
+            reader.errors.add(
                 "WAPI_WHATSAPP_URL",
                 "is missing, but WAPI_WHATSAPP_CA_FILE is set",
             );
         }
         return Some(WhatsappAddress::Real);
     };
-    let url = simulator_address(text).and_then(|url| refuse_in_release(build, url));
-    let url = reader.optional("WAPI_WHATSAPP_URL", |_| url)?;
+    let url = parse_simulator_address(text).and_then(|url| refuse_in_release(build, url));
+    let url = reader.read_optional("WAPI_WHATSAPP_URL", |_| url)?;
     Some(WhatsappAddress::Simulated { url, ca_file })
 }
 
-fn refuse_in_release<T>(build: Build, value: T) -> Result<T, String> {
+fn refuse_in_release<T>(build: BuildKind, value: T) -> Result<T, String> {
     match build {
-        Build::Sandbox => Ok(value),
-        Build::Release => {
+        BuildKind::Sandbox => Ok(value),
+        BuildKind::Release => {
             Err("is for builds with the `sandbox` feature only: this build checks that it talks to the real \
                                WhatsApp, so it could not talk to another. Leave it out"
                 .to_owned())
@@ -401,7 +409,7 @@ fn refuse_in_release<T>(build: Build, value: T) -> Result<T, String> {
     }
 }
 
-fn simulator_address(text: &str) -> Result<Url, String> {
+fn parse_simulator_address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
         .map_err(|error| format!("is `{text}`, which is not an address: {error}"))?;
     if !matches!(url.scheme(), "ws" | "wss") {
@@ -426,10 +434,10 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-pub(super) fn log_format(text: &str) -> Result<Format, String> {
+pub(super) fn parse_log_format(text: &str) -> Result<LogFormat, String> {
     match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
         text => Err(format!("is `{text}`; it can be text or json")),
     }
 }

@@ -1,14 +1,14 @@
 use super::*;
 
-fn layers(values: &[(&str, &str)]) -> Layers {
+fn layers(values: &[(&str, &str)]) -> ConfigSources {
     let values = values
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Layers::defaults().with(values, Source::Environment)
+    ConfigSources::from_defaults().with_values(values, ValueSource::Environment)
 }
 
 /// Reads the minimum of settings, with changes.
-fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
+fn read(changes: &[(&str, &str)], build: BuildKind) -> Result<Config, ConfigErrors> {
     let mut values = vec![
         (
             "WAPI_GETTING_MESSAGES_WEBHOOK",
@@ -22,7 +22,7 @@ fn read(changes: &[(&str, &str)], build: Build) -> Result<Config, Mistakes> {
 }
 
 /// Returns the error for a change that must not be accepted.
-fn refusal(changes: &[(&str, &str)], build: Build) -> String {
+fn refusal(changes: &[(&str, &str)], build: BuildKind) -> String {
     read(changes, build)
         .expect_err("these settings were accepted")
         .to_string()
@@ -32,7 +32,7 @@ fn refusal(changes: &[(&str, &str)], build: Build) -> String {
 fn the_defaults_and_the_table_name_the_same_settings() {
     let defaults: toml::Table = toml::from_str(include_str!("../../config.default.toml")).unwrap();
     let mut in_file: Vec<String> = defaults.keys().cloned().collect();
-    let mut in_table: Vec<String> = SETTINGS.iter().map(Setting::key).collect();
+    let mut in_table: Vec<String> = SETTINGS.iter().map(Setting::file_key).collect();
     in_file.sort();
     in_table.sort();
     assert_eq!(in_file, in_table);
@@ -40,17 +40,17 @@ fn the_defaults_and_the_table_name_the_same_settings() {
 
 #[test]
 fn the_least_that_works() {
-    let config = read(&[], Build::Release).unwrap();
+    let config = read(&[], BuildKind::Release).unwrap();
     assert_eq!(config.webhook.as_str(), "https://example.com/webhook/");
     assert_eq!(config.check_every, Duration::from_secs(600));
     assert_eq!(config.whatsapp_timeout, Duration::from_secs(20));
     assert_eq!(config.whatsapp, WhatsappAddress::Real);
-    assert!(matches!(config.access, Access::Loopback));
+    assert!(matches!(config.access, AccessMode::Loopback));
 }
 
 #[test]
 fn all_mistakes_are_told_at_once_each_with_a_right_value() {
-    let told = Config::read(&layers(&[("WAPI_ENV", "test")]), Build::Release)
+    let told = Config::read(&layers(&[("WAPI_ENV", "test")]), BuildKind::Release)
         .unwrap_err()
         .to_string();
     for line in [
@@ -100,7 +100,7 @@ fn malformed_values_are_refused() {
         ("WAPI_TRUSTED_PROXIES", "proxy.example"),
         ("WAPI_LOG_FORMAT", "xml"),
     ] {
-        let told = refusal(&[(name, value)], Build::Release);
+        let told = refusal(&[(name, value)], BuildKind::Release);
         assert!(told.contains(name), "{name}={value} gave:\n{told}");
     }
 }
@@ -108,61 +108,64 @@ fn malformed_values_are_refused() {
 #[test]
 fn a_secret_is_never_repeated() {
     for name in ["WAPI_API_KEY", "WAPI_REDIS_HOST", "WAPI_SENTRY_DSN"] {
-        let told = refusal(&[(name, "hush hush://")], Build::Release);
+        let told = refusal(&[(name, "hush hush://")], BuildKind::Release);
         assert!(told.contains(name) && !told.contains("hush"), "{told}");
     }
 }
 
 #[test]
 fn an_open_listener_must_be_loopback_or_wanted() {
-    let told = refusal(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443")], Build::Release);
+    let told = refusal(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443")], BuildKind::Release);
     assert!(
         told.contains("set WAPI_API_KEY, or WAPI_AUTH=none"),
         "{told}"
     );
     let open = read(
         &[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_AUTH", "none")],
-        Build::Release,
+        BuildKind::Release,
     )
     .unwrap();
-    assert!(matches!(open.access, Access::Open));
+    assert!(matches!(open.access, AccessMode::Open));
     let keyed = read(
         &[
             ("WAPI_INTERNAL_HOST", "0.0.0.0:443"),
             ("WAPI_API_KEY", "wapi_0123456789a"),
         ],
-        Build::Release,
+        BuildKind::Release,
     )
     .unwrap();
-    assert!(matches!(keyed.access, Access::Key(_)));
+    assert!(matches!(keyed.access, AccessMode::Key(_)));
     for far in [
         ("WAPI_INTERNAL_HOST", "0.0.0.0:443"),
         ("WAPI_TRUSTED_PROXIES", "127.0.0.1"),
     ] {
-        let weak = refusal(&[far, ("WAPI_API_KEY", "wapi_0123456789")], Build::Release);
+        let weak = refusal(
+            &[far, ("WAPI_API_KEY", "wapi_0123456789")],
+            BuildKind::Release,
+        );
         assert!(
             weak.contains("fewer than 16") && !weak.contains("0123456789;"),
             "{weak}"
         );
     }
     assert!(matches!(
-        read(&[("WAPI_API_KEY", "short")], Build::Release)
+        read(&[("WAPI_API_KEY", "short")], BuildKind::Release)
             .unwrap()
             .access,
-        Access::Key(_)
+        AccessMode::Key(_)
     ));
     let both = refusal(
         &[("WAPI_API_KEY", "wapi_k"), ("WAPI_AUTH", "none")],
-        Build::Release,
+        BuildKind::Release,
     );
     assert!(both.contains("set one of the two"), "{both}");
 }
 
 #[test]
 fn https_needs_both_files() {
-    let told = refusal(&[("WAPI_CERT_FILE_PATH", "/c.pem")], Build::Release);
+    let told = refusal(&[("WAPI_CERT_FILE_PATH", "/c.pem")], BuildKind::Release);
     assert!(told.contains("WAPI_CERT_KEY_PATH is missing"), "{told}");
-    let told = refusal(&[("WAPI_CERT_KEY_PATH", "/k.pem")], Build::Release);
+    let told = refusal(&[("WAPI_CERT_KEY_PATH", "/k.pem")], BuildKind::Release);
     assert!(told.contains("WAPI_CERT_FILE_PATH is missing"), "{told}");
 }
 
@@ -170,7 +173,7 @@ fn https_needs_both_files() {
 fn the_period_can_be_given_in_milliseconds() {
     let config = read(
         &[("WAPI_CONNECTIONS_CHECKOUT_DURATION_MILLISECONDS", "1500")],
-        Build::Release,
+        BuildKind::Release,
     )
     .unwrap();
     assert_eq!(config.check_every, Duration::from_millis(1500));
@@ -183,11 +186,11 @@ fn redis_is_named_by_host_or_by_address() {
         ("localhost:6379", "redis://localhost:6379"),
         ("rediss://u:p@r:1/2", "rediss://u:p@r:1/2"),
     ] {
-        let config = read(&[("WAPI_REDIS_HOST", given)], Build::Release).unwrap();
+        let config = read(&[("WAPI_REDIS_HOST", given)], BuildKind::Release).unwrap();
         assert_eq!(config.redis.unwrap().expose_secret(), meant);
     }
     assert!(
-        read(&[("WAPI_REDIS_HOST", "")], Build::Release)
+        read(&[("WAPI_REDIS_HOST", "")], BuildKind::Release)
             .unwrap()
             .redis
             .is_none()
@@ -197,7 +200,7 @@ fn redis_is_named_by_host_or_by_address() {
 #[test]
 fn a_release_build_cannot_be_pointed_at_a_simulator() {
     for name in ["WAPI_WHATSAPP_URL", "WAPI_WHATSAPP_CA_FILE"] {
-        let told = refusal(&[(name, "ws://127.0.0.1:1/ws/chat")], Build::Release);
+        let told = refusal(&[(name, "ws://127.0.0.1:1/ws/chat")], BuildKind::Release);
         assert!(
             told.contains("builds with the `sandbox` feature only"),
             "{told}"
@@ -213,7 +216,7 @@ fn a_simulator_must_be_on_this_machine() {
         "ws://localhost.example.com/",
         "http://127.0.0.1/",
     ] {
-        let told = refusal(&[("WAPI_WHATSAPP_URL", url)], Build::Sandbox);
+        let told = refusal(&[("WAPI_WHATSAPP_URL", url)], BuildKind::Sandbox);
         assert!(told.contains("WAPI_WHATSAPP_URL"), "{told}");
     }
     for url in [
@@ -221,13 +224,13 @@ fn a_simulator_must_be_on_this_machine() {
         "wss://[::1]:9/ws/chat",
         "wss://localhost:9/ws/chat",
     ] {
-        read(&[("WAPI_WHATSAPP_URL", url)], Build::Sandbox).unwrap();
+        read(&[("WAPI_WHATSAPP_URL", url)], BuildKind::Sandbox).unwrap();
     }
 }
 
 #[test]
 fn the_listing_masks_secrets_and_says_where_values_come_from() {
-    let text = listing(&layers(&[
+    let text = list_settings(&layers(&[
         ("WAPI_API_KEY", "wapi_hush"),
         ("WAPI_ENV", "dev"),
         ("WAPI_WEBHOK", "x"),
@@ -256,7 +259,7 @@ fn a_password_in_an_address_is_never_shown() {
         ),
         ("WAPI_LOG", "info"),
     ];
-    let text = listing(&layers(&values));
+    let text = list_settings(&layers(&values));
     assert!(
         text.contains("https://me:********@example.com/in") && !text.contains("hush"),
         "{text}"
@@ -266,18 +269,21 @@ fn a_password_in_an_address_is_never_shown() {
         "ftp://me:hush@example.com/",
         "//me:hush@example.com/{a}",
     ] {
-        let told = refusal(&[("WAPI_GETTING_MESSAGES_WEBHOOK", wrong)], Build::Release);
+        let told = refusal(
+            &[("WAPI_GETTING_MESSAGES_WEBHOOK", wrong)],
+            BuildKind::Release,
+        );
         assert!(!told.contains("hush"), "{told}");
     }
 }
 
 #[test]
 fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
-    use crate::media::Place;
+    use crate::media::StorageConfig;
     use secrecy::ExposeSecret;
     assert!(matches!(
-        read(&[], Build::Release).unwrap().media_storage,
-        Place::Disk
+        read(&[], BuildKind::Release).unwrap().media_storage,
+        StorageConfig::Disk
     ));
     let keys = [
         ("WAPI_MEDIA_S3_ACCESS_KEY_ID", "id"),
@@ -292,10 +298,10 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
     };
     let config = read(
         &with("s3://files/of/wapi/", "http://127.0.0.1:9000"),
-        Build::Release,
+        BuildKind::Release,
     )
     .unwrap();
-    let Place::S3(at) = &config.media_storage else {
+    let StorageConfig::S3(at) = &config.media_storage else {
         panic!("{:?}", config.media_storage)
     };
     assert_eq!(
@@ -304,7 +310,7 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
     );
     assert_eq!(at.secret_access_key.expose_secret(), "hush");
     assert!(!format!("{config:?}").contains("hush"));
-    assert!(!listing(&layers(&keys)).contains("hush"));
+    assert!(!list_settings(&layers(&keys)).contains("hush"));
     for storage in [
         "files",
         "gs://files",
@@ -315,7 +321,7 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
         "s3://fi les",
     ] {
         assert!(
-            refusal(&with(storage, ""), Build::Release).contains("it must be s3://bucket"),
+            refusal(&with(storage, ""), BuildKind::Release).contains("it must be s3://bucket"),
             "{storage}"
         );
     }
@@ -325,13 +331,13 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
         "http://minio/files",
         "http://me:hush@minio",
     ] {
-        let told = refusal(&with("s3://files", endpoint), Build::Release);
+        let told = refusal(&with("s3://files", endpoint), BuildKind::Release);
         assert!(
             told.contains("WAPI_MEDIA_S3_ENDPOINT is not the address") && !told.contains("hush"),
             "{told}"
         );
     }
-    let told = refusal(&[("WAPI_MEDIA_STORAGE", "s3://files")], Build::Release);
+    let told = refusal(&[("WAPI_MEDIA_STORAGE", "s3://files")], BuildKind::Release);
     assert!(
         told.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"),
         "{told}"
@@ -341,7 +347,7 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
         "{told}"
     );
     assert!(
-        refusal(&keys, Build::Release)
+        refusal(&keys, BuildKind::Release)
             .contains("but WAPI_MEDIA_STORAGE, which names the bucket, is not")
     );
 }
@@ -357,7 +363,7 @@ fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
         ),
         ("WAPI_TRUSTED_PROXY", "did you mean `WAPI_TRUSTED_PROXIES`?"),
     ] {
-        let told = refusal(&[(name, "hush")], Build::Release);
+        let told = refusal(&[(name, "hush")], BuildKind::Release);
         assert!(
             told.contains(name) && told.contains(meant) && !told.contains("hush"),
             "{told}"
@@ -369,10 +375,10 @@ fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
             ("WAPI_PORT", "tcp://10.0.0.1:80"),
             ("WAPI_TESTS_SEED", "1"),
         ],
-        Build::Release,
+        BuildKind::Release,
     )
     .unwrap();
-    let told = refusal(&[("WAPI_LOG", "dbug")], Build::Release);
+    let told = refusal(&[("WAPI_LOG", "dbug")], BuildKind::Release);
     assert!(told.contains("did you mean `debug`?"), "{told}");
 }
 
@@ -384,7 +390,7 @@ fn a_secret_that_is_set_to_nothing_is_a_mistake() {
         "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
     ] {
         for value in ["", " "] {
-            let told = refusal(&[(name, value)], Build::Release);
+            let told = refusal(&[(name, value)], BuildKind::Release);
             assert!(
                 told.contains(&format!("{name} (from environment) is empty")),
                 "{told}"
@@ -395,14 +401,14 @@ fn a_secret_that_is_set_to_nothing_is_a_mistake() {
 
 #[test]
 fn targets_are_open_only_on_a_machine_of_ones_own() {
-    let all = crate::guard::Targets::parse("none").unwrap();
+    let all = crate::guard::EgressPolicy::parse("none").unwrap();
     let near = url::Url::parse("http://127.0.0.1/").unwrap();
-    assert!(all.check(&near).is_err());
+    assert!(all.check_url(&near).is_err());
     let is_open = |changes: &[(&str, &str)]| {
-        read(changes, Build::Release)
+        read(changes, BuildKind::Release)
             .unwrap()
             .allowed_targets
-            .check(&near)
+            .check_url(&near)
             .is_ok()
     };
     let key = ("WAPI_API_KEY", "wapi_0123456789abcdef");
@@ -424,14 +430,17 @@ fn targets_are_open_only_on_a_machine_of_ones_own() {
     ] {
         assert!(!is_open(changes), "{changes:?}");
     }
-    let config = read(&[("WAPI_ENV", "dev"), key], Build::Release).unwrap();
+    let config = read(&[("WAPI_ENV", "dev"), key], BuildKind::Release).unwrap();
     assert!(
         config.targets_were_open,
         "webhooks of before may keep theirs"
     );
     assert!(
-        !read(&[("WAPI_ALLOW_PRIVATE_TARGETS", "none")], Build::Release)
-            .unwrap()
-            .targets_were_open
+        !read(
+            &[("WAPI_ALLOW_PRIVATE_TARGETS", "none")],
+            BuildKind::Release
+        )
+        .unwrap()
+        .targets_were_open
     );
 }

@@ -22,7 +22,7 @@ pub struct Group {
     pub locked: bool,
     /// Seconds after which messages disappear; `null`: they stay.
     pub expires_in: Option<u32>,
-    pub participants: Vec<Member>,
+    pub participants: Vec<GroupMember>,
 }
 
 impl Group {
@@ -38,15 +38,15 @@ impl Group {
 
 /// A participant of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Member {
+pub struct GroupMember {
     #[serde(flatten)]
     pub person: Person,
-    pub role: Role,
+    pub role: GroupRole,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum GroupRole {
     Member,
     Admin,
     /// The admin that created the group.
@@ -72,12 +72,12 @@ pub struct GroupCreated {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupUpdated {
     pub session: String,
-    /// As in [`GroupCreated`], like `by` and `timestamp`.
+    /// As in [`GroupCreated`], like `by` and `message_timestamp`.
     pub chat: String,
     pub by: Option<Person>,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
-    /// The new value, under the field's name in [`Group`]: `{"subject": "…"}`.
+    /// The new value, under the field's name in [`DigitGroup`]: `{"subject": "…"}`.
     pub change: GroupChange,
 }
 
@@ -95,7 +95,7 @@ pub enum GroupChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupParticipants {
     pub session: String,
-    /// As in [`GroupCreated`], like `by` and `timestamp`.
+    /// As in [`GroupCreated`], like `by` and `message_timestamp`.
     pub chat: String,
     pub by: Option<Person>,
     #[serde(serialize_with = "crate::stamp::serialize")]

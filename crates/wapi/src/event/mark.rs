@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// A message was pinned at the top of its chat for all members, or unpinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pinned {
+pub struct PinChange {
     pub pinned: bool,
     /// Seconds it stays pinned; `null` when it was unpinned, or the sender gave no duration.
     pub duration: Option<u32>,
@@ -13,14 +13,14 @@ pub struct Pinned {
 
 /// A message in a chat with a disappearing timer was kept, or no longer is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Kept {
+pub struct KeepChange {
     pub kept: bool,
 }
 
 /// `message.starred`: the account starred a message, or removed the star, on another of its
 /// devices. A star set through this gateway may be reported as well. Delivered at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Starred {
+pub struct MessageStarred {
     pub session: String,
     /// As in a received message.
     pub chat: String,

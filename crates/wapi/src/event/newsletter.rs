@@ -36,7 +36,7 @@ pub enum NewsletterRole {
 }
 
 impl NewsletterRole {
-    pub fn may_post(self) -> bool {
+    pub fn can_post(self) -> bool {
         self >= Self::Admin
     }
 }

@@ -25,7 +25,7 @@ pub struct Person {
 
 /// The names of a person, by origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct PersonNames {
     /// The name under which the account has saved them.
     pub saved: Option<String>,
     /// The name of a business, verified by WhatsApp.
@@ -34,10 +34,10 @@ pub struct Names {
     pub push: Option<String>,
 }
 
-impl Names {
+impl PersonNames {
     /// Returns the name to display, by the one rule for this: the saved name, else the verified
     /// name, else the push name.
-    pub const fn shown(&self) -> Option<&String> {
+    pub const fn display_name(&self) -> Option<&String> {
         match (&self.saved, &self.verified, &self.push) {
             (Some(name), _, _) | (None, Some(name), _) | (None, None, Some(name)) => Some(name),
             (None, None, None) => None,
@@ -46,7 +46,7 @@ impl Names {
 
     /// Fills the missing names from `earlier`.
     #[must_use]
-    pub fn or(self, earlier: Self) -> Self {
+    pub fn or_earlier(self, earlier: Self) -> Self {
         Self {
             saved: self.saved.or(earlier.saved),
             verified: self.verified.or(earlier.verified),
@@ -57,14 +57,14 @@ impl Names {
 
 impl Person {
     /// Returns all their names. A `name` without any other is the push name.
-    pub fn names(&self) -> Names {
+    pub fn all_names(&self) -> PersonNames {
         let (saved, verified) = (self.saved_name.clone(), self.verified_name.clone());
         let alone = self
             .name
             .as_ref()
             .filter(|_| saved.is_none() && verified.is_none());
         let push = self.push_name.as_ref().or(alone).cloned();
-        Names {
+        PersonNames {
             saved,
             verified,
             push,
@@ -73,9 +73,9 @@ impl Person {
 
     /// Returns the same person with these names.
     #[must_use]
-    pub fn called(self, names: Names) -> Self {
-        let name = names.shown().cloned();
-        let Names {
+    pub fn with_names(self, names: PersonNames) -> Self {
+        let name = names.display_name().cloned();
+        let PersonNames {
             saved,
             verified,
             push,
@@ -95,9 +95,9 @@ impl Person {
 mod tests {
     use super::*;
 
-    fn names(names: [Option<&str>; 3]) -> Names {
+    fn names(names: [Option<&str>; 3]) -> PersonNames {
         let [saved, verified, push] = names.map(|name| name.map(str::to_owned));
-        Names {
+        PersonNames {
             saved,
             verified,
             push,
@@ -136,10 +136,10 @@ mod tests {
                 id: "a".to_owned(),
                 ..Person::default()
             }
-            .called(names(known));
+            .with_names(names(known));
             assert_eq!(serde_json::to_string(&person).unwrap(), shown);
             let read: Person = serde_json::from_str(shown).unwrap();
-            assert_eq!((read.names(), read), (names(known), person));
+            assert_eq!((read.all_names(), read), (names(known), person));
         }
     }
 }

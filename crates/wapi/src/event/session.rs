@@ -16,7 +16,7 @@ pub struct Account {
 
 impl Account {
     /// Returns the account's number as an address.
-    pub fn address(&self) -> String {
+    pub fn phone_address(&self) -> String {
         format!("{}@s.whatsapp.net", self.phone)
     }
 }
@@ -25,8 +25,8 @@ impl Account {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SessionStatus {
     pub session: String,
-    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or
-    /// `stopped`.
+    /// `starting`, `scan_qr`, `connecting`, `online`, `session_offline`, `logged_out`, `failed` or
+    /// `stay_stopped`.
     pub status: &'static str,
     /// The reason, where the status alone does not explain it.
     pub reason: Option<String>,
@@ -42,7 +42,7 @@ pub struct SessionStatus {
 /// The state of a session's connection to WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ConnectionInfo {
-    /// `offline`, `connecting` or `online`.
+    /// `session_offline`, `connecting` or `online`.
     pub state: &'static str,
     /// The time since which it has this state.
     #[serde(serialize_with = "crate::stamp::serialize")]
@@ -60,7 +60,7 @@ pub struct SessionHistory {
 /// Progress of the history sync that a phone sends to a newly linked device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryProgress {
-    /// `waiting`: nothing has arrived. `receiving`. `complete`: the phone has sent everything, and
+    /// `waiters`: nothing has arrived. `receiving`. `complete`: the phone has sent everything, and
     /// it is imported. `incomplete`: a part was lost.
     pub status: &'static str,
     /// Percent, as reported by the phone.

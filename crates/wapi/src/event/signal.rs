@@ -9,7 +9,7 @@ use super::Person;
 /// The current activity of a person in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Typing {
+pub enum TypingState {
     /// They write.
     Composing,
     /// They record a voice note.
@@ -18,7 +18,7 @@ pub enum Typing {
     Paused,
 }
 
-impl Typing {
+impl TypingState {
     pub const WORDS: [&str; 3] = ["composing", "recording", "paused"];
 
     pub fn parse(text: &str) -> Result<Self, &'static str> {
@@ -58,7 +58,7 @@ pub struct ChatTyping {
     pub session: String,
     pub chat: String,
     pub from: Person,
-    pub state: Typing,
+    pub state: TypingState,
 }
 
 /// `presence.changed`: a watched person came online or went offline.
@@ -92,14 +92,14 @@ pub struct CallEnded {
     pub session: String,
     pub id: String,
     pub from: Person,
-    pub reason: CallEnd,
+    pub reason: CallEndReason,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CallEnd {
+pub enum CallEndReason {
     /// The call was not answered.
     Missed,
     /// The call came while the session was offline.

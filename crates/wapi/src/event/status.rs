@@ -32,7 +32,7 @@ impl ReceivedStatus {
 
 impl EventData {
     /// Returns the received message in the payload, if there is one.
-    pub fn received_mut(&mut self) -> Option<&mut ReceivedMessage> {
+    pub fn received_message_mut(&mut self) -> Option<&mut ReceivedMessage> {
         match self {
             Self::MessageReceived(told) | Self::MessageEcho(told) => Some(told),
             Self::StatusReceived(told) => Some(&mut told.message),

@@ -8,7 +8,7 @@ use super::Person;
 /// `chat.disappearing`: a participant changed the disappearing timer of a one-to-one chat. Changes
 /// in groups come as `group.updated`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Disappearing {
+pub struct ChatDisappearing {
     pub session: String,
     /// Id of the message that set the timer; the other fields are as in a received message.
     pub id: String,

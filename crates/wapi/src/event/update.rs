@@ -54,7 +54,7 @@ pub struct ChatChange {
 
 impl ChatChange {
     /// Returns whether the change applies to all messages of the chat.
-    pub const fn is_of_all(&self) -> bool {
+    pub const fn is_for_all_messages(&self) -> bool {
         self.read_up_to.is_none() && self.up_to.is_none()
     }
 }
@@ -87,7 +87,7 @@ pub struct ContactUpdated {
     pub about: Option<String>,
     /// `null`: their profile picture is no longer visible.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
-    pub picture: Option<Option<ShownPicture>>,
+    pub picture: Option<Option<ProfilePicture>>,
     /// A former id of theirs, from the time before two ids were recognized as one person. It is no
     /// longer valid.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,14 +96,14 @@ pub struct ContactUpdated {
 
 /// A profile picture that is visible to the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownPicture {
+pub struct ProfilePicture {
     /// Differs when the picture changes; `null` where WhatsApp does not say.
     pub id: Option<String>,
     /// Path of the picture, relative to the gateway's own address.
     pub url: String,
 }
 
-impl ShownPicture {
+impl ProfilePicture {
     /// Creates the path of the picture of `whom`, an address or a number.
     pub fn new(session: &str, whom: &str, id: Option<String>) -> Self {
         let session = utf8_percent_encode(session, NON_ALPHANUMERIC);

@@ -10,24 +10,24 @@ use futures_util::StreamExt;
 use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
-use super::{Fetcher, NoFile, Whose, unreachable, web_address};
-use crate::media::types::essence;
+use super::{FetchError, FetchRequester, FileFetcher, parse_web_address, unreachable_error};
+use crate::media::types::type_essence;
 use crate::message::MediaKind;
-use page::Page;
+use page::PageMetadata;
 
 /// Time limit for the page and its image together, during which the message waits.
-const DEADLINE: Duration = Duration::from_secs(5);
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read of a page. The metadata precedes the body, but may follow long scripts.
-const BEGINNING: usize = 4 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum number of a text's links that are tried.
-const TRIES: usize = 3;
+const MAX_LINKS_TRIED: usize = 3;
 /// Maximum lengths on phones, in characters.
-const LONGEST_TITLE: usize = 300;
-const LONGEST_DESCRIPTION: usize = 600;
+const MAX_TITLE: usize = 300;
+const MAX_DESCRIPTION: usize = 600;
 
 /// The preview of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
+pub struct LinkPreview {
     /// The link as it appears in the text.
     pub link: String,
     pub title: String,
@@ -36,17 +36,21 @@ pub struct Preview {
     pub thumbnail: Option<Vec<u8>>,
 }
 
-impl Fetcher {
+impl FileFetcher {
     /// Returns the preview of the first link in a text whose page has a title. `None` if none of
     /// the first few has.
-    pub async fn preview(&self, session: &str, text: &str) -> Option<Preview> {
+    pub async fn fetch_preview(&self, session: &str, text: &str) -> Option<LinkPreview> {
         let started = self.clock.uptime();
-        let left = || DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
-        let links = links(text);
+        let left = || PREVIEW_TIMEOUT.saturating_sub(self.clock.uptime().saturating_sub(started));
+        let links = first_links(text);
         for (tried, (link, url)) in links.iter().enumerate() {
             // Each link gets a share of the time, in case an earlier one does not answer.
             let share = left() / u32::try_from(links.len() - tried).unwrap_or(1);
-            let page = match self.clock.timeout(share, self.page(url.clone())).await {
+            let page = match self
+                .clock
+                .timeout(share, self.fetch_page(url.clone()))
+                .await
+            {
                 Ok(Ok(page)) => page,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a page has no preview");
@@ -57,7 +61,7 @@ impl Fetcher {
                     continue;
                 }
             };
-            let Page {
+            let PageMetadata {
                 title: Some(title),
                 description,
                 picture,
@@ -68,17 +72,17 @@ impl Fetcher {
             let thumbnail = match picture {
                 Some(picture) => self
                     .clock
-                    .timeout(left(), self.small(session, &picture))
+                    .timeout(left(), self.fetch_thumbnail(session, &picture))
                     .await
                     .ok()
                     .flatten(),
                 None => None,
             };
-            let description = description.map(|text| shortened(&text, LONGEST_DESCRIPTION));
+            let description = description.map(|text| shorten_text(&text, MAX_DESCRIPTION));
             let link = link.clone();
-            return Some(Preview {
+            return Some(LinkPreview {
                 link,
-                title: shortened(&title, LONGEST_TITLE),
+                title: shorten_text(&title, MAX_TITLE),
                 description,
                 thumbnail,
             });
@@ -86,17 +90,19 @@ impl Fetcher {
         None
     }
 
-    async fn page(&self, url: Url) -> Result<Page, NoFile> {
-        self.allowed.check(&url).map_err(NoFile::Forbidden)?;
+    async fn fetch_page(&self, url: Url) -> Result<PageMetadata, FetchError> {
+        self.allowed
+            .check_url(&url)
+            .map_err(FetchError::Forbidden)?;
         let answer = self
             .clients
-            .now()
+            .current()
             .get(url)
             .send()
             .await
-            .map_err(unreachable)?;
+            .map_err(unreachable_error)?;
         if !answer.status().is_success() {
-            return Err(NoFile::Status(answer.status().as_u16()));
+            return Err(FetchError::Status(answer.status().as_u16()));
         }
         let said = answer
             .headers()
@@ -105,48 +111,61 @@ impl Fetcher {
             .unwrap_or_default()
             .to_owned();
         if !matches!(
-            essence(&said).as_str(),
+            type_essence(&said).as_str(),
             "text/html" | "application/xhtml+xml"
         ) {
-            return Ok(Page::default());
+            return Ok(PageMetadata::default());
         }
         let base = answer.url().clone();
         let (mut html, mut pieces) = (Vec::new(), answer.bytes_stream());
-        while html.len() < BEGINNING
+        while html.len() < MAX_PAGE_BYTES
             && let Some(piece) = pieces.next().await
         {
-            html.extend_from_slice(&piece.map_err(unreachable)?);
+            html.extend_from_slice(&piece.map_err(unreachable_error)?);
         }
-        html.truncate(BEGINNING);
-        Ok(page::read(&charset::decoded(&html, &said), &base))
+        html.truncate(MAX_PAGE_BYTES);
+        Ok(page::read_metadata(
+            &charset::decode_page(&html, &said),
+            &base,
+        ))
     }
 
     /// Fetches an image and makes its thumbnail.
-    async fn small(&self, session: &str, picture: &str) -> Option<Vec<u8>> {
+    async fn fetch_thumbnail(&self, session: &str, picture: &str) -> Option<Vec<u8>> {
         let file = self
-            .file(Whose::sender(session), picture, MediaKind::Image, None)
+            .fetch_file(
+                FetchRequester::for_sender(session),
+                picture,
+                MediaKind::Image,
+                None,
+            )
             .await
             .ok()?;
-        file.into_shown().await.ok()?.described().await.thumbnail
+        file.into_displayable()
+            .await
+            .ok()?
+            .all_properties()
+            .await
+            .thumbnail
     }
 }
 
 /// Returns the first links of a text, as written and parsed.
-fn links(text: &str) -> Vec<(String, Url)> {
+fn first_links(text: &str) -> Vec<(String, Url)> {
     let mut found: Vec<(String, Url)> = Vec::new();
-    for link in links::links(text) {
-        if let Ok(url) = web_address(link)
+    for link in links::find_links(text) {
+        if let Ok(url) = parse_web_address(link)
             && !found.iter().any(|(_, known)| *known == url)
         {
             found.push((link.to_owned(), url));
         }
-        if found.len() == TRIES {
+        if found.len() == MAX_LINKS_TRIED {
             break;
         }
     }
     found
 }
 
-fn shortened(text: &str, longest: usize) -> String {
+fn shorten_text(text: &str, longest: usize) -> String {
     text.chars().take(longest).collect()
 }

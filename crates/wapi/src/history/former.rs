@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use super::{History, steps};
-use crate::store::kept::{Former, Kept, Settled, Step};
-use crate::store::{Lived, Store, StoreError, Wanted};
+use crate::store::kept::{HistoryDb, HistoryMutation, NameAssignment, UnassignedName};
+use crate::store::{EventFilter, LifeFilter, Store, StoreError};
 
 /// Events read at a time.
 const AT_ONCE: usize = 250;
@@ -14,8 +14,8 @@ const SLACK: SignedDuration = SignedDuration::from_mins(10);
 /// Assigns the data of each name to a life. If the name has one life and no message is older than
 /// it, the data belongs to that life. Otherwise the owner of each row cannot be determined: all of
 /// it goes to a life that is over, and the events of the current life are read again.
-pub(super) async fn settle(kept: &Kept, store: &Store) -> Result<(), StoreError> {
-    let former = kept.former().await?;
+pub(super) async fn migrate_names(kept: &HistoryDb, store: &Store) -> Result<(), StoreError> {
+    let former = kept.unassigned_names().await?;
     if former.is_empty() {
         return Ok(());
     }
@@ -23,34 +23,36 @@ pub(super) async fn settle(kept: &Kept, store: &Store) -> Result<(), StoreError>
     let settled: Vec<_> = former
         .into_iter()
         .filter(|it| !it.name.is_empty())
-        .map(|it| settled(it, store))
+        .map(|it| assign_name(it, store))
         .collect();
-    kept.settle_former(&settled).await
+    kept.assign_names(&settled).await
 }
 
-fn settled(Former { name, oldest }: Former, store: &Store) -> Settled {
+fn assign_name(UnassignedName { name, oldest }: UnassignedName, store: &Store) -> NameAssignment {
     let lives = store.lives();
-    let all = lives.of(&name);
+    let all = lives.lives_of(&name);
     if let [life] = &all[..] {
         let is_older = |began| {
             oldest.is_some_and(|oldest| began > oldest.saturating_add(SLACK).unwrap_or(oldest))
         };
-        if !is_older(lives.began(life)) {
-            return Settled {
+        if !is_older(lives.began_at(life)) {
+            return NameAssignment {
                 life: life.clone(),
                 name,
                 read_again: None,
             };
         }
     }
-    let read_again = lives.current(&name);
+    let read_again = lives.current_life(&name);
     // A session without remaining events has no life.
     let life = if all.is_empty() {
-        lives.over(&name)
+        lives.create_ended_life(&name)
     } else {
-        lives.of_untold(&name).unwrap_or_else(|| lives.over(&name))
+        lives
+            .find_unknown_life(&name)
+            .unwrap_or_else(|| lives.create_ended_life(&name))
     };
-    Settled {
+    NameAssignment {
         name,
         life,
         read_again,
@@ -59,28 +61,35 @@ fn settled(Former { name, oldest }: Former, store: &Store) -> Settled {
 
 impl History {
     /// Reads the events of the marked lives again, up to the position already reached.
-    pub(super) async fn read_again(&self, kept: &Kept, upto: i64) -> Result<(), StoreError> {
+    pub(super) async fn reread_events(
+        &self,
+        kept: &HistoryDb,
+        upto: i64,
+    ) -> Result<(), StoreError> {
         let store = &self.inner.store;
-        for number in kept.unread_lives().await? {
-            let lives = Lived::Of(store.lives().find(number).into_iter().collect());
-            let wanted = Wanted {
+        for number in kept.lives_to_reread().await? {
+            let lives = LifeFilter::Listed(store.lives().find_life(number).into_iter().collect());
+            let wanted = EventFilter {
                 types: steps::TYPES.map(str::to_owned).to_vec(),
                 lives,
-                ..Wanted::default()
+                ..EventFilter::default()
             };
             let mut place = 0;
             while place < upto {
-                let (events, next, _) = store.events_after(place, &wanted, AT_ONCE).await?;
-                let ours = events.iter().filter_map(steps::of_ours).collect::<Vec<_>>();
-                let mut said = store.sent_contents(&ours).await?;
+                let (events, next, _) = store.read_events_after(place, &wanted, AT_ONCE).await?;
+                let ours = events
+                    .iter()
+                    .filter_map(steps::own_message_key)
+                    .collect::<Vec<_>>();
+                let mut said = store.find_sent_contents(&ours).await?;
                 let read = events.iter().filter(|event| event.seq <= upto);
-                let steps: Vec<Step> = read
-                    .flat_map(|event| steps::steps(event, &mut said))
+                let steps: Vec<HistoryMutation> = read
+                    .flat_map(|event| steps::event_mutations(event, &mut said))
                     .collect();
-                kept.write_again(&steps).await?;
+                kept.write_reread(&steps).await?;
                 place = next.max(place + 1);
             }
-            kept.was_read(number).await?;
+            kept.finish_reread(number).await?;
         }
         Ok(())
     }

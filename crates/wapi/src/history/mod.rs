@@ -17,9 +17,9 @@ use anyhow::{Context, Result};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
-use crate::event::Names;
+use crate::event::PersonNames;
 use crate::lifecycle::Lifecycle;
-use crate::store::kept::{Imports, Kept};
+use crate::store::kept::{HistoryDb, HistoryImport};
 use crate::store::{Life, Store, StoreError};
 
 /// Longest time that a caller waits for the read model to catch up.
@@ -27,7 +27,7 @@ const CATCHING_UP: Duration = Duration::from_secs(2);
 
 /// Retention policy for the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
+pub enum HistoryPolicy {
     /// Nothing is recorded.
     Off,
     /// Messages are kept for this long after they were written.
@@ -38,34 +38,34 @@ pub enum Policy {
 /// The history is off, so there is nothing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no history is kept")]
-pub struct IsOff;
+pub struct HistoryOffError;
 
 /// Handle of the history; cheap to clone.
 #[derive(Clone)]
 pub struct History {
-    inner: Arc<Inner>,
+    inner: Arc<HistoryInner>,
 }
 
-struct Inner {
-    policy: Policy,
+struct HistoryInner {
+    policy: HistoryPolicy,
     /// Also present if the history is off but was on earlier: deleted sessions are deleted from it,
     /// too.
-    kept: Option<Kept>,
+    db: Option<HistoryDb>,
     store: Store,
     clock: Clock,
     /// Sequence number of the last event that is recorded.
     progress: watch::Sender<i64>,
     /// Signals that a reader waits.
-    hurry: Notify,
+    wake: Notify,
     /// Number of forgotten sessions.
-    forgotten: AtomicU64,
+    forgotten_count: AtomicU64,
 }
 
 impl History {
     /// Opens the database in this folder and starts to follow the events.
     pub async fn open(
         root: &Path,
-        policy: Policy,
+        policy: HistoryPolicy,
         store: Store,
         clock: Clock,
         lifecycle: &Lifecycle,
@@ -74,50 +74,50 @@ impl History {
         let was_kept = tokio::fs::try_exists(&file)
             .await
             .context("looking for the history's database")?;
-        let kept = match policy == Policy::Off && !was_kept {
+        let kept = match policy == HistoryPolicy::Off && !was_kept {
             true => None,
-            false => Some(Kept::open(&file).await?),
+            false => Some(HistoryDb::open(&file).await?),
         };
-        let inner = Inner {
+        let inner = HistoryInner {
             policy,
-            kept,
+            db: kept,
             store,
             clock,
             progress: watch::Sender::default(),
-            hurry: Notify::new(),
-            forgotten: AtomicU64::new(0),
+            wake: Notify::new(),
+            forgotten_count: AtomicU64::new(0),
         };
         let history = Self {
             inner: Arc::new(inner),
         };
-        if let Some(kept) = &history.inner.kept {
-            former::settle(kept, &history.inner.store).await?;
+        if let Some(kept) = &history.inner.db {
+            former::migrate_names(kept, &history.inner.store).await?;
         }
-        if let Ok(kept) = history.kept() {
+        if let Ok(kept) = history.enabled_db() {
             let (done, newest) = (
-                kept.progress().await?,
-                history.inner.store.newest_event().await?,
+                kept.processed_seq().await?,
+                history.inner.store.newest_position().await?,
             );
             // A database that knows later events was written beside another event log.
             let done = if done > newest {
-                kept.start_over().await?
+                kept.reset_progress().await?
             } else {
                 done
             };
-            history.read_again(kept, done).await?;
-            history.inner.store.hold_after(done);
+            history.reread_events(kept, done).await?;
+            history.inner.store.hold_events_after(done);
             history.inner.progress.send_replace(done);
-            lifecycle.spawn(history.clone().follow(lifecycle.clone()));
+            lifecycle.spawn(history.clone().follow_events(lifecycle.clone()));
         }
-        if history.inner.kept.is_some() {
-            lifecycle.spawn(history.clone().keep_to_policy(lifecycle.clone()));
+        if history.inner.db.is_some() {
+            lifecycle.spawn(history.clone().run_cleanup(lifecycle.clone()));
         }
         Ok(history)
     }
 
     /// Returns the retention time of messages; `None`: without limit.
-    pub fn keeps_for(&self) -> Option<Duration> {
-        if let Policy::For(age) = self.inner.policy {
+    pub fn retention_time(&self) -> Option<Duration> {
+        if let HistoryPolicy::For(age) = self.inner.policy {
             Some(age)
         } else {
             None
@@ -125,85 +125,96 @@ impl History {
     }
 
     /// Returns whether the history is recorded.
-    pub fn is_on(&self) -> bool {
-        self.kept().is_ok()
+    pub fn is_enabled(&self) -> bool {
+        self.enabled_db().is_ok()
     }
 
     /// Returns the history with everything that has happened until now, or at least until a moment
     /// ago.
-    pub async fn look(&self) -> Result<&Kept, IsOff> {
-        let kept = self.kept()?;
-        if let Ok(newest) = self.inner.store.newest_event().await {
-            self.wait_until(newest).await;
+    pub async fn current_db(&self) -> Result<&HistoryDb, HistoryOffError> {
+        let kept = self.enabled_db()?;
+        if let Ok(newest) = self.inner.store.newest_position().await {
+            self.wait_for_seq(newest).await;
         }
         Ok(kept)
     }
 
     /// Returns the last recorded names of a person.
-    pub async fn names_of(&self, session: &Life, id: &str) -> Option<Names> {
-        self.kept().ok()?.names_of(session, id).await.ok().flatten()
+    pub async fn find_names(&self, session: &Life, id: &str) -> Option<PersonNames> {
+        self.enabled_db()
+            .ok()?
+            .find_names(session, id)
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Imports a history sync. It creates no events, and repeating it changes nothing; data that is
     /// already there is newer and stays. Does nothing when the history is off.
-    pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
-        let Ok(kept) = self.kept() else { return Ok(()) };
+    pub async fn import_history(
+        &self,
+        session: &Life,
+        imports: &HistoryImport,
+    ) -> Result<(), StoreError> {
+        let Ok(kept) = self.enabled_db() else {
+            return Ok(());
+        };
         // A phone may also send messages that have just arrived; these are not history and come as
         // events.
-        self.wait_until(self.inner.store.newest_event().await?)
+        self.wait_for_seq(self.inner.store.newest_position().await?)
             .await;
-        kept.import(session, imports).await
+        kept.import_history(session, imports).await
     }
 
     /// Returns how many sessions were forgotten in this run; caches of session data must be dropped
     /// when the number grows.
-    pub fn forgotten(&self) -> u64 {
-        self.inner.forgotten.load(Ordering::Relaxed)
+    pub fn forgotten_count(&self) -> u64 {
+        self.inner.forgotten_count.load(Ordering::Relaxed)
     }
 
     /// Forgets all data of a deleted session, of every account it was linked to.
-    pub async fn forget(&self, session: &str) -> Result<(), StoreError> {
-        self.forget_lives(&self.inner.store.lives().of(session))
+    pub async fn forget_session(&self, session: &str) -> Result<(), StoreError> {
+        self.forget_lives(&self.inner.store.lives().lives_of(session))
             .await
     }
 
     /// Forgets all data of these lives only.
     pub async fn forget_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
-        self.inner.forgotten.fetch_add(1, Ordering::Relaxed);
-        let Some(kept) = &self.inner.kept else {
+        self.inner.forgotten_count.fetch_add(1, Ordering::Relaxed);
+        let Some(kept) = &self.inner.db else {
             return Ok(());
         };
-        let newest = self.inner.store.newest_event().await?;
+        let newest = self.inner.store.newest_position().await?;
         for life in lives {
-            kept.forget(life, newest).await?;
+            kept.forget_session(life, newest).await?;
         }
-        self.inner.hurry.notify_one();
+        self.inner.wake.notify_one();
         Ok(())
     }
 
     /// Closes the database. For the very end of the program.
     pub async fn close(&self) {
-        if let Some(kept) = &self.inner.kept {
+        if let Some(kept) = &self.inner.db {
             kept.close().await;
         }
     }
 
-    fn kept(&self) -> Result<&Kept, IsOff> {
+    fn enabled_db(&self) -> Result<&HistoryDb, HistoryOffError> {
         self.inner
-            .kept
+            .db
             .as_ref()
-            .filter(|_| self.inner.policy != Policy::Off)
-            .ok_or(IsOff)
+            .filter(|_| self.inner.policy != HistoryPolicy::Off)
+            .ok_or(HistoryOffError)
     }
 
     /// Waits until event `seq` is recorded, but not for long: an answer that is a little behind is
     /// no worse than one to a question asked a little earlier.
-    async fn wait_until(&self, seq: i64) {
+    async fn wait_for_seq(&self, seq: i64) {
         let mut progress = self.inner.progress.subscribe();
         if *progress.borrow_and_update() >= seq {
             return;
         }
-        self.inner.hurry.notify_one();
+        self.inner.wake.notify_one();
         let _ = self
             .inner
             .clock

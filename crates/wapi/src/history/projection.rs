@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{History, steps};
 use crate::lifecycle::Lifecycle;
+use crate::store::EventFilter;
 use crate::store::StoreError;
-use crate::store::Wanted;
-use crate::store::kept::{Kept, Step};
+use crate::store::kept::{HistoryDb, HistoryMutation};
 
 /// Events read at a time, and so held in memory.
 const AT_ONCE: usize = 250;
@@ -20,12 +20,12 @@ const REST: Duration = Duration::from_secs(1);
 
 impl History {
     /// Follows the events until the program stops. The next start reads the rest.
-    pub(super) async fn follow(self, lifecycle: Lifecycle) {
-        let Ok(kept) = self.kept() else { return };
-        let mut commits = self.inner.store.commits();
-        let wanted = Wanted {
+    pub(super) async fn follow_events(self, lifecycle: Lifecycle) {
+        let Ok(kept) = self.enabled_db() else { return };
+        let mut commits = self.inner.store.watch_commits();
+        let wanted = EventFilter {
             types: steps::TYPES.map(str::to_owned).to_vec(),
-            ..Wanted::default()
+            ..EventFilter::default()
         };
         let working = async {
             loop {
@@ -37,11 +37,11 @@ impl History {
                         }
                         tokio::select! {
                             () = self.inner.clock.sleep(GATHERING) => {}
-                            () = self.inner.hurry.notified() => {}
+                            () = self.inner.wake.notified() => {}
                         }
                         commits.mark_unchanged();
                     }
-                    () = self.inner.hurry.notified() => {}
+                    () = self.inner.wake.notified() => {}
                 }
             }
         };
@@ -49,10 +49,10 @@ impl History {
     }
 
     /// Reads until there are no more events.
-    async fn catch_up(&self, kept: &Kept, wanted: &Wanted) {
+    async fn catch_up(&self, kept: &HistoryDb, wanted: &EventFilter) {
         let mut is_failing = false;
         loop {
-            match self.read_some(kept, wanted).await {
+            match self.read_batch(kept, wanted).await {
                 Ok(true) => self.inner.clock.sleep(PAUSE).await,
                 Ok(false) => return,
                 Err(error) => {
@@ -67,26 +67,30 @@ impl History {
     }
 
     /// Reads one batch; returns whether there may be more.
-    async fn read_some(&self, kept: &Kept, wanted: &Wanted) -> Result<bool, StoreError> {
+    async fn read_batch(&self, kept: &HistoryDb, wanted: &EventFilter) -> Result<bool, StoreError> {
         let done = *self.inner.progress.borrow();
-        let (events, place, is_last) = self.inner.store.events_after(done, wanted, AT_ONCE).await?;
+        let (events, place, is_last) = self
+            .inner
+            .store
+            .read_events_after(done, wanted, AT_ONCE)
+            .await?;
         if place == done {
             return Ok(false);
         }
-        let ours: BTreeSet<_> = events.iter().filter_map(steps::of_ours).collect();
+        let ours: BTreeSet<_> = events.iter().filter_map(steps::own_message_key).collect();
         let mut said = self
             .inner
             .store
-            .sent_contents(&Vec::from_iter(ours))
+            .find_sent_contents(&Vec::from_iter(ours))
             .await?;
-        let steps: Vec<Step> = events
+        let steps: Vec<HistoryMutation> = events
             .iter()
-            .flat_map(|event| steps::steps(event, &mut said))
+            .flat_map(|event| steps::event_mutations(event, &mut said))
             .collect();
         if !steps.is_empty() {
-            kept.write(&steps, place).await?;
+            kept.write_mutations(&steps, place).await?;
         }
-        self.inner.store.hold_after(place);
+        self.inner.store.hold_events_after(place);
         self.inner.progress.send_replace(place);
         Ok(!is_last)
     }

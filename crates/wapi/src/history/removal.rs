@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{History, Policy};
+use super::{History, HistoryPolicy};
 use crate::lifecycle::Lifecycle;
 use crate::store::StoreError;
 
@@ -16,10 +16,10 @@ const WINDOW: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl History {
-    pub(super) async fn keep_to_policy(self, lifecycle: Lifecycle) {
+    pub(super) async fn run_cleanup(self, lifecycle: Lifecycle) {
         let working = async {
             loop {
-                if let Err(error) = self.remove_old(self.inner.clock.now()).await {
+                if let Err(error) = self.remove_expired(self.inner.clock.now()).await {
                     tracing::warn!(%error, "old messages cannot be removed from the history for now");
                 }
                 self.inner.clock.sleep(EVERY).await;
@@ -30,7 +30,7 @@ impl History {
 
     /// Removes the messages of forgotten sessions; returns whether there were any.
     pub async fn remove_forgotten(&self) -> Result<bool, StoreError> {
-        let Some(kept) = &self.inner.kept else {
+        let Some(kept) = &self.inner.db else {
             return Ok(false);
         };
         let mut removed = false;
@@ -41,12 +41,12 @@ impl History {
         Ok(removed)
     }
 
-    pub(super) async fn remove_old(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(kept) = &self.inner.kept else {
+    pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Some(kept) = &self.inner.db else {
             return Ok(());
         };
         let mut removed = self.remove_forgotten().await?;
-        if let Policy::For(age) = self.inner.policy {
+        if let HistoryPolicy::For(age) = self.inner.policy {
             let before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
             while kept.remove_before(before, WINDOW).await? > 0 {
                 removed = true;
@@ -54,7 +54,7 @@ impl History {
             }
         }
         if removed {
-            kept.shrink().await?;
+            kept.shrink_file().await?;
         }
         Ok(())
     }

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::event::{ChatChange, ChatUpdated, ContactUpdated, Person, Right};
-use crate::message::{Content, Message, STATUS};
-use crate::store::kept::{About, Change, KeptStatus, NewKept, Step};
-use crate::store::{Life, Saved};
+use crate::event::{ChatChange, ChatUpdated, ContactUpdated, DeletionRight, Person};
+use crate::message::{Message, MessageContent, STATUS};
+use crate::store::kept::{
+    ChangeTarget, HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage,
+};
+use crate::store::{Life, StoredEvent};
 
 /// The event types that change the history.
 pub(super) const TYPES: [&str; 13] = [
@@ -29,23 +31,26 @@ pub(super) const TYPES: [&str; 13] = [
 ];
 
 /// Contents of our own messages, by life and id.
-pub(super) type Said = HashMap<(i64, String), Message>;
+pub(super) type SentContents = HashMap<(i64, String), Message>;
 
 /// Returns life and id of our own message whose content is needed to interpret an event.
-pub(super) fn of_ours(event: &Saved) -> Option<(Life, String)> {
-    status(&event.kind)?;
-    let update: Update = data(event)?;
+pub(super) fn own_message_key(event: &StoredEvent) -> Option<(Life, String)> {
+    progress_status(&event.kind)?;
+    let update: ProgressData = parse_data(event)?;
     Some((event.session.clone(), update.id))
 }
 
 /// Returns the changes that an event makes. An event that cannot be parsed, because a newer version
 /// wrote it, changes nothing. The first event about one of our messages takes its content from
 /// `said`: in a group, each member adds another event.
-pub(super) fn steps(event: &Saved, said: &mut Said) -> Vec<Step> {
-    let mut changes = changes(event, said).unwrap_or_default();
+pub(super) fn event_mutations(
+    event: &StoredEvent,
+    said: &mut SentContents,
+) -> Vec<HistoryMutation> {
+    let mut changes = event_changes(event, said).unwrap_or_default();
     // Statuses last a day and appear in no list of chats.
-    changes.retain(|change| change.chat() != Some(STATUS));
-    let step = |change| Step {
+    changes.retain(|change| change.chat_id() != Some(STATUS));
+    let step = |change| HistoryMutation {
         seq: event.seq,
         session: event.session.clone(),
         change,
@@ -53,81 +58,85 @@ pub(super) fn steps(event: &Saved, said: &mut Said) -> Vec<Step> {
     changes.into_iter().map(step).collect()
 }
 
-fn changes(event: &Saved, said: &mut Said) -> Option<Vec<Change>> {
+fn event_changes(event: &StoredEvent, said: &mut SentContents) -> Option<Vec<HistoryChange>> {
     Some(match event.kind.as_str() {
-        "message.received" => vec![data::<Told<Message>>(event)?.message()],
+        "message.received" => vec![parse_data::<MessageData<Message>>(event)?.into_change()],
         "message.echo" => {
-            let told: Told<Message> = data(event)?;
+            let told: MessageData<Message> = parse_data(event)?;
             let chat = told.chat.clone();
-            vec![told.message(), Change::Seen { chat }]
+            vec![told.into_change(), HistoryChange::Seen { chat }]
         }
         "message.edited" => {
-            let told: Told<Message> = data(event)?;
-            vec![Change::Edited {
-                of: told.about()?,
+            let told: MessageData<Message> = parse_data(event)?;
+            vec![HistoryChange::Edited {
+                of: told.change_target()?,
                 content: Box::new(told.what),
             }]
         }
         "message.deleted" => {
-            let told: Told<Taken> = data(event)?;
-            vec![Change::Deleted {
-                of: told.about()?,
+            let told: MessageData<DeletionData> = parse_data(event)?;
+            vec![HistoryChange::Deleted {
+                of: told.change_target()?,
                 by: told.what.by,
             }]
         }
         "message.reaction" => {
-            let told: Told<Reaction> = data(event)?;
-            vec![Change::Reaction {
-                of: told.about()?,
+            let told: MessageData<ReactionData> = parse_data(event)?;
+            vec![HistoryChange::Reaction {
+                of: told.change_target()?,
                 emoji: told.what.emoji,
             }]
         }
         "chat.updated" => {
-            let ChatUpdated { chat, change, .. } = data(event)?;
-            vec![Change::Chat { chat, change }]
+            let ChatUpdated { chat, change, .. } = parse_data(event)?;
+            vec![HistoryChange::Chat { chat, change }]
         }
         "contact.updated" => {
             let ContactUpdated {
                 contact, merged, ..
-            } = data(event)?;
-            let merged = merged.map(|old| Change::Merged {
+            } = parse_data(event)?;
+            let merged = merged.map(|old| HistoryChange::Merged {
                 old,
                 new: contact.id.clone(),
             });
             merged
                 .into_iter()
-                .chain([Change::Contact(contact)])
+                .chain([HistoryChange::Contact(contact)])
                 .collect()
         }
-        "group.created" => vec![renamed(data::<Created>(event)?)],
+        "group.created" => vec![rename_group(parse_data::<GroupCreatedData>(event)?)],
         "group.updated" => {
-            let Renamed { chat, change } = data(event)?;
-            vec![renamed(Created {
+            let GroupUpdatedData { chat, change } = parse_data(event)?;
+            vec![rename_group(GroupCreatedData {
                 chat,
                 subject: change.subject?,
             })]
         }
-        kind => progress(event, status(kind)?, said)?,
+        kind => own_message_changes(event, progress_status(kind)?, said)?,
     })
 }
 
 /// Handles progress of one of our own messages. The first event also records its content in its
 /// chat.
-fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Change>> {
-    let Update {
+fn own_message_changes(
+    event: &StoredEvent,
+    status: MessageProgress,
+    said: &mut SentContents,
+) -> Option<Vec<HistoryChange>> {
+    let ProgressData {
         id,
         chat,
         timestamp: at,
-    } = data(event)?;
+    } = parse_data(event)?;
     let key = (event.session.id(), id.clone());
     let message = match said.get(&key) {
-        Some(message) if message.content.stands_alone() => said.remove(&key)?,
+        Some(message) if message.content.is_standalone() => said.remove(&key)?,
         // A change to another message takes effect when WhatsApp accepts it, and that event need
         // not come first.
         Some(message) => message.clone(),
-        None => return Some(vec![Change::Status { chat, id, status }]),
+        None => return Some(vec![HistoryChange::Status { chat, id, status }]),
     };
-    let about = |message_id: &String| About {
+    let about = |message_id: &String| ChangeTarget {
         chat: chat.clone(),
         id: message_id.clone(),
         by: None,
@@ -135,39 +144,41 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
     };
     Some(match &message.content {
         // Applied once, when WhatsApp accepts it.
-        Content::Reaction { .. } | Content::Edit { .. } | Content::Deletion { .. }
-            if status != KeptStatus::Sent =>
+        MessageContent::Reaction { .. }
+        | MessageContent::Edit { .. }
+        | MessageContent::Deletion { .. }
+            if status != MessageProgress::Sent =>
         {
             Vec::new()
         }
-        Content::Reaction { reaction } => {
-            vec![Change::Reaction {
+        MessageContent::Reaction { reaction } => {
+            vec![HistoryChange::Reaction {
                 of: about(&reaction.message_id),
                 emoji: reaction.emoji.clone(),
             }]
         }
-        Content::Edit { edit } => {
+        MessageContent::Edit { edit } => {
             let words = edit
                 .text
                 .as_ref()
                 .map(|text| &text.body)
                 .or(edit.caption.as_ref());
-            let content = Box::new(Message::text(words.cloned().unwrap_or_default()));
-            vec![Change::Edited {
+            let content = Box::new(Message::from_text(words.cloned().unwrap_or_default()));
+            vec![HistoryChange::Edited {
                 of: about(&edit.message_id),
                 content,
             }]
         }
         // Only admins delete the messages of others, which is checked before sending.
-        Content::Deletion { deletion } => vec![Change::Deleted {
+        MessageContent::Deletion { deletion } => vec![HistoryChange::Deleted {
             of: about(&deletion.message_id),
-            by: Right::Admin,
+            by: DeletionRight::Admin,
         }],
         // Not shown as messages of their own.
-        content if !content.stands_alone() => Vec::new(),
+        content if !content.is_standalone() => Vec::new(),
         _ => {
             let reactions = Vec::new();
-            let new = NewKept {
+            let new = NewHistoryMessage {
                 chat: chat.clone(),
                 id: id.clone(),
                 from: None,
@@ -177,49 +188,49 @@ fn progress(event: &Saved, status: KeptStatus, said: &mut Said) -> Option<Vec<Ch
                 reactions,
             };
             vec![
-                Change::Message(Box::new(new)),
-                Change::Status { chat, id, status },
+                HistoryChange::Message(Box::new(new)),
+                HistoryChange::Status { chat, id, status },
             ]
         }
     })
 }
 
-fn status(kind: &str) -> Option<KeptStatus> {
+fn progress_status(kind: &str) -> Option<MessageProgress> {
     match kind {
-        "message.sent" => Some(KeptStatus::Sent),
-        "message.delivered" => Some(KeptStatus::Delivered),
-        "message.read" => Some(KeptStatus::Read),
-        "message.played" => Some(KeptStatus::Played),
+        "message.sent" => Some(MessageProgress::Sent),
+        "message.delivered" => Some(MessageProgress::Delivered),
+        "message.read" => Some(MessageProgress::Read),
+        "message.played" => Some(MessageProgress::Played),
         _ => None,
     }
 }
 
-fn renamed(Created { chat, subject }: Created) -> Change {
+fn rename_group(GroupCreatedData { chat, subject }: GroupCreatedData) -> HistoryChange {
     let chat = Person {
         id: chat,
         name: Some(subject),
         ..Person::default()
     };
-    Change::Chat {
+    HistoryChange::Chat {
         chat,
         change: ChatChange::default(),
     }
 }
 
-fn data<T: DeserializeOwned>(event: &Saved) -> Option<T> {
-    serde_json::from_str::<Envelope<T>>(&event.body)
+fn parse_data<T: DeserializeOwned>(event: &StoredEvent) -> Option<T> {
+    serde_json::from_str::<EventEnvelope<T>>(&event.body)
         .ok()
         .map(|envelope| envelope.data)
 }
 
 #[derive(Deserialize)]
-struct Envelope<T> {
+struct EventEnvelope<T> {
     data: T,
 }
 
 /// A message, or a change to one.
 #[derive(Deserialize)]
-struct Told<T> {
+struct MessageData<T> {
     id: String,
     chat: String,
     from: Person,
@@ -233,43 +244,43 @@ struct Told<T> {
 }
 
 #[derive(Deserialize)]
-struct Taken {
+struct DeletionData {
     /// Deletions from before the right was checked count as the author's.
     #[serde(default)]
-    by: Right,
+    by: DeletionRight,
 }
 
 #[derive(Deserialize)]
-struct Reaction {
+struct ReactionData {
     emoji: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Update {
+struct ProgressData {
     id: String,
     chat: String,
     timestamp: Timestamp,
 }
 
 #[derive(Deserialize)]
-struct Created {
+struct GroupCreatedData {
     chat: String,
     subject: String,
 }
 
 #[derive(Deserialize)]
-struct Renamed {
+struct GroupUpdatedData {
     chat: String,
-    change: Subject,
+    change: SubjectChange,
 }
 
 #[derive(Deserialize)]
-struct Subject {
+struct SubjectChange {
     subject: Option<String>,
 }
 
-impl Told<Message> {
-    fn message(self) -> Change {
+impl MessageData<Message> {
+    fn into_change(self) -> HistoryChange {
         let Self {
             id,
             chat,
@@ -281,8 +292,8 @@ impl Told<Message> {
         } = self;
         let from = (!from_me).then_some(from);
         // It came from WhatsApp, so WhatsApp has it.
-        let status = from_me.then_some(KeptStatus::Sent);
-        Change::Message(Box::new(NewKept {
+        let status = from_me.then_some(MessageProgress::Sent);
+        HistoryChange::Message(Box::new(NewHistoryMessage {
             chat,
             id,
             from,
@@ -294,10 +305,10 @@ impl Told<Message> {
     }
 }
 
-impl<T> Told<T> {
-    fn about(&self) -> Option<About> {
+impl<T> MessageData<T> {
+    fn change_target(&self) -> Option<ChangeTarget> {
         let (chat, id) = (self.chat.clone(), self.message_id.clone()?);
-        Some(About {
+        Some(ChangeTarget {
             chat,
             id,
             by: (!self.from_me).then(|| self.from.clone()),
@@ -311,12 +322,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::message::Reaction as Emoji;
+    use crate::message::ReactionContent as Emoji;
 
-    fn event(seq: i64, kind: &str, id: &str) -> Saved {
+    fn event(seq: i64, kind: &str, id: &str) -> StoredEvent {
         let data = json!({"id": id, "chat": "club@g.us", "timestamp": "2026-01-01T00:00:00Z"});
-        let (id, session) = (seq.to_string(), Life::nobodys("shop"));
-        Saved {
+        let (id, session) = (seq.to_string(), Life::for_gateway("shop"));
+        StoredEvent {
             seq,
             id,
             session,
@@ -327,8 +338,8 @@ mod tests {
 
     #[test]
     fn a_message_is_written_once_however_many_have_it() {
-        let mut said = Said::new();
-        said.insert((0, "A".to_owned()), Message::text("hi".to_owned()));
+        let mut said = SentContents::new();
+        said.insert((0, "A".to_owned()), Message::from_text("hi".to_owned()));
         let kinds = [
             "message.sent",
             "message.delivered",
@@ -339,33 +350,33 @@ mod tests {
             .iter()
             .zip(1..)
             .map(|(kind, seq)| event(seq, kind, "A"));
-        let changes: Vec<Change> = events
-            .flat_map(|event| steps(&event, &mut said))
+        let changes: Vec<HistoryChange> = events
+            .flat_map(|event| event_mutations(&event, &mut said))
             .map(|step| step.change)
             .collect();
         let written = changes
             .iter()
-            .filter(|change| matches!(change, Change::Message(_)))
+            .filter(|change| matches!(change, HistoryChange::Message(_)))
             .count();
         let statuses = changes
             .iter()
-            .filter(|change| matches!(change, Change::Status { .. }))
+            .filter(|change| matches!(change, HistoryChange::Status { .. }))
             .count();
         assert_eq!((written, statuses), (1, 4));
     }
 
     #[test]
     fn a_reaction_is_one_however_it_is_heard_of() {
-        let mut said = Said::new();
+        let mut said = SentContents::new();
         let reaction = Emoji {
             message_id: "A".to_owned(),
             emoji: Some("👍".to_owned()),
         };
         said.insert(
             (0, "B".to_owned()),
-            Message::new(Content::Reaction { reaction }),
+            Message::new(MessageContent::Reaction { reaction }),
         );
-        let mut count = |kind: &str| steps(&event(1, kind, "B"), &mut said).len();
+        let mut count = |kind: &str| event_mutations(&event(1, kind, "B"), &mut said).len();
         assert_eq!(
             ["message.delivered", "message.sent", "message.delivered"].map(&mut count),
             [0, 1, 0]

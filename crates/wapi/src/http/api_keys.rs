@@ -12,21 +12,22 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::Fields;
-use super::query::Query;
-use crate::keys::{Refused, Rights, Scope, Wish};
-use crate::nearest::suggestion;
+use super::extract::JsonFields;
+use super::query::QueryParameters;
+use crate::access::{KeyAccess, Scope};
+use crate::keys::{ApiKeyError, NewApiKey};
+use crate::nearest::format_suggestion;
 use crate::sessions::SessionName;
 use crate::store::ApiKey;
 
 /// Maximum length of a key's name, in characters.
-const LONGEST_NAME: usize = 100;
+const MAX_KEY_NAME: usize = 100;
 /// Maximum number of sessions that a key can be limited to.
-const MOST_SESSIONS: usize = 1_000;
+const MAX_KEY_SESSIONS: usize = 1_000;
 
 /// An API key as callers see it, without its secret.
 #[derive(Debug, Serialize)]
-struct KeyInfo {
+struct ApiKeyInfo {
     id: String,
     name: String,
     /// The last characters of the key itself.
@@ -44,13 +45,13 @@ struct KeyInfo {
     last_used_at: Option<Timestamp>,
 }
 
-impl From<ApiKey> for KeyInfo {
+impl From<ApiKey> for ApiKeyInfo {
     fn from(key: ApiKey) -> Self {
         let ApiKey {
             id,
             hint,
             name,
-            rights: Rights { scopes, sessions },
+            rights: KeyAccess { scopes, sessions },
             created_at,
             expires_at,
             last_used_at,
@@ -71,62 +72,65 @@ impl From<ApiKey> for KeyInfo {
 
 /// A newly created key.
 #[derive(Debug, Serialize)]
-struct NewKey {
+struct CreatedApiKey {
     #[serde(flatten)]
-    info: KeyInfo,
+    info: ApiKeyInfo,
     /// Shown only in this answer; the gateway stores just a hash of it.
     key: String,
 }
 
 /// The answer to `GET /v1/api-keys`.
 #[derive(Debug, Serialize)]
-pub struct KeyList {
-    api_keys: Vec<KeyInfo>,
+pub struct ApiKeyList {
+    api_keys: Vec<ApiKeyInfo>,
 }
 
 /// `GET /v1/api-keys`: lists all keys except that of the settings, oldest first.
-pub async fn list(State(gateway): State<Gateway>, query: Query) -> Result<Json<KeyList>, Problem> {
-    query.done()?;
-    let keys = gateway.keys.list().await.map_err(Refused::from)?;
-    Ok(Json(KeyList {
-        api_keys: keys.into_iter().map(KeyInfo::from).collect(),
+pub async fn list_api_keys(
+    State(gateway): State<Gateway>,
+    query: QueryParameters,
+) -> Result<Json<ApiKeyList>, Problem> {
+    query.finish()?;
+    let keys = gateway.keys.list_keys().await.map_err(ApiKeyError::from)?;
+    Ok(Json(ApiKeyList {
+        api_keys: keys.into_iter().map(ApiKeyInfo::from).collect(),
     }))
 }
 
 /// `POST /v1/api-keys`: creates a key. Returns 201 with the key itself.
-pub async fn make(
+pub async fn create_api_key(
     State(gateway): State<Gateway>,
-    query: Query,
-    mut fields: Fields,
+    query: QueryParameters,
+    mut fields: JsonFields,
 ) -> Result<Response, Problem> {
-    query.done()?;
+    query.finish()?;
     let now = gateway.clock.now();
     let name = fields
-        .text("name")
-        .filter(|name| fields.holds("name", name_is_short(name)));
+        .required_text("name")
+        .filter(|name| fields.check_or_record("name", check_name_length(name)));
     let scopes = fields
-        .texts("scopes")
-        .and_then(|words| fields.judged("scopes", scopes(&words)));
+        .required_texts("scopes")
+        .and_then(|words| fields.ok_or_record("scopes", parse_scopes(&words)));
     let sessions = fields
         .optional_texts("sessions")
-        .map(|names| fields.judged("sessions", sessions(names)));
+        .map(|names| fields.ok_or_record("sessions", parse_sessions(names)));
     let expires_at = fields
         .optional_text("expires_at")
-        .map(|text| fields.judged("expires_at", moment(&text, now)));
+        .map(|text| fields.ok_or_record("expires_at", parse_expiry(&text, now)));
     fields.refuse_unknown();
     let read = name.zip(scopes).map(|(name, scopes)| {
-        let rights = Rights {
+        let rights = KeyAccess {
             scopes,
             sessions: sessions.flatten(),
         };
-        Wish {
+        NewApiKey {
             name,
             rights,
             expires_at: expires_at.flatten(),
         }
     });
-    let (key, secret) = gateway.keys.make(fields.done(read)?).await?;
-    let made = NewKey {
+    let (key, secret) = gateway.keys.create_key(fields.finish(read)?).await?;
+    let made = CreatedApiKey {
         info: key.into(),
         key: secret.expose_secret().to_owned(),
     };
@@ -139,41 +143,41 @@ pub async fn make(
 }
 
 /// `DELETE /v1/api-keys/{id}`: removes a key, which is refused from then on. Returns 204.
-pub async fn remove(
+pub async fn remove_api_key(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    query.done()?;
-    gateway.keys.remove(&id).await?;
+    query.finish()?;
+    gateway.keys.remove_key(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn name_is_short(name: &str) -> Result<(), String> {
+fn check_name_length(name: &str) -> Result<(), String> {
     match name.chars().count() {
-        0..=LONGEST_NAME => Ok(()),
-        _ => Err(format!("has more than {LONGEST_NAME} letters")),
+        0..=MAX_KEY_NAME => Ok(()),
+        _ => Err(format!("has more than {MAX_KEY_NAME} letters")),
     }
 }
 
-fn scopes(words: &[String]) -> Result<BTreeSet<Scope>, String> {
+fn parse_scopes(words: &[String]) -> Result<BTreeSet<Scope>, String> {
     if words.is_empty() {
         return Err("is empty; name one of read, ask, send, admin".to_owned());
     }
     let scope = |word: &String| {
         Scope::parse(word).ok_or_else(|| {
-            let meant = suggestion(word, Scope::ALL.map(Scope::word));
+            let meant = format_suggestion(word, Scope::ALL.map(Scope::as_str));
             format!("has `{word}`; there are read, ask, send and admin{meant}")
         })
     };
     words.iter().map(scope).collect()
 }
 
-fn sessions(names: Vec<String>) -> Result<BTreeSet<String>, String> {
+fn parse_sessions(names: Vec<String>) -> Result<BTreeSet<String>, String> {
     match names.len() {
         0 => return Err("is empty; leave it out for all sessions".to_owned()),
-        1..=MOST_SESSIONS => {}
-        _ => return Err(format!("has more than {MOST_SESSIONS} names")),
+        1..=MAX_KEY_SESSIONS => {}
+        _ => return Err(format!("has more than {MAX_KEY_SESSIONS} names")),
     }
     // The sessions need not exist yet.
     if let Some(error) = names.iter().find_map(|name| SessionName::parse(name).err()) {
@@ -182,7 +186,7 @@ fn sessions(names: Vec<String>) -> Result<BTreeSet<String>, String> {
     Ok(names.into_iter().collect())
 }
 
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+fn parse_expiry(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     match text.parse::<Timestamp>() {
         Ok(moment) if moment > now => Ok(moment),
         Ok(_) => Err("is over already".to_owned()),

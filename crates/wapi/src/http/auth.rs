@@ -11,40 +11,41 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
-use super::edge::Visit;
+use super::edge::CallerContext;
 use super::error::Problem;
 use super::{Gateway, unkeyed};
-use crate::config::Access;
+use crate::config::AccessMode;
 use crate::keys::Caller;
 use crate::sessions::SessionName;
 
 /// How long a response may still take after its caller's key has ended, so that a caller removing
 /// its own key receives the answer.
-const LAST_WORD: Duration = Duration::from_millis(500);
+const FINAL_ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// Lets a request through if it carries a valid key, and records its caller. All other requests get
 /// the same answer, whatever their target. Long responses end with the key, when it is removed or
 /// expires.
 pub async fn require_key(
     State(gateway): State<Gateway>,
-    visit: Visit,
+    visit: CallerContext,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match caller(&gateway, &visit, request.headers(), request.uri()).await {
+    let caller = match authenticate_caller(&gateway, &visit, request.headers(), request.uri()).await
+    {
         Ok(caller) => caller,
         Err(problem) => {
-            visit.is_refused();
+            visit.record_refusal();
             return problem.into_response();
         }
     };
-    if !visit.enters(caller.shared_id(), caller.sessions().is_some()) {
+    if !visit.record_key(caller.shared_id(), caller.allowed_sessions().is_some()) {
         return Problem::TooManyRequests("with this key").into_response();
     }
     request.extensions_mut().insert(caller.clone());
     let shown_out = async {
-        ended(&gateway, &caller).await;
-        gateway.clock.sleep(LAST_WORD).await;
+        await_key_end(&gateway, &caller).await;
+        gateway.clock.sleep(FINAL_ANSWER_TIME).await;
     };
     let response = tokio::select! {
         biased;
@@ -56,22 +57,22 @@ pub async fn require_key(
         return response;
     }
     // If a content length was announced, the connection breaks off.
-    let ended = Box::pin(async move { ended(&gateway, &caller).await });
+    let ended = Box::pin(async move { await_key_end(&gateway, &caller).await });
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
 /// Completes when this caller's key is no longer valid.
-async fn ended(gateway: &Gateway, caller: &Caller) {
+async fn await_key_end(gateway: &Gateway, caller: &Caller) {
     match gateway.access {
         // No key is required.
-        Access::Open => std::future::pending().await,
-        Access::Key(_) | Access::Loopback => gateway.keys.ended(caller).await,
+        AccessMode::Open => std::future::pending().await,
+        AccessMode::Key(_) | AccessMode::Loopback => gateway.keys.await_caller_end(caller).await,
     }
 }
 
-async fn caller(
+async fn authenticate_caller(
     gateway: &Gateway,
-    visit: &Visit,
+    visit: &CallerContext,
     headers: &HeaderMap,
     target: &Uri,
 ) -> Result<Caller, Problem> {
@@ -82,13 +83,17 @@ async fn caller(
         ..
     } = gateway;
     // An operator who creates keys on a gateway that is open to loopback wants them to be required.
-    let is_open =
-        matches!(access, Access::Open) || (matches!(access, Access::Loopback) && keys.are_none());
+    let is_open = matches!(access, AccessMode::Open)
+        || (matches!(access, AccessMode::Loopback) && keys.is_empty());
     if is_open {
-        let enters = unkeyed::may_enter(access, hosts, &visit.peer, headers, target);
-        return enters.map(|()| Caller::anyone()).map_err(Problem::Stranger);
+        let enters = unkeyed::check_unkeyed(access, hosts, &visit.peer, headers, target);
+        return enters
+            .map(|()| Caller::without_key())
+            .map_err(Problem::Stranger);
     }
-    let shown = shown(headers).ok_or(Problem::Unauthorized)?.to_owned();
+    let shown = read_api_key(headers)
+        .ok_or(Problem::Unauthorized)?
+        .to_owned();
     let (from, now) = (visit.peer.address, gateway.clock.uptime());
     let guesses = || {
         gateway
@@ -96,8 +101,8 @@ async fn caller(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     };
-    let found = keys.caller(&shown);
-    let delay = guesses().delay(from, found.as_ref().map(Caller::id), now);
+    let found = keys.find_caller(&shown);
+    let delay = guesses().answer_delay(from, found.as_ref().map(Caller::id), now);
     // Behind an untrusted proxy all requests come from this machine: there, guessing must not delay
     // other callers.
     let is_waited_for = !delay.is_zero() && (found.is_none() || !from.is_loopback());
@@ -106,24 +111,27 @@ async fn caller(
     }
     // The key may have been removed during the wait.
     match if is_waited_for {
-        keys.caller(&shown)
+        keys.find_caller(&shown)
     } else {
         found
     } {
         Some(caller) => {
-            guesses().was_right(from, &caller.shared_id(), now);
+            guesses().record_right(from, &caller.shared_id(), now);
             Ok(caller)
         }
         None => {
-            guesses().was_wrong(from, gateway.clock.uptime());
+            guesses().record_wrong(from, gateway.clock.uptime());
             Err(Problem::Unauthorized)
         }
     }
 }
 
 /// Returns the session if the caller's key reaches it; for routes with the session in the body.
-pub fn reached(caller: &Caller, session: SessionName) -> Result<SessionName, Problem> {
-    if caller.reaches(session.as_str()) {
+pub fn require_session_access(
+    caller: &Caller,
+    session: SessionName,
+) -> Result<SessionName, Problem> {
+    if caller.can_reach(session.as_str()) {
         Ok(session)
     } else {
         Err(Problem::SessionNotAllowed)
@@ -139,7 +147,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Visit {
+impl<S: Send + Sync> FromRequestParts<S> for CallerContext {
     type Rejection = Problem;
 
     /// Present on every request that came in over a connection.
@@ -149,7 +157,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
 }
 
 /// The key that a request carries in `X-Api-Key` or `Authorization`.
-fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+fn read_api_key(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(key) = headers.get("x-api-key") {
         return Some(key.as_bytes());
     }
@@ -168,7 +176,7 @@ mod tests {
     fn a_key_is_shown_in_one_of_two_headers() {
         let shows = |name: &'static str, value: &'static str| {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
-            shown(&headers).map(|shown| String::from_utf8(shown.to_vec()).unwrap())
+            read_api_key(&headers).map(|shown| String::from_utf8(shown.to_vec()).unwrap())
         };
         for (name, value) in [
             ("x-api-key", "wapi_right"),

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::{NOT_ON_WHATSAPP, Problem};
-use super::extract::Named;
-use super::presence::NamedContact;
-use super::query::Query;
-use crate::event::{Failure, Person};
-use crate::whatsapp::Blocking;
+use super::extract::SessionPath;
+use super::presence::ContactPath;
+use super::query::QueryParameters;
+use crate::event::{Person, SendFailure};
+use crate::whatsapp::BlockOutcome;
 
 #[derive(Debug, Serialize)]
 pub(super) struct BlockedList {
@@ -19,54 +19,54 @@ pub(super) struct BlockedList {
 }
 
 /// `GET …/blocked`: lists blocked contacts, querying WhatsApp each time.
-pub(super) async fn list(
+pub(super) async fn list_blocked(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    query: Query,
+    SessionPath(session): SessionPath,
+    query: QueryParameters,
 ) -> Result<Json<BlockedList>, Problem> {
-    query.done()?;
+    query.finish()?;
     Ok(Json(BlockedList {
-        contacts: gateway.sessions.blocked(&session).await?,
+        contacts: gateway.sessions.list_blocked(&session).await?,
     }))
 }
 
 /// `PUT …/contacts/{contact}/block`: blocks a contact. The contact is not notified; later messages
 /// from it are dropped.
-pub(super) async fn block(
+pub(super) async fn block_contact(
     State(gateway): State<Gateway>,
-    named: NamedContact,
+    named: ContactPath,
 ) -> Result<StatusCode, Problem> {
-    set(&gateway, &named, true).await
+    set_blocked(&gateway, &named, true).await
 }
 
 /// `DELETE …/contacts/{contact}/block`: lets the contact's messages in again.
-pub(super) async fn unblock(
+pub(super) async fn unblock_contact(
     State(gateway): State<Gateway>,
-    named: NamedContact,
+    named: ContactPath,
 ) -> Result<StatusCode, Problem> {
-    set(&gateway, &named, false).await
+    set_blocked(&gateway, &named, false).await
 }
 
-async fn set(
+async fn set_blocked(
     gateway: &Gateway,
-    named: &NamedContact,
+    named: &ContactPath,
     is_blocked: bool,
 ) -> Result<StatusCode, Problem> {
     const NO_NUMBER: &str =
         "is a LID whose number is not known; WhatsApp blocks people by both, so give the number";
     match gateway
         .sessions
-        .block(&named.session, &named.contact, is_blocked)
+        .set_blocked(&named.session, &named.contact, is_blocked)
         .await?
     {
-        Blocking::Done => Ok(StatusCode::NO_CONTENT),
-        Blocking::Nobody => {
+        BlockOutcome::Done => Ok(StatusCode::NO_CONTENT),
+        BlockOutcome::NotOnWhatsapp => {
             let detail = "nobody on WhatsApp has this number".to_owned();
-            Err(Problem::NotSent(Failure {
+            Err(Problem::NotSent(SendFailure {
                 code: NOT_ON_WHATSAPP.to_owned(),
                 detail,
             }))
         }
-        Blocking::NoNumber => Err(Problem::field("contact", NO_NUMBER)),
+        BlockOutcome::NoNumber => Err(Problem::invalid_field("contact", NO_NUMBER)),
     }
 }

@@ -8,12 +8,12 @@ use super::error::Problem;
 use crate::sessions::SessionName;
 
 /// `POST …/calls/{call}/reject`: rejects a ringing call.
-pub(super) async fn reject(
+pub(super) async fn reject_call(
     State(gateway): State<Gateway>,
     Path((session, call)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let session = SessionName::parse(&session)
-        .map_err(|error| Problem::field("session", error.to_string()))?;
+        .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
     match gateway.sessions.reject_call(&session, &call).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::NoCall),

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, FieldsOrNothing, NOT_TEXT};
-use crate::event::{ChatChange, FOREVER, Typing};
+use super::extract::{JsonFields, NOT_TEXT, OptionalJson};
+use crate::event::{ChatChange, FOREVER, TypingState};
 use crate::message::{ChatId, ChatTimer};
 use crate::sessions::SessionName;
 
@@ -22,14 +22,14 @@ pub(super) struct MarkedRead {
 
 /// `POST …/chats/{chat}/read {up_to?}`: marks as read the messages received so far, or up to
 /// `up_to`, that were not marked before.
-pub(super) async fn read(
+pub(super) async fn mark_chat_read(
     State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    FieldsOrNothing(mut fields): FieldsOrNothing,
+    ChatPath { session, chat }: ChatPath,
+    OptionalJson(mut fields): OptionalJson,
 ) -> Result<Json<MarkedRead>, Problem> {
     let up_to = fields.optional_text("up_to");
     fields.refuse_unknown();
-    fields.done(Some(()))?;
+    fields.finish(Some(()))?;
     let read = gateway
         .sessions
         .mark_read(&session, &chat, up_to.as_deref())
@@ -42,18 +42,18 @@ const NOTHING: &str = "nothing is changed; give at least one of archived, pinned
 
 /// `PATCH …/chats/{chat} {archived?, pinned?, muted_until?, unread?, disappearing?}`: changes a
 /// chat's state; at least one field is required.
-pub(super) async fn change(
+pub(super) async fn change_chat(
     State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    mut fields: Fields,
+    ChatPath { session, chat }: ChatPath,
+    mut fields: JsonFields,
 ) -> Result<StatusCode, Problem> {
-    not_newsletter(&chat)?;
+    refuse_newsletter(&chat)?;
     let now = gateway.clock.now();
     let muted_until =
         fields
-            .is_given("muted_until")
+            .has_field("muted_until")
             .then(|| match fields.optional_text("muted_until") {
-                Some(until) => fields.judged("muted_until", muted(&until, now)),
+                Some(until) => fields.ok_or_record("muted_until", parse_muted_until(&until, now)),
                 None => None,
             });
     let change = ChatChange {
@@ -63,12 +63,12 @@ pub(super) async fn change(
         unread: fields.optional_flag("unread"),
         ..ChatChange::default()
     };
-    let timer = disappearing(&mut fields);
+    let timer = read_chat_timer(&mut fields);
     fields.refuse_unknown();
-    let change = fields.done(Some(change))?;
+    let change = fields.finish(Some(change))?;
     let is_change = change != ChatChange::default();
     if !is_change && timer.is_none() {
-        return Err(Problem::field("archived", NOTHING.to_owned()));
+        return Err(Problem::invalid_field("archived", NOTHING.to_owned()));
     }
     if is_change {
         gateway
@@ -83,13 +83,13 @@ pub(super) async fn change(
 }
 
 /// Reads the seconds after which messages disappear.
-fn disappearing(fields: &mut Fields) -> Option<u32> {
+fn read_chat_timer(fields: &mut JsonFields) -> Option<u32> {
     let seconds = fields.optional_number("disappearing", 0..=u64::from(u32::MAX))?;
     let chosen = ChatTimer::CHOICES
         .into_iter()
         .find(|choice| u64::from(*choice) == seconds);
     if chosen.is_none() {
-        fields.refuse(
+        fields.refuse_field(
             "disappearing",
             "must be 0 (off), 86400 (a day), 604800 (a week) or 7776000 (90 days)",
         );
@@ -100,7 +100,7 @@ fn disappearing(fields: &mut Fields) -> Option<u32> {
 /// The value of a mute that does not expire.
 pub(super) const MUTED_FOREVER: &str = "forever";
 
-fn muted(until: &str, now: Timestamp) -> Result<Timestamp, String> {
+fn parse_muted_until(until: &str, now: Timestamp) -> Result<Timestamp, String> {
     const WRONG: &str = "must be a time such as 2026-12-01T09:00:00Z, `forever`, or null";
     if until == MUTED_FOREVER {
         return Ok(FOREVER);
@@ -114,23 +114,23 @@ fn muted(until: &str, now: Timestamp) -> Result<Timestamp, String> {
 }
 
 /// `POST …/chats/{chat}/typing {state}`: shows the account as typing, recording, or neither.
-pub(super) async fn typing(
+pub(super) async fn set_typing(
     State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    mut fields: Fields,
+    ChatPath { session, chat }: ChatPath,
+    mut fields: JsonFields,
 ) -> Result<StatusCode, Problem> {
-    not_newsletter(&chat)?;
-    let state = fields.parsed("state", Typing::parse);
+    refuse_newsletter(&chat)?;
+    let state = fields.parse_required("state", TypingState::parse);
     fields.refuse_unknown();
-    let state = fields.done(state)?;
+    let state = fields.finish(state)?;
     gateway.sessions.show_typing(&session, &chat, state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Refuses a newsletter: it is in no list of chats, and nobody sees typing there.
-fn not_newsletter(chat: &ChatId) -> Result<(), Problem> {
+fn refuse_newsletter(chat: &ChatId) -> Result<(), Problem> {
     match chat {
-        ChatId::Newsletter(_) => Err(Problem::field(
+        ChatId::Newsletter(_) => Err(Problem::invalid_field(
             "chat",
             "is a newsletter, which can be read and posted in, and that is all",
         )),
@@ -139,23 +139,23 @@ fn not_newsletter(chat: &ChatId) -> Result<(), Problem> {
 }
 
 /// The session and chat in a path.
-pub(super) struct NamedChat {
+pub(super) struct ChatPath {
     pub session: SessionName,
     pub chat: ChatId,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for NamedChat {
+impl<S: Send + Sync> FromRequestParts<S> for ChatPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", NOT_TEXT);
+        let not_text = |_| Problem::invalid_field("session", NOT_TEXT);
         let Path((session, chat)) = Path::<(String, String)>::from_request_parts(parts, state)
             .await
             .map_err(not_text)?;
         let session = SessionName::parse(&session)
-            .map_err(|error| Problem::field("session", error.to_string()))?;
-        let chat =
-            ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?;
+            .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
+        let chat = ChatId::parse(&chat)
+            .map_err(|error| Problem::invalid_field("chat", error.to_string()))?;
         Ok(Self { session, chat })
     }
 }

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, Named};
+use super::extract::{JsonFields, SessionPath};
 use crate::message::ChatId;
 
 /// Maximum number of phone numbers in one request.
-const MOST: usize = 500;
+const MAX_NUMBERS: usize = 500;
 
 /// WhatsApp's answer for one number.
 #[derive(Debug, Serialize)]
-struct Checked {
+struct NumberCheck {
     /// The number as the caller wrote it.
     input: String,
     exists: bool,
@@ -26,32 +26,32 @@ struct Checked {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct CheckedList {
-    contacts: Vec<Checked>,
+pub(super) struct NumberCheckList {
+    contacts: Vec<NumberCheck>,
 }
 
 /// `POST …/contacts/check {phones: […]}`: checks which numbers are on WhatsApp, in the order of the
 /// request.
-pub(super) async fn check(
+pub(super) async fn check_numbers(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut fields: Fields,
-) -> Result<Json<CheckedList>, Problem> {
-    let phones = fields.texts("phones").and_then(|phones| {
-        let judged = read(&phones);
-        fields.judged("phones", judged)
+    SessionPath(session): SessionPath,
+    mut fields: JsonFields,
+) -> Result<Json<NumberCheckList>, Problem> {
+    let phones = fields.required_texts("phones").and_then(|phones| {
+        let judged = parse_numbers(&phones);
+        fields.ok_or_record("phones", judged)
     });
     fields.refuse_unknown();
-    let asked = fields.done(phones)?;
+    let asked = fields.finish(phones)?;
     let numbers: Vec<String> = asked.iter().map(|(_, number)| number.clone()).collect();
     let found = gateway.sessions.check_numbers(&session, &numbers).await?;
     let contacts = asked.into_iter().map(|(input, asked)| {
         let known = found
             .iter()
-            .find(|known| known.asked == asked && known.exists);
+            .find(|known| known.requested == asked && known.exists);
         let phone = known.map_or(asked, |known| known.phone.clone());
         let id = known.map(|_| ChatId::Phone(phone.clone()).to_string());
-        Checked {
+        NumberCheck {
             input,
             exists: known.is_some(),
             id,
@@ -59,15 +59,15 @@ pub(super) async fn check(
             phone,
         }
     });
-    Ok(Json(CheckedList {
+    Ok(Json(NumberCheckList {
         contacts: contacts.collect(),
     }))
 }
 
 /// Parses each text; returns it with the phone number it names.
-fn read(phones: &[String]) -> Result<Vec<(String, String)>, String> {
-    if phones.is_empty() || phones.len() > MOST {
-        return Err(format!("must have 1 to {MOST} numbers"));
+fn parse_numbers(phones: &[String]) -> Result<Vec<(String, String)>, String> {
+    if phones.is_empty() || phones.len() > MAX_NUMBERS {
+        return Err(format!("must have 1 to {MAX_NUMBERS} numbers"));
     }
     let one = |text: &String| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok((text.clone(), number)),

@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, FieldsOrNothing};
-use super::query::Query;
-use super::webhooks::{find, unsaved};
-use crate::nearest::suggestion;
-use crate::store::{Delivery, DeliveryState, FailedAttempt};
+use super::extract::{JsonFields, OptionalJson};
+use super::query::QueryParameters;
+use super::webhooks::{find_endpoint, webhook_problem};
+use crate::nearest::format_suggestion;
+use crate::store::{DeliveryRecord, DeliveryState, FailedAttempt};
 
 /// Deliveries on one page: default and maximum.
 const LIMIT: (usize, usize) = (50, 500);
 /// Maximum number of events in one replay.
-const REPLAY: i64 = 100_000;
+const MAX_REPLAYED: i64 = 100_000;
 
 /// A page of deliveries, newest first.
 #[derive(Debug, Serialize)]
@@ -33,7 +33,7 @@ pub struct DeliveryPage {
 #[derive(Debug, Serialize)]
 pub struct DeliveryInfo {
     id: i64,
-    /// `waiting`, `delivered`, or `dead`: given up until it is resent.
+    /// `waiters`, `delivered`, or `dead`: given up until it is resent.
     status: String,
     event: EventRef,
     attempts: i64,
@@ -71,9 +71,9 @@ pub struct AttemptInfo {
     answer: Option<String>,
 }
 
-impl From<Delivery> for DeliveryInfo {
-    fn from(delivery: Delivery) -> Self {
-        let Delivery {
+impl From<DeliveryRecord> for DeliveryInfo {
+    fn from(delivery: DeliveryRecord) -> Self {
+        let DeliveryRecord {
             id,
             event,
             kind,
@@ -83,7 +83,7 @@ impl From<Delivery> for DeliveryInfo {
             created_at,
             settled_at,
             due_at,
-            failed,
+            failed_attempts: failed,
         } = delivery;
         let session = Some(session).filter(|session| !session.is_empty());
         let attempt = |FailedAttempt {
@@ -118,47 +118,50 @@ impl From<Delivery> for DeliveryInfo {
 
 /// A delivery that is attempted again.
 #[derive(Debug, Serialize)]
-pub struct Resent {
+pub struct ResentDelivery {
     id: i64,
     status: &'static str,
 }
 
 /// How many events will be delivered again.
 #[derive(Debug, Serialize)]
-pub struct Replayed {
+pub struct ReplayedEvents {
     events: u64,
 }
 
 /// `GET …/deliveries?status=waiting|delivered|dead&before=&limit=50`: lists deliveries.
-pub async fn list(
+pub async fn list_deliveries(
     State(gateway): State<Gateway>,
     Path(id): Path<String>,
-    mut query: Query,
+    mut query: QueryParameters,
 ) -> Result<Json<DeliveryPage>, Problem> {
-    let state = query.text("status").map(|word| state(&word)).transpose();
-    let before = query.number("before", i64::MAX, i64::MAX);
-    let limit = query.limit(LIMIT);
-    query.done()?;
+    let state = query
+        .optional_text("status")
+        .map(|word| parse_delivery_state(&word))
+        .transpose();
+    let before = query.number_or("before", i64::MAX, i64::MAX);
+    let limit = query.list_limit(LIMIT);
+    query.finish()?;
     let state = state?;
-    find(&gateway, &id).await?;
+    find_endpoint(&gateway, &id).await?;
     let (page, next) = gateway
         .store
-        .deliveries(&id, state, before, limit)
+        .list_deliveries(&id, state, before, limit)
         .await
-        .map_err(unsaved)?;
+        .map_err(webhook_problem)?;
     Ok(Json(DeliveryPage {
         deliveries: page.into_iter().map(DeliveryInfo::from).collect(),
         next,
     }))
 }
 
-fn state(word: &str) -> Result<DeliveryState, Problem> {
+fn parse_delivery_state(word: &str) -> Result<DeliveryState, Problem> {
     let known = DeliveryState::ALL
         .into_iter()
-        .find(|state| state.word() == word);
+        .find(|state| state.as_str() == word);
     known.ok_or_else(|| {
-        let meant = suggestion(word, DeliveryState::ALL.map(DeliveryState::word));
-        Problem::field(
+        let meant = format_suggestion(word, DeliveryState::ALL.map(DeliveryState::as_str));
+        Problem::invalid_field(
             "status",
             format!("must be waiting, delivered or dead{meant}"),
         )
@@ -167,52 +170,57 @@ fn state(word: &str) -> Result<DeliveryState, Problem> {
 
 /// `POST …/deliveries/{delivery}/resend`: posts a delivery again at once, with a full retry
 /// schedule. Returns 202.
-pub async fn resend(
+pub async fn resend_delivery(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path((id, delivery)): Path<(String, String)>,
-    FieldsOrNothing(mut fields): FieldsOrNothing,
-) -> Result<(StatusCode, Json<Resent>), Problem> {
-    query.done()?;
+    OptionalJson(mut fields): OptionalJson,
+) -> Result<(StatusCode, Json<ResentDelivery>), Problem> {
+    query.finish()?;
     fields.refuse_unknown();
-    fields.done(Some(()))?;
-    find(&gateway, &id).await?;
+    fields.finish(Some(()))?;
+    find_endpoint(&gateway, &id).await?;
     let delivery: i64 = delivery.parse().map_err(|_| Problem::NoDelivery)?;
-    if !gateway.store.resend(&id, delivery).await.map_err(unsaved)? {
+    if !gateway
+        .store
+        .resend_delivery(&id, delivery)
+        .await
+        .map_err(webhook_problem)?
+    {
         return Err(Problem::NoDelivery);
     }
     Ok((
         StatusCode::ACCEPTED,
-        Json(Resent {
+        Json(ResentDelivery {
             id: delivery,
-            status: DeliveryState::Waiting.word(),
+            status: DeliveryState::Waiting.as_str(),
         }),
     ))
 }
 
 /// `POST …/replay` `{from, to?}`: delivers again the events of this period that the webhook
 /// subscribes to, under the same event ids. Returns 202.
-pub async fn replay(
+pub async fn replay_events(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
-    mut fields: Fields,
-) -> Result<(StatusCode, Json<Replayed>), Problem> {
-    query.done()?;
-    find(&gateway, &id).await?;
-    let from = fields.parsed("from", moment);
+    mut fields: JsonFields,
+) -> Result<(StatusCode, Json<ReplayedEvents>), Problem> {
+    query.finish()?;
+    find_endpoint(&gateway, &id).await?;
+    let from = fields.parse_required("from", parse_time);
     let to = fields
         .optional_text("to")
-        .map(|text| fields.judged("to", moment(&text)));
+        .map(|text| fields.ok_or_record("to", parse_time(&text)));
     fields.refuse_unknown();
     let now = gateway.clock.now();
-    let (from, to) = fields.done(from.zip(Some(to.flatten().unwrap_or(now))))?;
-    let place = async |at| gateway.store.place_of(at).await.map_err(unsaved);
+    let (from, to) = fields.finish(from.zip(Some(to.flatten().unwrap_or(now))))?;
+    let place = async |at| gateway.store.position_at(at).await.map_err(webhook_problem);
     let (mut place, end) = (place(from).await?, place(to).await?);
-    if end.saturating_sub(place) > REPLAY {
-        return Err(Problem::field(
+    if end.saturating_sub(place) > MAX_REPLAYED {
+        return Err(Problem::invalid_field(
             "from",
-            format!("is too far back: up to {REPLAY} events are told again at once"),
+            format!("is too far back: up to {MAX_REPLAYED} events are told again at once"),
         ));
     }
     let mut events = 0;
@@ -222,16 +230,16 @@ pub async fn replay(
         }
         let (told, next) = gateway
             .store
-            .replay(&id, place, end)
+            .replay_events(&id, place, end)
             .await
-            .map_err(unsaved)?;
+            .map_err(webhook_problem)?;
         events += told;
         place = next;
     }
-    Ok((StatusCode::ACCEPTED, Json(Replayed { events })))
+    Ok((StatusCode::ACCEPTED, Json(ReplayedEvents { events })))
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.parse()
         .map_err(|_| "is no time such as 2030-01-31T12:00:00Z".to_owned())
 }

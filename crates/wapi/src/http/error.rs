@@ -12,11 +12,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::unkeyed::Stranger;
-use crate::event::Failure;
-use crate::keys::Scope;
-use crate::pace::TooSlow;
-use crate::sessions::Status;
+use super::unkeyed::StrangerError;
+use crate::access::Scope;
+use crate::event::SendFailure;
+use crate::pace::TooSlowError;
+use crate::sessions::SessionPhase;
 pub use failures::NOT_ON_WHATSAPP;
 use failures::{GROUP_NOT_FOUND, NEWSLETTER_NOT_FOUND};
 pub use shop::MissingInShop;
@@ -32,16 +32,16 @@ pub struct FieldError {
 #[derive(Debug)]
 pub enum Problem {
     /// The body is not a JSON object.
-    Body(String),
+    InvalidBody(String),
     /// Some fields are missing or wrong; never empty.
-    Fields(Vec<FieldError>),
+    InvalidFields(Vec<FieldError>),
     /// The body arrived more slowly than the required pace.
-    TooSlow,
+    BodyTooSlow,
     /// The body is larger than the limit, in bytes.
-    TooLarge(usize),
+    BodyTooLarge(usize),
     Unauthorized,
     /// No key is required, but requests of this origin are refused.
-    Stranger(Stranger),
+    Stranger(StrangerError),
     /// The key lacks this scope.
     ScopeMissing(Scope),
     /// The key is for other sessions; the answer is the same whether this one exists or not.
@@ -62,7 +62,7 @@ pub enum Problem {
     /// The webhook of the operator's settings can be changed only there.
     OriginalWebhook,
     NotOnline {
-        status: Status,
+        status: SessionPhase,
         reason: Option<String>,
     },
     SessionExists,
@@ -73,7 +73,7 @@ pub enum Problem {
     /// A phone has linked the session.
     AlreadyPaired,
     /// WhatsApp gave no pairing code.
-    NoPairingCode {
+    PairingCodeRefused {
         detail: String,
     },
     /// The caller accepts none of the formats of a QR code.
@@ -84,7 +84,7 @@ pub enum Problem {
     },
     NoMessage,
     /// The period for editing the message has ended.
-    TooLate,
+    EditTooLate,
     NoGroup,
     NoNewsletter,
     NoChat,
@@ -96,7 +96,7 @@ pub enum Problem {
     /// No such call is ringing.
     NoCall,
     /// WhatsApp refused the request.
-    Refused {
+    WhatsappRefused {
         detail: String,
     },
     NoMedia,
@@ -109,9 +109,9 @@ pub enum Problem {
         detail: String,
     },
     /// The requested range lies outside a file of this size, in bytes.
-    NoRange(u64),
+    RangeNotSatisfiable(u64),
     /// The idempotency key was used for another request.
-    KeyTaken,
+    IdempotencyKeyReused,
     /// Too many requests of this origin are in progress.
     TooManyRequests(&'static str),
     /// The session's limit of links waiting to be downloaded is reached.
@@ -119,9 +119,9 @@ pub enum Problem {
     /// The session's limit of queued messages is reached.
     QueueFull(usize),
     /// A message failed while its caller waited.
-    NotSent(Failure),
+    NotSent(SendFailure),
     /// WhatsApp did not answer in time.
-    NoAnswer {
+    WhatsappTimeout {
         detail: String,
     },
     Stopping,
@@ -137,7 +137,7 @@ pub enum Problem {
 
 /// The problem document; the outermost layer adds the request id.
 #[derive(Debug, Clone, Serialize)]
-pub struct Document {
+pub struct ProblemDocument {
     /// Stable and documented; the URN resolves to no page.
     #[serde(rename = "type")]
     pub kind: String,
@@ -155,27 +155,27 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 
 impl Problem {
     /// Returns a problem with one wrong field.
-    pub fn field(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::Fields(vec![FieldError {
+    pub fn invalid_field(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::InvalidFields(vec![FieldError {
             field: field.into(),
             detail: detail.into(),
         }])
     }
 
     /// Returns the problem of a body that could not be read to its end.
-    pub fn broken_off(error: &(dyn std::error::Error + 'static)) -> Self {
-        if TooSlow::is_behind(error) {
-            Self::TooSlow
+    pub fn from_body_error(error: &(dyn std::error::Error + 'static)) -> Self {
+        if TooSlowError::is_cause_of(error) {
+            Self::BodyTooSlow
         } else {
-            Self::Body("it ended before it was complete".to_owned())
+            Self::InvalidBody("it ended before it was complete".to_owned())
         }
     }
 
-    fn status(&self) -> StatusCode {
+    fn status_code(&self) -> StatusCode {
         match self {
-            Self::Body(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::InvalidBody(_) | Self::InvalidFields(_) => StatusCode::BAD_REQUEST,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Stranger(_) | Self::ScopeMissing(_) => StatusCode::FORBIDDEN,
             Self::SessionNotAllowed | Self::NotForAllSessions => StatusCode::FORBIDDEN,
@@ -184,7 +184,7 @@ impl Problem {
             | Self::NoSession
             | Self::NoQrCode
             | Self::NoConnection => StatusCode::NOT_FOUND,
-            Self::TooLate | Self::HistoryOff => StatusCode::CONFLICT,
+            Self::EditTooLate | Self::HistoryOff => StatusCode::CONFLICT,
             Self::NoNewsletter | Self::MissingInShop(_) => StatusCode::NOT_FOUND,
             Self::NoMessage
             | Self::NoMedia
@@ -192,25 +192,28 @@ impl Problem {
             | Self::NoCall
             | Self::NoChat
             | Self::NoContact => StatusCode::NOT_FOUND,
-            Self::NotSent(failure) => failures::status(failure),
+            Self::NotSent(failure) => failures::failure_status(failure),
             Self::MediaNotReady { .. } => StatusCode::CONFLICT,
             Self::MediaGone { .. } => StatusCode::GONE,
-            Self::NoRange(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AdminKeyFirst | Self::LastAdminKey => StatusCode::CONFLICT,
             Self::NoWebhook | Self::NoDelivery | Self::NoPicture => StatusCode::NOT_FOUND,
             Self::NotOnline { .. } | Self::SessionFailed { .. } | Self::OriginalWebhook => {
                 StatusCode::CONFLICT
             }
-            Self::SessionExists | Self::NotPaired | Self::AlreadyPaired | Self::KeyTaken => {
-                StatusCode::CONFLICT
-            }
+            Self::SessionExists
+            | Self::NotPaired
+            | Self::AlreadyPaired
+            | Self::IdempotencyKeyReused => StatusCode::CONFLICT,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::QueueFull(_) | Self::TooManyLinks(_) | Self::TooManyRequests(_) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::NoPairingCode { .. } | Self::Refused { .. } => StatusCode::BAD_GATEWAY,
-            Self::NoAnswer { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::PairingCodeRefused { .. } | Self::WhatsappRefused { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::WhatsappTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Stopping | Self::Starting | Self::NotReady { .. } | Self::SessionBusy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -219,12 +222,12 @@ impl Problem {
     }
 
     /// Returns the stable code and the title.
-    fn code(&self) -> (&'static str, &'static str) {
+    fn code_and_title(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Body(_) => ("invalid_body", "The body is not a JSON object"),
-            Self::Fields(_) => ("invalid_fields", "Some fields are missing or wrong"),
-            Self::TooSlow => ("body_too_slow", "The body came too slowly"),
-            Self::TooLarge(_) => ("body_too_large", "The body is too large"),
+            Self::InvalidBody(_) => ("invalid_body", "The body is not a JSON object"),
+            Self::InvalidFields(_) => ("invalid_fields", "Some fields are missing or wrong"),
+            Self::BodyTooSlow => ("body_too_slow", "The body came too slowly"),
+            Self::BodyTooLarge(_) => ("body_too_large", "The body is too large"),
             Self::Unauthorized => ("unauthorized", "A valid API key is needed"),
             Self::Stranger(_) => (
                 "stranger",
@@ -257,25 +260,27 @@ impl Problem {
                 "session_already_paired",
                 "A phone has linked the session already",
             ),
-            Self::NoPairingCode { .. } => ("pairing_code_refused", "WhatsApp gave no pairing code"),
+            Self::PairingCodeRefused { .. } => {
+                ("pairing_code_refused", "WhatsApp gave no pairing code")
+            }
             Self::NotAcceptable => ("not_acceptable", "A QR code has none of these forms"),
             Self::SessionFailed { .. } => ("session_failed", "The session cannot be opened"),
             Self::NoMessage => ("message_not_found", "There is no such message"),
-            Self::TooLate => ("too_late", "The message cannot be changed any more"),
+            Self::EditTooLate => ("too_late", "The message cannot be changed any more"),
             Self::NoGroup => (GROUP_NOT_FOUND, "The account is in no such group"),
             Self::NoNewsletter => (NEWSLETTER_NOT_FOUND, "There is no such newsletter"),
             Self::NoChat => ("chat_not_found", "There is no such chat"),
             Self::NoContact => ("contact_not_found", "Nobody of this address is known"),
             Self::NoPicture => ("picture_not_found", "No picture is shown"),
-            Self::MissingInShop(what) => what.code(),
+            Self::MissingInShop(what) => what.code_and_title(),
             Self::HistoryOff => ("history_off", "No history is kept"),
             Self::NoCall => ("call_not_found", "No such call rings"),
-            Self::Refused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
+            Self::WhatsappRefused { .. } => ("whatsapp_refused", "WhatsApp refused it"),
             Self::NoMedia => ("media_not_found", "There is no such file"),
             Self::MediaNotReady { .. } => ("media_not_ready", "The file is not here yet"),
             Self::MediaGone { .. } => ("media_gone", "The file cannot be had"),
-            Self::NoRange(_) => ("range_not_satisfiable", "The file has no such bytes"),
-            Self::KeyTaken => (
+            Self::RangeNotSatisfiable(_) => ("range_not_satisfiable", "The file has no such bytes"),
+            Self::IdempotencyKeyReused => (
                 "idempotency_key_reused",
                 "The idempotency key belongs to another request",
             ),
@@ -284,8 +289,8 @@ impl Problem {
             }
             Self::TooManyLinks(_) => ("too_many_links", "Too many links wait to be fetched"),
             Self::QueueFull(_) => ("queue_full", "Too many messages wait"),
-            Self::NotSent(failure) => failures::code(failure),
-            Self::NoAnswer { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
+            Self::NotSent(failure) => failures::failure_code(failure),
+            Self::WhatsappTimeout { .. } => ("whatsapp_timeout", "WhatsApp did not answer in time"),
             Self::Stopping => ("stopping", "The program is stopping"),
             Self::Starting => ("starting", "The program is starting"),
             Self::NotReady { .. } => ("not_ready", "Nothing can be saved at the moment"),
@@ -295,7 +300,7 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::Body(detail) | Self::NoAnswer { detail } | Self::Refused { detail } => detail.clone(),
+            Self::InvalidBody(detail) | Self::WhatsappTimeout { detail } | Self::WhatsappRefused { detail } => detail.clone(),
             Self::NoChat => {
                 "nothing was said in it yet, or it is kept no longer; GET /v1/sessions/…/chats lists those there are"
                     .to_owned()
@@ -313,18 +318,18 @@ impl Problem {
             Self::NoGroup => "GET /v1/sessions/…/groups lists those it is in".to_owned(),
             Self::MediaNotReady { detail } | Self::MediaGone { detail } => detail.clone(),
             Self::NotSent(failure) => failure.detail.clone(),
-            Self::Fields(errors) => {
+            Self::InvalidFields(errors) => {
                 let each: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.field, error.detail)).collect();
                 each.join("; ")
             }
-            Self::TooSlow => format!("{TooSlow}; send it anew over a better line"),
-            Self::TooLarge(limit) => format!("at most {limit} bytes are taken"),
+            Self::BodyTooSlow => format!("{TooSlowError}; send it anew over a better line"),
+            Self::BodyTooLarge(limit) => format!("at most {limit} bytes are taken"),
             Self::Unauthorized => "send the key of WAPI_API_KEY, or one that POST /v1/api-keys has made, as `Authorization: Bearer …` or \
                                    `X-Api-Key: …`"
                 .to_owned(),
-            Self::Stranger(why) => why.detail().to_owned(),
+            Self::Stranger(why) => why.problem_detail().to_owned(),
             Self::ScopeMissing(Scope::Admin) => "use a key whose `scopes` have `admin`".to_owned(),
-            Self::ScopeMissing(scope) => format!("use a key whose `scopes` have `{}` or `admin`", scope.word()),
+            Self::ScopeMissing(scope) => format!("use a key whose `scopes` have `{}` or `admin`", scope.as_str()),
             Self::SessionNotAllowed => "use a key whose `sessions` have this one, or that is for all".to_owned(),
             Self::NotForAllSessions => "this concerns the whole gateway; use a key for all sessions".to_owned(),
             Self::NoApiKey => "GET /v1/api-keys lists them".to_owned(),
@@ -348,22 +353,22 @@ impl Problem {
                 .to_owned(),
             Self::NoMessage => "it was not sent through this gateway, or is kept no longer; where a route takes `chat`, say in which chat it is"
                 .to_owned(),
-            Self::TooLate => "phones take new words for 15 minutes; send a new message, or delete this one".to_owned(),
+            Self::EditTooLate => "phones take new words for 15 minutes; send a new message, or delete this one".to_owned(),
             Self::NoMedia => "it never was, was of another session, or is kept no longer".to_owned(),
-            Self::NoRange(size) => format!("it has {size} bytes"),
-            Self::KeyTaken => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
+            Self::RangeNotSatisfiable(size) => format!("it has {size} bytes"),
+            Self::IdempotencyKeyReused => "use a new key for a new message; keys are remembered for 24 hours".to_owned(),
             Self::TooManyRequests(which) => {
                 format!("as many {which} are being answered as may be, streams and waits included; end some, or try again later")
             }
             Self::TooManyLinks(most) => format!("{most} links of this session wait to be fetched; try again later"),
             Self::QueueFull(most) => format!("{most} messages of this session wait to be sent; try again later"),
-            Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.word()),
-            Self::NotOnline { status, reason: None } => format!("it is {}", status.word()),
+            Self::NotOnline { status, reason: Some(reason) } => format!("it is {}: {reason}", status.as_str()),
+            Self::NotOnline { status, reason: None } => format!("it is {}", status.as_str()),
             Self::SessionExists => "choose another name, or remove that session first".to_owned(),
             Self::SessionBusy => "this one was not followed, but for a removal, which goes on; look again".to_owned(),
             Self::NotPaired => "its QR code is at GET /v1/sessions/…/qr".to_owned(),
             Self::AlreadyPaired => "log it out first to link it to another phone".to_owned(),
-            Self::NoPairingCode { detail } => detail.clone(),
+            Self::PairingCodeRefused { detail } => detail.clone(),
             Self::NotAcceptable => "accept image/png, image/svg+xml, text/plain or application/json".to_owned(),
             Self::SessionFailed { reason } => reason.clone(),
             Self::Stopping | Self::Starting => "try again in a moment".to_owned(),
@@ -372,15 +377,15 @@ impl Problem {
         }
     }
 
-    pub fn document(self) -> Document {
-        let (code, title) = self.code();
-        let (status, detail) = (self.status().as_u16(), self.detail());
-        let errors = if let Self::Fields(errors) = self {
+    pub fn into_document(self) -> ProblemDocument {
+        let (code, title) = self.code_and_title();
+        let (status, detail) = (self.status_code().as_u16(), self.detail());
+        let errors = if let Self::InvalidFields(errors) = self {
             errors
         } else {
             Vec::new()
         };
-        Document {
+        ProblemDocument {
             kind: format!("urn:wapi:problem:{code}"),
             title,
             status,
@@ -397,13 +402,13 @@ const RETRY_AFTER: header::HeaderValue = header::HeaderValue::from_static("10");
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let size = if let Self::NoRange(size) = self {
+        let status = self.status_code();
+        let size = if let Self::RangeNotSatisfiable(size) = self {
             Some(size)
         } else {
             None
         };
-        let document = self.document();
+        let document = self.into_document();
         let body = serde_json::to_vec(&document).expect("a problem is always JSON");
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
         if status == StatusCode::UNAUTHORIZED {

@@ -10,11 +10,12 @@ use serde_json::value::RawValue;
 
 use super::Gateway;
 use super::error::Problem;
-use super::query::Query;
+use super::query::QueryParameters;
+use crate::access::Scope;
 use crate::event::TYPES;
-use crate::keys::{Caller, Scope};
-use crate::store::{Lived, Reader, Saved, StoreError, Wanted};
-use crate::webhooks::rules::unknown_type;
+use crate::keys::Caller;
+use crate::store::{EventFilter, EventReader, LifeFilter, StoreError, StoredEvent};
+use crate::webhooks::rules::describe_unknown_type;
 
 /// Events on one page: default and maximum.
 const LIMIT: (usize, usize) = (100, 1_000);
@@ -23,8 +24,8 @@ const LONGEST_WAIT: u64 = 60;
 
 /// A page of the feed.
 #[derive(Debug, Serialize)]
-pub struct Page {
-    events: Vec<Entry>,
+pub struct FeedPage {
+    events: Vec<FeedEntry>,
     /// The `after` of the next call. It survives restarts, and no later event is ever placed before
     /// it.
     next: i64,
@@ -35,7 +36,7 @@ pub struct Page {
 
 /// An event and its position in the feed.
 #[derive(Debug, Serialize)]
-pub(super) struct Entry {
+pub(super) struct FeedEntry {
     pub seq: i64,
     /// Sent as `webhook-id` with webhooks.
     id: String,
@@ -43,8 +44,8 @@ pub(super) struct Entry {
     event: Box<RawValue>,
 }
 
-impl Entry {
-    pub fn new(saved: &Saved) -> Result<Self, Problem> {
+impl FeedEntry {
+    pub fn new(saved: &StoredEvent) -> Result<Self, Problem> {
         let event = RawValue::from_string(saved.body.clone()).map_err(|error| {
             tracing::error!(%error, event = saved.id, "an event in the database is no JSON");
             Problem::Internal
@@ -60,22 +61,22 @@ impl Entry {
 /// `GET /v1/events`: reads `limit` events after the cursor `after` (0: from the beginning),
 /// filtered by `types` (comma-separated) and `session`. Waits up to `wait` seconds if there are
 /// none yet.
-pub async fn list(
+pub async fn list_events(
     State(gateway): State<Gateway>,
     caller: Caller,
-    mut query: Query,
-) -> Result<Json<Page>, Problem> {
-    let after = query.number("after", 0, i64::MAX);
-    let limit = query.limit(LIMIT);
-    let wait = Duration::from_secs(query.number("wait", 0, LONGEST_WAIT));
-    let wanted = wanted(&caller, &mut query);
-    query.done()?;
-    let mut reader = gateway.store.reader(after, wanted?);
-    let mut events = reader.read(limit).await.map_err(unreadable)?;
+    mut query: QueryParameters,
+) -> Result<Json<FeedPage>, Problem> {
+    let after = query.number_or("after", 0, i64::MAX);
+    let limit = query.list_limit(LIMIT);
+    let wait = Duration::from_secs(query.number_or("wait", 0, LONGEST_WAIT));
+    let wanted = read_event_filter(&caller, &mut query);
+    query.finish()?;
+    let mut reader = gateway.store.open_reader(after, wanted?);
+    let mut events = reader.read_page(limit).await.map_err(feed_problem)?;
     if events.is_empty() && !wait.is_zero() {
         let more = gateway
             .clock
-            .timeout(wait, something_new(&mut reader, limit));
+            .timeout(wait, await_events(&mut reader, limit));
         // A stopping program keeps no caller waiting, and a wait without events is no error.
         events = match gateway.lifecycle.unless_stopping(more).await {
             Some(Ok(events)) => events?,
@@ -85,19 +86,22 @@ pub async fn list(
     }
     let events = events
         .iter()
-        .map(|saved| Entry::new(saved))
+        .map(|saved| FeedEntry::new(saved))
         .collect::<Result<_, _>>()?;
-    Ok(Json(Page {
+    Ok(Json(FeedPage {
         events,
-        next: reader.place(),
+        next: reader.position(),
         more: reader.has_more(),
     }))
 }
 
 /// Waits for the first new events.
-async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Saved>>, Problem> {
+async fn await_events(
+    reader: &mut EventReader,
+    limit: usize,
+) -> Result<Vec<Arc<StoredEvent>>, Problem> {
     loop {
-        let events = reader.read_more(limit).await.map_err(unreadable)?;
+        let events = reader.read_next(limit).await.map_err(feed_problem)?;
         if !events.is_empty() {
             return Ok(events);
         }
@@ -105,8 +109,11 @@ async fn something_new(reader: &mut Reader, limit: usize) -> Result<Vec<Arc<Save
 }
 
 /// Parses the filter of the request, limited to the events that the caller may see.
-pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Problem> {
-    let types = query.text("types").unwrap_or_default();
+pub(super) fn read_event_filter(
+    caller: &Caller,
+    query: &mut QueryParameters,
+) -> Result<EventFilter, Problem> {
+    let types = query.optional_text("types").unwrap_or_default();
     let types: Vec<_> = types
         .split(',')
         .map(str::trim)
@@ -114,37 +121,40 @@ pub(super) fn wanted(caller: &Caller, query: &mut Query) -> Result<Wanted, Probl
         .map(str::to_owned)
         .collect();
     if let Some(unknown) = types.iter().find(|name| !TYPES.contains(&name.as_str())) {
-        return Err(Problem::field("types", unknown_type(unknown)));
+        return Err(Problem::invalid_field(
+            "types",
+            describe_unknown_type(unknown),
+        ));
     }
-    let lives = match query.text("session") {
-        Some(session) if !caller.reaches(&session) => return Err(Problem::SessionNotAllowed),
-        Some(session) => Lived::By(vec![(session.clone(), caller.since(&session))]),
-        None => match caller.sessions() {
-            Some(sessions) => Lived::By(
+    let lives = match query.optional_text("session") {
+        Some(session) if !caller.can_reach(&session) => return Err(Problem::SessionNotAllowed),
+        Some(session) => LifeFilter::Named(vec![(session.clone(), caller.access_since(&session))]),
+        None => match caller.allowed_sessions() {
+            Some(sessions) => LifeFilter::Named(
                 sessions
                     .iter()
-                    .map(|name| (name.clone(), caller.since(name)))
+                    .map(|name| (name.clone(), caller.access_since(name)))
                     .collect(),
             ),
             // Only an admin key reads events of past lives.
-            None if caller.has(Scope::Admin) => Lived::Any,
-            None => Lived::Now,
+            None if caller.has_scope(Scope::Admin) => LifeFilter::Any,
+            None => LifeFilter::Current,
         },
     };
     // Seeing a QR code suffices to link an account to the session.
-    let hidden: &[_] = if caller.has(Scope::Admin) {
+    let hidden: &[_] = if caller.has_scope(Scope::Admin) {
         &[]
     } else {
         &["session.qr"]
     };
-    Ok(Wanted {
+    Ok(EventFilter {
         types,
         hidden,
         lives,
     })
 }
 
-pub(super) fn unreadable(error: StoreError) -> Problem {
+pub(super) fn feed_problem(error: StoreError) -> Problem {
     tracing::error!(%error, "the feed cannot be read");
     Problem::Internal
 }

@@ -6,7 +6,7 @@ use crate::meters::Histogram;
 
 /// The type of a metric family.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum MetricKind {
     Counter,
     Gauge,
 }
@@ -16,59 +16,59 @@ pub enum Kind {
 pub struct Exposition {
     text: String,
     /// The family that samples are added to.
-    name: &'static str,
+    family: &'static str,
 }
 
 impl Exposition {
     /// Begins a family; its samples follow.
-    pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
+    pub fn begin_family(&mut self, name: &'static str, kind: MetricKind, help: &str) {
         let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
         };
-        self.head(name, kind, help);
+        self.write_head(name, kind, help);
     }
 
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
-        self.line("", labels, value);
+    pub fn add_sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        self.write_sample("", labels, value);
     }
 
-    pub fn histogram<const N: usize>(
+    pub fn add_histogram<const N: usize>(
         &mut self,
         name: &'static str,
         help: &str,
         histogram: &Histogram<N>,
     ) {
-        self.head(name, "histogram", help);
+        self.write_head(name, "histogram", help);
         let (buckets, all, sum) = histogram.read();
         for (bound, count) in buckets {
-            self.line("_bucket", &[("le", &bound.to_string())], count);
+            self.write_sample("_bucket", &[("le", &bound.to_string())], count);
         }
-        self.line("_bucket", &[("le", "+Inf")], all);
-        self.line("_sum", &[], sum);
-        self.line("_count", &[], all);
+        self.write_sample("_bucket", &[("le", "+Inf")], all);
+        self.write_sample("_sum", &[], sum);
+        self.write_sample("_count", &[], all);
     }
 
     pub fn finish(self) -> String {
         self.text
     }
 
-    fn head(&mut self, name: &'static str, kind: &str, help: &str) {
-        self.name = name;
+    fn write_head(&mut self, name: &'static str, kind: &str, help: &str) {
+        self.family = name;
         self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn write_sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<_> = labels
             .iter()
-            .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+            .map(|(name, value)| format!("{name}=\"{}\"", escape_label(value)))
             .collect();
         let labels = if labels.is_empty() {
             String::new()
         } else {
             format!("{{{}}}", labels.join(","))
         };
-        let name = self.name;
+        let name = self.family;
         self.write(format_args!("{name}{suffix}{labels} {value}\n"));
     }
 
@@ -79,7 +79,7 @@ impl Exposition {
     }
 }
 
-fn escaped(value: &str) -> String {
+fn escape_label(value: &str) -> String {
     value
         .replace('\\', "\\\\")
         .replace('"', "\\\"")
@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn a_page_is_what_prometheus_reads() {
         let mut page = Exposition::default();
-        page.family("things", Kind::Gauge, "Things.");
-        page.sample(&[("name", "a \"b\"\\\n")], 2);
-        page.sample(&[], 0.5);
+        page.begin_family("things", MetricKind::Gauge, "Things.");
+        page.add_sample(&[("name", "a \"b\"\\\n")], 2);
+        page.add_sample(&[], 0.5);
         let expected = "# HELP things Things.\n# TYPE things gauge\nthings{name=\"a \\\"b\\\"\\\\\\n\"} 2\nthings 0.5\n";
         assert_eq!(page.finish(), expected);
     }

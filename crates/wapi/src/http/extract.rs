@@ -13,73 +13,76 @@ use serde_json::{Map, Value};
 
 use super::error::{FieldError, Problem};
 use super::unreadable;
-use crate::nearest::suggestion;
+use crate::nearest::format_suggestion;
 use crate::sessions::SessionName;
 
 /// Maximum size of a JSON body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
 /// Up to this many known fields are listed in the error about an unknown one.
-const FEW: usize = 12;
+const MAX_SUGGESTED: usize = 12;
 
 /// The fields of a JSON object, read one by one. Every mistake is collected, and reported by
 /// [`Fields::done`].
 ///
 /// The content type is ignored: callers of the original API did not always set it.
 #[derive(Debug)]
-pub struct Fields {
+pub struct JsonFields {
     fields: Map<String, Value>,
     /// Names of the fields read so far.
-    known: Vec<&'static str>,
+    read_names: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
 
-impl Fields {
+impl JsonFields {
     fn parse(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self::with(fields)),
-            Ok(other) => Err(Problem::Body(format!(
+            Ok(Value::Object(fields)) => Ok(Self::from_map(fields)),
+            Ok(other) => Err(Problem::InvalidBody(format!(
                 "it is {}, but must be an object: {{…}}",
-                kind(&other)
+                json_type_name(&other)
             ))),
-            Err(error) => Err(Problem::Body(unreadable::what(body, &error))),
+            Err(error) => Err(Problem::InvalidBody(unreadable::explain_body(body, &error))),
         }
     }
 
-    fn with(fields: Map<String, Value>) -> Self {
+    fn from_map(fields: Map<String, Value>) -> Self {
         Self {
             fields,
-            known: Vec::new(),
+            read_names: Vec::new(),
             errors: Vec::new(),
         }
     }
 
-    fn take(&mut self, field: &'static str) -> Option<Value> {
-        self.known.push(field);
+    fn take_field(&mut self, field: &'static str) -> Option<Value> {
+        self.read_names.push(field);
         self.fields.remove(field)
     }
 
     /// Reads a required text that must not be empty.
-    pub fn text(&mut self, field: &'static str) -> Option<String> {
+    pub fn required_text(&mut self, field: &'static str) -> Option<String> {
         match self.optional_text(field) {
-            Some(text) if text.trim().is_empty() => self.wrong(field, "is empty"),
+            Some(text) if text.trim().is_empty() => self.record_error(field, "is empty"),
             Some(text) => Some(text),
             None if self.errors.iter().any(|error| error.field == field) => None,
-            None => self.wrong(field, "is missing"),
+            None => self.record_error(field, "is missing"),
         }
     }
 
     /// Reads a text that may be left out or `null`.
     pub fn optional_text(&mut self, field: &'static str) -> Option<String> {
-        match self.take(field) {
+        match self.take_field(field) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text),
-            Some(other) => self.wrong(field, format!("is {}, but must be a text", kind(&other))),
+            Some(other) => self.record_error(
+                field,
+                format!("is {}, but must be a text", json_type_name(&other)),
+            ),
         }
     }
 
     /// Reads and parses a required text.
-    pub fn parsed<T, E: std::fmt::Display>(
+    pub fn parse_required<T, E: std::fmt::Display>(
         &mut self,
         field: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -88,88 +91,95 @@ impl Fields {
         let text = match self.optional_text(field) {
             Some(text) => text,
             None if self.errors.iter().any(|error| error.field == field) => return None,
-            None => return self.wrong(field, "is missing"),
+            None => return self.record_error(field, "is missing"),
         };
         match parse(&text) {
             Ok(value) => Some(value),
-            Err(error) => self.wrong(field, error.to_string()),
+            Err(error) => self.record_error(field, error.to_string()),
         }
     }
 
     /// Reads a required list of texts.
-    pub fn texts(&mut self, field: &'static str) -> Option<Vec<String>> {
+    pub fn required_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
         match self.optional_texts(field) {
             Some(texts) => Some(texts),
             None if self.errors.iter().any(|error| error.field == field) => None,
-            None => self.wrong(field, "is missing"),
+            None => self.record_error(field, "is missing"),
         }
     }
 
     /// Reads a list of texts that may be left out or `null`.
     pub fn optional_texts(&mut self, field: &'static str) -> Option<Vec<String>> {
-        match self.take(field) {
+        match self.take_field(field) {
             None | Some(Value::Null) => None,
             Some(Value::Array(list)) => {
                 let texts: Option<Vec<_>> = list
                     .iter()
                     .map(|value| value.as_str().map(str::to_owned))
                     .collect();
-                texts.or_else(|| self.wrong(field, "has something that is not a text"))
+                texts.or_else(|| self.record_error(field, "has something that is not a text"))
             }
-            Some(other) => self.wrong(
+            Some(other) => self.record_error(
                 field,
-                format!("is {}, but must be a list of texts", kind(&other)),
+                format!("is {}, but must be a list of texts", json_type_name(&other)),
             ),
         }
     }
 
     /// Reads an optional boolean.
     pub fn optional_flag(&mut self, field: &'static str) -> Option<bool> {
-        match self.take(field) {
+        match self.take_field(field) {
             None | Some(Value::Null) => None,
             Some(Value::Bool(flag)) => Some(flag),
-            Some(other) => self.wrong(
+            Some(other) => self.record_error(
                 field,
-                format!("is {}, but must be true or false", kind(&other)),
+                format!("is {}, but must be true or false", json_type_name(&other)),
             ),
         }
     }
 
     /// Whether a field of this name exists, even if it is `null`.
-    pub fn is_given(&self, field: &str) -> bool {
+    pub fn has_field(&self, field: &str) -> bool {
         self.fields.contains_key(field)
     }
 
     /// Returns the value of a checked field, or records its error.
-    pub fn judged<T>(&mut self, field: &'static str, judgement: Result<T, String>) -> Option<T> {
+    pub fn ok_or_record<T>(
+        &mut self,
+        field: &'static str,
+        judgement: Result<T, String>,
+    ) -> Option<T> {
         match judgement {
             Ok(value) => Some(value),
-            Err(detail) => self.wrong(field, detail),
+            Err(detail) => self.record_error(field, detail),
         }
     }
 
     /// Whether a field passed its check; records the error if not.
-    pub fn holds(&mut self, field: &'static str, judgement: Result<(), String>) -> bool {
-        self.judged(field, judgement).is_some()
+    pub fn check_or_record(&mut self, field: &'static str, judgement: Result<(), String>) -> bool {
+        self.ok_or_record(field, judgement).is_some()
     }
 
     /// Reads an object that may be left out or `null`.
     pub fn optional_object(&mut self, field: &'static str) -> Option<Map<String, Value>> {
-        match self.take(field) {
+        match self.take_field(field) {
             None | Some(Value::Null) => None,
             Some(Value::Object(object)) => Some(object),
-            Some(other) => self.wrong(field, format!("is {}, but must be an object", kind(&other))),
+            Some(other) => self.record_error(
+                field,
+                format!("is {}, but must be an object", json_type_name(&other)),
+            ),
         }
     }
 
     /// Reads the fields of a nested object; its errors are reported as `OBJECT.FIELD` once it is
     /// [taken back](Self::absorb).
-    pub fn inner(&mut self, field: &'static str) -> Option<Self> {
-        self.optional_object(field).map(Self::with)
+    pub fn nested_fields(&mut self, field: &'static str) -> Option<Self> {
+        self.optional_object(field).map(Self::from_map)
     }
 
     /// Takes over the errors of a nested object, including unknown fields.
-    pub fn absorb(&mut self, field: &str, mut inner: Self) {
+    pub fn absorb_errors(&mut self, field: &str, mut inner: Self) {
         inner.refuse_unknown();
         let errors = inner.errors.into_iter();
         self.errors.extend(errors.map(|error| FieldError {
@@ -182,7 +192,7 @@ impl Fields {
     /// otherwise pass as one that was left out.
     pub fn refuse_unknown(&mut self) {
         for (field, _) in std::mem::take(&mut self.fields) {
-            let detail = format!("is not a field here{}", self.instead_of(&field));
+            let detail = format!("is not a field here{}", self.suggest_field(&field));
             self.errors.push(FieldError {
                 field: field.into(),
                 detail,
@@ -192,19 +202,19 @@ impl Fields {
 
     /// A suggestion for an unknown field: the nearest known field, or all known ones if they are
     /// few.
-    fn instead_of(&self, field: &str) -> String {
-        let mut known = self.known.clone();
+    fn suggest_field(&self, field: &str) -> String {
+        let mut known = self.read_names.clone();
         known.sort_unstable();
         known.dedup();
-        match suggestion(field, known.iter().copied()) {
-            none if none.is_empty() && (1..=FEW).contains(&known.len()) => {
+        match format_suggestion(field, known.iter().copied()) {
+            none if none.is_empty() && (1..=MAX_SUGGESTED).contains(&known.len()) => {
                 format!("; there are: {}", known.join(", "))
             }
             suggestion => suggestion,
         }
     }
 
-    fn wrong<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
+    fn record_error<T>(&mut self, field: &'static str, detail: impl Into<String>) -> Option<T> {
         self.errors.push(FieldError {
             field: field.into(),
             detail: detail.into(),
@@ -213,15 +223,15 @@ impl Fields {
     }
 
     /// Returns the value if there were no errors.
-    pub fn done<T>(self, read: Option<T>) -> Result<T, Problem> {
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
             Some(read) if self.errors.is_empty() => Ok(read),
-            _ => Err(Problem::Fields(self.errors)),
+            _ => Err(Problem::InvalidFields(self.errors)),
         }
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+fn json_type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
@@ -232,38 +242,38 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl<S: Send + Sync> FromRequest<S> for JsonFields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Self::parse(&read(request, state).await?)
+        Self::parse(&read_body(request, state).await?)
     }
 }
 
 /// The fields of a body that may be left out.
 #[derive(Debug)]
-pub struct FieldsOrNothing(pub Fields);
+pub struct OptionalJson(pub JsonFields);
 
-impl<S: Send + Sync> FromRequest<S> for FieldsOrNothing {
+impl<S: Send + Sync> FromRequest<S> for OptionalJson {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match read(request, state).await? {
-            body if body.is_empty() => Ok(Self(Fields::with(Map::new()))),
-            body => Fields::parse(&body).map(Self),
+        match read_body(request, state).await? {
+            body if body.is_empty() => Ok(Self(JsonFields::from_map(Map::new()))),
+            body => JsonFields::parse(&body).map(Self),
         }
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let is_gzip = unreadable::is_gzip(request.headers()).map_err(Problem::Body)?;
+async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let is_gzip = unreadable::is_gzip(request.headers()).map_err(Problem::InvalidBody)?;
     let body = Bytes::from_request(request, state)
         .await
         .map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(error) if is_too_large(&error) => {
-                Problem::TooLarge(MAX_BODY)
+                Problem::BodyTooLarge(MAX_BODY)
             }
-            rejection => Problem::broken_off(&rejection),
+            rejection => Problem::from_body_error(&rejection),
         })?;
     if !is_gzip {
         return Ok(body);
@@ -274,9 +284,9 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
         .take(limit)
         .read_to_end(&mut unpacked)
     {
-        Ok(read) if read > MAX_BODY => Err(Problem::TooLarge(MAX_BODY)),
+        Ok(read) if read > MAX_BODY => Err(Problem::BodyTooLarge(MAX_BODY)),
         Ok(_) => Ok(unpacked.into()),
-        Err(_) => Err(Problem::Body(
+        Err(_) => Err(Problem::InvalidBody(
             "its Content-Encoding says gzip, and it is not, or not all of it".to_owned(),
         )),
     }
@@ -294,19 +304,19 @@ pub const NOT_TEXT: &str = "is not UTF-8 after percent-decoding";
 
 /// The session in a path.
 #[derive(Debug)]
-pub struct Named(pub SessionName);
+pub struct SessionPath(pub SessionName);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", NOT_TEXT);
+        let not_text = |_| Problem::invalid_field("session", NOT_TEXT);
         let Path(name) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(not_text)?;
         SessionName::parse(&name)
             .map(Self)
-            .map_err(|error| Problem::field("session", error.to_string()))
+            .map_err(|error| Problem::invalid_field("session", error.to_string()))
     }
 }
 
@@ -316,15 +326,16 @@ mod tests {
 
     #[test]
     fn all_wrong_fields_are_named_at_once() {
-        let mut fields = Fields::parse(br#"{"a": 1, "b": " ", "d": null, "unknown": {}}"#).unwrap();
+        let mut fields =
+            JsonFields::parse(br#"{"a": 1, "b": " ", "d": null, "unknown": {}}"#).unwrap();
         let read = (
-            fields.text("a"),
-            fields.text("b"),
-            fields.text("c"),
+            fields.required_text("a"),
+            fields.required_text("b"),
+            fields.required_text("c"),
             fields.optional_text("d"),
         );
         assert_eq!(read, (None, None, None, None));
-        let Err(Problem::Fields(errors)) = fields.done(None::<()>) else {
+        let Err(Problem::InvalidFields(errors)) = fields.finish(None::<()>) else {
             panic!("nothing was wrong")
         };
         let told: Vec<_> = errors
@@ -344,12 +355,12 @@ mod tests {
     #[test]
     fn a_field_that_nobody_knows_comes_with_what_there_is() {
         let told = |body: &str, known: &[&'static str]| {
-            let mut fields = Fields::parse(body.as_bytes()).unwrap();
+            let mut fields = JsonFields::parse(body.as_bytes()).unwrap();
             for field in known {
                 fields.optional_text(field);
             }
             fields.refuse_unknown();
-            let Err(Problem::Fields(errors)) = fields.done(Some(())) else {
+            let Err(Problem::InvalidFields(errors)) = fields.finish(Some(())) else {
                 panic!("nothing was wrong")
             };
             errors[0].detail.clone()
@@ -369,7 +380,10 @@ mod tests {
     fn a_body_must_be_an_object() {
         for body in ["", "{", "[]", "\"text\"", "null", "\u{feff}{}"] {
             assert!(
-                matches!(Fields::parse(body.as_bytes()), Err(Problem::Body(_))),
+                matches!(
+                    JsonFields::parse(body.as_bytes()),
+                    Err(Problem::InvalidBody(_))
+                ),
                 "{body:?}"
             );
         }

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{NOT_TEXT, Named};
-use super::query::Query;
+use super::extract::{NOT_TEXT, SessionPath};
+use super::query::QueryParameters;
 use crate::event::Group;
 use crate::message::ChatId;
-use crate::sessions::{AskError, SessionName};
-use crate::whatsapp::NotAnswered;
+use crate::sessions::{RequestError, SessionName};
+use crate::whatsapp::LinkRequestError;
 
 /// A group with its address.
 #[derive(Debug, Serialize)]
@@ -28,13 +28,13 @@ pub(super) struct GroupList {
 }
 
 /// `GET …/groups`: lists the groups by address, querying WhatsApp each time.
-pub(super) async fn list(
+pub(super) async fn list_groups(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    query: Query,
+    SessionPath(session): SessionPath,
+    query: QueryParameters,
 ) -> Result<Json<GroupList>, Problem> {
-    query.done()?;
-    let groups = gateway.sessions.groups(&session).await?;
+    query.finish()?;
+    let groups = gateway.sessions.list_groups(&session).await?;
     let groups = groups
         .into_iter()
         .map(|(id, group)| GroupDocument { id, group })
@@ -43,19 +43,21 @@ pub(super) async fn list(
 }
 
 /// `GET …/groups/{group}`: shows a group.
-pub(super) async fn read(
+pub(super) async fn show_group(
     State(gateway): State<Gateway>,
-    NamedGroup { session, group }: NamedGroup,
-    query: Query,
+    GroupPath { session, group }: GroupPath,
+    query: QueryParameters,
 ) -> Result<Json<GroupDocument>, Problem> {
-    query.done()?;
+    query.finish()?;
     let found = gateway
         .sessions
-        .group(&session, &group)
+        .find_group(&session, &group)
         .await
         .map_err(|error| match error {
             // An account outside the group learns nothing about it.
-            AskError::NotAnswered(NotAnswered::Refused(400 | 401 | 403 | 404)) => Problem::NoGroup,
+            RequestError::Link(LinkRequestError::Refused(400 | 401 | 403 | 404)) => {
+                Problem::NoGroup
+            }
             error => error.into(),
         })?;
     Ok(Json(GroupDocument {
@@ -65,25 +67,28 @@ pub(super) async fn read(
 }
 
 /// The session and group in a path.
-pub(super) struct NamedGroup {
+pub(super) struct GroupPath {
     session: SessionName,
     /// The part of the group's address before `@g.us`.
     group: String,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for NamedGroup {
+impl<S: Send + Sync> FromRequestParts<S> for GroupPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", NOT_TEXT);
+        let not_text = |_| Problem::invalid_field("session", NOT_TEXT);
         let Path((session, group)) = Path::<(String, String)>::from_request_parts(parts, state)
             .await
             .map_err(not_text)?;
         let session = SessionName::parse(&session)
-            .map_err(|error| Problem::field("session", error.to_string()))?;
+            .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
         match ChatId::parse(&group) {
             Ok(ChatId::Group(group)) => Ok(Self { session, group }),
-            _ => Err(Problem::field("group", "is no group's address; use …@g.us")),
+            _ => Err(Problem::invalid_field(
+                "group",
+                "is no group's address; use …@g.us",
+            )),
         }
     }
 }

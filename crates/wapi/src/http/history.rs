@@ -6,26 +6,26 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
-use super::chats::NamedChat;
+use super::chats::ChatPath;
 use super::error::Problem;
-use super::extract::Named;
-use super::query::Query;
+use super::extract::SessionPath;
+use super::query::QueryParameters;
 use crate::event::{Account, Person};
-use crate::history::IsOff;
+use crate::history::HistoryOffError;
 use crate::message::{ChatId, Message};
 use crate::sessions::SessionName;
-use crate::store::kept::{Cursor, Found, FoundReaction, KeptChat, Side};
+use crate::store::kept::{HistoryCursor, PageAnchor, StoredChat, StoredMessage, StoredReaction};
 use crate::store::{Life, StoreError};
 
 /// Default and maximum number of entries per answer.
-const LIMIT: (u32, u32) = (50, 500);
+const ENTRY_LIMIT: (u32, u32) = (50, 500);
 
 /// A chat.
 #[derive(Debug, Serialize)]
-pub(super) struct Chat {
+pub(super) struct ChatDocument {
     #[serde(flatten)]
     chat: Person,
-    last_message: Option<Shown>,
+    last_message: Option<MessageDocument>,
     unread_count: u32,
     /// Marked as unread by hand.
     unread: bool,
@@ -37,14 +37,14 @@ pub(super) struct Chat {
 
 #[derive(Debug, Serialize)]
 pub(super) struct ChatPage {
-    chats: Vec<Chat>,
+    chats: Vec<ChatDocument>,
     /// `before` of the next call; `null` when there are no more.
     next: Option<String>,
 }
 
 /// A message in a chat.
 #[derive(Debug, Serialize)]
-pub(super) struct Shown {
+pub(super) struct MessageDocument {
     session: String,
     id: String,
     chat: String,
@@ -53,7 +53,7 @@ pub(super) struct Shown {
     #[serde(serialize_with = "crate::stamp::serialize")]
     timestamp: Timestamp,
     #[serde(flatten)]
-    says: Says,
+    says: HistoryContent,
     /// Delivery status of a message that the account sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
@@ -63,12 +63,12 @@ pub(super) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(serialize_with = "crate::stamp::optional")]
     deleted_at: Option<Timestamp>,
-    reactions: Vec<Reaction>,
+    reactions: Vec<ReactionDocument>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Says {
+enum HistoryContent {
     Message(Box<Message>),
     /// A deleted message has no content.
     Nothing {
@@ -78,7 +78,7 @@ enum Says {
 }
 
 #[derive(Debug, Serialize)]
-struct Reaction {
+struct ReactionDocument {
     from: Person,
     from_me: bool,
     emoji: String,
@@ -86,7 +86,7 @@ struct Reaction {
 
 #[derive(Debug, Serialize)]
 pub(super) struct MessagePage {
-    messages: Vec<Shown>,
+    messages: Vec<MessageDocument>,
     /// `before` of the call for older messages; `null` when there are no more.
     before: Option<String>,
     /// `after` of the call for newer messages, now or later; `null` when the chat has none.
@@ -95,7 +95,7 @@ pub(super) struct MessagePage {
 
 #[derive(Debug, Serialize)]
 pub(super) struct SearchPage {
-    messages: Vec<Shown>,
+    messages: Vec<MessageDocument>,
     /// `before` of the next call; `null` when there are no more.
     next: Option<String>,
 }
@@ -108,83 +108,89 @@ pub(super) struct ContactPage {
 }
 
 /// `GET …/chats?before=&limit=`: lists chats, the most recent message first.
-pub(super) async fn chats(
+pub(super) async fn list_chats(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut query: Query,
+    SessionPath(session): SessionPath,
+    mut query: QueryParameters,
 ) -> Result<Json<ChatPage>, Problem> {
-    let limit = limit(&mut query);
-    let before = cursor(&mut query, "before");
-    query.done()?;
-    let ours = Ours::of(&gateway, session)?;
-    let kept = gateway.history.look().await?;
+    let limit = read_limit(&mut query);
+    let before = read_cursor(&mut query, "before");
+    query.finish()?;
+    let ours = HistoryOwner::from_session(&gateway, session)?;
+    let kept = gateway.history.current_db().await?;
     let chats = kept
-        .chats(&ours.life, before?, limit)
+        .list_chats(&ours.life, before?, limit)
         .await
-        .map_err(unreadable)?;
+        .map_err(history_problem)?;
     let next = (chats.len() == limit as usize)
         .then(|| chats.last().map(|chat| chat.cursor.to_string()))
         .flatten();
     Ok(Json(ChatPage {
-        chats: chats.into_iter().map(|chat| ours.chat(chat)).collect(),
+        chats: chats.into_iter().map(|chat| ours.show_chat(chat)).collect(),
         next,
     }))
 }
 
 /// `GET …/chats/{chat}`: shows a chat.
-pub(super) async fn chat(
+pub(super) async fn show_chat(
     State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    query: Query,
-) -> Result<Json<Chat>, Problem> {
-    query.done()?;
-    let ours = Ours::of(&gateway, session)?;
-    let kept = gateway.history.look().await?;
+    ChatPath { session, chat }: ChatPath,
+    query: QueryParameters,
+) -> Result<Json<ChatDocument>, Problem> {
+    query.finish()?;
+    let ours = HistoryOwner::from_session(&gateway, session)?;
+    let kept = gateway.history.current_db().await?;
     let id = gateway
         .sessions
-        .id_of(&ours.session, &ours.life, &chat)
+        .resolve_id(&ours.session, &ours.life, &chat)
         .await?;
-    let found = kept.chat(&ours.life, &id).await.map_err(unreadable)?;
+    let found = kept
+        .find_chat(&ours.life, &id)
+        .await
+        .map_err(history_problem)?;
     found
-        .map(|chat| Json(ours.chat(chat)))
+        .map(|chat| Json(ours.show_chat(chat)))
         .ok_or(Problem::NoChat)
 }
 
 /// `GET …/chats/{chat}/messages?before=&after=&limit=`: lists messages, newest first.
-pub(super) async fn messages(
+pub(super) async fn list_messages(
     State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    mut query: Query,
+    ChatPath { session, chat }: ChatPath,
+    mut query: QueryParameters,
 ) -> Result<Json<MessagePage>, Problem> {
-    let limit = limit(&mut query);
-    let (before, after) = (cursor(&mut query, "before"), cursor(&mut query, "after"));
-    query.done()?;
+    let limit = read_limit(&mut query);
+    let (before, after) = (
+        read_cursor(&mut query, "before"),
+        read_cursor(&mut query, "after"),
+    );
+    query.finish()?;
     let side = match (before?, after?) {
-        (None, None) => Side::Newest,
-        (Some(before), None) => Side::Before(before),
-        (None, Some(after)) => Side::After(after),
+        (None, None) => PageAnchor::Newest,
+        (Some(before), None) => PageAnchor::Before(before),
+        (None, Some(after)) => PageAnchor::After(after),
         (Some(_), Some(_)) => {
-            return Err(Problem::field(
+            return Err(Problem::invalid_field(
                 "after",
                 "cannot be given beside `before`; leave one of them out",
             ));
         }
     };
-    let ours = Ours::of(&gateway, session)?;
-    let kept = gateway.history.look().await?;
+    let ours = HistoryOwner::from_session(&gateway, session)?;
+    let kept = gateway.history.current_db().await?;
     let id = gateway
         .sessions
-        .id_of(&ours.session, &ours.life, &chat)
+        .resolve_id(&ours.session, &ours.life, &chat)
         .await?;
     let (found, has_more) = kept
-        .messages(&ours.life, &id, side, limit)
+        .list_messages(&ours.life, &id, side, limit)
         .await
-        .map_err(unreadable)?;
+        .map_err(history_problem)?;
     if found.is_empty()
         && kept
-            .chat(&ours.life, &id)
+            .find_chat(&ours.life, &id)
             .await
-            .map_err(unreadable)?
+            .map_err(history_problem)?
             .is_none()
     {
         return Err(Problem::NoChat);
@@ -195,11 +201,14 @@ pub(super) async fn messages(
     );
     let (before, after) = match side {
         // The message of the cursor exists at least.
-        Side::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
-        Side::Newest | Side::Before(_) => (oldest.filter(|_| has_more), newest),
+        PageAnchor::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
+        PageAnchor::Newest | PageAnchor::Before(_) => (oldest.filter(|_| has_more), newest),
     };
-    let text = |cursor: Cursor| cursor.to_string();
-    let messages = found.into_iter().map(|found| ours.message(found)).collect();
+    let text = |cursor: HistoryCursor| cursor.to_string();
+    let messages = found
+        .into_iter()
+        .map(|found| ours.message_document(found))
+        .collect();
     Ok(Json(MessagePage {
         messages,
         before: before.map(text),
@@ -208,45 +217,49 @@ pub(super) async fn messages(
 }
 
 /// `GET …/messages?q=&chat=&before=&limit=`: searches messages by text, the last received first.
-pub(super) async fn search(
+pub(super) async fn search_messages(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut query: Query,
+    SessionPath(session): SessionPath,
+    mut query: QueryParameters,
 ) -> Result<Json<SearchPage>, Problem> {
-    let limit = limit(&mut query);
-    let (asked, chat) = (query.text("q"), query.text("chat"));
-    let before = cursor(&mut query, "before");
-    query.done()?;
-    let asked =
-        asked.ok_or_else(|| Problem::field("q", "is missing; it is what the messages say"))?;
+    let limit = read_limit(&mut query);
+    let (asked, chat) = (query.optional_text("q"), query.optional_text("chat"));
+    let before = read_cursor(&mut query, "before");
+    query.finish()?;
+    let asked = asked
+        .ok_or_else(|| Problem::invalid_field("q", "is missing; it is what the messages say"))?;
     let chat = match chat {
-        Some(chat) => {
-            Some(ChatId::parse(&chat).map_err(|error| Problem::field("chat", error.to_string()))?)
-        }
+        Some(chat) => Some(
+            ChatId::parse(&chat)
+                .map_err(|error| Problem::invalid_field("chat", error.to_string()))?,
+        ),
         None => None,
     };
-    let ours = Ours::of(&gateway, session)?;
-    let kept = gateway.history.look().await?;
+    let ours = HistoryOwner::from_session(&gateway, session)?;
+    let kept = gateway.history.current_db().await?;
     let chat = match chat {
         Some(chat) => Some(
             gateway
                 .sessions
-                .id_of(&ours.session, &ours.life, &chat)
+                .resolve_id(&ours.session, &ours.life, &chat)
                 .await?,
         ),
         None => None,
     };
     let found = kept
-        .search(&ours.life, chat.as_deref(), &asked, before?, limit)
+        .search_messages(&ours.life, chat.as_deref(), &asked, before?, limit)
         .await
-        .map_err(unreadable)?;
+        .map_err(history_problem)?;
     let Some((found, next)) = found else {
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "q",
             "must have a letter, a digit or an emoji to look for",
         ));
     };
-    let messages = found.into_iter().map(|found| ours.message(found)).collect();
+    let messages = found
+        .into_iter()
+        .map(|found| ours.message_document(found))
+        .collect();
     Ok(Json(SearchPage {
         messages,
         next: next.map(|next| next.to_string()),
@@ -254,20 +267,20 @@ pub(super) async fn search(
 }
 
 /// `GET …/contacts?after=&limit=`: lists contacts by id.
-pub(super) async fn contacts(
+pub(super) async fn list_contacts(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut query: Query,
+    SessionPath(session): SessionPath,
+    mut query: QueryParameters,
 ) -> Result<Json<ContactPage>, Problem> {
-    let limit = limit(&mut query);
-    let after = query.text("after").unwrap_or_default();
-    query.done()?;
-    let ours = Ours::of(&gateway, session)?;
-    let kept = gateway.history.look().await?;
+    let limit = read_limit(&mut query);
+    let after = query.optional_text("after").unwrap_or_default();
+    query.finish()?;
+    let ours = HistoryOwner::from_session(&gateway, session)?;
+    let kept = gateway.history.current_db().await?;
     let contacts = kept
-        .contacts(&ours.life, &after, limit)
+        .list_contacts(&ours.life, &after, limit)
         .await
-        .map_err(unreadable)?;
+        .map_err(history_problem)?;
     let next = (contacts.len() == limit as usize)
         .then(|| contacts.last().map(|it| it.id.clone()))
         .flatten();
@@ -275,47 +288,57 @@ pub(super) async fn contacts(
 }
 
 /// `GET …/contacts/{contact}`: shows a contact.
-pub(super) async fn contact(
+pub(super) async fn show_contact(
     State(gateway): State<Gateway>,
-    NamedChat { session, chat }: NamedChat,
-    query: Query,
+    ChatPath { session, chat }: ChatPath,
+    query: QueryParameters,
 ) -> Result<Json<Person>, Problem> {
-    query.done()?;
-    let ours = Ours::of(&gateway, session)?;
-    let kept = gateway.history.look().await?;
+    query.finish()?;
+    let ours = HistoryOwner::from_session(&gateway, session)?;
+    let kept = gateway.history.current_db().await?;
     let id = gateway
         .sessions
-        .id_of(&ours.session, &ours.life, &chat)
+        .resolve_id(&ours.session, &ours.life, &chat)
         .await?;
-    let found = kept.contact(&ours.life, &id).await.map_err(unreadable)?;
+    let found = kept
+        .find_contact(&ours.life, &id)
+        .await
+        .map_err(history_problem)?;
     found.map(Json).ok_or(Problem::NoContact)
 }
 
-fn limit(query: &mut Query) -> u32 {
-    query.limit(LIMIT)
+fn read_limit(query: &mut QueryParameters) -> u32 {
+    query.list_limit(ENTRY_LIMIT)
 }
 
-fn cursor(query: &mut Query, name: &'static str) -> Result<Option<Cursor>, Problem> {
-    let given = query.text(name).filter(|text| !text.is_empty());
+fn read_cursor(
+    query: &mut QueryParameters,
+    name: &'static str,
+) -> Result<Option<HistoryCursor>, Problem> {
+    let given = query.optional_text(name).filter(|text| !text.is_empty());
     given
         .map(|text| {
             text.parse()
-                .map_err(|error: &str| Problem::field(name, error))
+                .map_err(|error: &str| Problem::invalid_field(name, error))
         })
         .transpose()
 }
 
 /// The account that the history belongs to.
-struct Ours {
+struct HistoryOwner {
     session: SessionName,
     life: Life,
     account: Person,
 }
 
-impl Ours {
-    fn of(gateway: &Gateway, session: SessionName) -> Result<Self, Problem> {
+impl HistoryOwner {
+    fn from_session(gateway: &Gateway, session: SessionName) -> Result<Self, Problem> {
         let found = gateway.sessions.find(&session).ok_or(Problem::NoSession)?;
-        let account = found.state().account.map(person).unwrap_or_default();
+        let account = found
+            .state()
+            .account
+            .map(account_person)
+            .unwrap_or_default();
         Ok(Self {
             session,
             life: found.life(),
@@ -323,12 +346,12 @@ impl Ours {
         })
     }
 
-    fn name(&self) -> &str {
+    fn session_name(&self) -> &str {
         self.session.as_str()
     }
 
-    fn chat(&self, chat: KeptChat) -> Chat {
-        let KeptChat {
+    fn show_chat(&self, chat: StoredChat) -> ChatDocument {
+        let StoredChat {
             chat,
             last_message,
             unread,
@@ -338,8 +361,8 @@ impl Ours {
             muted_until,
             ..
         } = chat;
-        let last_message = last_message.map(|found| self.message(found));
-        Chat {
+        let last_message = last_message.map(|found| self.message_document(found));
+        ChatDocument {
             chat,
             last_message,
             unread_count: unread,
@@ -350,8 +373,8 @@ impl Ours {
         }
     }
 
-    fn message(&self, found: Found) -> Shown {
-        let Found {
+    fn message_document(&self, found: StoredMessage) -> MessageDocument {
+        let StoredMessage {
             chat,
             id,
             from,
@@ -363,22 +386,25 @@ impl Ours {
             reactions,
             ..
         } = found;
-        let reaction = |reaction: FoundReaction| {
-            let (from, from_me) = self.person(reaction.by);
-            Reaction {
+        let reaction = |reaction: StoredReaction| {
+            let (from, from_me) = self.person_or_account(reaction.by);
+            ReactionDocument {
                 from,
                 from_me,
                 emoji: reaction.emoji,
             }
         };
         let says = match message {
-            Some(message) => Says::Message(Box::new(message)),
-            None => Says::Nothing { kind: "deleted" },
+            Some(message) => HistoryContent::Message(Box::new(message)),
+            None => HistoryContent::Nothing { kind: "deleted" },
         };
-        let (from, from_me) = self.person(from);
-        let (session, status) = (self.name().to_owned(), status.map(|status| status.word()));
+        let (from, from_me) = self.person_or_account(from);
+        let (session, status) = (
+            self.session_name().to_owned(),
+            status.map(|status| status.as_str()),
+        );
         let reactions = reactions.into_iter().map(reaction).collect();
-        Shown {
+        MessageDocument {
             session,
             id,
             chat,
@@ -394,7 +420,7 @@ impl Ours {
     }
 
     /// Returns the person, and whether it is the account itself.
-    fn person(&self, somebody: Option<Person>) -> (Person, bool) {
+    fn person_or_account(&self, somebody: Option<Person>) -> (Person, bool) {
         match somebody {
             Some(somebody) => (somebody, false),
             None => (self.account.clone(), true),
@@ -402,7 +428,7 @@ impl Ours {
     }
 }
 
-fn person(account: Account) -> Person {
+fn account_person(account: Account) -> Person {
     let Account { phone, lid, name } = account;
     Person {
         id: ChatId::Phone(phone.clone()).to_string(),
@@ -413,13 +439,13 @@ fn person(account: Account) -> Person {
     }
 }
 
-impl From<IsOff> for Problem {
-    fn from(_: IsOff) -> Self {
+impl From<HistoryOffError> for Problem {
+    fn from(_: HistoryOffError) -> Self {
         Self::HistoryOff
     }
 }
 
-fn unreadable(error: StoreError) -> Problem {
+fn history_problem(error: StoreError) -> Problem {
     tracing::error!(%error, "the history cannot be read");
     Problem::Internal
 }

@@ -12,21 +12,25 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::Gateway;
-use super::edge::Visit;
-use super::error::{Document, Problem};
+use super::edge::CallerContext;
+use super::error::{Problem, ProblemDocument};
 use crate::ids;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outermost layer. The log names the route, not the path, since the path holds session names.
-pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    let id = ids::request_id();
+pub async fn identify_and_log(
+    State(gateway): State<Gateway>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = ids::new_request_id();
     let method = request.method().clone();
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "(no route)".to_owned(), |path| path.as_str().to_owned());
-    let visit = request.extensions().get::<Visit>().cloned();
+    let visit = request.extensions().get::<CallerContext>().cloned();
     let peer = visit
         .as_ref()
         .map(|visit| tracing::field::display(visit.peer.address));
@@ -36,8 +40,8 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
         tracing::error!(request = id, %method, route, "a request panicked");
         Problem::Internal.into_response()
     });
-    identify(&mut response, &id);
-    let key = visit.as_ref().and_then(Visit::key);
+    add_request_id(&mut response, &id);
+    let key = visit.as_ref().and_then(CallerContext::key_id);
     let (status, took) = (
         response.status().as_u16(),
         gateway.clock.uptime().saturating_sub(started),
@@ -52,12 +56,16 @@ pub async fn around(State(gateway): State<Gateway>, request: Request, next: Next
 
 /// Time a request waits for the saved sessions to be listed, which takes milliseconds unless the
 /// disk is slow.
-const LISTING: Duration = Duration::from_secs(10);
+const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Holds requests until the saved sessions are listed: right after the start, a saved session must
 /// not look like one that never existed.
-pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING).await {
+pub async fn await_listing(
+    State(gateway): State<Gateway>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING_TIMEOUT).await {
         return next.run(request).await;
     }
     let problem = if gateway.lifecycle.is_stopping() {
@@ -72,14 +80,14 @@ pub async fn once_listed(State(gateway): State<Gateway>, request: Request, next:
 /// task of the program, and the caller waits for it. Half of a change would leave memory, disk and
 /// WhatsApp inconsistent. The body comes from the caller, so reading it ends with the connection,
 /// as an incomplete body.
-pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+pub async fn run_to_end(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
     let (answer, answered) = oneshot::channel();
     // The task holds the connection's place until it ends; otherwise callers that disconnect at
     // once could run any number of tasks.
-    let visit = request.extensions().get::<Visit>().cloned();
+    let visit = request.extensions().get::<CallerContext>().cloned();
     gateway.lifecycle.spawn(async move {
         let _visit = visit;
         if let Err(response) = answer.send(next.run(request).await) {
@@ -100,8 +108,8 @@ pub async fn finished(State(gateway): State<Gateway>, request: Request, next: Ne
 }
 
 /// Adds the request's id to the response headers, and to the body of a problem.
-fn identify(response: &mut Response, id: &str) {
-    if let Some(mut document) = response.extensions_mut().remove::<Document>() {
+fn add_request_id(response: &mut Response, id: &str) {
+    if let Some(mut document) = response.extensions_mut().remove::<ProblemDocument>() {
         document.request_id = Some(id.to_owned());
         let body = serde_json::to_vec(&document).expect("a problem is always JSON");
         response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -19,12 +19,12 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::query::Query;
+use super::query::QueryParameters;
 use crate::event::media_url;
 use crate::keys::Caller;
 use crate::store::{MediaRecord, MediaState, StoreError};
 
-pub use upload::upload;
+pub use upload::upload_media;
 
 /// How long a caller waits for a file that is still on WhatsApp's servers: default and maximum, in
 /// seconds.
@@ -32,13 +32,13 @@ const WAIT: (u64, u64) = (30, 60);
 
 /// A media file's metadata; unknown values are `null`.
 #[derive(Debug, Serialize)]
-struct MediaInfo {
+struct MediaDocument {
     id: String,
     session: String,
     /// The message that the file came with; `null` for uploads.
     message_id: Option<String>,
     chat: Option<String>,
-    /// `remote`, `waiting`, `stored`, `failed` or `removed`.
+    /// `remote`, `waiters`, `stored`, `failed` or `mark_removed`.
     status: &'static str,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -60,7 +60,7 @@ struct MediaInfo {
     stored_at: Option<Timestamp>,
 }
 
-impl From<MediaRecord> for MediaInfo {
+impl From<MediaRecord> for MediaDocument {
     fn from(record: MediaRecord) -> Self {
         let MediaRecord {
             id,
@@ -81,7 +81,7 @@ impl From<MediaRecord> for MediaInfo {
             session: session.name().to_owned(),
             message_id: message.map(|message| message.id),
             chat,
-            status: state.word(),
+            status: state.as_str(),
             kind,
             mime_type: facts.mime_type,
             filename: facts.filename,
@@ -99,46 +99,50 @@ impl From<MediaRecord> for MediaInfo {
 }
 
 /// `GET /v1/media/{id}`: shows a file's metadata, whether or not the file is stored here.
-pub async fn show(
+pub async fn show_media(
     State(gateway): State<Gateway>,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    Ok(Json(MediaInfo::from(find(&gateway, &caller, &id).await?)).into_response())
+    query.finish()?;
+    Ok(Json(MediaDocument::from(
+        find_media(&gateway, &caller, &id).await?,
+    ))
+    .into_response())
 }
 
 /// `GET /v1/media/{id}/content?wait=30`: sends the file, or a range of it. A file that is still on
 /// WhatsApp's servers is downloaded first.
-pub async fn content(
+pub async fn send_media_content(
     State(gateway): State<Gateway>,
     caller: Caller,
-    mut query: Query,
+    mut query: QueryParameters,
     Path(id): Path<String>,
     asked: HeaderMap,
 ) -> Result<Response, Problem> {
-    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
-    query.done()?;
-    let record = here(&gateway, find(&gateway, &caller, &id).await?, wait).await?;
+    let wait = Duration::from_secs(query.number_or("wait", WAIT.0, WAIT.1));
+    query.finish()?;
+    let record = ensure_stored(&gateway, find_media(&gateway, &caller, &id).await?, wait).await?;
     let (Some(size), Some(sha256)) = (record.facts.size, record.facts.sha256.clone()) else {
-        return Err(gone(&record));
+        return Err(gone_problem(&record));
     };
-    if headers::is_known(&asked, &sha256) {
+    if headers::is_not_modified(&asked, &sha256) {
         return Ok((
             StatusCode::NOT_MODIFIED,
-            headers::of(&record.facts, &sha256),
+            headers::file_headers(&record.facts, &sha256),
         )
             .into_response());
     }
-    let range = headers::range(&asked, &sha256, size).map_err(|_| Problem::NoRange(size))?;
+    let range = headers::parse_range(&asked, &sha256, size)
+        .map_err(|_| Problem::RangeNotSatisfiable(size))?;
     let (status, part) = match range {
         Some(part) => (StatusCode::PARTIAL_CONTENT, part),
         None => (StatusCode::OK, 0..size),
     };
     let content = gateway
         .media
-        .read(&sha256, part.clone())
+        .read_range(&sha256, part.clone())
         .await
         .map_err(|error| {
             tracing::error!(%error, id, "a file cannot be read");
@@ -149,10 +153,10 @@ pub async fn content(
                 },
             }
         })?;
-    let length = headers::of_part(&part, size, status == StatusCode::PARTIAL_CONTENT);
+    let length = headers::range_headers(&part, size, status == StatusCode::PARTIAL_CONTENT);
     Ok((
         status,
-        headers::of(&record.facts, &sha256),
+        headers::file_headers(&record.facts, &sha256),
         length,
         Body::from_stream(content),
     )
@@ -160,15 +164,15 @@ pub async fn content(
 }
 
 /// `DELETE /v1/media/{id}`: removes a file, which is not downloaded again. Returns 204.
-pub async fn remove(
+pub async fn remove_media(
     State(gateway): State<Gateway>,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    query.done()?;
-    let record = find(&gateway, &caller, &id).await?;
-    gateway.media.remove(&record).await.map_err(|error| {
+    query.finish()?;
+    let record = find_media(&gateway, &caller, &id).await?;
+    gateway.media.remove_media(&record).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), id, "a file cannot be removed");
         Problem::Internal
     })?;
@@ -177,21 +181,21 @@ pub async fn remove(
 
 /// Finds a file of a session's current life. Files of sessions outside the key's reach are reported
 /// as not found.
-pub(super) async fn find(
+pub(super) async fn find_media(
     gateway: &Gateway,
     caller: &Caller,
     id: &str,
 ) -> Result<MediaRecord, Problem> {
-    let found = gateway.media.find(id).await.map_err(unreadable)?;
+    let found = gateway.media.find_media(id).await.map_err(media_problem)?;
     let is_there = |record: &MediaRecord| gateway.store.lives().is_current(&record.session);
     found
-        .filter(|record| caller.reaches(record.session.name()) && is_there(record))
+        .filter(|record| caller.can_reach(record.session.name()) && is_there(record))
         .ok_or(Problem::NoMedia)
 }
 
 /// Returns the record of a stored file, downloading the file first if it is still on WhatsApp's
 /// servers.
-pub(super) async fn here(
+pub(super) async fn ensure_stored(
     gateway: &Gateway,
     mut record: MediaRecord,
     wait: Duration,
@@ -202,18 +206,18 @@ pub(super) async fn here(
     ) {
         record = gateway
             .media
-            .fetch(record, wait)
+            .fetch_media(record, wait)
             .await
-            .map_err(unreadable)?;
+            .map_err(media_problem)?;
     }
     match record.state {
         MediaState::Stored => Ok(record),
-        MediaState::Remote | MediaState::Waiting => Err(not_ready(&record)),
-        _ => Err(gone(&record)),
+        MediaState::Remote | MediaState::Waiting => Err(not_ready_problem(&record)),
+        _ => Err(gone_problem(&record)),
     }
 }
 
-fn not_ready(record: &MediaRecord) -> Problem {
+fn not_ready_problem(record: &MediaRecord) -> Problem {
     let why = record
         .error
         .as_deref()
@@ -223,7 +227,7 @@ fn not_ready(record: &MediaRecord) -> Problem {
     }
 }
 
-fn gone(record: &MediaRecord) -> Problem {
+fn gone_problem(record: &MediaRecord) -> Problem {
     let detail = match record.state {
         MediaState::Removed => "it was removed",
         _ => record.error.as_deref().unwrap_or("it cannot be had"),
@@ -233,7 +237,7 @@ fn gone(record: &MediaRecord) -> Problem {
     }
 }
 
-fn unreadable(error: StoreError) -> Problem {
+fn media_problem(error: StoreError) -> Problem {
     tracing::error!(%error, "files cannot be looked up");
     Problem::Internal
 }

@@ -29,103 +29,104 @@ use sha2::{Digest, Sha256};
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, Named};
-use super::query::Query;
-use crate::event::Failure;
+use super::extract::{JsonFields, SessionPath};
+use super::query::QueryParameters;
+use crate::event::SendFailure;
 use crate::keys::Caller;
 use crate::message::{ChatId, Message};
-use crate::sessions::{Reply, SessionName, Wish};
+use crate::sessions::{SendReply, SendRequest, SessionName};
 use crate::store::{
-    Acceptance, Accepted, CANCELLED, IdempotencyKey, Life, SentMessage, StoreError, Verdict,
+    AcceptOutcome, AcceptedMessage, CANCELLED, IdempotencyKey, Life, SendOutcome, SentMessage,
+    StoreError,
 };
 
 pub use body::KINDS;
 
-use body::Asked;
-use shown::{Answer, MessageInfo};
+use body::MessageRequest;
+use shown::{MessageInfo, SendAnswer};
 
 /// How long a caller waits for WhatsApp: default and maximum, in seconds.
 const WAIT: (u64, u64) = (10, 60);
 const LONGEST_KEY: usize = 255;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Set on answers to a repeated request with the same key.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// `POST …/messages?wait=10`: sends a message. Returns 200 if WhatsApp accepts it within `wait`
 /// seconds, and 202 while it is on its way.
-pub async fn send(
+pub async fn send_message(
     State(gateway): State<Gateway>,
-    Named(session): Named,
+    SessionPath(session): SessionPath,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
     headers: HeaderMap,
-    fields: Fields,
+    fields: JsonFields,
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/sessions/{}/messages", session.url_segment());
     let (wait, key) = (
-        patience(query)?,
-        idempotency_key(&caller, &headers, route, &fields)?,
+        read_wait(query)?,
+        read_idempotency_key(&caller, &headers, route, &fields)?,
     );
-    let asked = Asked::read(fields)?;
-    let life = gateway.life(&session)?;
-    accept(&gateway, session, life, asked, key, wait).await
+    let asked = MessageRequest::read(fields)?;
+    let life = gateway.current_life(&session)?;
+    accept_message(&gateway, session, life, asked, key, wait).await
 }
 
 /// Reads how long a caller waits for WhatsApp; the last parameter read from the query string.
-fn patience(mut query: Query) -> Result<Duration, Problem> {
-    let wait = Duration::from_secs(query.number("wait", WAIT.0, WAIT.1));
-    query.done()?;
+fn read_wait(mut query: QueryParameters) -> Result<Duration, Problem> {
+    let wait = Duration::from_secs(query.number_or("wait", WAIT.0, WAIT.1));
+    query.finish()?;
     Ok(wait)
 }
 
 /// Queues a message, and answers with its state after `wait`.
-async fn accept(
+async fn accept_message(
     gateway: &Gateway,
     session: SessionName,
     life: Life,
-    asked: Asked,
-    key: Option<Key>,
+    asked: MessageRequest,
+    key: Option<UnboundKey>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let key = key.map(|key| key.of(&life));
-    let (messages, replayed) = Accepting {
+    let key = key.map(|key| key.bind_life(&life));
+    let (messages, replayed) = MessageAcceptor {
         gateway,
         session: &session,
         life: &life,
     }
-    .all(&asked, key, wait)
+    .accept_all(&asked, key, wait)
     .await?;
-    answer(gateway, &asked, &session, messages, replayed).await
+    respond_accepted(gateway, &asked, &session, messages, replayed).await
 }
 
 /// The session for which messages are accepted.
-struct Accepting<'a> {
+struct MessageAcceptor<'a> {
     gateway: &'a Gateway,
     session: &'a SessionName,
     life: &'a Life,
 }
 
-impl Accepting<'_> {
+impl MessageAcceptor<'_> {
     /// Queues the requested message, or all messages of an album. Returns their state after `wait`,
     /// and whether they were accepted before.
-    async fn all(
+    async fn accept_all(
         &self,
-        asked: &Asked,
+        asked: &MessageRequest,
         key: Option<IdempotencyKey>,
         wait: Duration,
     ) -> Result<(Vec<SentMessage>, bool), Problem> {
-        if !asked.items.is_empty() {
-            return albums::accept(self, asked, key, wait).await;
+        if !asked.album_items.is_empty() {
+            return albums::accept_album(self, asked, key, wait).await;
         }
-        self.one(asked, key, wait)
+        self.accept_one(asked, key, wait)
             .await
             .map(|(message, replayed)| (vec![message], replayed))
     }
 
     /// Queues one message. Returns its state after `wait`, and whether it was accepted before.
-    async fn one(
+    async fn accept_one(
         &self,
-        asked: &Asked,
+        asked: &MessageRequest,
         key: Option<IdempotencyKey>,
         wait: Duration,
     ) -> Result<(SentMessage, bool), Problem> {
@@ -137,19 +138,19 @@ impl Accepting<'_> {
         if let Some(key) = &key
             && let Some(before) = gateway
                 .store
-                .accepted_before(key)
+                .find_accepted(key)
                 .await
-                .map_err(unreadable)?
+                .map_err(message_problem)?
         {
-            let Acceptance::Repeated(id) = before else {
-                return Err(Problem::KeyTaken);
+            let AcceptOutcome::Repeated(id) = before else {
+                return Err(Problem::IdempotencyKeyReused);
             };
-            return Ok((self.again(&id, wait).await?, true));
+            return Ok((self.reload_message(&id, wait).await?, true));
         }
-        asked.check_file(&gateway.media, life).await?;
-        let (send_at, expires_at) = asked.times(gateway.clock.now())?;
+        asked.check_files(&gateway.media, life).await?;
+        let (send_at, expires_at) = asked.send_window(gateway.clock.now())?;
         let life = (*life).clone();
-        let wish = Wish {
+        let wish = SendRequest {
             life,
             to: asked.to.clone(),
             message: asked.message.clone(),
@@ -157,69 +158,73 @@ impl Accepting<'_> {
             expires_at,
             key,
         };
-        let wish = gateway.sessions.settle(session, wish).await?;
-        let (to, message) = (wish.wish().to.clone(), wish.wish().message.clone());
-        reactions::is_known(gateway, session, self.life, &to, &message.content).await?;
-        polls::check(&message.content, &to, &gateway.store, self.life).await?;
+        let wish = gateway.sessions.resolve_send(session, wish).await?;
+        let (to, message) = (
+            wish.send_request().to.clone(),
+            wish.send_request().message.clone(),
+        );
+        reactions::check_reaction_target(gateway, session, self.life, &to, &message.content)
+            .await?;
+        polls::check_vote(&message.content, &to, &gateway.store, self.life).await?;
         match gateway.sessions.send(session, wish).await? {
-            Reply::Accepted(accepted, verdict) => {
+            SendReply::Accepted(accepted, verdict) => {
                 // The outcome of a message scheduled beyond the wait cannot be waited for.
                 let is_for_later = send_at.is_some_and(|at| at > gateway.clock.now() + wait);
                 let wait = if is_for_later { Duration::ZERO } else { wait };
                 let verdict = if wait.is_zero() {
                     None
                 } else {
-                    gateway.sessions.verdict(verdict, wait).await
+                    gateway.sessions.wait_for_outcome(verdict, wait).await
                 };
                 Ok((
-                    accepted_now(&to, message, accepted, (send_at, expires_at), verdict),
+                    describe_accepted(&to, message, accepted, (send_at, expires_at), verdict),
                     false,
                 ))
             }
-            Reply::Repeated(id) => Ok((self.again(&id, wait).await?, true)),
-            Reply::KeyTaken => Err(Problem::KeyTaken),
+            SendReply::Repeated(id) => Ok((self.reload_message(&id, wait).await?, true)),
+            SendReply::KeyReused => Err(Problem::IdempotencyKeyReused),
         }
     }
 
     /// Repeats the answer of the first request, with the message's present state.
-    async fn again(&self, id: &str, wait: Duration) -> Result<SentMessage, Problem> {
+    async fn reload_message(&self, id: &str, wait: Duration) -> Result<SentMessage, Problem> {
         let Self {
             gateway,
             session,
             life,
         } = self;
         if !wait.is_zero()
-            && let Some(verdict) = gateway.sessions.verdict_on(session, id)
+            && let Some(verdict) = gateway.sessions.watch_outcome(session, id)
         {
-            gateway.sessions.verdict(verdict, wait).await;
+            gateway.sessions.wait_for_outcome(verdict, wait).await;
         }
         let found = gateway
             .store
-            .sent_message(life, id)
+            .find_sent_message(life, id)
             .await
-            .map_err(unreadable)?;
+            .map_err(message_problem)?;
         found.ok_or(Problem::NoMessage)
     }
 }
 
 /// `GET …/messages/{id}`: shows a message sent through the gateway, and its status.
-pub async fn show(
+pub async fn show_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
+    message: MessagePath,
 ) -> Result<Response, Problem> {
-    let NamedMessage { session, id } = message;
+    let MessagePath { session, id } = message;
     let found = gateway
         .store
-        .sent_message(&gateway.life(&session)?, &id)
+        .find_sent_message(&gateway.current_life(&session)?, &id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     Ok(Json(MessageInfo::new(session, found.ok_or(Problem::NoMessage)?)).into_response())
 }
 
 /// Answers a repeated request with the same key with the present state of its message; `None` if
 /// the key is new. `input` is the chat as the caller wrote it, if the request names one.
-async fn repeated(
-    accepting: &Accepting<'_>,
+async fn respond_repeated(
+    accepting: &MessageAcceptor<'_>,
     key: Option<&IdempotencyKey>,
     input: Option<&str>,
     wait: Duration,
@@ -228,32 +233,32 @@ async fn repeated(
     let id = match accepting
         .gateway
         .store
-        .accepted_before(key)
+        .find_accepted(key)
         .await
-        .map_err(unreadable)?
+        .map_err(message_problem)?
     {
         None => return Ok(None),
-        Some(Acceptance::Repeated(id)) => id,
-        Some(_) => return Err(Problem::KeyTaken),
+        Some(AcceptOutcome::Repeated(id)) => id,
+        Some(_) => return Err(Problem::IdempotencyKeyReused),
     };
-    again(accepting, &id, input, wait).await.map(Some)
+    respond_again(accepting, &id, input, wait).await.map(Some)
 }
 
 /// Answers about an earlier message.
-async fn again(
-    accepting: &Accepting<'_>,
+async fn respond_again(
+    accepting: &MessageAcceptor<'_>,
     id: &str,
     input: Option<&str>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let message = accepting.again(id, wait).await?;
+    let message = accepting.reload_message(id, wait).await?;
     let to = ChatId::parse_with_status(&message.chat).map_err(|_| Problem::NoMessage)?;
     let input = input.map_or_else(|| to.to_string(), str::to_owned);
-    let asked = Asked {
+    let asked = MessageRequest {
         input,
-        ..Asked::about(to, message.message.clone())
+        ..MessageRequest::from_message(to, message.message.clone())
     };
-    answer(
+    respond_accepted(
         accepting.gateway,
         &asked,
         accepting.session,
@@ -264,31 +269,31 @@ async fn again(
 }
 
 /// Answers about a message that was changed before it left.
-async fn changed(
+async fn respond_changed(
     gateway: &Gateway,
     session: &SessionName,
     life: &Life,
     (id, status): (&str, StatusCode),
-    asked: &Asked,
+    asked: &MessageRequest,
 ) -> Result<Response, Problem> {
     let found = gateway
         .store
-        .sent_message(life, id)
+        .find_sent_message(life, id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     let found = found.ok_or(Problem::NoMessage)?;
     Ok((
         status,
-        Json(answer_with(gateway, asked, session, vec![found]).await),
+        Json(build_answer(gateway, asked, session, vec![found]).await),
     )
         .into_response())
 }
 
 /// Returns 200 once WhatsApp has accepted all messages, else 202. The failure of a single message
 /// is a problem.
-async fn answer(
+async fn respond_accepted(
     gateway: &Gateway,
-    asked: &Asked,
+    asked: &MessageRequest,
     session: &SessionName,
     messages: Vec<SentMessage>,
     replayed: bool,
@@ -302,7 +307,7 @@ async fn answer(
     ] = &messages[..]
     {
         let detail = format!("{} (message {id})", failure.detail);
-        return Err(Problem::NotSent(Failure {
+        return Err(Problem::NotSent(SendFailure {
             code: failure.code.clone(),
             detail,
         }));
@@ -313,28 +318,31 @@ async fn answer(
     } else {
         StatusCode::ACCEPTED
     };
-    let answer = answer_with(gateway, asked, session, messages).await;
-    Ok(marked((status, Json(answer)).into_response(), replayed))
+    let answer = build_answer(gateway, asked, session, messages).await;
+    Ok(mark_replayed(
+        (status, Json(answer)).into_response(),
+        replayed,
+    ))
 }
 
 /// Builds the answer: the messages and their recipient.
-async fn answer_with(
+async fn build_answer(
     gateway: &Gateway,
-    asked: &Asked,
+    asked: &MessageRequest,
     session: &SessionName,
     messages: Vec<SentMessage>,
-) -> Answer {
+) -> SendAnswer {
     let chat = messages
         .first()
         .and_then(|message| ChatId::parse(&message.chat).ok());
     let number = match chat {
-        Some(chat) => gateway.sessions.number_of(session, &chat).await,
+        Some(chat) => gateway.sessions.phone_number(session, &chat).await,
         None => None,
     };
-    Answer::new(asked, told(session, messages), number)
+    SendAnswer::new(asked, message_infos(session, messages), number)
 }
 
-fn told(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
+fn message_infos(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
     messages
         .into_iter()
         .map(|message| MessageInfo::new(session.clone(), message))
@@ -342,32 +350,32 @@ fn told(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
 }
 
 /// Adds the header that marks an answer to a repeated request.
-fn marked(mut response: Response, replayed: bool) -> Response {
+fn mark_replayed(mut response: Response, replayed: bool) -> Response {
     if replayed {
         response
             .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
+            .insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
     }
     response
 }
 
 /// Builds a message's state without reading it back from the store.
-fn accepted_now(
+fn describe_accepted(
     to: &ChatId,
     message: Message,
-    accepted: Accepted,
-    (send_at, expires_at): body::Times,
-    verdict: Option<Verdict>,
+    accepted: AcceptedMessage,
+    (send_at, expires_at): body::SendWindow,
+    verdict: Option<SendOutcome>,
 ) -> SentMessage {
     let (status, sent_at, failure) = match verdict {
-        Some(Verdict::Sent { at }) => ("sent", Some(at), None),
-        Some(Verdict::Failed(failure)) => ("failed", None, Some(failure)),
-        Some(Verdict::Cancelled) => (CANCELLED, None, None),
-        Some(Verdict::InDoubt | Verdict::LeftInDoubt) => ("unknown", None, None),
+        Some(SendOutcome::Sent { at }) => ("sent", Some(at), None),
+        Some(SendOutcome::Failed(failure)) => ("failed", None, Some(failure)),
+        Some(SendOutcome::Cancelled) => (CANCELLED, None, None),
+        Some(SendOutcome::Unconfirmed | SendOutcome::LeftUnconfirmed) => ("unknown", None, None),
         None => ("queued", None, None),
     };
     SentMessage {
-        place: accepted.place,
+        seq: accepted.seq,
         id: accepted.id,
         chat: to.to_string(),
         message,
@@ -386,15 +394,15 @@ fn accepted_now(
 }
 
 /// An idempotency key as received, before its session's life is known.
-struct Key {
+struct UnboundKey {
     caller: String,
     route: String,
     key: String,
     request: String,
 }
 
-impl Key {
-    fn of(self, life: &Life) -> IdempotencyKey {
+impl UnboundKey {
+    fn bind_life(self, life: &Life) -> IdempotencyKey {
         let Self {
             caller,
             route,
@@ -411,12 +419,12 @@ impl Key {
     }
 }
 
-fn idempotency_key(
+fn read_idempotency_key(
     caller: &Caller,
     headers: &HeaderMap,
     route: String,
-    fields: &Fields,
-) -> Result<Option<Key>, Problem> {
+    fields: &JsonFields,
+) -> Result<Option<UnboundKey>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
@@ -425,51 +433,51 @@ fn idempotency_key(
         .ok()
         .filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
     let problem = || {
-        Problem::field(
+        Problem::invalid_field(
             "Idempotency-Key",
             format!("must be 1 to {LONGEST_KEY} visible ASCII characters"),
         )
     };
-    Ok(Some(Key {
+    Ok(Some(UnboundKey {
         caller: caller.id().to_owned(),
         route,
         key: key.ok_or_else(problem)?.to_owned(),
-        request: sha256(fields.canonical().as_bytes()),
+        request: sha256_hex(fields.canonical_json().as_bytes()),
     }))
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    crate::ids::hex(&Sha256::digest(bytes))
+fn sha256_hex(bytes: &[u8]) -> String {
+    crate::ids::to_hex(&Sha256::digest(bytes))
 }
 
-fn unreadable(error: StoreError) -> Problem {
+fn message_problem(error: StoreError) -> Problem {
     tracing::error!(%error, "messages cannot be read");
     Problem::Internal
 }
 
 /// The session and message in a path.
-pub struct NamedMessage {
+pub struct MessagePath {
     session: SessionName,
     id: String,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for NamedMessage {
+impl<S: Send + Sync> FromRequestParts<S> for MessagePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", "is not UTF-8 after percent-decoding");
+        let not_text = |_| Problem::invalid_field("session", "is not UTF-8 after percent-decoding");
         let Path((session, id)) = Path::<(String, String)>::from_request_parts(parts, state)
             .await
             .map_err(not_text)?;
         let session = SessionName::parse(&session)
-            .map_err(|error| Problem::field("session", error.to_string()))?;
+            .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
         Ok(Self { session, id })
     }
 }
 
-impl NamedMessage {
+impl MessagePath {
     /// The path that idempotency keys of requests about this message are stored under.
-    fn route(&self) -> String {
+    fn route_path(&self) -> String {
         format!(
             "/v1/sessions/{}/messages/{}",
             self.session.url_segment(),

@@ -6,41 +6,41 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::Gateway;
-use super::edge::Room;
+use super::edge::ConnectionRegistry;
 use super::error::Problem;
-use super::exposition::{Exposition, Kind};
-use crate::meters::Meters;
-use crate::sessions::Status;
-use crate::store::Numbers;
+use super::exposition::{Exposition, MetricKind};
+use crate::meters::GatewayMetrics;
+use crate::sessions::SessionPhase;
+use crate::store::StoreStats;
 use crate::telemetry::shown;
 
 /// Serves the metrics to keys with the scope `read` for all sessions. They hold no phone number:
 /// see [`shown::session`].
-pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
+pub async fn serve_metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
     let now = gateway.clock.now();
-    let numbers = gateway.store.numbers().await.map_err(|error| {
+    let numbers = gateway.store.load_stats().await.map_err(|error| {
         tracing::error!(%error, "the numbers cannot be read");
         Problem::Internal
     })?;
     let mut text = Exposition::default();
-    sessions(&mut text, &gateway, now);
-    stored(&mut text, &numbers, now);
-    counted(&mut text, gateway.store.meters());
-    connections(&mut text, &gateway.room);
-    text.family(
+    write_sessions(&mut text, &gateway, now);
+    write_store(&mut text, &numbers, now);
+    write_counters(&mut text, gateway.store.meters());
+    write_connections(&mut text, &gateway.connections);
+    text.begin_family(
         "wapi_feed_readers",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Readers that wait for events at the moment.",
     );
-    text.sample(&[], gateway.store.feed_readers());
-    text.family(
+    text.add_sample(&[], gateway.store.count_feed_readers());
+    text.begin_family(
         "wapi_ready",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 while everything can be saved.",
     );
-    text.sample(&[], u8::from(gateway.store.trouble().is_none()));
-    text.family("wapi_build_info", Kind::Gauge, "The running version.");
-    text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.add_sample(&[], u8::from(gateway.store.write_error().is_none()));
+    text.begin_family("wapi_build_info", MetricKind::Gauge, "The running version.");
+    text.add_sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     Ok((
         [(
             header::CONTENT_TYPE,
@@ -51,79 +51,84 @@ pub async fn metrics(State(gateway): State<Gateway>) -> Result<Response, Problem
         .into_response())
 }
 
-fn sessions(text: &mut Exposition, gateway: &Gateway, now: Timestamp) {
-    let all = gateway.sessions.all();
+fn write_sessions(text: &mut Exposition, gateway: &Gateway, now: Timestamp) {
+    let all = gateway.sessions.all_sessions();
     let statuses: Vec<_> = all.iter().map(|session| session.state().status).collect();
-    text.family("wapi_sessions", Kind::Gauge, "Sessions by status.");
-    for status in Status::ALL {
+    text.begin_family("wapi_sessions", MetricKind::Gauge, "Sessions by status.");
+    for status in SessionPhase::ALL {
         let count = statuses.iter().filter(|other| **other == status).count();
-        text.sample(&[("status", status.word())], count);
+        text.add_sample(&[("status", status.as_str())], count);
     }
-    text.family(
+    text.begin_family(
         "wapi_session_last_received_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Time since a session's last message came in.",
     );
     for session in &all {
         if let Some(at) = session.last_received_at() {
-            text.sample(
-                &[("session", &shown::session(session.name.as_str()))],
-                age(at, now),
+            text.add_sample(
+                &[("session", &shown::mask_session(session.name.as_str()))],
+                age_seconds(at, now),
             );
         }
     }
 }
 
-fn stored(text: &mut Exposition, numbers: &Numbers, now: Timestamp) {
-    text.family(
+fn write_store(text: &mut Exposition, numbers: &StoreStats, now: Timestamp) {
+    text.begin_family(
         "wapi_events_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Events saved since the start, by type.",
     );
     for (kind, count) in &numbers.events {
-        text.sample(&[("type", kind)], count);
+        text.add_sample(&[("type", kind)], count);
     }
-    text.family(
+    text.begin_family(
         "wapi_deliveries_waiting",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Deliveries that are not done, by endpoint.",
     );
     for (endpoint, count) in &numbers.waiting {
-        text.sample(&[("endpoint", endpoint)], count);
+        text.add_sample(&[("endpoint", endpoint)], count);
     }
-    text.family(
+    text.begin_family(
         "wapi_oldest_undelivered_age_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Age of the oldest delivery that is not done; 0: none.",
     );
-    text.sample(&[], numbers.oldest_waiting.map_or(0.0, |at| age(at, now)));
-    text.family(
+    text.add_sample(
+        &[],
+        numbers
+            .oldest_waiting
+            .map_or(0.0, |at| age_seconds(at, now)),
+    );
+    text.begin_family(
         "wapi_open_messages",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Messages accepted for sending that are not settled, by session.",
     );
     for (session, count) in &numbers.open {
-        text.sample(&[("session", &shown::session(session))], count);
+        text.add_sample(&[("session", &shown::mask_session(session))], count);
     }
-    text.family(
+    text.begin_family(
         "wapi_pending_messages",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Messages that came in and are not events yet.",
     );
-    text.sample(&[], numbers.pending);
-    text.family(
+    text.add_sample(&[], numbers.pending);
+    text.begin_family(
         "wapi_database_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Size of the database, by what is in it.",
     );
-    text.sample(&[("part", "used")], numbers.used_bytes);
-    text.sample(&[("part", "free")], numbers.free_bytes);
+    text.add_sample(&[("part", "used")], numbers.used_bytes);
+    text.add_sample(&[("part", "free")], numbers.free_bytes);
 }
 
-fn counted(text: &mut Exposition, meters: &Meters) {
-    text.family(
+fn write_counters(text: &mut Exposition, meters: &GatewayMetrics) {
+    text.begin_family(
         "wapi_deliveries_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Attempts to deliver since the start, by outcome.",
     );
     for (outcome, counter) in [
@@ -131,54 +136,54 @@ fn counted(text: &mut Exposition, meters: &Meters) {
         ("failed", &meters.failed),
         ("dead", &meters.dead),
     ] {
-        text.sample(&[("outcome", outcome)], counter.get());
+        text.add_sample(&[("outcome", outcome)], counter.get());
     }
-    text.histogram(
+    text.add_histogram(
         "wapi_delivery_lag_seconds",
         "Time from saving a message to a webhook taking it.",
         &meters.lag,
     );
-    text.histogram(
+    text.add_histogram(
         "wapi_commit_changes",
         "Changes that shared a commit.",
         &meters.commit_changes,
     );
-    text.histogram(
+    text.add_histogram(
         "wapi_commit_seconds",
         "Time of a commit, its disk sync included.",
         &meters.commit_seconds,
     );
-    text.family(
+    text.begin_family(
         "wapi_failed_commits_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Commits that could not be saved.",
     );
-    text.sample(&[], meters.failed_commits.get());
-    text.family(
+    text.add_sample(&[], meters.failed_commits.get());
+    text.begin_family(
         "wapi_removed_events_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Events that retention has removed.",
     );
-    text.sample(&[], meters.removed_events.get());
+    text.add_sample(&[], meters.removed_events.get());
 }
 
-fn connections(text: &mut Exposition, room: &Room) {
-    let (now, most) = room.now();
-    text.family(
+fn write_connections(text: &mut Exposition, room: &ConnectionRegistry) {
+    let (now, most) = room.count_and_limit();
+    text.begin_family(
         "wapi_connections",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Connections of callers at the moment.",
     );
-    text.sample(&[], now);
-    text.family(
+    text.add_sample(&[], now);
+    text.begin_family(
         "wapi_connections_limit",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How many connections of callers there may be.",
     );
-    text.sample(&[], most);
-    text.family(
+    text.add_sample(&[], most);
+    text.begin_family(
         "wapi_connections_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Connections since the start, by what was done about them.",
     );
     for (outcome, counter) in [
@@ -187,11 +192,11 @@ fn connections(text: &mut Exposition, room: &Room) {
         ("displaced", &room.counts.displaced),
         ("late", &room.counts.late),
     ] {
-        text.sample(&[("outcome", outcome)], counter.get());
+        text.add_sample(&[("outcome", outcome)], counter.get());
     }
 }
 
 /// Returns the age in seconds.
-fn age(at: Timestamp, now: Timestamp) -> f64 {
+fn age_seconds(at: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(at).as_secs_f64().max(0.0)
 }

@@ -44,13 +44,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
+use crate::access::Scope::{Admin, Ask, Read, Send};
 use crate::clock::Clock;
-use crate::config::{Access, Hosts};
-use crate::fetch::Fetcher;
-use crate::folder::Folder;
+use crate::config::{AccessMode, HostNames};
+use crate::fetch::FileFetcher;
+use crate::folder::DataFolder;
 use crate::history::History;
-use crate::keys::Scope::{Admin, Ask, Read, Send};
-use crate::keys::{Caller, Keys};
+use crate::keys::{ApiKeys, Caller};
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
 use crate::sessions::{SessionName, Sessions};
@@ -62,7 +62,7 @@ use error::Problem;
 pub use media::fuzzing as files;
 #[cfg(fuzzing)]
 pub use messages::fuzzing;
-use table::Table;
+use table::RouteTable;
 
 /// State shared by the handlers.
 #[derive(Clone)]
@@ -72,16 +72,16 @@ pub struct Gateway {
     pub store: Store,
     pub history: History,
     pub webhooks: Webhooks,
-    pub fetcher: Fetcher,
-    pub access: Access,
+    pub fetcher: FileFetcher,
+    pub access: AccessMode,
     /// Host names of the gateway.
-    pub hosts: Arc<Hosts>,
+    pub hosts: Arc<HostNames>,
     /// Addresses that have shown invalid keys.
-    pub guesses: Arc<Mutex<guesses::Guesses>>,
+    pub guesses: Arc<Mutex<guesses::KeyGuesses>>,
     /// Open connections.
-    pub room: Arc<edge::Room>,
-    pub keys: Keys,
-    pub folder: Folder,
+    pub connections: Arc<edge::ConnectionRegistry>,
+    pub keys: ApiKeys,
+    pub folder: DataFolder,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
 }
@@ -89,14 +89,14 @@ pub struct Gateway {
 impl Gateway {
     /// Returns the session's current life. A handler reads it once, so that the whole request is
     /// about one life.
-    fn life(&self, session: &SessionName) -> Result<Life, Problem> {
+    fn current_life(&self, session: &SessionName) -> Result<Life, Problem> {
         self.sessions.life(session).ok_or(Problem::NoSession)
     }
 
     /// Gives the caller access to a session it has just created, whatever session had that name
     /// before.
-    async fn give(&self, caller: &Caller, session: &SessionName) -> Result<(), Problem> {
-        let given = self.keys.give(caller, session.as_str()).await;
+    async fn give_session(&self, caller: &Caller, session: &SessionName) -> Result<(), Problem> {
+        let given = self.keys.give_session(caller, session.as_str()).await;
         given.map_err(|error| Problem::NotReady {
             detail: error.to_string(),
         })
@@ -107,14 +107,14 @@ impl Gateway {
 ///
 /// A session-restricted key may only use routes whose path names one of its sessions, and the
 /// routes that are `narrowed`: their handlers check the caller's sessions themselves.
-fn table() -> Table {
-    Table::new()
-        .open("/", front::page)
-        .open("/health/live", health::live)
-        .open("/health/ready", health::ready)
-        .open("/openapi.json", openapi::read)
-        .open("/docs", openapi::docs)
-        .get("/metrics", Read, metrics::metrics)
+fn route_table() -> RouteTable {
+    RouteTable::new()
+        .get_unkeyed("/", front::serve_front_page)
+        .get_unkeyed("/health/live", health::check_liveness)
+        .get_unkeyed("/health/ready", health::check_readiness)
+        .get_unkeyed("/openapi.json", openapi::serve_document)
+        .get_unkeyed("/docs", openapi::serve_page)
+        .get("/metrics", Read, metrics::serve_metrics)
         .post(
             "/register-session",
             Admin.narrowed(),
@@ -134,219 +134,290 @@ fn table() -> Table {
             Read,
             original::get_active_connection_info,
         )
-        .get("/v1/events", Read.narrowed(), events::list)
-        .get("/v1/events/stream", Read.narrowed(), stream::stream)
-        .get("/v1/sessions", Read.narrowed(), sessions::list)
-        .post("/v1/sessions", Admin.narrowed(), sessions::create)
-        .get("/v1/sessions/{session}", Read, sessions::read)
-        .delete("/v1/sessions/{session}", Admin, sessions::remove)
-        .post("/v1/sessions/{session}/start", Admin, sessions::start)
-        .post("/v1/sessions/{session}/stop", Admin, sessions::stop)
-        .post("/v1/sessions/{session}/restart", Admin, sessions::restart)
-        .post("/v1/sessions/{session}/logout", Admin, sessions::log_out)
-        .post("/v1/sessions/{session}/check", Ask, sessions::check)
-        .get("/v1/sessions/{session}/qr", Admin, qr_code::read)
+        .get("/v1/events", Read.narrowed(), events::list_events)
+        .get("/v1/events/stream", Read.narrowed(), stream::stream_events)
+        .get("/v1/sessions", Read.narrowed(), sessions::list_sessions)
+        .post("/v1/sessions", Admin.narrowed(), sessions::create_session)
+        .get("/v1/sessions/{session}", Read, sessions::show_session)
+        .delete("/v1/sessions/{session}", Admin, sessions::remove_session)
+        .post(
+            "/v1/sessions/{session}/start",
+            Admin,
+            sessions::start_session,
+        )
+        .post("/v1/sessions/{session}/stop", Admin, sessions::stop_session)
+        .post(
+            "/v1/sessions/{session}/restart",
+            Admin,
+            sessions::restart_session,
+        )
+        .post(
+            "/v1/sessions/{session}/logout",
+            Admin,
+            sessions::log_out_session,
+        )
+        .post("/v1/sessions/{session}/check", Ask, sessions::check_session)
+        .get("/v1/sessions/{session}/qr", Admin, qr_code::show_qr_code)
         .post(
             "/v1/sessions/{session}/pairing-code",
             Admin,
-            sessions::pairing_code,
+            sessions::create_pairing_code,
         )
-        .post("/v1/sessions/{session}/messages", Send, messages::send)
+        .post(
+            "/v1/sessions/{session}/messages",
+            Send,
+            messages::send_message,
+        )
         .post(
             "/v1/sessions/{session}/messages/batch",
             Send,
-            messages::batch::send,
+            messages::batch::send_batch,
         )
-        .get("/v1/sessions/{session}/messages/{id}", Read, messages::show)
+        .get(
+            "/v1/sessions/{session}/messages/{id}",
+            Read,
+            messages::show_message,
+        )
         .patch(
             "/v1/sessions/{session}/messages/{id}",
             Send,
-            messages::changes::edit,
+            messages::changes::edit_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}",
             Send,
-            messages::changes::delete,
+            messages::changes::delete_message,
         )
         .post(
             "/v1/sessions/{session}/messages/{id}/forward",
             Send,
-            messages::changes::forward,
+            messages::changes::forward_message,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/pin",
             Send,
-            messages::marks::pin,
+            messages::marks::pin_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}/pin",
             Send,
-            messages::marks::unpin,
+            messages::marks::unpin_message,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/keep",
             Send,
-            messages::marks::keep,
+            messages::marks::keep_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}/keep",
             Send,
-            messages::marks::unkeep,
+            messages::marks::unkeep_message,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/star",
             Send,
-            messages::marks::star,
+            messages::marks::star_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}/star",
             Send,
-            messages::marks::unstar,
+            messages::marks::unstar_message,
         )
         .post(
             "/v1/sessions/{session}/messages/{id}/view",
             Send,
-            messages::views::view,
+            messages::views::view_status,
         )
-        .get("/v1/sessions/{session}/messages", Read, history::search)
-        .get("/v1/sessions/{session}/chats", Read, history::chats)
-        .get("/v1/sessions/{session}/chats/{chat}", Read, history::chat)
+        .get(
+            "/v1/sessions/{session}/messages",
+            Read,
+            history::search_messages,
+        )
+        .get("/v1/sessions/{session}/chats", Read, history::list_chats)
+        .get(
+            "/v1/sessions/{session}/chats/{chat}",
+            Read,
+            history::show_chat,
+        )
         .get(
             "/v1/sessions/{session}/chats/{chat}/messages",
             Read,
-            history::messages,
+            history::list_messages,
         )
-        .get("/v1/sessions/{session}/contacts", Read, history::contacts)
+        .get(
+            "/v1/sessions/{session}/contacts",
+            Read,
+            history::list_contacts,
+        )
         .get(
             "/v1/sessions/{session}/contacts/{contact}",
             Read,
-            history::contact,
+            history::show_contact,
         )
         .get(
             "/v1/sessions/{session}/contacts/{contact}/picture",
             Read,
-            profile::contact_picture,
+            profile::show_contact_picture,
         )
         .put(
             "/v1/sessions/{session}/contacts/{contact}/block",
             Send,
-            blocking::block,
+            blocking::block_contact,
         )
         .delete(
             "/v1/sessions/{session}/contacts/{contact}/block",
             Send,
-            blocking::unblock,
+            blocking::unblock_contact,
         )
-        .get("/v1/sessions/{session}/blocked", Read, blocking::list)
-        .get("/v1/sessions/{session}/profile", Read, profile::show)
-        .put("/v1/sessions/{session}/profile", Send, profile::change)
+        .get(
+            "/v1/sessions/{session}/blocked",
+            Read,
+            blocking::list_blocked,
+        )
+        .get(
+            "/v1/sessions/{session}/profile",
+            Read,
+            profile::show_profile,
+        )
+        .put(
+            "/v1/sessions/{session}/profile",
+            Send,
+            profile::change_profile,
+        )
         .put(
             "/v1/sessions/{session}/profile/picture",
             Send,
-            profile::picture::set,
+            profile::picture::set_picture,
         )
         .delete(
             "/v1/sessions/{session}/profile/picture",
             Send,
-            profile::picture::remove,
+            profile::picture::remove_picture,
         )
-        .get("/v1/sessions/{session}/catalog", Read, shop::catalog)
-        .get("/v1/sessions/{session}/orders/{order}", Read, shop::order)
-        .get("/v1/sessions/{session}/groups", Read, groups::list)
-        .get("/v1/sessions/{session}/groups/{group}", Read, groups::read)
+        .get("/v1/sessions/{session}/catalog", Read, shop::show_catalog)
+        .get(
+            "/v1/sessions/{session}/orders/{order}",
+            Read,
+            shop::show_order,
+        )
+        .get("/v1/sessions/{session}/groups", Read, groups::list_groups)
+        .get(
+            "/v1/sessions/{session}/groups/{group}",
+            Read,
+            groups::show_group,
+        )
         .get(
             "/v1/sessions/{session}/newsletters",
             Read,
-            newsletters::list,
+            newsletters::list_newsletters,
         )
         .get(
             "/v1/sessions/{session}/newsletters/{newsletter}",
             Read,
-            newsletters::read,
+            newsletters::show_newsletter,
         )
         .put(
             "/v1/sessions/{session}/newsletters/{newsletter}/follow",
             Send,
-            newsletters::follow,
+            newsletters::follow_newsletter,
         )
         .delete(
             "/v1/sessions/{session}/newsletters/{newsletter}/follow",
             Send,
-            newsletters::unfollow,
+            newsletters::unfollow_newsletter,
         )
-        .patch("/v1/sessions/{session}/chats/{chat}", Send, chats::change)
+        .patch(
+            "/v1/sessions/{session}/chats/{chat}",
+            Send,
+            chats::change_chat,
+        )
         .post(
             "/v1/sessions/{session}/chats/{chat}/read",
             Send,
-            chats::read,
+            chats::mark_chat_read,
         )
         .post(
             "/v1/sessions/{session}/chats/{chat}/typing",
             Send,
-            chats::typing,
+            chats::set_typing,
         )
-        .put("/v1/sessions/{session}/presence", Send, presence::set)
+        .put(
+            "/v1/sessions/{session}/presence",
+            Send,
+            presence::set_presence,
+        )
         .put(
             "/v1/sessions/{session}/contacts/{contact}/presence",
             Ask,
-            presence::watch,
+            presence::watch_presence,
         )
         .delete(
             "/v1/sessions/{session}/contacts/{contact}/presence",
             Ask,
-            presence::unwatch,
+            presence::unwatch_presence,
         )
         .post(
             "/v1/sessions/{session}/contacts/check",
             Ask,
-            contacts::check,
+            contacts::check_numbers,
         )
         .post(
             "/v1/sessions/{session}/calls/{call}/reject",
             Send,
-            calls::reject,
+            calls::reject_call,
         )
-        .post("/v1/sessions/{session}/media", Send, media::upload)
-        .get("/v1/media/{id}", Read.narrowed(), media::show)
-        .get("/v1/media/{id}/content", Read.narrowed(), media::content)
-        .delete("/v1/media/{id}", Send.narrowed(), media::remove)
-        .get("/v1/api-keys", Admin, api_keys::list)
-        .post("/v1/api-keys", Admin, api_keys::make)
-        .delete("/v1/api-keys/{id}", Admin, api_keys::remove)
+        .post("/v1/sessions/{session}/media", Send, media::upload_media)
+        .get("/v1/media/{id}", Read.narrowed(), media::show_media)
+        .get(
+            "/v1/media/{id}/content",
+            Read.narrowed(),
+            media::send_media_content,
+        )
+        .delete("/v1/media/{id}", Send.narrowed(), media::remove_media)
+        .get("/v1/api-keys", Admin, api_keys::list_api_keys)
+        .post("/v1/api-keys", Admin, api_keys::create_api_key)
+        .delete("/v1/api-keys/{id}", Admin, api_keys::remove_api_key)
         // A webhook sends its events to any address its creator chose.
-        .get("/v1/webhooks", Admin, webhooks::list)
-        .post("/v1/webhooks", Admin, webhooks::make)
-        .get("/v1/webhooks/{id}", Admin, webhooks::show)
-        .patch("/v1/webhooks/{id}", Admin, webhooks::change)
-        .delete("/v1/webhooks/{id}", Admin, webhooks::remove)
-        .post("/v1/webhooks/{id}/test", Admin, webhooks::test)
+        .get("/v1/webhooks", Admin, webhooks::list_webhooks)
+        .post("/v1/webhooks", Admin, webhooks::create_webhook)
+        .get("/v1/webhooks/{id}", Admin, webhooks::show_webhook)
+        .patch("/v1/webhooks/{id}", Admin, webhooks::change_webhook)
+        .delete("/v1/webhooks/{id}", Admin, webhooks::remove_webhook)
+        .post("/v1/webhooks/{id}/test", Admin, webhooks::test_webhook)
         .post(
             "/v1/webhooks/{id}/rotate-secret",
             Admin,
             webhooks::rotate_secret,
         )
-        .post("/v1/webhooks/{id}/enable", Admin, webhooks::enable)
-        .get("/v1/webhooks/{id}/deliveries", Admin, deliveries::list)
+        .post("/v1/webhooks/{id}/enable", Admin, webhooks::enable_webhook)
+        .get(
+            "/v1/webhooks/{id}/deliveries",
+            Admin,
+            deliveries::list_deliveries,
+        )
         .post(
             "/v1/webhooks/{id}/deliveries/{delivery}/resend",
             Admin,
-            deliveries::resend,
+            deliveries::resend_delivery,
         )
-        .post("/v1/webhooks/{id}/replay", Admin, deliveries::replay)
+        .post("/v1/webhooks/{id}/replay", Admin, deliveries::replay_events)
 }
 
 /// Builds the router from the table.
-pub fn routes(gateway: Gateway) -> Router {
-    let Table { keyed, open, .. } = table();
+pub fn build_router(gateway: Gateway) -> Router {
+    let RouteTable { keyed, open, .. } = route_table();
     let keyed = keyed
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(from_fn_with_state(gateway.clone(), layers::finished))
-        .layer(from_fn_with_state(gateway.clone(), layers::once_listed))
+        .layer(from_fn_with_state(gateway.clone(), layers::run_to_end))
+        .layer(from_fn_with_state(gateway.clone(), layers::await_listing))
         .layer(from_fn_with_state(gateway.clone(), auth::require_key));
     open.method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .merge(keyed)
         .layer(DefaultBodyLimit::max(extract::MAX_BODY))
-        .layer(from_fn_with_state(gateway.clone(), layers::around))
+        .layer(from_fn_with_state(
+            gateway.clone(),
+            layers::identify_and_log,
+        ))
         .with_state(gateway)
 }

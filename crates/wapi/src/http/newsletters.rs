@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{NOT_TEXT, Named};
-use super::query::Query;
+use super::extract::{NOT_TEXT, SessionPath};
+use super::query::QueryParameters;
 use crate::event::Newsletter;
 use crate::message::ChatId;
-use crate::sessions::{AskError, SessionName};
+use crate::sessions::{RequestError, SessionName};
 
 #[derive(Debug, Serialize)]
 pub(super) struct NewsletterList {
@@ -20,103 +20,103 @@ pub(super) struct NewsletterList {
 }
 
 /// `GET …/newsletters`: lists newsletters by address, querying WhatsApp each time.
-pub(super) async fn list(
+pub(super) async fn list_newsletters(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    query: Query,
+    SessionPath(session): SessionPath,
+    query: QueryParameters,
 ) -> Result<Json<NewsletterList>, Problem> {
-    query.done()?;
+    query.finish()?;
     Ok(Json(NewsletterList {
-        newsletters: gateway.sessions.newsletters(&session).await?,
+        newsletters: gateway.sessions.list_newsletters(&session).await?,
     }))
 }
 
 /// `GET …/newsletters/{newsletter}`: shows a newsletter, followed or not.
-pub(super) async fn read(
+pub(super) async fn show_newsletter(
     State(gateway): State<Gateway>,
-    NamedNewsletter {
+    NewsletterPath {
         session,
         newsletter,
-    }: NamedNewsletter,
-    query: Query,
+    }: NewsletterPath,
+    query: QueryParameters,
 ) -> Result<Json<Newsletter>, Problem> {
-    query.done()?;
+    query.finish()?;
     Ok(Json(
         gateway
             .sessions
-            .newsletter(&session, &newsletter)
+            .find_newsletter(&session, &newsletter)
             .await
-            .map_err(unknown)?,
+            .map_err(newsletter_problem)?,
     ))
 }
 
 /// `PUT …/newsletters/{newsletter}/follow`: follows a newsletter.
-pub(super) async fn follow(
+pub(super) async fn follow_newsletter(
     State(gateway): State<Gateway>,
-    NamedNewsletter {
+    NewsletterPath {
         session,
         newsletter,
-    }: NamedNewsletter,
-    query: Query,
+    }: NewsletterPath,
+    query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
-    query.done()?;
+    query.finish()?;
     gateway
         .sessions
-        .follow(&session, &newsletter, true)
+        .set_following(&session, &newsletter, true)
         .await
-        .map_err(unknown)?;
+        .map_err(newsletter_problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE …/newsletters/{newsletter}/follow`: unfollows a newsletter.
-pub(super) async fn unfollow(
+pub(super) async fn unfollow_newsletter(
     State(gateway): State<Gateway>,
-    NamedNewsletter {
+    NewsletterPath {
         session,
         newsletter,
-    }: NamedNewsletter,
-    query: Query,
+    }: NewsletterPath,
+    query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
-    query.done()?;
+    query.finish()?;
     gateway
         .sessions
-        .follow(&session, &newsletter, false)
+        .set_following(&session, &newsletter, false)
         .await
-        .map_err(unknown)?;
+        .map_err(newsletter_problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn unknown(error: AskError) -> Problem {
+fn newsletter_problem(error: RequestError) -> Problem {
     match error {
-        AskError::NotAnswered(why) if why.is_of_nothing() => Problem::NoNewsletter,
+        RequestError::Link(why) if why.is_not_found() => Problem::NoNewsletter,
         error => error.into(),
     }
 }
 
 /// Session and newsletter named by a path.
-pub(super) struct NamedNewsletter {
+pub(super) struct NewsletterPath {
     session: SessionName,
     /// The part of the address before `@newsletter`.
     newsletter: String,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for NamedNewsletter {
+impl<S: Send + Sync> FromRequestParts<S> for NewsletterPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", NOT_TEXT);
+        let not_text = |_| Problem::invalid_field("session", NOT_TEXT);
         let Path((session, newsletter)) =
             Path::<(String, String)>::from_request_parts(parts, state)
                 .await
                 .map_err(not_text)?;
         let session = SessionName::parse(&session)
-            .map_err(|error| Problem::field("session", error.to_string()))?;
+            .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
         match ChatId::parse(&newsletter) {
             Ok(ChatId::Newsletter(newsletter)) => Ok(Self {
                 session,
                 newsletter,
             }),
-            _ => Err(Problem::field(
+            _ => Err(Problem::invalid_field(
                 "newsletter",
                 "is no newsletter's address; use …@newsletter",
             )),

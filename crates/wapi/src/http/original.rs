@@ -10,23 +10,23 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
-use super::auth::reached;
+use super::auth::require_session_access;
 use super::error::Problem;
-use super::extract::{Fields, Named};
+use super::extract::{JsonFields, SessionPath};
 use super::messages::content::{LONGEST_CAPTION, LONGEST_TEXT};
-use crate::event::{Account, ConnectionInfo as Connection, Failure};
-use crate::fetch::Whose;
+use crate::event::{Account, ConnectionInfo as Connection, SendFailure};
+use crate::fetch::FetchRequester;
 use crate::keys::Caller;
-use crate::media::File;
-use crate::message::{ChatId, Content, Media, MediaKind, Message};
-use crate::sessions::{Session, SessionName, SessionState, Status};
-use crate::store::Verdict;
+use crate::media::MediaFile;
+use crate::message::{ChatId, MediaContent, MediaKind, Message, MessageContent};
+use crate::sessions::{Session, SessionName, SessionPhase, SessionState};
+use crate::store::SendOutcome;
 
 /// A session and its connection.
 #[derive(Debug, Serialize)]
-struct SessionInfo {
+struct OriginalSessionInfo {
     session_id: SessionName,
-    status: Status,
+    status: SessionPhase,
     reason: Option<String>,
     /// Whether it holds the keys of a linked device.
     paired: bool,
@@ -42,7 +42,7 @@ struct SessionInfo {
     qr_code_expires_at: Option<Timestamp>,
 }
 
-impl SessionInfo {
+impl OriginalSessionInfo {
     fn new(session: &Session, state: SessionState) -> Self {
         let qr_code = state
             .qr
@@ -52,7 +52,7 @@ impl SessionInfo {
             session_id: session.name.clone(),
             status: state.status,
             connection: Connection {
-                state: state.status.connection().word(),
+                state: state.status.connection_state().as_str(),
                 since: state.connection_since,
             },
             reason: state.reason,
@@ -70,52 +70,54 @@ impl SessionInfo {
 pub async fn register_session(
     State(gateway): State<Gateway>,
     caller: Caller,
-    mut fields: Fields,
+    mut fields: JsonFields,
 ) -> Result<Response, Problem> {
-    let name = fields.parsed("session_id", SessionName::parse);
-    let name = reached(&caller, fields.done(name)?)?;
+    let name = fields.parse_required("session_id", SessionName::parse);
+    let name = require_session_access(&caller, fields.finish(name)?)?;
     let (session, state) = gateway.sessions.register(&name).await?;
-    if !caller.reaches(name.as_str()) {
+    if !caller.can_reach(name.as_str()) {
         // The key included this name and no such session existed: the session is new, and the
         // caller's.
-        gateway.give(&caller, &name).await?;
+        gateway.give_session(&caller, &name).await?;
     }
     let status = match (state.status, &state.qr) {
-        (Status::Online, _) => StatusCode::OK,
+        (SessionPhase::Online, _) => StatusCode::OK,
         (_, Some(_)) => StatusCode::ACCEPTED,
-        (Status::Stopped, _) if gateway.lifecycle.is_stopping() => return Err(Problem::Stopping),
+        (SessionPhase::Stopped, _) if gateway.lifecycle.is_stopping() => {
+            return Err(Problem::Stopping);
+        }
         // Another caller has just stopped it.
-        (status @ Status::Stopped, _) => {
+        (status @ SessionPhase::Stopped, _) => {
             return Err(Problem::NotOnline {
                 status,
                 reason: state.reason,
             });
         }
-        (Status::Failed, _) => {
+        (SessionPhase::Failed, _) => {
             return Err(Problem::SessionFailed {
                 reason: state.reason.unwrap_or_default(),
             });
         }
         (status, _) => {
-            return Err(Problem::NoAnswer {
-                detail: not_yet(status, state.reason),
+            return Err(Problem::WhatsappTimeout {
+                detail: pending_detail(status, state.reason),
             });
         }
     };
-    Ok((status, Json(SessionInfo::new(&session, state))).into_response())
+    Ok((status, Json(OriginalSessionInfo::new(&session, state))).into_response())
 }
 
-fn not_yet(status: Status, reason: Option<String>) -> String {
+fn pending_detail(status: SessionPhase, reason: Option<String>) -> String {
     let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     format!(
         "the session is still {}{why}; it goes on, so ask again",
-        status.word()
+        status.as_str()
     )
 }
 
 /// A message that WhatsApp has accepted.
 #[derive(Debug, Serialize)]
-struct SentMessage {
+struct OriginalSentMessage {
     id: String,
     chat: String,
     session: SessionName,
@@ -128,60 +130,60 @@ struct SentMessage {
 pub async fn send_message(
     State(gateway): State<Gateway>,
     caller: Caller,
-    mut fields: Fields,
+    mut fields: JsonFields,
 ) -> Result<Response, Problem> {
     let (session, chat) = (
-        fields.parsed("session_name", SessionName::parse),
-        fields.parsed("chat_id", ChatId::parse),
+        fields.parse_required("session_name", SessionName::parse),
+        fields.parse_required("chat_id", ChatId::parse),
     );
     let read = session
         .zip(chat)
         .zip(fields.text_up_to("text", LONGEST_TEXT));
-    let ((session, chat), body) = fields.done(read)?;
-    let session = reached(&caller, session)?;
-    send(&gateway, session, chat, Message::text(body), None).await
+    let ((session, chat), body) = fields.finish(read)?;
+    let session = require_session_access(&caller, session)?;
+    send_immediately(&gateway, session, chat, Message::from_text(body), None).await
 }
 
 /// `POST /send-image/`: downloads the image and sends it; 200 once WhatsApp has accepted it.
 pub async fn send_image(
     State(gateway): State<Gateway>,
     caller: Caller,
-    mut fields: Fields,
+    mut fields: JsonFields,
 ) -> Result<Response, Problem> {
     let (session, chat) = (
-        fields.parsed("session_name", SessionName::parse),
-        fields.parsed("chat_id", ChatId::parse),
+        fields.parse_required("session_name", SessionName::parse),
+        fields.parse_required("chat_id", ChatId::parse),
     );
-    let read = session.zip(chat).zip(fields.text("image_url"));
+    let read = session.zip(chat).zip(fields.required_text("image_url"));
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
-    let ((session, chat), link) = fields.done(read)?;
-    let session = reached(&caller, session)?;
-    gateway.sessions.is_ready(&session)?;
+    let ((session, chat), link) = fields.finish(read)?;
+    let session = require_session_access(&caller, session)?;
+    gateway.sessions.check_ready(&session)?;
     let file = gateway
         .fetcher
-        .file(
-            Whose::caller(session.as_str()),
+        .fetch_file(
+            FetchRequester::for_caller(session.as_str()),
             &link,
             MediaKind::Image,
             None,
         )
         .await?;
-    let content = Content::Image {
-        image: Media {
+    let content = MessageContent::Image {
+        image: MediaContent {
             caption,
-            ..Media::linked(link)
+            ..MediaContent::from_link(link)
         },
     };
-    send(&gateway, session, chat, Message::new(content), Some(file)).await
+    send_immediately(&gateway, session, chat, Message::new(content), Some(file)).await
 }
 
 /// Sends the message immediately or not at all, and waits for WhatsApp's acknowledgement.
-async fn send(
+async fn send_immediately(
     gateway: &Gateway,
     session: SessionName,
     chat: ChatId,
     message: Message,
-    file: Option<File>,
+    file: Option<MediaFile>,
 ) -> Result<Response, Problem> {
     let (chat, accepted, verdict) = gateway
         .sessions
@@ -192,11 +194,11 @@ async fn send(
     let limit = gateway.sessions.whatsapp_timeout();
     match gateway
         .sessions
-        .verdict(verdict, limit + Duration::from_millis(500))
+        .wait_for_outcome(verdict, limit + Duration::from_millis(500))
         .await
     {
-        Some(Verdict::Sent { at }) => {
-            let sent = SentMessage {
+        Some(SendOutcome::Sent { at }) => {
+            let sent = OriginalSentMessage {
                 id: accepted.id,
                 chat: chat.to_string(),
                 session,
@@ -205,12 +207,12 @@ async fn send(
             };
             Ok(Json(sent).into_response())
         }
-        Some(Verdict::Failed(failure)) => Err(not_sent(gateway, &session, failure)),
-        Some(Verdict::Cancelled) => Err(Problem::NotSent(Failure {
+        Some(SendOutcome::Failed(failure)) => Err(send_problem(gateway, &session, failure)),
+        Some(SendOutcome::Cancelled) => Err(Problem::NotSent(SendFailure {
             code: "cancelled".to_owned(),
             detail: "somebody took the message back before it left".to_owned(),
         })),
-        _ => Err(Problem::NoAnswer {
+        _ => Err(Problem::WhatsappTimeout {
             detail: format!(
                 "WhatsApp did not confirm the message within {limit:?}; it may still arrive"
             ),
@@ -218,9 +220,9 @@ async fn send(
     }
 }
 
-fn not_sent(gateway: &Gateway, session: &SessionName, failure: Failure) -> Problem {
+fn send_problem(gateway: &Gateway, session: &SessionName, failure: SendFailure) -> Problem {
     match failure.code.as_str() {
-        "expired" => Problem::NoAnswer {
+        "expired" => Problem::WhatsappTimeout {
             detail: "the message could not leave in time and was not sent".to_owned(),
         },
         "session_not_online" => match gateway
@@ -241,7 +243,7 @@ fn not_sent(gateway: &Gateway, session: &SessionName, failure: Failure) -> Probl
 /// `GET /get-qr-code/{session}/`: the QR code that waits to be scanned, as PNG.
 pub async fn get_qr_code(
     State(gateway): State<Gateway>,
-    Named(name): Named,
+    SessionPath(name): SessionPath,
 ) -> Result<Response, Problem> {
     if gateway.sessions.find(&name).is_none() {
         return Err(Problem::NoSession);
@@ -264,15 +266,15 @@ pub async fn get_qr_code(
 /// `GET /get-session-info/{session}/`: the session and its connection.
 pub async fn get_session_info(
     State(gateway): State<Gateway>,
-    Named(name): Named,
+    SessionPath(name): SessionPath,
 ) -> Result<Response, Problem> {
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionInfo::new(&session, session.state())).into_response())
+    Ok(Json(OriginalSessionInfo::new(&session, session.state())).into_response())
 }
 
 /// The live connection of a session.
 #[derive(Debug, Serialize)]
-struct ConnectionInfo {
+struct OriginalConnectionInfo {
     session_id: SessionName,
     state: &'static str,
     #[serde(serialize_with = "crate::stamp::serialize")]
@@ -285,11 +287,11 @@ struct ConnectionInfo {
 /// `GET /get-active-connection-info/{session}/`: the live connection; 404 when there is none.
 pub async fn get_active_connection_info(
     State(gateway): State<Gateway>,
-    Named(name): Named,
+    SessionPath(name): SessionPath,
 ) -> Result<Response, Problem> {
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
     let (state, last_received_at) = (session.state(), session.last_received_at());
-    if state.status != Status::Online {
+    if state.status != SessionPhase::Online {
         return Err(Problem::NoConnection);
     }
     let SessionState {
@@ -297,7 +299,7 @@ pub async fn get_active_connection_info(
         account,
         ..
     } = state;
-    Ok(Json(ConnectionInfo {
+    Ok(Json(OriginalConnectionInfo {
         session_id: name,
         state: "online",
         since,

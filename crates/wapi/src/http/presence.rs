@@ -6,72 +6,72 @@ use axum::http::request::Parts;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, NOT_TEXT, Named};
+use super::extract::{JsonFields, NOT_TEXT, SessionPath};
 use crate::event::Presence;
 use crate::message::ChatId;
 use crate::sessions::SessionName;
 
 /// `PUT /v1/sessions/{session}/presence {state}`: sets the account's presence.
-pub(super) async fn set(
+pub(super) async fn set_presence(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut fields: Fields,
+    SessionPath(session): SessionPath,
+    mut fields: JsonFields,
 ) -> Result<StatusCode, Problem> {
-    let state = fields.parsed("state", Presence::parse);
+    let state = fields.parse_required("state", Presence::parse);
     fields.refuse_unknown();
-    let state = fields.done(state)?;
-    gateway.sessions.show_presence(&session, state).await?;
+    let state = fields.finish(state)?;
+    gateway.sessions.set_presence(&session, state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `PUT /v1/sessions/{session}/contacts/{contact}/presence`: subscribes to a contact's presence,
 /// which is published as `presence.changed`.
-pub(super) async fn watch(
+pub(super) async fn watch_presence(
     State(gateway): State<Gateway>,
-    named: NamedContact,
+    named: ContactPath,
 ) -> Result<StatusCode, Problem> {
     gateway
         .sessions
-        .watch(&named.session, &named.contact, true)
+        .watch_presence(&named.session, &named.contact, true)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE` of the same path: ends the subscription.
-pub(super) async fn unwatch(
+pub(super) async fn unwatch_presence(
     State(gateway): State<Gateway>,
-    named: NamedContact,
+    named: ContactPath,
 ) -> Result<StatusCode, Problem> {
     gateway
         .sessions
-        .watch(&named.session, &named.contact, false)
+        .watch_presence(&named.session, &named.contact, false)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Session and person named by a path.
-pub(super) struct NamedContact {
+pub(super) struct ContactPath {
     pub session: SessionName,
     pub contact: ChatId,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for NamedContact {
+impl<S: Send + Sync> FromRequestParts<S> for ContactPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_text = |_| Problem::field("session", NOT_TEXT);
+        let not_text = |_| Problem::invalid_field("session", NOT_TEXT);
         let Path((session, contact)) = Path::<(String, String)>::from_request_parts(parts, state)
             .await
             .map_err(not_text)?;
         let session = SessionName::parse(&session)
-            .map_err(|error| Problem::field("session", error.to_string()))?;
+            .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
         match ChatId::parse(&contact) {
             Ok(contact) if contact.is_person() => Ok(Self { session, contact }),
-            Ok(_) => Err(Problem::field(
+            Ok(_) => Err(Problem::invalid_field(
                 "contact",
                 "is nobody; only people come and go",
             )),
-            Err(error) => Err(Problem::field("contact", error.to_string())),
+            Err(error) => Err(Problem::invalid_field("contact", error.to_string())),
         }
     }
 }

@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, Named};
+use super::extract::{JsonFields, SessionPath};
 use super::media::headers;
-use super::presence::NamedContact;
-use super::query::Query;
-use crate::event::ShownPicture;
+use super::presence::ContactPath;
+use super::query::QueryParameters;
+use crate::event::ProfilePicture;
 use crate::message::ChatId;
 use crate::store::MediaFacts;
 use crate::whatsapp::PictureSize;
@@ -33,21 +33,21 @@ pub(super) struct ProfileDocument {
     lid: Option<String>,
     name: Option<String>,
     about: Option<String>,
-    picture: Option<ShownPicture>,
+    picture: Option<ProfilePicture>,
 }
 
 /// `GET …/profile`: shows the profile, querying WhatsApp each time.
-pub(super) async fn show(
+pub(super) async fn show_profile(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    query: Query,
+    SessionPath(session): SessionPath,
+    query: QueryParameters,
 ) -> Result<Json<ProfileDocument>, Problem> {
-    query.done()?;
-    let (account, profile) = gateway.sessions.profile(&session).await?;
+    query.finish()?;
+    let (account, profile) = gateway.sessions.own_profile(&session).await?;
     let id = ChatId::Phone(account.phone.clone()).to_string();
     let picture = profile
         .picture
-        .map(|picture| ShownPicture::new(session.as_str(), &account.phone, Some(picture)));
+        .map(|picture| ProfilePicture::new(session.as_str(), &account.phone, Some(picture)));
     let (phone, lid, name, about) = (account.phone, account.lid, account.name, profile.about);
     Ok(Json(ProfileDocument {
         id,
@@ -60,25 +60,25 @@ pub(super) async fn show(
 }
 
 /// `PUT …/profile {name?, about?}`: changes at least one of the two and keeps the other.
-pub(super) async fn change(
+pub(super) async fn change_profile(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut fields: Fields,
+    SessionPath(session): SessionPath,
+    mut fields: JsonFields,
 ) -> Result<StatusCode, Problem> {
     const NOTHING: &str = "nothing is changed; give at least one of name and about";
-    if !fields.has("name") && !fields.has("about") {
-        fields.refuse("name", NOTHING);
+    if !fields.has_value("name") && !fields.has_value("about") {
+        fields.refuse_field("name", NOTHING);
     }
     let name = fields
-        .has("name")
+        .has_value("name")
         .then(|| fields.text_up_to("name", LONGEST_NAME))
         .flatten();
     let about = fields
-        .has("about")
+        .has_value("about")
         .then(|| fields.text_up_to("about", LONGEST_ABOUT))
         .flatten();
     fields.refuse_unknown();
-    fields.done(Some(()))?;
+    fields.finish(Some(()))?;
     gateway
         .sessions
         .set_profile(&session, name.as_deref(), about.as_deref())
@@ -88,21 +88,21 @@ pub(super) async fn change(
 
 /// `GET …/contacts/{contact}/picture?size=full`: sends the profile picture itself, since WhatsApp's
 /// links to it expire and are meant for this account.
-pub(super) async fn contact_picture(
+pub(super) async fn show_contact_picture(
     State(gateway): State<Gateway>,
-    NamedContact { session, contact }: NamedContact,
-    mut query: Query,
+    ContactPath { session, contact }: ContactPath,
+    mut query: QueryParameters,
     asked: HeaderMap,
 ) -> Result<Response, Problem> {
-    let size = match query.text("size").as_deref() {
+    let size = match query.optional_text("size").as_deref() {
         None | Some("full") => PictureSize::Full,
         Some("preview") => PictureSize::Preview,
-        Some(_) => return Err(Problem::field("size", "must be full or preview")),
+        Some(_) => return Err(Problem::invalid_field("size", "must be full or preview")),
     };
-    query.done()?;
+    query.finish()?;
     let picture = gateway
         .sessions
-        .picture(&session, &contact, size)
+        .find_picture(&session, &contact, size)
         .await?
         .ok_or(Problem::NoPicture)?;
     let facts = MediaFacts {
@@ -115,16 +115,19 @@ pub(super) async fn contact_picture(
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .collect();
-    let mut headers = headers::of(&facts, &tag);
+    let mut headers = headers::file_headers(&facts, &tag);
     // The picture may change at any time; its id then changes too.
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, no-cache"),
     );
     headers.remove(header::ACCEPT_RANGES);
-    if headers::is_known(&asked, &tag) {
+    if headers::is_not_modified(&asked, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let bytes = gateway.sessions.picture_bytes(&session, &picture).await?;
+    let bytes = gateway
+        .sessions
+        .download_picture(&session, &picture)
+        .await?;
     Ok((headers, bytes).into_response())
 }

@@ -13,26 +13,26 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::Named;
-use super::query::Query;
-use crate::qr::Picture;
+use super::extract::SessionPath;
+use super::query::QueryParameters;
+use crate::qr::QrImage;
 use crate::sessions::QrCode;
 
 /// Longest time a caller may wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
 /// Formats of a QR code, the default first.
-const FORMS: [Form; 4] = [Form::Png, Form::Svg, Form::Text, Form::Json];
+const QR_FORMATS: [QrFormat; 4] = [QrFormat::Png, QrFormat::Svg, QrFormat::Text, QrFormat::Json];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum QrFormat {
     Png,
     Svg,
     Text,
     Json,
 }
 
-impl Form {
+impl QrFormat {
     const fn media_type(self) -> &'static str {
         match self {
             Self::Png => "image/png",
@@ -43,7 +43,7 @@ impl Form {
     }
 
     /// Returns whether a media range such as `image/*` includes it.
-    fn is_in(self, range: &str) -> bool {
+    fn is_in_range(self, range: &str) -> bool {
         let kind = self.media_type();
         range == "*/*"
             || range == kind
@@ -53,12 +53,12 @@ impl Form {
     }
 
     /// Returns the format with the highest weight in `Accept`; the default without that header.
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
+    fn from_accept(headers: &HeaderMap) -> Option<Self> {
         let Some(accept) = headers
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok())
         else {
-            return Some(FORMS[0]);
+            return Some(QR_FORMATS[0]);
         };
         let mut best: Option<(Self, f32)> = None;
         for range in accept.split(',') {
@@ -67,7 +67,7 @@ impl Form {
             let weight = parts
                 .find_map(|part| part.strip_prefix("q=")?.parse().ok())
                 .unwrap_or(1.0);
-            let form = FORMS.into_iter().find(|form| form.is_in(range));
+            let form = QR_FORMATS.into_iter().find(|form| form.is_in_range(range));
             if let Some(form) = form.filter(|_| weight > best.map_or(0.0, |(_, weight)| weight)) {
                 best = Some((form, weight));
             }
@@ -78,7 +78,7 @@ impl Form {
 
 /// A QR code as JSON.
 #[derive(Debug, Serialize)]
-struct Document {
+struct QrCodeDocument {
     /// Text of the code, for callers that draw it themselves.
     text: String,
     /// The image in base64.
@@ -89,37 +89,37 @@ struct Document {
 
 /// Shows the QR code, by `Accept` as `image/png`, `image/svg+xml`, `text/plain` (the text of the
 /// code) or JSON. Waits up to `?wait=` seconds for a code; 404 when there is none.
-pub(super) async fn read(
+pub(super) async fn show_qr_code(
     State(gateway): State<Gateway>,
-    Named(name): Named,
+    SessionPath(name): SessionPath,
     headers: HeaderMap,
-    mut query: Query,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
-    let wait = Duration::from_secs(query.number("wait", 0, LONGEST_WAIT));
-    query.done()?;
-    let form = Form::accepted(&headers).ok_or(Problem::NotAcceptable)?;
+    let wait = Duration::from_secs(query.number_or("wait", 0, LONGEST_WAIT));
+    query.finish()?;
+    let form = QrFormat::from_accept(&headers).ok_or(Problem::NotAcceptable)?;
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
     let qr = match wait.is_zero() {
         true => gateway.sessions.qr_code(&name).await,
         false => gateway.sessions.next_qr_code(&session, wait).await,
     };
-    answer(form, qr.ok_or(Problem::NoQrCode)?)
+    qr_code_response(form, qr.ok_or(Problem::NoQrCode)?)
 }
 
-fn answer(form: Form, qr: QrCode) -> Result<Response, Problem> {
+fn qr_code_response(form: QrFormat, qr: QrCode) -> Result<Response, Problem> {
     let head = [
         (header::CONTENT_TYPE, form.media_type()),
         (header::CACHE_CONTROL, "no-store"),
     ];
     Ok(match form {
-        Form::Png => (head, qr.png).into_response(),
-        Form::Svg => {
+        QrFormat::Png => (head, qr.png).into_response(),
+        QrFormat::Svg => {
             // The same text was drawn before, as PNG.
-            let picture = Picture::of(&qr.text).map_err(|_| Problem::Internal)?;
-            (head, picture.svg()).into_response()
+            let picture = QrImage::from_text(&qr.text).map_err(|_| Problem::Internal)?;
+            (head, picture.to_svg()).into_response()
         }
-        Form::Text => (head, qr.text).into_response(),
-        Form::Json => {
+        QrFormat::Text => (head, qr.text).into_response(),
+        QrFormat::Json => {
             let QrCode {
                 text,
                 png,
@@ -127,7 +127,7 @@ fn answer(form: Form, qr: QrCode) -> Result<Response, Problem> {
             } = qr;
             (
                 head,
-                Json(Document {
+                Json(QrCodeDocument {
                     text,
                     png: STANDARD.encode(png),
                     expires_at,
@@ -147,15 +147,24 @@ mod tests {
         let form = |accept: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            Form::accepted(&headers)
+            QrFormat::from_accept(&headers)
         };
-        assert_eq!(Form::accepted(&HeaderMap::new()), Some(Form::Png));
+        assert_eq!(
+            QrFormat::from_accept(&HeaderMap::new()),
+            Some(QrFormat::Png)
+        );
         for (accept, expected) in [
-            ("*/*", Some(Form::Png)),
-            ("application/json", Some(Form::Json)),
-            ("text/*", Some(Form::Text)),
-            ("text/html, image/svg+xml;q=0.9, */*;q=0.1", Some(Form::Svg)),
-            ("image/png;q=0, application/json;q=0.1", Some(Form::Json)),
+            ("*/*", Some(QrFormat::Png)),
+            ("application/json", Some(QrFormat::Json)),
+            ("text/*", Some(QrFormat::Text)),
+            (
+                "text/html, image/svg+xml;q=0.9, */*;q=0.1",
+                Some(QrFormat::Svg),
+            ),
+            (
+                "image/png;q=0, application/json;q=0.1",
+                Some(QrFormat::Json),
+            ),
             ("video/mp4", None),
         ] {
             assert_eq!(form(accept), expected, "{accept}");

@@ -6,32 +6,32 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::error::{FieldError, Problem};
-use crate::nearest::suggestion;
+use crate::nearest::format_suggestion;
 
 /// The parameters of a query, read one by one. Unknown ones are refused by name.
 #[derive(Debug)]
-pub struct Query {
+pub struct QueryParameters {
     parameters: Vec<(String, String)>,
     /// Names that this route accepts.
-    right: Vec<String>,
+    read_names: Vec<String>,
     errors: Vec<FieldError>,
 }
 
-impl Query {
+impl QueryParameters {
     fn parse(query: &str) -> Self {
         let parameters = url::form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
         Self {
             parameters,
-            right: Vec::new(),
+            read_names: Vec::new(),
             errors: Vec::new(),
         }
     }
 
     /// Returns the last value given for `name`.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        self.right.push(name.to_owned());
+    pub fn optional_text(&mut self, name: &str) -> Option<String> {
+        self.read_names.push(name.to_owned());
         let mut found = None;
         self.parameters.retain(|(given, value)| {
             let is_it = given == name;
@@ -43,8 +43,8 @@ impl Query {
         found
     }
 
-    /// Returns a whole number up to `most`, or `default` when none is given.
-    pub fn number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
+    /// Returns a whole number up to `most`, or `default_value` when none is given.
+    pub fn number_or<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         name: &'static str,
         default: T,
@@ -55,12 +55,12 @@ impl Query {
 
     /// Returns the requested number of list entries, at least one. `bounds` are the default and the
     /// maximum.
-    pub fn limit<T: FromStr + PartialOrd + Default + std::fmt::Display>(
+    pub fn list_limit<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         bounds: (T, T),
     ) -> T {
         let (default, most) = bounds;
-        match self.text("limit").map(|text| {
+        match self.optional_text("limit").map(|text| {
             text.parse()
                 .ok()
                 .filter(|limit| *limit > T::default() && *limit <= most)
@@ -85,7 +85,7 @@ impl Query {
         most: T,
     ) -> Option<T> {
         let number = self
-            .text(name)?
+            .optional_text(name)?
             .parse()
             .ok()
             .filter(|number| *number >= T::default() && *number <= most);
@@ -100,9 +100,9 @@ impl Query {
     }
 
     /// Returns every error found, including unknown names.
-    pub fn done(mut self) -> Result<(), Problem> {
+    pub fn finish(mut self) -> Result<(), Problem> {
         let unknown = self.parameters.into_iter().map(|(name, _)| {
-            let meant = suggestion(&name, self.right.iter().map(String::as_str));
+            let meant = format_suggestion(&name, self.read_names.iter().map(String::as_str));
             FieldError {
                 field: name.into(),
                 detail: format!("is not a parameter of this route{meant}"),
@@ -112,12 +112,12 @@ impl Query {
         if self.errors.is_empty() {
             Ok(())
         } else {
-            Err(Problem::Fields(self.errors))
+            Err(Problem::InvalidFields(self.errors))
         }
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Query {
+impl<S: Send + Sync> FromRequestParts<S> for QueryParameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -131,19 +131,22 @@ mod tests {
 
     #[test]
     fn numbers_have_bounds_and_unknown_names_are_told() {
-        let mut query = Query::parse("after=7&wait=x&limit=9999&color=red");
+        let mut query = QueryParameters::parse("after=7&wait=x&limit=9999&color=red");
         assert_eq!(
             (
-                query.number("after", 0, i64::MAX),
-                query.number("wait", 1, 60)
+                query.number_or("after", 0, i64::MAX),
+                query.number_or("wait", 1, 60)
             ),
             (7, 1)
         );
         assert_eq!(
-            (query.number("limit", 10, 100), query.text("types")),
+            (
+                query.number_or("limit", 10, 100),
+                query.optional_text("types")
+            ),
             (10, None)
         );
-        let Err(Problem::Fields(errors)) = query.done() else {
+        let Err(Problem::InvalidFields(errors)) = query.finish() else {
             panic!("nothing was wrong")
         };
         let fields: Vec<_> = errors.iter().map(|error| error.field.as_ref()).collect();

@@ -10,17 +10,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
-use super::auth::reached;
+use super::auth::require_session_access;
 use super::error::Problem;
-use super::extract::{Fields, Named};
-use super::query::Query;
+use super::extract::{JsonFields, SessionPath};
+use super::query::QueryParameters;
 use crate::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::keys::Caller;
 use crate::message::ChatId;
 use crate::sessions::{
-    self, AppState, Inbound, Leave, LogOut, Metadata, Session, SessionName, SessionState, Status,
+    self, AppStateSync, InboundHealth, LogoutMode, RemovalMode, Session, SessionMetadata,
+    SessionName, SessionPhase, SessionState,
 };
-use crate::store::{Disabled, Endpoint, Past};
+use crate::store::{DisabledState, Endpoint, SyncProgress};
 
 /// A session: three separate facts (`paired`, `connection`, `last_received_at`), and a status that
 /// sums them up.
@@ -28,9 +29,9 @@ use crate::store::{Disabled, Endpoint, Past};
 pub(super) struct SessionDocument {
     /// The name its owner gave it.
     id: SessionName,
-    /// `starting`, `scan_qr`, `connecting`, `online`, `offline`, `logged_out`, `failed` or
-    /// `stopped`.
-    status: Status,
+    /// `starting`, `scan_qr`, `connecting`, `online`, `session_offline`, `logged_out`, `failed` or
+    /// `stay_stopped`.
+    status: SessionPhase,
     /// Reason, where the status alone does not explain it.
     reason: Option<String>,
     /// Start of the current status.
@@ -39,9 +40,9 @@ pub(super) struct SessionDocument {
     /// Whether it holds the keys of a linked device.
     paired: bool,
     connection: ConnectionInfo,
-    /// `synced`, or `waiting` while the phone has not shared the keys to the app state; messages
+    /// `file_sync`, or `waiters` while the phone has not shared the keys to the app state; messages
     /// work in both. `null` while the session is not online.
-    app_state: Option<AppState>,
+    app_state: Option<AppStateSync>,
     /// The linked account; `null` before pairing.
     account: Option<Account>,
     /// When it last received a message, in this run of the program or an earlier one.
@@ -49,18 +50,18 @@ pub(super) struct SessionDocument {
     last_received_at: Option<Timestamp>,
     /// The QR code that waits to be scanned; left out when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    qr: Option<Waiting>,
+    qr: Option<QrCodeInfo>,
     /// Progress of the history sync; `null` when none was requested.
     history: Option<HistoryProgress>,
     /// Webhooks that would receive its events and are disabled now; the events wait for them.
-    disabled_webhooks: Vec<NotTold>,
+    disabled_webhooks: Vec<DisabledWebhookInfo>,
     /// The owner's own data.
-    metadata: Metadata,
+    metadata: SessionMetadata,
 }
 
 /// A disabled webhook.
 #[derive(Debug, Serialize)]
-struct NotTold {
+struct DisabledWebhookInfo {
     id: String,
     /// `asked`, `gone` or `failing`.
     reason: &'static str,
@@ -68,19 +69,19 @@ struct NotTold {
     disabled_at: Timestamp,
 }
 
-impl NotTold {
+impl DisabledWebhookInfo {
     /// Selects the endpoints that are for this session, or for all.
-    fn of(session: &SessionName, disabled: &[Endpoint]) -> Vec<Self> {
+    fn list_for(session: &SessionName, disabled: &[Endpoint]) -> Vec<Self> {
         let concerned = disabled.iter().filter(|it| {
             it.session
                 .as_deref()
                 .is_none_or(|of| of == session.as_str())
         });
         let not_told = concerned.filter_map(|endpoint| {
-            let Disabled { since, reason } = endpoint.disabled.as_ref()?;
+            let DisabledState { since, reason } = endpoint.disabled.as_ref()?;
             Some(Self {
                 id: endpoint.id.clone(),
-                reason: reason.word(),
+                reason: reason.as_str(),
                 disabled_at: *since,
             })
         });
@@ -88,10 +89,10 @@ impl NotTold {
     }
 }
 
-async fn disabled(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
+async fn disabled_endpoints(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
     gateway
         .store
-        .disabled_endpoints()
+        .list_disabled_endpoints()
         .await
         .map_err(|error| Problem::NotReady {
             detail: error.to_string(),
@@ -100,21 +101,21 @@ async fn disabled(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
 
 /// Path of a QR code, and its expiry.
 #[derive(Debug, Serialize)]
-struct Waiting {
+struct QrCodeInfo {
     path: String,
     #[serde(serialize_with = "crate::stamp::serialize")]
     expires_at: Timestamp,
 }
 
 impl SessionDocument {
-    fn of(session: &Session, disabled: &[Endpoint]) -> Self {
-        Self::with(session, session.state(), disabled)
+    fn from_session(session: &Session, disabled: &[Endpoint]) -> Self {
+        Self::from_state(session, session.state(), disabled)
     }
 
-    fn with(session: &Session, state: SessionState, disabled: &[Endpoint]) -> Self {
+    fn from_state(session: &Session, state: SessionState, disabled: &[Endpoint]) -> Self {
         let path = format!("/v1/sessions/{}/qr", session.name.url_segment());
         let connection = ConnectionInfo {
-            state: state.status.connection().word(),
+            state: state.status.connection_state().as_str(),
             since: state.connection_since,
         };
         Self {
@@ -127,12 +128,12 @@ impl SessionDocument {
             app_state: state.app_state,
             account: state.account,
             last_received_at: session.last_received_at(),
-            qr: state.qr.map(|qr| Waiting {
+            qr: state.qr.map(|qr| QrCodeInfo {
                 path,
                 expires_at: qr.expires_at,
             }),
-            history: state.past.as_ref().map(sessions::shown),
-            disabled_webhooks: NotTold::of(&session.name, disabled),
+            history: state.sync_progress.as_ref().map(sessions::history_progress),
+            disabled_webhooks: DisabledWebhookInfo::list_for(&session.name, disabled),
             metadata: session.metadata.clone(),
         }
     }
@@ -145,39 +146,42 @@ pub(super) struct SessionList {
 }
 
 /// `GET /v1/sessions`: lists sessions.
-pub(super) async fn list(
+pub(super) async fn list_sessions(
     State(gateway): State<Gateway>,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
 ) -> Result<Json<SessionList>, Problem> {
-    query.done()?;
-    let (all, disabled) = (gateway.sessions.all(), disabled(&gateway).await?);
+    query.finish()?;
+    let (all, disabled) = (
+        gateway.sessions.all_sessions(),
+        disabled_endpoints(&gateway).await?,
+    );
     let reached = all
         .iter()
-        .filter(|session| caller.reaches(session.name.as_str()));
+        .filter(|session| caller.can_reach(session.name.as_str()));
     let sessions = reached
-        .map(|session| SessionDocument::of(session, &disabled))
+        .map(|session| SessionDocument::from_session(session, &disabled))
         .collect();
     Ok(Json(SessionList { sessions }))
 }
 
 /// `GET /v1/sessions/{session}`: shows a session.
-pub(super) async fn read(
+pub(super) async fn show_session(
     State(gateway): State<Gateway>,
-    Named(name): Named,
-    query: Query,
+    SessionPath(name): SessionPath,
+    query: QueryParameters,
 ) -> Result<Json<SessionDocument>, Problem> {
-    query.done()?;
+    query.finish()?;
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionDocument::of(
+    Ok(Json(SessionDocument::from_session(
         &session,
-        &disabled(&gateway).await?,
+        &disabled_endpoints(&gateway).await?,
     )))
 }
 
 /// A created session, and its pairing code if one was requested.
 #[derive(Debug, Serialize)]
-struct Created {
+struct CreatedSession {
     #[serde(flatten)]
     session: SessionDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +189,7 @@ struct Created {
 }
 
 /// Way of linking a new session.
-enum Pairing {
+enum PairingRequest {
     Qr,
     /// By a code typed into the phone with this number.
     Code(String),
@@ -193,74 +197,78 @@ enum Pairing {
 
 /// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, history?,
 /// metadata?}`: creates a session. 201 at once, with the pairing code if one was requested.
-pub(super) async fn create(
+pub(super) async fn create_session(
     State(gateway): State<Gateway>,
     caller: Caller,
-    mut fields: Fields,
+    mut fields: JsonFields,
 ) -> Result<impl IntoResponse, Problem> {
-    let name = fields.parsed("id", SessionName::parse);
+    let name = fields.parse_required("id", SessionName::parse);
     let metadata = fields.optional_object("metadata").unwrap_or_default();
-    let past = fields.flag("history").then(Past::default);
-    let pairing = pairing(&mut fields);
+    let past = fields.flag_or_false("history").then(SyncProgress::default);
+    let pairing = read_pairing(&mut fields);
     fields.refuse_unknown();
-    let (name, pairing) = fields.done(name.zip(pairing))?;
-    let name = reached(&caller, name)?;
-    if past.is_some() && !gateway.history.is_on() {
+    let (name, pairing) = fields.finish(name.zip(pairing))?;
+    let name = require_session_access(&caller, name)?;
+    if past.is_some() && !gateway.history.is_enabled() {
         return Err(Problem::HistoryOff);
     }
     let session = gateway.sessions.create(&name, metadata, past).await?;
-    if !caller.reaches(name.as_str()) {
+    if !caller.can_reach(name.as_str()) {
         // The key included this name before, and the session is new.
-        gateway.give(&caller, &name).await?;
+        gateway.give_session(&caller, &name).await?;
     }
     let pairing_code = match pairing {
-        Pairing::Qr => None,
-        Pairing::Code(phone) => Some(gateway.sessions.pairing_code(&name, &phone).await?),
+        PairingRequest::Qr => None,
+        PairingRequest::Code(phone) => {
+            Some(gateway.sessions.request_pairing_code(&name, &phone).await?)
+        }
     };
     let location: [(HeaderName, String); 1] = [(
         header::LOCATION,
         format!("/v1/sessions/{}", name.url_segment()),
     )];
-    let session = SessionDocument::of(&session, &disabled(&gateway).await?);
+    let session = SessionDocument::from_session(&session, &disabled_endpoints(&gateway).await?);
     Ok((
         StatusCode::CREATED,
         location,
-        Json(Created {
+        Json(CreatedSession {
             session,
             pairing_code,
         }),
     ))
 }
 
-fn pairing(fields: &mut Fields) -> Option<Pairing> {
-    let Some(mut inner) = fields.inner("pairing") else {
-        return Some(Pairing::Qr);
+fn read_pairing(fields: &mut JsonFields) -> Option<PairingRequest> {
+    let Some(mut inner) = fields.nested_fields("pairing") else {
+        return Some(PairingRequest::Qr);
     };
-    let pairing = match inner.parsed("method", method) {
-        Some(Method::Qr) => Some(Pairing::Qr),
-        Some(Method::Code) => inner.parsed("phone", phone).map(Pairing::Code),
+    let pairing = match inner.parse_required("method", parse_method) {
+        Some(PairingMethod::Qr) => Some(PairingRequest::Qr),
+        Some(PairingMethod::Code) => inner
+            .parse_required("phone", parse_phone)
+            .map(PairingRequest::Code),
         None => None,
     };
-    fields.absorb("pairing", inner);
+    fields.absorb_errors("pairing", inner);
     pairing
 }
 
 #[derive(Clone, Copy)]
-enum Method {
+enum PairingMethod {
     Qr,
     Code,
 }
 
-fn method(text: &str) -> Result<Method, &'static str> {
+fn parse_method(text: &str) -> Result<PairingMethod, &'static str> {
     match text {
-        "qr" => Ok(Method::Qr),
-        "code" => Ok(Method::Code),
+        "qr" => Ok(PairingMethod::Qr),
+        "code" => Ok(PairingMethod::Code),
         _ => Err("must be `qr` or `code`"),
     }
 }
 
 /// Returns the digits of an international number in any spelling.
-fn phone(text: &str) -> Result<String, String> {
+fn parse_phone(text: &str) -> Result<String, String> {
     match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
         Ok(_) => Err(
@@ -275,59 +283,80 @@ fn phone(text: &str) -> Result<String, String> {
 /// `DELETE /v1/sessions/{session}`: removes a session; 204. `?logout=true` first removes it from
 /// the account's list of devices. Events it has received are still delivered, but `?purge=true`
 /// removes everything stored under its name, of all accounts it was ever linked to.
-pub(super) async fn remove(
+pub(super) async fn remove_session(
     State(gateway): State<Gateway>,
-    Named(name): Named,
-    mut query: Query,
+    SessionPath(name): SessionPath,
+    mut query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
-    let log_out = match query.text("logout").as_deref() {
-        Some("true") => LogOut::First,
-        None | Some("false") => LogOut::No,
-        Some(_) => return Err(Problem::field("logout", "must be `true` or `false`")),
+    let log_out = match query.optional_text("logout").as_deref() {
+        Some("true") => LogoutMode::First,
+        None | Some("false") => LogoutMode::No,
+        Some(_) => {
+            return Err(Problem::invalid_field(
+                "logout",
+                "must be `true` or `false`",
+            ));
+        }
     };
-    let leave = match query.text("purge").as_deref() {
-        Some("true") => Leave::Nothing,
-        None | Some("false") => Leave::Lives,
-        Some(_) => return Err(Problem::field("purge", "must be `true` or `false`")),
+    let leave = match query.optional_text("purge").as_deref() {
+        Some("true") => RemovalMode::Purge,
+        None | Some("false") => RemovalMode::KeepLives,
+        Some(_) => return Err(Problem::invalid_field("purge", "must be `true` or `false`")),
     };
-    query.done()?;
+    query.finish()?;
     gateway.sessions.remove(&name, log_out, leave).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-type Answer = Result<Json<SessionDocument>, Problem>;
+type SessionAnswer = Result<Json<SessionDocument>, Problem>;
 
 /// `POST /v1/sessions/{session}/start`: starts the session, now and at every start of the program.
-pub(super) async fn start(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+pub(super) async fn start_session(
+    State(gateway): State<Gateway>,
+    SessionPath(name): SessionPath,
+) -> SessionAnswer {
     let state = gateway.sessions.start(&name).await?;
-    document(&gateway, &name, state).await
+    session_answer(&gateway, &name, state).await
 }
 
 /// `POST /v1/sessions/{session}/stop`: stops the session; it stays stopped when the program
 /// restarts.
-pub(super) async fn stop(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+pub(super) async fn stop_session(
+    State(gateway): State<Gateway>,
+    SessionPath(name): SessionPath,
+) -> SessionAnswer {
     let state = gateway.sessions.stop(&name).await?;
-    document(&gateway, &name, state).await
+    session_answer(&gateway, &name, state).await
 }
 
 /// `POST /v1/sessions/{session}/restart`: closes the session's connection and opens a new one.
-pub(super) async fn restart(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+pub(super) async fn restart_session(
+    State(gateway): State<Gateway>,
+    SessionPath(name): SessionPath,
+) -> SessionAnswer {
     let state = gateway.sessions.restart(&name).await?;
-    document(&gateway, &name, state).await
+    session_answer(&gateway, &name, state).await
 }
 
 /// `POST /v1/sessions/{session}/logout`: unlinks the session.
-pub(super) async fn log_out(State(gateway): State<Gateway>, Named(name): Named) -> Answer {
+pub(super) async fn log_out_session(
+    State(gateway): State<Gateway>,
+    SessionPath(name): SessionPath,
+) -> SessionAnswer {
     let state = gateway.sessions.log_out(&name).await?;
-    document(&gateway, &name, state).await
+    session_answer(&gateway, &name, state).await
 }
 
-async fn document(gateway: &Gateway, name: &SessionName, state: SessionState) -> Answer {
+async fn session_answer(
+    gateway: &Gateway,
+    name: &SessionName,
+    state: SessionState,
+) -> SessionAnswer {
     let session = gateway.sessions.find(name).ok_or(Problem::NoSession)?;
-    Ok(Json(SessionDocument::with(
+    Ok(Json(SessionDocument::from_state(
         &session,
         state,
-        &disabled(gateway).await?,
+        &disabled_endpoints(gateway).await?,
     )))
 }
 
@@ -338,17 +367,17 @@ pub(super) struct CheckDocument {
     #[serde(serialize_with = "crate::stamp::serialize")]
     checked_at: Timestamp,
     /// A round trip to WhatsApp.
-    socket: Part,
+    socket: CheckPart,
     /// A write that reached the disk: nothing is acknowledged to WhatsApp without one.
-    store: Part,
+    store: CheckPart,
     /// Proof that messages arrive, are decrypted and saved. `proof` is `phone`, which answered a
     /// probe, or `traffic`.
-    inbound: Part,
+    inbound: CheckPart,
 }
 
 /// One part of a check: its duration, or its fault.
 #[derive(Debug, Default, Serialize)]
-struct Part {
+struct CheckPart {
     ok: bool,
     /// Milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -359,8 +388,8 @@ struct Part {
     detail: Option<String>,
 }
 
-impl Part {
-    fn proven(took: Duration) -> Self {
+impl CheckPart {
+    fn from_duration(took: Duration) -> Self {
         Self {
             ok: true,
             ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
@@ -368,72 +397,72 @@ impl Part {
         }
     }
 
-    fn failed(detail: impl Into<String>) -> Self {
+    fn from_fault(detail: impl Into<String>) -> Self {
         Self {
             detail: Some(detail.into()),
             ..Self::default()
         }
     }
 
-    fn of<E: std::fmt::Display>(result: &Result<Duration, E>) -> Self {
+    fn from_result<E: std::fmt::Display>(result: &Result<Duration, E>) -> Self {
         result.as_ref().map_or_else(
-            |error| Self::failed(error.to_string()),
-            |took| Self::proven(*took),
+            |error| Self::from_fault(error.to_string()),
+            |took| Self::from_duration(*took),
         )
     }
 
-    fn of_inbound(inbound: Inbound) -> Self {
+    fn from_inbound(inbound: InboundHealth) -> Self {
         match inbound {
-            Inbound::Answered(took) => Self {
+            InboundHealth::Answered(took) => Self {
                 proof: Some("phone"),
-                ..Self::proven(took)
+                ..Self::from_duration(took)
             },
-            Inbound::Heard(_) => Self {
+            InboundHealth::Heard(_) => Self {
                 ok: true,
                 proof: Some("traffic"),
                 ..Self::default()
             },
-            Inbound::Silent(limit) => Self::failed(format!(
+            InboundHealth::Silent(limit) => Self::from_fault(format!(
                 "the phone did not answer within {limit:?}: it is off, or nothing comes in on this connection"
             )),
-            Inbound::Unknown => Self::failed("there is no connection to find out on"),
+            InboundHealth::Unknown => Self::from_fault("there is no connection to find out on"),
         }
     }
 }
 
 /// `POST /v1/sessions/{session}/check`: checks every part of the inbound path; 200 whether it works
 /// or not. Faults trigger a recovery.
-pub(super) async fn check(
+pub(super) async fn check_session(
     State(gateway): State<Gateway>,
-    Named(name): Named,
+    SessionPath(name): SessionPath,
 ) -> Result<Json<CheckDocument>, Problem> {
-    let check = gateway.sessions.check(&name).await?;
+    let check = gateway.sessions.check_session(&name).await?;
     Ok(Json(CheckDocument {
         ok: check.is_ok(),
         checked_at: check.at,
-        socket: Part::of(&check.socket),
-        store: Part::of(&check.store),
-        inbound: Part::of_inbound(check.inbound),
+        socket: CheckPart::from_result(&check.socket),
+        store: CheckPart::from_result(&check.store),
+        inbound: CheckPart::from_inbound(check.inbound),
     }))
 }
 
 /// The code that the owner of the phone types.
 #[derive(Debug, Serialize)]
-pub(super) struct PairingCode {
+pub(super) struct PairingCodeDocument {
     code: String,
 }
 
 /// `POST /v1/sessions/{session}/pairing-code` `{phone}`: creates a code to type into that phone
 /// instead of scanning.
-pub(super) async fn pairing_code(
+pub(super) async fn create_pairing_code(
     State(gateway): State<Gateway>,
-    Named(name): Named,
-    mut fields: Fields,
-) -> Result<Json<PairingCode>, Problem> {
-    let phone = fields.parsed("phone", phone);
+    SessionPath(name): SessionPath,
+    mut fields: JsonFields,
+) -> Result<Json<PairingCodeDocument>, Problem> {
+    let phone = fields.parse_required("phone", parse_phone);
     fields.refuse_unknown();
-    let phone = fields.done(phone)?;
-    Ok(Json(PairingCode {
-        code: gateway.sessions.pairing_code(&name, &phone).await?,
+    let phone = fields.finish(phone)?;
+    Ok(Json(PairingCodeDocument {
+        code: gateway.sessions.request_pairing_code(&name, &phone).await?,
     }))
 }

@@ -5,64 +5,69 @@ use axum::extract::{Path, State};
 
 use super::Gateway;
 use super::error::{MissingInShop, Problem};
-use super::extract::{NOT_TEXT, Named};
-use super::query::Query;
-use crate::message::{Catalog, ChatId, OrderContent};
-use crate::sessions::{AskError, SessionName};
-use crate::whatsapp::NotAnswered;
+use super::extract::{NOT_TEXT, SessionPath};
+use super::query::QueryParameters;
+use crate::message::{CatalogPage, ChatId, OrderDetails};
+use crate::sessions::{RequestError, SessionName};
+use crate::whatsapp::LinkRequestError;
 
 /// Default and maximum number of products per answer.
-pub(super) const LIMIT: (u32, u32) = (20, 100);
+pub(super) const PRODUCT_LIMIT: (u32, u32) = (20, 100);
 
 /// `GET …/catalog?of=&limit=&cursor=`: lists products, querying WhatsApp each time.
-pub(super) async fn catalog(
+pub(super) async fn show_catalog(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    mut query: Query,
-) -> Result<Json<Catalog>, Problem> {
-    let of = query.text("of");
-    let limit = query.limit(LIMIT);
-    let cursor = query.text("cursor").filter(|cursor| !cursor.is_empty());
-    query.done()?;
+    SessionPath(session): SessionPath,
+    mut query: QueryParameters,
+) -> Result<Json<CatalogPage>, Problem> {
+    let of = query.optional_text("of");
+    let limit = query.list_limit(PRODUCT_LIMIT);
+    let cursor = query
+        .optional_text("cursor")
+        .filter(|cursor| !cursor.is_empty());
+    query.finish()?;
     let of = of.map(|text| match ChatId::parse(&text) {
         Ok(of) if of.is_person() => Ok(of),
-        Ok(_) => Err(Problem::field(
+        Ok(_) => Err(Problem::invalid_field(
             "of",
             "is no account; name a business by its number or address",
         )),
-        Err(error) => Err(Problem::field("of", error.to_string())),
+        Err(error) => Err(Problem::invalid_field("of", error.to_string())),
     });
     let asked = gateway
         .sessions
-        .catalog(&session, of.transpose()?.as_ref(), limit, cursor.as_deref())
+        .read_catalog(&session, of.transpose()?.as_ref(), limit, cursor.as_deref())
         .await;
-    Ok(Json(
-        asked.map_err(|error| missing(error, MissingInShop::Catalog))?,
-    ))
+    Ok(Json(asked.map_err(|error| {
+        catalog_problem(error, MissingInShop::Catalog)
+    })?))
 }
 
 /// `GET …/orders/{order}?token=`: shows an order to its recipient.
-pub(super) async fn order(
+pub(super) async fn show_order(
     State(gateway): State<Gateway>,
     path: Result<Path<(String, String)>, axum::extract::rejection::PathRejection>,
-    mut query: Query,
-) -> Result<Json<OrderContent>, Problem> {
-    let Path((session, order)) = path.map_err(|_| Problem::field("session", NOT_TEXT))?;
+    mut query: QueryParameters,
+) -> Result<Json<OrderDetails>, Problem> {
+    let Path((session, order)) = path.map_err(|_| Problem::invalid_field("session", NOT_TEXT))?;
     let session = SessionName::parse(&session)
-        .map_err(|error| Problem::field("session", error.to_string()))?;
-    let token = query.text("token").filter(|token| !token.is_empty());
-    query.done()?;
-    let token = token
-        .ok_or_else(|| Problem::field("token", "is missing; the message of type `order` has it"))?;
-    let asked = gateway.sessions.order(&session, &order, &token).await;
-    Ok(Json(
-        asked.map_err(|error| missing(error, MissingInShop::Order))?,
-    ))
+        .map_err(|error| Problem::invalid_field("session", error.to_string()))?;
+    let token = query
+        .optional_text("token")
+        .filter(|token| !token.is_empty());
+    query.finish()?;
+    let token = token.ok_or_else(|| {
+        Problem::invalid_field("token", "is missing; the message of type `order` has it")
+    })?;
+    let asked = gateway.sessions.read_order(&session, &order, &token).await;
+    Ok(Json(asked.map_err(|error| {
+        catalog_problem(error, MissingInShop::Order)
+    })?))
 }
 
-fn missing(error: AskError, what: MissingInShop) -> Problem {
+fn catalog_problem(error: RequestError, what: MissingInShop) -> Problem {
     match error {
-        AskError::NotAnswered(NotAnswered::Refused(404)) => Problem::MissingInShop(what),
+        RequestError::Link(LinkRequestError::Refused(404)) => Problem::MissingInShop(what),
         error => error.into(),
     }
 }

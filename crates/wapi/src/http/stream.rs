@@ -11,42 +11,46 @@ use futures_util::stream;
 
 use super::Gateway;
 use super::error::Problem;
-use super::events::{Entry, unreadable, wanted};
-use super::query::Query;
+use super::events::{FeedEntry, feed_problem, read_event_filter};
+use super::query::QueryParameters;
 use crate::keys::Caller;
-use crate::store::Reader;
+use crate::store::EventReader;
 
 /// Most events in memory per reader; more are read when these were sent.
-const AT_ONCE: usize = 100;
+const BATCH_SIZE: usize = 100;
 /// Interval of heartbeats, which show that the connection lives and carry the cursor.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Streams events from `Last-Event-ID` or `?after=` on; without either, new ones only. `&types=`
 /// and `&session=` filter as for the feed.
 ///
 /// Each event's id is its cursor; its data is the feed's entry: `{"seq": …, "id": "evt_…", "event":
 /// {…}}`.
-pub async fn stream(
+pub async fn stream_events(
     State(gateway): State<Gateway>,
     caller: Caller,
     headers: HeaderMap,
-    mut query: Query,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
     let asked = query.optional_number("after", i64::MAX);
-    let wanted = wanted(&caller, &mut query);
-    query.done()?;
+    let wanted = read_event_filter(&caller, &mut query);
+    query.finish()?;
     let after = match last_event_id(&headers)?.or(asked) {
         Some(seq) => seq,
-        None => gateway.store.newest_event().await.map_err(unreadable)?,
+        None => gateway
+            .store
+            .newest_position()
+            .await
+            .map_err(feed_problem)?,
     };
-    let reader = gateway.store.reader(after, wanted?);
-    let telling = Telling {
+    let reader = gateway.store.open_reader(after, wanted?);
+    let telling = EventStream {
         gateway,
         reader,
-        next: Next::Hello,
+        next: StreamStage::Hello,
     };
     let chunks = stream::unfold(telling, |mut telling| async move {
-        let chunk = telling.chunk().await?;
+        let chunk = telling.next_chunk().await?;
         Some((Ok::<_, Infallible>(chunk), telling))
     });
     let headers = [
@@ -69,48 +73,51 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
         .ok()
         .and_then(|text| text.parse().ok())
         .filter(|seq| *seq >= 0);
-    seq.map(Some)
-        .ok_or_else(|| Problem::field("Last-Event-ID", "must be the id of an event of this stream"))
+    seq.map(Some).ok_or_else(|| {
+        Problem::invalid_field("Last-Event-ID", "must be the id of an event of this stream")
+    })
 }
 
 /// One reader's stream. It reads nothing until the reader has taken the last chunk.
-struct Telling {
+struct EventStream {
     gateway: Gateway,
-    reader: Reader,
-    next: Next,
+    reader: EventReader,
+    next: StreamStage,
 }
 
 /// Next part of the stream.
-enum Next {
+enum StreamStage {
     /// A first chunk, so that the caller sees the connection at once.
     Hello,
     /// Events already in the database.
-    Earlier,
+    Stored,
     /// Events still to come.
-    Later,
+    Live,
 }
 
-impl Telling {
+impl EventStream {
     /// Returns the next chunk of the stream; `None` at its end.
-    async fn chunk(&mut self) -> Option<Bytes> {
+    async fn next_chunk(&mut self) -> Option<Bytes> {
         let gateway = self.gateway.clone();
         let chunk = match self.next {
-            Next::Hello => {
-                self.next = Next::Earlier;
-                Ok(self.heartbeat())
+            StreamStage::Hello => {
+                self.next = StreamStage::Stored;
+                Ok(self.heartbeat_chunk())
             }
-            Next::Earlier => {
-                self.next = Next::Later;
-                self.events().await
+            StreamStage::Stored => {
+                self.next = StreamStage::Live;
+                self.read_events().await
             }
-            Next::Later => {
-                let more = gateway.clock.timeout(HEARTBEAT, self.more());
+            StreamStage::Live => {
+                let more = gateway
+                    .clock
+                    .timeout(HEARTBEAT_INTERVAL, self.await_events());
                 match gateway.lifecycle.unless_stopping(more).await? {
                     Ok(chunk) => chunk,
                     // Reads the database as well, in case a wake-up was missed.
                     Err(_) => {
-                        self.next = Next::Earlier;
-                        Ok(self.heartbeat())
+                        self.next = StreamStage::Stored;
+                        Ok(self.heartbeat_chunk())
                     }
                 }
             }
@@ -121,27 +128,37 @@ impl Telling {
 
     /// Returns a comment with the current cursor, which also advances past events that are filtered
     /// out.
-    fn heartbeat(&self) -> Bytes {
-        format!(":\nid: {}\n\n", self.reader.place()).into()
+    fn heartbeat_chunk(&self) -> Bytes {
+        format!(":\nid: {}\n\n", self.reader.position()).into()
     }
 
-    async fn events(&mut self) -> Result<Bytes, Problem> {
-        let events = self.reader.read(AT_ONCE).await.map_err(unreadable)?;
-        written(events.iter().map(|saved| Entry::new(saved)))
+    async fn read_events(&mut self) -> Result<Bytes, Problem> {
+        let events = self
+            .reader
+            .read_page(BATCH_SIZE)
+            .await
+            .map_err(feed_problem)?;
+        format_events(events.iter().map(|saved| FeedEntry::new(saved)))
     }
 
-    async fn more(&mut self) -> Result<Bytes, Problem> {
+    async fn await_events(&mut self) -> Result<Bytes, Problem> {
         loop {
-            let events = self.reader.read_more(AT_ONCE).await.map_err(unreadable)?;
+            let events = self
+                .reader
+                .read_next(BATCH_SIZE)
+                .await
+                .map_err(feed_problem)?;
             if !events.is_empty() {
-                return written(events.iter().map(|saved| Entry::new(saved)));
+                return format_events(events.iter().map(|saved| FeedEntry::new(saved)));
             }
         }
     }
 }
 
 /// Formats entries as server-sent events. JSON has no line breaks, so each is one line of data.
-fn written(entries: impl Iterator<Item = Result<Entry, Problem>>) -> Result<Bytes, Problem> {
+fn format_events(
+    entries: impl Iterator<Item = Result<FeedEntry, Problem>>,
+) -> Result<Bytes, Problem> {
     let mut text = String::new();
     for entry in entries {
         let entry = entry?;

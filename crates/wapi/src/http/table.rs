@@ -11,46 +11,47 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use super::Gateway;
 use super::error::Problem;
 use super::extract::NOT_TEXT;
-use crate::keys::{Caller, Scope};
+use crate::access::Scope;
+use crate::keys::Caller;
 
 /// Access that a route requires of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Need {
+pub struct RouteAccess {
     pub scope: Scope,
-    narrowing: Narrowing,
+    narrowing: SessionNarrowing,
 }
 
 /// How a route treats session-restricted keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Narrowing {
+enum SessionNarrowing {
     /// It is for the session named in its path; without one, only for keys of all sessions.
     ByPath,
-    /// The handler asks the [`Caller`] which sessions it may reach.
+    /// The handler asks the [`SandboxClient`] which sessions it may reach.
     ByHandler,
 }
 
-impl From<Scope> for Need {
+impl From<Scope> for RouteAccess {
     fn from(scope: Scope) -> Self {
         Self {
             scope,
-            narrowing: Narrowing::ByPath,
+            narrowing: SessionNarrowing::ByPath,
         }
     }
 }
 
 impl Scope {
     /// For routes whose handler checks the caller's sessions.
-    pub const fn narrowed(self) -> Need {
-        Need {
+    pub const fn narrowed(self) -> RouteAccess {
+        RouteAccess {
             scope: self,
-            narrowing: Narrowing::ByHandler,
+            narrowing: SessionNarrowing::ByHandler,
         }
     }
 }
 
 /// One method of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct RouteRow {
     pub method: &'static str,
     pub path: &'static str,
     /// `None`: no key is required.
@@ -58,16 +59,16 @@ pub struct Row {
 }
 
 /// Parameters of a path, or the error that they cannot be read.
-type Path = Result<RawPathParams, RawPathParamsRejection>;
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 /// Routes under construction, each with and without its trailing slash.
-pub struct Table {
+pub struct RouteTable {
     pub keyed: Router<Gateway>,
     pub open: Router<Gateway>,
-    pub rows: Vec<Row>,
+    pub rows: Vec<RouteRow>,
 }
 
-impl Table {
+impl RouteTable {
     pub fn new() -> Self {
         Self {
             keyed: Router::new(),
@@ -77,63 +78,63 @@ impl Table {
     }
 
     /// Adds a `GET` that requires no key.
-    pub fn open<T: 'static>(
+    pub fn get_unkeyed<T: 'static>(
         mut self,
         path: &'static str,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.rows.push(Row {
+        self.rows.push(RouteRow {
             method: "GET",
             path,
             scope: None,
         });
-        self.open = both(self.open, path, on(MethodFilter::GET, handler));
+        self.open = add_both_paths(self.open, path, on(MethodFilter::GET, handler));
         self
     }
 
     pub fn get<T: 'static>(
         self,
         path: &'static str,
-        need: impl Into<Need>,
+        need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.row("GET", path, need.into(), on(MethodFilter::GET, handler))
+        self.add_row("GET", path, need.into(), on(MethodFilter::GET, handler))
     }
 
     pub fn post<T: 'static>(
         self,
         path: &'static str,
-        need: impl Into<Need>,
+        need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.row("POST", path, need.into(), on(MethodFilter::POST, handler))
+        self.add_row("POST", path, need.into(), on(MethodFilter::POST, handler))
     }
 
     pub fn put<T: 'static>(
         self,
         path: &'static str,
-        need: impl Into<Need>,
+        need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.row("PUT", path, need.into(), on(MethodFilter::PUT, handler))
+        self.add_row("PUT", path, need.into(), on(MethodFilter::PUT, handler))
     }
 
     pub fn patch<T: 'static>(
         self,
         path: &'static str,
-        need: impl Into<Need>,
+        need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.row("PATCH", path, need.into(), on(MethodFilter::PATCH, handler))
+        self.add_row("PATCH", path, need.into(), on(MethodFilter::PATCH, handler))
     }
 
     pub fn delete<T: 'static>(
         self,
         path: &'static str,
-        need: impl Into<Need>,
+        need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.row(
+        self.add_row(
             "DELETE",
             path,
             need.into(),
@@ -141,29 +142,33 @@ impl Table {
         )
     }
 
-    fn row(
+    fn add_row(
         mut self,
         method: &'static str,
         path: &'static str,
-        need: Need,
+        need: RouteAccess,
         route: MethodRouter<Gateway>,
     ) -> Self {
-        self.rows.push(Row {
+        self.rows.push(RouteRow {
             method,
             path,
             scope: Some(need.scope),
         });
         let guarded = route.layer(from_fn(
-            move |caller: Caller, path: Path, request: Request, next: Next| {
-                guard(need, caller, path, request, next)
+            move |caller: Caller, path: PathParams, request: Request, next: Next| {
+                guard_route(need, caller, path, request, next)
             },
         ));
-        self.keyed = both(self.keyed, path, guarded);
+        self.keyed = add_both_paths(self.keyed, path, guarded);
         self
     }
 }
 
-fn both(router: Router<Gateway>, path: &str, route: MethodRouter<Gateway>) -> Router<Gateway> {
+fn add_both_paths(
+    router: Router<Gateway>,
+    path: &str,
+    route: MethodRouter<Gateway>,
+) -> Router<Gateway> {
     match path {
         "/" => router.route(path, route),
         _ => router
@@ -172,27 +177,35 @@ fn both(router: Router<Gateway>, path: &str, route: MethodRouter<Gateway>) -> Ro
     }
 }
 
-async fn guard(need: Need, caller: Caller, path: Path, request: Request, next: Next) -> Response {
+async fn guard_route(
+    need: RouteAccess,
+    caller: Caller,
+    path: PathParams,
+    request: Request,
+    next: Next,
+) -> Response {
     let Ok(path) = path else {
-        return Problem::field("session", NOT_TEXT).into_response();
+        return Problem::invalid_field("session", NOT_TEXT).into_response();
     };
     let session = path
         .iter()
         .find_map(|(name, value)| (name == "session").then_some(value));
-    match judge(need, &caller, session) {
+    match check_access(need, &caller, session) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn judge(need: Need, caller: &Caller, session: Option<&str>) -> Result<(), Problem> {
-    if !caller.has(need.scope) {
+fn check_access(need: RouteAccess, caller: &Caller, session: Option<&str>) -> Result<(), Problem> {
+    if !caller.has_scope(need.scope) {
         return Err(Problem::ScopeMissing(need.scope));
     }
     match (session, need.narrowing) {
         // The same answer whether the session exists or not.
-        (Some(session), _) if !caller.reaches(session) => Err(Problem::SessionNotAllowed),
-        (None, Narrowing::ByPath) if caller.sessions().is_some() => Err(Problem::NotForAllSessions),
+        (Some(session), _) if !caller.can_reach(session) => Err(Problem::SessionNotAllowed),
+        (None, SessionNarrowing::ByPath) if caller.allowed_sessions().is_some() => {
+            Err(Problem::NotForAllSessions)
+        }
         _ => Ok(()),
     }
 }

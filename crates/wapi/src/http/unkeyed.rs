@@ -2,14 +2,14 @@
 
 use axum::http::{HeaderMap, Uri, header};
 
-use super::edge::{Peer, Way};
-use crate::config::{Access, Hosts};
+use super::edge::{Peer, ProxyTrust};
+use crate::config::{AccessMode, HostNames};
 
 /// Reason for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stranger {
+pub enum StrangerError {
     /// A proxy speaks for an unknown client.
-    PassedOn,
+    Proxied,
     /// The request names a host that is not the gateway's; a page whose name was pointed here (DNS
     /// rebinding) calls by that name.
     OtherHost,
@@ -17,10 +17,10 @@ pub enum Stranger {
     OtherSite,
 }
 
-impl Stranger {
-    pub const fn detail(self) -> &'static str {
+impl StrangerError {
+    pub const fn problem_detail(self) -> &'static str {
         match self {
-            Self::PassedOn => {
+            Self::Proxied => {
                 "a proxy passed it on, or it speaks HTTP/1.0 as only proxies do, and this gateway asks for no key: set \
                  WAPI_API_KEY or make one with POST /v1/api-keys from its own machine; with WAPI_AUTH=none, name the \
                  proxy's address in WAPI_TRUSTED_PROXIES"
@@ -38,37 +38,40 @@ impl Stranger {
 }
 
 /// Checks whether a request may enter where no key is required.
-pub fn may_enter(
-    access: &Access,
-    hosts: &Hosts,
+pub fn check_unkeyed(
+    access: &AccessMode,
+    hosts: &HostNames,
     peer: &Peer,
     headers: &HeaderMap,
     target: &Uri,
-) -> Result<(), Stranger> {
+) -> Result<(), StrangerError> {
     let is_passed_on = match access {
         // A request that was passed on does not come from this machine, whichever proxy sent it.
-        Access::Loopback | Access::Key(_) => peer.way != Way::Direct,
-        Access::Open => peer.way == Way::Doubtful,
+        AccessMode::Loopback | AccessMode::Key(_) => peer.proxy != ProxyTrust::Direct,
+        AccessMode::Open => peer.proxy == ProxyTrust::Untrusted,
     };
     if is_passed_on {
-        return Err(Stranger::PassedOn);
+        return Err(StrangerError::Proxied);
     }
     let is_ours = |host: &str| match access {
-        Access::Loopback | Access::Key(_) => hosts.are_loopback_or_named(host),
-        Access::Open => hosts.are_address_or_named(host),
+        AccessMode::Loopback | AccessMode::Key(_) => hosts.is_loopback_or_named(host),
+        AccessMode::Open => hosts.is_address_or_named(host),
     };
-    if !called(headers, target).all(|host| host.is_some_and(is_ours)) {
-        return Err(Stranger::OtherHost);
+    if !called_hosts(headers, target).all(|host| host.is_some_and(is_ours)) {
+        return Err(StrangerError::OtherHost);
     }
     if is_from_another_site(headers, peer.is_https) {
-        Err(Stranger::OtherSite)
+        Err(StrangerError::OtherSite)
     } else {
         Ok(())
     }
 }
 
 /// Lists every host that a request names as its target; `None` for one that is not text.
-fn called<'a>(headers: &'a HeaderMap, target: &'a Uri) -> impl Iterator<Item = Option<&'a str>> {
+fn called_hosts<'a>(
+    headers: &'a HeaderMap,
+    target: &'a Uri,
+) -> impl Iterator<Item = Option<&'a str>> {
     let in_headers = headers
         .get_all(header::HOST)
         .iter()
@@ -108,32 +111,32 @@ mod tests {
     use axum::http::Version;
 
     use super::*;
-    use crate::http::edge::Proxies;
+    use crate::http::edge::TrustedProxies;
 
     fn enters(
-        access: &Access,
+        access: &AccessMode,
         target: &str,
         headers: &[(&'static str, &'static str)],
-    ) -> Result<(), Stranger> {
+    ) -> Result<(), StrangerError> {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             all.append(*name, value.parse().unwrap());
         }
-        let hosts = Hosts::parse("wapi,Gateway.example.").unwrap();
-        let proxies = Proxies(vec![crate::guard::Network::parse("127.0.0.2").unwrap()]);
+        let hosts = HostNames::parse("wapi,Gateway.example.").unwrap();
+        let proxies = TrustedProxies(vec![crate::guard::IpNetwork::parse("127.0.0.2").unwrap()]);
         let from = if headers.contains(&("x-forwarded-for", "203.0.113.9")) {
             [127, 0, 0, 2]
         } else {
             [127, 0, 0, 1]
         };
-        let peer = Peer::of(from.into(), false, &all, Version::HTTP_11, &proxies);
-        may_enter(access, &hosts, &peer, &all, &target.parse().unwrap())
+        let peer = Peer::from_connection(from.into(), false, &all, Version::HTTP_11, &proxies);
+        check_unkeyed(access, &hosts, &peer, &all, &target.parse().unwrap())
     }
 
     #[test]
     fn a_page_in_a_browser_of_this_machine_may_not_use_an_open_gateway() {
-        fn near(headers: &[(&'static str, &'static str)]) -> Result<(), Stranger> {
-            enters(&Access::Loopback, "/", headers)
+        fn near(headers: &[(&'static str, &'static str)]) -> Result<(), StrangerError> {
+            enters(&AccessMode::Loopback, "/", headers)
         }
         for host in [
             "127.0.0.1:8080",
@@ -146,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(near(&[("host", host)]), Ok(()), "{host}");
             assert_eq!(
-                enters(&Access::Open, "/", &[("host", host)]),
+                enters(&AccessMode::Open, "/", &[("host", host)]),
                 Ok(()),
                 "{host}"
             );
@@ -167,15 +170,15 @@ mod tests {
             ("origin", "null"),
             ("origin", "https://localhost:8080"),
         ] {
-            for access in [Access::Loopback, Access::Open] {
+            for access in [AccessMode::Loopback, AccessMode::Open] {
                 let refused = enters(&access, "/", &[("host", "localhost:8080"), page]);
-                assert_eq!(refused, Err(Stranger::OtherSite), "{page:?}");
+                assert_eq!(refused, Err(StrangerError::OtherSite), "{page:?}");
             }
         }
         for site in ["cross-site", "same-site", "", "same-origin, cross-site"] {
             assert_eq!(
                 near(&[("host", "localhost"), ("sec-fetch-site", site)]),
-                Err(Stranger::OtherSite),
+                Err(StrangerError::OtherSite),
                 "{site}"
             );
         }
@@ -191,31 +194,34 @@ mod tests {
             "127.0.0.1.evil.example",
             "wap",
         ] {
-            for access in [Access::Loopback, Access::Open] {
+            for access in [AccessMode::Loopback, AccessMode::Open] {
                 assert_eq!(
                     enters(&access, "/", &[("host", host)]),
-                    Err(Stranger::OtherHost),
+                    Err(StrangerError::OtherHost),
                     "{host}"
                 );
             }
         }
         let two = [("host", "localhost"), ("host", "evil.example")];
-        assert_eq!(enters(&Access::Open, "/", &two), Err(Stranger::OtherHost));
+        assert_eq!(
+            enters(&AccessMode::Open, "/", &two),
+            Err(StrangerError::OtherHost)
+        );
         let absolute = enters(
-            &Access::Open,
+            &AccessMode::Open,
             "http://evil.example/v1",
             &[("host", "localhost")],
         );
-        assert_eq!(absolute, Err(Stranger::OtherHost));
+        assert_eq!(absolute, Err(StrangerError::OtherHost));
         for host in ["192.0.2.7:8080", "[2001:db8::1]:1"] {
             assert_eq!(
-                enters(&Access::Open, "/", &[("host", host)]),
+                enters(&AccessMode::Open, "/", &[("host", host)]),
                 Ok(()),
                 "nobody else has that name: {host}"
             );
             assert_eq!(
-                enters(&Access::Loopback, "/", &[("host", host)]),
-                Err(Stranger::OtherHost),
+                enters(&AccessMode::Loopback, "/", &[("host", host)]),
+                Err(StrangerError::OtherHost),
                 "{host}"
             );
         }
@@ -231,19 +237,19 @@ mod tests {
             ("via", "1.1 proxy"),
             ("x-real-ip", "203.0.113.9"),
         ] {
-            for access in [Access::Loopback, Access::Open] {
+            for access in [AccessMode::Loopback, AccessMode::Open] {
                 assert_eq!(
                     enters(&access, "/", &[host, said]),
-                    Err(Stranger::PassedOn),
+                    Err(StrangerError::Proxied),
                     "{said:?}"
                 );
             }
         }
         let by_ours = [host, ("x-forwarded-for", "203.0.113.9")];
-        assert_eq!(enters(&Access::Open, "/", &by_ours), Ok(()));
+        assert_eq!(enters(&AccessMode::Open, "/", &by_ours), Ok(()));
         assert_eq!(
-            enters(&Access::Loopback, "/", &by_ours),
-            Err(Stranger::PassedOn),
+            enters(&AccessMode::Loopback, "/", &by_ours),
+            Err(StrangerError::Proxied),
             "it is not of this machine"
         );
     }

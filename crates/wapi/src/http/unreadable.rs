@@ -2,9 +2,9 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::media::types::{self, HEAD, Told};
+use crate::media::types::{self, HEAD_BYTES, TypeClaims};
 
-const SEND: &str = "send JSON in UTF-8, with the header `Content-Type: application/json`";
+const SEND_JSON: &str = "send JSON in UTF-8, with the header `Content-Type: application/json`";
 
 /// Returns whether `Content-Encoding` is gzip, or an error for any other encoding.
 pub fn is_gzip(headers: &HeaderMap) -> Result<bool, String> {
@@ -27,22 +27,22 @@ pub fn is_gzip(headers: &HeaderMap) -> Result<bool, String> {
 }
 
 /// Explains an unreadable body and how to correct it.
-pub fn what(body: &[u8], error: &serde_json::Error) -> String {
-    if let Some(what) = by_its_beginning(body) {
+pub fn explain_body(body: &[u8], error: &serde_json::Error) -> String {
+    if let Some(what) = explain_first_bytes(body) {
         return what;
     }
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
         Err(error) => {
             return format!(
-                "it is not UTF-8 from byte {} on; {SEND}",
+                "it is not UTF-8 from byte {} on; {SEND_JSON}",
                 error.valid_up_to()
             );
         }
     };
     if is_form(text) {
         return format!(
-            "it is a form, not JSON; {SEND}, as `curl -H 'Content-Type: application/json' -d '{{…}}'` does"
+            "it is a form, not JSON; {SEND_JSON}, as `curl -H 'Content-Type: application/json' -d '{{…}}'` does"
         );
     }
     let told = error.to_string();
@@ -57,8 +57,8 @@ pub fn what(body: &[u8], error: &serde_json::Error) -> String {
     format!("it is not JSON: {told}")
 }
 
-fn by_its_beginning(body: &[u8]) -> Option<String> {
-    if let Some(kind) = file(body) {
+fn explain_first_bytes(body: &[u8]) -> Option<String> {
+    if let Some(kind) = file_type(body) {
         return Some(format!(
             "it is a file ({kind}), not JSON; upload it with POST /v1/sessions/{{session}}/media, and name it in the message by its `id`"
         ));
@@ -70,24 +70,28 @@ fn by_its_beginning(body: &[u8]) -> Option<String> {
                 .to_owned()
         }
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => {
-            format!("it is UTF-32; {SEND}")
+            format!("it is UTF-32; {SEND_JSON}")
         }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => {
-            format!("it is UTF-16; {SEND}")
+            format!("it is UTF-16; {SEND_JSON}")
         }
         [0x1f, 0x8b, ..] => {
             "it is packed with gzip; say so with the header `Content-Encoding: gzip`".to_owned()
         }
-        [b'-', b'-', ..] => format!("it is a form with parts (multipart), not JSON; {SEND}"),
-        [b'<', ..] => format!("it is XML or HTML, not JSON; {SEND}"),
+        [b'-', b'-', ..] => format!("it is a form with parts (multipart), not JSON; {SEND_JSON}"),
+        [b'<', ..] => format!("it is XML or HTML, not JSON; {SEND_JSON}"),
         _ => return None,
     };
     Some(what)
 }
 
 /// Returns the media type of a body whose first bytes identify a file.
-fn file(body: &[u8]) -> Option<String> {
-    let kind = types::of(&body[..body.len().min(HEAD)], None, Told::default());
+fn file_type(body: &[u8]) -> Option<String> {
+    let kind = types::detect_type(
+        &body[..body.len().min(HEAD_BYTES)],
+        None,
+        TypeClaims::default(),
+    );
     let is_some_text = kind.starts_with("text/") || kind.contains("xml") || kind.contains("json");
     (!is_some_text && !["application/octet-stream", "application/gzip"].contains(&kind.as_str()))
         .then_some(kind)
@@ -150,7 +154,7 @@ mod tests {
             (b"{\"a\": 1".to_vec(), "not JSON"),
         ] {
             let error = serde_json::from_slice::<serde_json::Value>(&body).unwrap_err();
-            let told = what(&body, &error);
+            let told = explain_body(&body, &error);
             assert!(
                 told.contains(words),
                 "{:?}: {told}",

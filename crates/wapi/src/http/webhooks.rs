@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 
 use super::Gateway;
 use super::error::Problem;
-use super::extract::{Fields, FieldsOrNothing};
-use super::query::Query;
+use super::extract::{JsonFields, OptionalJson};
+use super::query::QueryParameters;
 use crate::ids;
 use crate::sessions::SessionName;
-use crate::store::{Endpoint, EndpointChange, EndpointState, NewEndpoint, StoreError};
-use crate::webhooks::{self, ORIGINAL, SigningKey, rules};
+use crate::store::{Endpoint, EndpointState, EndpointUpdate, NewEndpoint, StoreError};
+use crate::webhooks::{self, ORIGINAL_ENDPOINT, SigningKey, rules};
 
 /// Shown instead of a header's value, which may be a password.
 const HIDDEN: &str = "********";
@@ -25,7 +25,7 @@ const HIDDEN: &str = "********";
 /// A webhook as shown to callers.
 #[derive(Debug, Serialize)]
 pub struct WebhookInfo {
-    /// `original` for the one in the operator's settings.
+    /// `find_original` for the one in the operator's settings.
     id: String,
     /// Address of the posts; the session's name is appended to the original's.
     url: String,
@@ -72,13 +72,13 @@ impl From<Endpoint> for WebhookInfo {
         } = endpoint;
         Self {
             id,
-            url: rules::shown(&url),
+            url: rules::mask_password(&url),
             session,
             types: Some(types).filter(|types| !types.is_empty()),
             headers: headers.into_keys().map(|name| (name, HIDDEN)).collect(),
             enabled: disabled.is_none(),
             disabled: disabled.map(|it| DisabledInfo {
-                reason: it.reason.word(),
+                reason: it.reason.as_str(),
                 since: it.since,
             }),
             failing_since,
@@ -96,7 +96,7 @@ pub struct WebhookList {
 
 /// A created webhook.
 #[derive(Debug, Serialize)]
-pub struct NewWebhook {
+pub struct CreatedWebhook {
     #[serde(flatten)]
     info: WebhookInfo,
     /// Verifies its posts, as in Standard Webhooks. Shown only once.
@@ -105,7 +105,7 @@ pub struct NewWebhook {
 
 /// A new secret.
 #[derive(Debug, Serialize)]
-pub struct NewSecret {
+pub struct RotatedSecret {
     /// Shown only once.
     secret: String,
     /// Until then the former secret signs, too.
@@ -128,16 +128,16 @@ pub struct TestResult {
 }
 
 /// `GET /v1/webhooks`: lists webhooks.
-pub async fn list(
+pub async fn list_webhooks(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
 ) -> Result<Json<WebhookList>, Problem> {
-    query.done()?;
+    query.finish()?;
     let webhooks = gateway
         .store
-        .endpoints()
+        .list_endpoints()
         .await
-        .map_err(unsaved)?
+        .map_err(webhook_problem)?
         .into_iter()
         .map(WebhookInfo::from)
         .collect();
@@ -145,53 +145,53 @@ pub async fn list(
 }
 
 /// `GET /v1/webhooks/{id}`: shows a webhook.
-pub async fn show(
+pub async fn show_webhook(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
 ) -> Result<Json<WebhookInfo>, Problem> {
-    query.done()?;
-    Ok(Json(find(&gateway, &id).await?.into()))
+    query.finish()?;
+    Ok(Json(find_endpoint(&gateway, &id).await?.into()))
 }
 
 /// `POST /v1/webhooks` `{url, session?, types?, headers?, secret?}`: creates a webhook; 201 with
 /// its secret.
-pub async fn make(
+pub async fn create_webhook(
     State(gateway): State<Gateway>,
-    query: Query,
-    mut fields: Fields,
+    query: QueryParameters,
+    mut fields: JsonFields,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let url = fields.parsed("url", |text| {
-        rules::address(text, gateway.webhooks.allowed())
+    query.finish()?;
+    let url = fields.parse_required("url", |text| {
+        rules::parse_address(text, gateway.webhooks.allowed_targets())
     });
     let session = fields
         .optional_text("session")
-        .and_then(|name| fields.judged("session", session(name)));
+        .and_then(|name| fields.ok_or_record("session", parse_session(name)));
     let types = fields
         .optional_texts("types")
-        .and_then(|names| fields.judged("types", types(names)));
+        .and_then(|names| fields.ok_or_record("types", parse_types(names)));
     let headers = fields.optional_object("headers").unwrap_or_default();
-    let headers = fields.judged("headers", merged(BTreeMap::new(), headers));
-    let secret = secret(&mut fields);
+    let headers = fields.ok_or_record("headers", merge_headers(BTreeMap::new(), headers));
+    let secret = read_secret(&mut fields);
     fields.refuse_unknown();
     let read = url.zip(headers).map(|(url, headers)| NewEndpoint {
-        id: ids::webhook_id(),
+        id: ids::new_webhook_id(),
         url: url.into(),
         session,
         types: types.unwrap_or_default(),
         headers,
         secret: secret.clone(),
     });
-    let endpoint = fields.done(read)?;
+    let endpoint = fields.finish(read)?;
     let id = endpoint.id.clone();
     gateway
         .store
         .create_endpoint(endpoint)
         .await
-        .map_err(unsaved)?;
-    let made = NewWebhook {
-        info: find(&gateway, &id).await?.into(),
+        .map_err(webhook_problem)?;
+    let made = CreatedWebhook {
+        info: find_endpoint(&gateway, &id).await?.into(),
         secret,
     };
     Ok((
@@ -204,39 +204,40 @@ pub async fn make(
 
 /// `PATCH /v1/webhooks/{id}` `{url?, session?, types?, headers?, enabled?}`: changes the given
 /// fields. `null` stands for all sessions or all types, and removes a header.
-pub async fn change(
+pub async fn change_webhook(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
-    mut fields: Fields,
+    mut fields: JsonFields,
 ) -> Result<Json<WebhookInfo>, Problem> {
-    query.done()?;
-    let before = find(&gateway, &id).await?;
-    let is_given = |name| fields.is_given(name);
+    query.finish()?;
+    let before = find_endpoint(&gateway, &id).await?;
+    let is_given = |name| fields.has_field(name);
     let (session_given, types_given) = (is_given("session"), is_given("types"));
-    if id == ORIGINAL
+    if id == ORIGINAL_ENDPOINT
         && ["url", "session", "types", "headers"]
             .into_iter()
             .any(is_given)
     {
         return Err(Problem::OriginalWebhook);
     }
-    let url = fields.is_given("url").then(|| {
-        fields.parsed("url", |text| {
-            rules::address(text, gateway.webhooks.allowed())
+    let url = fields.has_field("url").then(|| {
+        fields.parse_required("url", |text| {
+            rules::parse_address(text, gateway.webhooks.allowed_targets())
         })
     });
     let session = fields
         .optional_text("session")
-        .and_then(|name| fields.judged("session", session(name)));
+        .and_then(|name| fields.ok_or_record("session", parse_session(name)));
     let types = fields
         .optional_texts("types")
-        .and_then(|names| fields.judged("types", types(names)));
+        .and_then(|names| fields.ok_or_record("types", parse_types(names)));
     let headers = fields.optional_object("headers");
-    let headers = headers.and_then(|given| fields.judged("headers", merged(before.headers, given)));
+    let headers = headers
+        .and_then(|given| fields.ok_or_record("headers", merge_headers(before.headers, given)));
     let enabled = fields.optional_flag("enabled");
     fields.refuse_unknown();
-    let change = EndpointChange {
+    let change = EndpointUpdate {
         url: url.flatten().map(String::from),
         session: session_given.then_some(session),
         types: types_given.then(|| types.unwrap_or_default()),
@@ -249,37 +250,42 @@ pub async fn change(
             }
         }),
     };
-    apply(&gateway, &id, fields.done(Some(change))?).await
+    apply_change(&gateway, &id, fields.finish(Some(change))?).await
 }
 
 /// `POST /v1/webhooks/{id}/enable`: resumes deliveries with the events that waited.
-pub async fn enable(
+pub async fn enable_webhook(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
-    FieldsOrNothing(mut fields): FieldsOrNothing,
+    OptionalJson(mut fields): OptionalJson,
 ) -> Result<Json<WebhookInfo>, Problem> {
-    query.done()?;
+    query.finish()?;
     fields.refuse_unknown();
-    fields.done(Some(()))?;
-    let change = EndpointChange {
+    fields.finish(Some(()))?;
+    let change = EndpointUpdate {
         state: Some(EndpointState::Enabled),
-        ..EndpointChange::default()
+        ..EndpointUpdate::default()
     };
-    apply(&gateway, &id, change).await
+    apply_change(&gateway, &id, change).await
 }
 
 /// `DELETE /v1/webhooks/{id}`: removes a webhook and its waiting deliveries; 204.
-pub async fn remove(
+pub async fn remove_webhook(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    query.done()?;
-    if id == ORIGINAL {
+    query.finish()?;
+    if id == ORIGINAL_ENDPOINT {
         return Err(Problem::OriginalWebhook);
     }
-    match gateway.webhooks.delete(&id).await.map_err(unsaved)? {
+    match gateway
+        .webhooks
+        .delete_endpoint(&id)
+        .await
+        .map_err(webhook_problem)?
+    {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::NoWebhook),
     }
@@ -288,24 +294,24 @@ pub async fn remove(
 /// `POST /v1/webhooks/{id}/rotate-secret` `{secret?}`: replaces the secret; both sign for a day.
 pub async fn rotate_secret(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
-    FieldsOrNothing(mut fields): FieldsOrNothing,
+    OptionalJson(mut fields): OptionalJson,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    if id == ORIGINAL {
+    query.finish()?;
+    if id == ORIGINAL_ENDPOINT {
         return Err(Problem::OriginalWebhook);
     }
-    let secret = secret(&mut fields);
+    let secret = read_secret(&mut fields);
     fields.refuse_unknown();
-    let secret = fields.done(Some(secret))?;
+    let secret = fields.finish(Some(secret))?;
     let rotated = gateway
         .webhooks
-        .rotate(&id, &secret)
+        .rotate_secret(&id, &secret)
         .await
-        .map_err(unsaved)?;
+        .map_err(webhook_problem)?;
     let former_until = rotated.ok_or(Problem::NoWebhook)?;
-    let made = NewSecret {
+    let made = RotatedSecret {
         secret,
         former_until,
     };
@@ -314,25 +320,25 @@ pub async fn rotate_secret(
 
 /// `POST /v1/webhooks/{id}/test` `{session?}`: posts an event of the type `webhook.test` and
 /// returns the result.
-pub async fn test(
+pub async fn test_webhook(
     State(gateway): State<Gateway>,
-    query: Query,
+    query: QueryParameters,
     Path(id): Path<String>,
-    FieldsOrNothing(mut fields): FieldsOrNothing,
+    OptionalJson(mut fields): OptionalJson,
 ) -> Result<Json<TestResult>, Problem> {
-    query.done()?;
-    let endpoint = find(&gateway, &id).await?;
+    query.finish()?;
+    let endpoint = find_endpoint(&gateway, &id).await?;
     let named = fields
         .optional_text("session")
-        .and_then(|name| fields.judged("session", session(name)));
+        .and_then(|name| fields.ok_or_record("session", parse_session(name)));
     fields.refuse_unknown();
     let session = fields
-        .done(Some(named))?
+        .finish(Some(named))?
         .or(endpoint.session.clone())
         .unwrap_or_else(|| "test".to_owned());
     let tested = gateway
         .webhooks
-        .test(endpoint, &session)
+        .test_endpoint(endpoint, &session)
         .await
         .map_err(|error| {
             tracing::error!(
@@ -343,7 +349,7 @@ pub async fn test(
             Problem::Internal
         })?;
     let took_ms = u64::try_from(tested.took.as_millis()).unwrap_or(u64::MAX);
-    let webhooks::Tested {
+    let webhooks::WebhookTestResult {
         error,
         status,
         answer,
@@ -358,32 +364,32 @@ pub async fn test(
     }))
 }
 
-async fn apply(
+async fn apply_change(
     gateway: &Gateway,
     id: &str,
-    change: EndpointChange,
+    change: EndpointUpdate,
 ) -> Result<Json<WebhookInfo>, Problem> {
     if !gateway
         .store
-        .change_endpoint(id, change)
+        .update_endpoint(id, change)
         .await
-        .map_err(unsaved)?
+        .map_err(webhook_problem)?
     {
         return Err(Problem::NoWebhook);
     }
-    Ok(Json(find(gateway, id).await?.into()))
+    Ok(Json(find_endpoint(gateway, id).await?.into()))
 }
 
-pub(super) async fn find(gateway: &Gateway, id: &str) -> Result<Endpoint, Problem> {
+pub(super) async fn find_endpoint(gateway: &Gateway, id: &str) -> Result<Endpoint, Problem> {
     gateway
         .store
-        .endpoint(id)
+        .find_endpoint(id)
         .await
-        .map_err(unsaved)?
+        .map_err(webhook_problem)?
         .ok_or(Problem::NoWebhook)
 }
 
-pub(super) fn unsaved(error: StoreError) -> Problem {
+pub(super) fn webhook_problem(error: StoreError) -> Problem {
     tracing::error!(%error, "webhooks cannot be read or changed");
     Problem::NotReady {
         detail: "the database does not answer as it should; try again in a moment".to_owned(),
@@ -391,29 +397,29 @@ pub(super) fn unsaved(error: StoreError) -> Problem {
 }
 
 /// The session need not exist yet.
-fn session(name: String) -> Result<String, String> {
+fn parse_session(name: String) -> Result<String, String> {
     SessionName::parse(&name)
         .map(|_| name)
         .map_err(|error| error.to_string())
 }
 
-fn types(names: Vec<String>) -> Result<Vec<String>, String> {
+fn parse_types(names: Vec<String>) -> Result<Vec<String>, String> {
     if names.is_empty() {
         return Err("is empty; leave it out to be told of everything".to_owned());
     }
-    rules::types(names)
+    rules::check_types(names)
 }
 
 /// Returns the given secret, or a new one.
-fn secret(fields: &mut Fields) -> String {
+fn read_secret(fields: &mut JsonFields) -> String {
     let given = fields.optional_text("secret");
-    let given =
-        given.and_then(|text| fields.judged("secret", SigningKey::parse(&text).map(|_| text)));
+    let given = given
+        .and_then(|text| fields.ok_or_record("secret", SigningKey::parse(&text).map(|_| text)));
     given.unwrap_or_else(webhooks::new_secret)
 }
 
 /// Merges headers: each given one is set, or removed by `null`.
-fn merged(
+fn merge_headers(
     mut headers: BTreeMap<String, String>,
     given: Map<String, Value>,
 ) -> Result<BTreeMap<String, String>, String> {
@@ -425,5 +431,5 @@ fn merged(
             _ => return Err(format!("has a value for `{name}` that is not a text")),
         }
     }
-    rules::headers(headers)
+    rules::check_headers(headers)
 }

@@ -20,13 +20,13 @@ use super::picture;
 
 /// The longer side of a thumbnail in pixels, and its quality in percent. Phones show it blurred
 /// until they have the file.
-const THUMBNAIL: (u32, u8) = (100, 60);
+const THUMBNAIL_SIZE_QUALITY: (u32, u8) = (100, 60);
 /// The sides of a sticker, in pixels.
-const STICKER: u32 = 512;
+const STICKER_SIDE: u32 = 512;
 
 /// The properties found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Described {
+pub struct MediaProperties {
     /// Pixels.
     pub width: Option<u32>,
     pub height: Option<u32>,
@@ -43,33 +43,33 @@ pub struct Described {
 }
 
 /// Reads the properties of a file of this type.
-pub fn describe(path: &Path, mime_type: &str) -> Described {
+pub fn read_properties(path: &Path, mime_type: &str) -> MediaProperties {
     let found = match mime_type.split(['/', ';']).next() {
-        Some("image") => pictured(path),
-        Some("video") => film(path),
-        Some("audio") => sound(path, mime_type),
-        Some("application") => paper(path),
+        Some("image") => image_properties(path),
+        Some("video") => video_properties(path),
+        Some("audio") => audio_properties(path, mime_type),
+        Some("application") => document_properties(path),
         _ => None,
     };
     found.unwrap_or_default()
 }
 
 /// Dimensions are in the header, so they are known even if the rest cannot be read.
-fn pictured(path: &Path) -> Option<Described> {
-    let (width, height) = picture::size(path)?;
-    let thumbnail = picture::open(path).and_then(thumbnail);
+fn image_properties(path: &Path) -> Option<MediaProperties> {
+    let (width, height) = picture::image_size(path)?;
+    let thumbnail = picture::open_image(path).and_then(make_thumbnail);
     let (width, height) = (Some(width), Some(height));
-    Some(Described {
+    Some(MediaProperties {
         width,
         height,
         thumbnail,
-        is_animated: is_animated(path),
-        ..Described::default()
+        is_animated: has_animation_flag(path),
+        ..MediaProperties::default()
     })
 }
 
 /// Checks the animation flag in the header of an extended WebP file.
-pub(super) fn is_animated(path: &Path) -> bool {
+pub(super) fn has_animation_flag(path: &Path) -> bool {
     const ANIMATION: u8 = 0b10;
     let mut head = [0; 21];
     let is_read = File::open(path)
@@ -81,27 +81,27 @@ pub(super) fn is_animated(path: &Path) -> bool {
 /// Makes a sticker of an image: a WebP of 512 pixels, with the image in its centre. Returns `false`
 /// if the image cannot be read, or the sticker not written.
 pub fn make_sticker(picture: &Path, sticker: &Path) -> bool {
-    let Some(picture) = picture::open(picture) else {
+    let Some(picture) = picture::open_image(picture) else {
         return false;
     };
     let small = picture
-        .resize(STICKER, STICKER, FilterType::Triangle)
+        .resize(STICKER_SIDE, STICKER_SIDE, FilterType::Triangle)
         .to_rgba8();
-    let mut canvas = RgbaImage::new(STICKER, STICKER);
+    let mut canvas = RgbaImage::new(STICKER_SIDE, STICKER_SIDE);
     let (left, top) = (
-        (STICKER - small.width()) / 2,
-        (STICKER - small.height()) / 2,
+        (STICKER_SIDE - small.width()) / 2,
+        (STICKER_SIDE - small.height()) / 2,
     );
     imageops::overlay(&mut canvas, &small, left.into(), top.into());
     canvas.save_with_format(sticker, ImageFormat::WebP).is_ok()
 }
 
-fn thumbnail(picture: DynamicImage) -> Option<Vec<u8>> {
+fn make_thumbnail(picture: DynamicImage) -> Option<Vec<u8>> {
     let mut small = Cursor::new(Vec::new());
-    let encoder = JpegEncoder::new_with_quality(&mut small, THUMBNAIL.1);
+    let encoder = JpegEncoder::new_with_quality(&mut small, THUMBNAIL_SIZE_QUALITY.1);
     let (width, height) = (
-        picture.width().min(THUMBNAIL.0),
-        picture.height().min(THUMBNAIL.0),
+        picture.width().min(THUMBNAIL_SIZE_QUALITY.0),
+        picture.height().min(THUMBNAIL_SIZE_QUALITY.0),
     );
     let picture = DynamicImage::from(picture::on_white(picture));
     picture
@@ -112,46 +112,49 @@ fn thumbnail(picture: DynamicImage) -> Option<Vec<u8>> {
     Some(small.into_inner())
 }
 
-fn film(path: &Path) -> Option<Described> {
+fn video_properties(path: &Path) -> Option<MediaProperties> {
     let mut file = BufReader::new(File::open(path).ok()?);
-    let film = mp4::read(&mut file).ok().flatten()?;
+    let film = mp4::read_info(&mut file).ok().flatten()?;
     let (width, height) = film.frame.unzip();
-    Some(Described {
+    Some(MediaProperties {
         width,
         height,
         duration: Some(film.seconds),
-        ..Described::default()
+        ..MediaProperties::default()
     })
 }
 
-fn sound(path: &Path, mime_type: &str) -> Option<Described> {
+fn audio_properties(path: &Path, mime_type: &str) -> Option<MediaProperties> {
     let mut file = BufReader::new(File::open(path).ok()?);
     let seconds = match mime_type.split(';').next() {
-        Some("audio/ogg") => ogg::seconds(&mut file).ok().flatten(),
-        Some("audio/mp4") => mp4::read(&mut file).ok().flatten().map(|film| film.seconds),
-        Some("audio/mpeg") => counted(file, FileType::Mpeg),
-        Some("audio/aac") => counted(file, FileType::Aac),
-        Some("audio/wav") => counted(file, FileType::Wav),
-        Some("audio/flac") => counted(file, FileType::Flac),
+        Some("audio/ogg") => ogg::read_duration(&mut file).ok().flatten(),
+        Some("audio/mp4") => mp4::read_info(&mut file)
+            .ok()
+            .flatten()
+            .map(|film| film.seconds),
+        Some("audio/mpeg") => audio_duration(file, FileType::Mpeg),
+        Some("audio/aac") => audio_duration(file, FileType::Aac),
+        Some("audio/wav") => audio_duration(file, FileType::Wav),
+        Some("audio/flac") => audio_duration(file, FileType::Flac),
         _ => None,
     };
-    Some(Described {
+    Some(MediaProperties {
         duration: seconds,
-        ..Described::default()
+        ..MediaProperties::default()
     })
 }
 
 /// A PDF is recognized by its first bytes, regardless of its declared type.
-fn paper(path: &Path) -> Option<Described> {
-    let pages = pdf::pages(&mut File::open(path).ok()?).ok().flatten();
-    Some(Described {
+fn document_properties(path: &Path) -> Option<MediaProperties> {
+    let pages = pdf::count_pages(&mut File::open(path).ok()?).ok().flatten();
+    Some(MediaProperties {
         pages,
-        ..Described::default()
+        ..MediaProperties::default()
     })
 }
 
 /// Returns the duration in seconds, rounded up, without reading tags.
-fn counted(file: BufReader<File>, kind: FileType) -> Option<u32> {
+fn audio_duration(file: BufReader<File>, kind: FileType) -> Option<u32> {
     let only_sound = ParseOptions::new().read_tags(false).read_cover_art(false);
     let read = Probe::with_file_type(file, kind)
         .options(only_sound)
@@ -175,7 +178,7 @@ mod tests {
         ] {
             let path = folder.path().join(name);
             DynamicImage::new_rgb8(300, 200).save(&path).unwrap();
-            let found = describe(&path, mime_type);
+            let found = read_properties(&path, mime_type);
             assert_eq!(
                 (found.width, found.height),
                 (Some(300), Some(200)),
@@ -192,7 +195,7 @@ mod tests {
         let (picture, sticker) = (folder.path().join("a.png"), folder.path().join("sticker"));
         DynamicImage::new_rgb8(30, 20).save(&picture).unwrap();
         assert!(make_sticker(&picture, &sticker));
-        let found = describe(&sticker, "image/webp");
+        let found = read_properties(&sticker, "image/webp");
         assert_eq!(
             (found.width, found.height, found.is_animated),
             (Some(512), Some(512), false)
@@ -200,7 +203,7 @@ mod tests {
         std::fs::write(&picture, "no picture").unwrap();
         assert!(!make_sticker(&picture, &sticker));
         std::fs::write(&picture, b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0").unwrap();
-        assert!(is_animated(&picture));
+        assert!(has_animation_flag(&picture));
     }
 
     #[test]
@@ -237,15 +240,15 @@ mod tests {
                 .chain(sounds)
             {
                 assert_eq!(
-                    describe(&path, mime_type),
-                    Described::default(),
+                    read_properties(&path, mime_type),
+                    MediaProperties::default(),
                     "{mime_type}"
                 );
             }
         }
         assert_eq!(
-            describe(&folder.path().join("nothing"), "image/png"),
-            Described::default()
+            read_properties(&folder.path().join("nothing"), "image/png"),
+            MediaProperties::default()
         );
     }
 }

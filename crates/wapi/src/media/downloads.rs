@@ -8,17 +8,17 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Media, Remote, Taken};
+use super::{Media, ReceivedFile, RemoteFile};
 use crate::sessions::{SessionName, Sessions};
 use crate::store::MediaRecord;
-use crate::whatsapp::NotFetched;
+use crate::whatsapp::MediaDownloadError;
 
 /// Concurrent downloads. Each occupies a thread and about 100 KiB.
-const AT_ONCE: usize = 8;
+const MAX_DOWNLOADS: usize = 8;
 /// Interval of checking whether a session with waiting downloads is online.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Pauses between attempts. After the last one, the file is given up.
-const PAUSES: [SignedDuration; 9] = [
+const RETRY_PAUSES: [SignedDuration; 9] = [
     SignedDuration::from_secs(5),
     SignedDuration::from_secs(30),
     SignedDuration::from_mins(2),
@@ -31,60 +31,60 @@ const PAUSES: [SignedDuration; 9] = [
 ];
 
 /// Downloads until the program stops.
-pub async fn keep_downloading(media: Media, sessions: Sessions) {
+pub async fn run_downloads(media: Media, sessions: Sessions) {
     let inner = &media.inner;
     let mut under_way = FuturesUnordered::new();
     let mut ids: HashSet<String> = HashSet::new();
     loop {
         let mut is_waited_for = true;
-        match due(&media, &sessions, &ids).await {
+        match due_downloads(&media, &sessions, &ids).await {
             Ok((due, some_wait)) => {
                 is_waited_for = some_wait;
                 for record in due {
                     ids.insert(record.id.clone());
-                    under_way.push(download(&media, &sessions, record));
+                    under_way.push(run_download(&media, &sessions, record));
                 }
             }
             Err(error) => tracing::error!(%error, "it cannot be read what is to be downloaded"),
         }
         tokio::select! {
-            () = inner.lifecycle.stopping() => break,
+            () = inner.lifecycle.await_stop() => break,
             Some(id) = under_way.next() => {
                 ids.remove(&id);
                 inner.settled.send_replace(());
             }
             () = inner.wanted.notified() => {}
-            () = inner.clock.sleep(LOOK_EVERY), if is_waited_for => {}
+            () = inner.clock.sleep(CHECK_INTERVAL), if is_waited_for => {}
         }
     }
 }
 
 /// Returns the downloads that can start now, and whether any are waiting at all.
-async fn due(
+async fn due_downloads(
     media: &Media,
     sessions: &Sessions,
     under_way: &HashSet<String>,
 ) -> Result<(Vec<MediaRecord>, bool)> {
     let inner = &media.inner;
-    let waiting = inner.store.sessions_with_waiting_media().await?;
+    let waiting = inner.store.lives_with_downloads().await?;
     let mut due = Vec::new();
     for session in &waiting {
-        let room = AT_ONCE.saturating_sub(under_way.len() + due.len());
-        let is_online =
-            SessionName::parse(session.name()).is_ok_and(|name| sessions.is_ready(&name).is_ok());
+        let room = MAX_DOWNLOADS.saturating_sub(under_way.len() + due.len());
+        let is_online = SessionName::parse(session.name())
+            .is_ok_and(|name| sessions.check_ready(&name).is_ok());
         if room == 0 || !is_online {
             continue;
         }
         // A session gets at most half of the places while others are waiting.
         let share = if waiting.len() > 1 {
-            room.min(AT_ONCE / 2)
+            room.min(MAX_DOWNLOADS / 2)
         } else {
             room
         };
         let most = u32::try_from(share + under_way.len()).unwrap_or(u32::MAX);
         let found = inner
             .store
-            .due_media(session, inner.clock.now(), most)
+            .due_downloads(session, inner.clock.now(), most)
             .await?;
         due.extend(
             found
@@ -97,8 +97,8 @@ async fn due(
 }
 
 /// Makes one attempt, and returns the id of its file.
-async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> String {
-    if let Err(error) = tried(media, sessions, &record).await {
+async fn run_download(media: &Media, sessions: &Sessions, record: MediaRecord) -> String {
+    if let Err(error) = try_download(media, sessions, &record).await {
         tracing::error!(
             id = record.id,
             error = format!("{error:#}"),
@@ -106,58 +106,64 @@ async fn download(media: &Media, sessions: &Sessions, record: MediaRecord) -> St
         );
         // The failure is not recorded, because recording may be the cause. The file is due again at
         // once, so a pause avoids a busy loop.
-        media.inner.clock.sleep(LOOK_EVERY).await;
+        media.inner.clock.sleep(CHECK_INTERVAL).await;
     }
     record.id
 }
 
-async fn tried(media: &Media, sessions: &Sessions, record: &MediaRecord) -> Result<()> {
+async fn try_download(media: &Media, sessions: &Sessions, record: &MediaRecord) -> Result<()> {
     let source = record
         .source
         .as_deref()
         .context("nobody knows where it is")?;
-    let remote: Remote = serde_json::from_str(source).context("it cannot be read where it is")?;
-    match fetched(media, sessions, record, &remote).await {
-        Ok(taken) => media.store(record, taken).await,
-        Err(NotFetched::Gone) => ask_phone(media, sessions, record, remote).await,
-        Err(NotFetched::Unfit(why)) => {
-            Ok(media.inner.store.media_has_failed(&record.id, why).await?)
+    let remote: RemoteFile =
+        serde_json::from_str(source).context("it cannot be read where it is")?;
+    match fetch_remote(media, sessions, record, &remote).await {
+        Ok(taken) => media.store_download(record, taken).await,
+        Err(MediaDownloadError::Gone) => download_from_phone(media, sessions, record, remote).await,
+        Err(MediaDownloadError::Invalid(why)) => {
+            Ok(media.inner.store.mark_media_failed(&record.id, why).await?)
         }
-        Err(NotFetched::Passing(why)) => put_off(media, record, why).await,
+        Err(MediaDownloadError::Temporary(why)) => postpone_download(media, record, why).await,
     }
 }
 
-async fn fetched(
+async fn fetch_remote(
     media: &Media,
     sessions: &Sessions,
     record: &MediaRecord,
-    remote: &Remote,
-) -> Result<Taken, NotFetched> {
+    remote: &RemoteFile,
+) -> Result<ReceivedFile, MediaDownloadError> {
     let largest = media.inner.policy.largest;
     if remote.size.is_some_and(|size| size > largest) {
-        return Err(NotFetched::Unfit(format!(
+        return Err(MediaDownloadError::Invalid(format!(
             "it is larger than {} MiB",
             largest / 1024 / 1024
         )));
     }
     sessions
-        .download(&record.session, remote, media.workshop().place(), largest)
+        .download_file(
+            &record.session,
+            remote,
+            media.conversion_pool().reserve_file(),
+            largest,
+        )
         .await
 }
 
 /// Asks the account's own phone for the file, which WhatsApp deletes after some weeks.
-async fn ask_phone(
+async fn download_from_phone(
     media: &Media,
     sessions: &Sessions,
     record: &MediaRecord,
-    mut remote: Remote,
+    mut remote: RemoteFile,
 ) -> Result<()> {
     let message = record
         .message
         .as_ref()
         .context("nobody knows which message it came with")?;
     match sessions
-        .ask_for_file(&record.session, message, &remote)
+        .request_reupload(&record.session, message, &remote)
         .await
     {
         Ok(direct_path) => {
@@ -166,29 +172,31 @@ async fn ask_phone(
             media
                 .inner
                 .store
-                .media_has_moved(&record.id, source)
+                .set_media_source(&record.id, source)
                 .await?;
-            match fetched(media, sessions, record, &remote).await {
-                Ok(taken) => media.store(record, taken).await,
-                Err(error) => put_off(media, record, error.to_string()).await,
+            match fetch_remote(media, sessions, record, &remote).await {
+                Ok(taken) => media.store_download(record, taken).await,
+                Err(error) => postpone_download(media, record, error.to_string()).await,
             }
         }
-        Err(NotFetched::Gone) => {
+        Err(MediaDownloadError::Gone) => {
             let why = "WhatsApp has deleted it, and the account's phone has not got it either";
             Ok(media
                 .inner
                 .store
-                .media_has_failed(&record.id, why.to_owned())
+                .mark_media_failed(&record.id, why.to_owned())
                 .await?)
         }
-        Err(NotFetched::Unfit(why) | NotFetched::Passing(why)) => put_off(media, record, why).await,
+        Err(MediaDownloadError::Invalid(why) | MediaDownloadError::Temporary(why)) => {
+            postpone_download(media, record, why).await
+        }
     }
 }
 
-async fn put_off(media: &Media, record: &MediaRecord, why: String) -> Result<()> {
+async fn postpone_download(media: &Media, record: &MediaRecord, why: String) -> Result<()> {
     tracing::debug!(id = record.id, why, "a file was not downloaded");
     let store = &media.inner.store;
-    match PAUSES.get(record.attempts as usize) {
+    match RETRY_PAUSES.get(record.attempts as usize) {
         Some(pause) => {
             let due_at = media
                 .inner
@@ -196,8 +204,8 @@ async fn put_off(media: &Media, record: &MediaRecord, why: String) -> Result<()>
                 .now()
                 .saturating_add(*pause)
                 .unwrap_or(Timestamp::MAX);
-            Ok(store.put_media_off(&record.id, due_at, why).await?)
+            Ok(store.postpone_download(&record.id, due_at, why).await?)
         }
-        None => Ok(store.media_has_failed(&record.id, why).await?),
+        None => Ok(store.mark_media_failed(&record.id, why).await?),
     }
 }

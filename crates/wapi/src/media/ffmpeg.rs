@@ -19,20 +19,20 @@ use tokio::process::Command;
 
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::shares::Shares;
+use crate::shares::FairPermits;
 
 /// Concurrent conversions, in total and per session; more wait. They may take minutes, so one
 /// session never occupies all.
-const AT_ONCE: usize = 3;
-const OF_ONE: usize = 2;
+const MAX_CONVERSIONS: usize = 3;
+const MAX_PER_SESSION: usize = 2;
 /// The largest single memory allocation of ffmpeg, in bytes.
-const MEMORY: &str = "134217728";
+const MAX_ALLOCATION: &str = "134217728";
 /// Bytes of error output that are kept.
-const COMPLAINT: u64 = 2048;
+const MAX_ERROR_OUTPUT: u64 = 2048;
 
 /// The conversion programs that are installed.
 #[derive(Debug, Clone, Default)]
-pub struct Programs {
+pub struct ConverterPrograms {
     pub ffmpeg: Option<PathBuf>,
     /// The converter of libheif.
     pub heif: Option<PathBuf>,
@@ -40,26 +40,26 @@ pub struct Programs {
 
 /// The operator's choice of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
+pub enum ProgramChoice {
     /// The first of these on `PATH`, if there is one.
-    Found(&'static [&'static str]),
+    OnPath(&'static [&'static str]),
     Named(PathBuf),
     /// None, even if one is installed.
     Never,
 }
 
-impl Choice {
-    pub const FFMPEG: Self = Self::Found(&["ffmpeg"]);
+impl ProgramChoice {
+    pub const FFMPEG: Self = Self::OnPath(&["ffmpeg"]);
     /// Newer versions have a different name.
-    pub const HEIF: Self = Self::Found(&["heif-convert", "heif-dec"]);
+    pub const HEIF: Self = Self::OnPath(&["heif-convert", "heif-dec"]);
 
     /// Returns the program's path, or `None` if there is none. `setting` is named in errors.
-    pub fn resolve(&self, setting: &str) -> Result<Option<PathBuf>> {
+    pub fn resolve_path(&self, setting: &str) -> Result<Option<PathBuf>> {
         match self {
             Self::Never => Ok(None),
             Self::Named(path) if is_program(path) => Ok(Some(path.clone())),
             Self::Named(path) => bail!("{setting} is {}, which is not a program", path.display()),
-            Self::Found(names) => {
+            Self::OnPath(names) => {
                 let folders = std::env::var_os("PATH").unwrap_or_default();
                 let folders: Vec<_> = std::env::split_paths(&folders).collect();
                 let mut places = names
@@ -78,34 +78,34 @@ fn is_program(path: &Path) -> bool {
 
 /// The purpose of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ConversionPurpose {
     VoiceNote,
     /// An animated one.
     Sticker,
     /// Of a video.
     Thumbnail,
     /// A JPEG.
-    Picture,
+    Jpeg,
     /// An MP4.
-    Film,
+    Video,
     /// A video without audio, made of an animated image.
     Gif,
 }
 
-impl Purpose {
+impl ConversionPurpose {
     /// Returns the time limit of one conversion. 16 MiB of speech last hours, and an hour takes
     /// some seconds.
-    const fn limit(self) -> Duration {
+    const fn time_limit(self) -> Duration {
         match self {
             Self::VoiceNote => Duration::from_secs(120),
-            Self::Sticker | Self::Gif | Self::Picture => Duration::from_secs(60),
-            Self::Film => Duration::from_secs(300),
+            Self::Sticker | Self::Gif | Self::Jpeg => Duration::from_secs(60),
+            Self::Video => Duration::from_secs(300),
             Self::Thumbnail => Duration::from_secs(10),
         }
     }
 
     /// Returns the description of an unsuitable file, and of a suitable alternative.
-    const fn wanted(self) -> (&'static str, &'static str) {
+    const fn wanted_format(self) -> (&'static str, &'static str) {
         match self {
             Self::VoiceNote => ("is not Opus in Ogg, as voice notes are", "Ogg with Opus"),
             Self::Sticker => (
@@ -113,11 +113,11 @@ impl Purpose {
                 "animated WebP",
             ),
             Self::Thumbnail => ("is no picture", "one"),
-            Self::Picture => (
+            Self::Jpeg => (
                 "is a picture that not every phone shows (HEIC or AVIF)",
                 "JPEG",
             ),
-            Self::Film => (
+            Self::Video => (
                 "is a film that not every phone plays (MOV)",
                 "MP4 (H.264 and AAC)",
             ),
@@ -128,20 +128,20 @@ impl Purpose {
         }
     }
 
-    const fn looked_for(self) -> &'static str {
+    const fn stream_name(self) -> &'static str {
         match self {
             Self::VoiceNote => "sound",
-            Self::Sticker | Self::Thumbnail | Self::Picture | Self::Film | Self::Gif => "picture",
+            Self::Sticker | Self::Thumbnail | Self::Jpeg | Self::Video | Self::Gif => "picture",
         }
     }
 
-    const fn name(self) -> &'static str {
+    const fn output_name(self) -> &'static str {
         match self {
             Self::VoiceNote => "voice note",
             Self::Sticker => "sticker",
             Self::Thumbnail => "thumbnail",
-            Self::Picture => "JPEG",
-            Self::Film | Self::Gif => "film",
+            Self::Jpeg => "JPEG",
+            Self::Video | Self::Gif => "film",
         }
     }
 }
@@ -149,87 +149,87 @@ impl Purpose {
 /// Reasons why a file was not converted. The messages follow the name of a file, and are meant for
 /// callers.
 #[derive(Debug, thiserror::Error)]
-pub enum NotConverted {
+pub enum ConversionError {
     #[error(
         "{}; ffmpeg would convert it, but the gateway has none. Install ffmpeg on its machine (or name it in \
          WAPI_FFMPEG_PATH), or give {}",
-        .0.wanted().0,
-        .0.wanted().1
+        .0.wanted_format().0,
+        .0.wanted_format().1
     )]
-    NoFfmpeg(Purpose),
-    #[error("cannot be converted: ffmpeg finds no {} in it that it can read", .0.looked_for())]
-    Unreadable(Purpose),
+    NoFfmpeg(ConversionPurpose),
+    #[error("cannot be converted: ffmpeg finds no {} in it that it can read", .0.stream_name())]
+    Unreadable(ConversionPurpose),
     #[error(
         "is a picture that not every phone shows ({0}), and nothing here can read it. Install heif-convert (libheif-examples) on \
          the gateway's machine (or name it in WAPI_HEIF_CONVERT_PATH), or give JPEG"
     )]
-    NoHeif(String),
+    NoHeifConverter(String),
     #[error("is no picture that can be read")]
-    NoPicture,
+    NotAnImage,
     #[error("is a picture that does not move; send it as `image`")]
-    Still,
+    NotAnimated,
     #[error("is too long: ffmpeg did not convert it within {0:?}")]
     TooLong(Duration),
-    #[error("is larger than {1} MiB as a {name}", name = .0.name())]
-    TooLarge(Purpose, u64),
+    #[error("is larger than {1} MiB as a {name}", name = .0.output_name())]
+    TooLarge(ConversionPurpose, u64),
     #[error(
         "has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler"
     )]
     TooMuchMotion(u64),
     /// Another attempt may succeed.
     #[error("cannot be converted for now: {0}")]
-    Passing(String),
+    Transient(String),
 }
 
-impl From<io::Error> for NotConverted {
+impl From<io::Error> for ConversionError {
     fn from(error: io::Error) -> Self {
-        Self::Passing(error.to_string())
+        Self::Transient(error.to_string())
     }
 }
 
 /// Runs ffmpeg, if it is installed.
 pub(super) struct Ffmpeg {
-    programs: Programs,
-    room: Shares,
+    programs: ConverterPrograms,
+    shares: FairPermits,
     clock: Clock,
     lifecycle: Lifecycle,
 }
 
 impl Ffmpeg {
-    pub fn new(programs: Programs, clock: Clock, lifecycle: Lifecycle) -> Self {
+    pub fn new(programs: ConverterPrograms, clock: Clock, lifecycle: Lifecycle) -> Self {
         Self {
             programs,
-            room: Shares::new(AT_ONCE, OF_ONE),
+            shares: FairPermits::new(MAX_CONVERSIONS, MAX_PER_SESSION),
             clock,
             lifecycle,
         }
     }
 
-    pub fn is_there(&self) -> bool {
+    pub fn is_installed(&self) -> bool {
         self.programs.ffmpeg.is_some()
     }
 
     /// Returns the path of libheif's program.
-    pub fn heif(&self) -> Option<&Path> {
+    pub fn heif_program(&self) -> Option<&Path> {
         self.programs.heif.as_deref()
     }
 
-    /// Converts one file, whose format `demuxer` reads, according to the arguments `outputs`.
+    /// Converts one file, whose format `audio_demuxer` reads, according to the arguments `sticker_arguments`.
     /// Passes ffmpeg's standard output to `take` as it arrives.
-    pub async fn run(
+    pub async fn convert_file(
         &self,
         whose: &str,
-        purpose: Purpose,
+        purpose: ConversionPurpose,
         demuxer: &str,
         input: &Path,
         outputs: Vec<OsString>,
         take: impl FnMut(&[u8]),
-    ) -> Result<(), NotConverted> {
+    ) -> Result<(), ConversionError> {
         let program = self
             .programs
             .ffmpeg
             .as_ref()
-            .ok_or(NotConverted::NoFfmpeg(purpose))?;
+            .ok_or(ConversionError::NoFfmpeg(purpose))?;
         let mut command = Command::new(program);
         command.args([
             "-nostdin",
@@ -238,7 +238,7 @@ impl Ffmpeg {
             "error",
             "-y",
             "-max_alloc",
-            MEMORY,
+            MAX_ALLOCATION,
         ]);
         // Each thread of a decoder has frames of its own in memory.
         command.args(["-threads", "1"]);
@@ -251,33 +251,33 @@ impl Ffmpeg {
             demuxer,
             "-i",
         ]);
-        command.arg(as_file(input)).args(outputs);
-        self.finish(whose, purpose, command, take).await
+        command.arg(file_argument(input)).args(outputs);
+        self.run_program(whose, purpose, command, take).await
     }
 
     /// Runs a program to its end, once there is room for it.
-    pub async fn finish(
+    pub async fn run_program(
         &self,
         whose: &str,
-        purpose: Purpose,
+        purpose: ConversionPurpose,
         mut command: Command,
         take: impl FnMut(&[u8]),
-    ) -> Result<(), NotConverted> {
-        let _room = self.room.enter(whose).await;
+    ) -> Result<(), ConversionError> {
+        let _room = self.shares.acquire(whose).await;
         // The environment may contain settings, too.
         command
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        let ending = || NotConverted::Passing("the program is ending".to_owned());
+        let ending = || ConversionError::Transient("the program is ending".to_owned());
         let converting = self
             .clock
-            .timeout(purpose.limit(), converted(command, purpose, take));
+            .timeout(purpose.time_limit(), run_to_end(command, purpose, take));
         let done = self
             .lifecycle
             .unless_stopping(converting)
             .await
             .ok_or_else(ending)?;
-        done.map_err(|_| NotConverted::TooLong(purpose.limit()))?
+        done.map_err(|_| ConversionError::TooLong(purpose.time_limit()))?
     }
 }
 
@@ -290,18 +290,18 @@ impl std::fmt::Debug for Ffmpeg {
 }
 
 /// Returns a path that ffmpeg cannot mistake for anything else.
-pub(super) fn as_file(path: &Path) -> OsString {
+pub(super) fn file_argument(path: &Path) -> OsString {
     let mut name = OsString::from("file:");
     name.push(path);
     name
 }
 
 /// Completes when the process ends; dropping the future kills the process.
-async fn converted(
+async fn run_to_end(
     mut command: Command,
-    purpose: Purpose,
+    purpose: ConversionPurpose,
     take: impl FnMut(&[u8]),
-) -> Result<(), NotConverted> {
+) -> Result<(), ConversionError> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -315,7 +315,7 @@ async fn converted(
             return Ok(());
         };
         (&mut errors)
-            .take(COMPLAINT)
+            .take(MAX_ERROR_OUTPUT)
             .read_to_end(&mut complaint)
             .await?;
         // Otherwise the process would block until the rest is read.
@@ -323,17 +323,21 @@ async fn converted(
             .await
             .map(drop)
     };
-    let (status, poured, listened) = join3(child.wait(), pour(output, take), listening).await;
+    let (status, poured, listened) =
+        join3(child.wait(), forward_output(output, take), listening).await;
     poured.and(listened)?;
     if !status?.success() {
         // The output may quote the file's own metadata.
         tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "a file could not be converted");
-        return Err(NotConverted::Unreadable(purpose));
+        return Err(ConversionError::Unreadable(purpose));
     }
     Ok(())
 }
 
-async fn pour(from: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+async fn forward_output(
+    from: Option<impl AsyncRead + Unpin>,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let Some(mut from) = from else { return Ok(()) };
     let mut piece = vec![0; 64 * 1024];
     loop {

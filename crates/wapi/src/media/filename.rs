@@ -14,25 +14,25 @@ use url::Url;
 use super::types::{self, named};
 
 /// Maximum length of a file name, in characters.
-const LONGEST: usize = 255;
+const MAX_NAME_LENGTH: usize = 255;
 /// Extensions of programs that generate responses, as opposed to the response's own type.
-const PROGRAMS: [&str; 9] = [
+const PROGRAM_EXTENSIONS: [&str; 9] = [
     "php", "asp", "aspx", "ashx", "jsp", "do", "cgi", "pl", "dll",
 ];
 
 /// A `Content-Disposition` header of a form part or a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Disposition {
+pub struct ContentDisposition {
     /// The name of the form field.
     pub name: Option<String>,
     pub filename: Option<String>,
 }
 
-impl Disposition {
+impl ContentDisposition {
     /// Parses a header, ignoring broken parts.
-    pub fn read(header: &[u8]) -> Self {
-        let header = decoded(header);
-        let parameters = parameters(&header);
+    pub fn parse(header: &[u8]) -> Self {
+        let header = decode_header(header);
+        let parameters = parse_parameters(&header);
         let find = |wanted: &str| {
             parameters
                 .iter()
@@ -42,19 +42,21 @@ impl Disposition {
         let extended = parameters
             .iter()
             .filter(|(name, _)| name == "filename*")
-            .find_map(|(_, value)| extended(value));
-        let plain = || find("filename").map(|value| plain(value));
-        let filename = extended.or_else(|| continued(&parameters)).or_else(plain);
+            .find_map(|(_, value)| parse_extended(value));
+        let plain = || find("filename").map(|value| decode_plain(value));
+        let filename = extended
+            .or_else(|| join_continued(&parameters))
+            .or_else(plain);
         Self {
             name: find("name").cloned(),
-            filename: filename.and_then(|filename| base(&filename)),
+            filename: filename.and_then(|filename| base_name(&filename)),
         }
     }
 }
 
 /// Returns the parameters after a header's first word: lower-case names, and values. Accepts
 /// ungrammatical names and values if they are unambiguous.
-pub fn parameters(header: &str) -> Vec<(String, String)> {
+pub fn parse_parameters(header: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = header;
     while !rest.is_empty() {
@@ -67,7 +69,7 @@ pub fn parameters(header: &str) -> Vec<(String, String)> {
         let value = value.trim_start();
         let said = match value.strip_prefix('"') {
             Some(quoted) => {
-                let (said, behind) = unquoted(quoted);
+                let (said, behind) = parse_quoted(quoted);
                 rest = behind;
                 said
             }
@@ -85,7 +87,7 @@ pub fn parameters(header: &str) -> Vec<(String, String)> {
 
 /// Returns a quoted string whose opening quote has been removed, and the rest after it. Only quotes
 /// and backslashes are escaped, since Windows paths contain backslashes of their own.
-fn unquoted(text: &str) -> (String, &str) {
+fn parse_quoted(text: &str) -> (String, &str) {
     let (mut said, mut characters) = (String::new(), text.char_indices().peekable());
     while let Some((at, character)) = characters.next() {
         match character {
@@ -101,7 +103,7 @@ fn unquoted(text: &str) -> (String, &str) {
 }
 
 /// Decodes UTF-8, which headers use today, or else Latin-1, which they used before.
-fn decoded(bytes: &[u8]) -> String {
+fn decode_header(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(
         |_| {
             WINDOWS_1252
@@ -114,14 +116,14 @@ fn decoded(bytes: &[u8]) -> String {
 }
 
 /// Parses `charset'language'percent-encoded` (RFC 8187).
-fn extended(value: &str) -> Option<String> {
+fn parse_extended(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
     let (charset, _, text) = (parts.next()?, parts.next()?, parts.next()?);
-    in_charset(charset, &percent_decode_str(text).collect::<Vec<_>>())
+    decode_charset(charset, &percent_decode_str(text).collect::<Vec<_>>())
 }
 
 /// Joins a name in pieces (RFC 2231): `filename*0*=UTF-8''…; filename*1=…`.
-fn continued(parameters: &[(String, String)]) -> Option<String> {
+fn join_continued(parameters: &[(String, String)]) -> Option<String> {
     // Each piece, and whether it is encoded. An encoded piece precedes an unencoded one, and the
     // first of several wins.
     let mut pieces: BTreeMap<(usize, bool), &str> = BTreeMap::new();
@@ -158,7 +160,7 @@ fn continued(parameters: &[(String, String)]) -> Option<String> {
     if bytes.is_empty() {
         return None;
     }
-    in_charset(
+    decode_charset(
         if charset.is_empty() {
             "utf-8"
         } else {
@@ -168,7 +170,7 @@ fn continued(parameters: &[(String, String)]) -> Option<String> {
     )
 }
 
-fn in_charset(charset: &str, bytes: &[u8]) -> Option<String> {
+fn decode_charset(charset: &str, bytes: &[u8]) -> Option<String> {
     let encoding = Encoding::for_label(charset.trim().as_bytes())?;
     encoding
         .decode_without_bom_handling_and_without_replacement(bytes)
@@ -176,9 +178,9 @@ fn in_charset(charset: &str, bytes: &[u8]) -> Option<String> {
 }
 
 /// Decodes a plain `filename` as programs write it: with encoded words of mail, or percent escapes.
-fn plain(value: &str) -> String {
+fn decode_plain(value: &str) -> String {
     if value.contains("=?") {
-        return words(value);
+        return decode_words(value);
     }
     let bytes = percent_decode_str(value).collect::<Vec<_>>();
     match String::from_utf8(bytes) {
@@ -195,28 +197,28 @@ fn plain(value: &str) -> String {
 /// Decodes words like `=?utf-8?B?…?=` (RFC 2047), and drops blanks between two of them. Programs
 /// split long texts in the middle of characters, so the bytes of consecutive words are decoded
 /// together.
-fn words(value: &str) -> String {
+fn decode_words(value: &str) -> String {
     let (mut text, mut rest) = (String::new(), value);
     while let Some(start) = rest.find("=?") {
         let (before, from) = rest.split_at(start);
         text += before;
-        let Some((charset, bytes, behind)) = word(from) else {
+        let Some((charset, bytes, behind)) = parse_word(from) else {
             text += "=?";
             rest = &from[2..];
             continue;
         };
         let (mut bytes, mut behind) = (bytes, behind);
         while let Some((_, more, next)) =
-            word(behind.trim_start()).filter(|it| it.0.eq_ignore_ascii_case(charset))
+            parse_word(behind.trim_start()).filter(|it| it.0.eq_ignore_ascii_case(charset))
         {
             bytes.extend(more);
             behind = next;
         }
-        match in_charset(charset, &bytes) {
+        match decode_charset(charset, &bytes) {
             Some(readable) => text += &readable,
             None => text += &from[..from.len() - behind.len()],
         }
-        let is_before_word = word(behind.trim_start()).is_some();
+        let is_before_word = parse_word(behind.trim_start()).is_some();
         rest = if is_before_word {
             behind.trim_start()
         } else {
@@ -227,7 +229,7 @@ fn words(value: &str) -> String {
 }
 
 /// Parses the encoded word at the start of a text: its charset, its bytes, and the rest.
-fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
+fn parse_word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -250,26 +252,26 @@ fn word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
 /// Returns the bare name without folders, invisible characters, and characters that change the
 /// direction of text, and without trailing dots, which some systems remove. `None` if nothing is
 /// left.
-pub fn base(name: &str) -> Option<String> {
+pub fn base_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next()?;
     let last: String = last
         .chars()
-        .filter(|character| !character.is_control() && !is_unseen(*character))
+        .filter(|character| !character.is_control() && !is_invisible(*character))
         .collect();
-    let last = trimmed(&last);
+    let last = trim_name(&last);
     if last.is_empty() {
         return None;
     }
-    if last.chars().count() <= LONGEST {
+    if last.chars().count() <= MAX_NAME_LENGTH {
         return Some(last.to_owned());
     }
-    let ending = extension(last).map_or_else(String::new, |extension| format!(".{extension}"));
-    let stem: String = last.chars().take(LONGEST - ending.len()).collect();
-    Some(trimmed(&stem).to_owned() + &ending)
+    let ending = file_extension(last).map_or_else(String::new, |extension| format!(".{extension}"));
+    let stem: String = last.chars().take(MAX_NAME_LENGTH - ending.len()).collect();
+    Some(trim_name(&stem).to_owned() + &ending)
 }
 
 /// Whether a character is invisible, except those that join letters and emoji.
-fn is_unseen(character: char) -> bool {
+fn is_invisible(character: char) -> bool {
     let joins = matches!(
         character,
         '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}'
@@ -279,7 +281,7 @@ fn is_unseen(character: char) -> bool {
 }
 
 /// Trims surrounding blanks, trailing dots, and joiners at both ends.
-fn trimmed(name: &str) -> &str {
+fn trim_name(name: &str) -> &str {
     let joins = |character: char| matches!(character, '\u{200c}' | '\u{200d}');
     name.trim_start_matches(|character: char| character.is_whitespace() || joins(character))
         .trim_end_matches(|character: char| {
@@ -288,7 +290,7 @@ fn trimmed(name: &str) -> &str {
 }
 
 /// Returns the extension after a name's last dot, in lower case.
-pub fn extension(name: &str) -> Option<String> {
+pub fn file_extension(name: &str) -> Option<String> {
     let (stem, ending) = name.rsplit_once('.')?;
     let fits = !stem.is_empty()
         && (1..=12).contains(&ending.len())
@@ -297,13 +299,15 @@ pub fn extension(name: &str) -> Option<String> {
 }
 
 /// Returns the file name in a URL, without the extension of a program.
-pub fn of_address(url: &Url) -> Option<String> {
+pub fn name_from_url(url: &Url) -> Option<String> {
     let last = url.path_segments()?.rfind(|segment| !segment.is_empty())?;
-    let name = base(&decoded(&percent_decode_str(last).collect::<Vec<_>>()))?;
-    let is_program =
-        extension(&name).is_some_and(|extension| PROGRAMS.contains(&extension.as_str()));
+    let name = base_name(&decode_header(
+        &percent_decode_str(last).collect::<Vec<_>>(),
+    ))?;
+    let is_program = file_extension(&name)
+        .is_some_and(|extension| PROGRAM_EXTENSIONS.contains(&extension.as_str()));
     if is_program {
-        name.rsplit_once('.').and_then(|(stem, _)| base(stem))
+        name.rsplit_once('.').and_then(|(stem, _)| base_name(stem))
     } else {
         Some(name)
     }
@@ -311,13 +315,13 @@ pub fn of_address(url: &Url) -> Option<String> {
 
 /// Returns a name by which phones can open a document of this type, adding an extension if there is
 /// none.
-pub fn complete(name: Option<&str>, mime_type: &str) -> String {
+pub fn complete_name(name: Option<&str>, mime_type: &str) -> String {
     let name = name
-        .map(trimmed)
+        .map(trim_name)
         .filter(|name| !name.is_empty())
         .unwrap_or("document");
-    match named::extension_of(types::essence(mime_type).as_str()) {
-        Some(ending) if !has_ending(name, ending) => format!("{name}.{ending}"),
+    match named::extension_of(types::type_essence(mime_type).as_str()) {
+        Some(ending) if !has_extension(name, ending) => format!("{name}.{ending}"),
         _ => name.to_owned(),
     }
 }
@@ -325,11 +329,11 @@ pub fn complete(name: Option<&str>, mime_type: &str) -> String {
 /// Whether a name already has an extension. The text after a dot may also belong to a date or a
 /// version, as in `12.2025` and `v1.2b`. Numbered parts of a split file, whose type is unknown, do
 /// count.
-fn has_ending(name: &str, usual: &str) -> bool {
+fn has_extension(name: &str, usual: &str) -> bool {
     let is_number = |extension: &str| extension.starts_with(|sign: char| sign.is_ascii_digit());
-    extension(name).is_some_and(|extension| {
+    file_extension(name).is_some_and(|extension| {
         !is_number(&extension)
-            || named::type_of(&extension).is_some()
+            || named::type_by_extension(&extension).is_some()
             || usual == "bin" && extension.len() == 3
     })
 }

@@ -3,13 +3,13 @@
 use std::io::Cursor;
 
 use super::describe::{mp4, pdf};
-use super::filename::Disposition;
-use super::types::{self, Told};
+use super::filename::ContentDisposition;
+use super::types::{self, TypeClaims};
 use super::{filename, inside};
 
 /// Counts the pages of the bytes as a PDF.
 pub fn pdf(bytes: &[u8]) {
-    let pages = pdf::pages(&mut Cursor::new(bytes)).ok().flatten();
+    let pages = pdf::count_pages(&mut Cursor::new(bytes)).ok().flatten();
     assert!(
         pages.is_none_or(|pages| pages > 0),
         "a document without pages"
@@ -18,25 +18,27 @@ pub fn pdf(bytes: &[u8]) {
 
 /// Parses the bytes as an MP4, and as HEIC, which has the same structure.
 pub fn mp4(bytes: &[u8]) {
-    let _ = mp4::read(&mut Cursor::new(bytes));
-    let _ = mp4::codecs(&mut Cursor::new(bytes));
-    let _ = mp4::picture(&mut Cursor::new(bytes));
+    let _ = mp4::read_info(&mut Cursor::new(bytes));
+    let _ = mp4::read_codecs(&mut Cursor::new(bytes));
+    let _ = mp4::primary_image_size(&mut Cursor::new(bytes));
 }
 
 /// Detects the type of the bytes as a file.
 pub fn kind(bytes: &[u8]) {
-    let inside = inside::seen(&mut Cursor::new(bytes)).ok().flatten();
-    let head = &bytes[..bytes.len().min(types::HEAD)];
-    assert!(!types::of(head, inside, Told::default()).is_empty());
+    let inside = inside::inspect_content(&mut Cursor::new(bytes))
+        .ok()
+        .flatten();
+    let head = &bytes[..bytes.len().min(types::HEAD_BYTES)];
+    assert!(!types::detect_type(head, inside, TypeClaims::default()).is_empty());
 }
 
 /// Parses the bytes as a header that names a file.
 pub fn name(bytes: &[u8]) {
-    let Some(name) = Disposition::read(bytes).filename else {
+    let Some(name) = ContentDisposition::parse(bytes).filename else {
         return;
     };
     assert_eq!(
-        filename::base(&name).as_deref(),
+        filename::base_name(&name).as_deref(),
         Some(&*name),
         "a name is one already"
     );

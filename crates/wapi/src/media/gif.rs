@@ -9,65 +9,65 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, ImageDecoder};
 
-use super::describe::is_animated;
-use super::ffmpeg::{NotConverted, Purpose, as_file};
-use super::film::LARGEST_FILM;
-use super::{Content, File, inside, types};
+use super::describe::has_animation_flag;
+use super::ffmpeg::{ConversionError, ConversionPurpose, file_argument};
+use super::film::MAX_VIDEO_MIB;
+use super::{FileContent, MediaFile, inside, types};
 
 /// On a white background, since videos have no transparency, and with even dimensions.
-const FILM: &str = "-filter_complex [0:v:0]format=rgba,split[a][b];[a]lutrgb=r=255:g=255:b=255:a=255[c];\
+const VIDEO_ARGUMENTS: &str = "-filter_complex [0:v:0]format=rgba,split[a][b];[a]lutrgb=r=255:g=255:b=255:a=255[c];\
                     [c][b]overlay=format=auto,scale=trunc(iw/2)*2:trunc(ih/2)*2,setsar=1,format=yuv420p \
                     -map_metadata -1 -an -c:v libx264 -preset veryfast -crf 23 -movflags +faststart -t 60 -fs 17M -f mp4";
 /// Limits for unpacking a WebP: its frames, and the pixels of all of them.
-const MOST_PICTURES: u32 = 2_000;
-const MOST_PIXELS: u64 = 400_000_000;
+const MAX_FRAMES: u32 = 2_000;
+const MAX_PIXELS: u64 = 400_000_000;
 
-impl File {
+impl MediaFile {
     /// Whether the file is an animated image.
-    pub async fn is_moving(&self) -> bool {
-        if !types::moves(&self.mime_type) {
+    pub async fn is_animated_image(&self) -> bool {
+        if !types::can_be_animated(&self.mime_type) {
             return false;
         }
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
         let look = move || match mime_type.as_str() {
-            types::APNG => inside::look(&path) == Some(types::APNG),
-            types::WEBP => is_animated(&path) && has_two_parts(&path).unwrap_or(false),
-            "image/gif" => has_two_pictures(&path).unwrap_or(false),
+            types::APNG => inside::inspect_file(&path) == Some(types::APNG),
+            types::WEBP => has_animation_flag(&path) && is_animated_webp(&path).unwrap_or(false),
+            "image/gif" => is_animated_gif(&path).unwrap_or(false),
             _ => false,
         };
-        self.workshop.decode(look).await.unwrap_or(false)
+        self.pool.run_decoder(look).await.unwrap_or(false)
     }
 
     /// Converts the file to a video without audio.
-    pub async fn into_gif(self) -> Result<Self, NotConverted> {
-        let (made, unpacked) = (self.beside(), self.beside());
-        let outputs = FILM
+    pub async fn into_gif_video(self) -> Result<Self, ConversionError> {
+        let (made, unpacked) = (self.reserve_derived(), self.reserve_derived());
+        let outputs = VIDEO_ARGUMENTS
             .split_whitespace()
             .map(OsString::from)
-            .chain([as_file(made.path())])
+            .chain([file_argument(made.path())])
             .collect();
-        if !self.workshop.ffmpeg().is_there() {
-            return Err(NotConverted::NoFfmpeg(Purpose::Gif));
+        if !self.pool.ffmpeg().is_installed() {
+            return Err(ConversionError::NoFfmpeg(ConversionPurpose::Gif));
         }
-        let (demuxer, input) = match types::moving(&self.mime_type) {
+        let (demuxer, input) = match types::video_demuxer(&self.mime_type) {
             Some(demuxer) => (demuxer, self.path()),
             // ffmpeg does not read animated WebP.
             None => {
                 let (from, to) = (self.path().to_owned(), unpacked.path().to_owned());
                 let is_unpacked = self
-                    .workshop
-                    .decode(move || unpack(&from, &to))
+                    .pool
+                    .run_decoder(move || unpack_webp(&from, &to))
                     .await
                     .flatten();
-                is_unpacked.ok_or(NotConverted::Unreadable(Purpose::Gif))?;
+                is_unpacked.ok_or(ConversionError::Unreadable(ConversionPurpose::Gif))?;
                 ("apng", unpacked.path())
             }
         };
-        self.workshop
+        self.pool
             .ffmpeg()
-            .run(
-                self.workshop.whose(),
-                Purpose::Gif,
+            .convert_file(
+                self.pool.session_name(),
+                ConversionPurpose::Gif,
                 demuxer,
                 input,
                 outputs,
@@ -75,11 +75,14 @@ impl File {
             )
             .await?;
         let size = tokio::fs::metadata(made.path()).await?.len();
-        if size > LARGEST_FILM * 1024 * 1024 {
-            return Err(NotConverted::TooLarge(Purpose::Gif, LARGEST_FILM));
+        if size > MAX_VIDEO_MIB * 1024 * 1024 {
+            return Err(ConversionError::TooLarge(
+                ConversionPurpose::Gif,
+                MAX_VIDEO_MIB,
+            ));
         }
         Ok(Self {
-            content: Content::Made(made),
+            content: FileContent::Derived(made),
             size,
             mime_type: types::MP4.to_owned(),
             ..self
@@ -87,27 +90,27 @@ impl File {
     }
 }
 
-fn has_two_pictures(gif: &Path) -> Option<bool> {
+fn is_animated_gif(gif: &Path) -> Option<bool> {
     let decoder = GifDecoder::new(BufReader::new(fs::File::open(gif).ok()?)).ok()?;
     let (width, height) = decoder.dimensions();
-    let fits = u64::from(width) * u64::from(height) <= MOST_PIXELS / 10;
+    let fits = u64::from(width) * u64::from(height) <= MAX_PIXELS / 10;
     Some(fits && decoder.into_frames().take(2).filter(Result::is_ok).count() == 2)
 }
 
-fn has_two_parts(webp: &Path) -> Option<bool> {
-    Some(pictures(&mut BufReader::new(fs::File::open(webp).ok()?)).ok()? > 1)
+fn is_animated_webp(webp: &Path) -> Option<bool> {
+    Some(count_frames(&mut BufReader::new(fs::File::open(webp).ok()?)).ok()? > 1)
 }
 
 /// Converts an animated WebP to an animated PNG.
-fn unpack(webp: &Path, apng: &Path) -> Option<()> {
+fn unpack_webp(webp: &Path, apng: &Path) -> Option<()> {
     let mut file = BufReader::new(fs::File::open(webp).ok()?);
-    let pictures = pictures(&mut file).ok()?;
+    let pictures = count_frames(&mut file).ok()?;
     file.rewind().ok()?;
     let decoder = WebPDecoder::new(file).ok()?;
     let (width, height) = decoder.dimensions();
     if pictures == 0
-        || pictures > MOST_PICTURES
-        || u64::from(width) * u64::from(height) * u64::from(pictures) > MOST_PIXELS
+        || pictures > MAX_FRAMES
+        || u64::from(width) * u64::from(height) * u64::from(pictures) > MAX_PIXELS
     {
         return None;
     }
@@ -129,11 +132,11 @@ fn unpack(webp: &Path, apng: &Path) -> Option<()> {
 }
 
 /// Counts the frames of a WebP by its chunks.
-fn pictures(webp: &mut (impl Read + Seek)) -> io::Result<u32> {
+fn count_frames(webp: &mut (impl Read + Seek)) -> io::Result<u32> {
     webp.seek(SeekFrom::Start(12))?;
     let mut pictures = 0;
     let mut head = [0; 8];
-    while pictures <= MOST_PICTURES && webp.read_exact(&mut head).is_ok() {
+    while pictures <= MAX_FRAMES && webp.read_exact(&mut head).is_ok() {
         let [kind @ .., a, b, c, d] = head;
         pictures += u32::from(kind == *b"ANMF");
         let size = i64::from(u32::from_le_bytes([a, b, c, d]));

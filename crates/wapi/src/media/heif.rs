@@ -7,39 +7,40 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 use super::describe::mp4;
-use super::ffmpeg::{NotConverted, Purpose, as_file};
-use super::{Content, File, Spooled, picture, types};
+use super::ffmpeg::{ConversionError, ConversionPurpose, file_argument};
+use super::{FileContent, MediaFile, SpooledFile, picture, types};
 
 /// JPEG quality, in percent.
-const QUALITY: &str = "88";
-const ONE: &str = "-map 0:v:0 -map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f mjpeg";
+const JPEG_QUALITY: &str = "88";
+const JPEG_ARGUMENTS: &str = "-map 0:v:0 -map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 3 -f mjpeg";
 
-impl File {
+impl MediaFile {
     /// Converts HEIC or AVIF to JPEG; other types stay unchanged.
-    pub async fn into_shown(self) -> Result<Self, NotConverted> {
+    pub async fn into_displayable(self) -> Result<Self, ConversionError> {
         if !types::is_heif(&self.mime_type) {
             return Ok(self);
         }
         let path = self.path().to_owned();
-        let measure =
-            move || std::fs::File::open(path).and_then(|mut file| mp4::picture(&mut file));
+        let measure = move || {
+            std::fs::File::open(path).and_then(|mut file| mp4::primary_image_size(&mut file))
+        };
         let whole = self
-            .workshop
-            .decode(measure)
+            .pool
+            .run_decoder(measure)
             .await
             .and_then(Result::ok)
             .flatten();
-        let mut failure = NotConverted::NoHeif(self.mime_type.clone());
+        let mut failure = ConversionError::NoHeifConverter(self.mime_type.clone());
         for is_heif in [true, false] {
-            let made = self.beside();
+            let made = self.reserve_derived();
             let converted = match is_heif {
-                true => self.by_heif(&made).await,
-                false => self.by_ffmpeg(&made).await,
+                true => self.convert_with_libheif(&made).await,
+                false => self.convert_with_ffmpeg(&made).await,
             };
             match converted {
-                Ok(()) if self.is_whole(&made, whole).await => {
+                Ok(()) if self.has_all_tiles(&made, whole).await => {
                     let size = tokio::fs::metadata(made.path()).await?.len();
-                    let (content, mime_type) = (Content::Made(made), types::JPEG.to_owned());
+                    let (content, mime_type) = (FileContent::Derived(made), types::JPEG.to_owned());
                     return Ok(Self {
                         content,
                         size,
@@ -47,13 +48,13 @@ impl File {
                         ..self
                     });
                 }
-                Err(passing @ (NotConverted::Passing(_) | NotConverted::TooLong(_))) => {
+                Err(passing @ (ConversionError::Transient(_) | ConversionError::TooLong(_))) => {
                     return Err(passing);
                 }
                 // The right program is installed, so the user gets the error about the image and no
                 // advice to install it.
-                Err(NotConverted::Unreadable(purpose)) if is_heif => {
-                    failure = NotConverted::Unreadable(purpose)
+                Err(ConversionError::Unreadable(purpose)) if is_heif => {
+                    failure = ConversionError::Unreadable(purpose)
                 }
                 Ok(()) | Err(_) => {}
             }
@@ -63,27 +64,32 @@ impl File {
 
     /// Runs libheif's program. It writes a single image under the given name, and each of several
     /// under a numbered name.
-    async fn by_heif(&self, made: &Spooled) -> Result<(), NotConverted> {
+    async fn convert_with_libheif(&self, made: &SpooledFile) -> Result<(), ConversionError> {
         let program = self
-            .workshop
+            .pool
             .ffmpeg()
-            .heif()
-            .ok_or(NotConverted::NoFfmpeg(Purpose::Picture))?;
+            .heif_program()
+            .ok_or(ConversionError::NoFfmpeg(ConversionPurpose::Jpeg))?;
         let mut command = Command::new(program);
         command
-            .args(["-q", QUALITY])
-            .args([self.path(), &with_ending(made.path(), ".jpg")]);
+            .args(["-q", JPEG_QUALITY])
+            .args([self.path(), &append_extension(made.path(), ".jpg")]);
         let converted = self
-            .workshop
+            .pool
             .ffmpeg()
-            .finish(self.workshop.whose(), Purpose::Picture, command, |_| {})
+            .run_program(
+                self.pool.session_name(),
+                ConversionPurpose::Jpeg,
+                command,
+                |_| {},
+            )
             .await;
         let mut is_there = false;
         for ending in [".jpg".to_owned()]
             .into_iter()
-            .chain((1..=MOST).map(|number| format!("-{number}.jpg")))
+            .chain((1..=MAX_IMAGES).map(|number| format!("-{number}.jpg")))
         {
-            let written = with_ending(made.path(), &ending);
+            let written = append_extension(made.path(), &ending);
             let moved = match is_there {
                 false => tokio::fs::rename(&written, made.path()).await,
                 true => tokio::fs::remove_file(&written).await,
@@ -97,21 +103,21 @@ impl File {
         converted.and(if is_there {
             Ok(())
         } else {
-            Err(NotConverted::Unreadable(Purpose::Picture))
+            Err(ConversionError::Unreadable(ConversionPurpose::Jpeg))
         })
     }
 
-    async fn by_ffmpeg(&self, made: &Spooled) -> Result<(), NotConverted> {
-        let outputs = ONE
+    async fn convert_with_ffmpeg(&self, made: &SpooledFile) -> Result<(), ConversionError> {
+        let outputs = JPEG_ARGUMENTS
             .split(' ')
             .map(OsString::from)
-            .chain([as_file(made.path())])
+            .chain([file_argument(made.path())])
             .collect();
-        self.workshop
+        self.pool
             .ffmpeg()
-            .run(
-                self.workshop.whose(),
-                Purpose::Picture,
+            .convert_file(
+                self.pool.session_name(),
+                ConversionPurpose::Jpeg,
                 "mov",
                 self.path(),
                 outputs,
@@ -122,20 +128,20 @@ impl File {
 
     /// Whether the result has all tiles: programs that cannot combine tiles read only the first
     /// one.
-    async fn is_whole(&self, made: &Spooled, whole: Option<(u32, u32)>) -> bool {
+    async fn has_all_tiles(&self, made: &SpooledFile, whole: Option<(u32, u32)>) -> bool {
         let path = made.path().to_owned();
         let size = self
-            .workshop
-            .decode(move || picture::size(&path))
+            .pool
+            .run_decoder(move || picture::image_size(&path))
             .await
             .flatten();
-        size.is_some_and(|size| whole.is_none_or(|whole| is_as_large(size, whole)))
+        size.is_some_and(|size| whole.is_none_or(|whole| is_same_size(size, whole)))
     }
 }
 
 /// Compares dimensions. The image may be rotated, and only some programs cut off the padding of its
 /// last blocks.
-fn is_as_large(made: (u32, u32), whole: (u32, u32)) -> bool {
+fn is_same_size(made: (u32, u32), whole: (u32, u32)) -> bool {
     /// The smallest and the largest block sizes of image codecs, in pixels per side.
     const BLOCKS: (u32, u32) = (8, 64);
     let sides = |(width, height): (u32, u32)| [width.min(height), width.max(height)];
@@ -146,9 +152,9 @@ fn is_as_large(made: (u32, u32), whole: (u32, u32)) -> bool {
 }
 
 /// Maximum number of images of one file that are cleaned up.
-const MOST: usize = 1_000;
+const MAX_IMAGES: usize = 1_000;
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+fn append_extension(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
@@ -169,7 +175,7 @@ mod tests {
             (4_032, 3_072),
             (4_064, 3_040),
         ] {
-            assert!(is_as_large(made, whole), "{made:?}");
+            assert!(is_same_size(made, whole), "{made:?}");
         }
         for made in [
             (512, 512),
@@ -179,8 +185,8 @@ mod tests {
             (8_064, 6_048),
             (0, 0),
         ] {
-            assert!(!is_as_large(made, whole), "{made:?}");
+            assert!(!is_same_size(made, whole), "{made:?}");
         }
-        assert!(is_as_large((5, 3), (5, 3)) && is_as_large((64, 64), (5, 3)));
+        assert!(is_same_size((5, 3), (5, 3)) && is_same_size((64, 64), (5, 3)));
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use async_trait::async_trait;
 
-use super::{Download, Media};
+use super::{DownloadPolicy, Media};
 use crate::event;
 use crate::ids;
 use crate::store::{Life, MediaFacts, MediaState, NewMedia};
-use crate::whatsapp::{Inbox, Incoming};
+use crate::whatsapp::{InboundEvent, Inbox};
 
 /// Stands before the actual inbox.
 pub struct MediaInbox {
@@ -21,16 +21,16 @@ pub struct MediaInbox {
 impl Inbox for MediaInbox {
     /// Derives a file's id from its message, so that the event need not wait for the file, and the
     /// same message always has the same file.
-    async fn accept(&self, session: &Life, mut incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, mut incoming: Vec<InboundEvent>) -> Result<()> {
         let inner = &self.media.inner;
         let state = match inner.policy.download {
-            Download::Eager => MediaState::Waiting,
-            Download::OnDemand => MediaState::Remote,
-            Download::Never => return self.inbox.accept(session, incoming).await,
+            DownloadPolicy::Eager => MediaState::Waiting,
+            DownloadPolicy::OnDemand => MediaState::Remote,
+            DownloadPolicy::Never => return self.inbox.accept(session, incoming).await,
         };
         let files: Vec<_> = incoming
             .iter_mut()
-            .filter_map(|incoming| note(session, incoming, state))
+            .filter_map(|incoming| link_file(session, incoming, state))
             .collect();
         if files.is_empty() {
             return self.inbox.accept(session, incoming).await;
@@ -46,16 +46,16 @@ impl Inbox for MediaInbox {
 
 impl Media {
     /// Links the files of history-sync messages. They are downloaded on demand.
-    pub async fn note_past(
+    pub async fn link_history_files(
         &self,
         session: &Life,
-        incoming: impl Iterator<Item = &mut Incoming>,
+        incoming: impl Iterator<Item = &mut InboundEvent>,
     ) -> Result<()> {
-        if self.inner.policy.download == Download::Never {
+        if self.inner.policy.download == DownloadPolicy::Never {
             return Ok(());
         }
         let files: Vec<_> = incoming
-            .filter_map(|incoming| note(session, incoming, MediaState::Remote))
+            .filter_map(|incoming| link_file(session, incoming, MediaState::Remote))
             .collect();
         if !files.is_empty() {
             self.inner.store.add_media(files).await?;
@@ -65,10 +65,15 @@ impl Media {
 }
 
 /// Links a message's file in its event, and returns the record to store.
-fn note(session: &Life, incoming: &mut Incoming, state: MediaState) -> Option<NewMedia> {
+fn link_file(session: &Life, incoming: &mut InboundEvent, state: MediaState) -> Option<NewMedia> {
     let remote = incoming.file.take()?;
-    let shown = incoming.data.received_mut()?.message.content.media_mut()?;
-    let id = ids::media_id_of(&session.seed(), &incoming.key);
+    let shown = incoming
+        .data
+        .received_message_mut()?
+        .message
+        .content
+        .media_mut()?;
+    let id = ids::message_media_id(&session.id_seed(), &incoming.key);
     shown.url = Some(event::media_url(&id));
     shown.id = Some(id.clone());
     let facts = MediaFacts {
@@ -86,7 +91,7 @@ fn note(session: &Life, incoming: &mut Incoming, state: MediaState) -> Option<Ne
         id,
         session: session.clone(),
         message: Some((incoming.key.clone(), incoming.chat.clone())),
-        kind: Some(remote.kind.word().to_owned()),
+        kind: Some(remote.kind.as_str().to_owned()),
         facts,
         source: Some(source),
         state,

@@ -8,50 +8,50 @@ use std::path::Path;
 use super::describe::mp4;
 
 /// Bytes that are read of a ZIP's central directory.
-const LONGEST_LIST: u64 = 1024 * 1024;
+const MAX_LIST_BYTES: u64 = 1024 * 1024;
 /// Size of the end record of a ZIP, and of the comment after it.
-const END: u64 = 22;
-const LONGEST_COMMENT: u64 = u16::MAX as u64;
+const END_RECORD_BYTES: u64 = 22;
+const MAX_COMMENT_BYTES: u64 = u16::MAX as u64;
 /// Maximum number of directory sectors of an Office file, and of chunks of a PNG.
-const MOST_SECTORS: usize = 64;
-const MOST_CHUNKS: usize = 1_000;
+const MAX_SECTORS: usize = 64;
+const MAX_CHUNKS: usize = 1_000;
 
 /// Names of the first box of videos and audio files.
-const BOXES: [&[u8; 4]; 7] = [
+const FIRST_BOXES: [&[u8; 4]; 7] = [
     b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot",
 ];
 
 /// Returns the type that the content shows. `None` if the content does not show it, or cannot be
 /// read.
-pub fn look(path: &Path) -> Option<&'static str> {
+pub fn inspect_file(path: &Path) -> Option<&'static str> {
     let mut file = BufReader::new(File::open(path).ok()?);
-    seen(&mut file).ok().flatten()
+    inspect_content(&mut file).ok().flatten()
 }
 
-pub(super) fn seen(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+pub(super) fn inspect_content(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let mut head = [0; 12];
     file.read_exact(&mut head)?;
     match head {
-        [b'P', b'K', ..] => packed(file),
-        [0xd0, 0xcf, 0x11, 0xe0, ..] => stored(file),
-        [0x89, b'P', b'N', b'G', ..] => moving(file),
-        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if is_picture(&brand) => Ok(None),
-        [_, _, _, _, name @ .., _, _, _, _] if BOXES.contains(&&name) => filmed(file),
+        [b'P', b'K', ..] => inspect_zip(file),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => inspect_compound(file),
+        [0x89, b'P', b'N', b'G', ..] => inspect_png(file),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] if is_image_brand(&brand) => Ok(None),
+        [_, _, _, _, name @ .., _, _, _, _] if FIRST_BOXES.contains(&&name) => inspect_mp4(file),
         _ => Ok(None),
     }
 }
 
-fn is_picture(brand: &[u8]) -> bool {
+fn is_image_brand(brand: &[u8]) -> bool {
     [b"mif1", b"msf1"]
         .into_iter()
         .any(|picture| picture == brand)
 }
 
 /// Detects the type from the names in a ZIP's central directory.
-fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+fn inspect_zip(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let start = length.saturating_sub(END + LONGEST_COMMENT);
-    let tail = part(file, start, END + LONGEST_COMMENT)?;
+    let start = length.saturating_sub(END_RECORD_BYTES + MAX_COMMENT_BYTES);
+    let tail = read_range(file, start, END_RECORD_BYTES + MAX_COMMENT_BYTES)?;
     let Some(end) = tail.windows(4).rposition(|sign| sign == b"PK\x05\x06") else {
         return Ok(None);
     };
@@ -63,8 +63,8 @@ fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     let (Some(size), Some(offset)) = (number(12), number(16)) else {
         return Ok(None);
     };
-    let list = part(file, offset.into(), u64::from(size).min(LONGEST_LIST))?;
-    let names = names(&list);
+    let list = read_range(file, offset.into(), u64::from(size).min(MAX_LIST_BYTES))?;
+    let names = zip_names(&list);
     let has = |start: &str| names.iter().any(|name| name.starts_with(start.as_bytes()));
     Ok(Some(match () {
         () if has("[Content_Types].xml") && has("word/") => {
@@ -86,7 +86,7 @@ fn packed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
 }
 
 /// Lists the names in a ZIP's central directory.
-fn names(mut list: &[u8]) -> Vec<&[u8]> {
+fn zip_names(mut list: &[u8]) -> Vec<&[u8]> {
     const HEAD: usize = 46;
     let mut names = Vec::new();
     while list.starts_with(b"PK\x01\x02") {
@@ -106,10 +106,10 @@ fn names(mut list: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Detects the type from the names in the directory of a compound file (MS-CFB).
-fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+fn inspect_compound(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     const ENTRY: usize = 128;
     const LARGEST_SECTOR: u32 = 12;
-    let head = part(file, 0, 512)?;
+    let head = read_range(file, 0, 512)?;
     let number = |bytes: &[u8], at: usize| {
         bytes
             .get(at..at + 4)
@@ -128,8 +128,8 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
         (u64::from(sector) + 1) << shift
     });
     let mut found = None;
-    for _ in 0..MOST_SECTORS {
-        let folder = part(file, place(sector), size)?;
+    for _ in 0..MAX_SECTORS {
+        let folder = read_range(file, place(sector), size)?;
         for entry in folder.chunks_exact(ENTRY) {
             let letters = entry[..64]
                 .chunks_exact(2)
@@ -157,7 +157,7 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
         let (Some(table), None) = (table.filter(|table| *table < 0xffff_fffa), found) else {
             break;
         };
-        let next = part(file, place(table) + u64::from(sector % per_table) * 4, 4)?;
+        let next = read_range(file, place(table) + u64::from(sector % per_table) * 4, 4)?;
         match number(&next, 0).filter(|next| *next < 0xffff_fffa) {
             Some(next) => sector = next,
             None => break,
@@ -168,9 +168,9 @@ fn stored(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
 
 /// An animated PNG declares itself before its first frame. One that declares a single frame is a
 /// still image.
-fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+fn inspect_png(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
     file.seek(SeekFrom::Start(8))?;
-    for _ in 0..MOST_CHUNKS {
+    for _ in 0..MAX_CHUNKS {
         let mut head = [0; 8];
         file.read_exact(&mut head)?;
         let [a, b, c, d, kind @ ..] = head;
@@ -191,14 +191,13 @@ fn moving(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
 }
 
 /// A file without video is audio.
-fn filmed(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
-    let film = mp4::read(file)?;
-    let has_sound_alone =
-        film.is_some_and(|film| film.frame.is_none()) && !mp4::has_pictures(file)?;
+fn inspect_mp4(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    let film = mp4::read_info(file)?;
+    let has_sound_alone = film.is_some_and(|film| film.frame.is_none()) && !mp4::has_video(file)?;
     Ok(has_sound_alone.then_some("audio/mp4"))
 }
 
-fn part(file: &mut (impl Read + Seek), start: u64, length: u64) -> io::Result<Vec<u8>> {
+fn read_range(file: &mut (impl Read + Seek), start: u64, length: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
@@ -266,8 +265,8 @@ mod tests {
         file
     }
 
-    fn look(bytes: Vec<u8>) -> Option<&'static str> {
-        seen(&mut Cursor::new(bytes)).ok().flatten()
+    fn inspect_file(bytes: Vec<u8>) -> Option<&'static str> {
+        inspect_content(&mut Cursor::new(bytes)).ok().flatten()
     }
 
     #[test]
@@ -297,7 +296,7 @@ mod tests {
             (&["word/a.txt"], None),
             (&[], None),
         ] {
-            let seen = look(zip(names));
+            let seen = inspect_file(zip(names));
             assert!(
                 seen.is_some() == found.is_some()
                     && found.is_none_or(|it| seen.unwrap().contains(it)),
@@ -323,20 +322,20 @@ mod tests {
             ),
             (&["Root Entry", "EncryptedPackage"], None),
         ] {
-            assert_eq!(look(compound(names)), found, "{names:?}");
+            assert_eq!(inspect_file(compound(names)), found, "{names:?}");
         }
         assert_eq!(
-            look(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"], 2)),
+            inspect_file(png(&[b"IHDR", b"iCCP", b"acTL", b"IDAT"], 2)),
             Some("image/apng")
         );
         for pictures in [0, 1] {
             assert_eq!(
-                look(png(&[b"IHDR", b"acTL", b"IDAT"], pictures)),
+                inspect_file(png(&[b"IHDR", b"acTL", b"IDAT"], pictures)),
                 None,
                 "it stands still"
             );
         }
-        assert_eq!(look(png(&[b"IHDR", b"IDAT", b"acTL"], 2)), None);
+        assert_eq!(inspect_file(png(&[b"IHDR", b"IDAT", b"acTL"], 2)), None);
     }
 
     fn boxed(name: &[u8], content: &[u8]) -> Vec<u8> {
@@ -385,7 +384,7 @@ mod tests {
                 (&[(b"soun", 0), (b"vide", 0)], None),
             ] {
                 assert_eq!(
-                    look(film(name, &content, tracks)),
+                    inspect_file(film(name, &content, tracks)),
                     found,
                     "{} {tracks:?}",
                     content.escape_ascii()
@@ -403,17 +402,17 @@ mod tests {
         ];
         for bytes in whole {
             for length in 0..bytes.len() {
-                look(bytes[..length].to_vec());
+                inspect_file(bytes[..length].to_vec());
             }
             for at in 0..bytes.len() {
                 let mut changed = bytes.clone();
                 changed[at] = 0xff;
-                look(changed);
+                inspect_file(changed);
             }
         }
         // A directory whose sectors form a cycle.
         let mut circle = compound(&[]);
         circle[512 + 4..512 + 8].copy_from_slice(&1u32.to_le_bytes());
-        assert_eq!(look(circle), None);
+        assert_eq!(inspect_file(circle), None);
     }
 }

@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::types::HEAD;
-use super::{Spooled, Taken};
+use super::types::HEAD_BYTES;
+use super::{ReceivedFile, SpooledFile};
 
 /// Reasons why a file was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
+pub enum SpoolError {
     /// It is larger than this number of bytes.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
@@ -20,8 +20,8 @@ pub enum NotTaken {
 }
 
 /// An incoming file.
-pub struct Intake {
-    spooled: Spooled,
+pub struct SpoolWriter {
+    spooled: SpooledFile,
     file: File,
     hash: Sha256,
     head: Vec<u8>,
@@ -29,25 +29,25 @@ pub struct Intake {
     largest: u64,
 }
 
-impl Intake {
-    /// Starts with an empty file that accepts up to `largest` bytes.
-    pub async fn begin(spooled: Spooled, largest: u64) -> Result<Self, NotTaken> {
+impl SpoolWriter {
+    /// Starts with an empty file that accepts up to `max_size` bytes.
+    pub async fn create(spooled: SpooledFile, largest: u64) -> Result<Self, SpoolError> {
         let file = File::create_new(spooled.path()).await?;
         Ok(Self {
             spooled,
             file,
             hash: Sha256::new(),
-            head: Vec::with_capacity(HEAD),
+            head: Vec::with_capacity(HEAD_BYTES),
             size: 0,
             largest,
         })
     }
 
-    pub async fn take(&mut self, piece: &[u8]) -> Result<(), NotTaken> {
+    pub async fn write_piece(&mut self, piece: &[u8]) -> Result<(), SpoolError> {
         if self.size + piece.len() as u64 > self.largest {
-            return Err(NotTaken::TooLarge(self.largest));
+            return Err(SpoolError::TooLarge(self.largest));
         }
-        let wanted = HEAD.saturating_sub(self.head.len()).min(piece.len());
+        let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(piece.len());
         self.head.extend_from_slice(&piece[..wanted]);
         self.hash.update(piece);
         self.size += piece.len() as u64;
@@ -55,11 +55,11 @@ impl Intake {
     }
 
     /// Returns the complete file, and its first bytes.
-    pub async fn finish(mut self) -> Result<(Taken, Vec<u8>), NotTaken> {
+    pub async fn finish(mut self) -> Result<(ReceivedFile, Vec<u8>), SpoolError> {
         self.file.flush().await?;
-        let sha256 = crate::ids::hex(&self.hash.finalize());
+        let sha256 = crate::ids::to_hex(&self.hash.finalize());
         Ok((
-            Taken {
+            ReceivedFile {
                 spooled: self.spooled,
                 size: self.size,
                 sha256,

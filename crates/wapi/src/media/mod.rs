@@ -38,23 +38,23 @@ use crate::ids;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Life, MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
 
-pub use describe::Described;
-use describe::describe;
-pub use downloads::keep_downloading;
+pub use describe::MediaProperties;
+use describe::read_properties;
+pub use downloads::run_downloads;
 use ffmpeg::Ffmpeg;
-pub use ffmpeg::{NotConverted, Programs, Purpose};
+pub use ffmpeg::{ConversionError, ConversionPurpose, ConverterPrograms};
 pub use inbox::MediaInbox;
-pub use intake::{Intake, NotTaken};
-pub use remote::{Kind, Remote};
-pub use retention::keep_to;
-use storage::{Bucket, Disk, Local, Storage};
-pub use storage::{Place, S3, Spool, Spooled};
-pub use workshop::Workshop;
+pub use intake::{SpoolError, SpoolWriter};
+pub use remote::{RemoteFile, RemoteFileKind};
+pub use retention::run_media_cleanup;
+use storage::{BucketStorage, DiskStorage, LocalFile, Storage};
+pub use storage::{S3Config, SpoolFolder, SpooledFile, StorageConfig};
+pub use workshop::ConversionPool;
 
 /// The operator's media policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    pub download: Download,
+pub struct MediaPolicy {
+    pub download: DownloadPolicy,
     /// Bytes of the largest file that is accepted, from WhatsApp or from callers.
     pub largest: u64,
     /// Retention period of files.
@@ -65,7 +65,7 @@ pub struct Policy {
 
 /// When the files of incoming messages are downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Download {
+pub enum DownloadPolicy {
     /// As they come in.
     Eager,
     /// On request.
@@ -77,14 +77,14 @@ pub enum Download {
 /// All files; cheap to clone.
 #[derive(Clone)]
 pub struct Media {
-    inner: Arc<Inner>,
+    inner: Arc<MediaInner>,
 }
 
-struct Inner {
+struct MediaInner {
     store: Store,
     storage: Box<dyn Storage>,
-    workshop: Workshop,
-    policy: Policy,
+    pool: ConversionPool,
+    policy: MediaPolicy,
     clock: Clock,
     lifecycle: Lifecycle,
     /// Notified when there may be a file to download.
@@ -99,8 +99,8 @@ struct Inner {
 
 /// A complete incoming file.
 #[derive(Debug)]
-pub struct Taken {
-    pub spooled: Spooled,
+pub struct ReceivedFile {
+    pub spooled: SpooledFile,
     /// Bytes.
     pub size: u64,
     /// In hexadecimal.
@@ -108,68 +108,73 @@ pub struct Taken {
 }
 
 /// The bytes of a file, read as a stream.
-pub type Bytestream = BoxStream<'static, io::Result<Bytes>>;
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// A file that can be sent, and read for as long as this handle exists.
 #[derive(Debug)]
-pub struct File {
-    content: Content,
+pub struct MediaFile {
+    content: FileContent,
     /// Bytes.
     pub size: u64,
     pub mime_type: String,
     /// Its original name.
     pub name: Option<String>,
-    workshop: Workshop,
+    pool: ConversionPool,
 }
 
 /// The location of a file's bytes.
 #[derive(Debug)]
-enum Content {
-    Spooled(Taken),
-    Kept(PathBuf),
-    Made(Spooled),
+enum FileContent {
+    Received(ReceivedFile),
+    Stored(PathBuf),
+    Derived(SpooledFile),
 }
 
-impl File {
+impl MediaFile {
     /// Wraps a file that has just come in.
-    pub fn new(taken: Taken, mime_type: String, name: Option<String>, workshop: Workshop) -> Self {
+    pub fn new(
+        taken: ReceivedFile,
+        mime_type: String,
+        name: Option<String>,
+        pool: ConversionPool,
+    ) -> Self {
         Self {
             size: taken.size,
-            content: Content::Spooled(taken),
+            content: FileContent::Received(taken),
             mime_type,
             name,
-            workshop,
+            pool,
         }
     }
 
     pub fn path(&self) -> &Path {
         match &self.content {
-            Content::Spooled(taken) => taken.spooled.path(),
-            Content::Kept(path) => path,
-            Content::Made(spooled) => spooled.path(),
+            FileContent::Received(taken) => taken.spooled.path(),
+            FileContent::Stored(path) => path,
+            FileContent::Derived(spooled) => spooled.path(),
         }
     }
 
     /// Returns the file's properties, without the thumbnail of a video.
-    async fn measured(&self) -> Described {
+    async fn basic_properties(&self) -> MediaProperties {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());
-        self.workshop
-            .decode(move || describe(&path, &mime_type))
+        self.pool
+            .run_decoder(move || read_properties(&path, &mime_type))
             .await
             .unwrap_or_default()
     }
 
     /// Converts the file to a profile picture. `None` if it is no readable image.
-    pub async fn as_portrait(&self) -> Option<Vec<u8>> {
+    pub async fn to_avatar(&self) -> Option<Vec<u8>> {
         let picture = self.path().to_owned();
-        self.workshop
-            .decode(move || portrait::make_portrait(&picture))
+        self.pool
+            .run_decoder(move || portrait::make_avatar(&picture))
             .await?
     }
 
     /// Returns a place for a file derived from this one.
-    pub fn beside(&self) -> Spooled {
-        self.workshop.place()
+    pub fn reserve_derived(&self) -> SpooledFile {
+        self.pool.reserve_file()
     }
 }
 
@@ -178,9 +183,9 @@ impl Media {
     /// installed converters.
     pub async fn open(
         root: &Path,
-        place: &Place,
-        policy: Policy,
-        programs: Programs,
+        place: &StorageConfig,
+        policy: MediaPolicy,
+        programs: ConverterPrograms,
         store: Store,
         clock: Clock,
         lifecycle: Lifecycle,
@@ -192,22 +197,24 @@ impl Media {
                 folder.display()
             )
         };
-        let spool = Spool::open(&folder.join("incoming"))
+        let spool = SpoolFolder::open(&folder.join("incoming"))
             .await
             .with_context(problem)?;
         let storage: Box<dyn Storage> = match place {
-            Place::Disk => Box::new(Disk::open(&folder).await.with_context(problem)?),
-            Place::S3(at) => Box::new(Bucket::s3(at)?),
+            StorageConfig::Disk => {
+                Box::new(DiskStorage::open(&folder).await.with_context(problem)?)
+            }
+            StorageConfig::S3(at) => Box::new(BucketStorage::from_s3(at)?),
         };
         let (wanted, settled, placing) = Default::default();
-        let workshop = Workshop::new(
+        let workshop = ConversionPool::new(
             spool,
             Ffmpeg::new(programs, clock.clone(), lifecycle.clone()),
         );
-        let inner = Inner {
+        let inner = MediaInner {
             store,
             storage,
-            workshop,
+            pool: workshop,
             policy,
             clock,
             lifecycle,
@@ -220,38 +227,39 @@ impl Media {
         })
     }
 
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self) -> MediaPolicy {
         self.inner.policy
     }
 
     /// Whether a program for this purpose is installed.
-    pub fn can_convert(&self, purpose: Purpose) -> bool {
-        let ffmpeg = self.inner.workshop.ffmpeg();
-        ffmpeg.is_there() || purpose == Purpose::Picture && ffmpeg.heif().is_some()
+    pub fn can_convert(&self, purpose: ConversionPurpose) -> bool {
+        let ffmpeg = self.inner.pool.ffmpeg();
+        ffmpeg.is_installed()
+            || purpose == ConversionPurpose::Jpeg && ffmpeg.heif_program().is_some()
     }
 
     /// Returns the conversion pool, in which files also lie while they come in.
-    pub fn workshop(&self) -> &Workshop {
-        &self.inner.workshop
+    pub fn conversion_pool(&self) -> &ConversionPool {
+        &self.inner.pool
     }
 
-    pub async fn find(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
-        self.inner.store.media(id).await
+    pub async fn find_media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
+        self.inner.store.find_media(id).await
     }
 
     /// Requests a file that is still at WhatsApp, and waits up to `limit` for the result.
-    pub async fn fetch(
+    pub async fn fetch_media(
         &self,
         record: MediaRecord,
         limit: Duration,
     ) -> Result<MediaRecord, StoreError> {
         let mut settled = self.inner.settled.subscribe();
-        self.inner.store.want_media(&record.id).await?;
+        self.inner.store.request_media(&record.id).await?;
         self.inner.wanted.notify_one();
         let became = async {
             loop {
                 settled.borrow_and_update();
-                match self.inner.store.media(&record.id).await? {
+                match self.inner.store.find_media(&record.id).await? {
                     Some(now) if now.state == MediaState::Waiting => {}
                     now => return Ok(now),
                 }
@@ -262,23 +270,34 @@ impl Media {
         };
         match self.inner.clock.timeout(limit, became).await {
             Ok(became) => became.map(|now| now.unwrap_or(record)),
-            Err(_) => Ok(self.inner.store.media(&record.id).await?.unwrap_or(record)),
+            Err(_) => Ok(self
+                .inner
+                .store
+                .find_media(&record.id)
+                .await?
+                .unwrap_or(record)),
         }
     }
 
     /// Reads a range of bytes of a stored file.
-    pub async fn read(&self, sha256: &str, range: std::ops::Range<u64>) -> io::Result<Bytestream> {
-        self.inner.storage.read(sha256, range).await
+    pub async fn read_range(
+        &self,
+        sha256: &str,
+        range: std::ops::Range<u64>,
+    ) -> io::Result<ByteStream> {
+        self.inner.storage.read_range(sha256, range).await
     }
 
     /// Removes a file for good: it is not downloaded again. Content that cannot be removed now is
     /// removed later.
-    pub async fn remove(&self, record: &MediaRecord) -> Result<()> {
+    pub async fn remove_media(&self, record: &MediaRecord) -> Result<()> {
         let _placing = self.inner.placing.write().await;
-        self.inner.store.media_is_removed(&record.id).await?;
+        self.inner.store.mark_media_removed(&record.id).await?;
         self.inner.settled.send_replace(());
         match &record.facts.sha256 {
-            Some(sha256) if record.state == MediaState::Stored => self.try_to_drop(sha256).await,
+            Some(sha256) if record.state == MediaState::Stored => {
+                self.try_drop_content(sha256).await
+            }
             _ => {}
         }
         Ok(())
@@ -286,7 +305,7 @@ impl Media {
 
     /// Tries to remove the content of a file that is recorded as a leftover. Called while `placing`
     /// is held for writing.
-    async fn try_to_drop(&self, sha256: &str) {
+    async fn try_drop_content(&self, sha256: &str) {
         if let Err(error) = self.drop_content(sha256).await {
             tracing::warn!(
                 error = format!("{error:#}"),
@@ -300,62 +319,66 @@ impl Media {
         if !self.inner.store.is_media_needed(sha256).await? {
             self.inner
                 .storage
-                .remove(sha256)
+                .remove_file(sha256)
                 .await
                 .context("removing a file")?;
         }
-        Ok(self.inner.store.leftover_is_gone(sha256).await?)
+        Ok(self.inner.store.remove_media_leftover(sha256).await?)
     }
 
     /// Stores a file that came from WhatsApp, and records it.
-    async fn store(&self, record: &MediaRecord, taken: Taken) -> Result<()> {
+    async fn store_download(&self, record: &MediaRecord, taken: ReceivedFile) -> Result<()> {
         let (size, sha256) = (Some(taken.size), Some(taken.sha256.clone()));
         let facts = MediaFacts {
             size,
             sha256,
-            pages: self.pages(record, &taken).await,
+            pages: self.count_pages(record, &taken).await,
             ..MediaFacts::default()
         };
         let placing = self.inner.placing.read().await;
         self.inner
             .storage
-            .keep(&taken.spooled, &taken.sha256)
+            .store_file(&taken.spooled, &taken.sha256)
             .await
             .context("keeping a file")?;
-        let is_wanted = self.inner.store.media_is_stored(&record.id, facts).await?;
+        let is_wanted = self
+            .inner
+            .store
+            .mark_media_stored(&record.id, facts)
+            .await?;
         drop(placing);
         if !is_wanted {
             // It was removed while it was being downloaded.
             let _placing = self.inner.placing.write().await;
-            self.inner.store.leave_media(&taken.sha256).await?;
-            self.try_to_drop(&taken.sha256).await;
+            self.inner.store.add_media_leftover(&taken.sha256).await?;
+            self.try_drop_content(&taken.sha256).await;
         }
         Ok(())
     }
 
     /// Counts the pages of a document whose sender did not give their number.
-    async fn pages(&self, record: &MediaRecord, taken: &Taken) -> Option<u32> {
-        let is_asked =
-            record.kind.as_deref() == Some(Kind::Document.word()) && record.facts.pages.is_none();
+    async fn count_pages(&self, record: &MediaRecord, taken: &ReceivedFile) -> Option<u32> {
+        let is_asked = record.kind.as_deref() == Some(RemoteFileKind::Document.as_str())
+            && record.facts.pages.is_none();
         let mime_type = record.facts.mime_type.clone().filter(|_| is_asked)?;
         let path = taken.spooled.path().to_owned();
-        self.workshop()
-            .of(record.session.name())
-            .decode(move || describe(&path, &mime_type))
+        self.conversion_pool()
+            .for_session(record.session.name())
+            .run_decoder(move || read_properties(&path, &mime_type))
             .await?
             .pages
     }
 
     /// Stores a file that was uploaded for a session.
-    pub async fn add(&self, session: &Life, file: File) -> Result<MediaRecord> {
-        let Described {
+    pub async fn add_upload(&self, session: &Life, file: MediaFile) -> Result<MediaRecord> {
+        let MediaProperties {
             width,
             height,
             duration,
             pages,
             ..
-        } = file.measured().await;
-        let Content::Spooled(taken) = file.content else {
+        } = file.basic_properties().await;
+        let FileContent::Received(taken) = file.content else {
             bail!("it is kept already")
         };
         let facts = MediaFacts {
@@ -368,7 +391,7 @@ impl Media {
             duration,
             pages,
         };
-        let (id, session) = (ids::media_id(), session.clone());
+        let (id, session) = (ids::new_media_id(), session.clone());
         let state = MediaState::Stored;
         let new = NewMedia {
             id: id.clone(),
@@ -381,45 +404,45 @@ impl Media {
         };
         let _placing = self.inner.placing.read().await;
         // It is not referenced before it is recorded; if that fails, it will be cleaned up.
-        self.inner.store.leave_media(&taken.sha256).await?;
+        self.inner.store.add_media_leftover(&taken.sha256).await?;
         self.inner
             .storage
-            .keep(&taken.spooled, &taken.sha256)
+            .store_file(&taken.spooled, &taken.sha256)
             .await
             .context("keeping a file")?;
         self.inner.store.add_media(vec![new]).await?;
         self.inner
             .store
-            .media(&id)
+            .find_media(&id)
             .await?
             .context("it was noted a moment ago")
     }
 
     /// Opens a stored file for sending.
-    pub async fn file(&self, record: &MediaRecord) -> io::Result<File> {
+    pub async fn open_file(&self, record: &MediaRecord) -> io::Result<MediaFile> {
         let (Some(sha256), Some(size)) = (&record.facts.sha256, record.facts.size) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let content = match self
             .inner
             .storage
-            .local(sha256, self.workshop().place())
+            .open_local(sha256, self.conversion_pool().reserve_file())
             .await?
         {
-            Local::Kept(path) => Content::Kept(path),
-            Local::Copied(copy) => Content::Made(copy),
+            LocalFile::Stored(path) => FileContent::Stored(path),
+            LocalFile::Copy(copy) => FileContent::Derived(copy),
         };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
         let (name, workshop) = (
             record.facts.filename.clone(),
-            self.workshop().of(record.session.name()),
+            self.conversion_pool().for_session(record.session.name()),
         );
-        Ok(File {
+        Ok(MediaFile {
             content,
             size,
             mime_type,
             name,
-            workshop,
+            pool: workshop,
         })
     }
 }

@@ -8,15 +8,15 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 /// Limits for decoding: pixels per side, and bytes of all pixels in memory.
-const LARGEST_SIDE: u32 = 16_384;
-const LARGEST_PICTURE: u64 = 128 * 1024 * 1024;
+const MAX_SIDE: u32 = 16_384;
+const MAX_IMAGE_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Returns the width and height of the upright image.
-pub fn size(path: &Path) -> Option<(u32, u32)> {
-    let mut decoder = reader(path)?.into_decoder().ok()?;
+pub fn image_size(path: &Path) -> Option<(u32, u32)> {
+    let mut decoder = image_reader(path)?.into_decoder().ok()?;
     let (width, height) = decoder.dimensions();
     let is_turned = matches!(
-        orientation(&mut decoder),
+        read_orientation(&mut decoder),
         Orientation::Rotate90
             | Orientation::Rotate270
             | Orientation::Rotate90FlipH
@@ -30,12 +30,12 @@ pub fn size(path: &Path) -> Option<(u32, u32)> {
 }
 
 /// Decodes the upright image; of an animated one, the first frame.
-pub fn open(path: &Path) -> Option<DynamicImage> {
-    let mut decoder = reader(path)?.into_decoder().ok()?;
-    let orientation = orientation(&mut decoder);
+pub fn open_image(path: &Path) -> Option<DynamicImage> {
+    let mut decoder = image_reader(path)?.into_decoder().ok()?;
+    let orientation = read_orientation(&mut decoder);
     let (width, height) = decoder.dimensions();
     // The reader checks its own limits only if it is not used for its decoder.
-    if width.max(height) > LARGEST_SIDE || decoder.total_bytes() > LARGEST_PICTURE {
+    if width.max(height) > MAX_SIDE || decoder.total_bytes() > MAX_IMAGE_BYTES {
         return None;
     }
     let mut picture = DynamicImage::from_decoder(decoder).ok()?;
@@ -44,7 +44,7 @@ pub fn open(path: &Path) -> Option<DynamicImage> {
 }
 
 /// Cameras store the rotation of an image as metadata.
-fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+fn read_orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     decoder.orientation().unwrap_or(Orientation::NoTransforms)
 }
 
@@ -64,10 +64,10 @@ pub fn on_white(picture: DynamicImage) -> RgbImage {
     DynamicImage::from(picture).into_rgb8()
 }
 
-fn reader(path: &Path) -> Option<ImageReader<BufReader<File>>> {
+fn image_reader(path: &Path) -> Option<ImageReader<BufReader<File>>> {
     let mut reader = ImageReader::open(path).ok()?.with_guessed_format().ok()?;
     let mut limits = Limits::default();
-    limits.max_alloc = Some(LARGEST_PICTURE);
+    limits.max_alloc = Some(MAX_IMAGE_BYTES);
     reader.limits(limits);
     Some(reader)
 }

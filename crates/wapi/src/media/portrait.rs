@@ -7,25 +7,25 @@ use image::DynamicImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 
-use super::picture::{on_white, open};
+use super::picture::{on_white, open_image};
 
 /// Minimum and maximum pixels per side; WhatsApp rejects smaller pictures and shrinks larger ones.
-const SIDES: (u32, u32) = (192, 640);
+const SIDE_RANGE: (u32, u32) = (192, 640);
 /// JPEG quality, in percent.
-const QUALITY: u8 = 85;
+const JPEG_QUALITY: u8 = 85;
 
 /// Makes a profile picture. `None` if the file is no readable image.
-pub fn make_portrait(picture: &Path) -> Option<Vec<u8>> {
-    let picture = DynamicImage::from(on_white(open(picture)?));
+pub fn make_avatar(picture: &Path) -> Option<Vec<u8>> {
+    let picture = DynamicImage::from(on_white(open_image(picture)?));
     let side = picture
         .width()
         .min(picture.height())
-        .clamp(SIDES.0, SIDES.1);
+        .clamp(SIDE_RANGE.0, SIDE_RANGE.1);
     let square = picture
         .resize_to_fill(side, side, FilterType::Triangle)
         .into_rgb8();
     let mut jpeg = Cursor::new(Vec::new());
-    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+    let encoder = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY);
     square.write_with_encoder(encoder).ok()?;
     Some(jpeg.into_inner())
 }
@@ -41,7 +41,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         image::GrayImage::new(12_000, 12_000).save(&path).unwrap();
-        assert_eq!(make_portrait(&path), None);
+        assert_eq!(make_avatar(&path), None);
     }
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
                 };
             }
             wide.save(&path).unwrap();
-            let made = image::load_from_memory(&make_portrait(&path).unwrap())
+            let made = image::load_from_memory(&make_avatar(&path).unwrap())
                 .unwrap()
                 .to_rgb8();
             assert_eq!((made.width(), made.height()), (side, side));
@@ -72,7 +72,7 @@ mod tests {
             );
         }
         RgbaImage::new(300, 300).save(&path).unwrap();
-        let made = image::load_from_memory(&make_portrait(&path).unwrap())
+        let made = image::load_from_memory(&make_avatar(&path).unwrap())
             .unwrap()
             .to_rgb8();
         assert!(
@@ -88,8 +88,8 @@ mod tests {
     fn what_is_no_picture_becomes_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
-        assert_eq!(make_portrait(&path), None);
+        assert_eq!(make_avatar(&path), None);
         std::fs::write(&path, b"\xff\xd8\xff\xe0 no picture").unwrap();
-        assert_eq!(make_portrait(&path), None);
+        assert_eq!(make_avatar(&path), None);
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The kinds of files that messages carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum RemoteFileKind {
     Image,
     Video,
     Audio,
@@ -13,9 +13,9 @@ pub enum Kind {
     Sticker,
 }
 
-impl Kind {
+impl RemoteFileKind {
     /// Returns the kind as in a message's `type`.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
             Self::Video => "video",
@@ -28,8 +28,8 @@ impl Kind {
 
 /// A file on WhatsApp's media servers. Stored as JSON, so fields may only be added.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remote {
-    pub kind: Kind,
+pub struct RemoteFile {
+    pub kind: RemoteFileKind,
     /// Its path there; it expires after some weeks.
     pub direct_path: String,
     /// The encryption key; empty if the file is not encrypted.
@@ -47,7 +47,7 @@ pub struct Remote {
     pub from_me: bool,
 }
 
-impl std::fmt::Debug for Remote {
+impl std::fmt::Debug for RemoteFile {
     /// Omits the key, and the path, which is as good as a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Remote")
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn it_comes_back_as_it_was_and_shows_no_key() {
-        let remote = Remote {
-            kind: Kind::Sticker,
+        let remote = RemoteFile {
+            kind: RemoteFileKind::Sticker,
             direct_path: "/v/secret".to_owned(),
             key: vec![1; 32],
             sha256: vec![2; 32],
@@ -90,7 +90,7 @@ mod tests {
             from_me: true,
         };
         let text = serde_json::to_string(&remote).unwrap();
-        assert_eq!(serde_json::from_str::<Remote>(&text).unwrap(), remote);
+        assert_eq!(serde_json::from_str::<RemoteFile>(&text).unwrap(), remote);
         assert_eq!(
             format!("{remote:?}"),
             "Remote { kind: Sticker, size: Some(4), .. }"

@@ -8,25 +8,28 @@ use jiff::Timestamp;
 use super::Media;
 
 /// Interval between two cleanups.
-const EVERY: Duration = Duration::from_secs(600);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
 /// Files per step.
-const STEP: u32 = 100;
+const STEP_SIZE: u32 = 100;
 /// Leftovers per round, and the failures after which the rest waits for the next round.
-const LEFTOVERS: u32 = 1000;
-const FAILURES: usize = 3;
+const MAX_LEFTOVERS: u32 = 1000;
+const MAX_FAILURES: usize = 3;
 /// Minimum time for which removed files are remembered: a message that WhatsApp delivers again
 /// brings its file again.
-const KNOWN_FOR: Duration = Duration::from_secs(45 * 24 * 3600);
+const MIN_REMEMBERED: Duration = Duration::from_secs(45 * 24 * 3600);
 
 /// Enforces the policy until the program stops.
-pub async fn keep_to(media: Media) {
+pub async fn run_media_cleanup(media: Media) {
     let (clock, lifecycle) = (media.inner.clock.clone(), media.inner.lifecycle.clone());
     while lifecycle
-        .unless_stopping(clock.sleep(EVERY))
+        .unless_stopping(clock.sleep(CLEANUP_INTERVAL))
         .await
         .is_some()
     {
-        if let Some(Err(error)) = lifecycle.unless_stopping(media.sweep(clock.now())).await {
+        if let Some(Err(error)) = lifecycle
+            .unless_stopping(media.remove_expired(clock.now()))
+            .await
+        {
             tracing::warn!(
                 error = format!("{error:#}"),
                 "old files cannot be removed for now"
@@ -38,18 +41,21 @@ pub async fn keep_to(media: Media) {
 impl Media {
     /// Removes expired files. Files of undelivered events and unsent messages stay, whatever their
     /// age and size.
-    pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
+    pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<()> {
         let policy = self.inner.policy;
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
         self.remove_leftovers().await?;
         let mut removed = 0;
         while self
-            .remove_old(before(policy.keep_for), STEP, &mut removed)
+            .remove_old_files(before(policy.keep_for), STEP_SIZE, &mut removed)
             .await?
         {}
         while self.inner.store.media_size().await? > policy.keep_size {
             // Few at a time, to remove no more than necessary.
-            if !self.remove_old(now, STEP / 20, &mut removed).await? {
+            if !self
+                .remove_old_files(now, STEP_SIZE / 20, &mut removed)
+                .await?
+            {
                 tracing::warn!(
                     limit = policy.keep_size,
                     "the files are too large together, but they are still waited for"
@@ -63,7 +69,7 @@ impl Media {
         while self
             .inner
             .store
-            .forget_media(before(policy.keep_for.max(KNOWN_FOR)), STEP)
+            .delete_media_records(before(policy.keep_for.max(MIN_REMEMBERED)), STEP_SIZE)
             .await?
             > 0
         {}
@@ -83,7 +89,7 @@ impl Media {
     /// Removes content whose earlier removal failed, unless it has come in again.
     async fn remove_leftovers(&self) -> Result<()> {
         let mut failures = 0;
-        for sha256 in self.inner.store.media_leftovers(LEFTOVERS).await? {
+        for sha256 in self.inner.store.find_media_leftovers(MAX_LEFTOVERS).await? {
             let _placing = self.inner.placing.write().await;
             if let Err(error) = self.drop_content(&sha256).await {
                 failures += 1;
@@ -91,7 +97,7 @@ impl Media {
                     error = format!("{error:#}"),
                     "a file that nothing names still cannot be removed"
                 );
-                if failures == FAILURES {
+                if failures == MAX_FAILURES {
                     break;
                 }
             }
@@ -100,11 +106,16 @@ impl Media {
     }
 
     /// Removes up to `step` files older than a time. Returns whether there were any.
-    async fn remove_old(&self, before: Timestamp, step: u32, removed: &mut u64) -> Result<bool> {
-        let old = self.inner.store.old_media(before, step).await?;
+    async fn remove_old_files(
+        &self,
+        before: Timestamp,
+        step: u32,
+        removed: &mut u64,
+    ) -> Result<bool> {
+        let old = self.inner.store.find_expired_media(before, step).await?;
         for (id, sha256) in &old {
             let _placing = self.inner.placing.write().await;
-            self.inner.store.media_is_removed(id).await?;
+            self.inner.store.mark_media_removed(id).await?;
             self.drop_content(sha256).await?;
             *removed += 1;
         }

@@ -18,23 +18,23 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use tokio::fs;
 
-use super::Bytestream;
+use super::ByteStream;
 use crate::durable;
 use crate::ids;
 
-pub(super) use bucket::Bucket;
-pub use bucket::S3;
-pub(super) use disk::Disk;
+pub(super) use bucket::BucketStorage;
+pub use bucket::S3Config;
+pub(super) use disk::DiskStorage;
 
 /// Bytes of a file in memory at a time.
-const PIECE: usize = 64 * 1024;
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// The operator's choice of storage.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum StorageConfig {
     /// Under the data folder.
     Disk,
-    S3(S3),
+    S3(S3Config),
 }
 
 /// A storage backend. A file is named by the SHA-256 of its content in hexadecimal, so a name
@@ -43,30 +43,30 @@ pub enum Place {
 #[async_trait]
 pub(super) trait Storage: Send + Sync {
     /// Stores a complete file durably. An existing file is left unchanged.
-    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()>;
+    async fn store_file(&self, spooled: &SpooledFile, sha256: &str) -> io::Result<()>;
 
     /// Reads a range of bytes.
-    async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream>;
+    async fn read_range(&self, sha256: &str, range: Range<u64>) -> io::Result<ByteStream>;
 
     /// Returns the complete file on the local disk, copied to `place` if necessary.
-    async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local>;
+    async fn open_local(&self, sha256: &str, place: SpooledFile) -> io::Result<LocalFile>;
 
     /// Removes a file. A missing file is no error.
-    async fn remove(&self, sha256: &str) -> io::Result<()>;
+    async fn remove_file(&self, sha256: &str) -> io::Result<()>;
 }
 
 /// A file on the local disk.
 #[derive(Debug)]
-pub(super) enum Local {
+pub(super) enum LocalFile {
     /// The stored file itself.
-    Kept(PathBuf),
+    Stored(PathBuf),
     /// A copy, which is removed with its handle.
-    Copied(Spooled),
+    Copy(SpooledFile),
 }
 
 /// Returns the folder or prefix of a file, since many names in one folder would be slow to list.
 /// Rejects names that are no hash, so that none can lead elsewhere.
-fn shelf(sha256: &str) -> io::Result<&str> {
+fn hash_prefix(sha256: &str) -> io::Result<&str> {
     let is_hash = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
     sha256
         .get(..2)
@@ -76,44 +76,44 @@ fn shelf(sha256: &str) -> io::Result<&str> {
 
 /// The folder for incoming files.
 #[derive(Debug, Clone)]
-pub struct Spool {
+pub struct SpoolFolder {
     folder: PathBuf,
 }
 
-impl Spool {
+impl SpoolFolder {
     /// Opens the spool, deleting unfinished files of an earlier run.
     pub async fn open(folder: &Path) -> io::Result<Self> {
         match fs::remove_dir_all(folder).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        durable::make_folder(folder).await?;
+        durable::create_folder(folder).await?;
         Ok(Self {
             folder: folder.to_owned(),
         })
     }
 
     /// Returns a place for one file.
-    pub fn place(&self) -> Spooled {
-        Spooled {
-            path: self.folder.join(ids::media_id()),
+    pub fn reserve_file(&self) -> SpooledFile {
+        SpooledFile {
+            path: self.folder.join(ids::new_media_id()),
         }
     }
 }
 
 /// A file that is removed with this handle, unless it was moved elsewhere.
 #[derive(Debug)]
-pub struct Spooled {
+pub struct SpooledFile {
     path: PathBuf,
 }
 
-impl Spooled {
+impl SpooledFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-impl Drop for Spooled {
+impl Drop for SpooledFile {
     fn drop(&mut self) {
         // It may have been moved; leftovers are deleted at the next start.
         let _ = std::fs::remove_file(&self.path);

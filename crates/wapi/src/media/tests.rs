@@ -8,8 +8,8 @@ use super::*;
 
 /// The SHA-256 of `hello`.
 const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-const POLICY: Policy = Policy {
-    download: Download::Eager,
+const POLICY: MediaPolicy = MediaPolicy {
+    download: DownloadPolicy::Eager,
     largest: 1000,
     keep_for: Duration::from_secs(24 * 3600),
     keep_size: 1_000_000,
@@ -17,44 +17,48 @@ const POLICY: Policy = Policy {
 
 /// Stores each file and then reports a failure, as if the answer were lost or the program had ended
 /// before it.
-struct Ends(Disk);
+struct UnconfirmingStorage(DiskStorage);
 
 #[async_trait]
-impl Storage for Ends {
-    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
-        self.0.keep(spooled, sha256).await?;
+impl Storage for UnconfirmingStorage {
+    async fn store_file(&self, spooled: &SpooledFile, sha256: &str) -> io::Result<()> {
+        self.0.store_file(spooled, sha256).await?;
         Err(io::ErrorKind::ConnectionReset.into())
     }
 
-    async fn read(&self, sha256: &str, range: std::ops::Range<u64>) -> io::Result<Bytestream> {
-        self.0.read(sha256, range).await
+    async fn read_range(
+        &self,
+        sha256: &str,
+        range: std::ops::Range<u64>,
+    ) -> io::Result<ByteStream> {
+        self.0.read_range(sha256, range).await
     }
 
-    async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local> {
-        self.0.local(sha256, place).await
+    async fn open_local(&self, sha256: &str, place: SpooledFile) -> io::Result<LocalFile> {
+        self.0.open_local(sha256, place).await
     }
 
-    async fn remove(&self, sha256: &str) -> io::Result<()> {
-        self.0.remove(sha256).await
+    async fn remove_file(&self, sha256: &str) -> io::Result<()> {
+        self.0.remove_file(sha256).await
     }
 }
 
 async fn add(media: &Media) -> Result<MediaRecord> {
-    let spooled = media.workshop().place();
+    let spooled = media.conversion_pool().reserve_file();
     tokio::fs::write(spooled.path(), "hello").await.unwrap();
-    let taken = Taken {
+    let taken = ReceivedFile {
         spooled,
         size: 5,
         sha256: NAME.to_owned(),
     };
     media
-        .add(
-            &Life::test(1, "shop"),
-            File::new(
+        .add_upload(
+            &Life::for_test(1, "shop"),
+            MediaFile::new(
                 taken,
                 "text/plain".to_owned(),
                 None,
-                media.workshop().clone(),
+                media.conversion_pool().clone(),
             ),
         )
         .await
@@ -71,9 +75,9 @@ async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
         let parts = (store.clone(), clock.clone(), lifecycle.clone());
         Media::open(
             folder.path(),
-            &Place::Disk,
+            &StorageConfig::Disk,
             POLICY,
-            Programs::default(),
+            ConverterPrograms::default(),
             parts.0,
             parts.1,
             parts.2,
@@ -82,23 +86,25 @@ async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
         .unwrap()
     };
     let mut failing = open().await;
-    let disk = Disk::open(&folder.path().join("media")).await.unwrap();
-    Arc::get_mut(&mut failing.inner).unwrap().storage = Box::new(Ends(disk));
+    let disk = DiskStorage::open(&folder.path().join("media"))
+        .await
+        .unwrap();
+    Arc::get_mut(&mut failing.inner).unwrap().storage = Box::new(UnconfirmingStorage(disk));
     let file = folder.path().join("media").join(&NAME[..2]).join(NAME);
 
     add(&failing).await.unwrap_err();
     assert!(file.exists(), "it was kept");
     let later = clock.now() + 1.minutes();
-    failing.sweep(later).await.unwrap();
+    failing.remove_expired(later).await.unwrap();
     assert!(!file.exists(), "nothing names it");
 
     let media = open().await;
     add(&failing).await.unwrap_err();
     add(&media).await.unwrap();
     assert_eq!(
-        store.media_leftovers(10).await.unwrap(),
+        store.find_media_leftovers(10).await.unwrap(),
         Vec::<String>::new()
     );
-    media.sweep(later).await.unwrap();
+    media.remove_expired(later).await.unwrap();
     assert!(file.exists(), "it came again, and that was noted");
 }

@@ -3,19 +3,19 @@
 mod magic;
 pub mod named;
 
-pub use named::essence;
+pub use named::type_essence;
 
 use super::filename;
 use crate::message::MediaKind;
 
 /// Bytes of a file's beginning that type detection needs.
-pub const HEAD: usize = 1024;
+pub const HEAD_BYTES: usize = 1024;
 
 /// A file that messages of a kind cannot carry. The messages are meant for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongType {
+pub enum MediaTypeError {
     #[error("is not a picture but {0}; JPEG, PNG, WebP, GIF, HEIC and AVIF can be sent")]
-    NotAPicture(String),
+    NotAnImage(String),
     #[error(
         "is no sticker but {0}; WebP, also animated, PNG, JPEG, GIF, HEIC, AVIF and short films (MP4, MOV, 3GP, WebM) can be sent"
     )]
@@ -25,11 +25,11 @@ pub enum WrongType {
     )]
     NotAVideo(String),
     #[error("is not a sound but {0}; Ogg (Opus), MP3, M4A, AAC and AMR can be sent")]
-    NotASound(String),
+    NotAudio(String),
     #[error(
         "is no sound that a voice note can be made of but {0}; Ogg, MP3, M4A, AAC, AMR, WAV, FLAC, WebM, MP4 and MOV are"
     )]
-    NotAVoice(String),
+    NotAVoiceNote(String),
 }
 
 /// The type of voice notes.
@@ -46,32 +46,31 @@ const OLE: &str = "application/x-ole-storage";
 
 /// Claims about a file besides its bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Told<'a> {
+pub struct TypeClaims<'a> {
     /// Its name.
     pub name: Option<&'a str>,
     /// Its declared type.
-    pub said: Option<&'a str>,
+    pub mime_type: Option<&'a str>,
 }
 
 /// Whether the content of a file with this beginning must be inspected to determine its type.
 pub fn is_container(head: &[u8]) -> bool {
-    magic::of(head).is_some_and(|found| {
-        matches!(found, ZIP | OLE | "image/png") || is_film_or_sound_in_boxes(found)
-    })
+    magic::type_by_signature(head)
+        .is_some_and(|found| matches!(found, ZIP | OLE | "image/png") || is_mp4_container(found))
 }
 
 /// Whether the type is an ISO/IEC 14496-12 container with video or with audio alone.
-fn is_film_or_sound_in_boxes(mime_type: &str) -> bool {
-    demuxer(mime_type) == Some("mov")
+fn is_mp4_container(mime_type: &str) -> bool {
+    audio_demuxer(mime_type) == Some("mov")
 }
 
 /// Determines the type of a file from its first bytes, its content, and the claims about it.
-pub fn of(head: &[u8], inside: Option<&str>, told: Told<'_>) -> String {
+pub fn detect_type(head: &[u8], inside: Option<&str>, told: TypeClaims<'_>) -> String {
     let named = told
         .name
-        .and_then(filename::extension)
-        .and_then(|extension| named::type_of(&extension));
-    let said = told.said.and_then(named::said);
+        .and_then(filename::file_extension)
+        .and_then(|extension| named::type_by_extension(&extension));
+    let said = told.mime_type.and_then(named::normalize_type);
     let others = || {
         named
             .filter(|named| *named != UNKNOWN)
@@ -79,20 +78,20 @@ pub fn of(head: &[u8], inside: Option<&str>, told: Told<'_>) -> String {
             .into_iter()
             .chain(said.clone())
     };
-    match inside.or_else(|| magic::of(head)) {
+    match inside.or_else(|| magic::type_by_signature(head)) {
         // A container is less specific than its usual content.
         Some(found) => others()
-            .find(|other| refines(other, found))
-            .unwrap_or_else(|| usual(found).to_owned()),
+            .find(|other| is_refinement(other, found))
+            .unwrap_or_else(|| fallback_type(found).to_owned()),
         // A type with a characteristic beginning is ruled out if the file begins differently.
         None => others()
-            .find(|other| !magic::always_begins_so(other))
+            .find(|other| !magic::has_signature(other))
             .unwrap_or_else(|| if is_text(head) { "text/plain" } else { UNKNOWN }.to_owned()),
     }
 }
 
 /// Whether a claimed type is a more specific form of the detected one.
-fn refines(told: &str, found: &str) -> bool {
+fn is_refinement(told: &str, found: &str) -> bool {
     const ZIPS: [&str; 5] = [
         "application/epub+zip",
         "application/java-archive",
@@ -121,7 +120,7 @@ fn refines(told: &str, found: &str) -> bool {
         }
         "video/webm" => told == "audio/webm",
         // Videos and audio begin alike; if the content could not be inspected, the claim decides.
-        film if is_film_or_sound_in_boxes(film) => told == "audio/mp4",
+        film if is_mp4_container(film) => told == "audio/mp4",
         "text/html" | "application/xml" => {
             told.ends_with("+xml") || told == "application/xml" || told == "text/html"
         }
@@ -131,7 +130,7 @@ fn refines(told: &str, found: &str) -> bool {
 }
 
 /// Returns the type of a container whose content is unknown.
-fn usual(found: &str) -> &str {
+fn fallback_type(found: &str) -> &str {
     if found == OLE { UNKNOWN } else { found }
 }
 
@@ -152,18 +151,18 @@ fn is_text(head: &[u8]) -> bool {
 }
 
 /// Checks whether a file of this type can be sent as this kind, directly or converted.
-pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
+pub fn check_type(kind: MediaKind, mime_type: &str) -> Result<(), MediaTypeError> {
     const PICTURES: [&str; 5] = [JPEG, "image/png", WEBP, "image/gif", APNG];
     const FILMS: [&str; 3] = [MP4, "video/3gpp", "video/3gpp2"];
     const SOUNDS: [&str; 5] = [OPUS, "audio/mpeg", "audio/aac", "audio/amr", "audio/mp4"];
     let is_picture = PICTURES.contains(&mime_type) || is_heif(mime_type);
-    let is_film = FILMS.contains(&mime_type) || must_become_mp4(mime_type) || moves(mime_type);
+    let is_film = FILMS.contains(&mime_type) || needs_mp4(mime_type) || can_be_animated(mime_type);
     let fits = match kind {
         MediaKind::Image => is_picture,
         MediaKind::Video => is_film,
-        MediaKind::Sticker => is_picture || moving(mime_type).is_some(),
+        MediaKind::Sticker => is_picture || video_demuxer(mime_type).is_some(),
         MediaKind::Audio => SOUNDS.contains(&mime_type),
-        MediaKind::Voice => demuxer(mime_type).is_some(),
+        MediaKind::Voice => audio_demuxer(mime_type).is_some(),
         MediaKind::Document => true,
     };
     if fits {
@@ -171,11 +170,11 @@ pub fn fits(kind: MediaKind, mime_type: &str) -> Result<(), WrongType> {
     }
     let found = mime_type.to_owned();
     Err(match kind {
-        MediaKind::Image | MediaKind::Document => WrongType::NotAPicture(found),
-        MediaKind::Video => WrongType::NotAVideo(found),
-        MediaKind::Sticker => WrongType::NotASticker(found),
-        MediaKind::Audio => WrongType::NotASound(found),
-        MediaKind::Voice => WrongType::NotAVoice(found),
+        MediaKind::Image | MediaKind::Document => MediaTypeError::NotAnImage(found),
+        MediaKind::Video => MediaTypeError::NotAVideo(found),
+        MediaKind::Sticker => MediaTypeError::NotASticker(found),
+        MediaKind::Audio => MediaTypeError::NotAudio(found),
+        MediaKind::Voice => MediaTypeError::NotAVoiceNote(found),
     })
 }
 
@@ -185,17 +184,17 @@ pub fn is_heif(mime_type: &str) -> bool {
 }
 
 /// Whether videos of this type have to become MP4 for phones.
-pub fn must_become_mp4(mime_type: &str) -> bool {
+pub fn needs_mp4(mime_type: &str) -> bool {
     mime_type == "video/quicktime"
 }
 
 /// Whether images of this type may be animated. Sent as images, they stand still.
-pub fn moves(mime_type: &str) -> bool {
+pub fn can_be_animated(mime_type: &str) -> bool {
     matches!(mime_type, "image/gif" | APNG | WEBP)
 }
 
 /// Returns the ffmpeg demuxer for audio, or a video's audio, of this type.
-pub fn demuxer(mime_type: &str) -> Option<&'static str> {
+pub fn audio_demuxer(mime_type: &str) -> Option<&'static str> {
     match mime_type {
         OPUS | "audio/ogg" => Some("ogg"),
         "audio/mpeg" => Some("mp3"),
@@ -210,7 +209,7 @@ pub fn demuxer(mime_type: &str) -> Option<&'static str> {
 }
 
 /// Returns the ffmpeg demuxer for a video or animated image of this type.
-pub fn moving(mime_type: &str) -> Option<&'static str> {
+pub fn video_demuxer(mime_type: &str) -> Option<&'static str> {
     match mime_type {
         "image/gif" => Some("gif"),
         APNG => Some("apng"),

@@ -1,13 +1,13 @@
 //! Waveforms: loudness over time, as phones show it for voice notes. Pure.
 
 /// Number and maximum of the levels that phones show.
-const LEVELS: usize = 64;
-const LOUDEST: u64 = 100;
+const LEVEL_COUNT: usize = 64;
+const MAX_LEVEL: u64 = 100;
 /// Maximum number of parts in memory. Beyond it, pairs are merged, so that long audio takes no more
 /// memory than short audio.
-const PARTS: usize = 64 * LEVELS;
+const MAX_PARTS: usize = 64 * LEVEL_COUNT;
 /// Initial number of samples per part.
-const WIDTH: u64 = 64;
+const FIRST_WIDTH: u64 = 64;
 
 /// Computes levels from a stream of samples: 16 bits each, little-endian, mono.
 #[derive(Debug)]
@@ -25,24 +25,24 @@ impl Waveform {
     pub fn new() -> Self {
         Self {
             parts: Vec::new(),
-            width: WIDTH,
+            width: FIRST_WIDTH,
             last: (0, 0),
             half: None,
         }
     }
 
-    pub fn take(&mut self, bytes: &[u8]) {
+    pub fn add_bytes(&mut self, bytes: &[u8]) {
         let mut bytes = bytes;
         if let (Some(low), Some((&high, rest))) = (self.half, bytes.split_first()) {
-            self.sample([low, high]);
+            self.add_sample([low, high]);
             (self.half, bytes) = (None, rest);
         }
         let (samples, rest) = bytes.as_chunks::<2>();
-        samples.iter().for_each(|sample| self.sample(*sample));
+        samples.iter().for_each(|sample| self.add_sample(*sample));
         self.half = self.half.or(rest.first().copied());
     }
 
-    fn sample(&mut self, bytes: [u8; 2]) {
+    fn add_sample(&mut self, bytes: [u8; 2]) {
         let (sum, count) = self.last;
         self.last = (
             sum + u64::from(i16::from_le_bytes(bytes).unsigned_abs()),
@@ -53,7 +53,7 @@ impl Waveform {
         }
         self.parts.push(self.last.0);
         self.last = (0, 0);
-        if self.parts.len() == PARTS {
+        if self.parts.len() == MAX_PARTS {
             self.parts = self
                 .parts
                 .as_chunks::<2>()
@@ -75,16 +75,16 @@ impl Waveform {
             return None;
         }
         let average = |level: usize| {
-            let from = level * parts / LEVELS;
-            let to = ((level + 1) * parts / LEVELS).max(from + 1);
+            let from = level * parts / LEVEL_COUNT;
+            let to = ((level + 1) * parts / LEVEL_COUNT).max(from + 1);
             self.parts[from..to].iter().sum::<u64>() / (to - from) as u64
         };
-        let averages: Vec<u64> = (0..LEVELS).map(average).collect();
+        let averages: Vec<u64> = (0..LEVEL_COUNT).map(average).collect();
         let most = averages.iter().copied().max().unwrap_or_default().max(1);
         Some(
             averages
                 .into_iter()
-                .map(|average| u8::try_from(average * LOUDEST / most).unwrap_or(u8::MAX))
+                .map(|average| u8::try_from(average * MAX_LEVEL / most).unwrap_or(u8::MAX))
                 .collect(),
         )
     }
@@ -97,8 +97,10 @@ mod tests {
     fn of(samples: impl Iterator<Item = i16>, piece: usize) -> Option<Vec<u8>> {
         let bytes: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
         let mut waveform = Waveform::new();
-        bytes.chunks(piece).for_each(|piece| waveform.take(piece));
-        assert!(waveform.parts.len() < PARTS);
+        bytes
+            .chunks(piece)
+            .for_each(|piece| waveform.add_bytes(piece));
+        assert!(waveform.parts.len() < MAX_PARTS);
         waveform.levels()
     }
 

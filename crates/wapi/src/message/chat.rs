@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::number::{self, NoNumber};
+use super::number::{self, PhoneNumberError};
 
 /// A person, a group or a newsletter, as callers address it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub const STATUS: &str = "status@broadcast";
     "`{text}` names no chat{}; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter",
     .why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
 )]
-pub struct NoChat {
+pub struct ChatIdError {
     /// The beginning of the text.
     text: String,
-    why: Option<NoNumber>,
+    why: Option<PhoneNumberError>,
 }
 
 impl ChatId {
@@ -39,18 +39,18 @@ impl ChatId {
     /// a phone number as people write it: with or without `+` or `00`, in groups, in digits of any
     /// script, or in an address like `tel:` and `https://wa.me/…`. Refuses a text that is not
     /// clearly one number.
-    pub fn parse(text: &str) -> Result<Self, NoChat> {
-        let seen = number::visible(text);
-        let named = match (number::linked(&seen), seen.split_once('@')) {
+    pub fn parse(text: &str) -> Result<Self, ChatIdError> {
+        let seen = number::strip_invisible(text);
+        let named = match (number::parse_link(&seen), seen.split_once('@')) {
             (Some(number), _) => number
                 .map(|number| Self::Phone(number.digits))
                 .map_err(Some),
-            (None, Some(address)) => Self::of_address(address).ok_or(None),
-            (None, None) => number::parse(&seen)
+            (None, Some(address)) => Self::from_address(address).ok_or(None),
+            (None, None) => number::parse_number(&seen)
                 .map(|number| Self::Phone(number.digits))
                 .map_err(Some),
         };
-        named.map_err(|why| NoChat {
+        named.map_err(|why| ChatIdError {
             text: seen.chars().take(80).collect(),
             why,
         })
@@ -58,20 +58,20 @@ impl ChatId {
 
     /// Returns the digits of a phone number in international form: with `+` or `00`, or in an
     /// address like `https://wa.me/…`.
-    pub fn international(text: &str) -> Option<String> {
-        let seen = number::visible(text);
-        let number = number::linked(&seen)
-            .unwrap_or_else(|| number::parse(&seen))
+    pub fn international_digits(text: &str) -> Option<String> {
+        let seen = number::strip_invisible(text);
+        let number = number::parse_link(&seen)
+            .unwrap_or_else(|| number::parse_number(&seen))
             .ok()?;
         Some(number.digits).filter(|_| number.is_international)
     }
 
-    fn of_address((user, server): (&str, &str)) -> Option<Self> {
+    fn from_address((user, server): (&str, &str)) -> Option<Self> {
         match server {
-            "s.whatsapp.net" | "c.us" => phone(user).map(Self::Phone),
-            "lid" => digits(user, 5..=20).map(Self::Lid),
-            "g.us" => group(user).map(Self::Group),
-            "newsletter" => digits(user, 5..=25).map(Self::Newsletter),
+            "s.whatsapp.net" | "c.us" => parse_phone(user).map(Self::Phone),
+            "lid" => parse_digits(user, 5..=20).map(Self::Lid),
+            "g.us" => parse_group(user).map(Self::Group),
+            "newsletter" => parse_digits(user, 5..=25).map(Self::Newsletter),
             _ => None,
         }
     }
@@ -81,10 +81,10 @@ impl ChatId {
         matches!(self, Self::Phone(_) | Self::Lid(_))
     }
 
-    /// Accepts the same as [`parse`](Self::parse), and `status` or its address, for content that
+    /// Accepts the same as [`parse_number`](Self::parse), and `status` or its address, for content that
     /// can be posted there.
-    pub fn parse_with_status(text: &str) -> Result<Self, NoChat> {
-        match number::visible(text).as_str() {
+    pub fn parse_with_status(text: &str) -> Result<Self, ChatIdError> {
+        match number::strip_invisible(text).as_str() {
             "status" | STATUS => Ok(Self::Status),
             other => Self::parse(other),
         }
@@ -103,21 +103,23 @@ impl fmt::Display for ChatId {
     }
 }
 
-fn digits(user: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
+fn parse_digits(user: &str, length: std::ops::RangeInclusive<usize>) -> Option<String> {
     let fits = length.contains(&user.len()) && user.bytes().all(|byte| byte.is_ascii_digit());
     fits.then(|| user.to_owned())
 }
 
 /// E.164 allows 15 digits, and no country code starts with 0; fewer than 5 digits are no
 /// international number.
-fn phone(user: &str) -> Option<String> {
-    digits(user, 5..=15).filter(|number| !number.starts_with('0'))
+fn parse_phone(user: &str) -> Option<String> {
+    parse_digits(user, 5..=15).filter(|number| !number.starts_with('0'))
 }
 
 /// New group ids are a number; old ones are the creator's number and a time, joined by a dash.
-fn group(user: &str) -> Option<String> {
-    let well_formed =
-        user.split('-').count() <= 2 && user.split('-').all(|part| digits(part, 5..=25).is_some());
+fn parse_group(user: &str) -> Option<String> {
+    let well_formed = user.split('-').count() <= 2
+        && user
+            .split('-')
+            .all(|part| parse_digits(part, 5..=25).is_some());
     well_formed.then(|| user.to_owned())
 }
 

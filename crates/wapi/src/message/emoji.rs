@@ -17,19 +17,20 @@ pub fn is_one_emoji(text: &str) -> bool {
     let is_sign = text
         .chars()
         .any(|sign| sign != AS_EMOJI && !sign.is_ascii());
-    is_sign && (emojis::get(text).is_some() || is_newer(text) || is_written_shorter(text))
+    is_sign
+        && (emojis::get(text).is_some() || is_unlisted_emoji(text) || is_abbreviated_emoji(text))
 }
 
 /// Phones write emoji of several parts with all the selectors that Unicode wants, some of them, or
 /// none.
-fn is_written_shorter(text: &str) -> bool {
+fn is_abbreviated_emoji(text: &str) -> bool {
     let bare = |text: &str| {
         text.chars()
             .filter(|sign| *sign != AS_EMOJI)
             .collect::<String>()
     };
     let wanted = bare(text);
-    has_right_signs(text)
+    has_valid_selectors(text)
         && emojis::iter().any(|emoji| match emoji.skin_tones() {
             Some(mut tones) => tones.any(|emoji| bare(emoji.as_str()) == wanted),
             None => bare(emoji.as_str()) == wanted,
@@ -37,7 +38,7 @@ fn is_written_shorter(text: &str) -> bool {
 }
 
 /// Returns whether each selector follows another character, once.
-fn has_right_signs(text: &str) -> bool {
+fn has_valid_selectors(text: &str) -> bool {
     let follows =
         |signs: [char; 2]| signs[1] == AS_EMOJI && (signs[0] == AS_EMOJI || signs[0] == '\u{200d}');
     !text.starts_with(AS_EMOJI)
@@ -48,7 +49,7 @@ fn has_right_signs(text: &str) -> bool {
 }
 
 /// Matches an emoji of one character that the list does not know yet, with or without a skin tone.
-fn is_newer(text: &str) -> bool {
+fn is_unlisted_emoji(text: &str) -> bool {
     let mut signs = text.chars();
     let Some(base) = signs.next() else {
         return false;
@@ -66,7 +67,7 @@ fn is_newer(text: &str) -> bool {
 
 /// Normalizes a text so that texts that look alike are equal: composed letters, without surrounding
 /// blanks and invisible characters.
-pub fn look(text: &str) -> String {
+pub fn normalize_text(text: &str) -> String {
     let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let seen = text.trim_matches(|sign: char| sign.is_whitespace() || invisible.contains(sign));
     ComposingNormalizerBorrowed::new_nfc()
@@ -191,7 +192,7 @@ mod tests {
             ("\u{feff}a", "a"),
             ("Å", "Å"),
         ] {
-            assert_eq!(look(one), look(other), "{one}, {other}");
+            assert_eq!(normalize_text(one), normalize_text(other), "{one}, {other}");
         }
         for (one, other) in [
             ("a", "A"),
@@ -200,7 +201,7 @@ mod tests {
             ("a b", "ab"),
             ("👨‍👩", "👨👩"),
         ] {
-            assert_ne!(look(one), look(other), "{one}, {other}");
+            assert_ne!(normalize_text(one), normalize_text(other), "{one}, {other}");
         }
     }
 }

@@ -4,81 +4,81 @@ use serde::{Deserialize, Serialize};
 
 /// `{"type": "button", "body": {"text": "…"}, "action": {"buttons": […]}}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interactive {
+pub struct InteractiveContent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<Header>,
+    pub header: Option<InteractiveHeader>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Words>,
+    pub body: Option<InteractiveText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub footer: Option<Words>,
+    pub footer: Option<InteractiveText>,
     #[serde(flatten)]
-    pub element: Element,
+    pub element: InteractiveElement,
 }
 
 /// The header above the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Header {
+pub enum InteractiveHeader {
     Text { text: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Words {
+pub struct InteractiveText {
     pub text: String,
 }
 
 /// The element to tap, or the reply to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Element {
+pub enum InteractiveElement {
     /// Each button answers with its text.
-    Button { action: Buttons },
+    Button { action: ButtonAction },
     /// A button that opens a list.
-    List { action: Menu },
+    List { action: ListAction },
     /// A button that opens a page.
-    CtaUrl { action: Call<Link> },
+    CtaUrl { action: CtaAction<UrlParameters> },
     /// A button that dials.
-    CtaCall { action: Call<Number> },
+    CtaCall { action: CtaAction<PhoneParameters> },
     /// A button that copies a code.
-    CtaCopy { action: Call<Code> },
+    CtaCopy { action: CtaAction<CodeParameters> },
     /// A payment request with the Brazilian Pix.
-    Pix { action: Call<PixKey> },
+    Pix { action: CtaAction<PixKey> },
     /// This and the variants below are received only: a button was tapped.
-    ButtonReply { button_reply: Choice },
+    ButtonReply { button_reply: ReplyChoice },
     /// A row of a list was chosen.
-    ListReply { list_reply: Choice },
+    ListReply { list_reply: ReplyChoice },
     /// Another element was filled in, such as a form.
-    NfmReply { nfm_reply: Filled },
+    NfmReply { nfm_reply: FormReply },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Buttons {
-    pub buttons: Vec<Button>,
+pub struct ButtonAction {
+    pub buttons: Vec<ReplyButton>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Button {
-    Reply { reply: Choice },
+pub enum ReplyButton {
+    Reply { reply: ReplyChoice },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Menu {
+pub struct ListAction {
     /// The button's label.
     pub button: String,
-    pub sections: Vec<Section>,
+    pub sections: Vec<ListSection>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Section {
+pub struct ListSection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    pub rows: Vec<Choice>,
+    pub rows: Vec<ReplyChoice>,
 }
 
 /// A choice, offered or made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct ReplyChoice {
     /// The sender's own id; returned with the reply.
     pub id: String,
     pub title: String,
@@ -87,25 +87,25 @@ pub struct Choice {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call<T> {
+pub struct CtaAction<T> {
     pub parameters: T,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub struct UrlParameters {
     /// The button's label.
     pub display_text: String,
     pub url: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Number {
+pub struct PhoneParameters {
     pub display_text: String,
     pub phone_number: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Code {
+pub struct CodeParameters {
     pub display_text: String,
     pub code: String,
 }
@@ -128,7 +128,7 @@ impl PixKey {
 
 /// The reply from a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filled {
+pub struct FormReply {
     /// Name of the form.
     pub name: Option<String>,
     /// The visible text.

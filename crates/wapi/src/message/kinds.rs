@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Text {
+pub struct TextContent {
     pub body: String,
     /// Show a preview of the first link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -14,10 +14,10 @@ pub struct Text {
     pub background_color: Option<String>,
     /// For a status: the font.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub font: Option<Font>,
+    pub font: Option<StatusFont>,
 }
 
-impl Text {
+impl TextContent {
     pub const fn new(body: String) -> Self {
         Self {
             body,
@@ -31,7 +31,7 @@ impl Text {
 /// The font of a text status, by WhatsApp's own names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Font {
+pub enum StatusFont {
     System,
     SystemText,
     FbScript,
@@ -42,7 +42,7 @@ pub enum Font {
     CourierprimeBold,
 }
 
-impl Font {
+impl StatusFont {
     /// Each font with its name.
     pub const ALL: [(&'static str, Self); 8] = [
         ("system", Self::System),
@@ -83,18 +83,18 @@ pub struct LiveLocation {
 
 /// A question with answers to choose from. Votes come as `poll.vote`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Poll {
+pub struct PollContent {
     pub question: String,
     pub options: Vec<String>,
     /// Number of options that one person may choose; all of them when WhatsApp sets no limit.
     pub max_selections: u32,
     /// Makes it a quiz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quiz: Option<Quiz>,
+    pub quiz: Option<PollQuiz>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quiz {
+pub struct PollQuiz {
     /// The correct one of the poll's options.
     pub answer: String,
 }
@@ -109,7 +109,7 @@ pub struct CalendarEvent {
     pub start: Option<Timestamp>,
     #[serde(serialize_with = "crate::stamp::optional")]
     pub end: Option<Timestamp>,
-    pub place: Option<Place>,
+    pub place: Option<EventVenue>,
     /// The link of a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_link: Option<String>,
@@ -124,7 +124,7 @@ impl CalendarEvent {
 
 /// The location of an event; often no more than a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Place {
+pub struct EventVenue {
     pub name: Option<String>,
     pub address: Option<String>,
     pub latitude: Option<f64>,
@@ -152,7 +152,7 @@ pub struct EventResponse {
 
 /// An emoji reaction to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reaction {
+pub struct ReactionContent {
     pub message_id: String,
     /// `null` removes an earlier reaction.
     pub emoji: Option<String>,
@@ -171,10 +171,10 @@ pub struct GroupInvite {
 
 /// New text for an earlier message. Requested by `PATCH`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edit {
+pub struct EditContent {
     pub message_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<Text>,
+    pub text: Option<TextContent>,
     /// For a message with a file: the new caption. Empty: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
@@ -182,20 +182,20 @@ pub struct Edit {
 
 /// Deletion of an earlier message for everyone. Requested by `DELETE`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deletion {
+pub struct DeletionContent {
     pub message_id: String,
 }
 
 /// Pinning of an earlier message at the top of its chat, for all members. Requested by `PUT` and
 /// `DELETE …/pin`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pin {
+pub struct PinContent {
     pub message_id: String,
     /// Seconds; `null` unpins it.
     pub duration: Option<u32>,
 }
 
-impl Pin {
+impl PinContent {
     /// The durations that WhatsApp offers: a day, a week, a month.
     pub const DURATIONS: [u32; 3] = [86_400, 604_800, 2_592_000];
 }
@@ -203,7 +203,7 @@ impl Pin {
 /// Exempts an earlier message from disappearing, or revokes that. Requested by `PUT` and `DELETE
 /// …/keep`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keep {
+pub struct KeepContent {
     pub message_id: String,
     pub kept: bool,
 }
@@ -222,7 +222,7 @@ impl ChatTimer {
 
 /// The announced content of an album.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Album {
+pub struct AlbumContent {
     pub images: u32,
     pub videos: u32,
 }

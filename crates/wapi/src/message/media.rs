@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// download, `null` where the sender gave none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Media {
+pub struct MediaContent {
     /// URL from which a file to be sent is downloaded when its turn comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -49,7 +49,7 @@ pub struct Media {
 
 /// Parses a SHA-256 as callers write it, into the form used in answers; the error text is for the
 /// caller.
-pub fn sha256(text: &str) -> Result<String, &'static str> {
+pub fn parse_sha256(text: &str) -> Result<String, &'static str> {
     let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hash {
         Ok(text.to_ascii_lowercase())
@@ -58,9 +58,9 @@ pub fn sha256(text: &str) -> Result<String, &'static str> {
     }
 }
 
-impl Media {
+impl MediaContent {
     /// Creates a file to be sent from a URL.
-    pub fn linked(link: String) -> Self {
+    pub fn from_link(link: String) -> Self {
         Self {
             link: Some(link),
             ..Self::default()
@@ -82,7 +82,7 @@ pub enum MediaKind {
 
 impl MediaKind {
     /// Returns the kind for the `type` of a message; `None` for types that never carry a file.
-    pub fn of(kind: &str) -> Option<Self> {
+    pub fn from_type(kind: &str) -> Option<Self> {
         match kind {
             "image" | "product" => Some(Self::Image),
             "video" => Some(Self::Video),
@@ -105,7 +105,7 @@ pub enum ImageType {
 
 impl ImageType {
     /// Detects the format from the first bytes: the types that servers give are often wrong.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
@@ -129,7 +129,7 @@ impl ImageType {
         }
     }
 
-    pub const fn name(self) -> &'static str {
+    pub const fn mime_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
@@ -145,13 +145,19 @@ mod tests {
 
     #[test]
     fn pictures_are_known_by_their_first_bytes() {
-        assert_eq!(ImageType::of(b"\xff\xd8\xff\xe0"), Some(ImageType::Jpeg));
         assert_eq!(
-            ImageType::of(b"\x89PNG\r\n\x1a\n...."),
+            ImageType::from_bytes(b"\xff\xd8\xff\xe0"),
+            Some(ImageType::Jpeg)
+        );
+        assert_eq!(
+            ImageType::from_bytes(b"\x89PNG\r\n\x1a\n...."),
             Some(ImageType::Png)
         );
-        assert_eq!(ImageType::of(b"RIFF....WEBPVP8 "), Some(ImageType::Webp));
-        assert_eq!(ImageType::of(b"GIF89a"), Some(ImageType::Gif));
-        assert_eq!(ImageType::of(b"<html>"), None);
+        assert_eq!(
+            ImageType::from_bytes(b"RIFF....WEBPVP8 "),
+            Some(ImageType::Webp)
+        );
+        assert_eq!(ImageType::from_bytes(b"GIF89a"), Some(ImageType::Gif));
+        assert_eq!(ImageType::from_bytes(b"<html>"), None);
     }
 }

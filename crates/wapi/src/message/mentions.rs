@@ -1,10 +1,10 @@
 //! Mentions in a message and in its text. Pure.
 
-use super::{ChatId, Content, Message};
+use super::{ChatId, Message, MessageContent};
 
 impl Message {
     /// Replaces a mentioned number with another one, also after `@` in the text.
-    pub fn mention_by(&mut self, asked: &str, known: &str) {
+    pub fn replace_mention(&mut self, asked: &str, known: &str) {
         let [asked, known] =
             [asked, known].map(|number| ChatId::Phone(number.to_owned()).to_string());
         self.mentions
@@ -20,14 +20,14 @@ impl Message {
         };
         let (asked, known) = (user(&asked), user(&known));
         let words = match &mut self.content {
-            Content::Text { text } => Some(&mut text.body),
-            Content::Edit { edit } => edit
+            MessageContent::Text { text } => Some(&mut text.body),
+            MessageContent::Edit { edit } => edit
                 .text
                 .as_mut()
                 .map(|text| &mut text.body)
                 .or(edit.caption.as_mut()),
             content => content
-                .captioned_mut()
+                .captioned_media_mut()
                 .and_then(|media| media.caption.as_mut()),
         };
         if let Some(words) = words {
@@ -47,7 +47,7 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Media;
+    use super::super::MediaContent;
     use super::*;
 
     #[test]
@@ -71,25 +71,28 @@ mod tests {
         for (text, renamed) in texts.into_iter().zip(renamed) {
             let mut message = Message {
                 mentions: mentions.clone(),
-                ..Message::text(text.to_owned())
+                ..Message::from_text(text.to_owned())
             };
-            message.mention_by("5511961234567", "551161234567");
+            message.replace_mention("5511961234567", "551161234567");
             assert_eq!(
                 message.mentions,
                 ["551161234567@s.whatsapp.net", "375447034810@s.whatsapp.net"]
             );
-            assert_eq!(message.content, Message::text(renamed.to_owned()).content);
-            let image = Media {
+            assert_eq!(
+                message.content,
+                Message::from_text(renamed.to_owned()).content
+            );
+            let image = MediaContent {
                 caption: Some(text.to_owned()),
-                ..Media::default()
+                ..MediaContent::default()
             };
             let mut message = Message {
                 mentions: mentions.clone(),
-                ..Message::new(Content::Image { image })
+                ..Message::new(MessageContent::Image { image })
             };
-            message.mention_by("5511961234567", "551161234567");
+            message.replace_mention("5511961234567", "551161234567");
             assert_eq!(
-                message.content.file().unwrap().1.caption.as_deref(),
+                message.content.media_file().unwrap().1.caption.as_deref(),
                 Some(renamed)
             );
         }

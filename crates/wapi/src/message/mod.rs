@@ -18,16 +18,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Person;
 
-pub use chat::{ChatId, NoChat, STATUS};
-pub use contact::{Contact, Phone};
-use interactive::Interactive;
+pub use chat::{ChatId, ChatIdError, STATUS};
+pub use contact::{ContactCard, ContactPhone};
+use interactive::InteractiveContent;
 pub use kinds::{
-    Album, CalendarEvent, ChatTimer, Deletion, Edit, EventResponse, Font, GroupInvite, Keep,
-    LiveLocation, Location, Pin, Place, Poll, PollVote, Quiz, Reaction, Text,
+    AlbumContent, CalendarEvent, ChatTimer, DeletionContent, EditContent, EventResponse,
+    EventVenue, GroupInvite, KeepContent, LiveLocation, Location, PinContent, PollContent,
+    PollQuiz, PollVote, ReactionContent, StatusFont, TextContent,
 };
-pub use media::{ImageType, Media, MediaKind, sha256};
+pub use media::{ImageType, MediaContent, MediaKind, parse_sha256};
 pub use products::{Order, Price, Product};
-pub use shop::{Catalog, Offer, OfferImage, OrderContent, OrderItem};
+pub use shop::{CatalogPage, CatalogProduct, OrderDetails, OrderItem, ProductImage};
 
 /// A message: its content, and the message it refers to. Sent messages are stored as JSON, so
 /// fields are only ever added.
@@ -37,7 +38,7 @@ pub use shop::{Catalog, Offer, OfferImage, OrderContent, OrderItem};
 pub struct Message {
     /// The quoted message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<Context>,
+    pub context: Option<MessageContext>,
     /// Addresses of the mentioned people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
@@ -57,11 +58,11 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
     #[serde(flatten)]
-    pub content: Content,
+    pub content: MessageContent,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Context {
+pub struct MessageContext {
     pub message_id: String,
     /// Address of the author. Only in received messages, like the fields below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,30 +77,30 @@ pub struct Context {
     pub chat: Option<String>,
     /// The quoted content, as far as the answer shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quoted: Option<Box<Content>>,
+    pub quoted: Option<Box<MessageContent>>,
 }
 
 /// The content of a message: its `type`, and the one object of that name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Content {
+pub enum MessageContent {
     Text {
-        text: Text,
+        text: TextContent,
     },
     Image {
-        image: Media,
+        image: MediaContent,
     },
     Video {
-        video: Media,
+        video: MediaContent,
     },
     Audio {
-        audio: Media,
+        audio: MediaContent,
     },
     Document {
-        document: Media,
+        document: MediaContent,
     },
     Sticker {
-        sticker: Media,
+        sticker: MediaContent,
     },
     Location {
         location: Location,
@@ -108,10 +109,10 @@ pub enum Content {
         live_location: LiveLocation,
     },
     Contacts {
-        contacts: Vec<Contact>,
+        contacts: Vec<ContactCard>,
     },
     Poll {
-        poll: Poll,
+        poll: PollContent,
     },
     Event {
         event: CalendarEvent,
@@ -121,10 +122,10 @@ pub enum Content {
     },
     /// Images and videos that belong together follow, each as a message of its own.
     Album {
-        album: Album,
+        album: AlbumContent,
     },
     Interactive {
-        interactive: Interactive,
+        interactive: InteractiveContent,
     },
     Product {
         product: Box<Product>,
@@ -142,19 +143,19 @@ pub enum Content {
     /// These five, and the two above, are about an earlier message. When others send them, each is
     /// an event of its own.
     Reaction {
-        reaction: Reaction,
+        reaction: ReactionContent,
     },
     Edit {
-        edit: Edit,
+        edit: EditContent,
     },
     Deletion {
-        deletion: Deletion,
+        deletion: DeletionContent,
     },
     Pin {
-        pin: Pin,
+        pin: PinContent,
     },
     Keep {
-        keep: Keep,
+        keep: KeepContent,
     },
     /// The messages that follow disappear after some time, or no longer do. Requested by `PATCH
     /// …/chats/{chat}`.
@@ -170,7 +171,7 @@ pub enum Content {
 }
 
 impl Message {
-    pub const fn new(content: Content) -> Self {
+    pub const fn new(content: MessageContent) -> Self {
         Self {
             content,
             context: None,
@@ -183,31 +184,31 @@ impl Message {
         }
     }
 
-    pub const fn text(body: String) -> Self {
-        Self::new(Content::Text {
-            text: Text::new(body),
+    pub const fn from_text(body: String) -> Self {
+        Self::new(MessageContent::Text {
+            text: TextContent::new(body),
         })
     }
 
     /// Returns the id of the message it quotes or is about.
-    pub fn refers_to(&self) -> Option<&str> {
+    pub fn referenced_id(&self) -> Option<&str> {
         let about = match &self.content {
-            Content::PollVote { poll_vote } => Some(&poll_vote.message_id),
-            Content::EventResponse { event_response } => Some(&event_response.message_id),
-            Content::Reaction { reaction } => Some(&reaction.message_id),
-            Content::Edit { edit } => Some(&edit.message_id),
-            Content::Deletion { deletion } => Some(&deletion.message_id),
-            Content::Pin { pin } => Some(&pin.message_id),
-            Content::Keep { keep } => Some(&keep.message_id),
+            MessageContent::PollVote { poll_vote } => Some(&poll_vote.message_id),
+            MessageContent::EventResponse { event_response } => Some(&event_response.message_id),
+            MessageContent::Reaction { reaction } => Some(&reaction.message_id),
+            MessageContent::Edit { edit } => Some(&edit.message_id),
+            MessageContent::Deletion { deletion } => Some(&deletion.message_id),
+            MessageContent::Pin { pin } => Some(&pin.message_id),
+            MessageContent::Keep { keep } => Some(&keep.message_id),
             _ => self.context.as_ref().map(|context| &context.message_id),
         };
         about.map(String::as_str)
     }
 }
 
-impl Content {
+impl MessageContent {
     /// Returns a vote or a response: the id of the poll or event, and the chosen options.
-    pub fn ballot(&self) -> Option<(&str, Vec<String>)> {
+    pub fn chosen_options(&self) -> Option<(&str, Vec<String>)> {
         match self {
             Self::PollVote { poll_vote } => {
                 Some((&poll_vote.message_id, poll_vote.options.clone()))
@@ -252,15 +253,15 @@ impl Content {
     }
 
     /// Returns whether a download must precede the sending.
-    pub fn needs_fetching(&self) -> bool {
+    pub fn needs_download(&self) -> bool {
         match self {
             Self::Text { text } => text.preview_url,
-            content => content.file().is_some(),
+            content => content.media_file().is_some(),
         }
     }
 
     /// Returns whether people see it as a message of its own.
-    pub const fn stands_alone(&self) -> bool {
+    pub const fn is_standalone(&self) -> bool {
         !matches!(
             self,
             Self::PollVote { .. }
@@ -275,8 +276,8 @@ impl Content {
     }
 
     /// Returns its approximate size in memory, in bytes.
-    pub fn size(&self) -> usize {
-        match (self, self.file()) {
+    pub fn memory_size(&self) -> usize {
+        match (self, self.media_file()) {
             (Self::Product { product }, _) => [&product.title, &product.description, &product.body]
                 .into_iter()
                 .flatten()
@@ -306,7 +307,7 @@ impl Content {
     }
 
     /// Returns the file of a received message of any kind, to complete its data.
-    pub fn media_mut(&mut self) -> Option<&mut Media> {
+    pub fn media_mut(&mut self) -> Option<&mut MediaContent> {
         match self {
             Self::Image { image: media }
             | Self::Video { video: media }
@@ -319,7 +320,7 @@ impl Content {
     }
 
     /// Returns the file it carries, if any.
-    pub fn file(&self) -> Option<(MediaKind, &Media)> {
+    pub fn media_file(&self) -> Option<(MediaKind, &MediaContent)> {
         match self {
             Self::Image { image } => Some((MediaKind::Image, image)),
             Self::Video { video } => Some((MediaKind::Video, video)),
@@ -336,7 +337,7 @@ impl Content {
     }
 
     /// Returns the file to change its caption, for kinds that have one.
-    pub fn captioned_mut(&mut self) -> Option<&mut Media> {
+    pub fn captioned_media_mut(&mut self) -> Option<&mut MediaContent> {
         match self {
             Self::Image { image } => Some(image),
             Self::Video { video } => Some(video),
@@ -346,8 +347,8 @@ impl Content {
     }
 
     /// Replaces the text or caption with that of an edit.
-    pub fn reword(&mut self, edit: &Edit) {
-        match (&edit.text, self.captioned_mut()) {
+    pub fn apply_edit(&mut self, edit: &EditContent) {
+        match (&edit.text, self.captioned_media_mut()) {
             (Some(text), _) => *self = Self::Text { text: text.clone() },
             (None, Some(file)) => {
                 file.caption = edit.caption.clone().filter(|caption| !caption.is_empty())

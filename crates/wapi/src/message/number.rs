@@ -9,16 +9,16 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use countries::Country;
+use countries::NumberingPlan;
 
 /// The reason why a text is not clearly one phone number; the messages follow the quoted text, and
 /// are for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoNumber {
+pub enum PhoneNumberError {
     #[error("it has no digits")]
     Empty,
     #[error("`{}` does not belong to a number there", .0.escape_debug())]
-    Sign(char),
+    InvalidCharacter(char),
     #[error("it looks like a decimal or a cut number, since {0} stands alone at its end")]
     Decimal(String),
     #[error("it begins with 0, so it lacks the country's code")]
@@ -26,15 +26,15 @@ pub enum NoNumber {
     #[error(
         "it may lack its country's code, since {0} would be that by chance; write + and the code in front of it"
     )]
-    Unmarked(u16),
+    AmbiguousCode(u16),
     #[error("no country's code begins it")]
-    NoCountry,
+    UnknownCode,
     #[error(
         "behind the country's code {0} stands a 0 that is dialled inside the country alone; leave it out"
     )]
     TrunkZero(u16),
     #[error("numbers of {0} may begin with 0, so (0) can mean both; leave it out, or its brackets")]
-    UnclearZero(u16),
+    AmbiguousZero(u16),
     #[error("numbers of {code} have {} digits behind that, and it has {found}", span(*.wanted))]
     Length {
         code: u16,
@@ -55,7 +55,7 @@ fn span((least, most): (usize, usize)) -> String {
 
 /// Removes invisible characters, such as direction marks, joiners and widths, that come along when
 /// a number is copied.
-pub(super) fn visible(text: &str) -> String {
+pub(super) fn strip_invisible(text: &str) -> String {
     let invisible = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let seen: String = text
         .chars()
@@ -66,7 +66,7 @@ pub(super) fn visible(text: &str) -> String {
 
 /// A phone number, and whether it is written in international form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Number {
+pub(super) struct PhoneNumber {
     /// International, ASCII.
     pub digits: String,
     /// It starts with `+` or `00`, or is part of an address that contains only international
@@ -76,7 +76,7 @@ pub(super) struct Number {
 
 /// Parses the number in an address: `tel:+375…`, `https://wa.me/375…`, `whatsapp://send?phone=…`.
 /// Returns `None` if the text is no such address.
-pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
+pub(super) fn parse_link(text: &str) -> Option<Result<PhoneNumber, PhoneNumberError>> {
     let after = |start: &str| {
         let head = text.get(..start.len())?;
         head.eq_ignore_ascii_case(start)
@@ -89,7 +89,7 @@ pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
         .or_else(of_whatsapp)
     {
         let number = percent_decode_str(number.trim_start_matches('/')).decode_utf8_lossy();
-        return Some(parse(&number));
+        return Some(parse_number(&number));
     }
     let hosts = [
         "wa.me/",
@@ -123,24 +123,24 @@ pub(super) fn linked(text: &str) -> Option<Result<Number, NoNumber>> {
     Some(
         named
             .or_else(asked)
-            .ok_or(NoNumber::Link)
-            .and_then(|number| read(&number, true)),
+            .ok_or(PhoneNumberError::Link)
+            .and_then(|number| parse_marked(&number, true)),
     )
 }
 
 /// Parses the text as an international number, and refuses unclear ones.
-pub(super) fn parse(text: &str) -> Result<Number, NoNumber> {
-    read(text, false)
+pub(super) fn parse_number(text: &str) -> Result<PhoneNumber, PhoneNumberError> {
+    parse_marked(text, false)
 }
 
-/// `is_marked`: the context says that the number is international.
-fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
-    let Written {
+/// `is_recorded`: the context says that the number is international.
+fn parse_marked(text: &str, is_marked: bool) -> Result<PhoneNumber, PhoneNumberError> {
+    let WrittenNumber {
         mut groups,
         has_plus,
-    } = Written::read(&visible(text))?;
+    } = WrittenNumber::parse_marked(&strip_invisible(text))?;
     refuse_decimals(&groups)?;
-    let first = groups.first_mut().ok_or(NoNumber::Empty)?;
+    let first = groups.first_mut().ok_or(PhoneNumberError::Empty)?;
     let without_zeros = first
         .digits
         .strip_prefix("00")
@@ -150,35 +150,33 @@ fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
     if let Some(rest) = without_zeros {
         first.digits = rest;
     }
-    let all = digits(&groups);
+    let all = join_digits(&groups);
     if all.starts_with('0') {
         return Err(if is_international {
-            NoNumber::NoCountry
+            PhoneNumberError::UnknownCode
         } else {
-            NoNumber::National
+            PhoneNumberError::National
         });
     }
-    let country = Country::of(&all).ok_or(NoNumber::NoCountry)?;
-    if is_cut_by_bracket(&groups, country)
-        || !is_international && !has_code_of_its_own(&groups, country)
-    {
-        return Err(NoNumber::Unmarked(country.code));
+    let country = NumberingPlan::find_by_number(&all).ok_or(PhoneNumberError::UnknownCode)?;
+    if is_cut_by_bracket(&groups, country) || !is_international && !has_own_code(&groups, country) {
+        return Err(PhoneNumberError::AmbiguousCode(country.code));
     }
-    let number = without_optional_zero(&groups, country)?.unwrap_or(all);
+    let number = strip_optional_zero(&groups, country)?.unwrap_or(all);
     let national = number
         .strip_prefix(&country.code.to_string())
-        .ok_or(NoNumber::NoCountry)?;
+        .ok_or(PhoneNumberError::UnknownCode)?;
     if national.starts_with('0') && !country.keeps_zeros {
-        return Err(NoNumber::TrunkZero(country.code));
+        return Err(PhoneNumberError::TrunkZero(country.code));
     }
-    if !country.has_numbers_like(national) {
-        return Err(NoNumber::Length {
+    if !country.is_valid_national(national) {
+        return Err(PhoneNumberError::Length {
             code: country.code,
             wanted: country.digits,
             found: national.len(),
         });
     }
-    Ok(Number {
+    Ok(PhoneNumber {
         digits: number,
         is_international,
     })
@@ -187,7 +185,7 @@ fn read(text: &str, is_marked: bool) -> Result<Number, NoNumber> {
 /// Returns whether a bracket opens inside the digits that would be the country code, as in `+8
 /// (495) …`: an area code is not part of it. A number for domestic dialling begins with a 0,
 /// though, and may share it with the end of the code: `+38 (050) …`.
-fn is_cut_by_bracket(groups: &[Group], country: Country) -> bool {
+fn is_cut_by_bracket(groups: &[DigitGroup], country: NumberingPlan) -> bool {
     let mut length = country.code.to_string().len();
     let mut is_first = true;
     for group in groups.iter().filter(|group| !group.digits.is_empty()) {
@@ -206,7 +204,7 @@ fn is_cut_by_bracket(groups: &[Group], country: Country) -> bool {
 /// number without groups is assumed to. One in groups may be a domestic number whose first digits
 /// match another country's code by chance: `(202) 555-0123` and `98765 43210` contain none. So the
 /// code must be a group of its own, or the number longer than domestic ones are.
-fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
+fn has_own_code(groups: &[DigitGroup], country: NumberingPlan) -> bool {
     /// No number without its country code has this many digits, except behind a 0.
     const LONG: usize = 12;
     /// No area code is followed by this many digits.
@@ -217,7 +215,7 @@ fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
     if behind.is_empty() && !first.is_bracketed {
         return true;
     }
-    let (code, count) = (country.code.to_string(), digits(behind).len());
+    let (code, count) = (country.code.to_string(), join_digits(behind).len());
     let is_long = first.digits.len() + count >= LONG;
     // `38 050 …`, `2 010 …`
     let shares_zero = || {
@@ -240,82 +238,88 @@ fn has_code_of_its_own(groups: &[Group], country: Country) -> bool {
 
 /// Removes a `(0)` behind the country code, which replaces that code in domestic dialling; `None`
 /// if there is none.
-fn without_optional_zero(groups: &[Group], country: Country) -> Result<Option<String>, NoNumber> {
+fn strip_optional_zero(
+    groups: &[DigitGroup],
+    country: NumberingPlan,
+) -> Result<Option<String>, PhoneNumberError> {
     let Some(zero) = groups
         .iter()
         .position(|group| group.is_bracketed && group.digits == "0")
     else {
         return Ok(None);
     };
-    let before = digits(&groups[..zero]);
+    let before = join_digits(&groups[..zero]);
     match before == country.code.to_string() {
-        false => Err(NoNumber::Sign('(')),
-        true if country.keeps_zeros => Err(NoNumber::UnclearZero(country.code)),
-        true => Ok(Some(before + &digits(&groups[zero + 1..]))),
+        false => Err(PhoneNumberError::InvalidCharacter('(')),
+        true if country.keeps_zeros => Err(PhoneNumberError::AmbiguousZero(country.code)),
+        true => Ok(Some(before + &join_digits(&groups[zero + 1..]))),
     }
 }
 
 /// Refuses decimals, which spreadsheets make of numbers, and numbers with a few more digits, which
 /// are often an extension or a second number.
-fn refuse_decimals(groups: &[Group]) -> Result<(), NoNumber> {
+fn refuse_decimals(groups: &[DigitGroup]) -> Result<(), PhoneNumberError> {
     const NUMBER: usize = 7;
     let Some((last, before)) = groups.split_last() else {
         return Ok(());
     };
-    let dots = groups.iter().filter(|group| group.gap == Gap::Dot).count();
+    let dots = groups
+        .iter()
+        .filter(|group| group.gap == GroupGap::Dot)
+        .count();
     let is_fraction =
-        last.gap == Gap::Dot && dots == 1 && (last.digits.len() < 4 || before.len() == 1);
-    if digits(before).len() >= NUMBER && (is_fraction || last.digits.len() == 1) {
-        return Err(NoNumber::Decimal(last.digits.clone()));
+        last.gap == GroupGap::Dot && dots == 1 && (last.digits.len() < 4 || before.len() == 1);
+    if join_digits(before).len() >= NUMBER && (is_fraction || last.digits.len() == 1) {
+        return Err(PhoneNumberError::Decimal(last.digits.clone()));
     }
     Ok(())
 }
 
-fn digits(groups: &[Group]) -> String {
+fn join_digits(groups: &[DigitGroup]) -> String {
     groups.iter().map(|group| group.digits.as_str()).collect()
 }
 
 /// A number as written: its digits in groups.
-struct Written {
+struct WrittenNumber {
     has_plus: bool,
-    groups: Vec<Group>,
+    groups: Vec<DigitGroup>,
 }
 
-struct Group {
+struct DigitGroup {
     /// ASCII.
     digits: String,
     /// The separator in front of it.
-    gap: Gap,
+    gap: GroupGap,
     is_bracketed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Gap {
+enum GroupGap {
     Nothing,
     Blank,
     Dash,
     Dot,
 }
 
-impl Written {
-    fn read(text: &str) -> Result<Self, NoNumber> {
+impl WrittenNumber {
+    fn parse_marked(text: &str) -> Result<Self, PhoneNumberError> {
         let mut written = Self {
             has_plus: false,
             groups: Vec::new(),
         };
         // Number of groups at the time when the currently open bracket was opened.
         let mut bracket: Option<usize> = None;
-        let (mut gap, mut is_in_group) = (Gap::Nothing, false);
+        let (mut gap, mut is_in_group) = (GroupGap::Nothing, false);
         for character in text.chars() {
             let there = written.groups.len();
-            if let Some(digit) = digit(character) {
+            if let Some(digit) = ascii_digit(character) {
                 if !is_in_group {
-                    written.groups.push(Group {
+                    written.groups.push(DigitGroup {
                         digits: String::new(),
                         gap,
                         is_bracketed: bracket.is_some(),
                     });
-                    (gap, is_in_group) = (Gap::Nothing, true);
+                    (gap, is_in_group) = (GroupGap::Nothing, true);
                 }
                 written
                     .groups
@@ -333,18 +337,22 @@ impl Written {
                     bracket = None
                 }
                 blank if is_blank(blank) => {
-                    gap = if gap == Gap::Nothing { Gap::Blank } else { gap }
+                    gap = if gap == GroupGap::Nothing {
+                        GroupGap::Blank
+                    } else {
+                        gap
+                    }
                 }
-                sign if there > 0 && matches!(gap, Gap::Nothing | Gap::Blank) => {
-                    gap = gap_of(sign).ok_or(NoNumber::Sign(sign))?;
+                sign if there > 0 && matches!(gap, GroupGap::Nothing | GroupGap::Blank) => {
+                    gap = parse_gap(sign).ok_or(PhoneNumberError::InvalidCharacter(sign))?;
                 }
-                other => return Err(NoNumber::Sign(other)),
+                other => return Err(PhoneNumberError::InvalidCharacter(other)),
             }
         }
         match (gap, bracket) {
-            (Gap::Dash, _) => Err(NoNumber::Sign('-')),
-            (Gap::Dot, _) => Err(NoNumber::Sign('.')),
-            (_, Some(_)) => Err(NoNumber::Sign('(')),
+            (GroupGap::Dash, _) => Err(PhoneNumberError::InvalidCharacter('-')),
+            (GroupGap::Dot, _) => Err(PhoneNumberError::InvalidCharacter('.')),
+            (_, Some(_)) => Err(PhoneNumberError::InvalidCharacter('(')),
             _ => Ok(written),
         }
     }
@@ -355,20 +363,20 @@ fn is_blank(character: char) -> bool {
     CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::SpaceSeparator
 }
 
-fn gap_of(sign: char) -> Option<Gap> {
+fn parse_gap(sign: char) -> Option<GroupGap> {
     match sign {
-        '.' | '．' | '․' | '·' | '•' | '∙' | '⋅' | '・' => Some(Gap::Dot),
+        '.' | '．' | '․' | '·' | '•' | '∙' | '⋅' | '・' => Some(GroupGap::Dot),
         // Japanese characters that are written for a dash.
-        'ー' | '─' | '━' => Some(Gap::Dash),
+        'ー' | '─' | '━' => Some(GroupGap::Dash),
         sign => CodePointSetData::new::<Dash>()
             .contains(sign)
-            .then_some(Gap::Dash),
+            .then_some(GroupGap::Dash),
     }
 }
 
 /// Returns the ASCII digit for a decimal digit of any script. Unicode keeps the ten digits of a
 /// script together and in order.
-fn digit(character: char) -> Option<char> {
+fn ascii_digit(character: char) -> Option<char> {
     if character.is_ascii() {
         return Some(character).filter(char::is_ascii_digit);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Media;
+use super::MediaContent;
 
 /// A product that a business offers in its catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Product {
     /// Number of its images in the catalogue.
     pub image_count: Option<u32>,
     /// The first of the images.
-    pub image: Option<Media>,
+    pub image: Option<MediaContent>,
     /// Text beside the product.
     pub body: Option<String>,
     pub footer: Option<String>,

@@ -6,15 +6,15 @@ use super::Price;
 
 /// A page of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Catalog {
-    pub products: Vec<Offer>,
+pub struct CatalogPage {
+    pub products: Vec<CatalogProduct>,
     /// WhatsApp's cursor for the next page; `null` on the last page.
     pub next: Option<String>,
 }
 
 /// A product in a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Offer {
+pub struct CatalogProduct {
     pub id: String,
     pub title: Option<String>,
     pub description: Option<String>,
@@ -23,7 +23,7 @@ pub struct Offer {
     pub retailer_id: Option<String>,
     /// The product's web page.
     pub url: Option<String>,
-    pub images: Vec<OfferImage>,
+    pub images: Vec<ProductImage>,
     /// Visible only to the owner.
     pub hidden: bool,
     /// Result of WhatsApp's review, in lower case, such as `approved`.
@@ -32,7 +32,7 @@ pub struct Offer {
 
 /// Links to WhatsApp's servers; they expire after some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OfferImage {
+pub struct ProductImage {
     pub url: Option<String>,
     /// A small version.
     pub preview_url: Option<String>,
@@ -40,7 +40,7 @@ pub struct OfferImage {
 
 /// The contents of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OrderContent {
+pub struct OrderDetails {
     pub id: String,
     pub items: Vec<OrderItem>,
     pub total: Option<Price>,

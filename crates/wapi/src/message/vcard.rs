@@ -5,21 +5,21 @@ use base64::engine::general_purpose::STANDARD;
 use encoding_rs::Encoding;
 use percent_encoding::percent_decode_str;
 
-use super::contact::Phone;
+use super::contact::ContactPhone;
 
 const BEGIN: &str = "BEGIN:VCARD";
 const END: &str = "END:VCARD";
 
 /// The data of a vCard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Card {
+pub struct VCard {
     /// The displayed name, or else the best substitute.
     pub name: Option<String>,
-    pub phones: Vec<Phone>,
+    pub phones: Vec<ContactPhone>,
 }
 
 /// Splits a text into its consecutive cards; a nested card is part of the outer one.
-pub fn split(text: &str) -> Vec<String> {
+pub fn split_cards(text: &str) -> Vec<String> {
     let mut cards: Vec<String> = Vec::new();
     let mut depth = 0_usize;
     for line in text.trim_start_matches('\u{feff}').split_inclusive('\n') {
@@ -43,34 +43,37 @@ pub fn split(text: &str) -> Vec<String> {
         .collect()
 }
 
-impl Card {
+impl VCard {
     /// Parses the first card of a text. A text that does not begin with a card is taken for its
     /// properties.
-    pub fn read(text: &str) -> Self {
-        let first = split(text).into_iter().next();
+    pub fn parse(text: &str) -> Self {
+        let first = split_cards(text).into_iter().next();
         let text = first.as_deref().unwrap_or(text);
-        let (mut card, mut names, mut depth) = (Self::default(), Names::default(), 0_usize);
-        for property in lines(text).iter().filter_map(|line| Property::read(line)) {
+        let (mut card, mut names, mut depth) = (Self::default(), CardNames::default(), 0_usize);
+        for property in unfold_lines(text)
+            .iter()
+            .filter_map(|line| CardProperty::parse(line))
+        {
             match property.name.as_str() {
                 "BEGIN" => depth += 1,
                 "END" => depth = depth.saturating_sub(1),
                 // A property of a nested card.
                 _ if depth > 1 => {}
-                "TEL" => card.phones.extend(property.phone()),
-                "FN" => names.shown = names.shown.or(property.text()),
-                "N" => names.parts = names.parts.or_else(|| property.person()),
-                "NICKNAME" => names.nick = names.nick.or(property.text()),
+                "TEL" => card.phones.extend(property.phone_number()),
+                "FN" => names.shown = names.shown.or(property.text_value()),
+                "N" => names.parts = names.parts.or_else(|| property.full_name()),
+                "NICKNAME" => names.nick = names.nick.or(property.text_value()),
                 "ORG" => {
                     names.company = names
                         .company
-                        .or_else(|| property.parts().into_iter().find(|it| !it.is_empty()))
+                        .or_else(|| property.value_parts().into_iter().find(|it| !it.is_empty()))
                 }
-                "EMAIL" => names.address = names.address.or(property.text()),
+                "EMAIL" => names.address = names.address.or(property.text_value()),
                 _ => {}
             }
         }
         let number = || card.phones.first().map(|phone| phone.phone.clone());
-        let Names {
+        let CardNames {
             shown,
             parts,
             nick,
@@ -89,7 +92,7 @@ impl Card {
 
 /// Candidates for the name, the best first.
 #[derive(Default)]
-struct Names {
+struct CardNames {
     shown: Option<String>,
     parts: Option<String>,
     nick: Option<String>,
@@ -101,7 +104,7 @@ struct Names {
 /// line, and in quoted-printable, a line that ends with `=` (a soft line break) continues with the
 /// next. A blank after such a `=` is content; only programs that fold lines as later versions do
 /// insert one there themselves.
-fn lines(text: &str) -> Vec<String> {
+fn unfold_lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut version: Option<String> = None;
     for line in text
@@ -109,7 +112,7 @@ fn lines(text: &str) -> Vec<String> {
         .map(|line| line.strip_suffix('\r').unwrap_or(line))
     {
         match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (rest, Some(last)) if is_cut(last) => {
+            (rest, Some(last)) if is_soft_break(last) => {
                 let is_folded = match version.as_deref() {
                     Some(version) => version != "2.1",
                     None => rest.is_some_and(|rest| rest.starts_with('=')),
@@ -132,7 +135,7 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
-fn is_cut(line: &str) -> bool {
+fn is_soft_break(line: &str) -> bool {
     line.ends_with('=')
         && line
             .split(':')
@@ -141,7 +144,7 @@ fn is_cut(line: &str) -> bool {
 }
 
 /// A line of a vCard.
-struct Property {
+struct CardProperty {
     /// In upper case; `item1.TEL` is a `TEL`.
     name: String,
     /// Names in upper case, and values; in 2.1 a value may stand alone, in place of the name.
@@ -150,10 +153,10 @@ struct Property {
     value: String,
 }
 
-impl Property {
-    fn read(line: &str) -> Option<Self> {
-        let (head, value) = apart(line)?;
-        let mut parts = between(head, ';').into_iter();
+impl CardProperty {
+    fn parse(line: &str) -> Option<Self> {
+        let (head, value) = split_line(line)?;
+        let mut parts = split_head(head, ';').into_iter();
         let name = parts
             .next()?
             .rsplit('.')
@@ -162,11 +165,11 @@ impl Property {
             .to_ascii_uppercase();
         let parameters: Vec<_> = parts
             .map(|part| match part.split_once('=') {
-                Some((name, value)) => (name.trim().to_ascii_uppercase(), plain(value)),
+                Some((name, value)) => (name.trim().to_ascii_uppercase(), unquote_parameter(value)),
                 None => (part.trim().to_ascii_uppercase(), String::new()),
             })
             .collect();
-        let value = decoded(&parameters, value);
+        let value = decode_value(&parameters, value);
         Some(Self {
             name,
             parameters,
@@ -174,7 +177,7 @@ impl Property {
         })
     }
 
-    fn parameter(&self, wanted: &str) -> Option<&str> {
+    fn find_parameter(&self, wanted: &str) -> Option<&str> {
         self.parameters
             .iter()
             .find(|(name, value)| name == wanted && !value.is_empty())
@@ -182,22 +185,22 @@ impl Property {
     }
 
     /// Returns the unescaped value, unless it is empty.
-    fn text(&self) -> Option<String> {
-        Some(unescaped(&self.value).trim().to_owned()).filter(|text| !text.is_empty())
+    fn text_value(&self) -> Option<String> {
+        Some(unescape_text(&self.value).trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// Returns the values between its semicolons.
-    fn parts(&self) -> Vec<String> {
-        escaped_apart(&self.value)
+    fn value_parts(&self) -> Vec<String> {
+        split_escaped(&self.value)
             .iter()
-            .map(|part| unescaped(part).trim().to_owned())
+            .map(|part| unescape_text(part).trim().to_owned())
             .collect()
     }
 
     /// Returns the full name: prefixes, given, additional and family names, and suffixes, in spoken
     /// order.
-    fn person(&self) -> Option<String> {
-        let parts = self.parts();
+    fn full_name(&self) -> Option<String> {
+        let parts = self.value_parts();
         let order = [3, 1, 2, 0, 4]
             .into_iter()
             .filter_map(|place| parts.get(place).filter(|part| !part.is_empty()));
@@ -209,8 +212,8 @@ impl Property {
     }
 
     /// Returns the phone number as written, also from a `tel:` address (RFC 3966).
-    fn phone(&self) -> Option<Phone> {
-        let written = self.text()?;
+    fn phone_number(&self) -> Option<ContactPhone> {
+        let written = self.text_value()?;
         let phone = match written.get(..4) {
             Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => {
                 let (number, parameters) =
@@ -224,15 +227,15 @@ impl Property {
             }
             _ => written,
         };
-        Some(Phone {
+        Some(ContactPhone {
             phone,
-            wa_id: self.parameter("WAID").map(str::to_owned),
+            wa_id: self.find_parameter("WAID").map(str::to_owned),
         })
     }
 }
 
 /// Splits a line at its colon into head and value; a colon within quotes does not count.
-fn apart(line: &str) -> Option<(&str, &str)> {
+fn split_line(line: &str) -> Option<(&str, &str)> {
     let mut is_quoted = false;
     let colon = line.char_indices().find(|(_, sign)| {
         is_quoted ^= *sign == '"';
@@ -244,7 +247,7 @@ fn apart(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Splits a head at a separator, and leaves quotes as they are.
-fn between(head: &str, sign: char) -> Vec<&str> {
+fn split_head(head: &str, sign: char) -> Vec<&str> {
     let (mut is_quoted, mut start, mut parts) = (false, 0, Vec::new());
     for (at, character) in head.char_indices() {
         is_quoted ^= character == '"';
@@ -258,7 +261,7 @@ fn between(head: &str, sign: char) -> Vec<&str> {
 }
 
 /// Returns the value of a parameter, without quotes and the escapes of RFC 6868.
-fn plain(value: &str) -> String {
+fn unquote_parameter(value: &str) -> String {
     value
         .trim()
         .trim_matches('"')
@@ -268,7 +271,7 @@ fn plain(value: &str) -> String {
 }
 
 /// Decodes a value from its transfer encoding and its charset.
-fn decoded(parameters: &[(String, String)], value: &str) -> String {
+fn decode_value(parameters: &[(String, String)], value: &str) -> String {
     let is = |wanted: &str| {
         let said = |(name, value): &(String, String)| {
             name == wanted || name == "ENCODING" && value.eq_ignore_ascii_case(wanted)
@@ -302,7 +305,7 @@ fn decoded(parameters: &[(String, String)], value: &str) -> String {
 }
 
 /// Splits a value at semicolons that are not escaped.
-fn escaped_apart(value: &str) -> Vec<String> {
+fn split_escaped(value: &str) -> Vec<String> {
     let (mut parts, mut characters) = (vec![String::new()], value.chars());
     while let Some(character) = characters.next() {
         match (character, parts.last_mut()) {
@@ -318,14 +321,14 @@ fn escaped_apart(value: &str) -> Vec<String> {
     parts
 }
 
-pub fn escaped(text: &str) -> String {
+pub fn escape_text(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace(['\r', '\n'], "\\n")
         .replace(',', "\\,")
         .replace(';', "\\;")
 }
 
-fn unescaped(text: &str) -> String {
+fn unescape_text(text: &str) -> String {
     let (mut plain, mut characters) = (String::with_capacity(text.len()), text.chars());
     while let Some(character) = characters.next() {
         plain.extend(match character {

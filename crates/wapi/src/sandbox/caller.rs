@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 
 /// A client of one gateway.
-pub struct Caller {
+pub struct SandboxClient {
     client: reqwest::Client,
     base: String,
 }
 
-impl Caller {
+impl SandboxClient {
     pub fn new(address: SocketAddr) -> Result<Self> {
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self {
@@ -25,9 +25,9 @@ impl Caller {
     }
 
     /// Registers the session and returns its status.
-    pub async fn register(&self, session: &str) -> Result<String> {
+    pub async fn register_session(&self, session: &str) -> Result<String> {
         let answer = self
-            .post("/register-session/", json!({"session_id": session}))
+            .post_json("/register-session/", json!({"session_id": session}))
             .await?;
         Ok(answer["status"]
             .as_str()
@@ -36,34 +36,34 @@ impl Caller {
     }
 
     /// Returns the text of the QR code that waits to be scanned.
-    pub async fn qr(&self, session: &str) -> Result<String> {
+    pub async fn fetch_qr_text(&self, session: &str) -> Result<String> {
         let answer = self
             .client
             .get(format!("{}/get-qr-code/{session}/", self.base))
             .send()
             .await?;
-        read_qr(&answer.error_for_status()?.bytes().await?)
+        decode_qr(&answer.error_for_status()?.bytes().await?)
     }
 
     /// Waits until the session is online. Right after the scan its status may still be `scan_qr`.
-    pub async fn online(&self, session: &str, clock: &Clock) -> Result<()> {
-        while self.register(session).await? != "online" {
+    pub async fn wait_online(&self, session: &str, clock: &Clock) -> Result<()> {
+        while self.register_session(session).await? != "online" {
             clock.sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 
     /// Sends a text and returns the id of the message, once WhatsApp has accepted it.
-    pub async fn send(&self, session: &str, chat: &str, text: &str) -> Result<String> {
+    pub async fn send_text(&self, session: &str, chat: &str, text: &str) -> Result<String> {
         let body = json!({"session_name": session, "chat_id": chat, "text": text});
-        let answer = self.post("/send-message/", body).await?;
+        let answer = self.post_json("/send-message/", body).await?;
         Ok(answer["id"]
             .as_str()
             .context("the answer has no id")?
             .to_owned())
     }
 
-    async fn post(&self, path: &str, body: Value) -> Result<Value> {
+    async fn post_json(&self, path: &str, body: Value) -> Result<Value> {
         let call = self
             .client
             .post(format!("{}{path}", self.base))
@@ -79,7 +79,7 @@ impl Caller {
 }
 
 /// Reads the QR code in a PNG, like a phone's camera.
-fn read_qr(png: &[u8]) -> Result<String> {
+fn decode_qr(png: &[u8]) -> Result<String> {
     let mut reader = png::Decoder::new(Cursor::new(png)).read_info()?;
     let mut pixels = vec![
         0;

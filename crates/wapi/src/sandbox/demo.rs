@@ -3,31 +3,31 @@
 use anyhow::{Context, Result};
 use wapi_simulator::Phone;
 
-use super::stage::{Gateway, SESSION, Stage};
-use crate::http::receiver::Posted;
+use super::stage::{SESSION, SandboxGateway, SandboxStage};
+use crate::http::receiver::WebhookPost;
 use crate::lifecycle::StopSignals;
 
 /// Preferred port of the gateway.
-const PORT: u16 = 8080;
+const PREFERRED_PORT: u16 = 8080;
 
 pub async fn run() -> Result<()> {
-    let mut stage = Stage::set().await?;
+    let mut stage = SandboxStage::set_up().await?;
     println!(
         "A simulated WhatsApp runs at {}, its admin interface at {}",
         stage.simulator.ws_url(),
         stage.simulator.admin_url()
     );
-    let gateway = stage.gateway(PORT).await?;
+    let gateway = stage.start_gateway(PREFERRED_PORT).await?;
     println!("wapi listens at http://{}", gateway.address);
     println!(
         "What it posts is received at {} and shown below",
         stage.webhook
     );
-    pair(&stage, &gateway).await?;
+    pair_session(&stage, &gateway).await?;
     let contact = stage.contact.clone();
     stage
         .lifecycle
-        .spawn(async move { answer_everything(&contact).await });
+        .spawn(async move { answer_messages(&contact).await });
     println!(
         "The session `{SESSION}` is the account {}; Ann, {}, answers every message",
         stage.owner.number(),
@@ -35,42 +35,42 @@ pub async fn run() -> Result<()> {
     );
     println!(
         "\nTry, in another terminal:\n{}\n",
-        suggestions(&stage, &gateway)
+        suggest_commands(&stage, &gateway)
     );
     println!(
         "Or paste this line, and then those of the README's tour:\n  {}\nCtrl-C ends it.\n",
-        tour(&stage, &gateway)
+        tour_variables(&stage, &gateway)
     );
     let mut signals = StopSignals::listen().context("listening for Ctrl-C")?;
     loop {
         tokio::select! {
             () = signals.next() => break,
-            Some(Posted { path, event }) = stage.posts.recv() => println!("POST {path}\n{event:#}\n"),
+            Some(WebhookPost { path, event }) = stage.posts.recv() => println!("POST {path}\n{event:#}\n"),
         }
     }
     gateway.stop().await?;
-    stage.clear().await
+    stage.tear_down().await
 }
 
 /// Scans the gateway's QR code with the owner's phone.
-async fn pair(stage: &Stage, gateway: &Gateway) -> Result<()> {
-    gateway.caller.register(SESSION).await?;
-    let qr = gateway.caller.qr(SESSION).await?;
+async fn pair_session(stage: &SandboxStage, gateway: &SandboxGateway) -> Result<()> {
+    gateway.caller.register_session(SESSION).await?;
+    let qr = gateway.caller.fetch_qr_text(SESSION).await?;
     println!(
         "The session `{SESSION}` is registered and shows a QR code; its owner's phone scans it"
     );
     stage
         .owner
-        .scans(&qr)
+        .scans_qr(&qr)
         .await
         .context("scanning the QR code")?;
-    gateway.caller.online(SESSION, &stage.clock).await?;
+    gateway.caller.wait_online(SESSION, &stage.clock).await?;
     println!("The session `{SESSION}` is online");
     Ok(())
 }
 
 /// Answers every message, from any session.
-async fn answer_everything(contact: &Phone) {
+async fn answer_messages(contact: &Phone) {
     loop {
         // Waits without end, in pieces.
         let Ok(message) = contact
@@ -97,7 +97,7 @@ async fn answer_everything(contact: &Phone) {
 }
 
 /// Returns the variables that the README's tour uses.
-fn tour(stage: &Stage, gateway: &Gateway) -> String {
+fn tour_variables(stage: &SandboxStage, gateway: &SandboxGateway) -> String {
     format!(
         "export WAPI=http://{} PHONES={} ANN={} HOOK={}",
         gateway.address,
@@ -107,7 +107,7 @@ fn tour(stage: &Stage, gateway: &Gateway) -> String {
     )
 }
 
-fn suggestions(stage: &Stage, gateway: &Gateway) -> String {
+fn suggest_commands(stage: &SandboxStage, gateway: &SandboxGateway) -> String {
     let (base, ann) = (format!("http://{}", gateway.address), stage.contact.jid());
     let picture = format!("{base}/get-qr-code/second/");
     [

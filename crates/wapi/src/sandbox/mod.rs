@@ -9,7 +9,7 @@ use anyhow::Result;
 
 /// Purpose of a sandbox run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum SandboxPurpose {
     /// To try things by hand, until Ctrl-C.
     Demo,
     /// To check that everything works here; prints each step with its duration.
@@ -17,18 +17,18 @@ pub enum Purpose {
 }
 
 /// By the flag `--selftest`.
-impl From<bool> for Purpose {
+impl From<bool> for SandboxPurpose {
     fn from(selftest: bool) -> Self {
         if selftest { Self::SelfTest } else { Self::Demo }
     }
 }
 
 /// Runs the sandbox to its end. Returns an error when something did not work.
-pub async fn run(purpose: Purpose) -> Result<()> {
-    crate::telemetry::start("warn", crate::telemetry::Format::Text, None)?;
+pub async fn run(purpose: SandboxPurpose) -> Result<()> {
+    crate::telemetry::start_telemetry("warn", crate::telemetry::LogFormat::Text, None)?;
     crate::app::install_crypto();
     match purpose {
-        Purpose::Demo => demo::run().await,
-        Purpose::SelfTest => selftest::run().await,
+        SandboxPurpose::Demo => demo::run().await,
+        SandboxPurpose::SelfTest => selftest::run().await,
     }
 }

@@ -6,88 +6,98 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::stage::{SESSION, Stage};
+use super::stage::{SESSION, SandboxStage};
 use crate::clock::Clock;
 
 /// Time limit of a step. Generous, as the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub async fn run() -> Result<()> {
     let clock = Clock::system();
-    let steps = Steps {
+    let steps = StepRunner {
         clock: clock.clone(),
     };
     let mut stage = steps
-        .take("start a simulated WhatsApp", Stage::set())
+        .run_step("start a simulated WhatsApp", SandboxStage::set_up())
         .await?;
-    let gateway = steps.take("start the gateway", stage.gateway(0)).await?;
+    let gateway = steps
+        .run_step("start the gateway", stage.start_gateway(0))
+        .await?;
 
-    let registering = gateway.caller.register(SESSION);
-    let status = steps.take("register a session", registering).await?;
+    let registering = gateway.caller.register_session(SESSION);
+    let status = steps.run_step("register a session", registering).await?;
     ensure!(status == "scan_qr", "the session is {status}, not scan_qr");
     let qr = steps
-        .take("read its QR code", gateway.caller.qr(SESSION))
+        .run_step("read its QR code", gateway.caller.fetch_qr_text(SESSION))
         .await?;
     let scanning = async {
         stage
             .owner
-            .scans(&qr)
+            .scans_qr(&qr)
             .await
             .context("the phone did not link the device")
     };
     steps
-        .take("scan it with the owner's phone", scanning)
+        .run_step("scan it with the owner's phone", scanning)
         .await?;
     steps
-        .take(
+        .run_step(
             "wait until the session is online",
-            gateway.caller.online(SESSION, &clock),
+            gateway.caller.wait_online(SESSION, &clock),
         )
         .await?;
 
     steps
-        .take(
+        .run_step(
             "send a message and see it arrive",
-            round_trip_out(&stage, &gateway.caller, "Hello, Ann"),
+            check_outbound(&stage, &gateway.caller, "Hello, Ann"),
         )
         .await?;
     steps
-        .take(
+        .run_step(
             "receive a message by webhook",
-            round_trip_in(&mut stage, "Hello, shop"),
+            check_inbound(&mut stage, "Hello, shop"),
         )
         .await?;
 
-    steps.take("stop the gateway", gateway.stop()).await?;
-    let gateway = steps.take("start it again", stage.gateway(0)).await?;
+    steps.run_step("stop the gateway", gateway.stop()).await?;
+    let gateway = steps
+        .run_step("start it again", stage.start_gateway(0))
+        .await?;
     steps
-        .take(
+        .run_step(
             "log in from the saved session",
-            gateway.caller.online(SESSION, &clock),
+            gateway.caller.wait_online(SESSION, &clock),
         )
         .await?;
     steps
-        .take(
+        .run_step(
             "send again",
-            round_trip_out(&stage, &gateway.caller, "Still there?"),
+            check_outbound(&stage, &gateway.caller, "Still there?"),
         )
         .await?;
     steps
-        .take("receive again", round_trip_in(&mut stage, "Still here"))
+        .run_step("receive again", check_inbound(&mut stage, "Still here"))
         .await?;
 
-    steps.take("stop the gateway", gateway.stop()).await?;
+    steps.run_step("stop the gateway", gateway.stop()).await?;
     steps
-        .take("stop the simulated WhatsApp", stage.clear())
+        .run_step("stop the simulated WhatsApp", stage.tear_down())
         .await?;
     println!("All is well, after {:.1} s", clock.uptime().as_secs_f64());
     Ok(())
 }
 
 /// Sends a message from the gateway to the contact's phone, and compares the decrypted text.
-async fn round_trip_out(stage: &Stage, caller: &super::caller::Caller, text: &str) -> Result<()> {
-    let id = caller.send(SESSION, &stage.contact.jid(), text).await?;
-    let message = stage.contact.next_message(PATIENCE).await?;
+async fn check_outbound(
+    stage: &SandboxStage,
+    caller: &super::caller::SandboxClient,
+    text: &str,
+) -> Result<()> {
+    let id = caller
+        .send_text(SESSION, &stage.contact.jid(), text)
+        .await?;
+    let message = stage.contact.next_message(STEP_TIMEOUT).await?;
     ensure!(
         message.id == id && message.text.as_deref() == Some(text),
         "another message arrived: {message:?}"
@@ -96,7 +106,7 @@ async fn round_trip_out(stage: &Stage, caller: &super::caller::Caller, text: &st
 }
 
 /// Sends a message from the contact's phone to the webhook.
-async fn round_trip_in(stage: &mut Stage, text: &str) -> Result<()> {
+async fn check_inbound(stage: &mut SandboxStage, text: &str) -> Result<()> {
     let id = stage.contact.sends_text(stage.owner.number(), text).await?;
     let posted = stage.posts.recv().await.context("the webhook is gone")?;
     let data = &posted.event["data"];
@@ -109,18 +119,18 @@ async fn round_trip_in(stage: &mut Stage, text: &str) -> Result<()> {
 }
 
 /// Prints each step and its duration.
-struct Steps {
+struct StepRunner {
     clock: Clock,
 }
 
-impl Steps {
-    async fn take<T, E: Into<anyhow::Error>>(
+impl StepRunner {
+    async fn run_step<T, E: Into<anyhow::Error>>(
         &self,
         what: impl Display,
         step: impl Future<Output = Result<T, E>>,
     ) -> Result<T> {
         let started = self.clock.uptime();
-        let done = match self.clock.timeout(PATIENCE, step).await {
+        let done = match self.clock.timeout(STEP_TIMEOUT, step).await {
             Ok(result) => result.map_err(Into::into),
             Err(timed_out) => Err(timed_out.into()),
         };

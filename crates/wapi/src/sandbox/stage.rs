@@ -5,16 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
-use wapi_simulator::{Options, Phone, Simulator};
+use wapi_simulator::{Phone, Simulator, SimulatorOptions};
 
-use super::caller::Caller;
+use super::caller::SandboxClient;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Build, Config, Layers, Source};
-use crate::http::receiver::{self, Posted};
-use crate::lifecycle::{Finish, Lifecycle};
-use crate::qr::Paint;
-use crate::sessions::Console;
+use crate::config::{BuildKind, Config, ConfigSources, ValueSource};
+use crate::http::receiver::{self, WebhookPost};
+use crate::lifecycle::{FinishReport, Lifecycle};
+use crate::qr::QrStyle;
+use crate::sessions::QrConsole;
 
 /// The session of the sandbox.
 pub const SESSION: &str = "demo";
@@ -22,14 +22,14 @@ pub const SESSION: &str = "demo";
 const ANN: &str = "375447034810";
 
 /// Everything but the gateway.
-pub struct Stage {
+pub struct SandboxStage {
     pub simulator: Simulator,
     /// The account the session is linked to.
     pub owner: Phone,
     /// A contact that writes to it.
     pub contact: Phone,
     /// Posts of the gateway to its webhook.
-    pub posts: mpsc::UnboundedReceiver<Posted>,
+    pub posts: mpsc::UnboundedReceiver<WebhookPost>,
     /// The webhook's base address.
     pub webhook: String,
     pub clock: Clock,
@@ -37,16 +37,17 @@ pub struct Stage {
     root: TempDir,
 }
 
-impl Stage {
-    pub async fn set() -> Result<Self> {
-        let simulator = Simulator::start(Options::default())
+impl SandboxStage {
+    pub async fn set_up() -> Result<Self> {
+        let simulator = Simulator::start(SimulatorOptions::default())
             .await
             .context("starting the simulated WhatsApp")?;
         let lifecycle = Lifecycle::new();
-        let (webhook, posts) = receiver::start(&lifecycle).context("starting the webhook")?;
+        let (webhook, posts) =
+            receiver::start_receiver(&lifecycle).context("starting the webhook")?;
         let (owner, contact) = (
-            simulator.phone("Demo shop")?,
-            simulator.phone_with_number("Ann", ANN)?,
+            simulator.add_phone("Demo shop")?,
+            simulator.add_phone_with_number("Ann", ANN)?,
         );
         let root = tempfile::tempdir().context("making a data folder")?;
         Ok(Self {
@@ -62,7 +63,7 @@ impl Stage {
     }
 
     /// Starts the gateway on this port of loopback, or on any if it is taken.
-    pub async fn gateway(&self, port: u16) -> Result<Gateway> {
+    pub async fn start_gateway(&self, port: u16) -> Result<SandboxGateway> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .context("taking a port")?;
@@ -83,13 +84,13 @@ impl Stage {
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value));
         let config = Config::read(
-            &Layers::defaults().with(settings, Source::Environment),
-            Build::this(),
+            &ConfigSources::from_defaults().with_values(settings, ValueSource::Environment),
+            BuildKind::current(),
         )?;
         let app = App::build(
             config,
             self.clock.clone(),
-            Console::new(Paint::Blocks, |_| {}),
+            QrConsole::new(QrStyle::Blocks, |_| {}),
         )
         .await?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -99,9 +100,9 @@ impl Stage {
             // Nothing waits for it when the sandbox is aborted.
             let _ = finished.send(ended);
         });
-        Ok(Gateway {
+        Ok(SandboxGateway {
             address,
-            caller: Caller::new(address)?,
+            caller: SandboxClient::new(address)?,
             stop,
             finish,
         })
@@ -109,7 +110,7 @@ impl Stage {
 
     /// Ends everything. Fails when the gateway sent WhatsApp a request that the simulator does not
     /// know.
-    pub async fn clear(self) -> Result<()> {
+    pub async fn tear_down(self) -> Result<()> {
         self.lifecycle.abort();
         self.simulator
             .finish()
@@ -119,17 +120,18 @@ impl Stage {
 }
 
 /// A running gateway.
-pub struct Gateway {
+pub struct SandboxGateway {
     pub address: SocketAddr,
-    pub caller: Caller,
+    pub caller: SandboxClient,
     stop: oneshot::Sender<()>,
-    finish: oneshot::Receiver<Result<Finish>>,
+    finish: oneshot::Receiver<Result<FinishReport>>,
 }
 
-impl Gateway {
+impl SandboxGateway {
     pub async fn stop(self) -> Result<()> {
         drop(self.stop);
-        let Finish { dropped, panicked } = self.finish.await.context("the gateway vanished")??;
+        let FinishReport { dropped, panicked } =
+            self.finish.await.context("the gateway vanished")??;
         anyhow::ensure!(panicked == 0, "{panicked} tasks of the gateway panicked");
         anyhow::ensure!(
             dropped == 0,

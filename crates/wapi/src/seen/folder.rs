@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids;
 
-const FILE: &str = "folder-id.json";
+const ID_FILE: &str = "folder-id.json";
 /// Time during which keys from before folder ids are honoured.
-const OLD_NAMES: SignedDuration = SignedDuration::from_hours(24 * 30);
+const OLD_KEYS_TIME: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// The id of a data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Folder {
+pub struct FolderId {
     pub id: String,
     /// Until this time, keys without a folder id may belong to this folder.
     pub old_names_until: Timestamp,
 }
 
-impl Folder {
+impl FolderId {
     /// Reads the id, or assigns one to a folder without it. To be called before the database is
     /// created, since an existing database means that the folder is older than ids.
     pub fn open(root: &Path, now: Timestamp) -> Result<Self> {
-        let file = root.join(FILE);
+        let file = root.join(ID_FILE);
         match std::fs::read(&file) {
             Ok(bytes) => {
                 let advice = || {
@@ -44,16 +44,16 @@ impl Folder {
                     .try_exists()
                     .context("looking for the database")?;
                 let until = if was_used {
-                    now.saturating_add(OLD_NAMES)?
+                    now.saturating_add(OLD_KEYS_TIME)?
                 } else {
                     Timestamp::UNIX_EPOCH
                 };
                 let folder = Self {
-                    id: ids::folder_id(),
+                    id: ids::new_folder_id(),
                     old_names_until: until,
                 };
                 folder
-                    .write(root)
+                    .write_file(root)
                     .with_context(|| format!("writing {}", file.display()))?;
                 Ok(folder)
             }
@@ -62,8 +62,8 @@ impl Folder {
     }
 
     /// Writes the file atomically, safe against a power failure.
-    fn write(&self, root: &Path) -> io::Result<()> {
-        let draft = root.join(format!("{FILE}.new"));
+    fn write_file(&self, root: &Path) -> io::Result<()> {
+        let draft = root.join(format!("{ID_FILE}.new"));
         let mut options = std::fs::OpenOptions::new();
         let mut file = options
             .create(true)
@@ -73,7 +73,7 @@ impl Folder {
             .open(&draft)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
-        std::fs::rename(&draft, root.join(FILE))?;
+        std::fs::rename(&draft, root.join(ID_FILE))?;
         std::fs::File::open(root)?.sync_all()
     }
 }
@@ -87,15 +87,15 @@ mod tests {
         let (new, used) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::write(used.path().join("wapi.db"), b"").unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let [fresh, old] = [&new, &used].map(|folder| Folder::open(folder.path(), now).unwrap());
+        let [fresh, old] = [&new, &used].map(|folder| FolderId::open(folder.path(), now).unwrap());
         assert_ne!(fresh.id, old.id);
         assert_eq!(
             (fresh.old_names_until, old.old_names_until),
-            (Timestamp::UNIX_EPOCH, now + OLD_NAMES)
+            (Timestamp::UNIX_EPOCH, now + OLD_KEYS_TIME)
         );
-        let later = now + OLD_NAMES;
+        let later = now + OLD_KEYS_TIME;
         assert_eq!(
-            [&new, &used].map(|folder| Folder::open(folder.path(), later).unwrap()),
+            [&new, &used].map(|folder| FolderId::open(folder.path(), later).unwrap()),
             [fresh, old]
         );
     }

@@ -13,29 +13,31 @@ use secrecy::SecretString;
 use crate::clock::Clock;
 use crate::event::MessageKey;
 use crate::lifecycle::Lifecycle;
-use crate::store::Due;
+use crate::store::DueDelivery;
 
-pub use self::folder::Folder;
-use self::redis::Shared;
+pub use self::folder::FolderId;
+use self::redis::RedisConnection;
 
 /// The messages forwarded by any process that shares the same Redis; empty without one.
-pub struct Seen {
-    shared: Option<Shared>,
-    folder: Folder,
+pub struct ForwardedSet {
+    shared: Option<RedisConnection>,
+    folder: FolderId,
     clock: Clock,
 }
 
-impl Seen {
+impl ForwardedSet {
     /// Connects to Redis, and fails if it does not answer. Only processes with the same data
     /// folder, or a copy of it, share the same memory.
     pub async fn open(
         redis: Option<&SecretString>,
-        folder: Folder,
+        folder: FolderId,
         clock: Clock,
         lifecycle: Lifecycle,
     ) -> Result<Self> {
         let shared = match redis {
-            Some(address) => Some(Shared::connect(address, clock.clone(), lifecycle).await?),
+            Some(address) => {
+                Some(RedisConnection::connect(address, clock.clone(), lifecycle).await?)
+            }
             None => None,
         };
         Ok(Self {
@@ -47,28 +49,28 @@ impl Seen {
 
     /// Whether a process has forwarded this message. `false` if Redis does not answer: twice is
     /// better than not at all.
-    pub async fn was_forwarded(&self, due: &Due) -> bool {
-        let (Some(shared), Some(name)) = (&self.shared, name(due)) else {
+    pub async fn is_forwarded(&self, due: &DueDelivery) -> bool {
+        let (Some(shared), Some(name)) = (&self.shared, message_name(due)) else {
             return false;
         };
-        let mut keys = vec![self.key(due, &name)];
+        let mut keys = vec![self.redis_key(due, &name)];
         if self.clock.now() < self.folder.old_names_until {
             keys.push(format!("wapi:forwarded:{name}"));
         }
-        shared.contains(&keys).await.unwrap_or(false)
+        shared.contains_any(&keys).await.unwrap_or(false)
     }
 
     /// Records a delivery. To be called after the webhook has accepted it, so that a crash in
     /// between repeats the message instead of losing it.
-    pub async fn forwarded(&self, due: &Due) {
-        if let (Some(shared), Some(name)) = (&self.shared, name(due)) {
-            shared.insert(&self.key(due, &name)).await;
+    pub async fn record_forwarded(&self, due: &DueDelivery) {
+        if let (Some(shared), Some(name)) = (&self.shared, message_name(due)) {
+            shared.insert(&self.redis_key(due, &name)).await;
         }
     }
 
     /// Contains the life's id, since the same message may reach several accounts that had one
     /// session name after the other.
-    fn key(&self, due: &Due, name: &str) -> String {
+    fn redis_key(&self, due: &DueDelivery, name: &str) -> String {
         format!(
             "wapi:forwarded:{}:{}:{name}",
             self.folder.id,
@@ -79,8 +81,8 @@ impl Seen {
 
 /// Names a message uniquely: message ids are unique only within a session, a chat and a sender, and
 /// several events can concern one message. Returns `None` for events that do not concern a message.
-fn name(due: &Due) -> Option<String> {
-    let Due {
+fn message_name(due: &DueDelivery) -> Option<String> {
+    let DueDelivery {
         session,
         endpoint,
         kind,

@@ -21,35 +21,35 @@ use crate::roots;
 /// As long as the original remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Longest wait of a message for Redis. After one timeout, no message waits until Redis is back.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PATIENCE_AT_START: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two attempts to reconnect.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 /// A connection to Redis that reconnects by itself.
-pub(super) struct Shared {
-    inner: Arc<Inner>,
+pub(super) struct RedisConnection {
+    inner: Arc<RedisInner>,
 }
 
-struct Inner {
+struct RedisInner {
     client: redis::Client,
     /// `None` while Redis is away. It is dialled again even if the old connection only hangs, which
     /// may last forever.
-    open: watch::Sender<Option<Open>>,
+    open: watch::Sender<Option<NumberedConnection>>,
     /// Whether the last answer was an error; logged once, not for each message.
-    complained: AtomicBool,
+    has_refused: AtomicBool,
     clock: Clock,
     lifecycle: Lifecycle,
 }
 
 /// One connection, numbered so that a late error of an old one does not close its successor.
 #[derive(Clone)]
-struct Open {
+struct NumberedConnection {
     number: u64,
     connection: MultiplexedConnection,
 }
 
-impl Shared {
+impl RedisConnection {
     pub async fn connect(
         address: &SecretString,
         clock: Clock,
@@ -74,21 +74,21 @@ impl Shared {
         };
         let client = client.context(problem)?;
         let dialled = clock
-            .timeout(PATIENCE_AT_START, dial(&client))
+            .timeout(START_TIMEOUT, dial_redis(&client))
             .await
             .context(problem)?;
-        let connection = dialled.map_err(|error| match advice(&error) {
+        let connection = dialled.map_err(|error| match refusal_advice(&error) {
             Some(advice) => anyhow::Error::new(error).context(format!("WAPI_REDIS_HOST: {advice}")),
             None => anyhow::Error::new(error).context(problem),
         })?;
-        let open = watch::Sender::new(Some(Open {
+        let open = watch::Sender::new(Some(NumberedConnection {
             number: 0,
             connection,
         }));
-        let inner = Inner {
+        let inner = RedisInner {
             client,
             open,
-            complained: AtomicBool::new(false),
+            has_refused: AtomicBool::new(false),
             clock,
             lifecycle,
         };
@@ -98,10 +98,10 @@ impl Shared {
     }
 
     /// Whether one of these keys exists; `None` if Redis does not answer.
-    pub async fn contains(&self, keys: &[String]) -> Option<bool> {
+    pub async fn contains_any(&self, keys: &[String]) -> Option<bool> {
         let mut exists = redis::cmd("EXISTS");
         exists.arg(keys);
-        Some(self.ask::<u64>(&exists).await? > 0)
+        Some(self.run_command::<u64>(&exists).await? > 0)
     }
 
     /// Sets the key for thirty days.
@@ -110,37 +110,38 @@ impl Shared {
             SetOptions::default().with_expiration(SetExpiry::EX(REMEMBERED_FOR.as_secs()));
         let mut set = redis::cmd("SET");
         set.arg(key).arg(1).arg(options);
-        self.ask::<String>(&set).await;
+        self.run_command::<String>(&set).await;
     }
 
-    async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
+    async fn run_command<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Option<T> {
         let inner = &self.inner;
-        let Open {
+        let NumberedConnection {
             number,
             mut connection,
         } = inner.open.borrow().clone()?;
         match inner
             .clock
-            .timeout(PATIENCE, command.query_async::<T>(&mut connection))
+            .timeout(ANSWER_TIMEOUT, command.query_async::<T>(&mut connection))
             .await
         {
             Ok(Ok(answer)) => {
-                inner.complained.store(false, Ordering::Relaxed);
+                inner.has_refused.store(false, Ordering::Relaxed);
                 return Some(answer);
             }
-            Ok(Err(error)) if is_a_complaint(&error) => inner.tell_once(&error),
-            Ok(Err(error)) => Inner::lose(inner, number, &error.to_string()),
-            Err(timed_out) => Inner::lose(inner, number, &timed_out.to_string()),
+            Ok(Err(error)) if is_refusal(&error) => inner.log_once(&error),
+            Ok(Err(error)) => RedisInner::drop_connection(inner, number, &error.to_string()),
+            Err(timed_out) => RedisInner::drop_connection(inner, number, &timed_out.to_string()),
         }
         None
     }
 }
 
-impl Inner {
+impl RedisInner {
     /// Drops this connection and starts reconnecting, unless that has already been done.
-    fn lose(inner: &Arc<Self>, number: u64, problem: &str) {
-        let is_ours =
-            |open: &mut Option<Open>| open.take_if(|open| open.number == number).is_some();
+    fn drop_connection(inner: &Arc<Self>, number: u64, problem: &str) {
+        let is_ours = |open: &mut Option<NumberedConnection>| {
+            open.take_if(|open| open.number == number).is_some()
+        };
         if !inner.open.send_if_modified(is_ours) {
             return;
         }
@@ -152,35 +153,40 @@ impl Inner {
         inner.lifecycle.spawn(async move {
             // The end of the program ends the reconnecting.
             let _ = lifecycle
-                .unless_stopping(seeker.look_for_it(number + 1))
+                .unless_stopping(seeker.reconnect_later(number + 1))
                 .await;
         });
     }
 
-    async fn look_for_it(&self, number: u64) {
+    async fn reconnect_later(&self, number: u64) {
         loop {
-            self.clock.sleep(LOOK_AGAIN).await;
-            if let Ok(Ok(connection)) = self.clock.timeout(PATIENCE, dial(&self.client)).await {
-                self.open.send_replace(Some(Open { number, connection }));
+            self.clock.sleep(RECONNECT_PAUSE).await;
+            if let Ok(Ok(connection)) = self
+                .clock
+                .timeout(ANSWER_TIMEOUT, dial_redis(&self.client))
+                .await
+            {
+                self.open
+                    .send_replace(Some(NumberedConnection { number, connection }));
                 tracing::warn!("Redis answers again");
                 return;
             }
         }
     }
 
-    fn tell_once(&self, error: &RedisError) {
-        if !self.complained.swap(true, Ordering::Relaxed) {
-            let advice = advice(error).unwrap_or("its own words say why");
+    fn log_once(&self, error: &RedisError) {
+        if !self.has_refused.swap(true, Ordering::Relaxed) {
+            let advice = refusal_advice(error).unwrap_or("its own words say why");
             tracing::error!(%error, advice, "Redis refuses; what was forwarded is remembered by this process alone for now");
         }
     }
 }
 
 /// Connects, and waits for the answer to a first command.
-async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisError> {
+async fn dial_redis(client: &redis::Client) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
+        .set_connection_timeout(Some(ANSWER_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT));
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
@@ -191,12 +197,12 @@ async fn dial(client: &redis::Client) -> Result<MultiplexedConnection, RedisErro
 }
 
 /// Whether Redis is reachable and refused: it is full, or loading, or a replica.
-fn is_a_complaint(error: &RedisError) -> bool {
+fn is_refusal(error: &RedisError) -> bool {
     !error.is_io_error() && !error.is_unrecoverable_error()
 }
 
 /// Returns advice on a refusal by Redis, which explains itself only to its own operators.
-fn advice(error: &RedisError) -> Option<&'static str> {
+fn refusal_advice(error: &RedisError) -> Option<&'static str> {
     if error.kind() == ErrorKind::AuthenticationFailed {
         return Some(
             "Redis does not take the name or password in it; they are those before the @ of redis://NAME:PASSWORD@host:port",

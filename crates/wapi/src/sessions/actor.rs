@@ -6,49 +6,49 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::{mpsc, watch};
 
-use super::archive::{self, SessionArchive};
+use super::archive::{self, SessionHistorySink};
 use super::pairing;
 use super::reading;
-use super::session::{Intent, NotingInbox};
-use super::state::{End, Next, next};
-use super::{Aside, Parts, Session, Status};
+use super::session::{DesiredState, LastReceivedInbox};
+use super::state::{LinkEnd, NextAction, next_action};
+use super::{AsideReason, Session, SessionDeps, SessionPhase};
 use crate::event::{EventData, LoggedOutSession, PairedSession};
-use crate::identity::{self, Knowledge};
-use crate::store::session_file::{SessionFile, inspect};
-use crate::whatsapp::{Happening, Inbox, Link, Signal, Signals};
+use crate::identity::{self, ResolveMode};
+use crate::store::session_file::{SessionFile, inspect_file};
+use crate::whatsapp::{ChatEvent, Inbox, Link, LinkEvent, LinkEventReceiver};
 
 /// Longest time a login may take while a caller waits; one that takes longer will not succeed.
-const LONGEST_LOGIN: SignedDuration = SignedDuration::from_secs(30);
+const MAX_LOGIN_TIME: SignedDuration = SignedDuration::from_secs(30);
 /// Time without a login or a QR code after which the link is abandoned, whether or not a caller
 /// waits.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+const MAX_CONNECTING_TIME: Duration = Duration::from_secs(60);
 /// Time limits for opening a saved session and for writing to it. The disk may hang, and the engine
 /// with it.
-const OPENING: Duration = Duration::from_secs(60);
-const WRITING: Duration = Duration::from_secs(10);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keeps one session running until the program ends or the owner removes the session.
-pub(super) struct Actor {
+pub(super) struct SessionActor {
     session: Arc<Session>,
-    around: Parts,
+    deps: SessionDeps,
     /// Notified whenever the session comes online.
     checker: mpsc::UnboundedSender<Arc<Session>>,
     /// Consecutive links that ended before they came online.
     failures: u32,
 }
 
-impl Actor {
+impl SessionActor {
     pub fn new(
         session: Arc<Session>,
-        around: Parts,
+        deps: SessionDeps,
         checker: mpsc::UnboundedSender<Arc<Session>>,
     ) -> Self {
         Self {
             session,
-            around,
+            deps,
             checker,
             failures: 0,
         }
@@ -56,71 +56,79 @@ impl Actor {
 
     /// Resolves the people of an event to ids that are already known. It registers nobody new,
     /// because that would make the session wait for the disk.
-    async fn name_whom(&self, happening: &mut Happening) {
-        let (store, session) = (&self.around.store, self.session.life());
-        match identity::named(
+    async fn resolve_people(&self, happening: &mut ChatEvent) {
+        let (store, session) = (&self.deps.store, self.session.life());
+        match identity::resolve_event(
             store,
             &session,
             &mut happening.data,
             &happening.chat,
-            Knowledge::Old,
+            ResolveMode::Lookup,
         )
         .await
         {
             Ok(chat) => happening.chat = chat,
             Err(error) => tracing::debug!(%error, "who somebody is cannot be looked up"),
         }
-        self.around.names.hear(&session, &happening.data);
+        self.deps.names.record_saved_name(&session, &happening.data);
     }
 
     pub async fn run(mut self) {
-        let mut intents = self.session.intents();
+        let mut intents = self.session.watch_desired_state();
         loop {
             let intent = *intents.borrow_and_update();
             let then = match intent {
-                Intent::Run => next(&self.one_link(&mut intents).await, self.failures),
-                Intent::Stop => self.stopped().await,
-                Intent::Remove => {
-                    self.leave().await;
+                DesiredState::Run => next_action(&self.run_link(&mut intents).await, self.failures),
+                DesiredState::Stop => self.stay_stopped().await,
+                DesiredState::Remove => {
+                    self.remove_session().await;
                     return self
                         .session
-                        .move_to(Status::Stopped, Some("it was removed".to_owned()));
+                        .set_status(SessionPhase::Stopped, Some("it was removed".to_owned()));
                 }
             };
-            if !self.rest(then, &mut intents).await {
+            if !self.wait_for_next(then, &mut intents).await {
                 break;
             }
             self.failures = self.failures.saturating_add(1);
         }
-        self.session
-            .move_to(Status::Stopped, Some("the program is ending".to_owned()));
+        self.session.set_status(
+            SessionPhase::Stopped,
+            Some("the program is ending".to_owned()),
+        );
     }
 
     /// Waits until the session may continue. Returns `false` if it never will.
-    async fn rest(&self, then: Next, intents: &mut watch::Receiver<Intent>) -> bool {
+    async fn wait_for_next(
+        &self,
+        then: NextAction,
+        intents: &mut watch::Receiver<DesiredState>,
+    ) -> bool {
         let woken = async {
             tokio::select! {
-                () = self.asked() => {}
+                () = self.wait_for_wake() => {}
                 // The sender lives as long as the session, which this task holds.
                 _ = intents.changed() => {}
             }
         };
-        let woken = self.around.lifecycle.unless_stopping(woken);
+        let woken = self.deps.lifecycle.unless_stopping(woken);
         match then {
-            Next::Never => return false,
-            Next::WhenAsked => drop(woken.await),
+            NextAction::Never => return false,
+            NextAction::OnRequest => drop(woken.await),
             // A request to continue and the end of the pause have the same effect.
-            Next::After(pause) => drop(self.around.clock.timeout(jittered(pause), woken).await),
+            NextAction::After(pause) => {
+                drop(self.deps.clock.timeout(add_jitter(pause), woken).await)
+            }
         }
-        !self.around.lifecycle.is_stopping()
+        !self.deps.lifecycle.is_stopping()
     }
 
     /// Completes when a caller wants the session to continue. Such a caller ends the session's rest
     /// before notifying it. A health check that finds no connection does not, so it does not wake a
     /// device that was logged out.
-    async fn asked(&self) {
+    async fn wait_for_wake(&self) {
         loop {
-            self.session.asked.notified().await;
+            self.session.wake.notified().await;
             if !self.session.state().is_resting() {
                 return;
             }
@@ -128,49 +136,54 @@ impl Actor {
     }
 
     /// Opens the saved state, follows the link to its end, and cleans up.
-    async fn one_link(&mut self, intents: &mut watch::Receiver<Intent>) -> End {
-        let file = self.around.files.session(&self.session.name);
-        let opened = self.around.clock.timeout(OPENING, self.open(&file)).await;
+    async fn run_link(&mut self, intents: &mut watch::Receiver<DesiredState>) -> LinkEnd {
+        let file = self.deps.files.session_path(&self.session.name);
+        let opened = self
+            .deps
+            .clock
+            .timeout(OPEN_TIMEOUT, self.open_link(&file))
+            .await;
         let (link, signals) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(NotOpened::Unusable(reason))) => return self.failed(reason),
-            Ok(Err(NotOpened::NotNow(reason))) => return self.not_now(reason),
+            Ok(Err(OpenLinkError::Unusable(reason))) => return self.mark_failed(reason),
+            Ok(Err(OpenLinkError::Transient(reason))) => return self.retry_later(reason),
             Err(timed_out) => {
-                return self.not_now(format!("its file cannot be opened: {timed_out}"));
+                return self.retry_later(format!("its file cannot be opened: {timed_out}"));
             }
         };
         let link = Arc::new(link);
-        self.follow_life(&link);
-        self.session.update(|state| state.account = link.account());
+        self.update_life(&link);
+        self.session
+            .update_state(|state| state.account = link.account());
         self.session.set_link(Some(Arc::clone(&link)));
         link.start();
-        let end = self.follow(&link, signals, intents).await;
+        let end = self.follow_link(&link, signals, intents).await;
         self.session.set_link(None);
         self.session
-            .update(|state| state.unlink(self.around.clock.now()));
-        pairing::hide(&self.session, &self.around.files).await;
+            .update_state(|state| state.clear_link(self.deps.clock.now()));
+        pairing::withdraw_qr_code(&self.session, &self.deps.files).await;
         link.close().await;
-        if end == End::LoggedOut {
+        if end == LinkEnd::LoggedOut {
             self.forget_device().await;
         }
         end
     }
 
-    async fn open(&self, file: &Path) -> Result<(Link, Signals), NotOpened> {
-        let now = self.around.clock.now();
-        let paired = match inspect(file).await {
-            SessionFile::Unusable(reason) => return Err(NotOpened::Unusable(reason)),
-            SessionFile::Unreadable(reason) => return Err(NotOpened::NotNow(reason)),
+    async fn open_link(&self, file: &Path) -> Result<(Link, LinkEventReceiver), OpenLinkError> {
+        let now = self.deps.clock.now();
+        let paired = match inspect_file(file).await {
+            SessionFile::Unusable(reason) => return Err(OpenLinkError::Unusable(reason)),
+            SessionFile::Unreadable(reason) => return Err(OpenLinkError::Transient(reason)),
             // Leftovers of a former device must not become part of the next one.
             SessionFile::Absent => match self
-                .around
+                .deps
                 .files
-                .set_aside(&self.session.name, Aside::Removed, now)
+                .move_aside(&self.session.name, AsideReason::Removed, now)
                 .await
             {
                 Ok(()) => false,
                 Err(error) => {
-                    return Err(NotOpened::NotNow(format!(
+                    return Err(OpenLinkError::Transient(format!(
                         "what is left of an earlier device stays: {error}"
                     )));
                 }
@@ -178,134 +191,141 @@ impl Actor {
             SessionFile::NeverPaired => false,
             SessionFile::Paired => true,
         };
-        self.session.update(|state| {
+        self.session.update_state(|state| {
             state.paired = paired;
-            state.move_to(
+            state.set_status(
                 if paired {
-                    Status::Connecting
+                    SessionPhase::Connecting
                 } else {
-                    Status::Starting
+                    SessionPhase::Starting
                 },
                 None,
                 now,
             );
         });
-        let inbox = NotingInbox {
+        let inbox = LastReceivedInbox {
             session: Arc::clone(&self.session),
-            inbox: Arc::clone(&self.around.inbox),
+            inbox: Arc::clone(&self.deps.inbox),
         };
         let inbox: Arc<dyn Inbox> = Arc::new(inbox);
-        let lifeline = self.around.store.lifeline(self.session.name.as_str());
-        let archive = SessionArchive::of(&self.session, lifeline.clone(), &self.around);
-        let notes = self.session.notes.clone();
+        let lifeline = self.deps.store.device_life(self.session.name.as_str());
+        let archive = SessionHistorySink::for_session(&self.session, lifeline.clone(), &self.deps);
+        let notes = self.session.receipts.clone();
         let opened = self
-            .around
+            .deps
             .whatsapp
-            .link(lifeline, file, inbox, notes, archive)
+            .open_link(lifeline, file, inbox, notes, archive)
             .await;
-        opened.map_err(|error| NotOpened::NotNow(format!("{error:#}")))
+        opened.map_err(|error| OpenLinkError::Transient(format!("{error:#}")))
     }
 
     /// A linked device belongs to one account; from then on, everything known of the session
     /// belongs to that account's life.
-    fn follow_life(&self, link: &Link) {
+    fn update_life(&self, link: &Link) {
         if let Some(life) = link.life() {
-            self.session.lives(life);
+            self.session.set_life(life);
         }
     }
 
     /// Processes the link's events until the link ends.
-    async fn follow(
+    async fn follow_link(
         &mut self,
         link: &Link,
-        mut signals: Signals,
-        intents: &mut watch::Receiver<Intent>,
-    ) -> End {
+        mut signals: LinkEventReceiver,
+        intents: &mut watch::Receiver<DesiredState>,
+    ) -> LinkEnd {
         // WhatsApp's last refusal explains an end that comes without a reason.
-        let mut verdict = End::Unexplained;
+        let mut verdict = LinkEnd::Unexplained;
         loop {
             let signal = tokio::select! {
-                signal = signals.recv() => signal.unwrap_or(Signal::Ended),
-                () = self.around.lifecycle.stopping() => return End::Stopped,
-                _ = intents.changed() => return End::Told,
-                () = self.session.asked.notified() => match self.is_stuck() {
-                    true => return End::Impatient,
+                signal = signals.recv() => signal.unwrap_or(LinkEvent::Ended),
+                () = self.deps.lifecycle.await_stop() => return LinkEnd::Stopped,
+                _ = intents.changed() => return LinkEnd::DesiredStateChanged,
+                () = self.session.wake.notified() => match self.is_stuck() {
+                    true => return LinkEnd::ReconnectRequested,
                     false => continue,
                 },
-                () = self.silence() => {
-                    Signal::Stuck { reason: "WhatsApp took the connection and did not let us in".to_owned() }
+                () = self.wait_until_stalled() => {
+                    LinkEvent::Stuck { reason: "WhatsApp took the connection and did not let us in".to_owned() }
                 }
             };
             // It does not change the session, and there may be many of them.
-            if let Signal::Happened(mut happening) = signal {
-                self.name_whom(&mut happening).await;
-                self.session.tell_of(*happening);
+            if let LinkEvent::Chat(mut happening) = signal {
+                self.resolve_people(&mut happening).await;
+                self.session.emit_chat_event(*happening);
                 continue;
             }
-            if let Signal::ReadElsewhere { ids } = signal {
+            if let LinkEvent::ReadElsewhere { ids } = signal {
                 let looking =
-                    reading::read_elsewhere(Arc::clone(&self.session), self.around.clone(), ids);
-                let stopping = self.around.lifecycle.clone();
+                    reading::emit_read_elsewhere(Arc::clone(&self.session), self.deps.clone(), ids);
+                let stopping = self.deps.lifecycle.clone();
                 // The session does not wait for the history.
-                self.around.lifecycle.spawn(async move {
+                self.deps.lifecycle.spawn(async move {
                     stopping.unless_stopping(looking).await;
                 });
                 continue;
             }
-            if matches!(signal, Signal::Paired) {
-                self.keep_device(link).await;
+            if matches!(signal, LinkEvent::Paired) {
+                self.save_device(link).await;
             }
-            let was_online = self.session.look(|state| state.status == Status::Online);
-            self.note(link, &signal).await;
+            let was_online = self
+                .session
+                .read_state(|state| state.status == SessionPhase::Online);
+            self.apply_event(link, &signal).await;
             match signal {
-                Signal::Ended => return verdict,
-                Signal::QrExpired => return End::Expired,
-                Signal::LoggedOut { .. } => return End::LoggedOut,
-                Signal::Replaced => return End::Replaced,
-                Signal::Stuck { .. } => return End::Unexplained,
-                Signal::Refused { wait, .. } => verdict = End::Refused { wait },
-                Signal::LetIn | Signal::Online => {
-                    verdict = End::Unexplained;
-                    self.online(link, was_online);
+                LinkEvent::Ended => return verdict,
+                LinkEvent::QrExpired => return LinkEnd::Expired,
+                LinkEvent::LoggedOut { .. } => return LinkEnd::LoggedOut,
+                LinkEvent::Replaced => return LinkEnd::Replaced,
+                LinkEvent::Stuck { .. } => return LinkEnd::Unexplained,
+                LinkEvent::Refused { wait, .. } => verdict = LinkEnd::Refused { wait },
+                LinkEvent::LoggedIn | LinkEvent::Online => {
+                    verdict = LinkEnd::Unexplained;
+                    self.handle_online(link, was_online);
                 }
-                other => self.take_in(other).await,
+                other => self.handle_event(other).await,
             }
         }
     }
 
     /// Applies the event to the session's state and emits session events for it.
-    async fn note(&self, link: &Link, signal: &Signal) {
+    async fn apply_event(&self, link: &Link, signal: &LinkEvent) {
         let session = self.session.name.as_str().to_owned();
         match signal {
             // The file goes first, so that a reader of the new state no longer finds the code.
-            Signal::QrExpired => pairing::hide(&self.session, &self.around.files).await,
-            Signal::Paired => {
-                self.follow_life(link);
+            LinkEvent::QrExpired => {
+                pairing::withdraw_qr_code(&self.session, &self.deps.files).await
+            }
+            LinkEvent::Paired => {
+                self.update_life(link);
                 let account = link.account();
                 self.session
-                    .tell(EventData::SessionPaired(PairedSession { session, account }));
+                    .emit_event(EventData::SessionPaired(PairedSession { session, account }));
             }
-            Signal::LoggedOut { reason } => {
+            LinkEvent::LoggedOut { reason } => {
                 let (reason, account) = (reason.clone(), self.session.state().account);
                 self.session
-                    .tell(EventData::SessionLoggedOut(LoggedOutSession {
+                    .emit_event(EventData::SessionLoggedOut(LoggedOutSession {
                         session,
                         reason,
                         account,
                     }));
             }
-            Signal::Stuck { reason } => {
+            LinkEvent::Stuck { reason } => {
                 tracing::warn!(session, reason, "the connection is given up")
             }
             _ => {}
         }
-        let now = self.around.clock.now();
-        self.session.update(|state| {
-            if matches!(signal, Signal::Paired | Signal::LetIn | Signal::Online) {
+        let now = self.deps.clock.now();
+        self.session.update_state(|state| {
+            if matches!(
+                signal,
+                LinkEvent::Paired | LinkEvent::LoggedIn | LinkEvent::Online
+            ) {
                 state.account = link.account();
                 state.paired = true;
             }
-            state.apply(signal, now);
+            state.apply_event(signal, now);
         });
     }
 
@@ -314,37 +334,45 @@ impl Actor {
     /// then stays silent.
     fn is_stuck(&self) -> bool {
         let state = self.session.state();
-        let waited = self.around.clock.now().duration_since(state.since);
+        let waited = self.deps.clock.now().duration_since(state.since);
         match state.status {
-            Status::Offline => true,
-            Status::Starting | Status::Connecting => waited > LONGEST_LOGIN,
+            SessionPhase::Offline => true,
+            SessionPhase::Starting | SessionPhase::Connecting => waited > MAX_LOGIN_TIME,
             _ => false,
         }
     }
 
     /// Completes when the session has been connecting for too long.
-    async fn silence(&self) {
+    async fn wait_until_stalled(&self) {
         let state = self.session.state();
-        if !matches!(state.status, Status::Starting | Status::Connecting) {
+        if !matches!(
+            state.status,
+            SessionPhase::Starting | SessionPhase::Connecting
+        ) {
             return std::future::pending().await;
         }
         let waited = self
-            .around
+            .deps
             .clock
             .now()
             .duration_since(state.since)
             .try_into()
             .unwrap_or(Duration::ZERO);
-        self.around
+        self.deps
             .clock
-            .sleep(LONGEST_SILENCE.saturating_sub(waited))
+            .sleep(MAX_CONNECTING_TIME.saturating_sub(waited))
             .await;
     }
 
     /// Saves the new device before its pairing is announced.
-    async fn keep_device(&self, link: &Link) {
+    async fn save_device(&self, link: &Link) {
         let name = &self.session.name;
-        match self.around.clock.timeout(WRITING, link.save()).await {
+        match self
+            .deps
+            .clock
+            .timeout(SAVE_TIMEOUT, link.save_state())
+            .await
+        {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
@@ -355,23 +383,24 @@ impl Actor {
         }
     }
 
-    async fn take_in(&mut self, signal: Signal) {
+    async fn handle_event(&mut self, signal: LinkEvent) {
         let name = &self.session.name;
         match signal {
-            Signal::Qr { text, valid_for } => {
-                let Parts {
+            LinkEvent::Qr { text, valid_for } => {
+                let SessionDeps {
                     files,
                     console,
                     clock,
                     ..
-                } = &self.around;
-                pairing::show(&self.session, &text, valid_for, files, console, clock).await;
+                } = &self.deps;
+                pairing::publish_qr_code(&self.session, &text, valid_for, files, console, clock)
+                    .await;
             }
-            Signal::Paired => {
-                pairing::hide(&self.session, &self.around.files).await;
+            LinkEvent::Paired => {
+                pairing::withdraw_qr_code(&self.session, &self.deps.files).await;
                 tracing::info!(session = %name, "paired");
             }
-            Signal::Unreachable { reason } | Signal::Offline { reason } => {
+            LinkEvent::Unreachable { reason } | LinkEvent::Offline { reason } => {
                 tracing::warn!(session = %name, reason, "offline")
             }
             _ => {}
@@ -379,11 +408,11 @@ impl Actor {
     }
 
     /// `was_online`: the session was online before, and only its app state has been completed.
-    fn online(&mut self, link: &Link, was_online: bool) {
+    fn handle_online(&mut self, link: &Link, was_online: bool) {
         self.failures = 0;
-        match self.session.is_shown() {
-            true => link.look_there(),
-            false => link.look_away(),
+        match self.session.is_available() {
+            true => link.show_available(),
+            false => link.show_unavailable(),
         }
         if was_online {
             return;
@@ -395,75 +424,56 @@ impl Actor {
 
     /// The file is sound, so the obstacle (no file descriptors left, a full disk) may go away by
     /// itself.
-    fn not_now(&self, reason: String) -> End {
+    fn retry_later(&self, reason: String) -> LinkEnd {
         tracing::error!(session = %self.session.name, reason, "the session cannot be opened now; it is tried again");
-        self.session.move_to(Status::Offline, Some(reason));
-        End::Unexplained
+        self.session.set_status(SessionPhase::Offline, Some(reason));
+        LinkEnd::Unexplained
     }
 
-    fn failed(&self, reason: String) -> End {
+    fn mark_failed(&self, reason: String) -> LinkEnd {
         tracing::error!(session = %self.session.name, reason, "the session cannot be opened");
-        self.session.move_to(Status::Failed, Some(reason));
-        End::Failed
+        self.session.set_status(SessionPhase::Failed, Some(reason));
+        LinkEnd::Failed
     }
 
     /// Stays offline until commanded otherwise. Still records whether the session is linked.
-    async fn stopped(&mut self) -> Next {
+    async fn stay_stopped(&mut self) -> NextAction {
         self.failures = 0;
-        let file = self.around.files.session(&self.session.name);
-        let found = self.around.clock.timeout(OPENING, inspect(&file)).await;
-        let now = self.around.clock.now();
-        self.session.update(|state| {
+        let file = self.deps.files.session_path(&self.session.name);
+        let found = self
+            .deps
+            .clock
+            .timeout(OPEN_TIMEOUT, inspect_file(&file))
+            .await;
+        let now = self.deps.clock.now();
+        self.session.update_state(|state| {
             match found {
                 Ok(SessionFile::Paired) => state.paired = true,
                 Ok(SessionFile::Absent | SessionFile::NeverPaired) => state.paired = false,
                 _ => {}
             }
-            state.move_to(Status::Stopped, Some(STOPPED_BY_HAND.to_owned()), now);
+            state.set_status(
+                SessionPhase::Stopped,
+                Some(STOPPED_BY_OWNER.to_owned()),
+                now,
+            );
         });
-        Next::WhenAsked
-    }
-
-    /// Moves the file of a logged-out device away. If the file cannot be moved, the next start of
-    /// the session is logged out again.
-    async fn forget_device(&self) {
-        let Parts {
-            files,
-            store,
-            clock,
-            ..
-        } = &self.around;
-        let reason = self.session.state().reason;
-        tracing::error!(session = %self.session.name, reason, "the device was logged out");
-        if let Err(error) = files
-            .set_aside(&self.session.name, Aside::LoggedOut, clock.now())
-            .await
-        {
-            tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
-        }
-        archive::start_over(&self.session, store).await;
-        // No recipient asks a logged-out device for a retry.
-        if let Err(error) = store
-            .forget_payloads(&self.session.life(), Timestamp::MAX)
-            .await
-        {
-            tracing::warn!(session = %self.session.name, %error, "what a former device sent cannot be forgotten");
-        }
+        NextAction::OnRequest
     }
 }
 
 /// The reason shown for a session that was stopped by its owner.
-pub(super) const STOPPED_BY_HAND: &str = "somebody stopped it";
+pub(super) const STOPPED_BY_OWNER: &str = "somebody stopped it";
 
 /// Reasons why a link could not be opened.
-enum NotOpened {
+enum OpenLinkError {
     /// The file is broken, or is not one of ours.
     Unusable(String),
     /// The obstacle may go away.
-    NotNow(String),
+    Transient(String),
 }
 
 /// Spreads reconnects, so that sessions that fail together do not return together.
-fn jittered(pause: Duration) -> Duration {
+fn add_jitter(pause: Duration) -> Duration {
     pause.mul_f64(0.9 + 0.2 * rand::random::<f64>())
 }

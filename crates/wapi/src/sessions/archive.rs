@@ -8,80 +8,82 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use super::{Parts, Session};
+use super::{Session, SessionDeps};
 use crate::event::{EventData, Person, ReceivedMessage};
-use crate::identity::{self, Knowledge};
-use crate::store::kept::{Imports, NewKept};
-use crate::store::{Lifeline, Past, Reached, Store};
-use crate::whatsapp::{Archive, Incoming, PastMessage, Told};
+use crate::identity::{self, ResolveMode};
+use crate::store::kept::{HistoryImport, NewHistoryMessage};
+use crate::store::{DeviceLife, StageProgress, Store, SyncProgress};
+use crate::whatsapp::{HistoryBatch, HistoryMessage, HistorySink, InboundEvent};
 
-const HOURS_A_DAY: i64 = 24;
+const HOURS_PER_DAY: i64 = 24;
 
 /// The history-sync sink of one session.
-pub(super) struct SessionArchive {
+pub(super) struct SessionHistorySink {
     session: Arc<Session>,
-    lifeline: Lifeline,
-    around: Parts,
+    lifeline: DeviceLife,
+    deps: SessionDeps,
     /// Serializes updates, so that the shown progress changes in the order in which it is saved.
-    turn: Mutex<()>,
+    progress_lock: Mutex<()>,
 }
 
-impl SessionArchive {
+impl SessionHistorySink {
     /// Returns `None` for a session that did not request history sync.
-    pub fn of(
+    pub fn for_session(
         session: &Arc<Session>,
-        lifeline: Lifeline,
-        around: &Parts,
-    ) -> Option<Arc<dyn Archive>> {
-        let is_asked = session.look(|state| state.past.is_some()) && around.history.is_on();
+        lifeline: DeviceLife,
+        around: &SessionDeps,
+    ) -> Option<Arc<dyn HistorySink>> {
+        let is_asked = session.read_state(|state| state.sync_progress.is_some())
+            && around.history.is_enabled();
         let archive = || Self {
             session: Arc::clone(session),
             lifeline,
-            around: around.clone(),
-            turn: Mutex::default(),
+            deps: around.clone(),
+            progress_lock: Mutex::default(),
         };
         is_asked.then(|| Arc::new(archive()) as _)
     }
 
-    fn name(&self) -> &str {
+    fn session_name(&self) -> &str {
         self.session.name.as_str()
     }
 
-    fn show(&self, past: Option<Past>) {
+    fn show_progress(&self, past: Option<SyncProgress>) {
         self.session
-            .update(|state| state.past = past.or(state.past));
+            .update_state(|state| state.sync_progress = past.or(state.sync_progress));
     }
 
     /// The oldest timestamp that the history's retention keeps.
-    fn since(&self) -> Timestamp {
+    fn oldest_kept(&self) -> Timestamp {
         let age = self
-            .around
+            .deps
             .history
-            .keeps_for()
+            .retention_time()
             .and_then(|age| SignedDuration::try_from(age).ok());
-        age.and_then(|age| self.around.clock.now().checked_sub(age).ok())
+        age.and_then(|age| self.deps.clock.now().checked_sub(age).ok())
             .unwrap_or(Timestamp::MIN)
     }
 
-    async fn name_all(&self, people: impl Iterator<Item = &mut Person>) -> Result<()> {
+    async fn resolve_people(&self, people: impl Iterator<Item = &mut Person>) -> Result<()> {
         for person in people {
-            identity::of_person(&self.around.store, &self.lifeline.life(), person).await?;
+            identity::register_person(&self.deps.store, &self.lifeline.current_life(), person)
+                .await?;
         }
         Ok(())
     }
 
     /// Resolves everybody in a message to their stable id.
-    async fn name_in(&self, message: &mut PastMessage) -> Result<()> {
-        let Incoming { chat, data, .. } = &mut message.incoming;
-        *chat = identity::named(
-            &self.around.store,
-            &self.lifeline.life(),
+    async fn resolve_message(&self, message: &mut HistoryMessage) -> Result<()> {
+        let InboundEvent { chat, data, .. } = &mut message.incoming;
+        *chat = identity::resolve_event(
+            &self.deps.store,
+            &self.lifeline.current_life(),
             data,
             chat,
-            Knowledge::New,
+            ResolveMode::Register,
         )
         .await?;
-        self.name_all(
+        self.resolve_people(
             message
                 .reactions
                 .iter_mut()
@@ -92,58 +94,63 @@ impl SessionArchive {
 }
 
 #[async_trait]
-impl Archive for SessionArchive {
-    fn days(&self) -> Option<u32> {
-        let age = SignedDuration::try_from(self.around.history.keeps_for()?)
+impl HistorySink for SessionHistorySink {
+    fn requested_days(&self) -> Option<u32> {
+        let age = SignedDuration::try_from(self.deps.history.retention_time()?)
             .unwrap_or(SignedDuration::MAX);
         Some(
-            u32::try_from(age.as_hours() / HOURS_A_DAY)
+            u32::try_from(age.as_hours() / HOURS_PER_DAY)
                 .unwrap_or(u32::MAX)
                 .max(1),
         )
     }
 
-    async fn announced(&self, id: &str) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        self.show(self.around.store.announce_part(self.name(), id).await?);
+    async fn record_announced(&self, id: &str) -> Result<()> {
+        let _turn = self.progress_lock.lock().await;
+        self.show_progress(
+            self.deps
+                .store
+                .announce_sync_part(self.session_name(), id)
+                .await?,
+        );
         Ok(())
     }
 
-    async fn take(&self, mut told: Told) -> Result<()> {
-        let since = self.since();
+    async fn import_batch(&self, mut told: HistoryBatch) -> Result<()> {
+        let since = self.oldest_kept();
         told.messages
-            .retain(|message| at(&message.incoming).is_some_and(|at| at >= since));
-        self.name_all(told.known.iter_mut()).await?;
-        self.name_all(
+            .retain(|message| message_time(&message.incoming).is_some_and(|at| at >= since));
+        self.resolve_people(told.address_pairs.iter_mut()).await?;
+        self.resolve_people(
             told.contacts
                 .iter_mut()
                 .chain(told.chats.iter_mut().map(|chat| &mut chat.chat)),
         )
         .await?;
         for message in &mut told.messages {
-            self.name_in(message).await?;
+            self.resolve_message(message).await?;
         }
         let files = told
             .messages
             .iter_mut()
             .map(|message| &mut message.incoming);
-        self.around
+        self.deps
             .media
-            .note_past(&self.lifeline.life(), files)
+            .link_history_files(&self.lifeline.current_life(), files)
             .await?;
-        let Told {
+        let HistoryBatch {
             chats,
             contacts,
             messages,
             ..
         } = told;
-        let messages = messages.into_iter().filter_map(kept).collect();
+        let messages = messages.into_iter().filter_map(convert_message).collect();
         Ok(self
-            .around
+            .deps
             .history
-            .import(
-                &self.lifeline.life(),
-                &Imports {
+            .import_history(
+                &self.lifeline.current_life(),
+                &HistoryImport {
                     chats,
                     contacts,
                     messages,
@@ -152,24 +159,24 @@ impl Archive for SessionArchive {
             .await?)
     }
 
-    async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()> {
-        let _turn = self.turn.lock().await;
-        self.show(
-            self.around
+    async fn record_imported(&self, id: &str, reached: Option<StageProgress>) -> Result<()> {
+        let _turn = self.progress_lock.lock().await;
+        self.show_progress(
+            self.deps
                 .store
-                .take_part(self.name(), id, reached)
+                .finish_sync_part(self.session_name(), id, reached)
                 .await?,
         );
         Ok(())
     }
 
-    async fn lost(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+    async fn record_lost(&self) -> Result<()> {
+        let _turn = self.progress_lock.lock().await;
         if self
             .session
-            .look(|state| state.past.is_some_and(|past| past.waiting > 0))
+            .read_state(|state| state.sync_progress.is_some_and(|past| past.waiting > 0))
         {
-            self.show(self.around.store.lose_parts(self.name()).await?);
+            self.show_progress(self.deps.store.lose_sync_parts(self.session_name()).await?);
         }
         Ok(())
     }
@@ -177,31 +184,31 @@ impl Archive for SessionArchive {
 
 /// Resets the progress: the next device of a session whose device was logged out receives the whole
 /// history again.
-pub(super) async fn start_over(session: &Session, store: &Store) {
-    if session.look(|state| state.past.is_none()) {
+pub(super) async fn reset_history_sync(session: &Session, store: &Store) {
+    if session.read_state(|state| state.sync_progress.is_none()) {
         return;
     }
-    if let Err(error) = store.restart_past(session.name.as_str()).await {
+    if let Err(error) = store.restart_history_sync(session.name.as_str()).await {
         tracing::warn!(session = %session.name, %error, "what a former device was told cannot be forgotten");
         return;
     }
-    session.update(|state| state.past = Some(Past::default()));
+    session.update_state(|state| state.sync_progress = Some(SyncProgress::default()));
 }
 
-fn at(incoming: &Incoming) -> Option<Timestamp> {
+fn message_time(incoming: &InboundEvent) -> Option<Timestamp> {
     match &incoming.data {
         EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(told.timestamp),
         _ => None,
     }
 }
 
-fn kept(
-    PastMessage {
+fn convert_message(
+    HistoryMessage {
         incoming,
         status,
         reactions,
-    }: PastMessage,
-) -> Option<NewKept> {
+    }: HistoryMessage,
+) -> Option<NewHistoryMessage> {
     let (EventData::MessageReceived(told) | EventData::MessageEcho(told)) = incoming.data else {
         return None;
     };
@@ -215,7 +222,7 @@ fn kept(
         ..
     } = *told;
     let from = (!from_me).then_some(from);
-    Some(NewKept {
+    Some(NewHistoryMessage {
         chat,
         id,
         from,

@@ -4,69 +4,76 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{SessionName, SessionState, Sessions, Status, reading};
-use crate::event::{ChatChange, Group, Person, Presence, Typing};
+use super::{SessionName, SessionPhase, SessionState, Sessions, reading};
+use crate::event::{ChatChange, Group, Person, Presence, TypingState};
 use crate::identity;
 use crate::message::ChatId;
 use crate::store::{Life, StoreError};
-use crate::whatsapp::{Link, NotAnswered, Number};
+use crate::whatsapp::{Link, LinkRequestError, NumberLookup};
 
 /// Reasons why a request to WhatsApp failed.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     #[error("there is no session of this name")]
     Unknown,
     #[error("no phone has linked the session")]
     NotPaired,
     #[error("the session is not online")]
     NotOnline {
-        status: Status,
+        status: SessionPhase,
         reason: Option<String>,
     },
     /// There is no such message in the chat.
     #[error("no such message was received in this chat")]
-    NoMessage,
+    MessageNotFound,
     #[error(transparent)]
-    NotAnswered(NotAnswered),
+    Link(LinkRequestError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Sessions {
     /// Lists the groups of the session's account, each with its address.
-    pub async fn groups(&self, name: &SessionName) -> Result<Vec<(String, Group)>, AskError> {
+    pub async fn list_groups(
+        &self,
+        name: &SessionName,
+    ) -> Result<Vec<(String, Group)>, RequestError> {
         let mut groups = self
-            .ask_whatsapp(name, async |link, limit| link.groups(limit).await)
+            .run_request(name, async |link, limit| link.fetch_groups(limit).await)
             .await?;
         for (_, group) in &mut groups {
-            self.name_members(name, group).await?;
+            self.resolve_members(name, group).await?;
         }
         Ok(groups)
     }
 
     /// Returns one group, by the part of its address before `@g.us`.
-    pub async fn group(&self, name: &SessionName, id: &str) -> Result<Group, AskError> {
+    pub async fn find_group(&self, name: &SessionName, id: &str) -> Result<Group, RequestError> {
         let mut group = self
-            .ask_whatsapp(name, async |link, limit| link.group(id, limit).await)
+            .run_request(name, async |link, limit| link.fetch_group(id, limit).await)
             .await?;
-        self.name_members(name, &mut group).await?;
+        self.resolve_members(name, &mut group).await?;
         Ok(group)
     }
 
     /// Resolves the group's members to their stable ids.
-    async fn name_members(&self, name: &SessionName, group: &mut Group) -> Result<(), StoreError> {
+    async fn resolve_members(
+        &self,
+        name: &SessionName,
+        group: &mut Group,
+    ) -> Result<(), StoreError> {
         let life = self.life(name);
         let life = life.ok_or_else(|| StoreError::new("the session is being removed"))?;
-        identity::mention_all(&self.inner.around.store, &life, group.people_mut()).await
+        identity::resolve_all_mentioned(&self.inner.deps.store, &life, group.people_mut()).await
     }
 
     /// Returns the id of a chat or person in events and in the history, whichever address is given.
-    pub async fn id_of(
+    pub async fn resolve_id(
         &self,
         name: &SessionName,
         life: &Life,
         chat: &ChatId,
-    ) -> Result<String, AskError> {
+    ) -> Result<String, RequestError> {
         let named = chat.to_string();
         if !chat.is_person() {
             return Ok(named);
@@ -76,7 +83,13 @@ impl Sessions {
             .into_iter()
             .flatten()
             .collect::<Vec<_>>();
-        if let Some(id) = self.inner.around.store.known_id(life, &addresses).await? {
+        if let Some(id) = self
+            .inner
+            .deps
+            .store
+            .find_identity(life, &addresses)
+            .await?
+        {
             return Ok(id);
         }
         // The person is unknown, so the id is the one that a first event would give: their phone
@@ -94,37 +107,37 @@ impl Sessions {
         name: &SessionName,
         chat: &ChatId,
         up_to: Option<&str>,
-    ) -> Result<usize, AskError> {
-        let store = &self.inner.around.store;
-        let life = self.life(name).ok_or(AskError::Unknown)?;
+    ) -> Result<usize, RequestError> {
+        let store = &self.inner.deps.store;
+        let life = self.life(name).ok_or(RequestError::Unknown)?;
         let addresses = self
-            .ask_whatsapp(name, async |link, _| Ok(link.addresses(chat).await))
+            .run_request(name, async |link, _| Ok(link.chat_addresses(chat).await))
             .await?;
         let unread = store
-            .unread(&life, &addresses, up_to)
+            .find_unread(&life, &addresses, up_to)
             .await?
-            .ok_or(AskError::NoMessage)?;
+            .ok_or(RequestError::MessageNotFound)?;
         let Some(newest) = unread.first() else {
             return Ok(0);
         };
-        self.ask_whatsapp(name, async |link, limit| {
+        self.run_request(name, async |link, limit| {
             link.mark_read(&unread, limit).await
         })
         .await?;
         store.mark_read(&life, &addresses[0], newest.seq).await?;
-        self.tell_of_reading(name, chat, up_to).await?;
+        self.emit_chat_read(name, chat, up_to).await?;
         Ok(unread.len())
     }
 
     /// Emits `chat.updated`, so that the chat's unread count follows.
-    async fn tell_of_reading(
+    async fn emit_chat_read(
         &self,
         name: &SessionName,
         chat: &ChatId,
         up_to: Option<&str>,
-    ) -> Result<(), AskError> {
-        let session = self.find(name).ok_or(AskError::Unknown)?;
-        let id = self.id_of(name, &session.life(), chat).await?;
+    ) -> Result<(), RequestError> {
+        let session = self.find(name).ok_or(RequestError::Unknown)?;
+        let id = self.resolve_id(name, &session.life(), chat).await?;
         let (phone, lid) = match chat {
             ChatId::Phone(phone) => (Some(phone.clone()), None),
             ChatId::Lid(_) => (None, Some(chat.to_string())),
@@ -136,7 +149,11 @@ impl Sessions {
             lid,
             ..Person::default()
         };
-        session.tell_of(reading::read(&session, chat, up_to.map(str::to_owned)));
+        session.emit_chat_event(reading::chat_read_event(
+            &session,
+            chat,
+            up_to.map(str::to_owned),
+        ));
         Ok(())
     }
 
@@ -145,26 +162,26 @@ impl Sessions {
         &self,
         name: &SessionName,
         chat: &ChatId,
-        typing: Typing,
-    ) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
-            link.shows_typing(chat, typing, limit).await
+        typing: TypingState,
+    ) -> Result<(), RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.send_chat_state(chat, typing, limit).await
         })
         .await
     }
 
-    /// Stars or unstars a message of a chat. `author` is its sender; `None` means the account
+    /// Stars or unstars a message of a chat. `message_author` is its sender; `None` means the account
     /// itself.
-    pub async fn star(
+    pub async fn set_starred(
         &self,
         name: &SessionName,
         chat: &ChatId,
         id: &str,
         author: Option<&str>,
         starred: bool,
-    ) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
-            link.stars(chat, id, author, starred, limit).await
+    ) -> Result<(), RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.set_starred(chat, id, author, starred, limit).await
         })
         .await
     }
@@ -175,43 +192,43 @@ impl Sessions {
         name: &SessionName,
         chat: &ChatId,
         change: &ChatChange,
-    ) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
-            link.changes_chat(chat, change, limit).await
+    ) -> Result<(), RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.change_chat(chat, change, limit).await
         })
         .await
     }
 
     /// Shows the account as available or unavailable, now and after each reconnect.
-    pub async fn show_presence(
+    pub async fn set_presence(
         &self,
         name: &SessionName,
         presence: Presence,
-    ) -> Result<(), AskError> {
-        let session = self.find(name).ok_or(AskError::Unknown)?;
-        let before = session.is_shown();
+    ) -> Result<(), RequestError> {
+        let session = self.find(name).ok_or(RequestError::Unknown)?;
+        let before = session.is_available();
         // Set first, so that a login at this very moment does the same.
-        session.shows(presence == Presence::Available);
+        session.set_available(presence == Presence::Available);
         let shown = self
-            .ask_whatsapp(name, async |link, limit| {
-                link.shows_presence(presence, limit).await
+            .run_request(name, async |link, limit| {
+                link.set_presence(presence, limit).await
             })
             .await;
         if shown.is_err() {
-            session.shows(before);
+            session.set_available(before);
         }
         shown
     }
 
     /// Subscribes to a contact's presence, or unsubscribes.
-    pub async fn watch(
+    pub async fn watch_presence(
         &self,
         name: &SessionName,
         whom: &ChatId,
         watched: bool,
-    ) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
-            link.watches(whom, watched, limit).await
+    ) -> Result<(), RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.set_presence_watch(whom, watched, limit).await
         })
         .await
     }
@@ -221,28 +238,28 @@ impl Sessions {
         &self,
         name: &SessionName,
         numbers: &[String],
-    ) -> Result<Vec<Number>, AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
+    ) -> Result<Vec<NumberLookup>, RequestError> {
+        self.run_request(name, async |link, limit| {
             link.check_numbers(numbers, limit).await
         })
         .await
     }
 
     /// Rejects a call. Returns `false` if no such call is ringing.
-    pub async fn reject_call(&self, name: &SessionName, call: &str) -> Result<bool, AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
+    pub async fn reject_call(&self, name: &SessionName, call: &str) -> Result<bool, RequestError> {
+        self.run_request(name, async |link, limit| {
             link.reject_call(call, limit).await
         })
         .await
     }
 
     /// Runs a request on the session's link, if the session is online.
-    pub(super) async fn ask_whatsapp<T>(
+    pub(super) async fn run_request<T>(
         &self,
         name: &SessionName,
-        question: impl AsyncFnOnce(Arc<Link>, Duration) -> Result<T, NotAnswered>,
-    ) -> Result<T, AskError> {
-        let session = self.find(name).ok_or(AskError::Unknown)?;
+        question: impl AsyncFnOnce(Arc<Link>, Duration) -> Result<T, LinkRequestError>,
+    ) -> Result<T, RequestError> {
+        let session = self.find(name).ok_or(RequestError::Unknown)?;
         let not_online = || {
             let SessionState {
                 status,
@@ -251,19 +268,19 @@ impl Sessions {
                 ..
             } = session.state();
             if paired {
-                AskError::NotOnline { status, reason }
+                RequestError::NotOnline { status, reason }
             } else {
-                AskError::NotPaired
+                RequestError::NotPaired
             }
         };
         let link = session
             .link()
-            .filter(|_| session.state().status == Status::Online)
+            .filter(|_| session.state().status == SessionPhase::Online)
             .ok_or_else(not_online)?;
-        match question(link, self.inner.around.whatsapp_timeout).await {
+        match question(link, self.inner.deps.whatsapp_timeout).await {
             Ok(answer) => Ok(answer),
-            Err(NotAnswered::Offline) => Err(not_online()),
-            Err(error) => Err(AskError::NotAnswered(error)),
+            Err(LinkRequestError::Offline) => Err(not_online()),
+            Err(error) => Err(RequestError::Link(error)),
         }
     }
 }

@@ -9,34 +9,34 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::{CommandError, Session, SessionName, SessionState, Sessions, Status};
+use super::{CommandError, Session, SessionName, SessionPhase, SessionState, Sessions};
 use crate::store::StoreError;
-use crate::whatsapp::{Link, NoAnswer};
+use crate::whatsapp::{Link, RoundTripError};
 
 /// Concurrent checks.
-const AT_ONCE: usize = 32;
+const MAX_CONCURRENT_CHECKS: usize = 32;
 /// Number of reports for one outage; later ones are suppressed until it is over.
-const REPORTS: u32 = 3;
+const MAX_REPORTS: u32 = 3;
 /// Divisor of the check interval: a message received within that part of it proves as much as an
 /// answer from the phone.
-const FRESH: u32 = 4;
+const RECENT_DIVISOR: u32 = 4;
 /// Time the engine may take to dial again, or to report the end of a connection.
-const REDIAL: Duration = Duration::from_secs(10);
+const REDIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result of a check, part by part.
 #[derive(Debug)]
-pub struct Check {
+pub struct HealthCheck {
     pub at: Timestamp,
     /// A round trip on the wire.
-    pub socket: Result<Duration, NoAnswer>,
+    pub socket: Result<Duration, RoundTripError>,
     /// A write that reached the disk. Without one, no message is accepted from WhatsApp.
     pub store: Result<Duration, StoreError>,
-    pub inbound: Inbound,
+    pub inbound: InboundHealth,
 }
 
 /// Whether messages can come in and be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inbound {
+pub enum InboundHealth {
     /// A message came in by itself, this long ago.
     Heard(Duration),
     /// The account's phone was asked and answered within this time.
@@ -47,132 +47,135 @@ pub enum Inbound {
     Unknown,
 }
 
-impl Check {
+impl HealthCheck {
     /// Whether every part is proven.
     pub fn is_ok(&self) -> bool {
-        let is_heard = matches!(self.inbound, Inbound::Heard(_) | Inbound::Answered(_));
+        let is_heard = matches!(
+            self.inbound,
+            InboundHealth::Heard(_) | InboundHealth::Answered(_)
+        );
         self.socket.is_ok() && self.store.is_ok() && is_heard
     }
 }
 
 /// The extent of a check.
 #[derive(Clone, Copy)]
-enum Scope {
+enum CheckScope {
     /// Also tests whether messages come in, unless one has within this time.
     Inbound {
-        fresh: Duration,
+        recent: Duration,
     },
     WireOnly,
 }
 
 /// Counts a session's consecutive failed checks.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Outage {
+struct OutageCounter {
     misses: u32,
 }
 
 /// The log entry that follows a check.
 #[derive(Debug, PartialEq, Eq)]
-enum Report {
+enum OutageReport {
     Nothing,
     /// The number of the report, from 1.
     Silent(u32),
     Recovered,
 }
 
-impl Outage {
-    fn missed(&mut self) -> Report {
+impl OutageCounter {
+    fn record_miss(&mut self) -> OutageReport {
         self.misses = self.misses.saturating_add(1);
-        if self.misses <= REPORTS {
-            Report::Silent(self.misses)
+        if self.misses <= MAX_REPORTS {
+            OutageReport::Silent(self.misses)
         } else {
-            Report::Nothing
+            OutageReport::Nothing
         }
     }
 
-    fn answered(&mut self) -> Report {
+    fn record_answer(&mut self) -> OutageReport {
         if std::mem::take(&mut self.misses) > 0 {
-            Report::Recovered
+            OutageReport::Recovered
         } else {
-            Report::Nothing
+            OutageReport::Nothing
         }
     }
 }
 
 impl Sessions {
     /// Checks all sessions periodically, and each one when it comes online, until the program ends.
-    pub(super) async fn keep_checking(
+    pub(super) async fn run_checks(
         self,
         every: Duration,
         mut online: mpsc::UnboundedReceiver<Arc<Session>>,
     ) {
         let mut outages = HashMap::new();
         let (clock, lifecycle) = (
-            self.inner.around.clock.clone(),
-            self.inner.around.lifecycle.clone(),
+            self.inner.deps.clock.clone(),
+            self.inner.deps.lifecycle.clone(),
         );
         let mut next = clock.sleep(every);
         let mut fresh = Vec::new();
         loop {
             tokio::select! {
-                () = lifecycle.stopping() => return,
+                () = lifecycle.await_stop() => return,
                 () = &mut next => {
                     self.check_all(every, &mut outages).await;
                     next = clock.sleep(every);
                 }
-                _ = online.recv_many(&mut fresh, AT_ONCE) => {
-                    self.check_each(std::mem::take(&mut fresh), Scope::WireOnly, &mut outages).await;
+                _ = online.recv_many(&mut fresh, MAX_CONCURRENT_CHECKS) => {
+                    self.check_sessions(std::mem::take(&mut fresh), CheckScope::WireOnly, &mut outages).await;
                 }
             }
         }
     }
 
-    async fn check_all(&self, every: Duration, outages: &mut HashMap<SessionName, Outage>) {
-        if let Err(error) = self.inner.around.store.note_received().await {
+    async fn check_all(&self, every: Duration, outages: &mut HashMap<SessionName, OutageCounter>) {
+        if let Err(error) = self.inner.deps.store.record_received().await {
             tracing::debug!(%error, "when sessions received their last messages is not noted");
         }
         let watched = self
-            .all()
+            .all_sessions()
             .into_iter()
             .filter(|session| is_watched(session.state().status))
             .collect();
-        self.check_each(
+        self.check_sessions(
             watched,
-            Scope::Inbound {
-                fresh: every / FRESH,
+            CheckScope::Inbound {
+                recent: every / RECENT_DIVISOR,
             },
             outages,
         )
         .await;
     }
 
-    async fn check_each(
+    async fn check_sessions(
         &self,
         sessions: Vec<Arc<Session>>,
-        scope: Scope,
-        outages: &mut HashMap<SessionName, Outage>,
+        scope: CheckScope,
+        outages: &mut HashMap<SessionName, OutageCounter>,
     ) {
         let checks = sessions.into_iter().map(|session| async move {
-            let (socket, inbound) = self.look(&session, scope).await;
-            self.recover(&session, &socket, inbound).await;
+            let (socket, inbound) = self.probe_session(&session, scope).await;
+            self.recover_session(&session, &socket, inbound).await;
             (session, socket)
         });
-        let checks = futures_util::stream::iter(checks).buffer_unordered(AT_ONCE);
+        let checks = futures_util::stream::iter(checks).buffer_unordered(MAX_CONCURRENT_CHECKS);
         let all = self
             .inner
-            .around
+            .deps
             .lifecycle
             .unless_stopping(checks.collect::<Vec<_>>())
             .await;
         for (session, socket) in all.unwrap_or_default() {
             let outage = outages.entry(session.name.clone()).or_default();
-            tell(
+            log_report(
                 &session,
                 &socket,
                 if socket.is_ok() {
-                    outage.answered()
+                    outage.record_answer()
                 } else {
-                    outage.missed()
+                    outage.record_miss()
                 },
             );
         }
@@ -180,16 +183,16 @@ impl Sessions {
 
     /// Checks every part of one session now, whatever has come in recently, and recovers it if
     /// necessary.
-    pub async fn check(&self, name: &SessionName) -> Result<Check, CommandError> {
+    pub async fn check_session(&self, name: &SessionName) -> Result<HealthCheck, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        let scope = Scope::Inbound {
-            fresh: Duration::ZERO,
+        let scope = CheckScope::Inbound {
+            recent: Duration::ZERO,
         };
         let ((socket, inbound), store) =
-            tokio::join!(self.look(&session, scope), self.probe_store());
-        self.recover(&session, &socket, inbound).await;
-        Ok(Check {
-            at: self.inner.around.clock.now(),
+            tokio::join!(self.probe_session(&session, scope), self.probe_store());
+        self.recover_session(&session, &socket, inbound).await;
+        Ok(HealthCheck {
+            at: self.inner.deps.clock.now(),
             socket,
             store,
             inbound,
@@ -197,12 +200,12 @@ impl Sessions {
     }
 
     async fn probe_store(&self) -> Result<Duration, StoreError> {
-        let clock = &self.inner.around.clock;
+        let clock = &self.inner.deps.clock;
         let started = clock.uptime();
         match clock
             .timeout(
-                self.inner.around.whatsapp_timeout,
-                self.inner.around.store.probe(),
+                self.inner.deps.whatsapp_timeout,
+                self.inner.deps.store.probe_disk(),
             )
             .await
         {
@@ -212,42 +215,48 @@ impl Sessions {
     }
 
     /// Makes a round trip and, if that succeeds, tests whether messages come in.
-    async fn look(&self, session: &Session, scope: Scope) -> (Result<Duration, NoAnswer>, Inbound) {
-        let limit = self.inner.around.whatsapp_timeout;
+    async fn probe_session(
+        &self,
+        session: &Session,
+        scope: CheckScope,
+    ) -> (Result<Duration, RoundTripError>, InboundHealth) {
+        let limit = self.inner.deps.whatsapp_timeout;
         let Some(link) = session.link() else {
-            return (Err(NoAnswer::NotConnected), Inbound::Unknown);
+            return (Err(RoundTripError::NotConnected), InboundHealth::Unknown);
         };
         let socket = link.ping(limit).await;
         let inbound = match (&socket, scope) {
-            (Ok(_), Scope::Inbound { fresh }) => inbound(&link, fresh, limit).await,
-            _ => Inbound::Unknown,
+            (Ok(_), CheckScope::Inbound { recent: fresh }) => {
+                probe_inbound(&link, fresh, limit).await
+            }
+            _ => InboundHealth::Unknown,
         };
         (socket, inbound)
     }
 
-    async fn recover(
+    async fn recover_session(
         &self,
         session: &Session,
-        socket: &Result<Duration, NoAnswer>,
-        inbound: Inbound,
+        socket: &Result<Duration, RoundTripError>,
+        inbound: InboundHealth,
     ) {
         let link = session.link();
         match (socket, link) {
-            (Err(NoAnswer::Silence(_)), Some(link)) => {
-                reconnect(
+            (Err(RoundTripError::Timeout(_)), Some(link)) => {
+                reconnect_link(
                     session,
                     &link,
                     "WhatsApp does not answer on this connection",
                 )
                 .await;
             }
-            (Err(NoAnswer::NotConnected), Some(link)) => {
+            (Err(RoundTripError::NotConnected), Some(link)) => {
                 let state = session
-                    .wait_for(REDIAL, |state| state.status != Status::Online)
+                    .wait_for_state(REDIAL_TIMEOUT, |state| state.status != SessionPhase::Online)
                     .await;
                 match state.status {
-                    Status::Online => link.give_up("the connection ended without a word"),
-                    status if is_watched(status) => session.ask(),
+                    SessionPhase::Online => link.give_up("the connection ended without a word"),
+                    status if is_watched(status) => session.request_wake(),
                     _ => {}
                 }
             }
@@ -255,11 +264,15 @@ impl Sessions {
             // another program took its place.
             (Err(_), None) => {}
             (Ok(_), link) => match (inbound, link) {
-                (Inbound::Heard(_) | Inbound::Answered(_), _) => session.is_heard(),
+                (InboundHealth::Heard(_) | InboundHealth::Answered(_), _) => {
+                    session.reset_missed_probes()
+                }
                 // A phone may be off for days, yet a deaf connection must be noticed at once. So
                 // the first missed probe reconnects, and later ones do ever more rarely.
-                (Inbound::Silent(_), Some(link)) if session.is_silent().is_power_of_two() => {
-                    reconnect(
+                (InboundHealth::Silent(_), Some(link))
+                    if session.count_missed_probe().is_power_of_two() =>
+                {
+                    reconnect_link(
                         session,
                         &link,
                         "nothing comes in, not even what was asked for",
@@ -272,49 +285,60 @@ impl Sessions {
     }
 }
 
-async fn inbound(link: &Link, fresh: Duration, limit: Duration) -> Inbound {
-    if let Some(ago) = link.heard_ago().filter(|ago| *ago < fresh) {
-        return Inbound::Heard(ago);
+async fn probe_inbound(link: &Link, fresh: Duration, limit: Duration) -> InboundHealth {
+    if let Some(ago) = link.last_inbound_age().filter(|ago| *ago < fresh) {
+        return InboundHealth::Heard(ago);
     }
-    match link.ask_phone(limit).await {
-        Ok(took) => Inbound::Answered(took),
-        Err(NoAnswer::Silence(limit)) => Inbound::Silent(limit),
-        Err(NoAnswer::NotConnected) => Inbound::Unknown,
+    match link.probe_phone(limit).await {
+        Ok(took) => InboundHealth::Answered(took),
+        Err(RoundTripError::Timeout(limit)) => InboundHealth::Silent(limit),
+        Err(RoundTripError::NotConnected) => InboundHealth::Unknown,
     }
 }
 
 /// Drops a useless connection and records the reason. Replaces the link if its engine does not dial
 /// again.
-async fn reconnect(session: &Session, link: &Link, reason: &str) {
+async fn reconnect_link(session: &Session, link: &Link, reason: &str) {
     let is_waiting = |state: &SessionState| {
-        state.status == Status::Offline && state.reason.as_deref() == Some(reason)
+        state.status == SessionPhase::Offline && state.reason.as_deref() == Some(reason)
     };
-    session.update(|state| {
-        if state.status == Status::Online {
-            state.move_to(Status::Offline, Some(reason.to_owned()), session.now());
+    session.update_state(|state| {
+        if state.status == SessionPhase::Online {
+            state.set_status(
+                SessionPhase::Offline,
+                Some(reason.to_owned()),
+                session.now(),
+            );
         }
     });
     link.redial().await;
-    if is_waiting(&session.wait_for(REDIAL, |state| !is_waiting(state)).await) {
+    if is_waiting(
+        &session
+            .wait_for_state(REDIAL_TIMEOUT, |state| !is_waiting(state))
+            .await,
+    ) {
         link.give_up("the connection does not come back");
     }
 }
 
 /// Whether a session is meant to be connected.
-fn is_watched(status: Status) -> bool {
+fn is_watched(status: SessionPhase) -> bool {
     matches!(
         status,
-        Status::Online | Status::Connecting | Status::Offline | Status::Starting
+        SessionPhase::Online
+            | SessionPhase::Connecting
+            | SessionPhase::Offline
+            | SessionPhase::Starting
     )
 }
 
-fn tell(session: &Session, result: &Result<Duration, NoAnswer>, report: Report) {
+fn log_report(session: &Session, result: &Result<Duration, RoundTripError>, report: OutageReport) {
     let name = &session.name;
     match (report, result) {
-        (Report::Silent(number), Err(error)) => {
+        (OutageReport::Silent(number), Err(error)) => {
             tracing::error!(session = %name, %error, report = number, "the session does not answer");
         }
-        (Report::Recovered, _) => {
+        (OutageReport::Recovered, _) => {
             tracing::warn!(session = %name, "the session is responding again")
         }
         (_, Err(error)) => {
@@ -330,21 +354,21 @@ mod tests {
 
     #[test]
     fn an_outage_is_reported_three_times_and_its_end_once() {
-        let mut outage = Outage::default();
-        assert_eq!(outage.answered(), Report::Nothing);
-        let reports: Vec<_> = (0..5).map(|_| outage.missed()).collect();
+        let mut outage = OutageCounter::default();
+        assert_eq!(outage.record_answer(), OutageReport::Nothing);
+        let reports: Vec<_> = (0..5).map(|_| outage.record_miss()).collect();
         assert_eq!(
             reports,
             [
-                Report::Silent(1),
-                Report::Silent(2),
-                Report::Silent(3),
-                Report::Nothing,
-                Report::Nothing
+                OutageReport::Silent(1),
+                OutageReport::Silent(2),
+                OutageReport::Silent(3),
+                OutageReport::Nothing,
+                OutageReport::Nothing
             ]
         );
-        assert_eq!(outage.answered(), Report::Recovered);
-        assert_eq!(outage.answered(), Report::Nothing);
-        assert_eq!(outage.missed(), Report::Silent(1));
+        assert_eq!(outage.record_answer(), OutageReport::Recovered);
+        assert_eq!(outage.record_answer(), OutageReport::Nothing);
+        assert_eq!(outage.record_miss(), OutageReport::Silent(1));
     }
 }

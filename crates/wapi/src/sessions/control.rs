@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use tokio::sync::{MutexGuard, OwnedMutexGuard, watch};
 
-use super::actor::STOPPED_BY_HAND;
-use super::{Intent, Metadata, Session, SessionName, SessionState, Sessions, Status};
-use crate::store::{Leave, Ordered, Past, Stop, StoreError};
-use crate::whatsapp::{NoAnswer, NoCode};
+use super::actor::STOPPED_BY_OWNER;
+use super::{
+    DesiredState, Session, SessionMetadata, SessionName, SessionPhase, SessionState, Sessions,
+};
+use crate::store::{RemovalMode, SavedSession, StopState, StoreError, SyncProgress};
+use crate::whatsapp::{PairingCodeError, RoundTripError};
 
 /// Time a session may take to come to rest. Its parts have limits of their own, which add up to
 /// less.
-const RESTING: Duration = Duration::from_secs(30);
+const REST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time a command may wait for earlier ones.
-const TURN: Duration = Duration::from_secs(60);
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time the end of a connection may take to be noticed.
-const LAST_WORD: Duration = Duration::from_secs(2);
+const LOGOUT_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reasons why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -42,22 +44,22 @@ pub enum CommandError {
     Busy,
     #[error("the session is not online")]
     NotOnline {
-        status: Status,
+        status: SessionPhase,
         reason: Option<String>,
     },
     /// WhatsApp was asked and did not answer.
     #[error(transparent)]
-    NoAnswer(NoAnswer),
+    RoundTrip(RoundTripError),
     #[error(transparent)]
-    NoCode(NoCode),
+    PairingCode(PairingCodeError),
     /// The command could not be saved, and nothing was done.
     #[error(transparent)]
-    NotSaved(#[from] StoreError),
+    Store(#[from] StoreError),
 }
 
 /// Whether removing a session first takes its device off the account's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogOut {
+pub enum LogoutMode {
     First,
     No,
 }
@@ -68,54 +70,54 @@ impl Sessions {
     pub async fn create(
         &self,
         name: &SessionName,
-        metadata: Metadata,
-        past: Option<Past>,
+        metadata: SessionMetadata,
+        past: Option<SyncProgress>,
     ) -> Result<Arc<Session>, CommandError> {
-        let ordered = Ordered {
+        let ordered = SavedSession {
             metadata,
-            past,
-            ..Ordered::default()
+            sync_progress: past,
+            ..SavedSession::default()
         };
         // Reserve the name before saving the row, so that a concurrent restore finds the row only
         // once the name is taken.
         let place = loop {
             let former = {
-                let mut sessions = self.lock();
+                let mut sessions = self.lock_sessions();
                 match sessions.get(name) {
                     None => {
-                        let session = self.add(&mut sessions, name, ordered.clone());
+                        let session = self.add_session(&mut sessions, name, ordered.clone());
                         // No other command of this session is saved before this one.
-                        let turn = Arc::clone(&session.turn)
+                        let turn = Arc::clone(&session.command_lock)
                             .try_lock_owned()
                             .expect("nobody knows it yet");
-                        break Place {
+                        break SessionReservation {
                             session,
                             sessions: self,
-                            is_taken: false,
+                            is_committed: false,
                             _turn: turn,
                         };
                     }
                     Some(former) => Arc::clone(former),
                 }
             };
-            if former.intent() != Intent::Remove {
+            if former.desired_state() != DesiredState::Remove {
                 return Err(CommandError::Exists);
             }
-            self.gone(&former).await?;
+            self.wait_until_removed(&former).await?;
         };
         self.inner
-            .around
+            .deps
             .store
-            .order_session(name.as_str(), &ordered)
+            .save_session(name.as_str(), &ordered)
             .await?;
-        Ok(place.take())
+        Ok(place.commit())
     }
 
     /// Starts a session that was stopped, and wakes one that rests. It stays started across
     /// restarts.
     pub async fn start(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        let _turn = self.turn(&session).await?;
+        let _turn = self.acquire_turn(&session).await?;
         self.start_session(&session).await
     }
 
@@ -124,20 +126,20 @@ impl Sessions {
         &self,
         session: &Session,
     ) -> Result<SessionState, CommandError> {
-        if session.intent() == Intent::Stop {
+        if session.desired_state() == DesiredState::Stop {
             self.inner
-                .around
+                .deps
                 .store
-                .order_stop(session.name.as_str(), Stop::No)
+                .save_stop_state(session.name.as_str(), StopState::Running)
                 .await?;
-            session.update(|state| {
-                if state.status == Status::Stopped {
-                    state.move_to(Status::Starting, None, session.now());
+            session.update_state(|state| {
+                if state.status == SessionPhase::Stopped {
+                    state.set_status(SessionPhase::Starting, None, session.now());
                 }
             });
-            session.set_intent(Intent::Run);
+            session.set_desired_state(DesiredState::Run);
         } else {
-            super::wake(session);
+            super::wake_session(session);
         }
         Ok(session.state())
     }
@@ -146,19 +148,20 @@ impl Sessions {
     pub async fn stop(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let later = {
-            let _turn = self.turn(&session).await?;
+            let _turn = self.acquire_turn(&session).await?;
             self.inner
-                .around
+                .deps
                 .store
-                .order_stop(name.as_str(), Stop::ByHand)
+                .save_stop_state(name.as_str(), StopState::Stopped)
                 .await?;
-            session.set_intent(Intent::Stop);
-            session.intents()
+            session.set_desired_state(DesiredState::Stop);
+            session.watch_desired_state()
         };
         let is_stopped = |state: &SessionState| {
-            state.status == Status::Stopped && state.reason.as_deref() == Some(STOPPED_BY_HAND)
+            state.status == SessionPhase::Stopped
+                && state.reason.as_deref() == Some(STOPPED_BY_OWNER)
         };
-        Ok(followed(&session, later, is_stopped).await)
+        Ok(wait_for_effect(&session, later, is_stopped).await)
     }
 
     /// Drops the session's connection and makes a new one, with a client built from the saved
@@ -166,15 +169,15 @@ impl Sessions {
     pub async fn restart(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let (before, later) = {
-            let _turn = self.turn(&session).await?;
+            let _turn = self.acquire_turn(&session).await?;
             let before = self.start_session(&session).await?;
             // The intent stays the same; setting it again ends the link.
-            session.set_intent(Intent::Run);
-            (before, session.intents())
+            session.set_desired_state(DesiredState::Run);
+            (before, session.watch_desired_state())
         };
         let is_other =
             |state: &SessionState| (state.status, state.since) != (before.status, before.since);
-        Ok(followed(&session, later, is_other).await)
+        Ok(wait_for_effect(&session, later, is_other).await)
     }
 
     /// Takes the session off its account's list of devices. The session stays, and shows a QR code
@@ -182,38 +185,43 @@ impl Sessions {
     pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
         let later = {
-            let _turn = self.turn(&session).await?;
+            let _turn = self.acquire_turn(&session).await?;
             self.log_out_session(&session).await?;
-            session.intents()
+            session.watch_desired_state()
         };
-        Ok(followed(&session, later, |state| state.status == Status::LoggedOut).await)
+        Ok(wait_for_effect(&session, later, |state| {
+            state.status == SessionPhase::LoggedOut
+        })
+        .await)
     }
 
     /// Waits until no earlier command is being saved. Fails for a session that is being removed.
-    pub(super) async fn turn<'a>(
+    pub(super) async fn acquire_turn<'a>(
         &self,
         session: &'a Session,
     ) -> Result<MutexGuard<'a, ()>, CommandError> {
         let turn = self
             .inner
-            .around
+            .deps
             .clock
-            .timeout(TURN, session.turn.lock())
+            .timeout(TURN_TIMEOUT, session.command_lock.lock())
             .await
             .map_err(|_| CommandError::Busy)?;
-        match session.intent() {
-            Intent::Remove => Err(CommandError::Unknown),
-            Intent::Run | Intent::Stop if session.has_ended() => Err(CommandError::Ending),
-            Intent::Run | Intent::Stop => Ok(turn),
+        match session.desired_state() {
+            DesiredState::Remove => Err(CommandError::Unknown),
+            DesiredState::Run | DesiredState::Stop if session.has_ended() => {
+                Err(CommandError::Ending)
+            }
+            DesiredState::Run | DesiredState::Stop => Ok(turn),
         }
     }
 
     /// Waits for the end of a session that is being removed.
-    pub(super) async fn gone(&self, session: &Session) -> Result<(), CommandError> {
+    pub(super) async fn wait_until_removed(&self, session: &Session) -> Result<(), CommandError> {
         self.inner
-            .around
+            .deps
             .clock
-            .timeout(RESTING, session.ended())
+            .timeout(REST_TIMEOUT, session.wait_until_ended())
             .await
             .map_err(|_| CommandError::Busy)
     }
@@ -228,39 +236,43 @@ impl Sessions {
         if !paired {
             return Err(CommandError::NotPaired);
         }
-        let link = session.link().filter(|_| status == Status::Online);
+        let link = session.link().filter(|_| status == SessionPhase::Online);
         let link = link.ok_or(CommandError::NotOnline { status, reason })?;
-        let Err(error) = link.log_out(self.inner.around.whatsapp_timeout).await else {
+        let Err(error) = link.log_out(self.inner.deps.whatsapp_timeout).await else {
             return Ok(());
         };
         // WhatsApp's answer and the end of the connection arrive together, and the engine may drop
         // the answer.
         match session
-            .wait_for(LAST_WORD, |state| state.status == Status::LoggedOut)
+            .wait_for_state(LOGOUT_NOTICE_TIMEOUT, |state| {
+                state.status == SessionPhase::LoggedOut
+            })
             .await
             .status
         {
-            Status::LoggedOut => Ok(()),
-            _ => Err(CommandError::NoAnswer(error)),
+            SessionPhase::LoggedOut => Ok(()),
+            _ => Err(CommandError::RoundTrip(error)),
         }
     }
 
     /// Removes a session. Its file is moved aside; events received so far are still delivered. If
     /// no device is to stay linked, one that a phone links at this very moment is logged out, too.
-    /// With [`Leave::Nothing`], the leftovers of a former session of that name are removed as well.
+    /// With [`RemovalMode::Nothing`], the leftovers of a former session of that name are removed as well.
     /// A saved removal is completed whether or not the caller waits for it.
     pub async fn remove(
         &self,
         name: &SessionName,
-        log_out: LogOut,
-        leave: Leave,
+        log_out: LogoutMode,
+        leave: RemovalMode,
     ) -> Result<(), CommandError> {
         let removed = match self.find(name) {
             Some(session) => self.remove_session(&session, log_out, leave).await,
             None => Err(CommandError::Unknown),
         };
         match removed {
-            Err(CommandError::Unknown) if leave == Leave::Nothing => self.purge_former(name).await,
+            Err(CommandError::Unknown) if leave == RemovalMode::Purge => {
+                self.purge_former(name).await
+            }
             removed => removed,
         }
     }
@@ -268,51 +280,51 @@ impl Sessions {
     async fn remove_session(
         &self,
         session: &Session,
-        log_out: LogOut,
-        leave: Leave,
+        log_out: LogoutMode,
+        leave: RemovalMode,
     ) -> Result<(), CommandError> {
         {
-            let _turn = self.turn(session).await?;
+            let _turn = self.acquire_turn(session).await?;
             let is_paired = session.state().paired;
-            if log_out == LogOut::First && is_paired {
+            if log_out == LogoutMode::First && is_paired {
                 self.log_out_session(session).await?;
             }
             self.inner
-                .around
+                .deps
                 .store
-                .order_removal(session.name.as_str(), leave)
+                .save_removal(session.name.as_str(), leave)
                 .await?;
-            session.leave(leave);
-            if log_out == LogOut::First || !is_paired {
-                session.leave_no_device();
+            session.set_removal_mode(leave);
+            if log_out == LogoutMode::First || !is_paired {
+                session.require_logout();
             }
-            session.set_intent(Intent::Remove);
+            session.set_desired_state(DesiredState::Remove);
         }
-        self.gone(session).await?;
+        self.wait_until_removed(session).await?;
         // From here on, either nothing more is written about the session, or nothing of it is left.
         let rest = async {
-            session.silent().await;
-            if leave == Leave::Nothing {
-                session.purged().await;
+            session.wait_for_sender_end().await;
+            if leave == RemovalMode::Purge {
+                session.wait_until_purged().await;
             }
         };
         self.inner
-            .around
+            .deps
             .clock
-            .timeout(RESTING, rest)
+            .timeout(REST_TIMEOUT, rest)
             .await
             .map_err(|_| CommandError::Busy)
     }
 
     /// Requests a code to type into the phone instead of scanning. `phone` is an international
     /// number in digits. Wakes a session that rests.
-    pub async fn pairing_code(
+    pub async fn request_pairing_code(
         &self,
         name: &SessionName,
         phone: &str,
     ) -> Result<String, CommandError> {
         let session = self.find(name).ok_or(CommandError::Unknown)?;
-        let limit = self.inner.around.whatsapp_timeout;
+        let limit = self.inner.deps.whatsapp_timeout;
         // A code belongs to a connection that waits for pairing, and such a connection shows a QR
         // code.
         let has_code = self.next_qr_code(&session, limit).await.is_some();
@@ -329,54 +341,54 @@ impl Sessions {
             .link()
             .filter(|_| has_code)
             .ok_or(CommandError::NotOnline { status, reason })?;
-        link.pairing_code(phone, limit)
+        link.request_pairing_code(phone, limit)
             .await
-            .map_err(CommandError::NoCode)
+            .map_err(CommandError::PairingCode)
     }
 }
 
-/// Waits up to [`RESTING`] until a command has taken effect, a later command has replaced it, or
+/// Waits up to [`REST_TIMEOUT`] until a command has taken effect, a later command has replaced it, or
 /// the session has ended.
-async fn followed(
+async fn wait_for_effect(
     session: &Session,
-    mut later: watch::Receiver<Intent>,
+    mut later: watch::Receiver<DesiredState>,
     is_so: impl FnMut(&SessionState) -> bool,
 ) -> SessionState {
     tokio::select! {
-        _ = session.wait_for(RESTING, is_so) => {}
+        _ = session.wait_for_state(REST_TIMEOUT, is_so) => {}
         _ = later.changed() => {}
-        () = session.ended() => {}
+        () = session.wait_until_ended() => {}
     }
     session.state()
 }
 
 /// Reservation of the name of an unsaved session. Dropping it untaken frees the name.
-struct Place<'a> {
+struct SessionReservation<'a> {
     session: Arc<Session>,
     sessions: &'a Sessions,
-    is_taken: bool,
+    is_committed: bool,
     _turn: OwnedMutexGuard<()>,
 }
 
-impl Place<'_> {
-    fn take(mut self) -> Arc<Session> {
-        self.is_taken = true;
-        self.sessions.spawn(Arc::clone(&self.session));
+impl SessionReservation<'_> {
+    fn commit(mut self) -> Arc<Session> {
+        self.is_committed = true;
+        self.sessions.spawn_actor(Arc::clone(&self.session));
         Arc::clone(&self.session)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for SessionReservation<'_> {
     fn drop(&mut self) {
-        if !self.is_taken {
+        if !self.is_committed {
             self.sessions
                 .inner
-                .around
+                .deps
                 .store
                 .lives()
-                .ended(self.session.name.as_str());
-            self.sessions.lock().remove(&self.session.name);
-            self.session.end();
+                .end_life(self.session.name.as_str());
+            self.sessions.lock_sessions().remove(&self.session.name);
+            self.session.mark_ended();
         }
     }
 }

@@ -4,36 +4,38 @@ use std::sync::Arc;
 
 use super::{SessionName, Sessions};
 use crate::event::MessageKey;
-use crate::media::{Remote, Spooled, Taken};
+use crate::media::{ReceivedFile, RemoteFile, SpooledFile};
 use crate::store::Life;
-use crate::whatsapp::{Link, NotFetched};
+use crate::whatsapp::{Link, MediaDownloadError};
 
 impl Sessions {
-    /// Downloads a file of up to `largest` bytes, if the session is online.
-    pub async fn download(
+    /// Downloads a file of up to `max_size` bytes, if the session is online.
+    pub async fn download_file(
         &self,
         session: &Life,
-        remote: &Remote,
-        spooled: Spooled,
+        remote: &RemoteFile,
+        spooled: SpooledFile,
         largest: u64,
-    ) -> Result<Taken, NotFetched> {
-        self.link_of(session)?
-            .download(remote, spooled, largest)
+    ) -> Result<ReceivedFile, MediaDownloadError> {
+        self.find_link(session)?
+            .download_file(remote, spooled, largest)
             .await
     }
 
     /// Asks the account's own phone to upload the file of a message again. Returns its new direct
     /// path.
-    pub async fn ask_for_file(
+    pub async fn request_reupload(
         &self,
         session: &Life,
         message: &MessageKey,
-        remote: &Remote,
-    ) -> Result<String, NotFetched> {
-        self.link_of(session)?.ask_for_file(message, remote).await
+        remote: &RemoteFile,
+    ) -> Result<String, MediaDownloadError> {
+        self.find_link(session)?
+            .request_reupload(message, remote)
+            .await
     }
 
-    fn link_of(&self, session: &Life) -> Result<Arc<Link>, NotFetched> {
+    fn find_link(&self, session: &Life) -> Result<Arc<Link>, MediaDownloadError> {
         let name = SessionName::parse(session.name()).ok();
         let link = name
             .and_then(|name| self.find(&name))
@@ -41,6 +43,6 @@ impl Sessions {
         // A file is encrypted for the account that received its message; no other account asks for
         // it.
         let link = link.filter(|link| link.life().as_ref() == Some(session));
-        link.ok_or_else(|| NotFetched::Passing("the session is not online".to_owned()))
+        link.ok_or_else(|| MediaDownloadError::Temporary("the session is not online".to_owned()))
     }
 }

@@ -16,25 +16,25 @@ use tokio::fs;
 
 use super::SessionName;
 use crate::durable;
-use crate::store::session_file::{SessionFile, inspect};
+use crate::store::session_file::{SessionFile, inspect_file};
 
 /// SQLite keeps its log and index beside the database, and a rollback journal before there is a
 /// log. The database comes first: without it, the other files are not used again, see
 /// [`Files::set_aside`].
-const SUFFIXES: [&str; 4] = ["db", "db-wal", "db-shm", "db-journal"];
+const DATABASE_SUFFIXES: [&str; 4] = ["db", "db-wal", "db-shm", "db-journal"];
 
 /// Format of the folder names for files moved aside: a UTC timestamp.
-const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
+const FOLDER_TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// The reason why a session's file is moved aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aside {
+pub(super) enum AsideReason {
     LoggedOut,
     Removed,
 }
 
-impl Aside {
-    const fn folder(self) -> &'static str {
+impl AsideReason {
+    const fn folder_name(self) -> &'static str {
         match self {
             Self::LoggedOut => "logged-out",
             Self::Removed => "removed",
@@ -44,12 +44,12 @@ impl Aside {
 
 /// The data folder.
 #[derive(Debug, Clone)]
-pub struct Files {
+pub struct SessionFiles {
     sessions: PathBuf,
     qr_codes: PathBuf,
 }
 
-impl Files {
+impl SessionFiles {
     /// Creates missing folders, readable by the owner only: anybody able to read them can act as
     /// the account.
     pub async fn open(root: &Path) -> Result<Self> {
@@ -64,7 +64,7 @@ impl Files {
                     folder.display()
                 )
             };
-            durable::make_folder(folder).await.with_context(problem)?;
+            durable::create_folder(folder).await.with_context(problem)?;
             let probe = folder.join(".writable");
             fs::write(&probe, b"").await.with_context(problem)?;
             fs::remove_file(&probe).await.with_context(problem)?;
@@ -73,17 +73,17 @@ impl Files {
     }
 
     /// Returns the path of a session's saved state.
-    pub fn session(&self, name: &SessionName) -> PathBuf {
+    pub fn session_path(&self, name: &SessionName) -> PathBuf {
         self.sessions.join(format!("{}.db", name.file_stem()))
     }
 
-    fn qr_code(&self, name: &SessionName) -> PathBuf {
+    fn qr_code_path(&self, name: &SessionName) -> PathBuf {
         self.qr_codes.join(format!("{}.png", name.file_stem()))
     }
 
     /// Lists the names of all sessions that have a file, sorted, and the files that only look like
     /// session files.
-    pub async fn saved_sessions(&self) -> Result<(Vec<SessionName>, Vec<PathBuf>)> {
+    pub async fn list_sessions(&self) -> Result<(Vec<SessionName>, Vec<PathBuf>)> {
         let (mut names, mut strangers) = (Vec::new(), Vec::new());
         let mut entries = fs::read_dir(&self.sessions)
             .await
@@ -117,15 +117,15 @@ impl Files {
     ///
     /// Each move has its own timestamped folder, since a long session name leaves no room for a
     /// time in the file name.
-    pub(super) async fn set_aside(
+    pub(super) async fn move_aside(
         &self,
         name: &SessionName,
-        why: Aside,
+        why: AsideReason,
         now: Timestamp,
     ) -> io::Result<()> {
-        let file = self.session(name);
+        let file = self.session_path(name);
         let mut there = Vec::new();
-        for suffix in SUFFIXES {
+        for suffix in DATABASE_SUFFIXES {
             let from = file.with_extension(suffix);
             if fs::try_exists(&from).await? {
                 there.push(from);
@@ -134,17 +134,17 @@ impl Files {
         if there.is_empty() {
             return Ok(());
         }
-        if inspect(&file).await == SessionFile::NeverPaired {
-            return remove_parts(&file).await.map(drop);
+        if inspect_file(&file).await == SessionFile::NeverPaired {
+            return remove_database(&file).await.map(drop);
         }
         let folder = self
             .sessions
-            .join(why.folder())
-            .join(now.strftime(MOMENT).to_string());
-        durable::make_folder(&folder).await?;
+            .join(why.folder_name())
+            .join(now.strftime(FOLDER_TIME_FORMAT).to_string());
+        durable::create_folder(&folder).await?;
         for from in there {
             let to = folder.join(from.file_name().expect("a session's file has a name"));
-            match durable::rename(&from, &to).await {
+            match durable::rename_file(&from, &to).await {
                 // SQLite may have closed it meanwhile.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -154,25 +154,25 @@ impl Files {
     }
 
     /// Removes all files of a session that is being removed.
-    pub(super) async fn remove_all(&self, name: &SessionName) -> io::Result<()> {
-        remove_parts(&self.session(name)).await?;
-        self.remove_former(name).await.map(drop)
+    pub(super) async fn remove_session_files(&self, name: &SessionName) -> io::Result<()> {
+        remove_database(&self.session_path(name)).await?;
+        self.remove_former_files(name).await.map(drop)
     }
 
     /// Removes the files that were moved aside under this name. Returns whether there were any.
-    pub(super) async fn remove_former(&self, name: &SessionName) -> io::Result<bool> {
-        let (file, mut was_there) = (self.session(name), false);
+    pub(super) async fn remove_former_files(&self, name: &SessionName) -> io::Result<bool> {
+        let (file, mut was_there) = (self.session_path(name), false);
         let Some(own) = file.file_name() else {
             return Ok(was_there);
         };
-        for why in [Aside::LoggedOut, Aside::Removed] {
-            let mut moments = match fs::read_dir(self.sessions.join(why.folder())).await {
+        for why in [AsideReason::LoggedOut, AsideReason::Removed] {
+            let mut moments = match fs::read_dir(self.sessions.join(why.folder_name())).await {
                 Ok(moments) => moments,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
             while let Some(moment) = moments.next_entry().await? {
-                if remove_parts(&moment.path().join(own)).await? {
+                if remove_database(&moment.path().join(own)).await? {
                     was_there = true;
                     // Other sessions may have been moved at the same time.
                     durable::remove_empty_folder(&moment.path()).await?;
@@ -184,20 +184,20 @@ impl Files {
 
     /// Removes files that were moved aside before a time: unused keys can only be stolen. Returns
     /// the number of devices removed.
-    pub async fn remove_old(&self, before: Timestamp) -> io::Result<usize> {
+    pub async fn remove_old_files(&self, before: Timestamp) -> io::Result<usize> {
         let mut removed = 0;
-        for why in [Aside::LoggedOut, Aside::Removed] {
-            let mut moments = match fs::read_dir(self.sessions.join(why.folder())).await {
+        for why in [AsideReason::LoggedOut, AsideReason::Removed] {
+            let mut moments = match fs::read_dir(self.sessions.join(why.folder_name())).await {
                 Ok(moments) => moments,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
             while let Some(moment) = moments.next_entry().await? {
                 // Folders with other names are not ours.
-                let at = moment.file_name().to_str().and_then(moment_of);
+                let at = moment.file_name().to_str().and_then(parse_folder_time);
                 if at.is_some_and(|at| at < before) {
                     fs::remove_dir_all(moment.path()).await?;
-                    durable::sync_names(&moment.path()).await?;
+                    durable::sync_parent(&moment.path()).await?;
                     removed += 1;
                 }
             }
@@ -208,11 +208,11 @@ impl Files {
     /// Replaces the session's QR image atomically: a reader sees either the old or the new one,
     /// complete.
     pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
-        durable::write(&self.qr_code(name), png).await
+        durable::write_file(&self.qr_code_path(name), png).await
     }
 
     pub async fn remove_qr_code(&self, name: &SessionName) -> io::Result<()> {
-        durable::remove(&self.qr_code(name)).await
+        durable::remove_file(&self.qr_code_path(name)).await
     }
 
     /// Removes the QR images of an earlier run; they can no longer be scanned.
@@ -232,18 +232,18 @@ impl Files {
 }
 
 /// Removes a database and the files SQLite keeps beside it. Returns whether there were any.
-async fn remove_parts(database: &Path) -> io::Result<bool> {
+async fn remove_database(database: &Path) -> io::Result<bool> {
     let mut was_there = false;
-    for suffix in SUFFIXES {
+    for suffix in DATABASE_SUFFIXES {
         let part = database.with_extension(suffix);
         was_there |= fs::try_exists(&part).await?;
-        durable::remove(&part).await?;
+        durable::remove_file(&part).await?;
     }
     Ok(was_there)
 }
 
-fn moment_of(name: &str) -> Option<Timestamp> {
-    let at = jiff::civil::DateTime::strptime(MOMENT, name).ok()?;
+fn parse_folder_time(name: &str) -> Option<Timestamp> {
+    let at = jiff::civil::DateTime::strptime(FOLDER_TIME_FORMAT, name).ok()?;
     at.to_zoned(jiff::tz::TimeZone::UTC)
         .ok()
         .map(|at| at.timestamp())
@@ -256,26 +256,26 @@ mod tests {
     #[tokio::test]
     async fn what_was_moved_out_of_the_way_goes_when_it_is_old() {
         let root = tempfile::tempdir().unwrap();
-        let files = Files::open(root.path()).await.unwrap();
+        let files = SessionFiles::open(root.path()).await.unwrap();
         let name = SessionName::parse("shop").unwrap();
         let now: Timestamp = "2026-11-28T12:00:00.25Z".parse().unwrap();
         for (why, hours) in [
-            (Aside::Removed, 0),
-            (Aside::LoggedOut, 0),
-            (Aside::LoggedOut, 2),
+            (AsideReason::Removed, 0),
+            (AsideReason::LoggedOut, 0),
+            (AsideReason::LoggedOut, 2),
         ] {
-            std::fs::write(files.session(&name), "keys").unwrap();
+            std::fs::write(files.session_path(&name), "keys").unwrap();
             files
-                .set_aside(&name, why, now + jiff::SignedDuration::from_hours(hours))
+                .move_aside(&name, why, now + jiff::SignedDuration::from_hours(hours))
                 .await
                 .unwrap();
         }
         let others = root.path().join("sessions/removed/before the move");
         std::fs::create_dir(&others).unwrap();
-        assert_eq!(files.remove_old(now).await.unwrap(), 0);
+        assert_eq!(files.remove_old_files(now).await.unwrap(), 0);
         assert_eq!(
             files
-                .remove_old(now + jiff::SignedDuration::from_hours(1))
+                .remove_old_files(now + jiff::SignedDuration::from_hours(1))
                 .await
                 .unwrap(),
             2

@@ -11,83 +11,83 @@ use crate::clock::Clock;
 use crate::event::{Event, EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Life, NewEvent, Store, StoreError};
-use crate::whatsapp::Happening;
+use crate::whatsapp::ChatEvent;
 
 /// Maximum number of buffered events. Beyond it, events that a later one supersedes are dropped.
-const MOST: usize = 4_096;
+const MAX_BUFFERED: usize = 4_096;
 /// Events saved per transaction.
-const AT_ONCE: usize = 256;
+const BATCH_SIZE: usize = 256;
 /// Pause before a failed save is retried.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The unsaved events of all sessions, in the order they happened.
-pub(super) struct Journal {
+pub(super) struct SessionEventBuffer {
     store: Store,
     clock: Clock,
     waiting: Mutex<VecDeque<NewEvent>>,
     /// Held during a save, so that the final save also waits for the batch of a concurrent one.
     saving: tokio::sync::Mutex<()>,
-    written: Notify,
+    added: Notify,
 }
 
-impl Journal {
+impl SessionEventBuffer {
     pub fn new(store: Store, clock: Clock) -> Self {
         Self {
             store,
             clock,
             waiting: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
-            written: Notify::new(),
+            added: Notify::new(),
         }
     }
 
     /// Buffers session events. Never waits.
-    pub fn tell(&self, session: &Life, news: Vec<EventData>) {
+    pub fn push_events(&self, session: &Life, news: Vec<EventData>) {
         if news.is_empty() {
             return;
         }
-        let new = |data| NewEvent::of_session(session, &Event::new(data, self.clock.now()));
-        self.take_down(news.into_iter().map(new));
+        let new = |data| NewEvent::for_session(session, &Event::new(data, self.clock.now()));
+        self.append_events(news.into_iter().map(new));
     }
 
     /// Buffers an event about a chat or a message. Never waits.
-    pub fn tell_of(&self, session: &Life, Happening { chat, id, data }: Happening) {
+    pub fn push_chat_event(&self, session: &Life, ChatEvent { chat, id, data }: ChatEvent) {
         let event = Event::new(data, self.clock.now());
-        self.take_down([match id {
+        self.append_events([match id {
             Some(id) => {
                 let key = MessageKey {
                     chat: chat.clone(),
                     sender: String::new(),
                     id,
                 };
-                NewEvent::of_message(session, &chat, key, &event)
+                NewEvent::for_message(session, &chat, key, &event)
             }
             None => NewEvent {
                 chat,
-                ..NewEvent::of_session(session, &event)
+                ..NewEvent::for_session(session, &event)
             },
         }]);
     }
 
-    fn take_down(&self, events: impl IntoIterator<Item = NewEvent>) {
-        let mut waiting = self.lock();
+    fn append_events(&self, events: impl IntoIterator<Item = NewEvent>) {
+        let mut waiting = self.lock_waiting();
         for event in events {
-            if waiting.len() >= MOST {
-                forget_one(&mut waiting);
+            if waiting.len() >= MAX_BUFFERED {
+                drop_one_event(&mut waiting);
             }
             waiting.push_back(event);
         }
         drop(waiting);
-        self.written.notify_one();
+        self.added.notify_one();
     }
 
     /// Saves buffered events until the program ends. [`Self::save_rest`] saves later ones.
     pub async fn keep_saving(self: Arc<Self>, lifecycle: Lifecycle) {
         let working = async {
             loop {
-                self.written.notified().await;
-                while self.save().await.is_err() {
-                    self.clock.sleep(PAUSE).await;
+                self.added.notified().await;
+                while self.save_all().await.is_err() {
+                    self.clock.sleep(RETRY_PAUSE).await;
                 }
             }
         };
@@ -97,24 +97,29 @@ impl Journal {
     /// Saves the remaining events after all sessions have ended. There is time for one attempt; a
     /// failure is logged.
     pub async fn save_rest(&self) {
-        if let Err(error) = self.save().await {
-            let lost = self.lock().len();
+        if let Err(error) = self.save_all().await {
+            let lost = self.lock_waiting().len();
             tracing::error!(%error, lost, "what sessions had to tell at the end cannot be saved");
         }
     }
 
     /// Saves all buffered events. The effect of a failed save may be unknown; saving an event again
     /// does no harm.
-    async fn save(&self) -> Result<(), StoreError> {
+    async fn save_all(&self) -> Result<(), StoreError> {
         let _one = self.saving.lock().await;
         loop {
-            let batch: Vec<NewEvent> = self.lock().iter().take(AT_ONCE).cloned().collect();
+            let batch: Vec<NewEvent> = self
+                .lock_waiting()
+                .iter()
+                .take(BATCH_SIZE)
+                .cloned()
+                .collect();
             if batch.is_empty() {
                 return Ok(());
             }
-            self.store.append(batch.clone()).await?;
+            self.store.append_events(batch.clone()).await?;
             let saved: HashSet<&str> = batch.iter().map(|event| event.id.as_str()).collect();
-            let mut waiting = self.lock();
+            let mut waiting = self.lock_waiting();
             // Not simply the first ones: some may have been dropped meanwhile.
             while waiting
                 .front()
@@ -125,14 +130,14 @@ impl Journal {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<NewEvent>> {
+    fn lock_waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<NewEvent>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Drops one event: the oldest that a later one of the same session, chat and type supersedes, or
 /// else the oldest of all.
-fn forget_one(waiting: &mut VecDeque<NewEvent>) {
+fn drop_one_event(waiting: &mut VecDeque<NewEvent>) {
     let mut later = HashSet::new();
     let mut overtaken = None;
     for (place, event) in waiting.iter().enumerate().rev() {
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
 
     fn lives(name: &str) -> Life {
-        Life::test(i64::from(name.as_bytes()[0]), name)
+        Life::for_test(i64::from(name.as_bytes()[0]), name)
     }
 
     fn event(session: &str, kind: &'static str, id: &str) -> NewEvent {
@@ -177,13 +182,13 @@ mod tests {
                 .map(|event| event.id.clone())
                 .collect::<String>()
         };
-        forget_one(&mut waiting);
+        drop_one_event(&mut waiting);
         assert_eq!(
             ids(&waiting),
             "134",
             "a later status of the same session says more"
         );
-        forget_one(&mut waiting);
+        drop_one_event(&mut waiting);
         assert_eq!(
             ids(&waiting),
             "34",

@@ -11,37 +11,37 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::identity;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Judged, Outcomes, Receipt, Store, Verdict};
+use crate::store::{MessageOutcome, OutcomeBatch, Receipt, SendOutcome, Store};
 
 /// Maximum number of entries per transaction.
-const AT_ONCE: usize = 256;
+const BATCH_SIZE: usize = 256;
 /// Maximum number of receipts waiting to be written. Receipts are delivered at most once anyway,
 /// and a full disk must not fill the memory, too.
-const RECEIPTS: usize = 50_000;
+const MAX_WAITING_RECEIPTS: usize = 50_000;
 /// Pause between two attempts to write.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A handle; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Ledger {
-    entries: mpsc::UnboundedSender<Entry>,
+pub(super) struct OutcomeWriter {
+    entries: mpsc::UnboundedSender<OutcomeEntry>,
     receipts: Arc<AtomicUsize>,
 }
 
-enum Entry {
+enum OutcomeEntry {
     /// An outcome, with the waiters to notify once it is on disk.
-    Judged(Judged, Vec<oneshot::Sender<Verdict>>),
+    Outcome(MessageOutcome, Vec<oneshot::Sender<SendOutcome>>),
     Receipt(Receipt),
     /// Notified once all earlier entries are on disk.
     Drain(oneshot::Sender<()>),
 }
 
-impl Ledger {
+impl OutcomeWriter {
     /// Starts the writer task.
     pub fn start(store: Store, clock: Clock, lifecycle: &Lifecycle) -> Self {
         let (entries, incoming) = mpsc::unbounded_channel();
         let receipts = Arc::<AtomicUsize>::default();
-        let task = Task {
+        let task = OutcomeWriterTask {
             store,
             clock,
             lifecycle: lifecycle.clone(),
@@ -53,76 +53,80 @@ impl Ledger {
 
     /// Saves an outcome, then notifies its waiters. An outcome that cannot be written before the
     /// program ends is recovered by the next run, which asks WhatsApp again.
-    pub fn judge(&self, judged: Judged, waiting: Vec<oneshot::Sender<Verdict>>) {
-        let _ = self.entries.send(Entry::Judged(judged, waiting));
+    pub fn record_outcome(
+        &self,
+        judged: MessageOutcome,
+        waiting: Vec<oneshot::Sender<SendOutcome>>,
+    ) {
+        let _ = self.entries.send(OutcomeEntry::Outcome(judged, waiting));
     }
 
     /// Saves a receipt, unless too many are waiting.
-    pub fn receipt(&self, receipt: Receipt) {
-        if self.receipts.fetch_add(1, Ordering::Relaxed) < RECEIPTS {
-            let _ = self.entries.send(Entry::Receipt(receipt));
+    pub fn record_receipt(&self, receipt: Receipt) {
+        if self.receipts.fetch_add(1, Ordering::Relaxed) < MAX_WAITING_RECEIPTS {
+            let _ = self.entries.send(OutcomeEntry::Receipt(receipt));
         } else {
             self.receipts.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Completes when all entries so far are on disk, or the program ends.
-    pub async fn drained(&self) {
+    pub async fn wait_until_drained(&self) {
         let (done, drained) = oneshot::channel();
-        if self.entries.send(Entry::Drain(done)).is_ok() {
+        if self.entries.send(OutcomeEntry::Drain(done)).is_ok() {
             // A dropped sender means that the program is ending.
             let _ = drained.await;
         }
     }
 }
 
-struct Task {
+struct OutcomeWriterTask {
     store: Store,
     clock: Clock,
     lifecycle: Lifecycle,
     receipts: Arc<AtomicUsize>,
 }
 
-impl Task {
-    async fn run(self, mut incoming: mpsc::UnboundedReceiver<Entry>) {
-        let mut entries = Vec::with_capacity(AT_ONCE);
+impl OutcomeWriterTask {
+    async fn run(self, mut incoming: mpsc::UnboundedReceiver<OutcomeEntry>) {
+        let mut entries = Vec::with_capacity(BATCH_SIZE);
         loop {
             tokio::select! {
                 biased;
-                _ = incoming.recv_many(&mut entries, AT_ONCE) => self.write(&mut entries).await,
+                _ = incoming.recv_many(&mut entries, BATCH_SIZE) => self.write_batch(&mut entries).await,
                 // Entries received before the end are written.
-                () = self.lifecycle.stopping() => break,
+                () = self.lifecycle.await_stop() => break,
             }
         }
     }
 
     /// Resolves the recipient to their stable id; in a chat of two it is the chat's.
-    async fn name(&self, receipt: &mut Receipt) {
+    async fn resolve_recipient(&self, receipt: &mut Receipt) {
         if !receipt.is_one_of_many {
             return;
         }
         if let Err(error) =
-            identity::mention(&self.store, &receipt.session, &mut receipt.from).await
+            identity::resolve_mentioned(&self.store, &receipt.session, &mut receipt.from).await
         {
             tracing::debug!(%error, "who a recipient is cannot be looked up");
         }
     }
 
-    async fn write(&self, entries: &mut Vec<Entry>) {
+    async fn write_batch(&self, entries: &mut Vec<OutcomeEntry>) {
         let (mut outcomes, mut waiting, mut drained) =
-            (Outcomes::default(), Vec::new(), Vec::new());
+            (OutcomeBatch::default(), Vec::new(), Vec::new());
         for entry in entries.drain(..) {
             match entry {
-                Entry::Judged(judged, waiters) => {
+                OutcomeEntry::Outcome(judged, waiters) => {
                     waiting.extend(
                         waiters
                             .into_iter()
-                            .map(|waiter| (waiter, judged.verdict.clone())),
+                            .map(|waiter| (waiter, judged.outcome.clone())),
                     );
-                    outcomes.judged.push(judged);
+                    outcomes.outcomes.push(judged);
                 }
-                Entry::Receipt(receipt) => outcomes.receipts.push(receipt),
-                Entry::Drain(done) => drained.push(done),
+                OutcomeEntry::Receipt(receipt) => outcomes.receipts.push(receipt),
+                OutcomeEntry::Drain(done) => drained.push(done),
             }
         }
         // Concurrently, since unknown recipients have to be written to the database.
@@ -130,7 +134,7 @@ impl Task {
             outcomes
                 .receipts
                 .iter_mut()
-                .map(|receipt| self.name(receipt)),
+                .map(|receipt| self.resolve_recipient(receipt)),
         )
         .await;
         self.receipts
@@ -139,7 +143,7 @@ impl Task {
             tracing::debug!(%error, "what became of messages cannot be written down yet");
             if self
                 .lifecycle
-                .unless_stopping(self.clock.sleep(PAUSE))
+                .unless_stopping(self.clock.sleep(RETRY_PAUSE))
                 .await
                 .is_none()
             {

@@ -36,71 +36,71 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::fetch::Fetcher;
+use crate::fetch::FileFetcher;
 use crate::history::History;
 use crate::lifecycle::Lifecycle;
 use crate::media::Media;
-use crate::names::KnownNames;
-pub use crate::store::Leave;
-use crate::store::{Life, Ordered, Store};
+use crate::names::NameCache;
+pub use crate::store::RemovalMode;
+use crate::store::{Life, SavedSession, Store};
 use crate::whatsapp::{Inbox, Whatsapp};
 
-use actor::Actor;
-pub use asking::AskError;
-pub use checks::{Check, Inbound};
-pub use control::{CommandError, LogOut};
-use files::Aside;
-pub use files::Files;
-use journal::Journal;
-use ledger::Ledger;
-pub use name::{BadName, SessionName};
-pub use pairing::Console;
-pub use past::shown;
-use sender::Sender;
-pub use sending::{NotDeleted, Reply, SendError, Wish};
+use actor::SessionActor;
+pub use asking::RequestError;
+pub use checks::{HealthCheck, InboundHealth};
+pub use control::{CommandError, LogoutMode};
+use files::AsideReason;
+pub use files::SessionFiles;
+use journal::SessionEventBuffer;
+use ledger::OutcomeWriter;
+pub use name::{SessionName, SessionNameError};
+pub use pairing::QrConsole;
+pub use past::history_progress;
+use sender::MessageSender;
+pub use sending::{DeleteMessageError, SendError, SendReply, SendRequest};
 pub use session::Session;
-use session::{Inlets, Intent};
-pub use state::{AppState, Connection, QrCode, SessionState, Status};
-pub use timers::NotSet;
+use session::{DesiredState, SenderChannels};
+pub use state::{AppStateSync, ConnectionState, QrCode, SessionPhase, SessionState};
+pub use timers::ChatTimerError;
 
 /// Pause of a session after its task has panicked.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
+const PANIC_PAUSE: Duration = Duration::from_secs(5);
 
 /// Every session of this process; cheap to clone.
 #[derive(Clone)]
 pub struct Sessions {
-    inner: Arc<Inner>,
+    inner: Arc<SessionsInner>,
 }
 
-struct Inner {
+struct SessionsInner {
     sessions: Mutex<BTreeMap<SessionName, Arc<Session>>>,
     /// Whether the saved sessions have been added.
     listed: watch::Sender<bool>,
     /// Times of the last message received in an earlier run, by life id, for lives that have not
     /// been restored yet.
     received: Mutex<BTreeMap<i64, Timestamp>>,
-    journal: Arc<Journal>,
-    ledger: Ledger,
+    event_buffer: Arc<SessionEventBuffer>,
+    outcome_writer: OutcomeWriter,
     /// Sessions that have come online, to be checked.
     online: mpsc::UnboundedSender<Arc<Session>>,
-    unchecked: Mutex<Option<mpsc::UnboundedReceiver<Arc<Session>>>>,
-    around: Parts,
+    to_check: Mutex<Option<mpsc::UnboundedReceiver<Arc<Session>>>>,
+    deps: SessionDeps,
 }
 
 /// The dependencies of [`Sessions`] and of each session.
 #[derive(Clone)]
-pub struct Parts {
+pub struct SessionDeps {
     pub whatsapp: Whatsapp,
-    pub files: Files,
+    pub files: SessionFiles,
     /// Accepts incoming messages.
     pub inbox: Arc<dyn Inbox>,
     /// Names of people.
-    pub names: Arc<KnownNames>,
+    pub names: Arc<NameCache>,
     /// Stores commands, sent messages and session events.
     pub store: Store,
-    pub console: Console,
+    pub console: QrConsole,
     /// Fetches the files of sent messages.
-    pub fetcher: Fetcher,
+    pub fetcher: FileFetcher,
     /// Files uploaded or received earlier.
     pub media: Media,
     /// Imports history sync.
@@ -112,35 +112,39 @@ pub struct Parts {
 }
 
 /// The result of looking up or adding a session.
-enum Found {
-    There(Arc<Session>),
-    New(Arc<Session>),
+enum FoundSession {
+    Existing(Arc<Session>),
+    Added(Arc<Session>),
 }
 
 /// Metadata that the owner attaches to a session; a JSON object.
-pub type Metadata = Map<String, Value>;
+pub type SessionMetadata = Map<String, Value>;
 
 impl Sessions {
-    pub fn new(parts: Parts) -> Self {
-        let journal = Arc::new(Journal::new(parts.store.clone(), parts.clock.clone()));
+    pub fn new(parts: SessionDeps) -> Self {
+        let journal = Arc::new(SessionEventBuffer::new(
+            parts.store.clone(),
+            parts.clock.clone(),
+        ));
         parts
             .lifecycle
             .spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
-        let ledger = Ledger::start(parts.store.clone(), parts.clock.clone(), &parts.lifecycle);
+        let ledger =
+            OutcomeWriter::start(parts.store.clone(), parts.clock.clone(), &parts.lifecycle);
         let (sessions, received) = Default::default();
         let listed = watch::Sender::new(false);
         let (online, unchecked) = mpsc::unbounded_channel();
         let unchecked = Mutex::new(Some(unchecked));
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SessionsInner {
                 sessions,
                 listed,
                 received,
-                journal,
-                ledger,
+                event_buffer: journal,
+                outcome_writer: ledger,
                 online,
-                unchecked,
-                around: parts,
+                to_check: unchecked,
+                deps: parts,
             }),
         }
     }
@@ -151,12 +155,12 @@ impl Sessions {
     }
 
     pub fn find(&self, name: &SessionName) -> Option<Arc<Session>> {
-        self.lock().get(name).cloned()
+        self.lock_sessions().get(name).cloned()
     }
 
     /// Lists all sessions, by name.
-    pub fn all(&self) -> Vec<Arc<Session>> {
-        self.lock().values().cloned().collect()
+    pub fn all_sessions(&self) -> Vec<Arc<Session>> {
+        self.lock_sessions().values().cloned().collect()
     }
 
     /// Starts or wakes the session, then waits until it is online, shows a QR code or has failed,
@@ -168,10 +172,10 @@ impl Sessions {
     ) -> Result<(Arc<Session>, SessionState), CommandError> {
         let session = loop {
             let session = match self.find_or_add(name) {
-                Found::New(session) => break session,
-                Found::There(session) => session,
+                FoundSession::Added(session) => break session,
+                FoundSession::Existing(session) => session,
             };
-            let is_leaving = match self.turn(&session).await {
+            let is_leaving = match self.acquire_turn(&session).await {
                 Ok(_turn) => self.start_session(&session).await.map(|_| false)?,
                 Err(CommandError::Unknown) => true,
                 Err(error) => return Err(error),
@@ -179,10 +183,10 @@ impl Sessions {
             if !is_leaving {
                 break session;
             }
-            self.gone(&session).await?;
+            self.wait_until_removed(&session).await?;
         };
         let state = session
-            .wait_for(self.inner.around.whatsapp_timeout, is_settled)
+            .wait_for_state(self.inner.deps.whatsapp_timeout, has_result)
             .await;
         Ok((session, state))
     }
@@ -191,52 +195,52 @@ impl Sessions {
     /// first.
     pub async fn qr_code(&self, name: &SessionName) -> Option<QrCode> {
         let session = self.find(name)?;
-        if !session.state().is_expired() {
+        if !session.state().is_qr_expired() {
             return session.state().qr;
         }
-        self.next_qr_code(&session, self.inner.around.whatsapp_timeout)
+        self.next_qr_code(&session, self.inner.deps.whatsapp_timeout)
             .await
     }
 
     /// Returns the QR code to scan, also waiting up to `limit` for the first one.
     pub async fn next_qr_code(&self, session: &Session, limit: Duration) -> Option<QrCode> {
-        if session.state().is_expired() {
-            wake(session);
+        if session.state().is_qr_expired() {
+            wake_session(session);
         }
-        session.wait_for(limit, is_settled).await.qr
+        session.wait_for_state(limit, has_result).await.qr
     }
 
-    fn find_or_add(&self, name: &SessionName) -> Found {
-        let mut sessions = self.lock();
+    fn find_or_add(&self, name: &SessionName) -> FoundSession {
+        let mut sessions = self.lock_sessions();
         if let Some(session) = sessions.get(name) {
-            return Found::There(Arc::clone(session));
+            return FoundSession::Existing(Arc::clone(session));
         }
-        let session = self.add(&mut sessions, name, Ordered::default());
-        self.spawn(Arc::clone(&session));
-        Found::New(session)
+        let session = self.add_session(&mut sessions, name, SavedSession::default());
+        self.spawn_actor(Arc::clone(&session));
+        FoundSession::Added(session)
     }
 
     /// Adds a session that does not exist yet.
-    fn add(
+    fn add_session(
         &self,
         sessions: &mut BTreeMap<SessionName, Arc<Session>>,
         name: &SessionName,
-        ordered: Ordered,
+        ordered: SavedSession,
     ) -> Arc<Session> {
-        let Ordered {
+        let SavedSession {
             is_stopped,
             metadata,
-            past,
+            sync_progress: past,
             ..
         } = ordered;
         let intent = if is_stopped {
-            Intent::Stop
+            DesiredState::Stop
         } else {
-            Intent::Run
+            DesiredState::Run
         };
-        let journal = Arc::clone(&self.inner.journal);
-        let parts = self.inner.around.clone();
-        let life = parts.store.lives().begun(name.as_str());
+        let journal = Arc::clone(&self.inner.event_buffer);
+        let parts = self.inner.deps.clone();
+        let life = parts.store.lives().ensure_life(name.as_str());
         let (session, inlets) = Session::new(
             name.clone(),
             life,
@@ -245,11 +249,11 @@ impl Sessions {
             journal,
             parts.clock.clone(),
         );
-        session.expect_past(past);
+        session.init_sync_progress(past);
         let session = Arc::new(session);
         parts
             .lifecycle
-            .spawn(self.clone().keep_sending(Arc::clone(&session), inlets));
+            .spawn(self.clone().run_sender(Arc::clone(&session), inlets));
         let received = self
             .inner
             .received
@@ -257,112 +261,112 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&session.life().id());
         if let Some(at) = received {
-            session.received(at);
+            session.record_received(at);
         }
         sessions.insert(name.clone(), Arc::clone(&session));
         session
     }
 
     /// Starts the session's task.
-    fn spawn(&self, session: Arc<Session>) {
+    fn spawn_actor(&self, session: Arc<Session>) {
         self.inner
-            .around
+            .deps
             .lifecycle
-            .spawn(self.clone().live(session));
+            .spawn(self.clone().run_session(session));
     }
 
     /// Sends a session's messages for as long as it lives. A sender that panicked is replaced by
     /// one that continues from the store.
-    async fn keep_sending(self, session: Arc<Session>, mut inlets: Inlets) {
-        let parts = &self.inner.around;
+    async fn run_sender(self, session: Arc<Session>, mut inlets: SenderChannels) {
+        let parts = &self.inner.deps;
         loop {
-            let sender = Sender::new(
+            let sender = MessageSender::new(
                 Arc::clone(&session),
                 parts.clone(),
-                self.inner.ledger.clone(),
+                self.inner.outcome_writer.clone(),
             );
             if parts
                 .lifecycle
-                .caught(sender.run(&mut inlets))
+                .catch_panic(sender.run(&mut inlets))
                 .await
                 .is_some()
             {
-                return session.falls_silent();
+                return session.mark_sender_ended();
             }
             tracing::error!(session = %session.name, "its sender is started anew");
             parts
                 .lifecycle
-                .unless_stopping(parts.clock.sleep(AFTER_PANIC))
+                .unless_stopping(parts.clock.sleep(PANIC_PAUSE))
                 .await;
         }
     }
 
     /// Runs a session for its whole existence. A panic must not end it: its task is started again.
-    async fn live(self, session: Arc<Session>) {
-        let Parts {
+    async fn run_session(self, session: Arc<Session>) {
+        let SessionDeps {
             lifecycle, clock, ..
-        } = &self.inner.around;
+        } = &self.inner.deps;
         loop {
-            let actor = Actor::new(
+            let actor = SessionActor::new(
                 Arc::clone(&session),
-                self.inner.around.clone(),
+                self.inner.deps.clone(),
                 self.inner.online.clone(),
             );
-            if lifecycle.caught(actor.run()).await.is_some() {
+            if lifecycle.catch_panic(actor.run()).await.is_some() {
                 break;
             }
             tracing::error!(session = %session.name, "its task is started anew");
             session.set_link(None);
-            session.move_to(
-                Status::Offline,
+            session.set_status(
+                SessionPhase::Offline,
                 Some("an error of the gateway's own; it goes on in a moment".to_owned()),
             );
-            lifecycle.unless_stopping(clock.sleep(AFTER_PANIC)).await;
+            lifecycle.unless_stopping(clock.sleep(PANIC_PAUSE)).await;
         }
-        if session.intent() == Intent::Remove {
-            let lives = self.inner.around.store.lives();
-            let left = lives.of(session.name.as_str());
+        if session.desired_state() == DesiredState::Remove {
+            let lives = self.inner.deps.store.lives();
+            let left = lives.lives_of(session.name.as_str());
             // Before the name becomes free: the next session of this name begins another life.
-            lives.ended(session.name.as_str());
-            self.lock().remove(&session.name);
-            session.end();
-            if session.leaves() == Leave::Nothing {
-                session.silent().await;
-                self.purge(left).await;
-                session.is_purged();
+            lives.end_life(session.name.as_str());
+            self.lock_sessions().remove(&session.name);
+            session.mark_ended();
+            if session.removal_mode() == RemovalMode::Purge {
+                session.wait_for_sender_end().await;
+                self.purge_lives(left).await;
+                session.mark_purged();
             }
         }
-        session.end();
+        session.mark_ended();
     }
 
     /// Returns a description of the problem while sessions cannot save their keys.
-    pub fn trouble(&self) -> Option<String> {
-        self.inner.around.whatsapp.trouble()
+    pub fn write_failure(&self) -> Option<String> {
+        self.inner.deps.whatsapp.write_failure()
     }
 
     /// Starts the periodic checks of all connections. Only the first call has an effect.
     pub fn start_checks(&self, every: Duration) {
         let unchecked = self
             .inner
-            .unchecked
+            .to_check
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(unchecked) = unchecked {
             self.inner
-                .around
+                .deps
                 .lifecycle
-                .spawn(self.clone().keep_checking(every, unchecked));
+                .spawn(self.clone().run_checks(every, unchecked));
         }
     }
 
     /// Saves the sessions' last events. To be called after all tasks of the program have ended, and
     /// before the store does.
     pub async fn save_rest(&self) {
-        self.inner.journal.save_rest().await;
+        self.inner.event_buffer.save_rest().await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
+    fn lock_sessions(&self) -> std::sync::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
         self.inner
             .sessions
             .lock()
@@ -371,21 +375,21 @@ impl Sessions {
 }
 
 /// Whether a caller that waits for the session has something to see.
-fn is_settled(state: &SessionState) -> bool {
+fn has_result(state: &SessionState) -> bool {
     state.qr.is_some()
         || matches!(
             state.status,
-            Status::Online | Status::Failed | Status::Stopped
+            SessionPhase::Online | SessionPhase::Failed | SessionPhase::Stopped
         )
 }
 
 /// Wakes a session that rests, or ends its wait for the next attempt. The old status goes first, as
 /// it would answer the waiting caller.
-fn wake(session: &Session) {
-    session.update(|state| {
+fn wake_session(session: &Session) {
+    session.update_state(|state| {
         if state.is_resting() {
-            state.move_to(Status::Starting, None, session.now());
+            state.set_status(SessionPhase::Starting, None, session.now());
         }
     });
-    session.ask();
+    session.request_wake();
 }

@@ -11,7 +11,7 @@ pub struct SessionName(String);
 
 /// Reasons why a text cannot name a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadName {
+pub enum SessionNameError {
     #[error("is empty; a session needs a name")]
     Empty,
     #[error("has more than {} characters", SessionName::MAX_CHARACTERS)]
@@ -31,16 +31,18 @@ impl SessionName {
     const MAX_CHARACTERS: usize = 200;
     const MAX_FILE_STEM: usize = 240;
 
-    pub fn parse(text: &str) -> Result<Self, BadName> {
+    pub fn parse(text: &str) -> Result<Self, SessionNameError> {
         match text {
-            "" => return Err(BadName::Empty),
-            "." | ".." => return Err(BadName::Dots),
-            _ if text.chars().count() > Self::MAX_CHARACTERS => return Err(BadName::TooLong),
+            "" => return Err(SessionNameError::Empty),
+            "." | ".." => return Err(SessionNameError::Dots),
+            _ if text.chars().count() > Self::MAX_CHARACTERS => {
+                return Err(SessionNameError::TooLong);
+            }
             _ => {}
         }
         let name = Self(text.to_owned());
         if name.file_stem().len() > Self::MAX_FILE_STEM {
-            return Err(BadName::TooLongAsFile);
+            return Err(SessionNameError::TooLongAsFile);
         }
         Ok(name)
     }
@@ -127,12 +129,12 @@ mod tests {
     #[test]
     fn names_have_limits() {
         let long = |text: &str, times| SessionName::parse(&text.repeat(times));
-        assert_eq!(SessionName::parse(""), Err(BadName::Empty));
-        assert_eq!(SessionName::parse(".."), Err(BadName::Dots));
+        assert_eq!(SessionName::parse(""), Err(SessionNameError::Empty));
+        assert_eq!(SessionName::parse(".."), Err(SessionNameError::Dots));
         assert!(long("a", 200).is_ok());
-        assert_eq!(long("a", 201), Err(BadName::TooLong));
+        assert_eq!(long("a", 201), Err(SessionNameError::TooLong));
         assert!(long("🐙", 20).is_ok());
-        assert_eq!(long("🐙", 21), Err(BadName::TooLongAsFile));
+        assert_eq!(long("🐙", 21), Err(SessionNameError::TooLongAsFile));
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{SessionName, SessionState, Status, past};
+use super::{SessionName, SessionPhase, SessionState, past};
 use crate::event::{
     ConnectionInfo, EventData, HistoryProgress, SessionHistory, SessionQr, SessionStatus,
 };
 
 /// The part of the state before a change that is compared with the state after it.
-pub(super) struct Before {
-    status: Status,
+pub(super) struct StateSnapshot {
+    status: SessionPhase,
     reason: Option<String>,
     paired: bool,
     qr_expires_at: Option<Timestamp>,
@@ -17,25 +17,31 @@ pub(super) struct Before {
     history: Option<HistoryProgress>,
 }
 
-impl Before {
-    pub fn of(state: &SessionState) -> Self {
+impl StateSnapshot {
+    pub fn from_state(state: &SessionState) -> Self {
         Self {
             status: state.status,
             reason: state.reason.clone(),
             paired: state.paired,
             qr_expires_at: state.qr.as_ref().map(|qr| qr.expires_at),
             qr_text: state.qr.as_ref().map(|qr| qr.text.clone()),
-            history: state.past.as_ref().map(past::shown),
+            history: state.sync_progress.as_ref().map(past::history_progress),
         }
     }
 }
 
 /// Returns the events of a change, in order.
-pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) -> Vec<EventData> {
+pub(super) fn state_events(
+    name: &SessionName,
+    before: &StateSnapshot,
+    after: &SessionState,
+) -> Vec<EventData> {
     let mut news = Vec::new();
     if (before.status, &before.reason, before.paired) != (after.status, &after.reason, after.paired)
     {
-        news.push(EventData::SessionStatus(Box::new(status(name, after))));
+        news.push(EventData::SessionStatus(Box::new(status_event(
+            name, after,
+        ))));
     }
     if let Some(qr) = &after.qr {
         let is_new = before.qr_text.as_ref() != Some(&qr.text)
@@ -49,7 +55,7 @@ pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) ->
             }));
         }
     }
-    if let Some(history) = after.past.as_ref().map(past::shown)
+    if let Some(history) = after.sync_progress.as_ref().map(past::history_progress)
         && before.history.as_ref() != Some(&history)
     {
         news.push(EventData::SessionHistory(SessionHistory {
@@ -60,15 +66,15 @@ pub(super) fn news(name: &SessionName, before: &Before, after: &SessionState) ->
     news
 }
 
-fn status(name: &SessionName, state: &SessionState) -> SessionStatus {
+fn status_event(name: &SessionName, state: &SessionState) -> SessionStatus {
     SessionStatus {
         session: name.as_str().to_owned(),
-        status: state.status.word(),
+        status: state.status.as_str(),
         reason: state.reason.clone(),
         since: state.since,
         paired: state.paired,
         connection: ConnectionInfo {
-            state: state.status.connection().word(),
+            state: state.status.connection_state().as_str(),
             since: state.connection_since,
         },
         account: state.account.clone(),
@@ -86,9 +92,9 @@ mod tests {
 
     /// The events of a change.
     fn told(state: &mut SessionState, change: impl FnOnce(&mut SessionState)) -> Vec<EventData> {
-        let before = Before::of(state);
+        let before = StateSnapshot::from_state(state);
         change(state);
-        news(&SessionName::parse("a shop").unwrap(), &before, state)
+        state_events(&SessionName::parse("a shop").unwrap(), &before, state)
     }
 
     fn qr(text: &str) -> QrCode {
@@ -103,11 +109,11 @@ mod tests {
     fn only_what_is_new_is_told() {
         let mut state = SessionState::new(at(0));
         assert!(told(&mut state, |_| {}).is_empty());
-        let first = told(&mut state, |state| state.show(qr("2@x"), at(1)));
+        let first = told(&mut state, |state| state.set_qr_code(qr("2@x"), at(1)));
         let kinds: Vec<_> = first.iter().map(EventData::kind).collect();
         assert_eq!(kinds, ["session.status", "session.qr"]);
-        assert!(told(&mut state, |state| state.show(qr("2@x"), at(2))).is_empty());
-        let next = told(&mut state, |state| state.show(qr("2@y"), at(3)));
+        assert!(told(&mut state, |state| state.set_qr_code(qr("2@x"), at(2))).is_empty());
+        let next = told(&mut state, |state| state.set_qr_code(qr("2@y"), at(3)));
         let [EventData::SessionQr(code)] = &next[..] else {
             panic!("{next:?}")
         };
@@ -122,10 +128,10 @@ mod tests {
         let mut state = SessionState::new(at(0));
         let offline = |reason: &str| Some(reason.to_owned());
         told(&mut state, |state| {
-            state.move_to(Status::Offline, offline("cut"), at(1))
+            state.set_status(SessionPhase::Offline, offline("cut"), at(1))
         });
         let again = told(&mut state, |state| {
-            state.move_to(Status::Offline, offline("refused"), at(2))
+            state.set_status(SessionPhase::Offline, offline("refused"), at(2))
         });
         let [EventData::SessionStatus(status)] = &again[..] else {
             panic!("{again:?}")

@@ -1,25 +1,41 @@
 //! Requests to WhatsApp about newsletters.
 
-use super::{AskError, SessionName, Sessions};
+use super::{RequestError, SessionName, Sessions};
 use crate::event::Newsletter;
 
 impl Sessions {
     /// Lists the newsletters that the session's account follows or may post in.
-    pub async fn newsletters(&self, name: &SessionName) -> Result<Vec<Newsletter>, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.newsletters(limit).await)
-            .await
+    pub async fn list_newsletters(
+        &self,
+        name: &SessionName,
+    ) -> Result<Vec<Newsletter>, RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.fetch_newsletters(limit).await
+        })
+        .await
     }
 
     /// Returns one newsletter, by the part of its address before `@newsletter`.
-    pub async fn newsletter(&self, name: &SessionName, id: &str) -> Result<Newsletter, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.newsletter(id, limit).await)
-            .await
+    pub async fn find_newsletter(
+        &self,
+        name: &SessionName,
+        id: &str,
+    ) -> Result<Newsletter, RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.fetch_newsletter(id, limit).await
+        })
+        .await
     }
 
     /// Follows or unfollows a newsletter.
-    pub async fn follow(&self, name: &SessionName, id: &str, follow: bool) -> Result<(), AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
-            link.follows(id, follow, limit).await
+    pub async fn set_following(
+        &self,
+        name: &SessionName,
+        id: &str,
+        follow: bool,
+    ) -> Result<(), RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.set_following(id, follow, limit).await
         })
         .await
     }

@@ -4,26 +4,26 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::Files;
+use super::files::SessionFiles;
 use super::{QrCode, Session};
 use crate::clock::Clock;
-use crate::qr::{Paint, Picture};
+use crate::qr::{QrImage, QrStyle};
 use crate::telemetry::shown;
 
 /// The console that prints QR codes for people in front of the program.
 #[derive(Clone)]
-pub struct Console {
+pub struct QrConsole {
     print: Arc<dyn Fn(&str) + Send + Sync>,
-    paint: Paint,
+    paint: QrStyle,
 }
 
-impl Console {
+impl QrConsole {
     /// Standard output, in the colours it supports.
     pub fn stdout() -> Self {
         let paint = if std::io::stdout().is_terminal() {
-            Paint::Escapes
+            QrStyle::Escapes
         } else {
-            Paint::Blocks
+            QrStyle::Blocks
         };
         Self::new(paint, |text| {
             // A closed pipe has no reader; the code is in the file and on the route, too.
@@ -31,7 +31,7 @@ impl Console {
         })
     }
 
-    pub fn new(paint: Paint, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn new(paint: QrStyle, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self {
             print: Arc::new(print),
             paint,
@@ -40,27 +40,27 @@ impl Console {
 }
 
 /// Draws the code and publishes it everywhere it can be scanned from, replacing the previous one.
-pub(super) async fn show(
+pub(super) async fn publish_qr_code(
     session: &Session,
     text: &str,
     valid_for: Duration,
-    files: &Files,
-    console: &Console,
+    files: &SessionFiles,
+    console: &QrConsole,
     clock: &Clock,
 ) {
-    let picture = match Picture::of(text) {
+    let picture = match QrImage::from_text(text) {
         Ok(picture) => picture,
         Err(error) => {
             return tracing::error!(session = %session.name, %error, "WhatsApp's pairing text fits no QR code");
         }
     };
-    let png = picture.png();
+    let png = picture.to_png();
     if let Err(error) = files.write_qr_code(&session.name, &png).await {
         tracing::error!(session = %session.name, %error, "the QR code cannot be written to its file");
     }
-    let name = shown::session(session.name.as_str());
+    let name = shown::mask_session(session.name.as_str());
     let heading = format!("Scan this in WhatsApp > Linked devices, for session {name}:");
-    (console.print)(&format!("{heading}\n{}", picture.text(console.paint)));
+    (console.print)(&format!("{heading}\n{}", picture.to_text(console.paint)));
     let expires_at = clock
         .now()
         .saturating_add(valid_for)
@@ -70,11 +70,11 @@ pub(super) async fn show(
         png,
         expires_at,
     };
-    session.update(|state| state.show(qr, clock.now()));
+    session.update_state(|state| state.set_qr_code(qr, clock.now()));
 }
 
 /// Removes the code's file, since the code can no longer be scanned.
-pub(super) async fn hide(session: &Session, files: &Files) {
+pub(super) async fn withdraw_qr_code(session: &Session, files: &SessionFiles) {
     if let Err(error) = files.remove_qr_code(&session.name).await {
         tracing::error!(session = %session.name, %error, "the file of the QR code cannot be removed");
     }

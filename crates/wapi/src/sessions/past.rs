@@ -1,22 +1,25 @@
 //! History-sync progress as the API shows it. Pure.
 
 use crate::event::HistoryProgress;
-use crate::store::Past;
+use crate::store::SyncProgress;
 
 /// Complete, in percent.
-const ALL: u8 = 100;
+const FULL_PROGRESS: u8 = 100;
 
 /// Converts saved progress to its API form.
-pub fn shown(past: &Past) -> HistoryProgress {
+pub fn history_progress(past: &SyncProgress) -> HistoryProgress {
     let status = match past {
-        Past { lost: 1.., .. } => "incomplete",
-        Past { waiting: 1.., .. } => "receiving",
-        Past { progress: ALL, .. } => "complete",
-        Past {
+        SyncProgress { lost: 1.., .. } => "incomplete",
+        SyncProgress { waiting: 1.., .. } => "receiving",
+        SyncProgress {
+            progress: FULL_PROGRESS,
+            ..
+        } => "complete",
+        SyncProgress {
             started_at: Some(_),
             ..
         } => "receiving",
-        Past { .. } => "waiting",
+        SyncProgress { .. } => "waiting",
     };
     HistoryProgress {
         status,
@@ -35,51 +38,51 @@ mod tests {
     fn it_is_complete_when_the_phone_says_so_and_nothing_is_open() {
         let started_at = Some(Timestamp::UNIX_EPOCH);
         for (past, status) in [
-            (Past::default(), "waiting"),
+            (SyncProgress::default(), "waiting"),
             (
-                Past {
+                SyncProgress {
                     started_at,
                     waiting: 1,
-                    ..Past::default()
+                    ..SyncProgress::default()
                 },
                 "receiving",
             ),
             (
-                Past {
+                SyncProgress {
                     started_at,
                     progress: 50,
-                    ..Past::default()
+                    ..SyncProgress::default()
                 },
                 "receiving",
             ),
             (
-                Past {
+                SyncProgress {
                     started_at,
                     progress: 100,
                     waiting: 1,
-                    ..Past::default()
+                    ..SyncProgress::default()
                 },
                 "receiving",
             ),
             (
-                Past {
+                SyncProgress {
                     started_at,
                     progress: 100,
-                    ..Past::default()
+                    ..SyncProgress::default()
                 },
                 "complete",
             ),
             (
-                Past {
+                SyncProgress {
                     started_at,
                     progress: 100,
                     lost: 1,
-                    ..Past::default()
+                    ..SyncProgress::default()
                 },
                 "incomplete",
             ),
         ] {
-            assert_eq!(shown(&past).status, status, "{past:?}");
+            assert_eq!(history_progress(&past).status, status, "{past:?}");
         }
     }
 }

@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{Parts, Session};
+use super::{Session, SessionDeps};
 use crate::event::{ChatChange, ChatUpdated, EventData, Person};
-use crate::whatsapp::Happening;
+use crate::whatsapp::ChatEvent;
 
 /// Emits `chat.updated` for the chats in which these messages were unread. Needs the history, which
 /// alone knows the chat of each message.
-pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Vec<String>) {
-    let Ok(kept) = around.history.look().await else {
+pub(super) async fn emit_read_elsewhere(
+    session: Arc<Session>,
+    around: SessionDeps,
+    ids: Vec<String>,
+) {
+    let Ok(kept) = around.history.current_db().await else {
         return;
     };
-    match kept.unread_among(&session.life(), &ids).await {
-        Ok(chats) => chats
-            .into_iter()
-            .for_each(|(chat, newest)| session.tell_of(read(&session, chat, Some(newest)))),
+    match kept.find_unread_chats(&session.life(), &ids).await {
+        Ok(chats) => chats.into_iter().for_each(|(chat, newest)| {
+            session.emit_chat_event(chat_read_event(&session, chat, Some(newest)))
+        }),
         Err(error) => {
             tracing::warn!(session = %session.name, %error, "what was read elsewhere cannot be looked up");
         }
@@ -23,7 +27,7 @@ pub(super) async fn read_elsewhere(session: Arc<Session>, around: Parts, ids: Ve
 }
 
 /// Builds the event of a chat that was read completely or up to a message.
-pub(super) fn read(session: &Session, chat: Person, up_to: Option<String>) -> Happening {
+pub(super) fn chat_read_event(session: &Session, chat: Person, up_to: Option<String>) -> ChatEvent {
     let change = ChatChange {
         unread: Some(false),
         read_up_to: up_to,
@@ -35,7 +39,7 @@ pub(super) fn read(session: &Session, chat: Person, up_to: Option<String>) -> Ha
         chat,
         change,
     };
-    Happening {
+    ChatEvent {
         chat: id,
         id: None,
         data: EventData::ChatUpdated(Box::new(data)),

@@ -7,32 +7,32 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::session::Intent;
-use super::{Parts, PoisonError, Session, SessionName, Sessions, Status};
-use crate::store::session_file::{SessionFile, inspect};
-use crate::store::{Leave, Ordered, StoreError};
+use super::session::DesiredState;
+use super::{PoisonError, Session, SessionDeps, SessionName, SessionPhase, Sessions};
+use crate::store::session_file::{SessionFile, inspect_file};
+use crate::store::{RemovalMode, SavedSession, StoreError};
 use crate::telemetry::shown;
 
 /// Longest random delay before a saved session logs in at start.
-const JITTER: Duration = Duration::from_millis(250);
+const MAX_JITTER: Duration = Duration::from_millis(250);
 /// Pause before the database is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Sessions {
     /// Logs in all saved sessions in the background, a few at a time. A session that was never
     /// paired rests until its QR code is requested if it was created with `POST /v1/sessions`;
     /// otherwise it is not restored.
-    pub async fn restore(&self, at_once: usize) {
-        let Parts {
+    pub async fn restore_all(&self, at_once: usize) {
+        let SessionDeps {
             lifecycle, clock, ..
-        } = &self.inner.around;
-        while let Err(error) = self.list_saved(at_once).await {
+        } = &self.inner.deps;
+        while let Err(error) = self.add_saved_sessions(at_once).await {
             tracing::error!(
                 error = format!("{error:#}"),
                 "saved sessions cannot be listed; trying again"
             );
             if lifecycle
-                .unless_stopping(clock.sleep(PAUSE))
+                .unless_stopping(clock.sleep(RETRY_PAUSE))
                 .await
                 .is_none()
             {
@@ -49,9 +49,9 @@ impl Sessions {
     /// Waits up to `limit` until the saved sessions have been added. Returns `false` if they have
     /// not, or the program ends first.
     pub async fn wait_until_listed(&self, limit: Duration) -> bool {
-        let Parts {
+        let SessionDeps {
             lifecycle, clock, ..
-        } = &self.inner.around;
+        } = &self.inner.deps;
         let mut listed = self.inner.listed.subscribe();
         tokio::select! {
             listed = lifecycle.unless_stopping(listed.wait_for(|listed| *listed)) => matches!(listed, Some(Ok(_))),
@@ -59,13 +59,13 @@ impl Sessions {
         }
     }
 
-    async fn list_saved(&self, at_once: usize) -> Result<()> {
-        let files = &self.inner.around.files;
+    async fn add_saved_sessions(&self, at_once: usize) -> Result<()> {
+        let files = &self.inner.deps.files;
         files
             .remove_all_qr_codes()
             .await
             .context("removing the QR codes of an earlier run")?;
-        let Some(mut ordered) = self.remembered().await else {
+        let Some(mut ordered) = self.read_saved_sessions().await else {
             return Ok(());
         };
         let removed: BTreeSet<_> = ordered
@@ -74,10 +74,10 @@ impl Sessions {
             .filter_map(|(name, ordered)| Some((SessionName::parse(&name).ok()?, ordered)))
             .map(|(name, ordered)| self.finish_removal(name, ordered))
             .collect();
-        let (names, strangers) = files.saved_sessions().await?;
+        let (names, strangers) = files.list_sessions().await?;
         for path in strangers {
             tracing::warn!(
-                file = shown::file(&path),
+                file = shown::mask_path(&path),
                 "this file's name is not one that wapi gives; it is left alone"
             );
         }
@@ -87,42 +87,43 @@ impl Sessions {
                 continue;
             }
             let ordered = ordered.remove(name.as_str());
-            if ordered.is_none() && inspect(&files.session(&name)).await == SessionFile::NeverPaired
+            if ordered.is_none()
+                && inspect_file(&files.session_path(&name)).await == SessionFile::NeverPaired
             {
                 continue;
             }
-            self.restore_one(&name, ordered, &places).await;
+            self.restore_session(&name, ordered, &places).await;
         }
         for (name, ordered) in ordered {
             // It parsed when it was saved.
             let Ok(name) = SessionName::parse(&name) else {
                 continue;
             };
-            self.restore_one(&name, Some(ordered), &places).await;
+            self.restore_session(&name, Some(ordered), &places).await;
         }
         // End the lives of all other names, including sessions that disappeared while the program
         // was not running.
         let names = self
-            .all()
+            .all_sessions()
             .iter()
             .map(|session| session.name.as_str().to_owned())
             .collect();
-        self.inner.around.store.lives().ended_but(&names);
+        self.inner.deps.store.lives().end_all_except(&names);
         self.inner.listed.send_replace(true);
         Ok(())
     }
 
     /// Continues the removal of a session that the program's end interrupted. The name stays taken
     /// until the removal succeeds, and no caller waits for it.
-    fn finish_removal(&self, name: SessionName, ordered: Ordered) -> SessionName {
-        let mut sessions = self.lock();
+    fn finish_removal(&self, name: SessionName, ordered: SavedSession) -> SessionName {
+        let mut sessions = self.lock_sessions();
         // It may exist if listing the saved sessions is retried.
         if !sessions.contains_key(&name) {
-            let leave = ordered.removed.unwrap_or(Leave::Lives);
-            let session = self.add(&mut sessions, &name, ordered);
-            session.leave(leave);
-            session.set_intent(Intent::Remove);
-            self.spawn(session);
+            let leave = ordered.removed.unwrap_or(RemovalMode::KeepLives);
+            let session = self.add_session(&mut sessions, &name, ordered);
+            session.set_removal_mode(leave);
+            session.set_desired_state(DesiredState::Remove);
+            self.spawn_actor(session);
         }
         name
     }
@@ -130,105 +131,108 @@ impl Sessions {
     /// Reads the saved sessions, by name. Retries until the database answers, because a session
     /// stopped by its owner must not start after a moment of trouble. Returns `None` if the program
     /// ends first.
-    async fn remembered(&self) -> Option<BTreeMap<String, Ordered>> {
-        let parts = &self.inner.around;
+    async fn read_saved_sessions(&self) -> Option<BTreeMap<String, SavedSession>> {
+        let parts = &self.inner.deps;
         loop {
-            match self.recall().await {
+            match self.try_read_saved().await {
                 Ok(ordered) => return Some(ordered),
                 Err(error) => tracing::error!(%error, "saved sessions wait for the database"),
             }
             parts
                 .lifecycle
-                .unless_stopping(parts.clock.sleep(PAUSE))
+                .unless_stopping(parts.clock.sleep(RETRY_PAUSE))
                 .await?;
         }
     }
 
-    async fn recall(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
-        let store = &self.inner.around.store;
-        store.note_received().await?;
+    async fn try_read_saved(&self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
+        let store = &self.inner.deps.store;
+        store.record_received().await?;
         let received = store.last_received().await?;
         self.inner
             .received
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(received);
-        store.ordered_sessions().await
+        store.load_sessions().await
     }
 
-    async fn restore_one(
+    async fn restore_session(
         &self,
         name: &SessionName,
-        ordered: Option<Ordered>,
+        ordered: Option<SavedSession>,
         places: &Arc<Semaphore>,
     ) {
-        let file = inspect(&self.inner.around.files.session(name)).await;
+        let file = inspect_file(&self.inner.deps.files.session_path(name)).await;
         let is_unpaired = matches!(file, SessionFile::Absent | SessionFile::NeverPaired);
         let ordered = ordered.unwrap_or_default();
         let is_stopped = ordered.is_stopped;
         let session = {
-            let mut sessions = self.lock();
+            let mut sessions = self.lock_sessions();
             if sessions.contains_key(name) {
                 // A caller registered it before.
                 return;
             }
-            self.add(&mut sessions, name, ordered)
+            self.add_session(&mut sessions, name, ordered)
         };
         if file == SessionFile::Paired {
-            session.expect_device();
+            session.assume_paired();
         }
         if is_unpaired && !is_stopped {
             // Unseen codes would expire one after the other.
-            session.move_to(Status::ScanQr, Some("expired".to_owned()));
+            session.set_status(SessionPhase::ScanQr, Some("expired".to_owned()));
         }
-        let restoring = self.clone().bring_back(session, Arc::clone(places));
-        self.inner.around.lifecycle.spawn(restoring);
+        let restoring = self.clone().run_restored(session, Arc::clone(places));
+        self.inner.deps.lifecycle.spawn(restoring);
     }
 
     /// Holds one of the few places until the session is online or clearly cannot be for now, then
     /// runs the session without it. A command takes effect without waiting for the session's turn.
-    async fn bring_back(self, session: Arc<Session>, places: Arc<Semaphore>) {
-        let parts = self.inner.around.clone();
-        let mut intents = session.intents();
+    async fn run_restored(self, session: Arc<Session>, places: Arc<Semaphore>) {
+        let parts = self.inner.deps.clone();
+        let mut intents = session.watch_desired_state();
         let ordered = async {
-            if *intents.borrow_and_update() == Intent::Run {
+            if *intents.borrow_and_update() == DesiredState::Run {
                 // The sender lives as long as the session, which this task holds.
                 let _ = intents.changed().await;
             }
         };
         let place = tokio::select! {
-            () = parts.lifecycle.stopping() => return session.end(),
+            () = parts.lifecycle.await_stop() => return session.mark_ended(),
             () = ordered => None,
-            place = self.turn_at_start(&session, places) => place,
+            place = self.wait_for_place(&session, places) => place,
         };
         if place.is_some() {
             let (settled, limit) = (Arc::clone(&session), parts.whatsapp_timeout);
             parts.lifecycle.spawn(async move {
                 settled
-                    .wait_for(limit, |state| {
-                        !matches!(state.status, Status::Starting | Status::Connecting)
+                    .wait_for_state(limit, |state| {
+                        !matches!(
+                            state.status,
+                            SessionPhase::Starting | SessionPhase::Connecting
+                        )
                     })
                     .await;
                 drop(place);
             });
         }
-        Box::pin(self.live(session)).await;
+        Box::pin(self.run_session(session)).await;
     }
 
     /// Waits for a place. An unpaired session first waits until its QR code is requested.
-    async fn turn_at_start(
+    async fn wait_for_place(
         &self,
         session: &Session,
         places: Arc<Semaphore>,
     ) -> Option<OwnedSemaphorePermit> {
-        while session.state().is_expired() {
-            session.asked.notified().await;
+        while session.state().is_qr_expired() {
+            session.wake.notified().await;
         }
         let place = places.acquire_owned().await.ok();
         self.inner
-            .around
+            .deps
             .clock
-            .sleep(JITTER.mul_f64(rand::random()))
+            .sleep(MAX_JITTER.mul_f64(rand::random()))
             .await;
         place
     }

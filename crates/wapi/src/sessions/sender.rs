@@ -10,295 +10,306 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
-use super::ledger::Ledger;
-use super::outbox::{self, HandedOver, Haste, Moment, Outbox, Step, Unprepared};
-use super::sending::{Reply, SendError, Wish};
-use super::session::{Inlets, Intent, Line};
-use super::{Parts, Session, Status};
-use crate::media::File;
+use super::ledger::OutcomeWriter;
+use super::outbox::{
+    self, HandoverResult, Outbox, OutboxClock, OutboxStep, SendMode, UnpreparedError,
+};
+use super::sending::{SendError, SendReply, SendRequest};
+use super::session::{DesiredState, LinkState, SenderChannels};
+use super::{Session, SessionDeps, SessionPhase};
+use crate::media::MediaFile;
 use crate::message::{ChatId, Message};
 use crate::store::{
-    IdempotencyKey, Judged, Life, OpenMessage, Place, Receipt, Rewording, StoreError, Verdict,
+    EditOutcome, IdempotencyKey, Life, MessageOutcome, MessageSeq, Receipt, SendOutcome,
+    StoreError, UnsettledMessage,
 };
-use crate::whatsapp::{Note, Prepared};
+use crate::whatsapp::{AckOrReceipt, PreparedMessage};
 
 mod accepting;
 mod work;
 
-use accepting::Asked;
-use work::{Done, Work, alarm};
+use accepting::AcceptResult;
+use work::{SendWork, WorkResult, sleep_or_wait};
 
 /// Maximum number of waiting messages per session.
-const MOST_WAITING: usize = 10_000;
+const MAX_WAITING: usize = 10_000;
 /// Bytes of message contents kept in memory per session, to avoid reading them back.
-const KEPT: usize = 256 * 1024;
+const MAX_KEPT_BYTES: usize = 256 * 1024;
 /// Pause between two attempts to read the messages of an earlier run.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request to a sender.
-pub(super) enum Request {
+pub(super) enum SenderRequest {
     Accept {
-        wish: Box<Wish>,
+        request: Box<SendRequest>,
         /// Its file, if it has been fetched already.
-        file: Option<File>,
-        haste: Haste,
-        reply: oneshot::Sender<Result<Reply, SendError>>,
+        file: Option<MediaFile>,
+        mode: SendMode,
+        reply: oneshot::Sender<Result<SendReply, SendError>>,
     },
-    Watch {
+    WatchOutcome {
         id: String,
-        waiter: oneshot::Sender<Verdict>,
+        waiter: oneshot::Sender<SendOutcome>,
     },
     /// Cancel a message that has not left.
     Cancel {
         id: String,
-        reply: oneshot::Sender<Option<oneshot::Receiver<Verdict>>>,
+        reply: oneshot::Sender<Option<oneshot::Receiver<SendOutcome>>>,
     },
     /// Edit a message that has not left.
-    Reword {
+    Edit {
         id: String,
         message: Box<Message>,
         key: Option<IdempotencyKey>,
-        reply: oneshot::Sender<Result<Rewording, StoreError>>,
+        reply: oneshot::Sender<Result<EditOutcome, StoreError>>,
     },
 }
 
 /// State of an unsettled message besides its progress in the outbox.
-struct Open {
+struct PendingSend {
     life: Life,
     id: String,
     to: ChatId,
     /// `None` if it is read from the store on demand.
     message: Option<Message>,
-    file: Option<File>,
-    prepared: Option<Prepared>,
-    waiting: Vec<oneshot::Sender<Verdict>>,
+    file: Option<MediaFile>,
+    prepared: Option<PreparedMessage>,
+    waiters: Vec<oneshot::Sender<SendOutcome>>,
     is_vote: bool,
     /// It was edited while it was being prepared.
-    is_stale: bool,
+    is_outdated: bool,
     /// WhatsApp has once refused it as the first message to a new contact; it is sent only one more
     /// time.
-    was_new_chat: bool,
+    was_refused: bool,
 }
 
 /// Sends a session's messages until the program ends.
-pub(super) struct Sender {
+pub(super) struct MessageSender {
     session: Arc<Session>,
-    around: Parts,
-    ledger: Ledger,
+    deps: SessionDeps,
+    outcome_writer: OutcomeWriter,
     outbox: Outbox,
-    open: HashMap<Place, Open>,
-    by_id: HashMap<String, Place>,
+    pending: HashMap<MessageSeq, PendingSend>,
+    by_id: HashMap<String, MessageSeq>,
     /// Bytes of message contents in `open`.
-    kept: usize,
-    accepting: FuturesUnordered<BoxFuture<'static, Asked>>,
-    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    kept_bytes: usize,
+    accepting: FuturesUnordered<BoxFuture<'static, AcceptResult>>,
+    work: FuturesUnordered<BoxFuture<'static, WorkResult>>,
 }
 
-impl Sender {
-    pub fn new(session: Arc<Session>, around: Parts, ledger: Ledger) -> Self {
+impl MessageSender {
+    pub fn new(session: Arc<Session>, deps: SessionDeps, outcome_writer: OutcomeWriter) -> Self {
         Self {
             session,
-            outbox: Outbox::new(around.whatsapp_timeout),
-            open: HashMap::new(),
+            outbox: Outbox::new(deps.whatsapp_timeout),
+            pending: HashMap::new(),
             by_id: HashMap::new(),
-            kept: 0,
+            kept_bytes: 0,
             accepting: FuturesUnordered::new(),
             work: FuturesUnordered::new(),
-            around,
-            ledger,
+            deps,
+            outcome_writer,
         }
     }
 
-    pub async fn run(mut self, inlets: &mut Inlets) {
-        let Inlets { requests, notes } = inlets;
+    pub async fn run(mut self, inlets: &mut SenderChannels) {
+        let SenderChannels {
+            requests,
+            receipts: notes,
+        } = inlets;
         let session = Arc::clone(&self.session);
-        let mut line = self.session.line();
+        let mut line = self.session.watch_link_state();
         line.mark_changed();
-        let lifecycle = self.around.lifecycle.clone();
-        if lifecycle.unless_stopping(self.resume()).await.is_none() {
+        let lifecycle = self.deps.lifecycle.clone();
+        if lifecycle
+            .unless_stopping(self.resume_messages())
+            .await
+            .is_none()
+        {
             return;
         }
         loop {
-            self.advance();
-            let alarm = alarm(
-                self.around.clock.clone(),
-                self.outbox.quiet_for(self.moment()),
+            self.run_steps();
+            let alarm = sleep_or_wait(
+                self.deps.clock.clone(),
+                self.outbox.time_to_deadline(self.outbox_clock()),
             );
             tokio::select! {
                 biased;
-                () = lifecycle.stopping() => break,
-                () = session.ended() => break,
+                () = lifecycle.await_stop() => break,
+                () = session.wait_until_ended() => break,
                 Ok(()) = line.changed() => {
                     let line = *line.borrow_and_update();
-                    self.line_is(line);
+                    self.apply_link_state(line);
                 }
-                Some(note) = notes.recv() => self.note(note),
-                Some(done) = self.work.next() => self.done(done),
-                Some(asked) = self.accepting.next() => self.accepted(asked),
-                Some(request) = requests.recv() => self.asked(request).await,
+                Some(note) = notes.recv() => self.handle_ack_or_receipt(note),
+                Some(done) = self.work.next() => self.finish_work(done),
+                Some(asked) = self.accepting.next() => self.finish_accepting(asked),
+                Some(request) = requests.recv() => self.handle_request(request).await,
                 () = alarm => {}
             }
         }
         // Pending requests are answered. Accepted messages are sent by the next run, if the session
         // still exists.
         while let Some(asked) = self.accepting.next().await {
-            self.accepted(asked);
+            self.finish_accepting(asked);
         }
-        if session.intent() == Intent::Remove {
-            self.outbox.device_is_gone();
-            self.advance();
+        if session.desired_state() == DesiredState::Remove {
+            self.outbox.settle_unlinked();
+            self.run_steps();
         }
     }
 
     /// Resumes the messages of an earlier run.
-    async fn resume(&mut self) {
+    async fn resume_messages(&mut self) {
         let life = self.session.life();
         let left = loop {
-            match self.around.store.open_messages(&life).await {
+            match self.deps.store.unsettled_messages(&life).await {
                 Ok(left) => break left,
                 Err(error) => {
                     tracing::error!(session = %self.session.name, %error, "open messages cannot be read")
                 }
             }
-            self.around.clock.sleep(PAUSE).await;
+            self.deps.clock.sleep(RETRY_PAUSE).await;
         };
-        for left in outbox::in_order(left) {
-            self.take_up(&life, left);
+        for left in outbox::restore_order(left) {
+            self.resume_message(&life, left);
         }
     }
 
-    fn take_up(&mut self, life: &Life, left: OpenMessage) {
+    fn resume_message(&mut self, life: &Life, left: UnsettledMessage) {
         let Ok(to) = ChatId::parse_with_status(&left.chat) else {
             return;
         };
         let (waiting, is_vote) = (Vec::new(), left.is_vote);
         let (id, life) = (left.id, life.clone());
-        let open = Open {
+        let open = PendingSend {
             life,
             id,
             to,
             message: None,
             file: None,
             prepared: None,
-            waiting,
+            waiters: waiting,
             is_vote,
-            is_stale: false,
-            was_new_chat: false,
+            is_outdated: false,
+            was_refused: false,
         };
-        let message = outbox::Message {
-            place: left.place,
+        let message = outbox::QueuedMessage {
+            seq: left.seq,
             chat: left.chat,
             send_at: left.send_at,
             expires_at: left.expires_at,
-            haste: Haste::Patient,
-            is_marked: left.may_have_left,
+            mode: SendMode::Queued,
+            is_recorded: left.may_have_left,
             may_have_left: left.may_have_left,
-            has_file: left.needs_fetching,
+            has_file: left.needs_download,
         };
-        self.enter(message, open);
+        self.track_message(message, open);
     }
 
-    fn enter(&mut self, message: outbox::Message, open: Open) {
-        self.by_id.insert(open.id.clone(), message.place);
-        self.open.insert(message.place, open);
-        self.outbox.accept(message, self.moment());
+    fn track_message(&mut self, message: outbox::QueuedMessage, open: PendingSend) {
+        self.by_id.insert(open.id.clone(), message.seq);
+        self.pending.insert(message.seq, open);
+        self.outbox.add_message(message, self.outbox_clock());
     }
 
-    fn moment(&self) -> Moment {
-        Moment {
-            now: self.around.clock.now(),
-            uptime: self.around.clock.uptime(),
+    fn outbox_clock(&self) -> OutboxClock {
+        OutboxClock {
+            now: self.deps.clock.now(),
+            uptime: self.deps.clock.uptime(),
         }
     }
 
-    fn line_is(&mut self, line: Line) {
+    fn apply_link_state(&mut self, line: LinkState) {
         // This is another connection: messages under way on the previous one are unconfirmed.
-        self.outbox.line_is(outbox::Line::Down);
+        self.outbox
+            .set_connectivity(outbox::OutboxConnectivity::Offline);
         match line {
-            Line::Up(_) => self.outbox.line_is(outbox::Line::Up),
-            Line::Down => {}
-            Line::Gone => self.outbox.device_is_gone(),
+            LinkState::Up(_) => self
+                .outbox
+                .set_connectivity(outbox::OutboxConnectivity::Online),
+            LinkState::Down => {}
+            LinkState::Unlinked => self.outbox.settle_unlinked(),
         }
     }
 
-    async fn asked(&mut self, request: Request) {
+    async fn handle_request(&mut self, request: SenderRequest) {
         match request {
-            Request::Accept {
-                wish,
+            SenderRequest::Accept {
+                request: wish,
                 file,
-                haste,
+                mode: haste,
                 reply,
-            } => match self.refusal(&wish, haste) {
+            } => match self.check_request(&wish, haste) {
                 Some(refusal) => drop(reply.send(Err(refusal))),
-                None => self.accept(wish, file, haste, reply),
+                None => self.accept_message(wish, file, haste, reply),
             },
-            Request::Watch { id, waiter } => {
+            SenderRequest::WatchOutcome { id, waiter } => {
                 if let Some(open) = self
                     .by_id
                     .get(&id)
-                    .and_then(|place| self.open.get_mut(place))
+                    .and_then(|place| self.pending.get_mut(place))
                 {
-                    open.waiting.push(waiter);
+                    open.waiters.push(waiter);
                 }
             }
             // The requester may have gone; the request is carried out all the same.
-            Request::Cancel { id, reply } => drop(reply.send(self.cancel(&id))),
-            Request::Reword {
+            SenderRequest::Cancel { id, reply } => drop(reply.send(self.cancel_message(&id))),
+            SenderRequest::Edit {
                 id,
                 message,
                 key,
                 reply,
-            } => drop(reply.send(self.reword(&id, *message, key).await)),
+            } => drop(reply.send(self.edit_message(&id, *message, key).await)),
         }
     }
 
-    fn refusal(&self, wish: &Wish, haste: Haste) -> Option<SendError> {
+    fn check_request(&self, wish: &SendRequest, haste: SendMode) -> Option<SendError> {
         // It is meant for an account that is no longer linked.
         if wish.life != self.session.life() {
             return Some(SendError::Unknown);
         }
-        if self.open.len() + self.accepting.len() >= MOST_WAITING {
-            return Some(SendError::Full(MOST_WAITING));
+        if self.pending.len() + self.accepting.len() >= MAX_WAITING {
+            return Some(SendError::QueueFull(MAX_WAITING));
         }
         match haste {
-            Haste::NowOrNever => self.session.look(|state| match state.status {
-                Status::Online => None,
+            SendMode::Immediate => self.session.read_state(|state| match state.status {
+                SessionPhase::Online => None,
                 status => Some(SendError::NotOnline {
                     status,
                     reason: state.reason.clone(),
                 }),
             }),
-            Haste::Patient if self.session.has_device() => None,
-            Haste::Patient => Some(SendError::NotPaired),
+            SendMode::Queued if self.session.has_device() => None,
+            SendMode::Queued => Some(SendError::NotPaired),
         }
     }
 
-    fn note(&mut self, note: Note) {
+    fn handle_ack_or_receipt(&mut self, note: AckOrReceipt) {
         match note {
-            Note::Ack { id, refused, at } => {
+            AckOrReceipt::Ack { id, refused, at } => {
                 let Some(&place) = self.by_id.get(&id) else {
                     return;
                 };
-                if refused.as_deref() == Some(outbox::failures::NEW_CHAT)
-                    && self.asks_for_trust(place)
+                if refused.as_deref() == Some(outbox::failures::NEW_CHAT_CODE)
+                    && self.start_trust_check(place)
                 {
                     return;
                 }
                 let verdict = match refused {
-                    None => Verdict::Sent {
-                        at: at.unwrap_or_else(|| self.around.clock.now()),
+                    None => SendOutcome::Sent {
+                        at: at.unwrap_or_else(|| self.deps.clock.now()),
                     },
                     Some(code) if self.is_to_newsletter(place) => {
-                        outbox::failures::refused_post(&code)
+                        outbox::failures::post_refusal(&code)
                     }
-                    Some(code) if self.is_to_group(place) => {
-                        outbox::failures::refused_in_group(&code)
-                    }
-                    Some(code) => outbox::failures::refused(&code),
+                    Some(code) if self.is_to_group(place) => outbox::failures::group_refusal(&code),
+                    Some(code) => outbox::failures::message_refusal(&code),
                 };
-                self.outbox.answered(place, verdict);
+                self.outbox.record_answer(place, verdict);
             }
-            Note::Receipt {
+            AckOrReceipt::Receipt {
                 ids,
                 from,
                 is_one_of_many,
@@ -309,11 +320,11 @@ impl Sender {
                     // A message that reached a phone was accepted by WhatsApp, even if the
                     // acknowledgement was lost.
                     if let Some(&place) = self.by_id.get(&id) {
-                        self.outbox.answered(place, Verdict::Sent { at });
-                        self.advance();
+                        self.outbox.record_answer(place, SendOutcome::Sent { at });
+                        self.run_steps();
                     }
                     let (session, from) = (self.session.life(), from.clone());
-                    self.ledger.receipt(Receipt {
+                    self.outcome_writer.record_receipt(Receipt {
                         session,
                         id,
                         from,
@@ -328,13 +339,17 @@ impl Sender {
 
     /// Waits for the recipient's trust token the first time that a message is refused as a new
     /// chat. Returns `false` the second time.
-    fn asks_for_trust(&mut self, place: Place) -> bool {
-        let Some(open) = self.open.get_mut(&place).filter(|open| open.to.is_person()) else {
+    fn start_trust_check(&mut self, place: MessageSeq) -> bool {
+        let Some(open) = self
+            .pending
+            .get_mut(&place)
+            .filter(|open| open.to.is_person())
+        else {
             return false;
         };
-        let is_first = !std::mem::replace(&mut open.was_new_chat, true);
+        let is_first = !std::mem::replace(&mut open.was_refused, true);
         if is_first {
-            self.work.push(Box::pin(work::trusted(
+            self.work.push(Box::pin(work::check_trust(
                 place,
                 Arc::clone(&self.session),
                 open.to.clone(),
@@ -343,73 +358,79 @@ impl Sender {
         is_first
     }
 
-    fn is_to_group(&self, place: Place) -> bool {
-        self.open
+    fn is_to_group(&self, place: MessageSeq) -> bool {
+        self.pending
             .get(&place)
             .is_some_and(|open| matches!(open.to, ChatId::Group(_)))
     }
 
-    fn is_to_newsletter(&self, place: Place) -> bool {
-        self.open
+    fn is_to_newsletter(&self, place: MessageSeq) -> bool {
+        self.pending
             .get(&place)
             .is_some_and(|open| matches!(open.to, ChatId::Newsletter(_)))
     }
 
-    fn done(&mut self, done: Done) {
-        let at = self.moment();
+    fn finish_work(&mut self, done: WorkResult) {
+        let at = self.outbox_clock();
         match done {
-            Done::Prepared(place, outcome) => {
-                let outcome = match self.open.get_mut(&place) {
-                    Some(open) if open.is_stale => Err(Unprepared::Outdated),
+            WorkResult::Prepared(place, outcome) => {
+                let outcome = match self.pending.get_mut(&place) {
+                    Some(open) if open.is_outdated => Err(UnpreparedError::Outdated),
                     Some(open) => outcome.map(|prepared| open.prepared = Some(prepared)),
                     None => outcome.map(drop),
                 };
-                self.outbox.prepared(place, outcome, at);
+                self.outbox.finish_preparing(place, outcome, at);
             }
-            Done::Marked(places, outcome) => self.outbox.marked(&places, outcome, at),
-            Done::HandedOver(place, outcome) => self.outbox.handed_over(place, &outcome, at),
-            Done::Trusted(place, true) => self.outbox.again(place),
-            Done::Trusted(place, false) => {
-                self.outbox
-                    .answered(place, outbox::failures::refused(outbox::failures::NEW_CHAT));
+            WorkResult::Recorded(places, outcome) => {
+                self.outbox.finish_recording(&places, outcome, at)
+            }
+            WorkResult::HandedOver(place, outcome) => {
+                self.outbox.finish_handover(place, &outcome, at)
+            }
+            WorkResult::TrustChecked(place, true) => self.outbox.retry_message(place),
+            WorkResult::TrustChecked(place, false) => {
+                self.outbox.record_answer(
+                    place,
+                    outbox::failures::message_refusal(outbox::failures::NEW_CHAT_CODE),
+                );
             }
         }
     }
 
     /// Executes all current steps of the outbox.
-    fn advance(&mut self) {
-        for step in self.outbox.next(self.moment()) {
+    fn run_steps(&mut self) {
+        for step in self.outbox.next_steps(self.outbox_clock()) {
             match step {
-                Step::Judge(place, verdict) => self.judge(place, verdict),
-                Step::Mark(places) => self
-                    .work
-                    .push(Box::pin(work::mark(self.around.store.clone(), places))),
-                Step::Prepare(place) => match self.work_on(place) {
-                    Some(work) => self.work.push(Box::pin(work.prepare())),
-                    None => self.done(Done::Prepared(
+                OutboxStep::RecordOutcome(place, verdict) => self.settle_message(place, verdict),
+                OutboxStep::RecordAttempts(places) => self.work.push(Box::pin(
+                    work::record_attempts(self.deps.store.clone(), places),
+                )),
+                OutboxStep::Prepare(place) => match self.start_work(place) {
+                    Some(work) => self.work.push(Box::pin(work.prepare_message())),
+                    None => self.finish_work(WorkResult::Prepared(
                         place,
-                        Err(Unprepared::Unfit("it is gone".to_owned())),
+                        Err(UnpreparedError::Permanent("it is gone".to_owned())),
                     )),
                 },
-                Step::HandOver(place) => match self.work_on(place) {
+                OutboxStep::HandOver(place) => match self.start_work(place) {
                     Some(work) => self
                         .work
-                        .push(Box::pin(work.hand_over(self.around.whatsapp_timeout))),
-                    None => self.done(Done::HandedOver(place, HandedOver::Failed)),
+                        .push(Box::pin(work.hand_over(self.deps.whatsapp_timeout))),
+                    None => self.finish_work(WorkResult::HandedOver(place, HandoverResult::Failed)),
                 },
             }
         }
     }
 
     /// Collects everything that the work on a message needs.
-    fn work_on(&mut self, place: Place) -> Option<Work> {
-        let open = self.open.get_mut(&place)?;
-        open.is_stale = false;
-        Some(Work {
-            place,
+    fn start_work(&mut self, place: MessageSeq) -> Option<SendWork> {
+        let open = self.pending.get_mut(&place)?;
+        open.is_outdated = false;
+        Some(SendWork {
+            seq: place,
             life: open.life.clone(),
             session: Arc::clone(&self.session),
-            around: self.around.clone(),
+            deps: self.deps.clone(),
             id: open.id.clone(),
             to: open.to.clone(),
             message: open.message.clone(),
@@ -418,36 +439,36 @@ impl Sender {
         })
     }
 
-    fn judge(&mut self, place: Place, verdict: Verdict) {
-        let Some(open) = self.open.get_mut(&place) else {
+    fn settle_message(&mut self, place: MessageSeq, verdict: SendOutcome) {
+        let Some(open) = self.pending.get_mut(&place) else {
             return;
         };
-        let mut judged = Judged {
-            place,
+        let mut judged = MessageOutcome {
+            seq: place,
             session: open.life.clone(),
             id: open.id.clone(),
             chat: open.to.to_string(),
-            verdict,
+            outcome: verdict,
             voter: if open.is_vote {
-                work::own_number(&self.session)
+                work::account_address(&self.session)
             } else {
                 None
             },
         };
-        if judged.verdict == Verdict::InDoubt {
-            return self.ledger.judge(judged, Vec::new());
+        if judged.outcome == SendOutcome::Unconfirmed {
+            return self.outcome_writer.record_outcome(judged, Vec::new());
         }
-        let Some(open) = self.open.remove(&place) else {
+        let Some(open) = self.pending.remove(&place) else {
             return;
         };
         self.by_id.remove(&open.id);
-        self.kept -= open
+        self.kept_bytes -= open
             .message
             .as_ref()
-            .map_or(0, |message| message.content.size());
-        if let Verdict::Failed(failure) = &mut judged.verdict {
+            .map_or(0, |message| message.content.memory_size());
+        if let SendOutcome::Failed(failure) = &mut judged.outcome {
             tracing::debug!(session = %self.session.name, code = failure.code, "a message failed");
         }
-        self.ledger.judge(judged, open.waiting);
+        self.outcome_writer.record_outcome(judged, open.waiters);
     }
 }

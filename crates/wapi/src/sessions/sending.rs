@@ -5,19 +5,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::outbox::Haste;
-use super::sender::Request;
-use super::{SessionName, Sessions, Status};
-use crate::media::File;
+use super::outbox::SendMode;
+use super::sender::SenderRequest;
+use super::{SessionName, SessionPhase, Sessions};
+use crate::media::MediaFile;
 use crate::message::{ChatId, Message};
-use crate::store::{Accepted, IdempotencyKey, Life, Quoted, Rewording, StoreError, Verdict};
-use crate::whatsapp::Registered;
+use crate::store::{
+    AcceptedMessage, EditOutcome, IdempotencyKey, Life, QuotedMessage, SendOutcome, StoreError,
+};
+use crate::whatsapp::NumberRegistration;
 
 /// Time limit for looking up a new number before its message is accepted.
-const ASKING: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A message to send.
-pub struct Wish {
+pub struct SendRequest {
     /// The life of the session in which it was requested. The message leaves in that life or not at
     /// all.
     pub life: Life,
@@ -30,22 +32,22 @@ pub struct Wish {
 }
 
 /// A send request resolved to its chat's address and disappearing timer.
-pub struct Settled(Wish);
+pub struct ResolvedSend(SendRequest);
 
-impl Settled {
-    pub const fn wish(&self) -> &Wish {
+impl ResolvedSend {
+    pub const fn send_request(&self) -> &SendRequest {
         &self.0
     }
 }
 
 /// The answer to a send request.
-pub enum Reply {
+pub enum SendReply {
     /// The message will be sent, even across restarts. The outcome is reported once it is on disk.
-    Accepted(Accepted, oneshot::Receiver<Verdict>),
+    Accepted(AcceptedMessage, oneshot::Receiver<SendOutcome>),
     /// It was accepted before, under the same key; contains the message's id.
     Repeated(String),
     /// A different request used the same key.
-    KeyTaken,
+    KeyReused,
 }
 
 /// Reasons why a message was not accepted.
@@ -55,14 +57,14 @@ pub enum SendError {
     Unknown,
     #[error("the session is not online")]
     NotOnline {
-        status: Status,
+        status: SessionPhase,
         reason: Option<String>,
     },
     #[error("the session is not linked to an account")]
     NotPaired,
     /// That many of the session's messages are waiting.
     #[error("{0} messages wait already")]
-    Full(usize),
+    QueueFull(usize),
     #[error("the program is ending")]
     Stopping,
     #[error(transparent)]
@@ -71,7 +73,7 @@ pub enum SendError {
 
 /// Reasons why a message was not deleted from the account's own devices.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDeleted {
+pub enum DeleteMessageError {
     #[error(transparent)]
     NotReady(#[from] SendError),
     #[error("{0}")]
@@ -80,14 +82,18 @@ pub enum NotDeleted {
 
 impl Sessions {
     /// Resolves a request to the message as it would leave now.
-    pub async fn settle(&self, name: &SessionName, wish: Wish) -> Result<Settled, SendError> {
+    pub async fn resolve_send(
+        &self,
+        name: &SessionName,
+        wish: SendRequest,
+    ) -> Result<ResolvedSend, SendError> {
         self.find(name).ok_or(SendError::Unknown)?;
-        let to = self.registered(name, wish.to).await;
+        let to = self.resolve_number(name, wish.to).await;
         // Both addresses are equally good to the engine, and a chat continues under the one it
         // began with.
-        let to = self.chat_of(name, &wish.life, to).await?;
-        let message = self.timed(&wish.life, &to, wish.message);
-        Ok(Settled(Wish {
+        let to = self.resolve_chat(name, &wish.life, to).await?;
+        let message = self.apply_timer(&wish.life, &to, wish.message);
+        Ok(ResolvedSend(SendRequest {
             to,
             message,
             ..wish
@@ -95,8 +101,12 @@ impl Sessions {
     }
 
     /// Accepts a message for a session that has a device, whether it is online or not.
-    pub async fn send(&self, name: &SessionName, wish: Settled) -> Result<Reply, SendError> {
-        self.ask(name, wish, None, Haste::Patient).await
+    pub async fn send(
+        &self,
+        name: &SessionName,
+        wish: ResolvedSend,
+    ) -> Result<SendReply, SendError> {
+        self.submit_send(name, wish, None, SendMode::Queued).await
     }
 
     /// Sends a message only if the session is online, within the timeout for WhatsApp. The
@@ -106,17 +116,17 @@ impl Sessions {
         name: &SessionName,
         to: ChatId,
         message: Message,
-        file: Option<File>,
-    ) -> Result<(ChatId, Accepted, oneshot::Receiver<Verdict>), SendError> {
+        file: Option<MediaFile>,
+    ) -> Result<(ChatId, AcceptedMessage, oneshot::Receiver<SendOutcome>), SendError> {
         let expires_at = self
             .inner
-            .around
+            .deps
             .clock
             .now()
-            .saturating_add(self.inner.around.whatsapp_timeout)
+            .saturating_add(self.inner.deps.whatsapp_timeout)
             .ok();
         let life = self.life(name).ok_or(SendError::Unknown)?;
-        let wish = Wish {
+        let wish = SendRequest {
             life,
             to,
             message,
@@ -125,26 +135,29 @@ impl Sessions {
             key: None,
         };
         let asked = wish.to.clone();
-        let wish = self.settle(name, wish).await?;
+        let wish = self.resolve_send(name, wish).await?;
         // A person's chat may continue under their LID, but the answer must name the number that
         // the caller gave.
-        let chat = Some(wish.wish().to.clone())
+        let chat = Some(wish.send_request().to.clone())
             .filter(|chat| matches!(chat, ChatId::Phone(_)))
             .unwrap_or(asked);
-        match self.ask(name, wish, file, Haste::NowOrNever).await? {
-            Reply::Accepted(accepted, verdict) => Ok((chat, accepted, verdict)),
-            Reply::Repeated(_) | Reply::KeyTaken => unreachable!("it came without a key"),
+        match self
+            .submit_send(name, wish, file, SendMode::Immediate)
+            .await?
+        {
+            SendReply::Accepted(accepted, verdict) => Ok((chat, accepted, verdict)),
+            SendReply::Repeated(_) | SendReply::KeyReused => unreachable!("it came without a key"),
         }
     }
 
     /// Waits up to `limit` for a message's outcome; `None` if there is none by then.
-    pub async fn verdict(
+    pub async fn wait_for_outcome(
         &self,
-        verdict: oneshot::Receiver<Verdict>,
+        verdict: oneshot::Receiver<SendOutcome>,
         limit: Duration,
-    ) -> Option<Verdict> {
+    ) -> Option<SendOutcome> {
         self.inner
-            .around
+            .deps
             .clock
             .timeout(limit, verdict)
             .await
@@ -153,9 +166,13 @@ impl Sessions {
     }
 
     /// Returns a receiver for the outcome of an unsettled message.
-    pub fn verdict_on(&self, name: &SessionName, id: &str) -> Option<oneshot::Receiver<Verdict>> {
+    pub fn watch_outcome(
+        &self,
+        name: &SessionName,
+        id: &str,
+    ) -> Option<oneshot::Receiver<SendOutcome>> {
         let (waiter, verdict) = oneshot::channel();
-        let request = Request::Watch {
+        let request = SenderRequest::WatchOutcome {
             id: id.to_owned(),
             waiter,
         };
@@ -165,11 +182,11 @@ impl Sessions {
 
     /// Cancels a message that has not left, and waits until this is on disk. Returns `false` if it
     /// may have left or is settled.
-    pub async fn cancel(&self, name: &SessionName, id: &str) -> Result<bool, SendError> {
+    pub async fn cancel_message(&self, name: &SessionName, id: &str) -> Result<bool, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.request(
+        self.request_sender(
             name,
-            Request::Cancel {
+            SenderRequest::Cancel {
                 id: id.to_owned(),
                 reply,
             },
@@ -179,22 +196,22 @@ impl Sessions {
         };
         verdict
             .await
-            .map(|verdict| verdict == Verdict::Cancelled)
+            .map(|verdict| verdict == SendOutcome::Cancelled)
             .map_err(|_| SendError::Stopping)
     }
 
     /// Edits a message that has not left, and waits until this is on disk.
-    pub async fn reword(
+    pub async fn edit_message(
         &self,
         name: &SessionName,
         id: &str,
         message: Message,
         key: Option<IdempotencyKey>,
-    ) -> Result<Rewording, SendError> {
+    ) -> Result<EditOutcome, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.request(
+        self.request_sender(
             name,
-            Request::Reword {
+            SenderRequest::Edit {
                 id: id.to_owned(),
                 message: Box::new(message),
                 key,
@@ -204,7 +221,7 @@ impl Sessions {
         Ok(answer.await.map_err(|_| SendError::Stopping)??)
     }
 
-    fn request(&self, name: &SessionName, request: Request) -> Result<(), SendError> {
+    fn request_sender(&self, name: &SessionName, request: SenderRequest) -> Result<(), SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
         session
             .requests
@@ -214,23 +231,23 @@ impl Sessions {
 
     /// Returns the time limit for WhatsApp's answers.
     pub fn whatsapp_timeout(&self) -> Duration {
-        self.inner.around.whatsapp_timeout
+        self.inner.deps.whatsapp_timeout
     }
 
     /// Finds a sent or received message of a chat, if its content is stored. The chat may be named
     /// by its number or its LID.
-    pub async fn quoted(
+    pub async fn find_quoted(
         &self,
         name: &SessionName,
         life: &Life,
         chat: &ChatId,
         id: &str,
-    ) -> Result<Option<Quoted>, StoreError> {
+    ) -> Result<Option<QuotedMessage>, StoreError> {
         let chats = self.all_addresses(name, life, chat).await?;
-        self.inner.around.store.quoted(life, &chats, id).await
+        self.inner.deps.store.find_quoted(life, &chats, id).await
     }
 
-    /// Deletes a message from the account's own devices only. `author` is its sender; `None` means
+    /// Deletes a message from the account's own devices only. `message_author` is its sender; `None` means
     /// the account itself.
     pub async fn delete_for_me(
         &self,
@@ -238,29 +255,31 @@ impl Sessions {
         chat: &ChatId,
         id: &str,
         author: Option<&str>,
-    ) -> Result<(), NotDeleted> {
-        self.is_ready(name)?;
+    ) -> Result<(), DeleteMessageError> {
+        self.check_ready(name)?;
         let link = self.find(name).and_then(|session| session.link());
-        let link = link.ok_or(NotDeleted::NoAnswer("the session went offline".to_owned()))?;
+        let link = link.ok_or(DeleteMessageError::NoAnswer(
+            "the session went offline".to_owned(),
+        ))?;
         let deleting = link.delete_for_me(chat, id, author, self.whatsapp_timeout());
         deleting
             .await
-            .map_err(|error| NotDeleted::NoAnswer(error.to_string()))
+            .map_err(|error| DeleteMessageError::NoAnswer(error.to_string()))
     }
 
-    async fn ask(
+    async fn submit_send(
         &self,
         name: &SessionName,
-        wish: Settled,
-        file: Option<File>,
-        haste: Haste,
-    ) -> Result<Reply, SendError> {
+        wish: ResolvedSend,
+        file: Option<MediaFile>,
+        haste: SendMode,
+    ) -> Result<SendReply, SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request::Accept {
-            wish: Box::new(wish.0),
+        let request = SenderRequest::Accept {
+            request: Box::new(wish.0),
             file,
-            haste,
+            mode: haste,
             reply,
         };
         session
@@ -272,21 +291,25 @@ impl Sessions {
 
     /// Replaces a phone number by the form under which WhatsApp knows it. If WhatsApp does not
     /// answer in time, it is asked again when the message leaves.
-    async fn registered(&self, name: &SessionName, chat: ChatId) -> ChatId {
+    async fn resolve_number(&self, name: &SessionName, chat: ChatId) -> ChatId {
         let link = self
             .find(name)
-            .filter(|_| self.is_ready(name).is_ok())
+            .filter(|_| self.check_ready(name).is_ok())
             .and_then(|session| session.link());
         let Some(link) = link else { return chat };
-        match link.registered_within(&chat, ASKING).await {
-            Registered::As(number) => ChatId::Phone(number),
+        match link.find_registration_within(&chat, LOOKUP_TIMEOUT).await {
+            NumberRegistration::OtherForm(number) => ChatId::Phone(number),
             _ => chat,
         }
     }
 
     /// Looks up all these chats in one request, which would otherwise be done for each message when
     /// it is accepted.
-    pub async fn meet(&self, name: &SessionName, chats: impl Iterator<Item = &ChatId>) {
+    pub async fn prefetch_registrations(
+        &self,
+        name: &SessionName,
+        chats: impl Iterator<Item = &ChatId>,
+    ) {
         let numbers = chats.filter_map(|chat| match chat {
             ChatId::Phone(number) => Some(number.clone()),
             _ => None,
@@ -294,15 +317,15 @@ impl Sessions {
         let numbers: Vec<String> = numbers.collect();
         let link = self
             .find(name)
-            .filter(|_| self.is_ready(name).is_ok())
+            .filter(|_| self.check_ready(name).is_ok())
             .and_then(|session| session.link());
         if let Some(link) = link {
-            link.meet(&numbers, ASKING).await;
+            link.prefetch_registrations(&numbers, LOOKUP_TIMEOUT).await;
         }
     }
 
     /// Returns the address under which a chat continues: the one it began with.
-    async fn chat_of(
+    async fn resolve_chat(
         &self,
         name: &SessionName,
         life: &Life,
@@ -316,18 +339,23 @@ impl Sessions {
             ChatId::Lid(_) => (other.as_deref(), Some(named.as_str())),
             _ => (Some(named.as_str()), other.as_deref()),
         };
-        let id = self.inner.around.store.identify(life, number, lid).await?;
+        let id = self
+            .inner
+            .deps
+            .store
+            .resolve_identity(life, number, lid)
+            .await?;
         Ok(id.and_then(|id| ChatId::parse(&id).ok()).unwrap_or(chat))
     }
 
     /// Returns a person's LID for their number, or their number for their LID, if the session's
     /// account knows it.
     pub(super) async fn other_address(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
-        self.find(name)?.link()?.other_address(chat).await
+        self.find(name)?.link()?.find_other_address(chat).await
     }
 
     /// Returns the number of a chat's person, if it is known.
-    pub async fn number_of(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
+    pub async fn phone_number(&self, name: &SessionName, chat: &ChatId) -> Option<String> {
         let other = match chat {
             ChatId::Phone(number) => return Some(number.clone()),
             ChatId::Lid(_) => self.other_address(name, chat).await?,
@@ -341,7 +369,7 @@ impl Sessions {
     }
 
     /// Returns the chat's addresses that the connection knows, the given one first.
-    pub async fn addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
+    pub async fn chat_addresses(&self, name: &SessionName, chat: &ChatId) -> Vec<String> {
         [Some(chat.to_string()), self.other_address(name, chat).await]
             .into_iter()
             .flatten()
@@ -356,12 +384,12 @@ impl Sessions {
         life: &Life,
         chat: &ChatId,
     ) -> Result<Vec<String>, StoreError> {
-        let mut chats = self.addresses(name, chat).await;
+        let mut chats = self.chat_addresses(name, chat).await;
         let known = self
             .inner
-            .around
+            .deps
             .store
-            .known_addresses(life, &chat.to_string())
+            .find_addresses(life, &chat.to_string())
             .await?;
         let new: Vec<_> = known
             .into_iter()
@@ -372,10 +400,10 @@ impl Sessions {
     }
 
     /// Whether a message could be sent right now. Worth checking before fetching its file.
-    pub fn is_ready(&self, name: &SessionName) -> Result<(), SendError> {
+    pub fn check_ready(&self, name: &SessionName) -> Result<(), SendError> {
         let session = self.find(name).ok_or(SendError::Unknown)?;
-        session.look(|state| match state.status {
-            Status::Online => Ok(()),
+        session.read_state(|state| match state.status {
+            SessionPhase::Online => Ok(()),
             status => Err(SendError::NotOnline {
                 status,
                 reason: state.reason.clone(),

@@ -9,18 +9,18 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::Journal;
-use super::news::{Before, news};
-use super::sender::Request;
-use super::{Metadata, SessionName, SessionState, Status};
+use super::journal::SessionEventBuffer;
+use super::news::{StateSnapshot, state_events};
+use super::sender::SenderRequest;
+use super::{SessionMetadata, SessionName, SessionPhase, SessionState};
 use crate::clock::Clock;
 use crate::event::EventData;
-use crate::store::{Leave, Life, Past};
-use crate::whatsapp::{Happening, Inbox, Incoming, Link, Note};
+use crate::store::{Life, RemovalMode, SyncProgress};
+use crate::whatsapp::{AckOrReceipt, ChatEvent, InboundEvent, Inbox, Link};
 
 /// The state that the owner desires of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intent {
+pub(super) enum DesiredState {
     Run,
     /// Stay offline until commanded otherwise.
     Stop,
@@ -32,76 +32,76 @@ pub(super) enum Intent {
 pub struct Session {
     pub name: SessionName,
     /// Metadata attached by the owner.
-    pub metadata: Metadata,
+    pub metadata: SessionMetadata,
     /// The current life: that of the account that links the session, or linked it last.
     life: Mutex<Life>,
     state: watch::Sender<SessionState>,
     link: watch::Sender<Option<Arc<Link>>>,
-    intent: watch::Sender<Intent>,
+    desired_state: watch::Sender<DesiredState>,
     /// Held while a command is saved and published, so that both happen in the same order.
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) command_lock: Arc<tokio::sync::Mutex<()>>,
     /// Whether a device found at the removal must be logged out.
-    leaves_no_device: AtomicBool,
+    must_log_out: AtomicBool,
     /// Whether the removal also deletes the data of the session's lives.
-    leaves_nothing: AtomicBool,
-    line: watch::Sender<Line>,
+    must_purge: AtomicBool,
+    link_state: watch::Sender<LinkState>,
     /// Requests to its [sender](super::sender).
-    pub(super) requests: mpsc::UnboundedSender<Request>,
+    pub(super) requests: mpsc::UnboundedSender<SenderRequest>,
     /// Acks and receipts from the link to the sender.
-    pub(super) notes: mpsc::UnboundedSender<Note>,
-    pub(super) asked: Notify,
+    pub(super) receipts: mpsc::UnboundedSender<AckOrReceipt>,
+    pub(super) wake: Notify,
     /// Milliseconds since 1970; 0 means never. Not part of the state, since it changes with every
     /// message and nobody waits for it.
     last_received: AtomicI64,
     /// Consecutive health checks in which nothing came in, not even the phone's answer.
-    silences: AtomicU32,
+    missed_probes: AtomicU32,
     /// Whether the account is shown as available.
-    is_shown: AtomicBool,
+    is_available: AtomicBool,
     /// Cancelled when its task has ended.
     ended: CancellationToken,
     /// Cancelled when its sender has ended.
-    silent: CancellationToken,
+    sender_ended: CancellationToken,
     /// Cancelled when its data has been purged.
     purged: CancellationToken,
-    journal: Arc<Journal>,
+    event_buffer: Arc<SessionEventBuffer>,
     clock: Clock,
 }
 
 /// Whether messages can leave; [`SessionState`] has the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum LinkState {
     Down,
     /// Online since this time.
     Up(Timestamp),
     /// There is no device that could ever send the waiting messages.
-    Gone,
+    Unlinked,
 }
 
-impl Line {
-    const fn of(state: &SessionState) -> Self {
+impl LinkState {
+    const fn from_state(state: &SessionState) -> Self {
         match state.status {
-            Status::Online => Self::Up(state.since),
-            Status::LoggedOut | Status::ScanQr => Self::Gone,
+            SessionPhase::Online => Self::Up(state.since),
+            SessionPhase::LoggedOut | SessionPhase::ScanQr => Self::Unlinked,
             _ => Self::Down,
         }
     }
 }
 
 /// The receiving ends of a session's sender.
-pub(super) struct Inlets {
-    pub requests: mpsc::UnboundedReceiver<Request>,
-    pub notes: mpsc::UnboundedReceiver<Note>,
+pub(super) struct SenderChannels {
+    pub requests: mpsc::UnboundedReceiver<SenderRequest>,
+    pub receipts: mpsc::UnboundedReceiver<AckOrReceipt>,
 }
 
 impl Session {
     pub(super) fn new(
         name: SessionName,
         life: Life,
-        intent: Intent,
-        metadata: Metadata,
-        journal: Arc<Journal>,
+        intent: DesiredState,
+        metadata: SessionMetadata,
+        journal: Arc<SessionEventBuffer>,
         clock: Clock,
-    ) -> (Self, Inlets) {
+    ) -> (Self, SenderChannels) {
         let (requests, asked) = mpsc::unbounded_channel();
         let (notes, noted) = mpsc::unbounded_channel();
         let session = Self {
@@ -110,28 +110,28 @@ impl Session {
             life: Mutex::new(life),
             state: watch::Sender::new(SessionState::new(clock.now())),
             link: watch::Sender::new(None),
-            intent: watch::Sender::new(intent),
-            turn: Arc::default(),
-            leaves_no_device: AtomicBool::new(false),
-            leaves_nothing: AtomicBool::new(false),
-            line: watch::Sender::new(Line::Down),
+            desired_state: watch::Sender::new(intent),
+            command_lock: Arc::default(),
+            must_log_out: AtomicBool::new(false),
+            must_purge: AtomicBool::new(false),
+            link_state: watch::Sender::new(LinkState::Down),
             requests,
-            notes,
-            asked: Notify::new(),
+            receipts: notes,
+            wake: Notify::new(),
             last_received: AtomicI64::new(0),
-            silences: AtomicU32::new(0),
-            is_shown: AtomicBool::new(false),
+            missed_probes: AtomicU32::new(0),
+            is_available: AtomicBool::new(false),
             ended: CancellationToken::new(),
-            silent: CancellationToken::new(),
+            sender_ended: CancellationToken::new(),
             purged: CancellationToken::new(),
-            journal,
+            event_buffer: journal,
             clock,
         };
         (
             session,
-            Inlets {
+            SenderChannels {
                 requests: asked,
-                notes: noted,
+                receipts: noted,
             },
         )
     }
@@ -145,7 +145,7 @@ impl Session {
     }
 
     /// Sets the current life, which continues or begins with the linked account.
-    pub(super) fn lives(&self, life: Life) {
+    pub(super) fn set_life(&self, life: Life) {
         let before = std::mem::replace(
             &mut *self.life.lock().unwrap_or_else(PoisonError::into_inner),
             life,
@@ -166,65 +166,65 @@ impl Session {
         (at > 0).then(|| Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX))
     }
 
-    pub(super) fn received(&self, at: Timestamp) {
+    pub(super) fn record_received(&self, at: Timestamp) {
         self.last_received
             .fetch_max(at.as_millisecond(), Ordering::Relaxed);
     }
 
     /// Resets the count of missed probes, after a check in which something came in.
-    pub(super) fn is_heard(&self) {
-        self.silences.store(0, Ordering::Relaxed);
+    pub(super) fn reset_missed_probes(&self) {
+        self.missed_probes.store(0, Ordering::Relaxed);
     }
 
     /// Counts a check in which nothing came in. Returns the number of consecutive ones.
-    pub(super) fn is_silent(&self) -> u32 {
-        self.silences
+    pub(super) fn count_missed_probe(&self) -> u32 {
+        self.missed_probes
             .fetch_add(1, Ordering::Relaxed)
             .saturating_add(1)
     }
 
     /// Sets whether the account is shown as available from now on.
-    pub(super) fn shows(&self, there: bool) {
-        self.is_shown.store(there, Ordering::Relaxed);
+    pub(super) fn set_available(&self, there: bool) {
+        self.is_available.store(there, Ordering::Relaxed);
     }
 
     /// Whether the account is shown as available.
-    pub(super) fn is_shown(&self) -> bool {
-        self.is_shown.load(Ordering::Relaxed)
+    pub(super) fn is_available(&self) -> bool {
+        self.is_available.load(Ordering::Relaxed)
     }
 
     /// Sets the history-sync progress of an earlier run, or that of a new request. Emits no event.
-    pub(super) fn expect_past(&self, past: Option<Past>) {
-        self.state.send_modify(|state| state.past = past);
+    pub(super) fn init_sync_progress(&self, past: Option<SyncProgress>) {
+        self.state.send_modify(|state| state.sync_progress = past);
     }
 
     /// Reads the state without copying it.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&SessionState) -> T) -> T {
+    pub(super) fn read_state<T>(&self, look: impl FnOnce(&SessionState) -> T) -> T {
         look(&self.state.borrow())
     }
 
     /// Records that the session's file holds a device from an earlier run, before its turn to log
     /// in has come. Emits no event.
-    pub(super) fn expect_device(&self) {
+    pub(super) fn assume_paired(&self) {
         self.state.send_modify(|state| state.paired = true);
     }
 
     /// Whether there is a device that messages can wait for.
     pub(super) fn has_device(&self) -> bool {
-        self.look(|state| state.paired)
+        self.read_state(|state| state.paired)
     }
 
-    pub(super) fn line(&self) -> watch::Receiver<Line> {
-        self.line.subscribe()
+    pub(super) fn watch_link_state(&self) -> watch::Receiver<LinkState> {
+        self.link_state.subscribe()
     }
 
     /// Ends a rest, or a long wait between two attempts.
-    pub fn ask(&self) {
-        self.asked.notify_one();
+    pub fn request_wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Waits up to `limit` for a state that satisfies `is_it`, and returns the state there is then.
-    pub async fn wait_for(
+    pub async fn wait_for_state(
         &self,
         limit: Duration,
         is_it: impl FnMut(&SessionState) -> bool,
@@ -236,43 +236,43 @@ impl Session {
     }
 
     /// Changes the state and emits the events of the change. Never waits for the disk.
-    pub(super) fn update(&self, change: impl FnOnce(&mut SessionState)) {
+    pub(super) fn update_state(&self, change: impl FnOnce(&mut SessionState)) {
         self.state.send_modify(|state| {
-            let before = Before::of(state);
+            let before = StateSnapshot::from_state(state);
             change(state);
             // Emitted while the state is locked, so that events have the order of the changes.
-            self.journal
-                .tell(&self.life(), news(&self.name, &before, state));
+            self.event_buffer
+                .push_events(&self.life(), state_events(&self.name, &before, state));
         });
-        let line = self.look(Line::of);
+        let line = self.read_state(LinkState::from_state);
         // Only actual changes wake the sender.
-        self.line
+        self.link_state
             .send_if_modified(|current| std::mem::replace(current, line) != line);
     }
 
-    pub(super) fn move_to(&self, status: Status, reason: Option<String>) {
-        self.update(|state| state.move_to(status, reason, self.clock.now()));
+    pub(super) fn set_status(&self, status: SessionPhase, reason: Option<String>) {
+        self.update_state(|state| state.set_status(status, reason, self.clock.now()));
     }
 
     /// Emits a session event that does not follow from a change of the state.
-    pub(super) fn tell(&self, data: EventData) {
-        self.journal.tell(&self.life(), vec![data]);
+    pub(super) fn emit_event(&self, data: EventData) {
+        self.event_buffer.push_events(&self.life(), vec![data]);
     }
 
     /// Emits an event about a chat or message.
-    pub(super) fn tell_of(&self, happening: Happening) {
-        self.journal.tell_of(&self.life(), happening);
+    pub(super) fn emit_chat_event(&self, happening: ChatEvent) {
+        self.event_buffer.push_chat_event(&self.life(), happening);
     }
 
-    pub(super) fn intent(&self) -> Intent {
-        *self.intent.borrow()
+    pub(super) fn desired_state(&self) -> DesiredState {
+        *self.desired_state.borrow()
     }
 
     /// Sets the intent and notifies about it even if it is unchanged. Has no effect once the
     /// session is being removed.
-    pub(super) fn set_intent(&self, intent: Intent) {
-        self.intent.send_if_modified(|current| {
-            let is_open = *current != Intent::Remove;
+    pub(super) fn set_desired_state(&self, intent: DesiredState) {
+        self.desired_state.send_if_modified(|current| {
+            let is_open = *current != DesiredState::Remove;
             if is_open {
                 *current = intent;
             }
@@ -281,31 +281,31 @@ impl Session {
     }
 
     /// From now on, a device found at the removal is logged out.
-    pub(super) fn leave_no_device(&self) {
-        self.leaves_no_device.store(true, Ordering::Relaxed);
+    pub(super) fn require_logout(&self) {
+        self.must_log_out.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn leaves_no_device(&self) -> bool {
-        self.leaves_no_device.load(Ordering::Relaxed)
+    pub(super) fn is_logout_required(&self) -> bool {
+        self.must_log_out.load(Ordering::Relaxed)
     }
 
     /// Sets the extent of the removal.
-    pub(super) fn leave(&self, leave: Leave) {
-        self.leaves_nothing
-            .store(leave == Leave::Nothing, Ordering::Relaxed);
+    pub(super) fn set_removal_mode(&self, leave: RemovalMode) {
+        self.must_purge
+            .store(leave == RemovalMode::Purge, Ordering::Relaxed);
     }
 
-    pub(super) fn leaves(&self) -> Leave {
-        if self.leaves_nothing.load(Ordering::Relaxed) {
-            Leave::Nothing
+    pub(super) fn removal_mode(&self) -> RemovalMode {
+        if self.must_purge.load(Ordering::Relaxed) {
+            RemovalMode::Purge
         } else {
-            Leave::Lives
+            RemovalMode::KeepLives
         }
     }
 
     /// Subscribes to all later changes of the intent.
-    pub(super) fn intents(&self) -> watch::Receiver<Intent> {
-        self.intent.subscribe()
+    pub(super) fn watch_desired_state(&self) -> watch::Receiver<DesiredState> {
+        self.desired_state.subscribe()
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -313,7 +313,7 @@ impl Session {
     }
 
     /// Marks the session's task as ended.
-    pub(super) fn end(&self) {
+    pub(super) fn mark_ended(&self) {
         self.ended.cancel();
     }
 
@@ -322,25 +322,25 @@ impl Session {
     }
 
     /// Completes when its task has ended.
-    pub(super) async fn ended(&self) {
+    pub(super) async fn wait_until_ended(&self) {
         self.ended.cancelled().await;
     }
 
     /// Marks the sender as ended: nothing more is sent or settled.
-    pub(super) fn falls_silent(&self) {
-        self.silent.cancel();
+    pub(super) fn mark_sender_ended(&self) {
+        self.sender_ended.cancel();
     }
 
-    pub(super) async fn silent(&self) {
-        self.silent.cancelled().await;
+    pub(super) async fn wait_for_sender_end(&self) {
+        self.sender_ended.cancelled().await;
     }
 
     /// Marks the session's data as purged.
-    pub(super) fn is_purged(&self) {
+    pub(super) fn mark_purged(&self) {
         self.purged.cancel();
     }
 
-    pub(super) async fn purged(&self) {
+    pub(super) async fn wait_until_purged(&self) {
         self.purged.cancelled().await;
     }
 
@@ -355,17 +355,17 @@ impl Session {
 }
 
 /// Records the time of the last received message on its way to the actual inbox.
-pub(super) struct NotingInbox {
+pub(super) struct LastReceivedInbox {
     pub session: Arc<Session>,
     pub inbox: Arc<dyn Inbox>,
 }
 
 #[async_trait]
-impl Inbox for NotingInbox {
-    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> anyhow::Result<()> {
+impl Inbox for LastReceivedInbox {
+    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> anyhow::Result<()> {
         self.inbox.accept(session, incoming).await?;
         if self.session.life() == *session {
-            self.session.received(self.session.clock.now());
+            self.session.record_received(self.session.clock.now());
         }
         Ok(())
     }

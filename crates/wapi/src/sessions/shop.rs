@@ -1,32 +1,34 @@
 //! Requests to WhatsApp about catalogues and orders.
 
-use super::{AskError, SessionName, Sessions};
-use crate::message::{Catalog, ChatId, OrderContent};
+use super::{RequestError, SessionName, Sessions};
+use crate::message::{CatalogPage, ChatId, OrderDetails};
 
 impl Sessions {
     /// Lists up to `most` products of a contact's catalogue, or of the account's own. `after` is
     /// WhatsApp's cursor from the end of the previous page.
-    pub async fn catalog(
+    pub async fn read_catalog(
         &self,
         name: &SessionName,
         of: Option<&ChatId>,
         most: u32,
         after: Option<&str>,
-    ) -> Result<Catalog, AskError> {
-        self.ask_whatsapp(name, async |link, limit| {
-            link.catalog(of, most, after, limit).await
+    ) -> Result<CatalogPage, RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.fetch_catalog(of, most, after, limit).await
         })
         .await
     }
 
     /// Returns the items of an order.
-    pub async fn order(
+    pub async fn read_order(
         &self,
         name: &SessionName,
         id: &str,
         token: &str,
-    ) -> Result<OrderContent, AskError> {
-        self.ask_whatsapp(name, async |link, limit| link.order(id, token, limit).await)
-            .await
+    ) -> Result<OrderDetails, RequestError> {
+        self.run_request(name, async |link, limit| {
+            link.fetch_order(id, token, limit).await
+        })
+        .await
     }
 }

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::event::Account;
-use crate::store::Past;
-use crate::whatsapp::Signal;
+use crate::store::SyncProgress;
+use crate::whatsapp::LinkEvent;
 
 /// The status of a session, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum SessionPhase {
     /// Its file is being opened, or a QR code is being requested.
     Starting,
-    /// A QR code waits to be scanned; with the reason `expired`, it was not scanned in time.
+    /// A QR code waits to be scanned; with the reason `message_expired`, it was not scanned in time.
     ScanQr,
     Connecting,
     Online,
@@ -29,7 +29,7 @@ pub enum Status {
     Stopped,
 }
 
-impl Status {
+impl SessionPhase {
     pub const ALL: [Self; 8] = [
         Self::Starting,
         Self::ScanQr,
@@ -42,7 +42,7 @@ impl Status {
     ];
 
     /// Returns the status as it appears in JSON.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::ScanQr => "scan_qr",
@@ -56,12 +56,12 @@ impl Status {
     }
 
     /// Returns the state of the connection that follows from the status.
-    pub const fn connection(self) -> Connection {
+    pub const fn connection_state(self) -> ConnectionState {
         match self {
-            Self::Online => Connection::Online,
-            Self::Connecting | Self::Starting => Connection::Connecting,
+            Self::Online => ConnectionState::Online,
+            Self::Connecting | Self::Starting => ConnectionState::Connecting,
             Self::ScanQr | Self::Offline | Self::LoggedOut | Self::Failed | Self::Stopped => {
-                Connection::Offline
+                ConnectionState::Offline
             }
         }
     }
@@ -70,15 +70,15 @@ impl Status {
 /// The state of a session's connection to WhatsApp as a logged-in device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Connection {
+pub enum ConnectionState {
     Offline,
     Connecting,
     Online,
 }
 
-impl Connection {
+impl ConnectionState {
     /// Returns the state as it appears in JSON.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Offline => "offline",
             Self::Connecting => "connecting",
@@ -91,13 +91,13 @@ impl Connection {
 /// account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AppState {
+pub enum AppStateSync {
     /// The phone has not shared the keys for it. Messages are sent and received all the same.
     Waiting,
     Synced,
 }
 
-impl AppState {
+impl AppStateSync {
     /// All values as they appear in JSON.
     pub const WORDS: [&'static str; 2] = ["waiting", "synced"];
 }
@@ -123,7 +123,7 @@ impl std::fmt::Debug for QrCode {
 /// Everything known of a session at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionState {
-    pub status: Status,
+    pub status: SessionPhase,
     /// An explanation, if the status alone is not enough.
     pub reason: Option<String>,
     /// Time of the last change of the status.
@@ -131,19 +131,19 @@ pub struct SessionState {
     /// Time of the last change of the connection state.
     pub connection_since: Timestamp,
     /// Whether the account's app state has been read; `None` while the session is offline.
-    pub app_state: Option<AppState>,
+    pub app_state: Option<AppStateSync>,
     /// Whether it holds the keys of a linked device.
     pub paired: bool,
     pub account: Option<Account>,
     pub qr: Option<QrCode>,
     /// Progress of history sync; `None` if it was not requested.
-    pub past: Option<Past>,
+    pub sync_progress: Option<SyncProgress>,
 }
 
 impl SessionState {
     pub fn new(now: Timestamp) -> Self {
         Self {
-            status: Status::Starting,
+            status: SessionPhase::Starting,
             reason: None,
             since: now,
             connection_since: now,
@@ -151,120 +151,123 @@ impl SessionState {
             paired: false,
             account: None,
             qr: None,
-            past: None,
+            sync_progress: None,
         }
     }
 
     /// Changes the status and reason; `since` changes only with the status.
-    pub fn move_to(&mut self, status: Status, reason: Option<String>, now: Timestamp) {
+    pub fn set_status(&mut self, status: SessionPhase, reason: Option<String>, now: Timestamp) {
         if self.status != status {
             self.since = now;
         }
-        if self.status.connection() != status.connection() {
+        if self.status.connection_state() != status.connection_state() {
             self.connection_since = now;
         }
         self.status = status;
         self.reason = reason;
-        if status != Status::ScanQr {
+        if status != SessionPhase::ScanQr {
             self.qr = None;
         }
-        if status != Status::Online {
+        if status != SessionPhase::Online {
             self.app_state = None;
         }
     }
 
     /// Sets the QR code to scan, replacing the previous one.
-    pub fn show(&mut self, qr: QrCode, now: Timestamp) {
-        self.move_to(Status::ScanQr, None, now);
+    pub fn set_qr_code(&mut self, qr: QrCode, now: Timestamp) {
+        self.set_status(SessionPhase::ScanQr, None, now);
         self.qr = Some(qr);
     }
 
     /// Applies a link event, except for QR codes, which are [shown](Self::show) once they are
     /// drawn.
-    pub fn apply(&mut self, signal: &Signal, now: Timestamp) {
+    pub fn apply_event(&mut self, signal: &LinkEvent, now: Timestamp) {
         match signal {
-            Signal::Qr { .. } => {}
-            Signal::QrExpired => {
+            LinkEvent::Qr { .. } => {}
+            LinkEvent::QrExpired => {
                 self.qr = None;
-                self.move_to(Status::ScanQr, Some("expired".to_owned()), now);
+                self.set_status(SessionPhase::ScanQr, Some("expired".to_owned()), now);
             }
-            Signal::Paired => {
+            LinkEvent::Paired => {
                 self.paired = true;
-                self.move_to(Status::Connecting, None, now);
+                self.set_status(SessionPhase::Connecting, None, now);
             }
             // The reason for being offline is kept during the next attempt. An unpaired session is
             // still waiting for its first QR code.
-            Signal::Dialling if matches!(self.status, Status::Offline | Status::Online) => {
+            LinkEvent::Dialling
+                if matches!(self.status, SessionPhase::Offline | SessionPhase::Online) =>
+            {
                 let reason = self.reason.take();
-                self.move_to(Status::Connecting, reason, now);
+                self.set_status(SessionPhase::Connecting, reason, now);
             }
-            Signal::Dialling => {}
-            Signal::Unreachable { reason } | Signal::Offline { reason } => {
-                self.move_to(Status::Offline, Some(reason.clone()), now)
+            LinkEvent::Dialling => {}
+            LinkEvent::Unreachable { reason } | LinkEvent::Offline { reason } => {
+                self.set_status(SessionPhase::Offline, Some(reason.clone()), now)
             }
             // A session that is not online already has a reason.
-            Signal::Left if self.status == Status::Online => {
-                self.move_to(
-                    Status::Offline,
+            LinkEvent::Closed if self.status == SessionPhase::Online => {
+                self.set_status(
+                    SessionPhase::Offline,
                     Some("WhatsApp ended the connection".to_owned()),
                     now,
                 );
             }
-            Signal::Left => {}
-            Signal::Refused { reason, .. } | Signal::Stuck { reason } => {
-                self.move_to(Status::Offline, Some(reason.clone()), now)
+            LinkEvent::Closed => {}
+            LinkEvent::Refused { reason, .. } | LinkEvent::Stuck { reason } => {
+                self.set_status(SessionPhase::Offline, Some(reason.clone()), now)
             }
-            Signal::LetIn | Signal::Online => {
-                self.move_to(Status::Online, None, now);
-                let is_complete =
-                    matches!(signal, Signal::Online) || self.app_state == Some(AppState::Synced);
+            LinkEvent::LoggedIn | LinkEvent::Online => {
+                self.set_status(SessionPhase::Online, None, now);
+                let is_complete = matches!(signal, LinkEvent::Online)
+                    || self.app_state == Some(AppStateSync::Synced);
                 self.app_state = Some(if is_complete {
-                    AppState::Synced
+                    AppStateSync::Synced
                 } else {
-                    AppState::Waiting
+                    AppStateSync::Waiting
                 });
             }
-            Signal::LoggedOut { reason } => {
+            LinkEvent::LoggedOut { reason } => {
                 self.paired = false;
-                self.move_to(Status::LoggedOut, Some(reason.clone()), now);
+                self.set_status(SessionPhase::LoggedOut, Some(reason.clone()), now);
             }
-            Signal::Replaced => {
+            LinkEvent::Replaced => {
                 let reason = "another program logged in with the same device";
-                self.move_to(Status::Offline, Some(reason.to_owned()), now);
+                self.set_status(SessionPhase::Offline, Some(reason.to_owned()), now);
             }
-            Signal::Happened(_) | Signal::ReadElsewhere { .. } | Signal::Ended => {}
+            LinkEvent::Chat(_) | LinkEvent::ReadElsewhere { .. } | LinkEvent::Ended => {}
         }
     }
 
     /// Clears the QR code when the link ends. An unannounced end leaves the session offline.
-    pub fn unlink(&mut self, now: Timestamp) {
+    pub fn clear_link(&mut self, now: Timestamp) {
         self.qr = None;
         if matches!(
             self.status,
-            Status::Online | Status::Connecting | Status::Starting
+            SessionPhase::Online | SessionPhase::Connecting | SessionPhase::Starting
         ) {
             let reason = self
                 .reason
                 .take()
                 .unwrap_or_else(|| "the connection ended".to_owned());
-            self.move_to(Status::Offline, Some(reason), now);
+            self.set_status(SessionPhase::Offline, Some(reason), now);
         }
     }
 
     /// Whether the QR code was withdrawn because it was not scanned in time.
-    pub fn is_expired(&self) -> bool {
-        self.status == Status::ScanQr && self.qr.is_none()
+    pub fn is_qr_expired(&self) -> bool {
+        self.status == SessionPhase::ScanQr && self.qr.is_none()
     }
 
     /// Whether the session does nothing until it is requested to.
     pub fn is_resting(&self) -> bool {
-        self.is_expired() || matches!(self.status, Status::LoggedOut | Status::Failed)
+        self.is_qr_expired()
+            || matches!(self.status, SessionPhase::LoggedOut | SessionPhase::Failed)
     }
 }
 
 /// The reason why a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum LinkEnd {
     /// The QR code was not scanned in time.
     Expired,
     LoggedOut,
@@ -275,9 +278,9 @@ pub enum End {
     /// The saved state cannot be used.
     Failed,
     /// A caller does not want to wait for the engine's next attempt to connect, which is far off.
-    Impatient,
+    ReconnectRequested,
     /// The owner's desired state changed.
-    Told,
+    DesiredStateChanged,
     /// The engine gave up without a reason.
     Unexplained,
     Stopped,
@@ -285,33 +288,35 @@ pub enum End {
 
 /// The next action after the end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum NextAction {
     /// Open a new link after this time, or on request.
     After(Duration),
     /// Open a new link on request.
-    WhenAsked,
+    OnRequest,
     Never,
 }
 
 const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
+const MAX_RETRY: Duration = Duration::from_secs(300);
 /// Two programs with the same device disconnect each other at each login, so we are slow to insist.
-const AFTER_REPLACED: Duration = Duration::from_secs(300);
-const AFTER_REFUSED: Duration = Duration::from_secs(60);
+const REPLACED_PAUSE: Duration = Duration::from_secs(300);
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Returns the action after `end`, the `failures`-th in a row, counted from 0.
-pub fn next(end: &End, failures: u32) -> Next {
+pub fn next_action(end: &LinkEnd, failures: u32) -> NextAction {
     let backoff = FIRST_RETRY
         .saturating_mul(2u32.saturating_pow(failures))
-        .min(LONGEST_RETRY);
+        .min(MAX_RETRY);
     match end {
-        End::Stopped => Next::Never,
-        End::Expired | End::LoggedOut | End::Failed => Next::WhenAsked,
-        End::Impatient | End::Told => Next::After(Duration::ZERO),
-        End::Replaced => Next::After(AFTER_REPLACED),
-        End::Refused { wait: Some(wait) } => Next::After(*wait),
-        End::Refused { wait: None } => Next::After(backoff.max(AFTER_REFUSED)),
-        End::Unexplained => Next::After(backoff),
+        LinkEnd::Stopped => NextAction::Never,
+        LinkEnd::Expired | LinkEnd::LoggedOut | LinkEnd::Failed => NextAction::OnRequest,
+        LinkEnd::ReconnectRequested | LinkEnd::DesiredStateChanged => {
+            NextAction::After(Duration::ZERO)
+        }
+        LinkEnd::Replaced => NextAction::After(REPLACED_PAUSE),
+        LinkEnd::Refused { wait: Some(wait) } => NextAction::After(*wait),
+        LinkEnd::Refused { wait: None } => NextAction::After(backoff.max(REFUSED_PAUSE)),
+        LinkEnd::Unexplained => NextAction::After(backoff),
     }
 }
 

@@ -1,19 +1,19 @@
 //! Disappearing-message timers of chats: setting them, and applying them to messages to send.
 
-use super::{AskError, SendError, SessionName, Sessions};
-use crate::event::Failure;
-use crate::message::{ChatId, ChatTimer, Content, Message};
-use crate::store::{Life, Timer, Verdict};
+use super::{RequestError, SendError, SessionName, Sessions};
+use crate::event::SendFailure;
+use crate::message::{ChatId, ChatTimer, Message, MessageContent};
+use crate::store::{DisappearingTimer, Life, SendOutcome};
 
 /// Reasons why a timer was not set.
 #[derive(Debug, thiserror::Error)]
-pub enum NotSet {
+pub enum ChatTimerError {
     #[error(transparent)]
-    NotAsked(#[from] AskError),
+    Request(#[from] RequestError),
     #[error(transparent)]
-    NotSent(#[from] SendError),
+    Send(#[from] SendError),
     #[error("{}", .0.detail)]
-    Failed(Failure),
+    Failed(SendFailure),
     /// It may have been set.
     #[error("WhatsApp did not answer in time")]
     NoAnswer,
@@ -27,47 +27,52 @@ impl Sessions {
         name: &SessionName,
         chat: &ChatId,
         seconds: u32,
-    ) -> Result<(), NotSet> {
-        let life = self.life(name).ok_or(AskError::Unknown)?;
+    ) -> Result<(), ChatTimerError> {
+        let life = self.life(name).ok_or(RequestError::Unknown)?;
         match chat {
             ChatId::Group(id) => {
-                self.ask_whatsapp(name, async |link, limit| {
-                    link.sets_group_timer(id, seconds, limit).await
+                self.run_request(name, async |link, limit| {
+                    link.set_group_timer(id, seconds, limit).await
                 })
                 .await?;
             }
             // In a chat of two, the change is a message like any other.
             person => {
-                let timer = Message::new(Content::Timer {
+                let timer = Message::new(MessageContent::Timer {
                     timer: ChatTimer { seconds },
                 });
                 let (_, _, verdict) = self.send_now(name, person.clone(), timer, None).await?;
-                match self.verdict(verdict, self.whatsapp_timeout()).await {
-                    Some(Verdict::Sent { .. }) => {}
-                    Some(Verdict::Failed(failure)) => return Err(NotSet::Failed(failure)),
-                    _ => return Err(NotSet::NoAnswer),
+                match self
+                    .wait_for_outcome(verdict, self.whatsapp_timeout())
+                    .await
+                {
+                    Some(SendOutcome::Sent { .. }) => {}
+                    Some(SendOutcome::Failed(failure)) => {
+                        return Err(ChatTimerError::Failed(failure));
+                    }
+                    _ => return Err(ChatTimerError::NoAnswer),
                 }
             }
         }
-        let chats = self.addresses(name, chat).await;
-        let timer = Timer {
+        let chats = self.chat_addresses(name, chat).await;
+        let timer = DisappearingTimer {
             seconds,
-            set_at: self.inner.around.clock.now().as_second(),
+            set_at: self.inner.deps.clock.now().as_second(),
         };
         Ok(self
             .inner
-            .around
+            .deps
             .store
-            .set_timer(&life, &chats, timer)
+            .set_chat_timer(&life, &chats, timer)
             .await
-            .map_err(AskError::Store)?)
+            .map_err(RequestError::Store)?)
     }
 
     /// Applies the chat's timer to a message, if messages of its kind disappear.
-    pub(super) fn timed(&self, life: &Life, chat: &ChatId, message: Message) -> Message {
-        match message.content.stands_alone() {
+    pub(super) fn apply_timer(&self, life: &Life, chat: &ChatId, message: Message) -> Message {
+        match message.content.is_standalone() {
             true => {
-                let expires_after = self.inner.around.store.timer(life, &chat.to_string());
+                let expires_after = self.inner.deps.store.chat_timer(life, &chat.to_string());
                 Message {
                     expires_after,
                     ..message

@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 
 /// Lives checked in one transaction.
-const WINDOW: usize = 100;
+const BATCH_LIVES: usize = 100;
 
 /// Returns whether any stored row belongs to a life. Each part is answered from an index.
-const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND body <> '') \
+const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND body <> '') \
     OR EXISTS (SELECT 1 FROM events WHERE session = $1 AND message_id IS NOT NULL) \
     OR EXISTS (SELECT 1 FROM messages WHERE session = $1) OR EXISTS (SELECT 1 FROM payloads WHERE session = $1) \
     OR EXISTS (SELECT 1 FROM pending WHERE session = $1) OR EXISTS (SELECT 1 FROM polls WHERE session = $1) \
@@ -27,34 +27,36 @@ const IS_AWAITED: &str = "SELECT EXISTS (SELECT 1 FROM api_keys k, json_each(k.l
 impl Store {
     /// Drops the abandoned lives that have no stored data left, and returns their number.
     pub async fn drop_abandoned_lives(&self) -> Result<usize, StoreError> {
-        let mut abandoned = self.lives.abandoned(usize::MAX);
+        let mut abandoned = self.lives.abandoned_lives(usize::MAX);
         // Media has no index by life, so one scan serves all lives.
         let of_files = "SELECT DISTINCT session FROM media";
-        let with_files: Vec<i64> = sqlx::query_scalar(of_files).fetch_all(&self.chores).await?;
+        let with_files: Vec<i64> = sqlx::query_scalar(of_files)
+            .fetch_all(&self.background)
+            .await?;
         abandoned.retain(|life| !with_files.contains(&life.id()));
         let mut dropped = 0;
-        for lives in abandoned.chunks(WINDOW) {
+        for lives in abandoned.chunks(BATCH_LIVES) {
             let gone = self
                 .writer
-                .change(Abandoned {
+                .apply_change(DropLives {
                     lives: lives.to_vec(),
                 })
                 .await?;
-            self.lives.dropped(&gone);
+            self.lives.forget_lives(&gone);
             dropped += gone.len();
         }
         Ok(dropped)
     }
 }
 
-struct Abandoned {
+struct DropLives {
     lives: Vec<Life>,
 }
 
-impl Change for Abandoned {
+impl StoreChange for DropLives {
     type Answer = Vec<Life>;
 
-    fn moves_lanes(_: &Vec<Life>) -> bool {
+    fn invalidates_ready_queue(_: &Vec<Life>) -> bool {
         false
     }
 
@@ -65,7 +67,7 @@ impl Change for Abandoned {
     ) -> Result<Vec<Life>, sqlx::Error> {
         let mut gone = Vec::new();
         for life in &self.lives {
-            let is_kept: bool = sqlx::query_scalar(IS_KEPT)
+            let is_kept: bool = sqlx::query_scalar(HAS_DATA)
                 .bind(life)
                 .fetch_one(&mut *connection)
                 .await?;
@@ -92,29 +94,29 @@ impl Change for Abandoned {
 mod tests {
     use std::time::Duration;
 
-    use super::super::tests::store;
+    use super::super::tests::new_store;
     use super::*;
-    use crate::store::Since;
+    use crate::store::AccessSince;
 
     /// Creates a session and removes it again.
     async fn passes(store: &Store, name: &str) -> Life {
-        let life = store.lives().begun(name);
-        store.probe().await.unwrap();
+        let life = store.lives().ensure_life(name);
+        store.probe_disk().await.unwrap();
         store.clock.sleep(Duration::from_millis(2)).await;
-        store.lives().ended(name);
-        store.probe().await.unwrap();
+        store.lives().end_life(name);
+        store.probe_disk().await.unwrap();
         life
     }
 
     #[tokio::test]
     async fn what_comes_and_goes_leaves_no_lives_but_those_that_somebody_may_ask_for() {
-        let (store, _folder) = store().await;
-        let early = store.lives().since_now("shop");
+        let (store, _folder) = new_store().await;
+        let early = store.lives().access_since_now("shop");
         let key = crate::store::ApiKey {
             id: "key".to_owned(),
             hint: "abcd".to_owned(),
             name: "shop's".to_owned(),
-            rights: crate::keys::Rights {
+            rights: crate::access::KeyAccess {
                 scopes: Default::default(),
                 sessions: Some(["shop".to_owned()].into()),
             },
@@ -125,35 +127,35 @@ mod tests {
         };
         store.add_api_key(key, [0; 32]).await.unwrap();
         let first = passes(&store, "shop").await;
-        let given = store.lives().begun("given");
-        store.lives().linked("given", "375440000001");
+        let given = store.lives().ensure_life("given");
+        store.lives().link_account("given", "375440000001");
         store.clock.sleep(Duration::from_millis(2)).await;
-        store.lives().ended("given");
+        store.lives().end_life("given");
         let polled = passes(&store, "shop").await;
         store
-            .set_newsletter_place(&polled, "n@newsletter", 1)
+            .set_newsletter_position(&polled, "n@newsletter", 1)
             .await
             .unwrap();
         for _ in 0..20 {
             passes(&store, "shop").await;
         }
-        let now = store.lives().begun("shop");
-        store.probe().await.unwrap();
+        let now = store.lives().ensure_life("shop");
+        store.probe_disk().await.unwrap();
         assert_eq!(store.drop_abandoned_lives().await.unwrap(), 20);
-        assert_eq!(store.lives().of("shop"), [first, polled, now]);
+        assert_eq!(store.lives().lives_of("shop"), [first, polled, now]);
         assert_eq!(
-            store.lives().of("given"),
+            store.lives().lives_of("given"),
             [given],
             "an account may come back to it"
         );
         assert_eq!(
-            store.lives().reached("shop", early),
+            store.lives().resolve_access("shop", early),
             None,
             "the first that came is over"
         );
         assert_eq!(
-            store.lives().reached("shop", Since::Ever),
-            store.lives().current("shop")
+            store.lives().resolve_access("shop", AccessSince::Always),
+            store.lives().current_life("shop")
         );
         let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM lives WHERE life > 0")
             .fetch_one(&store.readers)

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::writer::Change;
-use super::{Since, Store, StoreError, time};
-use crate::keys::{Rights, Scope};
+use super::writer::StoreChange;
+use super::{AccessSince, Store, StoreError, to_timestamp};
+use crate::access::{KeyAccess, Scope};
 
 /// SHA-256 of a key.
-pub type KeyHash = [u8; 32];
+pub type ApiKeyHash = [u8; 32];
 
 /// An API key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub struct ApiKey {
     /// The last characters of the key.
     pub hint: String,
     pub name: String,
-    pub rights: Rights,
+    pub rights: KeyAccess,
     /// The life since when the key covers each of its sessions; `None`: it was never recorded.
-    pub since: Option<BTreeMap<String, Since>>,
+    pub since: Option<BTreeMap<String, AccessSince>>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
@@ -30,9 +30,9 @@ pub struct ApiKey {
 
 impl Store {
     /// Returns all keys, oldest first.
-    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+    pub async fn list_api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
         Ok(self
-            .api_keys_by_hash()
+            .list_hashed_api_keys()
             .await?
             .into_iter()
             .map(|(_, key)| key)
@@ -40,29 +40,33 @@ impl Store {
     }
 
     /// Returns all keys with their hashes, oldest first.
-    pub async fn api_keys_by_hash(&self) -> Result<Vec<(KeyHash, ApiKey)>, StoreError> {
+    pub async fn list_hashed_api_keys(&self) -> Result<Vec<(ApiKeyHash, ApiKey)>, StoreError> {
         let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id")
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(|row| Ok((hash(row)?, key(row)?))).collect()
+        rows.iter()
+            .map(|row| Ok((hash_from_row(row)?, key_from_row(row)?)))
+            .collect()
     }
 
-    pub async fn add_api_key(&self, key: ApiKey, hash: KeyHash) -> Result<(), StoreError> {
-        self.writer.change(Add { key, hash }).await
+    pub async fn add_api_key(&self, key: ApiKey, hash: ApiKeyHash) -> Result<(), StoreError> {
+        self.writer.apply_change(AddApiKey { key, hash }).await
     }
 
     pub async fn remove_api_key(&self, id: &str) -> Result<(), StoreError> {
-        self.writer.change(Remove { id: id.to_owned() }).await
+        self.writer
+            .apply_change(RemoveApiKey { id: id.to_owned() })
+            .await
     }
 
     /// Records the lives since when a key covers its sessions.
     pub async fn set_api_key_lives(
         &self,
         id: &str,
-        since: BTreeMap<String, Since>,
+        since: BTreeMap<String, AccessSince>,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(SetLives {
+            .apply_change(SetApiKeyLives {
                 id: id.to_owned(),
                 since,
             })
@@ -70,21 +74,21 @@ impl Store {
     }
 
     /// Saves the times when keys were last used; keys that no longer exist are skipped.
-    pub async fn note_api_key_uses(
+    pub async fn record_api_key_uses(
         &self,
         uses: Vec<(String, Timestamp)>,
     ) -> Result<(), StoreError> {
-        self.writer.change(NoteUses { uses }).await
+        self.writer.apply_change(RecordApiKeyUses { uses }).await
     }
 }
 
-fn hash(row: &SqliteRow) -> Result<KeyHash, StoreError> {
+fn hash_from_row(row: &SqliteRow) -> Result<ApiKeyHash, StoreError> {
     row.get::<Vec<u8>, _>("hash")
         .try_into()
         .map_err(|_| StoreError("the hash of a key has another length".into()))
 }
 
-fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
+fn key_from_row(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     let unreadable =
         |error| StoreError(format!("the sessions of a key cannot be read: {error}").into());
     let sessions = row.get::<Option<&str>, _>("sessions");
@@ -98,7 +102,7 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
         id: row.get("id"),
         hint: row.get("hint"),
         name: row.get("name"),
-        rights: Rights {
+        rights: KeyAccess {
             scopes,
             sessions: sessions
                 .map(serde_json::from_str)
@@ -107,21 +111,21 @@ fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
         },
         since: row
             .get::<Option<&str>, _>("lives")
-            .map(dated)
+            .map(since_from_json)
             .transpose()
             .map_err(unreadable)?,
-        created_at: time(row.get("created_at")),
-        expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
-        last_used_at: row.get::<Option<i64>, _>("last_used_at").map(time),
+        created_at: to_timestamp(row.get("created_at")),
+        expires_at: row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
+        last_used_at: row.get::<Option<i64>, _>("last_used_at").map(to_timestamp),
     })
 }
 
 /// Serializes a life as its number, and `After(n)` as the negative number `-1 - n`.
-fn written(since: &BTreeMap<String, Since>) -> String {
-    let number = |since: &Since| match since {
-        Since::Ever => None,
-        Since::Life(life) => Some(*life),
-        Since::After(newest) => Some(-1 - *newest),
+fn since_to_json(since: &BTreeMap<String, AccessSince>) -> String {
+    let number = |since: &AccessSince| match since {
+        AccessSince::Always => None,
+        AccessSince::Life(life) => Some(*life),
+        AccessSince::After(newest) => Some(-1 - *newest),
     };
     let numbers: BTreeMap<&str, Option<i64>> = since
         .iter()
@@ -130,11 +134,11 @@ fn written(since: &BTreeMap<String, Since>) -> String {
     serde_json::to_string(&numbers).expect("names and numbers are JSON")
 }
 
-fn dated(text: &str) -> Result<BTreeMap<String, Since>, serde_json::Error> {
+fn since_from_json(text: &str) -> Result<BTreeMap<String, AccessSince>, serde_json::Error> {
     let since = |number: Option<i64>| match number {
-        None => Since::Ever,
-        Some(number @ 0..) => Since::Life(number),
-        Some(number) => Since::After(-1 - number),
+        None => AccessSince::Always,
+        Some(number @ 0..) => AccessSince::Life(number),
+        Some(number) => AccessSince::After(-1 - number),
     };
     let numbers: BTreeMap<String, Option<i64>> = serde_json::from_str(text)?;
     Ok(numbers
@@ -143,12 +147,12 @@ fn dated(text: &str) -> Result<BTreeMap<String, Since>, serde_json::Error> {
         .collect())
 }
 
-struct SetLives {
+struct SetApiKeyLives {
     id: String,
-    since: BTreeMap<String, Since>,
+    since: BTreeMap<String, AccessSince>,
 }
 
-impl Change for SetLives {
+impl StoreChange for SetApiKeyLives {
     type Answer = ();
 
     async fn write(
@@ -157,18 +161,18 @@ impl Change for SetLives {
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
         let sql = sqlx::query("UPDATE api_keys SET lives = $1 WHERE id = $2")
-            .bind(written(&self.since))
+            .bind(since_to_json(&self.since))
             .bind(&self.id);
         sql.execute(connection).await.map(drop)
     }
 }
 
-struct Add {
+struct AddApiKey {
     key: ApiKey,
-    hash: KeyHash,
+    hash: ApiKeyHash,
 }
 
-impl Change for Add {
+impl StoreChange for AddApiKey {
     type Answer = ();
 
     async fn write(
@@ -188,7 +192,7 @@ impl Change for Add {
             expires_at,
             ..
         } = &self.key;
-        let scopes: Vec<_> = rights.scopes.iter().map(|scope| scope.word()).collect();
+        let scopes: Vec<_> = rights.scopes.iter().map(|scope| scope.as_str()).collect();
         let json = |names: &BTreeSet<String>| {
             serde_json::to_string(names).expect("a list of texts is JSON")
         };
@@ -203,18 +207,18 @@ impl Change for Add {
             .bind(created_at.as_millisecond());
         query
             .bind(expires_at.map(Timestamp::as_millisecond))
-            .bind(since.as_ref().map(written))
+            .bind(since.as_ref().map(since_to_json))
             .execute(connection)
             .await?;
         Ok(())
     }
 }
 
-struct Remove {
+struct RemoveApiKey {
     id: String,
 }
 
-impl Change for Remove {
+impl StoreChange for RemoveApiKey {
     type Answer = ();
 
     async fn write(
@@ -230,11 +234,11 @@ impl Change for Remove {
     }
 }
 
-struct NoteUses {
+struct RecordApiKeyUses {
     uses: Vec<(String, Timestamp)>,
 }
 
-impl Change for NoteUses {
+impl StoreChange for RecordApiKeyUses {
     type Answer = ();
 
     async fn write(

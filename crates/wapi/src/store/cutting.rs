@@ -10,21 +10,21 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 /// All session names in the tables of the schema before lives.
-const NAMES: &str = "SELECT session AS name FROM events UNION SELECT session FROM messages UNION SELECT session FROM media \
+const SESSION_NAMES: &str = "SELECT session AS name FROM events UNION SELECT session FROM messages UNION SELECT session FROM media \
     UNION SELECT session FROM payloads UNION SELECT session FROM pending UNION SELECT session FROM polls \
     UNION SELECT session FROM reads UNION SELECT session FROM received UNION SELECT session FROM identities \
     UNION SELECT session FROM timers UNION SELECT session FROM newsletters UNION SELECT name FROM sessions";
 
 /// The events that reveal lives. The last `session.status` event of a removed session says that it
 /// was removed.
-const STORY: &str = "SELECT session AS name, seq, created_at, type, json_extract(body, '$.data.account.phone') AS account, \
+const LIFE_EVENTS: &str = "SELECT session AS name, seq, created_at, type, json_extract(body, '$.data.account.phone') AS account, \
     json_extract(body, '$.data.status') = 'stopped' AND json_extract(body, '$.data.reason') = 'it was removed' AS is_removal \
     FROM events WHERE type IN ('session.paired', 'session.logged_out', 'session.status') AND body <> '' AND json_valid(body) \
     ORDER BY seq";
 
 /// Returns whether any data of a name is older than a position and a time, apart from events about
 /// the session as a whole.
-const BEFORE: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND seq < $2 AND type NOT LIKE 'session.%') \
+const HAS_EARLIER_DATA: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND seq < $2 AND type NOT LIKE 'session.%') \
     OR EXISTS (SELECT 1 FROM messages WHERE session = $1 AND accepted_at < $3) \
     OR EXISTS (SELECT 1 FROM media WHERE session = $1 AND created_at < $3) \
     OR EXISTS (SELECT 1 FROM polls WHERE session = $1 AND created_at < $3) \
@@ -33,38 +33,38 @@ const BEFORE: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND
 /// The position from which the log is complete, and whether anything is missing before it.
 /// Retention removes events that no delivery holds back oldest first, so if such an event is still
 /// complete, so is everything after it.
-const WHOLE: &str = "SELECT seq, created_at, (SELECT count(*) FROM events WHERE seq < w.seq AND body <> '') < w.seq - 1 AS is_cut FROM \
+const COMPLETE_LOG: &str = "SELECT seq, created_at, (SELECT count(*) FROM events WHERE seq < w.seq AND body <> '') < w.seq - 1 AS is_cut FROM \
     (SELECT seq, created_at FROM events e WHERE body <> '' AND NOT EXISTS \
        (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.state IN ('waiting', 'dead')) \
      UNION ALL SELECT max(seq) + 1, max(created_at) + 1 FROM events HAVING count(*) > 0 ORDER BY 1 LIMIT 1) w";
 
 /// A life found in the log.
-struct Found {
+struct FoundLife {
     account: Option<String>,
     from: i64,
     to: Option<i64>,
     tenure: usize,
     /// The account cannot be determined.
-    is_untold: bool,
+    is_unknown: bool,
 }
 
 /// The lives of one name, as far as its events have been read.
-struct Story {
-    lives: Vec<Found>,
+struct SessionTimeline {
+    lives: Vec<FoundLife>,
     current: usize,
     is_removed: bool,
     /// Event positions and times at which a life begins to be the current one.
     cuts: Vec<(i64, i64, usize)>,
 }
 
-impl Story {
+impl SessionTimeline {
     fn new() -> Self {
-        let first = Found {
+        let first = FoundLife {
             account: None,
             from: 0,
             to: None,
             tenure: 0,
-            is_untold: false,
+            is_unknown: false,
         };
         Self {
             lives: vec![first],
@@ -74,70 +74,70 @@ impl Story {
         }
     }
 
-    fn go_on_with(&mut self, life: usize, seq: i64, at: i64) {
+    fn continue_with(&mut self, life: usize, seq: i64, at: i64) {
         self.lives[self.current].to.get_or_insert(at);
         self.lives[life].to = None;
         self.current = life;
         self.cuts.push((seq, at, life));
     }
 
-    fn begin(&mut self, account: Option<&str>, tenure: Option<usize>, seq: i64, at: i64) {
+    fn begin_life(&mut self, account: Option<&str>, tenure: Option<usize>, seq: i64, at: i64) {
         let tenure = tenure.unwrap_or(self.lives.len());
         let account = account.map(str::to_owned);
-        self.lives.push(Found {
+        self.lives.push(FoundLife {
             account,
             from: at,
             to: None,
             tenure,
-            is_untold: false,
+            is_unknown: false,
         });
-        self.go_on_with(self.lives.len() - 1, seq, at);
+        self.continue_with(self.lives.len() - 1, seq, at);
     }
 
     /// Links the session to this account from this event on.
-    fn linked(&mut self, account: &str, seq: i64, at: i64) {
-        let is_theirs = |found: &Found| found.account.as_deref() == Some(account);
+    fn link_account(&mut self, account: &str, seq: i64, at: i64) {
+        let is_theirs = |found: &FoundLife| found.account.as_deref() == Some(account);
         let (tenure, before) = (self.lives[self.current].tenure, &self.lives[self.current]);
         if is_theirs(before) {
             return;
         }
-        let is_taken = before.account.is_some() || before.is_untold;
+        let is_taken = before.account.is_some() || before.is_unknown;
         match self.lives.iter().position(is_theirs) {
             Some(former) => {
                 self.lives[former].tenure = tenure;
-                self.go_on_with(former, seq, at);
+                self.continue_with(former, seq, at);
             }
-            None if is_taken => self.begin(Some(account), Some(tenure), seq, at),
+            None if is_taken => self.begin_life(Some(account), Some(tenure), seq, at),
             None => self.lives[self.current].account = Some(account.to_owned()),
         }
     }
 
-    fn removed(&mut self, at: i64) {
+    fn mark_removed(&mut self, at: i64) {
         self.lives[self.current].to = Some(at);
         self.is_removed = true;
     }
 
     /// Begins a new life for a session created again under the same name.
-    fn made_again(&mut self, seq: i64, at: i64) {
+    fn restart_session(&mut self, seq: i64, at: i64) {
         self.is_removed = false;
-        self.begin(None, None, seq, at);
+        self.begin_life(None, None, seq, at);
     }
 
     /// Returns whether the account of the data so far is still undetermined.
-    fn is_open(&self) -> bool {
-        self.current == 0 && self.lives[0].account.is_none() && !self.lives[0].is_untold
+    fn is_undetermined(&self) -> bool {
+        self.current == 0 && self.lives[0].account.is_none() && !self.lives[0].is_unknown
     }
 
     /// Returns the life to which data without a time belongs.
-    fn untimed(&mut self) -> usize {
-        if self.lives.len() > 1 && !self.lives[0].is_untold {
+    fn untimed_life(&mut self) -> usize {
+        if self.lives.len() > 1 && !self.lives[0].is_unknown {
             let to = self.cuts.get(1).map(|(_, at, _)| *at);
-            self.lives.push(Found {
+            self.lives.push(FoundLife {
                 account: None,
                 from: 0,
                 to,
                 tenure: self.lives.len(),
-                is_untold: true,
+                is_unknown: true,
             });
             return self.lives.len() - 1;
         }
@@ -146,93 +146,96 @@ impl Story {
 }
 
 /// Writes down the lives of all names, and the positions at which one follows another.
-pub(super) async fn cut(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let names: Vec<String> = sqlx::query_scalar(NAMES)
+pub(super) async fn split_lives(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let names: Vec<String> = sqlx::query_scalar(SESSION_NAMES)
         .fetch_all(&mut *connection)
         .await?;
     // Data of the whole gateway has no session name.
     let names = names.into_iter().filter(|name| !name.is_empty());
-    let mut stories: BTreeMap<String, Story> = names.map(|name| (name, Story::new())).collect();
-    let whole = sqlx::query(WHOLE).fetch_optional(&mut *connection).await?;
+    let mut stories: BTreeMap<String, SessionTimeline> =
+        names.map(|name| (name, SessionTimeline::new())).collect();
+    let whole = sqlx::query(COMPLETE_LOG)
+        .fetch_optional(&mut *connection)
+        .await?;
     // The missing part of the log may include an event that linked a session to another account.
     let whole = whole
         .filter(|row| row.get("is_cut"))
         .map(|row| (row.get("seq"), row.get("created_at")));
-    for told in sqlx::query(STORY).fetch_all(&mut *connection).await? {
+    for told in sqlx::query(LIFE_EVENTS).fetch_all(&mut *connection).await? {
         let Some(story) = stories.get_mut(told.get::<&str, _>("name")) else {
             continue;
         };
-        read(connection, story, &told, whole).await?;
+        read_event(connection, story, &told, whole).await?;
     }
     for (name, mut story) in stories {
-        if let Some((seq, at)) = whole.filter(|_| story.is_open() && !story.is_removed) {
+        if let Some((seq, at)) = whole.filter(|_| story.is_undetermined() && !story.is_removed) {
             // The account becomes known when the session is online again.
-            story.lives[0].is_untold = true;
-            story.begin(None, None, seq, at);
+            story.lives[0].is_unknown = true;
+            story.begin_life(None, None, seq, at);
         }
-        write(connection, &name, &mut story).await?;
+        write_lives(connection, &name, &mut story).await?;
     }
     Ok(())
 }
 
-async fn read(
+async fn read_event(
     connection: &mut SqliteConnection,
-    story: &mut Story,
+    story: &mut SessionTimeline,
     told: &SqliteRow,
     whole: Option<(i64, i64)>,
 ) -> Result<(), sqlx::Error> {
     let (seq, at): (i64, i64) = (told.get("seq"), told.get("created_at"));
     if story.is_removed {
-        story.made_again(seq, at);
+        story.restart_session(seq, at);
     }
     if let Some(account) = told.get::<Option<String>, _>("account") {
         let is_pairing = told.get::<&str, _>("type") == "session.paired";
         let mut from = (seq, at);
-        match whole.filter(|_| story.is_open()) {
+        match whole.filter(|_| story.is_undetermined()) {
             Some(whole) => {
-                story.lives[0].is_untold = true;
+                story.lives[0].is_unknown = true;
                 if !is_pairing {
                     // The session was linked earlier, by an event that is gone: only data from
                     // after the gap surely belongs to this account.
                     from = whole.min(from);
                 }
             }
-            None if is_pairing && story.is_open() => {
-                let query = sqlx::query_scalar::<_, bool>(BEFORE)
+            None if is_pairing && story.is_undetermined() => {
+                let query = sqlx::query_scalar::<_, bool>(HAS_EARLIER_DATA)
                     .bind(told.get::<&str, _>("name"))
                     .bind(seq)
                     .bind(at);
-                story.lives[0].is_untold = query.fetch_one(connection).await?;
+                story.lives[0].is_unknown = query.fetch_one(connection).await?;
                 story.lives[0].from = at;
             }
             None => {}
         }
-        story.linked(&account, from.0, from.1);
+        story.link_account(&account, from.0, from.1);
     }
     if told.get::<Option<bool>, _>("is_removal") == Some(true) {
-        story.removed(at);
+        story.mark_removed(at);
     }
     Ok(())
 }
 
-async fn write(
+async fn write_lives(
     connection: &mut SqliteConnection,
     name: &str,
-    story: &mut Story,
+    story: &mut SessionTimeline,
 ) -> Result<(), sqlx::Error> {
-    let untimed = story.untimed();
+    let untimed = story.untimed_life();
     let first: i64 = sqlx::query_scalar("SELECT max(life) + 1 FROM lives")
         .fetch_one(&mut *connection)
         .await?;
     let id = |index: usize| first + i64::try_from(index).unwrap_or(i64::MAX);
     for (
         index,
-        Found {
+        FoundLife {
             account,
             from,
             to,
             tenure,
-            is_untold,
+            is_unknown: is_untold,
         },
     ) in story.lives.iter().enumerate()
     {
@@ -272,7 +275,7 @@ mod tests {
     use sqlx::sqlite::SqliteConnectOptions;
     use sqlx::{ConnectOptions, Executor};
 
-    use super::super::migrations::{LIVES, STEPS, run, run_steps};
+    use super::super::migrations::{LIVES, STEPS, run_migrations, run_steps};
     use super::*;
 
     async fn scalar<T>(connection: &mut SqliteConnection, sql: &'static str) -> T
@@ -354,7 +357,7 @@ mod tests {
         )
         .await
         .unwrap();
-        run(&mut db).await.unwrap();
+        run_migrations(&mut db).await.unwrap();
 
         let of_events = "SELECT COALESCE(l.account, '-') FROM events e JOIN lives l ON l.life = e.session \
                          WHERE e.message_id IS NOT NULL ORDER BY e.seq";
@@ -413,13 +416,13 @@ mod tests {
         )
         .await
         .unwrap();
-        run(&mut db).await.unwrap();
+        run_migrations(&mut db).await.unwrap();
         let of = "SELECT l.account FROM (SELECT session FROM events UNION SELECT session FROM identities) o JOIN lives l ON l.life = o.session";
         assert_eq!(whose(&mut db, of).await, ["A"]);
     }
 
     /// Migrates a log whose beginning is gone and in which account B was linked before the rest
-    /// begins; `pairing` says whether the pairing event is still there.
+    /// begins; `read_pairing` says whether the pairing event is still there.
     async fn cut_log(pairing: bool) -> SqliteConnection {
         let mut db = SqliteConnectOptions::new()
             .in_memory(true)
@@ -447,7 +450,7 @@ mod tests {
         )))
         .await
         .unwrap();
-        run(&mut db).await.unwrap();
+        run_migrations(&mut db).await.unwrap();
         db
     }
 

@@ -6,54 +6,60 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::endpoints::{self, Subscriber};
-use super::events::{Inserted, ROWS};
-use super::fresh::News;
+use super::endpoints::{self, EventSubscriber};
+use super::events::{InsertedEvent, MAX_ROWS};
+use super::fresh::CommitEffects;
 use super::{Store, StoreError};
 
 /// The outcome of one delivery attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub struct SettledDelivery {
     pub delivery: i64,
-    pub outcome: Outcome,
+    pub outcome: DeliveryOutcome,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// The endpoint accepted it.
     Delivered,
     /// The attempt failed; the delivery is tried again at `due_at`, and its lane waits.
-    Again { error: Failed, due_at: Timestamp },
+    Retry {
+        error: AttemptFailure,
+        due_at: Timestamp,
+    },
     /// The attempt failed or was not made; the delivery is tried again at `retry_at` and blocks its
     /// lane until then. From `probe_from` on, the delivery behind it may be tried, also one that
     /// arrives there later.
-    Hold {
-        error: Option<Failed>,
+    Blocked {
+        error: Option<AttemptFailure>,
         retry_at: Timestamp,
         probe_from: Timestamp,
     },
     /// The endpoint accepted the delivery `by` that waited behind this one, so this one is parked.
-    Overtaken {
-        error: Option<Failed>,
+    Skipped {
+        error: Option<AttemptFailure>,
         by: i64,
         due_at: Timestamp,
     },
     /// The attempt failed; the delivery is parked, and its lane moves on.
-    Aside { error: Failed, due_at: Timestamp },
+    Parked {
+        error: AttemptFailure,
+        due_at: Timestamp,
+    },
     /// The attempt failed, and no further one is made unless somebody requests it.
-    Dead { error: Failed },
+    Dead { error: AttemptFailure },
 }
 
 /// The reason why an attempt failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Failed {
+pub struct AttemptFailure {
     pub error: String,
     /// The HTTP status of the response, if there was one, and the beginning of its body.
     pub status: Option<u16>,
     pub answer: Option<String>,
 }
 
-impl From<&str> for Failed {
+impl From<&str> for AttemptFailure {
     fn from(error: &str) -> Self {
         Self {
             error: error.to_owned(),
@@ -64,21 +70,21 @@ impl From<&str> for Failed {
 
 /// Inserts one delivery of each event for each of these endpoints that subscribes to it, at the end
 /// of its chat's lane.
-pub(super) async fn insert(
+pub(super) async fn insert_deliveries(
     connection: &mut SqliteConnection,
-    events: &[Inserted<'_>],
-    endpoints: &[Subscriber],
+    events: &[InsertedEvent<'_>],
+    endpoints: &[EventSubscriber],
     now: Timestamp,
-    news: &mut News,
+    news: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
     let pairs = events
         .iter()
         .flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)));
-    let wanted = pairs.filter(|(Inserted { event, .. }, endpoint)| {
-        endpoint.wants(event.session.name(), &event.chat, event.kind)
+    let wanted = pairs.filter(|(InsertedEvent { event, .. }, endpoint)| {
+        endpoint.is_subscribed_to(event.session.name(), &event.chat, event.kind)
     });
     let wanted: Vec<_> = wanted.collect();
-    let new = wanted.iter().map(|(event, endpoint)| New {
+    let new = wanted.iter().map(|(event, endpoint)| NewDelivery {
         event: event.seq,
         endpoint,
         session: event.event.session.name(),
@@ -86,13 +92,13 @@ pub(super) async fn insert(
         resent: 0,
     });
     let new: Vec<_> = new.collect();
-    let placed = insert_new(connection, &new, now).await?;
-    news.is_unusual |= placed.has_moved_others;
+    let placed = enqueue_deliveries(connection, &new, now).await?;
+    news.is_queue_stale |= placed.has_moved_lanes;
     for ((event, endpoint), delivery) in wanted.into_iter().zip(placed.deliveries) {
         if endpoint.is_enabled {
-            news.made.push((
-                endpoint.due(event.event, delivery, now),
-                placed.fronts.contains(&delivery),
+            news.inserted.push((
+                endpoint.due_delivery(event.event, delivery, now),
+                placed.heads.contains(&delivery),
             ));
         }
     }
@@ -101,14 +107,14 @@ pub(super) async fn insert(
 
 /// Creates new deliveries to an endpoint of the events it subscribes to from position `from` to
 /// before `upto`, and returns their number.
-pub(super) async fn tell_again(
+pub(super) async fn replay_events(
     connection: &mut SqliteConnection,
     endpoint: &str,
     from: i64,
     upto: i64,
     now: Timestamp,
 ) -> Result<u64, sqlx::Error> {
-    let all = endpoints::subscribers(connection).await?;
+    let all = endpoints::load_subscribers(connection).await?;
     let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else {
         return Ok(0);
     };
@@ -122,9 +128,9 @@ pub(super) async fn tell_again(
     let rows = query.fetch_all(&mut *connection).await?;
     let wanted = rows
         .iter()
-        .filter(|row| endpoint.wants(row.get("name"), row.get("chat"), row.get("type")));
+        .filter(|row| endpoint.is_subscribed_to(row.get("name"), row.get("chat"), row.get("type")));
     let news: Vec<_> = wanted
-        .map(|row| New {
+        .map(|row| NewDelivery {
             event: row.get("seq"),
             endpoint,
             session: row.get("name"),
@@ -132,13 +138,13 @@ pub(super) async fn tell_again(
             resent: 1,
         })
         .collect();
-    insert_new(connection, &news, now).await?;
+    enqueue_deliveries(connection, &news, now).await?;
     Ok(news.len() as u64)
 }
 
-struct New<'a> {
+struct NewDelivery<'a> {
     event: i64,
-    endpoint: &'a Subscriber,
+    endpoint: &'a EventSubscriber,
     session: &'a str,
     chat: &'a str,
     resent: i64,
@@ -146,23 +152,23 @@ struct New<'a> {
 
 /// The positions of new deliveries in their lanes.
 #[derive(Default)]
-struct Placed {
+struct PlacedDeliveries {
     /// Their ids, in the order of the input.
     deliveries: Vec<i64>,
     /// The deliveries that are the heads of their lanes.
-    fronts: HashSet<i64>,
+    heads: HashSet<i64>,
     /// The due time of an existing lane has changed.
-    has_moved_others: bool,
+    has_moved_lanes: bool,
 }
 
 /// Inserts deliveries, each at the end of its chat's lane.
-async fn insert_new(
+async fn enqueue_deliveries(
     connection: &mut SqliteConnection,
-    news: &[New<'_>],
+    news: &[NewDelivery<'_>],
     now: Timestamp,
-) -> Result<Placed, sqlx::Error> {
-    let mut placed = Placed::default();
-    for news in news.chunks(ROWS) {
+) -> Result<PlacedDeliveries, sqlx::Error> {
+    let mut placed = PlacedDeliveries::default();
+    for news in news.chunks(MAX_ROWS) {
         let sql = "INSERT INTO deliveries (event, endpoint, session, chat, resent, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
         sql.push_values(news, |mut row, new| {
@@ -188,8 +194,8 @@ async fn insert_new(
         let heads = open_lanes(connection, &made, now).await?;
         placed.deliveries.extend(made.iter().map(|(_, id)| *id));
         let own: HashSet<i64> = made.into_iter().map(|(_, id)| id).collect();
-        placed.has_moved_others |= !heads.is_subset(&own);
-        placed.fronts.extend(heads);
+        placed.has_moved_lanes |= !heads.is_subset(&own);
+        placed.heads.extend(heads);
     }
     Ok(placed)
 }
@@ -198,7 +204,7 @@ async fn insert_new(
 /// were created or have a new due time.
 async fn open_lanes(
     connection: &mut SqliteConnection,
-    made: &[(&New<'_>, i64)],
+    made: &[(&NewDelivery<'_>, i64)],
     now: Timestamp,
 ) -> Result<HashSet<i64>, sqlx::Error> {
     let sql = "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) ";
@@ -208,7 +214,7 @@ async fn open_lanes(
             .push_bind(new.session)
             .push_bind(new.chat)
             .push_bind(0);
-        row.push_bind(new.endpoint.gate(new.session))
+        row.push_bind(new.endpoint.destination(new.session))
             .push_bind(delivery)
             .push_bind(now.as_millisecond());
     });
@@ -229,16 +235,18 @@ async fn open_lanes(
 
 impl Store {
     /// Saves the outcome of an attempt and advances the chat's lane.
-    pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
+    pub async fn settle_delivery(&self, settled: SettledDelivery) -> Result<(), StoreError> {
         let counter = match &settled.outcome {
-            Outcome::Delivered | Outcome::Overtaken { .. } => Some(&self.meters.delivered),
-            Outcome::Again { .. }
-            | Outcome::Aside { .. }
-            | Outcome::Hold { error: Some(_), .. } => Some(&self.meters.failed),
-            Outcome::Dead { .. } => Some(&self.meters.dead),
-            Outcome::Hold { error: None, .. } => None,
+            DeliveryOutcome::Delivered | DeliveryOutcome::Skipped { .. } => {
+                Some(&self.meters.delivered)
+            }
+            DeliveryOutcome::Retry { .. }
+            | DeliveryOutcome::Parked { .. }
+            | DeliveryOutcome::Blocked { error: Some(_), .. } => Some(&self.meters.failed),
+            DeliveryOutcome::Dead { .. } => Some(&self.meters.dead),
+            DeliveryOutcome::Blocked { error: None, .. } => None,
         };
-        self.writer.settle(settled).await?;
+        self.writer.settle_delivery(settled).await?;
         if let Some(counter) = counter {
             counter.add(1);
         }
@@ -247,22 +255,22 @@ impl Store {
 }
 
 /// Saves the outcomes of attempts: first each delivery, then the lanes whose heads have left.
-pub(super) async fn settle(
+pub(super) async fn settle_deliveries(
     connection: &mut SqliteConnection,
-    settled: &[&Settled],
+    settled: &[&SettledDelivery],
     now: Timestamp,
-    news: &mut News,
+    news: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
-    news.is_unusual |= settled
+    news.is_queue_stale |= settled
         .iter()
-        .any(|settled| settled.outcome != Outcome::Delivered);
+        .any(|settled| settled.outcome != DeliveryOutcome::Delivered);
     let mut gone = Vec::with_capacity(settled.len());
     let mut taken = Vec::with_capacity(settled.len());
-    for Settled { delivery, outcome } in settled {
+    for SettledDelivery { delivery, outcome } in settled {
         match outcome {
-            Outcome::Delivered => taken.push(*delivery),
-            Outcome::Again { error, due_at } => {
-                failed(connection, *delivery, error, now).await?;
+            DeliveryOutcome::Delivered => taken.push(*delivery),
+            DeliveryOutcome::Retry { error, due_at } => {
+                record_failure(connection, *delivery, error, now).await?;
                 let sql =
                     "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE head = $2";
                 sqlx::query(sql)
@@ -271,25 +279,25 @@ pub(super) async fn settle(
                     .execute(&mut *connection)
                     .await?;
             }
-            Outcome::Hold {
+            DeliveryOutcome::Blocked {
                 error,
                 retry_at,
                 probe_from,
             } => {
-                failed_if(connection, *delivery, error.as_ref(), now).await?;
-                hold(connection, *delivery, *retry_at, *probe_from).await?;
+                record_optional_failure(connection, *delivery, error.as_ref(), now).await?;
+                block_lane(connection, *delivery, *retry_at, *probe_from).await?;
             }
-            Outcome::Overtaken { error, by, due_at } => {
-                failed_if(connection, *delivery, error.as_ref(), now).await?;
-                step_aside(connection, *delivery, *due_at).await?;
+            DeliveryOutcome::Skipped { error, by, due_at } => {
+                record_optional_failure(connection, *delivery, error.as_ref(), now).await?;
+                park_delivery(connection, *delivery, *due_at).await?;
                 taken.push(*by);
             }
-            Outcome::Aside { error, due_at } => {
-                failed(connection, *delivery, error, now).await?;
-                step_aside(connection, *delivery, *due_at).await?;
+            DeliveryOutcome::Parked { error, due_at } => {
+                record_failure(connection, *delivery, error, now).await?;
+                park_delivery(connection, *delivery, *due_at).await?;
             }
-            Outcome::Dead { error } => {
-                failed(connection, *delivery, error, now).await?;
+            DeliveryOutcome::Dead { error } => {
+                record_failure(connection, *delivery, error, now).await?;
                 let sql = sqlx::query(
                     "UPDATE deliveries SET state = 'dead', settled_at = $1 WHERE id = $2 AND state = 'waiting'",
                 );
@@ -301,7 +309,7 @@ pub(super) async fn settle(
             }
         }
     }
-    for taken in taken.chunks(ROWS) {
+    for taken in taken.chunks(MAX_ROWS) {
         let sql =
             "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, settled_at = ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
@@ -313,27 +321,27 @@ pub(super) async fn settle(
         sql.build().execute(&mut *connection).await?;
     }
     gone.extend(taken);
-    news.next = move_on(connection, &gone, now).await?;
+    news.new_heads = advance_lanes(connection, &gone, now).await?;
     news.settled = gone;
     Ok(())
 }
 
-async fn failed_if(
+async fn record_optional_failure(
     connection: &mut SqliteConnection,
     delivery: i64,
-    failed_with: Option<&Failed>,
+    failed_with: Option<&AttemptFailure>,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     match failed_with {
-        Some(error) => failed(connection, delivery, error, now).await,
+        Some(error) => record_failure(connection, delivery, error, now).await,
         None => Ok(()),
     }
 }
 
-async fn failed(
+async fn record_failure(
     connection: &mut SqliteConnection,
     delivery: i64,
-    failed: &Failed,
+    failed: &AttemptFailure,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE deliveries SET attempts = attempts + 1, last_error = $1, last_failed_at = $2, \
@@ -356,12 +364,12 @@ async fn failed(
         .bind(delivery)
         .execute(&mut *connection)
         .await?;
-    endpoints::has_failed(connection, delivery, now).await
+    endpoints::count_endpoint_failure(connection, delivery, now).await
 }
 
 /// Blocks a lane until its head may be retried; once a delivery waits behind the head, only until
 /// `probe_from`.
-async fn hold(
+async fn block_lane(
     connection: &mut SqliteConnection,
     head: i64,
     retry_at: Timestamp,
@@ -383,7 +391,7 @@ async fn hold(
 }
 
 /// Parks a delivery: moves it to a lane of its own, and lets its chat's lane go on with the next.
-pub(super) async fn step_aside(
+pub(super) async fn park_delivery(
     connection: &mut SqliteConnection,
     delivery: i64,
     due_at: Timestamp,
@@ -399,7 +407,7 @@ pub(super) async fn step_aside(
         return Ok(());
     }
     // The deliveries behind it are due at once.
-    move_on(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
+    advance_lanes(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
     sqlx::query(
         "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) \
          SELECT d.endpoint, d.session, d.chat, d.aside, \
@@ -415,13 +423,13 @@ pub(super) async fn step_aside(
 
 /// Advances the lanes whose heads are done to their next delivery, due at once, and deletes lanes
 /// that are empty. Returns the new heads.
-pub(super) async fn move_on(
+pub(super) async fn advance_lanes(
     connection: &mut SqliteConnection,
     gone: &[i64],
     now: Timestamp,
 ) -> Result<Vec<i64>, sqlx::Error> {
     let mut next = Vec::with_capacity(gone.len());
-    for gone in gone.chunks(ROWS) {
+    for gone in gone.chunks(MAX_ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "UPDATE lanes SET head = COALESCE((SELECT min(d.id) FROM deliveries d WHERE d.endpoint = lanes.endpoint \
              AND d.session = lanes.session AND d.chat = lanes.chat AND d.aside = lanes.aside AND d.state = 'waiting'), 0), \

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Row};
 
-use super::writer::Change;
-use super::{DisabledReason, Store, StoreError, time};
+use super::writer::StoreChange;
+use super::{DisabledReason, Store, StoreError, to_timestamp};
 
 /// A new endpoint.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct NewEndpoint {
 
 /// An update of an endpoint; fields that are `None` keep their values.
 #[derive(Debug, Clone, Default)]
-pub struct EndpointChange {
+pub struct EndpointUpdate {
     pub url: Option<String>,
     /// `Some(None)`: all sessions.
     pub session: Option<Option<String>>,
@@ -42,25 +42,25 @@ pub enum EndpointState {
 
 impl Store {
     pub async fn create_endpoint(&self, endpoint: NewEndpoint) -> Result<(), StoreError> {
-        self.writer.change(endpoint).await
+        self.writer.apply_change(endpoint).await
     }
 
     /// Sets whether the endpoints without a decision keep their addresses, wherever they lead, and
     /// returns the ids and URLs of these endpoints.
     pub async fn keep_addresses(&self, keep: bool) -> Result<Vec<(String, String)>, StoreError> {
-        self.writer.change(KeepAddresses(keep)).await
+        self.writer.apply_change(KeepAddresses(keep)).await
     }
 
     /// Updates an endpoint. Returns false if there is no such endpoint.
-    pub async fn change_endpoint(
+    pub async fn update_endpoint(
         &self,
         id: &str,
-        change: EndpointChange,
+        change: EndpointUpdate,
     ) -> Result<bool, StoreError> {
         self.writer
-            .change(ChangeEndpoint {
+            .apply_change(UpdateEndpoint {
                 id: id.to_owned(),
-                change,
+                update: change,
             })
             .await
     }
@@ -68,12 +68,16 @@ impl Store {
     /// Deletes an endpoint; its waiting deliveries are dropped later by [`Self::drop_abandoned`].
     /// Returns false if there is no such endpoint.
     pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
-        self.writer.change(DeleteEndpoint(id.to_owned())).await
+        self.writer
+            .apply_change(DeleteEndpoint(id.to_owned()))
+            .await
     }
 
     /// Drops up to `limit` waiting deliveries of deleted endpoints, and returns their number.
-    pub async fn drop_abandoned(&self, limit: u32) -> Result<u64, StoreError> {
-        self.writer.change(DropAbandoned(limit)).await
+    pub async fn drop_abandoned_deliveries(&self, limit: u32) -> Result<u64, StoreError> {
+        self.writer
+            .apply_change(DropAbandonedDeliveries(limit))
+            .await
     }
 
     /// Signs with this secret from now on, and until `old_until` with the former ones, too. Returns
@@ -85,7 +89,7 @@ impl Store {
         old_until: Timestamp,
     ) -> Result<bool, StoreError> {
         self.writer
-            .change(RotateSecret {
+            .apply_change(RotateSecret {
                 id: id.to_owned(),
                 secret: secret.to_owned(),
                 old_until,
@@ -94,7 +98,7 @@ impl Store {
     }
 
     /// Returns the secrets of an endpoint, newest first, and their expiry times.
-    pub async fn signing_keys(
+    pub async fn list_signing_keys(
         &self,
         id: &str,
     ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
@@ -105,18 +109,18 @@ impl Store {
             .map(|row| {
                 (
                     row.get("secret"),
-                    row.get::<Option<i64>, _>("expires_at").map(time),
+                    row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
                 )
             })
             .collect())
     }
 }
 
-fn json(headers: &BTreeMap<String, String>) -> String {
+fn headers_to_json(headers: &BTreeMap<String, String>) -> String {
     serde_json::to_string(headers).expect("texts are always JSON")
 }
 
-impl Change for NewEndpoint {
+impl StoreChange for NewEndpoint {
     type Answer = ();
 
     async fn write(
@@ -132,14 +136,14 @@ impl Change for NewEndpoint {
             .bind(self.session.as_deref().unwrap_or_default());
         let query = query
             .bind(self.types.join(","))
-            .bind(json(&self.headers))
+            .bind(headers_to_json(&self.headers))
             .bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
-        add_key(connection, &self.id, &self.secret, now).await
+        add_signing_key(connection, &self.id, &self.secret, now).await
     }
 }
 
-async fn add_key(
+async fn add_signing_key(
     connection: &mut SqliteConnection,
     endpoint: &str,
     secret: &str,
@@ -159,7 +163,7 @@ async fn add_key(
 /// Decides about the endpoints that were created before the egress policy checked their addresses.
 struct KeepAddresses(bool);
 
-impl Change for KeepAddresses {
+impl StoreChange for KeepAddresses {
     type Answer = Vec<(String, String)>;
 
     async fn write(
@@ -180,12 +184,12 @@ impl Change for KeepAddresses {
     }
 }
 
-struct ChangeEndpoint {
+struct UpdateEndpoint {
     id: String,
-    change: EndpointChange,
+    update: EndpointUpdate,
 }
 
-impl Change for ChangeEndpoint {
+impl StoreChange for UpdateEndpoint {
     type Answer = bool;
 
     async fn write(
@@ -193,13 +197,13 @@ impl Change for ChangeEndpoint {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
-        let EndpointChange {
+        let EndpointUpdate {
             url,
             session,
             types,
             headers,
             state,
-        } = &self.change;
+        } = &self.update;
         let mut sql = QueryBuilder::new("UPDATE endpoints SET version = version + 1");
         if let Some(url) = url {
             sql.push(", keeps_address = 0, url = ").push_bind(url);
@@ -212,7 +216,7 @@ impl Change for ChangeEndpoint {
             sql.push(", types = ").push_bind(types.join(","));
         }
         if let Some(headers) = headers {
-            sql.push(", headers = ").push_bind(json(headers));
+            sql.push(", headers = ").push_bind(headers_to_json(headers));
         }
         sql.push(" WHERE deleted_at IS NULL AND id = ")
             .push_bind(&self.id);
@@ -220,15 +224,15 @@ impl Change for ChangeEndpoint {
             return Ok(false);
         }
         match state {
-            Some(EndpointState::Enabled) => enable(connection, &self.id, now).await?,
-            Some(EndpointState::Disabled) => disable(connection, &self.id, now).await?,
+            Some(EndpointState::Enabled) => enable_endpoint(connection, &self.id, now).await?,
+            Some(EndpointState::Disabled) => disable_endpoint(connection, &self.id, now).await?,
             None => {}
         }
         Ok(true)
     }
 }
 
-async fn disable(
+async fn disable_endpoint(
     connection: &mut SqliteConnection,
     id: &str,
     now: Timestamp,
@@ -236,13 +240,13 @@ async fn disable(
     let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL";
     let query = sqlx::query(sql)
         .bind(now.as_millisecond())
-        .bind(DisabledReason::Asked.word());
+        .bind(DisabledReason::Requested.as_str());
     query.bind(id).execute(connection).await?;
     Ok(())
 }
 
 /// Enables a disabled endpoint and clears its failures.
-async fn enable(
+async fn enable_endpoint(
     connection: &mut SqliteConnection,
     id: &str,
     now: Timestamp,
@@ -272,7 +276,7 @@ async fn enable(
 
 struct DeleteEndpoint(String);
 
-impl Change for DeleteEndpoint {
+impl StoreChange for DeleteEndpoint {
     type Answer = bool;
 
     async fn write(
@@ -298,9 +302,9 @@ impl Change for DeleteEndpoint {
     }
 }
 
-struct DropAbandoned(u32);
+struct DropAbandonedDeliveries(u32);
 
-impl Change for DropAbandoned {
+impl StoreChange for DropAbandonedDeliveries {
     type Answer = u64;
 
     async fn write(
@@ -323,7 +327,7 @@ struct RotateSecret {
     old_until: Timestamp,
 }
 
-impl Change for RotateSecret {
+impl StoreChange for RotateSecret {
     type Answer = bool;
 
     async fn write(
@@ -355,14 +359,14 @@ impl Change for RotateSecret {
             .bind(&self.id)
             .execute(&mut *connection)
             .await?;
-        add_key(connection, &self.id, &self.secret, now).await?;
+        add_signing_key(connection, &self.id, &self.secret, now).await?;
         Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{due, event, soon, store};
+    use super::super::tests::{due_messages, new_event, new_store, soon};
     use super::*;
 
     fn new() -> NewEndpoint {
@@ -378,20 +382,20 @@ mod tests {
 
     #[tokio::test]
     async fn an_endpoint_is_as_it_was_made_and_changed() {
-        let (store, _folder) = store().await;
+        let (store, _folder) = new_store().await;
         store.create_endpoint(new()).await.unwrap();
-        let made = store.endpoint("whk_1").await.unwrap().unwrap();
+        let made = store.find_endpoint("whk_1").await.unwrap().unwrap();
         assert_eq!(
             (made.url, made.session, made.types, made.headers),
             (new().url, new().session, new().types, new().headers)
         );
-        let change = EndpointChange {
+        let change = EndpointUpdate {
             session: Some(None),
             types: Some(Vec::new()),
-            ..EndpointChange::default()
+            ..EndpointUpdate::default()
         };
-        assert!(store.change_endpoint("whk_1", change).await.unwrap());
-        let changed = store.endpoint("whk_1").await.unwrap().unwrap();
+        assert!(store.update_endpoint("whk_1", change).await.unwrap());
+        let changed = store.find_endpoint("whk_1").await.unwrap().unwrap();
         assert_eq!(
             (changed.url, changed.session, changed.types),
             (new().url, None, vec![])
@@ -401,7 +405,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_former_secret_lives_until_its_end_and_no_longer_for_another_rotation() {
-        let (store, _folder) = store().await;
+        let (store, _folder) = new_store().await;
         store.create_endpoint(new()).await.unwrap();
         let (sooner, later) = (soon(), soon() + jiff::SignedDuration::from_hours(1));
         assert!(
@@ -416,7 +420,7 @@ mod tests {
                 .await
                 .unwrap()
         );
-        let mut keys = store.signing_keys("whk_1").await.unwrap();
+        let mut keys = store.list_signing_keys("whk_1").await.unwrap();
         keys.sort();
         let expected = [
             ("whsec_1", Some(sooner)),
@@ -441,24 +445,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_deleted_endpoint_is_told_nothing_and_what_waited_for_it_is_dropped() {
-        let (store, _folder) = store().await;
+        let (store, _folder) = new_store().await;
         store.create_endpoint(new()).await.unwrap();
         store
-            .append(vec![event("a", "1"), event("a", "2")])
+            .append_events(vec![new_event("a", "1"), new_event("a", "2")])
             .await
             .unwrap();
-        assert_eq!(due(&store).await.len(), 2);
+        assert_eq!(due_messages(&store).await.len(), 2);
         assert!(store.delete_endpoint("whk_1").await.unwrap());
         assert!(!store.delete_endpoint("whk_1").await.unwrap());
-        store.append(vec![event("b", "1")]).await.unwrap();
-        assert_eq!(due(&store).await.len(), 2, "the other one's");
+        store
+            .append_events(vec![new_event("b", "1")])
+            .await
+            .unwrap();
+        assert_eq!(due_messages(&store).await.len(), 2, "the other one's");
         let dropped = (
-            store.drop_abandoned(1).await.unwrap(),
-            store.drop_abandoned(9).await.unwrap(),
-            store.drop_abandoned(9).await.unwrap(),
+            store.drop_abandoned_deliveries(1).await.unwrap(),
+            store.drop_abandoned_deliveries(9).await.unwrap(),
+            store.drop_abandoned_deliveries(9).await.unwrap(),
         );
         assert_eq!(dropped, (1, 1, 0));
-        assert_eq!(store.endpoint("whk_1").await.unwrap(), None);
-        assert!(store.signing_keys("whk_1").await.unwrap().is_empty());
+        assert_eq!(store.find_endpoint("whk_1").await.unwrap(), None);
+        assert!(store.list_signing_keys("whk_1").await.unwrap().is_empty());
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::writer::Change;
-use super::{Due, NewEvent, Store, StoreError, events, time};
+use super::writer::StoreChange;
+use super::{DueDelivery, NewEvent, Store, StoreError, events, to_timestamp};
 
 /// A webhook subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Endpoint {
     /// Increases with every change of the endpoint or its keys.
     pub version: i64,
     /// While set, nothing is attempted and events wait.
-    pub disabled: Option<Disabled>,
+    pub disabled: Option<DisabledState>,
     /// The time since when no delivery was accepted, and the failed attempts since then.
     pub failing_since: Option<Timestamp>,
     pub failures: u32,
@@ -36,7 +36,7 @@ pub struct Endpoint {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disabled {
+pub struct DisabledState {
     pub since: Timestamp,
     pub reason: DisabledReason,
 }
@@ -44,7 +44,7 @@ pub struct Disabled {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisabledReason {
     /// An API request disabled it.
-    Asked,
+    Requested,
     /// The endpoint answered 410.
     Gone,
     /// The endpoint has accepted nothing for too long.
@@ -52,9 +52,9 @@ pub enum DisabledReason {
 }
 
 impl DisabledReason {
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Asked => "asked",
+            Self::Requested => "asked",
             Self::Gone => "gone",
             Self::Failing => "failing",
         }
@@ -64,18 +64,18 @@ impl DisabledReason {
         match word {
             "gone" => Self::Gone,
             "failing" => Self::Failing,
-            _ => Self::Asked,
+            _ => Self::Requested,
         }
     }
 }
 
-const ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, types, headers, version, disabled_at, disabled_reason, \
+const SELECT_ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, types, headers, version, disabled_at, disabled_reason, \
                         failing_since, failures, created_at FROM endpoints WHERE deleted_at IS NULL ";
 
 impl Store {
     /// Saves the URL and event types of an endpoint (no types: all), and creates it if it is new.
     #[cfg(test)]
-    pub async fn put_endpoint(
+    pub async fn save_endpoint(
         &self,
         id: &str,
         url: &str,
@@ -83,7 +83,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
         self.writer
-            .change(PutEndpoint {
+            .apply_change(SaveEndpoint {
                 id,
                 url,
                 types,
@@ -95,7 +95,7 @@ impl Store {
     /// Saves the URL and event types (no types: all) of an endpoint with an address for each
     /// session, and creates it if it is new. A fault of one of its addresses says nothing about the
     /// others.
-    pub async fn put_endpoint_per_session(
+    pub async fn save_endpoint_per_session(
         &self,
         id: &str,
         url: &str,
@@ -103,7 +103,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
         self.writer
-            .change(PutEndpoint {
+            .apply_change(SaveEndpoint {
                 id,
                 url,
                 types,
@@ -113,51 +113,54 @@ impl Store {
     }
 
     /// Returns all endpoints, oldest first.
-    pub async fn endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{ENDPOINT} ORDER BY created_at, id"));
+    pub async fn list_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{SELECT_ENDPOINT} ORDER BY created_at, id"));
         Ok(sqlx::query(sql)
             .fetch_all(&self.readers)
             .await?
             .iter()
-            .map(endpoint)
+            .map(endpoint_from_row)
             .collect())
     }
 
     /// Returns the endpoints that are disabled at the moment.
-    pub async fn disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+    pub async fn list_disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "{ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
+            "{SELECT_ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
         ));
         Ok(sqlx::query(sql)
             .fetch_all(&self.readers)
             .await?
             .iter()
-            .map(endpoint)
+            .map(endpoint_from_row)
             .collect())
     }
 
     /// Returns the endpoint with this id, unless it was deleted.
-    pub async fn endpoint(&self, id: &str) -> Result<Option<Endpoint>, StoreError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{ENDPOINT} AND id = $1"))).bind(id);
+    pub async fn find_endpoint(&self, id: &str) -> Result<Option<Endpoint>, StoreError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{SELECT_ENDPOINT} AND id = $1"
+        )))
+        .bind(id);
         Ok(query
             .fetch_optional(&self.readers)
             .await?
             .as_ref()
-            .map(endpoint))
+            .map(endpoint_from_row))
     }
 
     /// Records that an endpoint has accepted a delivery after failures. `wake` says whether chats
     /// that wait for their next attempt, after a long outage, become due at once.
-    pub async fn endpoint_has_recovered(
+    pub async fn record_endpoint_recovery(
         &self,
         id: &str,
         gate: &str,
-        wake: Wake,
+        wake: WakePolicy,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(Recovered {
+            .apply_change(RecordRecovery {
                 id: id.to_owned(),
-                gate: gate.to_owned(),
+                destination: gate.to_owned(),
                 wake,
             })
             .await
@@ -166,20 +169,20 @@ impl Store {
     /// Disables an endpoint that is failing, and records the event for the others. Returns false if
     /// it was disabled already, or has recovered meanwhile.
     pub async fn disable_endpoint(&self, disable: DisableEndpoint) -> Result<bool, StoreError> {
-        self.writer.change(disable).await
+        self.writer.apply_change(disable).await
     }
 }
 
 /// The treatment of the chats behind a destination that works again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
+pub enum WakePolicy {
     /// They are tried at once.
-    Chats,
+    AtOnce,
     /// They are tried at their planned times.
-    Nobody,
+    AsPlanned,
 }
 
-fn endpoint(row: &SqliteRow) -> Endpoint {
+fn endpoint_from_row(row: &SqliteRow) -> Endpoint {
     let reason = |row: &SqliteRow| {
         DisabledReason::parse(
             row.get::<Option<&str>, _>("disabled_reason")
@@ -193,35 +196,35 @@ fn endpoint(row: &SqliteRow) -> Endpoint {
         is_per_session: row.get::<i64, _>("per_session") == 1,
         keeps_its_address: row.get::<Option<i64>, _>("keeps_address") == Some(1),
         session: Some(row.get::<String, _>("session")).filter(|session| !session.is_empty()),
-        types: list(row.get("types")),
+        types: split_list(row.get("types")),
         headers: serde_json::from_str(row.get("headers")).unwrap_or_default(),
         version: row.get("version"),
-        disabled: disabled.map(|since| Disabled {
-            since: time(since),
+        disabled: disabled.map(|since| DisabledState {
+            since: to_timestamp(since),
             reason: reason(row),
         }),
-        failing_since: row.get::<Option<i64>, _>("failing_since").map(time),
+        failing_since: row.get::<Option<i64>, _>("failing_since").map(to_timestamp),
         failures: u32::try_from(row.get::<i64, _>("failures")).unwrap_or(u32::MAX),
-        created_at: time(row.get("created_at")),
+        created_at: to_timestamp(row.get("created_at")),
     }
 }
 
 /// Splits a comma-separated list.
-fn list(text: &str) -> Vec<String> {
+fn split_list(text: &str) -> Vec<String> {
     text.split(',')
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect()
 }
 
-struct PutEndpoint {
+struct SaveEndpoint {
     id: String,
     url: String,
     types: String,
     per_session: i64,
 }
 
-impl Change for PutEndpoint {
+impl StoreChange for SaveEndpoint {
     type Answer = ();
 
     async fn write(
@@ -242,13 +245,13 @@ impl Change for PutEndpoint {
     }
 }
 
-struct Recovered {
+struct RecordRecovery {
     id: String,
-    gate: String,
-    wake: Wake,
+    destination: String,
+    wake: WakePolicy,
 }
 
-impl Change for Recovered {
+impl StoreChange for RecordRecovery {
     type Answer = ();
 
     async fn write(
@@ -261,13 +264,13 @@ impl Change for Recovered {
             .bind(&self.id)
             .execute(&mut *connection)
             .await?;
-        if self.wake == Wake::Chats {
+        if self.wake == WakePolicy::AtOnce {
             // Parked deliveries failed while the endpoint accepted others, so its recovery says
             // nothing about them.
             let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE gate = $2 AND aside = 0 AND due_at > $1";
             sqlx::query(sql)
                 .bind(now.as_millisecond())
-                .bind(&self.gate)
+                .bind(&self.destination)
                 .execute(connection)
                 .await?;
         }
@@ -284,7 +287,7 @@ pub struct DisableEndpoint {
     pub event: NewEvent,
 }
 
-impl Change for DisableEndpoint {
+impl StoreChange for DisableEndpoint {
     type Answer = bool;
 
     async fn write(
@@ -296,18 +299,18 @@ impl Change for DisableEndpoint {
                    AND deleted_at IS NULL AND failing_since IS NOT NULL";
         let query = sqlx::query(sql)
             .bind(now.as_millisecond())
-            .bind(self.reason.word())
+            .bind(self.reason.as_str())
             .bind(&self.id);
         let is_news = query.execute(&mut *connection).await?.rows_affected() > 0;
         if is_news {
-            events::record(connection, &[&self.event], now).await?;
+            events::record_events(connection, &[&self.event], now).await?;
         }
         Ok(is_news)
     }
 }
 
 /// Counts a failed attempt against the endpoint of this delivery.
-pub(super) async fn has_failed(
+pub(super) async fn count_endpoint_failure(
     connection: &mut SqliteConnection,
     delivery: i64,
     now: Timestamp,
@@ -323,7 +326,7 @@ pub(super) async fn has_failed(
 }
 
 /// An endpoint, as far as needed to match events.
-pub(super) struct Subscriber {
+pub(super) struct EventSubscriber {
     pub id: String,
     is_per_session: bool,
     /// Empty: all sessions.
@@ -336,17 +339,17 @@ pub(super) struct Subscriber {
     failures: u32,
 }
 
-impl Subscriber {
+impl EventSubscriber {
     /// Returns whether the endpoint subscribes to such an event. No endpoint receives events about
     /// itself: a disabled one would receive the news only after it is enabled again.
-    pub fn wants(&self, session: &str, chat: &str, kind: &str) -> bool {
+    pub fn is_subscribed_to(&self, session: &str, chat: &str, kind: &str) -> bool {
         (self.session.is_empty() || self.session == session)
             && (self.types.is_empty() || self.types.split(',').any(|wanted| wanted == kind))
             && !events::is_about_endpoint(chat, &self.id)
     }
 
     /// Returns the destination for events of this session, which is slow or broken on its own.
-    pub fn gate(&self, session: &str) -> String {
+    pub fn destination(&self, session: &str) -> String {
         if self.is_per_session {
             format!("{}/{session}", self.id)
         } else {
@@ -355,11 +358,11 @@ impl Subscriber {
     }
 
     /// Returns the delivery of a new event as the database would load it.
-    pub fn due(&self, event: &NewEvent, delivery: i64, now: Timestamp) -> Due {
-        Due {
+    pub fn due_delivery(&self, event: &NewEvent, delivery: i64, now: Timestamp) -> DueDelivery {
+        DueDelivery {
             delivery,
             attempts: 0,
-            created_at: time(now.as_millisecond()),
+            created_at: to_timestamp(now.as_millisecond()),
             first_failed_at: None,
             last_failed_at: None,
             retry_at: None,
@@ -367,33 +370,33 @@ impl Subscriber {
             endpoint_version: self.version,
             endpoint_failing_since: self.failing_since,
             endpoint_failures: self.failures,
-            gate: self.gate(event.session.name()),
+            destination: self.destination(event.session.name()),
             session: event.session.clone(),
             chat: event.chat.clone(),
             message: event.message.clone(),
             kind: event.kind.to_owned(),
             event: event.id.clone(),
             body: event.body.clone(),
-            is_aside: false,
+            is_parked: false,
             is_resent: false,
         }
     }
 }
 
-pub(super) async fn subscribers(
+pub(super) async fn load_subscribers(
     connection: &mut SqliteConnection,
-) -> Result<Vec<Subscriber>, sqlx::Error> {
+) -> Result<Vec<EventSubscriber>, sqlx::Error> {
     let sql = "SELECT id, per_session, session, types, disabled_at, version, failing_since, failures \
                FROM endpoints WHERE deleted_at IS NULL";
     let rows = sqlx::query(sql).fetch_all(connection).await?;
-    let subscriber = |row: &SqliteRow| Subscriber {
+    let subscriber = |row: &SqliteRow| EventSubscriber {
         id: row.get("id"),
         is_per_session: row.get::<i64, _>("per_session") == 1,
         session: row.get("session"),
         types: row.get("types"),
         is_enabled: row.get::<Option<i64>, _>("disabled_at").is_none(),
         version: row.get("version"),
-        failing_since: row.get::<Option<i64>, _>("failing_since").map(time),
+        failing_since: row.get::<Option<i64>, _>("failing_since").map(to_timestamp),
         failures: u32::try_from(row.get::<i64, _>("failures")).unwrap_or(u32::MAX),
     };
     Ok(rows.iter().map(subscriber).collect())

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
-use super::endpoints::Subscriber;
-use super::fresh::News;
+use super::endpoints::EventSubscriber;
+use super::fresh::CommitEffects;
 use super::{Life, Store, StoreError, deliveries, endpoints};
 use crate::event::{Event, MessageKey};
 
 /// Rows per statement: SQLite takes at most 32,766 parameters.
-pub(super) const ROWS: usize = 500;
+pub(super) const MAX_ROWS: usize = 500;
 /// Events about an endpoint are ordered like the events of a chat. No chat address has this prefix.
-const ENDPOINT_CHAT: &str = "endpoint:";
+const ENDPOINT_CHAT_PREFIX: &str = "endpoint:";
 
 /// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// Builds an event about a session as a whole.
-    pub fn of_session(session: &Life, event: &Event) -> Self {
+    pub fn for_session(session: &Life, event: &Event) -> Self {
         let (id, kind, body) = (event.id.clone(), event.data.kind(), event.to_json());
         Self {
             id,
@@ -49,75 +49,75 @@ impl NewEvent {
     }
 
     /// Builds an event about a message, ordered by `chat`, the chat id in the API.
-    pub fn of_message(session: &Life, chat: &str, key: MessageKey, event: &Event) -> Self {
+    pub fn for_message(session: &Life, chat: &str, key: MessageKey, event: &Event) -> Self {
         Self {
             chat: chat.to_owned(),
             message: Some(key),
-            ..Self::of_session(session, event)
+            ..Self::for_session(session, event)
         }
     }
 
     /// Builds an event about an endpoint, which all other endpoints may receive. The name of
     /// `session` is empty for an endpoint of all sessions.
-    pub fn of_endpoint(endpoint: &str, session: &Life, event: &Event) -> Self {
+    pub fn for_endpoint(endpoint: &str, session: &Life, event: &Event) -> Self {
         Self {
-            chat: format!("{ENDPOINT_CHAT}{endpoint}"),
-            ..Self::of_session(session, event)
+            chat: format!("{ENDPOINT_CHAT_PREFIX}{endpoint}"),
+            ..Self::for_session(session, event)
         }
     }
 }
 
 /// Returns whether the events of this chat are about this endpoint.
 pub(super) fn is_about_endpoint(chat: &str, endpoint: &str) -> bool {
-    chat.strip_prefix(ENDPOINT_CHAT) == Some(endpoint)
+    chat.strip_prefix(ENDPOINT_CHAT_PREFIX) == Some(endpoint)
 }
 
 /// An event that was new, with its position.
-pub(super) struct Inserted<'a> {
+pub(super) struct InsertedEvent<'a> {
     pub seq: i64,
     pub event: &'a NewEvent,
 }
 
 impl Store {
     /// Saves events together with their deliveries to all subscribers. Duplicates are ignored.
-    pub async fn append(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.writer.append(events).await
+    pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        self.writer.append_events(events).await
     }
 }
 
 /// Saves the events that are new, with their deliveries, in the transaction of the change that
 /// causes them. Returns whether the ready queue has changed.
-pub(super) async fn record(
+pub(super) async fn record_events(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
     now: Timestamp,
 ) -> Result<bool, sqlx::Error> {
-    let endpoints = endpoints::subscribers(connection).await?;
-    let mut news = News::default();
-    append(connection, events, &endpoints, now, &mut news).await?;
-    Ok(news.is_unusual || !news.made.is_empty())
+    let endpoints = endpoints::load_subscribers(connection).await?;
+    let mut news = CommitEffects::default();
+    append_events(connection, events, &endpoints, now, &mut news).await?;
+    Ok(news.is_queue_stale || !news.inserted.is_empty())
 }
 
 /// Saves the events that are new, with their deliveries to these endpoints.
-pub(super) async fn append(
+pub(super) async fn append_events(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
-    endpoints: &[Subscriber],
+    endpoints: &[EventSubscriber],
     now: Timestamp,
-    news: &mut News,
+    news: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
-    let inserted = insert(connection, events, now).await?;
-    deliveries::insert(connection, &inserted, endpoints, now, news).await
+    let inserted = insert_events(connection, events, now).await?;
+    deliveries::insert_deliveries(connection, &inserted, endpoints, now, news).await
 }
 
 /// Inserts the events that are new, and returns them in the order of their positions.
-async fn insert<'a>(
+async fn insert_events<'a>(
     connection: &mut SqliteConnection,
     events: &[&'a NewEvent],
     now: Timestamp,
-) -> Result<Vec<Inserted<'a>>, sqlx::Error> {
+) -> Result<Vec<InsertedEvent<'a>>, sqlx::Error> {
     let mut inserted = Vec::with_capacity(events.len());
-    for events in events.chunks(ROWS) {
+    for events in events.chunks(MAX_ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "INSERT INTO events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at) ",
         );
@@ -142,7 +142,7 @@ async fn insert<'a>(
             .collect();
         for row in &rows {
             if let Some(event) = by_id.get(row.get::<&str, _>("id")) {
-                inserted.push(Inserted {
+                inserted.push(InsertedEvent {
                     seq: row.get("seq"),
                     event,
                 });

@@ -3,10 +3,10 @@
 use super::StoreError;
 
 /// SQLite's error code when the disk does not sync: `SQLITE_IOERR_FSYNC`.
-const UNSYNCED: &str = "1034";
+const FSYNC_FAILED: &str = "1034";
 
 /// The reason why a transaction was not saved.
-pub(super) enum Failure {
+pub(super) enum CommitError {
     /// The transaction could not be begun or committed: all its changes fail.
     Database(StoreError),
     /// The transaction is written completely but not synced: it may or may not survive a crash.
@@ -17,22 +17,22 @@ pub(super) enum Failure {
     Panic,
 }
 
-impl Failure {
-    pub fn database(error: sqlx::Error) -> Self {
+impl CommitError {
+    pub fn from_database(error: sqlx::Error) -> Self {
         Self::Database(error.into())
     }
 
     /// Classifies an error of the COMMIT statement.
-    pub fn commit(error: sqlx::Error) -> Self {
+    pub fn from_commit(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
-        if code.is_some_and(|code| code == UNSYNCED) {
+        if code.is_some_and(|code| code == FSYNC_FAILED) {
             Self::Unsynced(error.into())
         } else {
-            Self::database(error)
+            Self::from_database(error)
         }
     }
 
-    pub fn into_error(self) -> StoreError {
+    pub fn into_store_error(self) -> StoreError {
         match self {
             Self::Database(error) | Self::Unsynced(error) | Self::Change(error) => error,
             Self::Panic => StoreError::new("an error of the gateway's own"),

@@ -6,83 +6,85 @@ use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
-use super::lives::Lives;
-use super::questions::Questions;
-use super::tail::{Tail, Waiting};
-use super::{Life, Since, Store, StoreError};
+use super::lives::LifeRegistry;
+use super::questions::ReadPool;
+use super::tail::{FeedWaiter, RecentEvents};
+use super::{AccessSince, Life, Store, StoreError};
 
 /// Events scanned for one page at most: first about as many as fit in it, then more if few of them
 /// match.
-const WINDOWS: [i64; 3] = [1_000, 10_000, 50_000];
+const SCAN_SIZES: [i64; 3] = [1_000, 10_000, 50_000];
 /// The most lives whose events are counted one life at a time. For more lives, all events are
 /// counted.
-const MOST_LIVES: i64 = 500;
+const MAX_LIVES: i64 = 500;
 /// The size limit of a page in bytes; a single larger event still fits.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The filter of a reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct EventFilter {
     /// Empty: all types.
     pub types: Vec<String>,
     /// Types to leave out.
     pub hidden: &'static [&'static str],
-    pub lives: Lived,
+    pub lives: LifeFilter,
 }
 
 /// The lives whose events a reader may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Lived {
+pub enum LifeFilter {
     /// All lives there have ever been.
     #[default]
     Any,
     /// The current lives, and events of the whole gateway.
-    Now,
+    Current,
     /// The current lives of these session names, as far as the reader has had access to the name
     /// since then.
-    By(Vec<(String, Since)>),
+    Named(Vec<(String, AccessSince)>),
     /// These lives.
-    Of(Vec<Life>),
+    Listed(Vec<Life>),
 }
 
-impl Wanted {
+impl EventFilter {
     /// Resolves the filter to the lives it covers at this moment.
-    pub(super) fn now(&self, lives: &Lives) -> Shown<'_> {
+    pub(super) fn resolve_lives(&self, lives: &LifeRegistry) -> ResolvedFilter<'_> {
         let of = match &self.lives {
-            Lived::Any => Of::Any,
-            Lived::Now => Of::Current,
-            Lived::By(names) => Of::These(
+            LifeFilter::Any => ResolvedLives::Any,
+            LifeFilter::Current => ResolvedLives::Current,
+            LifeFilter::Named(names) => ResolvedLives::Listed(
                 names
                     .iter()
-                    .filter_map(|(name, since)| lives.reached(name, *since))
+                    .filter_map(|(name, since)| lives.resolve_access(name, *since))
                     .collect(),
             ),
-            Lived::Of(these) => Of::These(these.clone()),
+            LifeFilter::Listed(these) => ResolvedLives::Listed(these.clone()),
         };
-        Shown { wanted: self, of }
+        ResolvedFilter { wanted: self, of }
     }
 }
 
 /// A filter at one moment: sessions are created, removed and linked to other accounts while a
 /// reader goes on.
-pub(super) struct Shown<'a> {
-    wanted: &'a Wanted,
-    of: Of,
+pub(super) struct ResolvedFilter<'a> {
+    wanted: &'a EventFilter,
+    of: ResolvedLives,
 }
 
-enum Of {
+enum ResolvedLives {
     Any,
     Current,
-    These(Vec<Life>),
+    Listed(Vec<Life>),
 }
 
-impl Shown<'_> {
-    pub(super) fn takes(&self, saved: &Saved, lives: &Lives) -> bool {
-        let Wanted { types, hidden, .. } = self.wanted;
+impl ResolvedFilter<'_> {
+    pub(super) fn is_match(&self, saved: &StoredEvent, lives: &LifeRegistry) -> bool {
+        let EventFilter { types, hidden, .. } = self.wanted;
         let is_of_those = match &self.of {
-            Of::Any => true,
-            Of::Current => lives.is_current(&saved.session),
-            Of::These(these) => these.iter().any(|life| life.id() == saved.session.id()),
+            ResolvedLives::Any => true,
+            ResolvedLives::Current => lives.is_current(&saved.session),
+            ResolvedLives::Listed(these) => {
+                these.iter().any(|life| life.id() == saved.session.id())
+            }
         };
         is_of_those
             && (types.is_empty() || types.contains(&saved.kind))
@@ -92,7 +94,7 @@ impl Shown<'_> {
 
 /// A stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
+pub struct StoredEvent {
     /// The position in the log; always increases.
     pub seq: i64,
     pub id: String,
@@ -106,48 +108,48 @@ pub struct Saved {
 ///
 /// A reader that is up to date is served from memory: a commit is read from the database once for
 /// all of them.
-pub struct Reader {
-    browsers: Questions,
-    lives: Arc<Lives>,
-    tail: Arc<Tail>,
-    wanted: Wanted,
-    after: i64,
+pub struct EventReader {
+    pool: ReadPool,
+    lives: Arc<LifeRegistry>,
+    recent: Arc<RecentEvents>,
+    filter: EventFilter,
+    position: i64,
     has_more: bool,
-    waiting: Waiting,
+    waiting: FeedWaiter,
 }
 
 impl Store {
     /// Returns a reader of the events after a position.
-    pub fn reader(&self, after: i64, wanted: Wanted) -> Reader {
+    pub fn open_reader(&self, after: i64, wanted: EventFilter) -> EventReader {
         // Registered before the first read, so that no event saved in between is missed.
-        let waiting = self.tail.wait();
-        let (browsers, lives) = (self.browsers.clone(), Arc::clone(&self.lives));
-        Reader {
-            browsers,
+        let waiting = self.recent.register_reader();
+        let (browsers, lives) = (self.api_readers.clone(), Arc::clone(&self.lives));
+        EventReader {
+            pool: browsers,
             lives,
-            tail: Arc::clone(&self.tail),
-            wanted,
-            after,
+            recent: Arc::clone(&self.recent),
+            filter: wanted,
+            position: after,
             has_more: false,
             waiting,
         }
     }
 
     /// Returns the position of the newest event; 0 if there is none.
-    pub async fn newest_event(&self) -> Result<i64, StoreError> {
-        Ok(newest(&self.chores).await?)
+    pub async fn newest_position(&self) -> Result<i64, StoreError> {
+        Ok(newest_position(&self.background).await?)
     }
 
     /// Returns the current number of readers.
-    pub fn feed_readers(&self) -> usize {
-        self.tail.readers()
+    pub fn count_feed_readers(&self) -> usize {
+        self.recent.count_readers()
     }
 }
 
-impl Reader {
+impl EventReader {
     /// Returns the position of the reader: it has read or skipped everything up to here.
-    pub const fn place(&self) -> i64 {
-        self.after
+    pub const fn position(&self) -> i64 {
+        self.position
     }
 
     /// Returns whether more events may follow the last page at once.
@@ -158,46 +160,53 @@ impl Reader {
     /// Reads up to `limit` events, oldest first. The page is empty if there are no more yet, or if
     /// the scanned part of the log holds no match; in the latter case the next wait returns at
     /// once.
-    pub async fn read(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
-        let mut question = self.browsers.ask().await?;
-        let page = after(&mut question, self.after, &self.wanted, &self.lives, limit).await?;
-        self.move_on(page.upto, page.is_last);
+    pub async fn read_page(&mut self, limit: usize) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        let mut question = self.pool.acquire().await?;
+        let page = read_page_after(
+            &mut question,
+            self.position,
+            &self.filter,
+            &self.lives,
+            limit,
+        )
+        .await?;
+        self.advance_to(page.upto, page.is_last);
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
     /// Waits until something is saved, then reads as [`Self::read`] does. Served from memory if the
     /// reader is not too far behind.
-    pub async fn read_more(&mut self, limit: usize) -> Result<Vec<Arc<Saved>>, StoreError> {
-        self.waiting.changed().await?;
-        let remembered = self
-            .tail
-            .after(self.after, &self.wanted, &self.lives, limit);
+    pub async fn read_next(&mut self, limit: usize) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
+        self.waiting.wait_for_commit().await?;
+        let remembered =
+            self.recent
+                .find_events_after(self.position, &self.filter, &self.lives, limit);
         // The memory may not yet hold the events that made `has_more` true.
         let Some((events, newest)) =
-            remembered.filter(|(_, newest)| !self.has_more || *newest > self.after)
+            remembered.filter(|(_, newest)| !self.has_more || *newest > self.position)
         else {
-            return self.read(limit).await;
+            return self.read_page(limit).await;
         };
         match events.last() {
-            Some(last) if events.len() == limit => self.move_on(last.seq, false),
-            _ => self.move_on(newest, true),
+            Some(last) if events.len() == limit => self.advance_to(last.seq, false),
+            _ => self.advance_to(newest, true),
         }
         Ok(events)
     }
 
-    fn move_on(&mut self, upto: i64, is_last: bool) {
-        self.after = self.after.max(upto);
+    fn advance_to(&mut self, upto: i64, is_last: bool) {
+        self.position = self.position.max(upto);
         self.has_more = !is_last;
         if !is_last {
-            self.waiting.look_again();
+            self.waiting.mark_changed();
         }
     }
 }
 
 /// The result of scanning a part of the log.
-pub(super) struct Page {
+pub(super) struct EventPage {
     /// Oldest first.
-    pub events: Vec<Saved>,
+    pub events: Vec<StoredEvent>,
     /// Everything up to this position was scanned.
     pub upto: i64,
     /// Whether the page reached the end of the log as of the time of the query.
@@ -208,27 +217,27 @@ pub(super) struct Page {
 ///
 /// The cost does not depend on the number of events that do not match: a page ends when enough
 /// events were scanned, with the matches found so far.
-pub(super) async fn after(
+pub(super) async fn read_page_after(
     connection: &mut SqliteConnection,
     seq: i64,
-    wanted: &Wanted,
-    lives: &Lives,
+    wanted: &EventFilter,
+    lives: &LifeRegistry,
     limit: usize,
-) -> Result<Page, sqlx::Error> {
+) -> Result<EventPage, sqlx::Error> {
     // Read first: events saved meanwhile belong to the next page.
-    let newest = newest(&mut *connection).await?;
-    let shown = wanted.now(lives);
+    let newest = newest_position(&mut *connection).await?;
+    let shown = wanted.resolve_lives(lives);
     let mut places = Vec::new();
     let mut upto = seq;
-    for window in WINDOWS {
+    for window in SCAN_SIZES {
         if upto >= newest || places.len() >= limit {
             break;
         }
-        let looking = shown.looking(lives, window);
-        let end = looking.end(connection, upto, newest).await?;
+        let looking = shown.choose_scan(lives, window);
+        let end = looking.find_end(connection, upto, newest).await?;
         let missing = limit - places.len();
         let found = looking
-            .find(connection, wanted, (upto, end), missing)
+            .find_matches(connection, wanted, (upto, end), missing)
             .await?;
         upto = found
             .last()
@@ -237,33 +246,33 @@ pub(super) async fn after(
             .unwrap_or(end);
         places.extend(found);
     }
-    let (events, is_whole) = read(connection, &places).await?;
+    let (events, is_whole) = read_events(connection, &places).await?;
     let upto = if is_whole {
         upto
     } else {
         events.last().map_or(upto, |last| last.seq)
     };
-    Ok(Page {
+    Ok(EventPage {
         events,
         upto,
         is_last: upto >= newest,
     })
 }
 
-impl Shown<'_> {
+impl ResolvedFilter<'_> {
     /// Chooses the events to scan for this many candidates of the lives.
-    fn looking(&self, lives: &Lives, window: i64) -> Looking {
+    fn choose_scan(&self, lives: &LifeRegistry, window: i64) -> LogScan {
         let these = match &self.of {
             // Most events match, so the log is scanned in order. If matches are rare, the index by
             // life skips ahead.
-            Of::Any if window == WINDOWS[0] => None,
-            Of::Any => Some(lives.all()),
-            Of::Current => Some(lives.all_current()),
-            Of::These(these) => Some(these.iter().map(Life::id).collect()),
+            ResolvedLives::Any if window == SCAN_SIZES[0] => None,
+            ResolvedLives::Any => Some(lives.all_ids()),
+            ResolvedLives::Current => Some(lives.current_ids()),
+            ResolvedLives::Listed(these) => Some(these.iter().map(Life::id).collect()),
         };
         let count = these.as_ref().map_or(0, Vec::len);
-        let lives = these.map(|these| json(&these));
-        Looking {
+        let lives = these.map(|these| list_to_json(&these));
+        LogScan {
             lives,
             count,
             window,
@@ -272,17 +281,17 @@ impl Shown<'_> {
 }
 
 /// The selection of the log that is scanned.
-struct Looking {
+struct LogScan {
     /// A JSON list of lives; `None`: all lives.
     lives: Option<String>,
     count: usize,
     window: i64,
 }
 
-impl Looking {
+impl LogScan {
     /// Returns the position up to which to scan: that many events of these lives, or of the log,
     /// whichever reaches further.
-    async fn end(
+    async fn find_end(
         &self,
         connection: &mut SqliteConnection,
         from: i64,
@@ -294,7 +303,7 @@ impl Looking {
         };
         let each = match i64::try_from(self.count).unwrap_or(i64::MAX) {
             0 => return Ok(newest),
-            count if count > MOST_LIVES => return Ok(near),
+            count if count > MAX_LIVES => return Ok(near),
             count => self.window / count,
         };
         // Limiting each life to its share limits the sum.
@@ -310,10 +319,10 @@ impl Looking {
     }
 
     /// Returns the positions of the first `limit` matches.
-    async fn find(
+    async fn find_matches(
         &self,
         connection: &mut SqliteConnection,
-        wanted: &Wanted,
+        wanted: &EventFilter,
         (from, end): (i64, i64),
         limit: usize,
     ) -> Result<Vec<i64>, sqlx::Error> {
@@ -336,7 +345,9 @@ impl Looking {
             .bind(&self.lives)
             .bind(from)
             .bind(end);
-        let query = query.bind(json(&wanted.types)).bind(json(wanted.hidden));
+        let query = query
+            .bind(list_to_json(&wanted.types))
+            .bind(list_to_json(wanted.hidden));
         query
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(connection)
@@ -345,28 +356,30 @@ impl Looking {
 }
 
 /// Reads the events at these positions until the size limit, and returns whether all of them fit.
-async fn read(
+async fn read_events(
     connection: &mut SqliteConnection,
     places: &[i64],
-) -> Result<(Vec<Saved>, bool), sqlx::Error> {
+) -> Result<(Vec<StoredEvent>, bool), sqlx::Error> {
     let mut events = Vec::with_capacity(places.len());
     if places.is_empty() {
         return Ok((events, true));
     }
     let sql = "SELECT seq, id, session, name, type, body FROM events \
                WHERE seq IN (SELECT value FROM json_each($1)) AND body <> '' ORDER BY seq";
-    let mut rows = sqlx::query(sql).bind(json(places)).fetch(connection);
+    let mut rows = sqlx::query(sql)
+        .bind(list_to_json(places))
+        .fetch(connection);
     let mut bytes = 0;
     while let Some(row) = rows.try_next().await? {
-        let saved = Saved {
+        let saved = StoredEvent {
             seq: row.get("seq"),
             id: row.get("id"),
-            session: Life::read(row.get("session"), row.get("name")),
+            session: Life::from_parts(row.get("session"), row.get("name")),
             kind: row.get("type"),
             body: row.get("body"),
         };
         bytes += saved.body.len();
-        if bytes > MOST_BYTES && !events.is_empty() {
+        if bytes > MAX_PAGE_BYTES && !events.is_empty() {
             return Ok((events, false));
         }
         events.push(saved);
@@ -374,12 +387,14 @@ async fn read(
     Ok((events, true))
 }
 
-fn json<T: serde::Serialize + ?Sized>(list: &T) -> String {
+fn list_to_json<T: serde::Serialize + ?Sized>(list: &T) -> String {
     serde_json::to_string(list).expect("numbers and texts are always JSON")
 }
 
 /// Returns the position of the newest event; 0 if there is none.
-pub(super) async fn newest(connection: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
+pub(super) async fn newest_position(
+    connection: impl SqliteExecutor<'_>,
+) -> Result<i64, sqlx::Error> {
     // Positions are never reused, so the counter covers removed rows, too.
     sqlx::query_scalar(
         "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",

@@ -7,78 +7,78 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Due, Store};
+use super::{DueDelivery, Store};
 
 /// The most deliveries kept for their turn. If there are more, all are dropped.
-const MOST: usize = 2_000;
+const MAX_DELIVERIES: usize = 2_000;
 /// The same limit for the bytes of their events.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The deliveries that have become due since the last call.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Fresh {
+pub struct ReadyDeliveries {
     /// The new heads of their lanes, in the order in which they became heads.
-    pub due: Vec<Due>,
+    pub due: Vec<DueDelivery>,
     /// More deliveries may be due: the worker has to read the database.
     pub is_incomplete: bool,
 }
 
 /// The effects of one commit on the ready queue.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct CommitEffects {
     /// New deliveries, and whether each is the head of its lane.
-    pub made: Vec<(Due, bool)>,
+    pub inserted: Vec<(DueDelivery, bool)>,
     pub settled: Vec<i64>,
     /// The deliveries that became heads behind the settled ones.
-    pub next: Vec<i64>,
+    pub new_heads: Vec<i64>,
     /// The commit changed due deliveries in some other way.
-    pub is_unusual: bool,
+    pub is_queue_stale: bool,
 }
 
 /// The deliveries known from recent commits.
 #[derive(Default)]
-pub(super) struct Turns {
-    fresh: Fresh,
-    waiting: HashMap<i64, Due>,
+pub(super) struct ReadyQueue {
+    ready: ReadyDeliveries,
+    waiting: HashMap<i64, DueDelivery>,
     bytes: usize,
 }
 
-impl Turns {
+impl ReadyQueue {
     /// Applies a commit. Commits come in order, each before its callers are answered: so a delivery
     /// that is settled already is never handed out.
-    pub fn follow(&mut self, news: News) {
-        if news.is_unusual {
-            return self.start_over();
+    pub fn apply_commit(&mut self, news: CommitEffects) {
+        if news.is_queue_stale {
+            return self.invalidate();
         }
         let settled: HashSet<i64> = news.settled.into_iter().collect();
-        self.fresh
+        self.ready
             .due
             .retain(|due| !settled.contains(&due.delivery));
-        for (due, is_front) in news.made {
+        for (due, is_front) in news.inserted {
             if is_front {
-                self.fresh.due.push(due);
+                self.ready.due.push(due);
             } else {
                 self.bytes += due.body.len();
                 self.waiting.insert(due.delivery, due);
             }
         }
-        for next in news.next {
+        for next in news.new_heads {
             match self.waiting.remove(&next) {
                 Some(due) => {
                     self.bytes -= due.body.len();
-                    self.fresh.due.push(due);
+                    self.ready.due.push(due);
                 }
-                None => self.fresh.is_incomplete = true,
+                None => self.ready.is_incomplete = true,
             }
         }
-        if self.fresh.due.len() + self.waiting.len() > MOST || self.bytes > MOST_BYTES {
-            self.start_over();
+        if self.ready.due.len() + self.waiting.len() > MAX_DELIVERIES || self.bytes > MAX_BYTES {
+            self.invalidate();
         }
     }
 
-    fn start_over(&mut self) {
+    fn invalidate(&mut self) {
         *self = Self {
-            fresh: Fresh {
+            ready: ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true,
             },
@@ -86,25 +86,25 @@ impl Turns {
         };
     }
 
-    pub fn take(&mut self) -> Fresh {
-        std::mem::take(&mut self.fresh)
+    pub fn take(&mut self) -> ReadyDeliveries {
+        std::mem::take(&mut self.ready)
     }
 }
 
 impl Store {
     /// Takes the deliveries that have become due since the last call.
-    pub fn fresh(&self) -> Fresh {
-        self.writer.fresh()
+    pub fn take_ready(&self) -> ReadyDeliveries {
+        self.writer.take_ready()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{event, settle, soon, store};
-    use super::super::{Outcome, Store};
+    use super::super::tests::{new_event, new_store, settle_head, soon};
+    use super::super::{DeliveryOutcome, Store};
     use super::*;
 
-    fn ids(fresh: &Fresh) -> Vec<&str> {
+    fn ids(fresh: &ReadyDeliveries) -> Vec<&str> {
         fresh
             .due
             .iter()
@@ -114,8 +114,8 @@ mod tests {
 
     /// Returns a store whose ready queue is empty.
     async fn quiet_store() -> (Store, tempfile::TempDir) {
-        let (store, folder) = store().await;
-        store.fresh();
+        let (store, folder) = new_store().await;
+        store.take_ready();
         (store, folder)
     }
 
@@ -123,112 +123,122 @@ mod tests {
     async fn what_comes_in_and_what_comes_behind_it_is_handed_out_without_a_question() {
         let (store, _folder) = quiet_store().await;
         store
-            .append(vec![event("a", "1"), event("a", "2"), event("b", "3")])
+            .append_events(vec![
+                new_event("a", "1"),
+                new_event("a", "2"),
+                new_event("b", "3"),
+            ])
             .await
             .unwrap();
-        let fresh = store.fresh();
+        let fresh = store.take_ready();
         assert_eq!((ids(&fresh), fresh.is_incomplete), (vec!["1", "3"], false));
         assert_eq!(
             fresh.due,
-            store.due(soon(), 10).await.unwrap(),
+            store.due_deliveries(soon(), 10).await.unwrap(),
             "it is what the database says"
         );
-        settle(&store, "a", Outcome::Delivered).await;
-        let fresh = store.fresh();
+        settle_head(&store, "a", DeliveryOutcome::Delivered).await;
+        let fresh = store.take_ready();
         assert_eq!((ids(&fresh), fresh.is_incomplete), (vec!["2"], false));
-        let told = store.due(soon(), 10).await.unwrap();
+        let told = store.due_deliveries(soon(), 10).await.unwrap();
         assert!(
             told.contains(&fresh.due[0]),
             "whose turn has come is what the database says, too"
         );
-        settle(&store, "a", Outcome::Delivered).await;
-        settle(&store, "b", Outcome::Delivered).await;
-        assert_eq!(store.fresh(), Fresh::default());
+        settle_head(&store, "a", DeliveryOutcome::Delivered).await;
+        settle_head(&store, "b", DeliveryOutcome::Delivered).await;
+        assert_eq!(store.take_ready(), ReadyDeliveries::default());
     }
 
     #[tokio::test]
     async fn what_is_settled_before_it_was_asked_for_is_not_handed_out() {
         let (store, _folder) = quiet_store().await;
-        store.append(vec![event("a", "1")]).await.unwrap();
-        settle(&store, "a", Outcome::Delivered).await;
-        assert_eq!(store.fresh(), Fresh::default());
+        store
+            .append_events(vec![new_event("a", "1")])
+            .await
+            .unwrap();
+        settle_head(&store, "a", DeliveryOutcome::Delivered).await;
+        assert_eq!(store.take_ready(), ReadyDeliveries::default());
     }
 
     #[tokio::test]
     async fn after_anything_else_the_database_is_asked() {
         let (store, _folder) = quiet_store().await;
         store
-            .append(vec![event("a", "1"), event("a", "2")])
+            .append_events(vec![new_event("a", "1"), new_event("a", "2")])
             .await
             .unwrap();
-        settle(
+        settle_head(
             &store,
             "a",
-            Outcome::Again {
+            DeliveryOutcome::Retry {
                 error: "500".into(),
                 due_at: soon(),
             },
         )
         .await;
         assert_eq!(
-            store.fresh(),
-            Fresh {
+            store.take_ready(),
+            ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true
             }
         );
-        settle(&store, "a", Outcome::Delivered).await;
+        settle_head(&store, "a", DeliveryOutcome::Delivered).await;
         assert_eq!(
-            store.fresh(),
-            Fresh {
+            store.take_ready(),
+            ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true
             },
             "what comes next was forgotten"
         );
-        settle(&store, "a", Outcome::Delivered).await;
-        assert_eq!(store.fresh(), Fresh::default());
+        settle_head(&store, "a", DeliveryOutcome::Delivered).await;
+        assert_eq!(store.take_ready(), ReadyDeliveries::default());
         store
-            .put_endpoint("hook", "http://127.0.0.1:2/", &[])
+            .save_endpoint("hook", "http://127.0.0.1:2/", &[])
             .await
             .unwrap();
-        assert!(store.fresh().is_incomplete);
+        assert!(store.take_ready().is_incomplete);
     }
 
     #[tokio::test]
     async fn nothing_is_handed_out_for_an_endpoint_that_is_disabled() {
-        use super::super::{EndpointChange, EndpointState};
+        use super::super::{EndpointState, EndpointUpdate};
         let (store, _folder) = quiet_store().await;
         let state = Some(EndpointState::Disabled);
         store
-            .change_endpoint(
+            .update_endpoint(
                 "hook",
-                EndpointChange {
+                EndpointUpdate {
                     state,
-                    ..EndpointChange::default()
+                    ..EndpointUpdate::default()
                 },
             )
             .await
             .unwrap();
-        assert!(store.fresh().is_incomplete);
-        store.append(vec![event("a", "1")]).await.unwrap();
-        assert_eq!(store.fresh(), Fresh::default());
+        assert!(store.take_ready().is_incomplete);
+        store
+            .append_events(vec![new_event("a", "1")])
+            .await
+            .unwrap();
+        assert_eq!(store.take_ready(), ReadyDeliveries::default());
     }
 
     #[tokio::test]
     async fn of_more_than_can_be_kept_the_database_is_asked() {
         let (store, _folder) = quiet_store().await;
         store
-            .append(
-                (0..=MOST)
-                    .map(|number| event("a", &number.to_string()))
+            .append_events(
+                (0..=MAX_DELIVERIES)
+                    .map(|number| new_event("a", &number.to_string()))
                     .collect(),
             )
             .await
             .unwrap();
         assert_eq!(
-            store.fresh(),
-            Fresh {
+            store.take_ready(),
+            ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true
             }

@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::writer::Change;
-use super::{Store, StoreError, deliveries, time};
+use super::writer::StoreChange;
+use super::{Store, StoreError, deliveries, to_timestamp};
 
 /// Deliveries scanned per page, of any endpoint: bounds its cost, however few of them match.
-const WINDOW: i64 = 10_000;
+const SCAN_LIMIT: i64 = 10_000;
 /// Hides deliveries of ended lives, except those that still wait: these are sent as planned.
-const IS_SHOWN: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
+const IS_VISIBLE: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
     (SELECT 1 FROM events e JOIN lives l ON l.life = e.session WHERE e.seq = d.event AND l.to_at IS NOT NULL))";
 /// Events replayed in one transaction.
-const AT_ONCE: i64 = 500;
+const REPLAY_BATCH: i64 = 500;
 
 /// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum DeliveryState {
 impl DeliveryState {
     pub const ALL: [Self; 3] = [Self::Waiting, Self::Delivered, Self::Dead];
 
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Delivered => "delivered",
@@ -37,7 +37,7 @@ impl DeliveryState {
 
 /// One event owed to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub struct DeliveryRecord {
     pub id: i64,
     pub event: String,
     pub kind: String,
@@ -50,7 +50,7 @@ pub struct Delivery {
     /// For the head of a lane: the time of its next attempt.
     pub due_at: Option<Timestamp>,
     /// The failed attempts, oldest first.
-    pub failed: Vec<FailedAttempt>,
+    pub failed_attempts: Vec<FailedAttempt>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,22 +66,22 @@ pub struct FailedAttempt {
 impl Store {
     /// Returns up to `limit` deliveries to an endpoint older than `before`, newest first, and the
     /// `before` of the next page, or `None` at the end. A page may be short before the end, too.
-    pub async fn deliveries(
+    pub async fn list_deliveries(
         &self,
         endpoint: &str,
         state: Option<DeliveryState>,
         before: i64,
         limit: usize,
-    ) -> Result<(Vec<Delivery>, Option<i64>), StoreError> {
-        let mut question = self.browsers.ask().await?;
-        Ok(page(&mut question, endpoint, state, before, limit).await?)
+    ) -> Result<(Vec<DeliveryRecord>, Option<i64>), StoreError> {
+        let mut question = self.api_readers.acquire().await?;
+        Ok(query_page(&mut question, endpoint, state, before, limit).await?)
     }
 
     /// Makes a delivery due at once; a settled one gets a lane of its own. Returns false if the
     /// endpoint has no such delivery.
-    pub async fn resend(&self, endpoint: &str, delivery: i64) -> Result<bool, StoreError> {
+    pub async fn resend_delivery(&self, endpoint: &str, delivery: i64) -> Result<bool, StoreError> {
         self.writer
-            .change(Resend {
+            .apply_change(ResendDelivery {
                 endpoint: endpoint.to_owned(),
                 delivery,
             })
@@ -89,24 +89,24 @@ impl Store {
     }
 
     /// Returns the position of the first event that was saved at this time or later.
-    pub async fn place_of(&self, at: Timestamp) -> Result<i64, StoreError> {
-        let mut question = self.browsers.ask().await?;
-        Ok(place_of(&mut question, at).await?)
+    pub async fn position_at(&self, at: Timestamp) -> Result<i64, StoreError> {
+        let mut question = self.api_readers.acquire().await?;
+        Ok(find_position(&mut question, at).await?)
     }
 
     /// Sends an endpoint again the events from `from` to before `to` that it subscribes to and that
     /// do not wait already, behind the waiting deliveries of each chat. Returns the number of
     /// events, and the position to continue from, which is `to` at the end.
-    pub async fn replay(
+    pub async fn replay_events(
         &self,
         endpoint: &str,
         from: i64,
         to: i64,
     ) -> Result<(u64, i64), StoreError> {
-        let upto = to.min(from.saturating_add(AT_ONCE));
+        let upto = to.min(from.saturating_add(REPLAY_BATCH));
         let told = self
             .writer
-            .change(Replay {
+            .apply_change(ReplayEvents {
                 endpoint: endpoint.to_owned(),
                 from,
                 upto,
@@ -116,13 +116,13 @@ impl Store {
     }
 }
 
-async fn page(
+async fn query_page(
     connection: &mut SqliteConnection,
     endpoint: &str,
     state: Option<DeliveryState>,
     before: i64,
     limit: usize,
-) -> Result<(Vec<Delivery>, Option<i64>), sqlx::Error> {
+) -> Result<(Vec<DeliveryRecord>, Option<i64>), sqlx::Error> {
     let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM deliveries")
         .fetch_one(&mut *connection)
         .await?;
@@ -131,31 +131,31 @@ async fn page(
         // Dead deliveries have an index of their own: they are few among millions.
         Some(DeliveryState::Dead) => (
             "INDEXED BY deliveries_dead",
-            dead_from(connection, endpoint, before).await?,
+            find_dead_floor(connection, endpoint, before).await?,
         ),
-        _ => ("NOT INDEXED", before.saturating_sub(WINDOW).max(0)),
+        _ => ("NOT INDEXED", before.saturating_sub(SCAN_LIMIT).max(0)),
     };
     // The text is a constant; only a literal state makes SQLite use the partial index.
     let condition = match state {
-        Some(state) => format!("= '{}'", state.word()),
+        Some(state) => format!("= '{}'", state.as_str()),
         None => "<> 'dropped'".to_owned(),
     };
     let sql = format!(
         "SELECT d.id, e.id AS event, e.type, d.session, d.state, d.attempts, d.created_at, d.settled_at, \
          (SELECT due_at FROM lanes WHERE head = d.id) AS due_at \
          FROM deliveries d {index} CROSS JOIN events e ON e.seq = d.event \
-         WHERE d.endpoint = $1 AND d.id >= $2 AND d.id < $3 AND d.state {condition} {IS_SHOWN} ORDER BY d.id DESC LIMIT $4"
+         WHERE d.endpoint = $1 AND d.id >= $2 AND d.id < $3 AND d.state {condition} {IS_VISIBLE} ORDER BY d.id DESC LIMIT $4"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(endpoint)
         .bind(floor)
         .bind(before);
     let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut found: Vec<Delivery> = query
+    let mut found: Vec<DeliveryRecord> = query
         .fetch_all(&mut *connection)
         .await?
         .iter()
-        .map(delivery)
+        .map(delivery_from_row)
         .collect();
     attach_attempts(connection, &mut found).await?;
     let next = match found.last() {
@@ -166,7 +166,7 @@ async fn page(
 }
 
 /// Returns the oldest dead delivery to scan for a page; 0 if all of them are scanned.
-async fn dead_from(
+async fn find_dead_floor(
     connection: &mut SqliteConnection,
     endpoint: &str,
     before: i64,
@@ -176,29 +176,29 @@ async fn dead_from(
     let query = sqlx::query_scalar(sql)
         .bind(endpoint)
         .bind(before)
-        .bind(WINDOW - 1);
+        .bind(SCAN_LIMIT - 1);
     Ok(query.fetch_optional(connection).await?.unwrap_or(0))
 }
 
-fn delivery(row: &SqliteRow) -> Delivery {
-    let maybe = |column| row.get::<Option<i64>, _>(column).map(time);
-    Delivery {
+fn delivery_from_row(row: &SqliteRow) -> DeliveryRecord {
+    let maybe = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
+    DeliveryRecord {
         id: row.get("id"),
         event: row.get("event"),
         kind: row.get("type"),
         session: row.get("session"),
         state: row.get("state"),
         attempts: row.get("attempts"),
-        created_at: time(row.get("created_at")),
+        created_at: to_timestamp(row.get("created_at")),
         settled_at: maybe("settled_at"),
         due_at: maybe("due_at"),
-        failed: Vec::new(),
+        failed_attempts: Vec::new(),
     }
 }
 
 async fn attach_attempts(
     connection: &mut SqliteConnection,
-    deliveries: &mut [Delivery],
+    deliveries: &mut [DeliveryRecord],
 ) -> Result<(), sqlx::Error> {
     if deliveries.is_empty() {
         return Ok(());
@@ -219,8 +219,12 @@ async fn attach_attempts(
         let Some(delivery) = deliveries.iter_mut().find(|delivery| delivery.id == id) else {
             continue;
         };
-        let (number, at, error) = (row.get("number"), time(row.get("at")), row.get("error"));
-        delivery.failed.push(FailedAttempt {
+        let (number, at, error) = (
+            row.get("number"),
+            to_timestamp(row.get("at")),
+            row.get("error"),
+        );
+        delivery.failed_attempts.push(FailedAttempt {
             number,
             at,
             error,
@@ -231,12 +235,12 @@ async fn attach_attempts(
     Ok(())
 }
 
-struct Resend {
+struct ResendDelivery {
     endpoint: String,
     delivery: i64,
 }
 
-impl Change for Resend {
+impl StoreChange for ResendDelivery {
     type Answer = bool;
 
     async fn write(
@@ -247,7 +251,7 @@ impl Change for Resend {
         // The text is a constant.
         let sql = sqlx::AssertSqlSafe(format!(
             "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
-             WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_SHOWN} RETURNING state"
+             WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_VISIBLE} RETURNING state"
         ));
         let query = sqlx::query_scalar::<_, String>(sql)
             .bind(self.delivery)
@@ -255,13 +259,13 @@ impl Change for Resend {
         let Some(state) = query.fetch_optional(&mut *connection).await? else {
             return Ok(false);
         };
-        if state != DeliveryState::Waiting.word() {
+        if state != DeliveryState::Waiting.as_str() {
             let sql = "UPDATE deliveries SET state = 'waiting', settled_at = NULL, aside = 0 WHERE id = $1";
             sqlx::query(sql)
                 .bind(self.delivery)
                 .execute(&mut *connection)
                 .await?;
-            deliveries::step_aside(connection, self.delivery, now).await?;
+            deliveries::park_delivery(connection, self.delivery, now).await?;
         }
         // A delivery that waits for its next attempt is due now; one behind another keeps its
         // place.
@@ -275,14 +279,14 @@ impl Change for Resend {
     }
 }
 
-struct Replay {
+struct ReplayEvents {
     endpoint: String,
     from: i64,
     /// Exclusive.
     upto: i64,
 }
 
-impl Change for Replay {
+impl StoreChange for ReplayEvents {
     type Answer = u64;
 
     async fn write(
@@ -290,12 +294,15 @@ impl Change for Replay {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<u64, sqlx::Error> {
-        deliveries::tell_again(connection, &self.endpoint, self.from, self.upto, now).await
+        deliveries::replay_events(connection, &self.endpoint, self.from, self.upto, now).await
     }
 }
 
 /// A binary search: positions and times increase together, unless the clock was set back.
-async fn place_of(connection: &mut SqliteConnection, at: Timestamp) -> Result<i64, sqlx::Error> {
+async fn find_position(
+    connection: &mut SqliteConnection,
+    at: Timestamp,
+) -> Result<i64, sqlx::Error> {
     let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events")
         .fetch_one(&mut *connection)
         .await?;
@@ -319,182 +326,4 @@ async fn place_of(connection: &mut SqliteConnection, at: Timestamp) -> Result<i6
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{due, event, settle, soon, store};
-    use super::super::{Failed, NewEvent, Outcome};
-    use super::*;
-
-    async fn states(store: &Store, state: Option<DeliveryState>) -> Vec<(String, i64)> {
-        let (page, _) = store
-            .deliveries("hook", state, i64::MAX, 100)
-            .await
-            .unwrap();
-        page.into_iter()
-            .map(|delivery| (delivery.state, delivery.attempts))
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn deliveries_are_listed_page_by_page_with_what_was_answered() {
-        let (store, _folder) = store().await;
-        store
-            .append((0..5).map(|chat| event(&chat.to_string(), "1")).collect())
-            .await
-            .unwrap();
-        let error = Failed {
-            error: "it answered 400".to_owned(),
-            status: Some(400),
-            answer: Some("no!".to_owned()),
-        };
-        settle(&store, "0", Outcome::Dead { error }).await;
-        settle(&store, "1", Outcome::Delivered).await;
-        let dead = store
-            .deliveries("hook", Some(DeliveryState::Dead), i64::MAX, 10)
-            .await
-            .unwrap();
-        let FailedAttempt {
-            number,
-            status,
-            answer,
-            ..
-        } = &dead.0[0].failed[0];
-        assert_eq!(
-            (dead.0.len(), *number, *status, answer.as_deref(), dead.1),
-            (1, 1, Some(400), Some("no!"), None)
-        );
-        let mut seen = Vec::new();
-        let mut before = Some(i64::MAX);
-        while let Some(place) = before {
-            let (page, next) = store.deliveries("hook", None, place, 2).await.unwrap();
-            seen.extend(page.into_iter().map(|delivery| delivery.id));
-            before = next;
-        }
-        assert_eq!(seen, [5, 4, 3, 2, 1]);
-        assert_eq!(states(&store, Some(DeliveryState::Waiting)).await.len(), 3);
-        assert_eq!(
-            store
-                .deliveries("nobody", None, i64::MAX, 10)
-                .await
-                .unwrap()
-                .0,
-            []
-        );
-    }
-
-    #[tokio::test]
-    async fn what_is_dead_or_delivered_can_be_sent_again_and_has_a_whole_schedule() {
-        let (store, _folder) = store().await;
-        store
-            .append(vec![event("a", "1"), event("a", "2"), event("a", "3")])
-            .await
-            .unwrap();
-        settle(
-            &store,
-            "a",
-            Outcome::Dead {
-                error: "400".into(),
-            },
-        )
-        .await;
-        settle(&store, "a", Outcome::Delivered).await;
-        for delivery in [1, 2] {
-            assert!(store.resend("hook", delivery).await.unwrap());
-        }
-        let again = store.due(soon(), 10).await.unwrap();
-        let mut told: Vec<_> = again
-            .iter()
-            .map(|due| (due.delivery, due.attempts, due.is_aside, due.is_resent))
-            .collect();
-        told.sort_unstable();
-        assert_eq!(
-            told,
-            [(1, 0, true, true), (2, 0, true, true), (3, 0, false, false)]
-        );
-        assert!(store.resend("hook", 3).await.unwrap());
-        assert_eq!(
-            store.due(soon(), 10).await.unwrap().len(),
-            3,
-            "one that waits is not there twice"
-        );
-        assert!(
-            !store.resend("other", 1).await.unwrap() && !store.resend("hook", 9).await.unwrap()
-        );
-        assert_eq!(
-            states(&store, None).await,
-            [
-                ("waiting".to_owned(), 0),
-                ("waiting".to_owned(), 1),
-                ("waiting".to_owned(), 1)
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_replay_tells_what_is_wanted_again_in_order() {
-        let (store, _folder) = store().await;
-        store
-            .append(vec![
-                event("a", "1"),
-                event("a", "2"),
-                NewEvent {
-                    kind: "message.sent",
-                    ..event("a", "3")
-                },
-            ])
-            .await
-            .unwrap();
-        for _ in 0..3 {
-            settle(&store, "a", Outcome::Delivered).await;
-        }
-        store
-            .put_endpoint("hook", "http://127.0.0.1/", &["message.received"])
-            .await
-            .unwrap();
-        store
-            .put_endpoint("new", "http://127.0.0.1/", &[])
-            .await
-            .unwrap();
-        assert_eq!(store.replay("hook", 1, 4).await.unwrap(), (2, 4));
-        assert_eq!(store.replay("new", 2, 3).await.unwrap(), (1, 3));
-        let mut told: Vec<_> = due(&store).await;
-        assert_eq!(told.len(), 2, "one chat each");
-        told.sort();
-        assert_eq!(
-            told,
-            [
-                ("a".to_owned(), "1".to_owned()),
-                ("a".to_owned(), "2".to_owned())
-            ]
-        );
-        assert_eq!(
-            store.replay("hook", 1, 4).await.unwrap(),
-            (0, 4),
-            "what waits is told anyway"
-        );
-        assert_eq!(store.replay("nobody", 1, 4).await.unwrap(), (0, 4));
-    }
-
-    #[tokio::test]
-    async fn a_time_is_a_place_among_events() {
-        let (store, _folder) = store().await;
-        assert!(
-            store.place_of(soon()).await.unwrap() <= 1,
-            "before whatever comes"
-        );
-        for number in 0..5 {
-            store
-                .append(vec![event("a", &number.to_string())])
-                .await
-                .unwrap();
-        }
-        let times: Vec<i64> = sqlx::query_scalar("SELECT created_at FROM events ORDER BY seq")
-            .fetch_all(&store.readers)
-            .await
-            .unwrap();
-        let place = times.iter().position(|at| *at == times[3]).unwrap() as i64 + 1;
-        assert_eq!(store.place_of(time(times[3])).await.unwrap(), place);
-        assert_eq!(store.place_of(soon()).await.unwrap(), 6);
-        let first = store.place_of(Timestamp::UNIX_EPOCH).await.unwrap();
-        assert!(first <= 1, "{first}");
-    }
-}
+mod tests;

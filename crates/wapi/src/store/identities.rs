@@ -7,24 +7,24 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Life, NewEvent, Store, StoreError, events};
 use crate::event::{ContactUpdated, Event, EventData, Person};
 
 /// Addresses in the cache; if there are more, all are dropped and looked up again.
-const REMEMBERED: usize = 20_000;
+const CACHE_LIMIT: usize = 20_000;
 
 /// A cache of ids, by life and address.
 #[derive(Default)]
-pub(super) struct Remembered(Mutex<HashMap<(i64, String), String>>);
+pub(super) struct IdentityCache(Mutex<HashMap<(i64, String), String>>);
 
-impl Remembered {
+impl IdentityCache {
     fn lock(&self) -> MutexGuard<'_, HashMap<(i64, String), String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the id of these addresses, if all of them share one.
-    fn find(&self, session: &Life, addresses: &[&str]) -> Option<String> {
+    fn get(&self, session: &Life, addresses: &[&str]) -> Option<String> {
         let remembered = self.lock();
         let mut ids = addresses
             .iter()
@@ -33,9 +33,9 @@ impl Remembered {
         ids.all(|id| id == Some(first)).then(|| first.clone())
     }
 
-    fn keep(&self, session: &Life, addresses: &[&str], id: &str) {
+    fn insert(&self, session: &Life, addresses: &[&str], id: &str) {
         let mut remembered = self.lock();
-        if remembered.len() >= REMEMBERED {
+        if remembered.len() >= CACHE_LIMIT {
             remembered.clear();
         }
         for address in addresses {
@@ -52,7 +52,7 @@ impl Store {
     /// Returns the id of the person with these addresses, and saves it. A new person gets the phone
     /// number as id, or else the LID. If a known person turns out to have another address,
     /// `contact.updated` reports it.
-    pub async fn identify(
+    pub async fn resolve_identity(
         &self,
         session: &Life,
         number: Option<&str>,
@@ -62,10 +62,10 @@ impl Store {
         let Some(first) = addresses.first() else {
             return Ok(None);
         };
-        if let Some(id) = self.remembered.find(session, &addresses) {
+        if let Some(id) = self.identity_cache.get(session, &addresses) {
             return Ok(Some(id));
         }
-        let known = self.identities(session, &addresses).await?;
+        let known = self.query_identities(session, &addresses).await?;
         let id = known
             .first()
             .map_or_else(|| (*first).to_owned(), |known| known.id.clone());
@@ -78,7 +78,7 @@ impl Store {
                 .iter()
                 .map(|address| (*address).to_owned())
                 .collect();
-            let learnt = Learn {
+            let learnt = SaveIdentity {
                 session: session.clone(),
                 addresses,
                 was_known: !known.is_empty(),
@@ -88,27 +88,27 @@ impl Store {
                 // Not awaited: the next lookup derives the same id from the address itself.
                 let store = self.clone();
                 self.tasks.spawn(async move {
-                    if let Err(error) = store.writer.change(learnt).await {
+                    if let Err(error) = store.writer.apply_change(learnt).await {
                         tracing::warn!(%error, "who somebody is could not be noted; it is tried again at the next message");
-                        store.remembered.clear();
+                        store.identity_cache.clear();
                     }
                 });
             } else {
-                self.writer.change(learnt).await?;
+                self.writer.apply_change(learnt).await?;
                 if !known.is_empty() {
                     // Other cached addresses may have had another id until now.
-                    self.remembered.clear();
+                    self.identity_cache.clear();
                 }
             }
-            self.mentioned.clear();
+            self.mention_cache.clear();
         }
-        self.remembered.keep(session, &addresses, &id);
+        self.identity_cache.insert(session, &addresses, &id);
         Ok(Some(id))
     }
 
     /// Returns the id of a person who is only mentioned: as a group member, or in a receipt. Saved
     /// only if there is no phone number, since otherwise the id follows from the number.
-    pub async fn mention(
+    pub async fn resolve_mention(
         &self,
         session: &Life,
         number: Option<&str>,
@@ -116,48 +116,58 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
         let Some(number) = number else {
-            return self.identify(session, None, lid).await;
+            return self.resolve_identity(session, None, lid).await;
         };
         let found = self
-            .remembered
-            .find(session, &addresses)
-            .or_else(|| self.mentioned.find(session, &addresses));
+            .identity_cache
+            .get(session, &addresses)
+            .or_else(|| self.mention_cache.get(session, &addresses));
         if let Some(id) = found {
             return Ok(Some(id));
         }
         let id = self
-            .known_id(session, &addresses)
+            .find_identity(session, &addresses)
             .await?
             .unwrap_or_else(|| number.to_owned());
-        self.mentioned.keep(session, &addresses, &id);
+        self.mention_cache.insert(session, &addresses, &id);
         Ok(Some(id))
     }
 
     /// Clears the caches.
-    pub(super) fn forget_identities(&self) {
-        self.remembered.clear();
-        self.mentioned.clear();
+    pub(super) fn clear_identity_caches(&self) {
+        self.identity_cache.clear();
+        self.mention_cache.clear();
     }
 
     /// Merges a phone number and a LID that belong to one person, if either is known already.
-    pub async fn unite(&self, session: &Life, number: &str, lid: &str) -> Result<(), StoreError> {
-        if !self.identities(session, &[number, lid]).await?.is_empty() {
-            self.identify(session, Some(number), Some(lid)).await?;
+    pub async fn merge_identities(
+        &self,
+        session: &Life,
+        number: &str,
+        lid: &str,
+    ) -> Result<(), StoreError> {
+        if !self
+            .query_identities(session, &[number, lid])
+            .await?
+            .is_empty()
+        {
+            self.resolve_identity(session, Some(number), Some(lid))
+                .await?;
         }
         Ok(())
     }
 
     /// Returns the id of the person with one of these addresses, if it is known.
-    pub async fn known_id(
+    pub async fn find_identity(
         &self,
         session: &Life,
         addresses: &[&str],
     ) -> Result<Option<String>, StoreError> {
-        if let Some(id) = self.remembered.find(session, addresses) {
+        if let Some(id) = self.identity_cache.get(session, addresses) {
             return Ok(Some(id));
         }
         Ok(self
-            .identities(session, addresses)
+            .query_identities(session, addresses)
             .await?
             .into_iter()
             .next()
@@ -166,13 +176,13 @@ impl Store {
 
     /// Returns the id and all addresses of the person with this address, if it is known; otherwise
     /// nothing.
-    pub async fn known_addresses(
+    pub async fn find_addresses(
         &self,
         session: &Life,
         address: &str,
     ) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT address FROM identities WHERE session = $1 AND id = $2 UNION SELECT $2";
-        let Some(id) = self.known_id(session, &[address]).await? else {
+        let Some(id) = self.find_identity(session, &[address]).await? else {
             return Ok(Vec::new());
         };
         Ok(sqlx::query_scalar(sql)
@@ -183,11 +193,11 @@ impl Store {
     }
 
     /// Returns the stored ids of these addresses, oldest first.
-    async fn identities(
+    async fn query_identities(
         &self,
         session: &Life,
         addresses: &[&str],
-    ) -> Result<Vec<Known>, StoreError> {
+    ) -> Result<Vec<KnownAddress>, StoreError> {
         let sql = "SELECT address, id FROM identities WHERE session = $1 AND address IN ($2, $3) ORDER BY place";
         let [one, other] =
             [addresses.first(), addresses.last()].map(|it| it.copied().unwrap_or_default());
@@ -199,7 +209,7 @@ impl Store {
             .await?;
         Ok(rows
             .iter()
-            .map(|row: &SqliteRow| Known {
+            .map(|row: &SqliteRow| KnownAddress {
                 address: row.get("address"),
                 id: row.get("id"),
             })
@@ -207,13 +217,13 @@ impl Store {
     }
 }
 
-struct Known {
+struct KnownAddress {
     address: String,
     id: String,
 }
 
 /// Saves the addresses of one person.
-struct Learn {
+struct SaveIdentity {
     session: Life,
     addresses: Vec<String>,
     /// One of the addresses was known before.
@@ -221,11 +231,11 @@ struct Learn {
     id: String,
 }
 
-impl Change for Learn {
+impl StoreChange for SaveIdentity {
     /// Whether the ready queue has changed.
     type Answer = bool;
 
-    fn moves_lanes(is_told: &bool) -> bool {
+    fn invalidates_ready_queue(is_told: &bool) -> bool {
         *is_told
     }
 
@@ -297,8 +307,8 @@ impl Change for Learn {
         let event = Event::new(EventData::ContactUpdated(Box::new(updated)), now);
         let event = NewEvent {
             chat: self.id.clone(),
-            ..NewEvent::of_session(&self.session, &event)
+            ..NewEvent::for_session(&self.session, &event)
         };
-        events::record(connection, &[&event], now).await
+        events::record_events(connection, &[&event], now).await
     }
 }

@@ -9,7 +9,7 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo};
 
 use super::Store;
-use super::lives::Lives;
+use super::lives::LifeRegistry;
 
 /// One life of a session. The store's functions take the life, not the name, of a session.
 #[derive(Debug, Clone)]
@@ -23,16 +23,16 @@ pub struct Life {
 impl Life {
     /// The pseudo-life of the whole gateway. Events that concern a single session carry its name
     /// here.
-    pub fn nobodys(name: &str) -> Self {
+    pub fn for_gateway(name: &str) -> Self {
         Self {
-            id: NOBODYS,
+            id: GATEWAY_LIFE,
             name: name.into(),
             is_old: false,
         }
     }
 
     /// Builds a life from its columns in the database.
-    pub(super) fn read(id: i64, name: &str) -> Self {
+    pub(super) fn from_parts(id: i64, name: &str) -> Self {
         Self {
             id,
             name: name.into(),
@@ -41,8 +41,8 @@ impl Life {
     }
 
     #[cfg(test)]
-    pub fn test(id: i64, name: &str) -> Self {
-        Self::read(id, name)
+    pub fn for_test(id: i64, name: &str) -> Self {
+        Self::from_parts(id, name)
     }
 
     pub const fn id(&self) -> i64 {
@@ -55,7 +55,7 @@ impl Life {
     }
 
     /// Returns a text that distinguishes this life from the session's others outside this database.
-    pub fn seed(&self) -> String {
+    pub fn id_seed(&self) -> String {
         // Values derived from the name alone, before lives existed, must stay the same.
         if self.is_old {
             self.name.to_string()
@@ -105,13 +105,13 @@ impl sqlx::Encode<'_, Sqlite> for Life {
 }
 
 /// The number of the pseudo-life of the whole gateway.
-pub(super) const NOBODYS: i64 = 0;
+pub(super) const GATEWAY_LIFE: i64 = 0;
 
 /// The time since when an API key or a reader has access to a session name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
+pub enum AccessSince {
     /// Access follows the session: any life of the name.
-    Ever,
+    Always,
     /// The session was in this life.
     Life(i64),
     /// There was no session of this name; this was the newest life overall. The access is for the
@@ -120,33 +120,33 @@ pub enum Since {
 }
 
 impl Store {
-    pub fn lives(&self) -> &Arc<Lives> {
+    pub fn lives(&self) -> &Arc<LifeRegistry> {
         &self.lives
     }
 
     /// Returns the lifeline of a device that a session is linked by, or is about to be.
-    pub fn lifeline(&self, name: &str) -> Lifeline {
+    pub fn device_life(&self, name: &str) -> DeviceLife {
         let (name, lives, life) = (name.into(), Arc::clone(&self.lives), OnceLock::new());
-        Lifeline(Arc::new(Line { name, lives, life }))
+        DeviceLife(Arc::new(DeviceLifeState { name, lives, life }))
     }
 }
 
 /// The life of one device: determined when a phone links it, and fixed from then on, even if the
 /// session moves on.
 #[derive(Clone)]
-pub struct Lifeline(Arc<Line>);
+pub struct DeviceLife(Arc<DeviceLifeState>);
 
-struct Line {
+struct DeviceLifeState {
     name: Box<str>,
-    lives: Arc<Lives>,
+    lives: Arc<LifeRegistry>,
     life: OnceLock<Life>,
 }
 
-impl Lifeline {
+impl DeviceLife {
     #[cfg(test)]
-    pub fn test(name: &str) -> Self {
-        let lives = Arc::new(Lives::test());
-        Self(Arc::new(Line {
+    pub fn for_test(name: &str) -> Self {
+        let lives = Arc::new(LifeRegistry::for_test());
+        Self(Arc::new(DeviceLifeState {
             name: name.into(),
             lives,
             life: OnceLock::new(),
@@ -159,21 +159,21 @@ impl Lifeline {
     }
 
     /// Returns the life of this account; sets it on the first call.
-    pub fn linked(&self, account: &str) -> &Life {
+    pub fn link_account(&self, account: &str) -> &Life {
         self.0
             .life
-            .get_or_init(|| self.0.lives.linked(&self.0.name, account))
+            .get_or_init(|| self.0.lives.link_account(&self.0.name, account))
     }
 
     /// Returns the life, or `None` before the device is linked.
-    pub fn known(&self) -> Option<Life> {
+    pub fn linked_life(&self) -> Option<Life> {
         self.0.life.get().cloned()
     }
 
     /// Returns the life; before the device is linked, that of its session. No message is sent or
     /// received before then.
-    pub fn life(&self) -> Life {
-        self.known()
-            .unwrap_or_else(|| self.0.lives.begun(&self.0.name))
+    pub fn current_life(&self) -> Life {
+        self.linked_life()
+            .unwrap_or_else(|| self.0.lives.ensure_life(&self.0.name))
     }
 }

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::due::LONGEST_WAIT;
-use super::lives::Lives;
-use super::writer::Change;
-use super::{Life, Store, StoreError, time};
+use super::due::MAX_RETRY_DELAY;
+use super::lives::LifeRegistry;
+use super::writer::StoreChange;
+use super::{Life, Store, StoreError, to_timestamp};
 use crate::event::MessageKey;
 
 /// The state of a file.
@@ -35,7 +35,7 @@ impl MediaState {
         Self::Removed,
     ];
 
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Remote => "remote",
             Self::Waiting => "waiting",
@@ -71,7 +71,7 @@ pub struct NewMedia {
     pub session: Life,
     /// The message it came with, and that message's chat by its stable id; `None` for uploads.
     pub message: Option<(MessageKey, String)>,
-    /// `image` and so on; `None` for uploads.
+    /// `read_product_image` and so on; `None` for uploads.
     pub kind: Option<String>,
     pub facts: MediaFacts,
     /// Its location at WhatsApp.
@@ -102,27 +102,31 @@ pub struct MediaRecord {
 impl Store {
     /// Adds files; existing ones stay as they are.
     pub async fn add_media(&self, media: Vec<NewMedia>) -> Result<(), StoreError> {
-        self.writer.change(Add { media }).await
+        self.writer.apply_change(AddMedia { media }).await
     }
 
-    pub async fn media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
+    pub async fn find_media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
         let row = sqlx::query("SELECT * FROM media WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.readers)
             .await?;
-        row.as_ref().map(|row| record(row, &self.lives)).transpose()
+        row.as_ref()
+            .map(|row| media_from_row(row, &self.lives))
+            .transpose()
     }
 
     /// Returns the current lives that have waiting downloads, due or not.
-    pub async fn sessions_with_waiting_media(&self) -> Result<Vec<Life>, StoreError> {
+    pub async fn lives_with_downloads(&self) -> Result<Vec<Life>, StoreError> {
         let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
         let lives: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&self.readers).await?;
-        let current = lives.into_iter().filter_map(|life| self.lives.find(life));
+        let current = lives
+            .into_iter()
+            .filter_map(|life| self.lives.find_life(life));
         Ok(current.filter(|life| self.lives.is_current(life)).collect())
     }
 
     /// Returns the downloads of a session that are due now, the longest due first.
-    pub async fn due_media(
+    pub async fn due_downloads(
         &self,
         session: &Life,
         now: Timestamp,
@@ -136,7 +140,7 @@ impl Store {
             .bind(now.as_millisecond())
             .bind(most);
         let query = query.bind(
-            now.saturating_add(LONGEST_WAIT)
+            now.saturating_add(MAX_RETRY_DELAY)
                 .unwrap_or(Timestamp::MAX)
                 .as_millisecond(),
         );
@@ -144,65 +148,65 @@ impl Store {
             .fetch_all(&self.readers)
             .await?
             .iter()
-            .map(|row| record(row, &self.lives))
+            .map(|row| media_from_row(row, &self.lives))
             .collect()
     }
 
     /// Records that a file is stored. Returns whether it was still waiting; otherwise nothing is
     /// recorded.
-    pub async fn media_is_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
+    pub async fn mark_media_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
         self.writer
-            .change(Turn {
+            .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: To::Stored(facts),
+                to: MediaTransition::Stored(facts),
             })
             .await
     }
 
     /// Schedules a failed download to be tried again at `due_at`.
-    pub async fn put_media_off(
+    pub async fn postpone_download(
         &self,
         id: &str,
         due_at: Timestamp,
         error: String,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(Turn {
+            .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: To::Later(due_at, error),
+                to: MediaTransition::Postponed(due_at, error),
             })
             .await
             .map(drop)
     }
 
     /// Records a new location at WhatsApp, to be tried at once.
-    pub async fn media_has_moved(&self, id: &str, source: String) -> Result<(), StoreError> {
+    pub async fn set_media_source(&self, id: &str, source: String) -> Result<(), StoreError> {
         self.writer
-            .change(Turn {
+            .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: To::Moved(source),
+                to: MediaTransition::Moved(source),
             })
             .await
             .map(drop)
     }
 
     /// Records that a download failed for good.
-    pub async fn media_has_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
+    pub async fn mark_media_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
         self.writer
-            .change(Turn {
+            .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: To::Failed(error),
+                to: MediaTransition::Failed(error),
             })
             .await
             .map(drop)
     }
 
     /// Requests a file that is not stored: it is downloaded, even if that failed before.
-    pub async fn want_media(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn request_media(&self, id: &str) -> Result<(), StoreError> {
         self.writer
-            .change(Turn {
+            .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: To::Wanted,
+                to: MediaTransition::Requested,
             })
             .await
             .map(drop)
@@ -210,11 +214,11 @@ impl Store {
 
     /// Records that a file is removed and must not be downloaded again; its content is a leftover
     /// until it is deleted.
-    pub async fn media_is_removed(&self, id: &str) -> Result<(), StoreError> {
+    pub async fn mark_media_removed(&self, id: &str) -> Result<(), StoreError> {
         self.writer
-            .change(Turn {
+            .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: To::Removed,
+                to: MediaTransition::Removed,
             })
             .await
             .map(drop)
@@ -230,12 +234,12 @@ impl Store {
     }
 }
 
-fn record(row: &SqliteRow, lives: &Lives) -> Result<MediaRecord, StoreError> {
+fn media_from_row(row: &SqliteRow, lives: &LifeRegistry) -> Result<MediaRecord, StoreError> {
     let word: &str = row.get("state");
     let unknown = || StoreError::new(format!("a file is in the state {word}, which nobody knows"));
     let state = MediaState::ALL
         .into_iter()
-        .find(|state| state.word() == word)
+        .find(|state| state.as_str() == word)
         .ok_or_else(unknown)?;
     let number = |name: &str| {
         row.get::<Option<i64>, _>(name)
@@ -262,8 +266,8 @@ fn record(row: &SqliteRow, lives: &Lives) -> Result<MediaRecord, StoreError> {
     Ok(MediaRecord {
         id: row.get("id"),
         session: lives
-            .find(row.get("session"))
-            .unwrap_or_else(|| Life::nobodys("")),
+            .find_life(row.get("session"))
+            .unwrap_or_else(|| Life::for_gateway("")),
         message: key
             .0
             .zip(key.1)
@@ -276,24 +280,24 @@ fn record(row: &SqliteRow, lives: &Lives) -> Result<MediaRecord, StoreError> {
         state,
         attempts: number("attempts").unwrap_or_default(),
         error: row.get("error"),
-        created_at: time(row.get("created_at")),
-        stored_at: row.get::<Option<i64>, _>("stored_at").map(time),
+        created_at: to_timestamp(row.get("created_at")),
+        stored_at: row.get::<Option<i64>, _>("stored_at").map(to_timestamp),
     })
 }
 
 /// Converts to SQLite's signed integers.
-fn signed(size: Option<u64>) -> Option<i64> {
+fn to_signed(size: Option<u64>) -> Option<i64> {
     size.map(|size| i64::try_from(size).unwrap_or(i64::MAX))
 }
 
-struct Add {
+struct AddMedia {
     media: Vec<NewMedia>,
 }
 
-impl Change for Add {
+impl StoreChange for AddMedia {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -329,7 +333,7 @@ impl Change for Add {
             let query = query
                 .bind(&facts.mime_type)
                 .bind(&facts.filename)
-                .bind(signed(facts.size));
+                .bind(to_signed(facts.size));
             let query = query
                 .bind(facts.width)
                 .bind(facts.height)
@@ -338,7 +342,7 @@ impl Change for Add {
                 .bind(&facts.sha256);
             let query = query
                 .bind(source)
-                .bind(state.word())
+                .bind(state.as_str())
                 .bind(now.as_millisecond())
                 .bind(stored_at);
             query.execute(&mut *connection).await?;
@@ -354,26 +358,26 @@ impl Change for Add {
     }
 }
 
-struct Turn {
+struct TransitionMedia {
     id: String,
-    to: To,
+    to: MediaTransition,
 }
 
 /// The new state of a file.
-enum To {
+enum MediaTransition {
     Stored(MediaFacts),
-    Later(Timestamp, String),
+    Postponed(Timestamp, String),
     Moved(String),
     Failed(String),
-    Wanted,
+    Requested,
     Removed,
 }
 
-impl Change for Turn {
+impl StoreChange for TransitionMedia {
     /// Whether it changed a row.
     type Answer = bool;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -384,7 +388,7 @@ impl Change for Turn {
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
         let now = now.as_millisecond();
-        if matches!(self.to, To::Removed) {
+        if matches!(self.to, MediaTransition::Removed) {
             let sql = "INSERT INTO media_leftovers (sha256) SELECT sha256 FROM media \
                        WHERE id = $1 AND state = 'stored' AND sha256 IS NOT NULL ON CONFLICT DO NOTHING";
             sqlx::query(sql)
@@ -393,42 +397,42 @@ impl Change for Turn {
                 .await?;
         }
         let query = match &self.to {
-            To::Stored(facts) => sqlx::query(
+            MediaTransition::Stored(facts) => sqlx::query(
                 "UPDATE media SET state = 'stored', stored_at = $2, error = NULL, size = $3, sha256 = $4, \
                  width = COALESCE($5, width), height = COALESCE($6, height), duration = COALESCE($7, duration), \
                  mime_type = COALESCE($8, mime_type), pages = COALESCE($9, pages) WHERE id = $1 AND state = 'waiting'",
             )
             .bind(&self.id)
             .bind(now)
-            .bind(signed(facts.size))
+            .bind(to_signed(facts.size))
             .bind(&facts.sha256)
             .bind(facts.width)
             .bind(facts.height)
             .bind(facts.duration)
             .bind(&facts.mime_type)
             .bind(facts.pages),
-            To::Later(due_at, error) => sqlx::query(
+            MediaTransition::Postponed(due_at, error) => sqlx::query(
                 "UPDATE media SET attempts = attempts + 1, due_at = $2, error = $3 WHERE id = $1 AND state = 'waiting'",
             )
             .bind(&self.id)
             .bind(due_at.as_millisecond())
             .bind(error),
-            To::Moved(source) => sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
+            MediaTransition::Moved(source) => sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
                 .bind(&self.id)
                 .bind(source)
                 .bind(now),
-            To::Failed(error) => {
+            MediaTransition::Failed(error) => {
                 sqlx::query("UPDATE media SET state = 'failed', error = $2 WHERE id = $1 AND state = 'waiting'")
                     .bind(&self.id)
                     .bind(error)
             }
-            To::Wanted => sqlx::query(
+            MediaTransition::Requested => sqlx::query(
                 "UPDATE media SET state = 'waiting', attempts = 0, due_at = $2 \
                  WHERE id = $1 AND state IN ('remote', 'waiting', 'failed') AND source IS NOT NULL",
             )
             .bind(&self.id)
             .bind(now),
-            To::Removed => {
+            MediaTransition::Removed => {
                 sqlx::query("UPDATE media SET state = 'removed', source = NULL WHERE id = $1").bind(&self.id)
             }
         };

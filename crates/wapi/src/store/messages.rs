@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
-use super::time;
-use super::writer::Change;
+use super::to_timestamp;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 use crate::ids;
 use crate::message::Message;
@@ -15,7 +15,7 @@ pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// The sequence number of an accepted message; a later message has a larger one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub i64);
+pub struct MessageSeq(pub i64);
 
 /// A message to accept.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,17 +27,17 @@ pub struct NewMessage {
     pub send_at: Option<Timestamp>,
     /// The message must not leave after this time.
     pub expires_at: Option<Timestamp>,
-    pub departure: Departure,
+    pub intent: SendIntent,
     pub key: Option<IdempotencyKey>,
 }
 
 /// Whether a message may leave as soon as it is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub enum SendIntent {
     /// It may leave without another write to the store: after a crash it counts as possibly sent.
-    AtOnce,
+    Recorded,
     /// [`Store::mark_attempted`] must come first.
-    Later,
+    Unrecorded,
 }
 
 /// The key that makes a repeated request the same request.
@@ -54,8 +54,8 @@ pub struct IdempotencyKey {
 
 /// A message that was accepted, now or earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    pub place: Place,
+pub struct AcceptedMessage {
+    pub seq: MessageSeq,
     /// WhatsApp's id.
     pub id: String,
     pub accepted_at: Timestamp,
@@ -63,8 +63,8 @@ pub struct Accepted {
 
 /// The result of accepting a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Acceptance {
-    New(Accepted),
+pub enum AcceptOutcome {
+    New(AcceptedMessage),
     /// The same request was accepted before, under the same key; contains the id of its message.
     Repeated(String),
     /// A different request used the same key.
@@ -73,8 +73,8 @@ pub enum Acceptance {
 
 /// The result of editing a queued message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rewording {
-    Done,
+pub enum EditOutcome {
+    Edited,
     /// The same edit was requested before, under the same key; contains the id of the resulting
     /// message.
     Repeated(String),
@@ -86,8 +86,8 @@ pub enum Rewording {
 
 /// A message that is not settled.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OpenMessage {
-    pub place: Place,
+pub struct UnsettledMessage {
+    pub seq: MessageSeq,
     pub id: String,
     pub chat: String,
     pub accepted_at: Timestamp,
@@ -96,48 +96,48 @@ pub struct OpenMessage {
     /// Whether the message may have left.
     pub may_have_left: bool,
     /// Whether a download must precede the sending.
-    pub needs_fetching: bool,
+    pub needs_download: bool,
     /// Whether it is a vote in a poll or a response to an event.
     pub is_vote: bool,
 }
 
 impl Store {
     /// Accepts a message: assigns its id, and saves the request's key with it.
-    pub async fn accept(&self, message: NewMessage) -> Result<Acceptance, StoreError> {
-        self.writer.change(message).await
+    pub async fn accept_message(&self, message: NewMessage) -> Result<AcceptOutcome, StoreError> {
+        self.writer.apply_change(message).await
     }
 
-    /// Returns the message that was accepted under this key, if any: [`Acceptance::Repeated`] or
-    /// [`Acceptance::KeyTaken`].
-    pub async fn accepted_before(
+    /// Returns the message that was accepted under this key, if any: [`AcceptOutcome::Repeated`] or
+    /// [`AcceptOutcome::KeyTaken`].
+    pub async fn find_accepted(
         &self,
         key: &IdempotencyKey,
-    ) -> Result<Option<Acceptance>, StoreError> {
+    ) -> Result<Option<AcceptOutcome>, StoreError> {
         let now = self.clock.now();
         let mut connection = self.readers.acquire().await?;
-        Ok(repeated(&mut connection, key, now).await?)
+        Ok(find_repeated(&mut connection, key, now).await?)
     }
 
     /// Records, before it can happen, that these messages may have left.
-    pub async fn mark_attempted(&self, places: Vec<Place>) -> Result<(), StoreError> {
-        self.writer.change(Attempted(places)).await
+    pub async fn record_attempts(&self, places: Vec<MessageSeq>) -> Result<(), StoreError> {
+        self.writer.apply_change(RecordAttempts(places)).await
     }
 
     /// After a start: marks queued messages that may have left in an earlier run as unconfirmed.
-    pub async fn doubt_attempted(&self) -> Result<(), StoreError> {
-        self.writer.change(Doubt).await
+    pub async fn mark_unconfirmed(&self) -> Result<(), StoreError> {
+        self.writer.apply_change(MarkUnconfirmed).await
     }
 
     /// Replaces the content of a message that has not left, and saves the request's key with it.
-    pub async fn reword(
+    pub async fn edit_message(
         &self,
-        place: Place,
+        place: MessageSeq,
         message: Message,
         key: Option<IdempotencyKey>,
-    ) -> Result<Rewording, StoreError> {
+    ) -> Result<EditOutcome, StoreError> {
         self.writer
-            .change(Reword {
-                place,
+            .apply_change(EditMessage {
+                seq: place,
                 message,
                 key,
             })
@@ -145,12 +145,15 @@ impl Store {
     }
 
     /// Returns the unsettled messages of a session, in the order they were accepted.
-    pub async fn open_messages(&self, session: &Life) -> Result<Vec<OpenMessage>, StoreError> {
-        Ok(open(&self.readers, session).await?)
+    pub async fn unsettled_messages(
+        &self,
+        session: &Life,
+    ) -> Result<Vec<UnsettledMessage>, StoreError> {
+        Ok(query_unsettled(&self.readers, session).await?)
     }
 
     /// Returns the content of a message.
-    pub async fn content(&self, place: Place) -> Result<Message, StoreError> {
+    pub async fn message_content(&self, place: MessageSeq) -> Result<Message, StoreError> {
         let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(place.0);
         let json: String = sql.fetch_one(&self.readers).await?;
         serde_json::from_str(&json)
@@ -158,10 +161,10 @@ impl Store {
     }
 }
 
-impl Change for NewMessage {
-    type Answer = Acceptance;
+impl StoreChange for NewMessage {
+    type Answer = AcceptOutcome;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -169,25 +172,25 @@ impl Change for NewMessage {
         &self,
         connection: &mut SqliteConnection,
         now: Timestamp,
-    ) -> Result<Acceptance, sqlx::Error> {
+    ) -> Result<AcceptOutcome, sqlx::Error> {
         if let Some(key) = &self.key
-            && let Some(before) = repeated(connection, key, now).await?
+            && let Some(before) = find_repeated(connection, key, now).await?
         {
             return Ok(before);
         }
-        let accepted = insert(connection, self, now).await?;
+        let accepted = insert_message(connection, self, now).await?;
         if let Some(key) = &self.key {
-            remember(connection, key, accepted.place, now).await?;
+            save_key(connection, key, accepted.seq, now).await?;
         }
-        Ok(Acceptance::New(accepted))
+        Ok(AcceptOutcome::New(accepted))
     }
 }
 
-async fn repeated(
+async fn find_repeated(
     connection: &mut SqliteConnection,
     key: &IdempotencyKey,
     now: Timestamp,
-) -> Result<Option<Acceptance>, sqlx::Error> {
+) -> Result<Option<AcceptOutcome>, sqlx::Error> {
     let sql = "SELECT k.request, m.id FROM idempotency k JOIN messages m ON m.place = k.message \
                WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 AND k.created_at > $4 AND k.session = $5";
     let query = sqlx::query(sql)
@@ -195,7 +198,7 @@ async fn repeated(
         .bind(&key.route)
         .bind(&key.key);
     let Some(row) = query
-        .bind(forgotten_until(now))
+        .bind(key_expiry(now))
         .bind(&key.session)
         .fetch_optional(connection)
         .await?
@@ -204,25 +207,25 @@ async fn repeated(
     };
     let is_same = row.get::<&str, _>("request") == key.request;
     Ok(Some(if is_same {
-        Acceptance::Repeated(row.get("id"))
+        AcceptOutcome::Repeated(row.get("id"))
     } else {
-        Acceptance::KeyTaken
+        AcceptOutcome::KeyTaken
     }))
 }
 
 /// Returns the time up to which keys have expired, in milliseconds.
-pub(super) fn forgotten_until(now: Timestamp) -> i64 {
+pub(super) fn key_expiry(now: Timestamp) -> i64 {
     now.as_millisecond()
         - i64::try_from(KEY_LIFETIME.as_millis()).expect("a day has few milliseconds")
 }
 
-async fn insert(
+async fn insert_message(
     connection: &mut SqliteConnection,
     new: &NewMessage,
     now: Timestamp,
-) -> Result<Accepted, sqlx::Error> {
-    let (id, now) = (ids::message_id(), now.as_millisecond());
-    let attempted_at = (new.departure == Departure::AtOnce).then_some(now);
+) -> Result<AcceptedMessage, sqlx::Error> {
+    let (id, now) = (ids::new_message_id(), now.as_millisecond());
+    let attempted_at = (new.intent == SendIntent::Recorded).then_some(now);
     let content = serde_json::to_string(&new.message).expect("a message is always JSON");
     let sql = "INSERT INTO messages (session, id, chat, type, content, accepted_at, send_at, expires_at, attempted_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -238,18 +241,18 @@ async fn insert(
     let query = query
         .bind(new.expires_at.map(Timestamp::as_millisecond))
         .bind(attempted_at);
-    let place = Place(query.execute(connection).await?.last_insert_rowid());
-    Ok(Accepted {
-        place,
+    let place = MessageSeq(query.execute(connection).await?.last_insert_rowid());
+    Ok(AcceptedMessage {
+        seq: place,
         id,
-        accepted_at: time(now),
+        accepted_at: to_timestamp(now),
     })
 }
 
-async fn remember(
+async fn save_key(
     connection: &mut SqliteConnection,
     key: &IdempotencyKey,
-    place: Place,
+    place: MessageSeq,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     // A conflicting row is older than a day.
@@ -270,12 +273,12 @@ async fn remember(
     Ok(())
 }
 
-struct Attempted(Vec<Place>);
+struct RecordAttempts(Vec<MessageSeq>);
 
-impl Change for Attempted {
+impl StoreChange for RecordAttempts {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -284,7 +287,7 @@ impl Change for Attempted {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        for places in self.0.chunks(super::events::ROWS) {
+        for places in self.0.chunks(super::events::MAX_ROWS) {
             let mut sql =
                 sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE messages SET attempted_at = ");
             sql.push_bind(now.as_millisecond())
@@ -298,16 +301,16 @@ impl Change for Attempted {
     }
 }
 
-struct Reword {
-    place: Place,
+struct EditMessage {
+    seq: MessageSeq,
     message: Message,
     key: Option<IdempotencyKey>,
 }
 
-impl Change for Reword {
-    type Answer = Rewording;
+impl StoreChange for EditMessage {
+    type Answer = EditOutcome;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -315,36 +318,36 @@ impl Change for Reword {
         &self,
         connection: &mut SqliteConnection,
         now: Timestamp,
-    ) -> Result<Rewording, sqlx::Error> {
+    ) -> Result<EditOutcome, sqlx::Error> {
         if let Some(key) = &self.key {
-            match repeated(connection, key, now).await? {
-                Some(Acceptance::Repeated(id)) => return Ok(Rewording::Repeated(id)),
-                Some(_) => return Ok(Rewording::KeyTaken),
+            match find_repeated(connection, key, now).await? {
+                Some(AcceptOutcome::Repeated(id)) => return Ok(EditOutcome::Repeated(id)),
+                Some(_) => return Ok(EditOutcome::KeyTaken),
                 None => {}
             }
         }
         let content = serde_json::to_string(&self.message).expect("a message is always JSON");
         let sql = "UPDATE messages SET content = $2, edited_at = $3 WHERE place = $1 AND settled_at IS NULL";
         let query = sqlx::query(sql)
-            .bind(self.place.0)
+            .bind(self.seq.0)
             .bind(content)
             .bind(now.as_millisecond());
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
-            return Ok(Rewording::TooLate);
+            return Ok(EditOutcome::TooLate);
         }
         if let Some(key) = &self.key {
-            remember(connection, key, self.place, now).await?;
+            save_key(connection, key, self.seq, now).await?;
         }
-        Ok(Rewording::Done)
+        Ok(EditOutcome::Edited)
     }
 }
 
-struct Doubt;
+struct MarkUnconfirmed;
 
-impl Change for Doubt {
+impl StoreChange for MarkUnconfirmed {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -360,129 +363,28 @@ impl Change for Doubt {
     }
 }
 
-async fn open(pool: &SqlitePool, session: &Life) -> Result<Vec<OpenMessage>, sqlx::Error> {
+async fn query_unsettled(
+    pool: &SqlitePool,
+    session: &Life,
+) -> Result<Vec<UnsettledMessage>, sqlx::Error> {
     let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type, content \
                FROM messages WHERE session = $1 AND settled_at IS NULL ORDER BY place";
     let rows = sqlx::query(sql).bind(session).fetch_all(pool).await?;
-    let open = |row: &SqliteRow| OpenMessage {
-        place: Place(row.get("place")),
+    let open = |row: &SqliteRow| UnsettledMessage {
+        seq: MessageSeq(row.get("place")),
         id: row.get("id"),
         chat: row.get("chat"),
-        accepted_at: time(row.get("accepted_at")),
-        send_at: row.get::<Option<i64>, _>("send_at").map(time),
-        expires_at: row.get::<Option<i64>, _>("expires_at").map(time),
+        accepted_at: to_timestamp(row.get("accepted_at")),
+        send_at: row.get::<Option<i64>, _>("send_at").map(to_timestamp),
+        expires_at: row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
         may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
         // An unreadable message is reported when it is due to leave.
-        needs_fetching: serde_json::from_str::<Message>(row.get("content"))
-            .is_ok_and(|message| message.content.needs_fetching()),
+        needs_download: serde_json::from_str::<Message>(row.get("content"))
+            .is_ok_and(|message| message.content.needs_download()),
         is_vote: matches!(row.get("type"), "poll_vote" | "event_response"),
     };
     Ok(rows.iter().map(open).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::tests::store;
-    use super::*;
-
-    fn message(content: serde_json::Value) -> Message {
-        serde_json::from_value(content).unwrap()
-    }
-
-    async fn accepted(store: &Store, session: &Life, message: &Message) -> Place {
-        let (session, chat, message) = (session.clone(), "ann".to_owned(), message.clone());
-        let (departure, key) = (Departure::Later, None);
-        let new = NewMessage {
-            session,
-            chat,
-            message,
-            send_at: None,
-            expires_at: None,
-            departure,
-            key,
-        };
-        let Acceptance::New(accepted) = store.accept(new).await.unwrap() else {
-            panic!("it came without a key")
-        };
-        accepted.place
-    }
-
-    #[tokio::test]
-    async fn what_the_next_run_has_to_fetch_is_what_the_message_asks_for_now() {
-        let (store, _folder) = store().await;
-        let session = store.lives().begun("shop");
-        let image = json!({"link": "http://a/b.png"});
-        let kinds = [
-            (json!({"type": "text", "text": {"body": "http://a"}}), false),
-            (
-                json!({"type": "text", "text": {"body": "http://a", "preview_url": true}}),
-                true,
-            ),
-            (json!({"type": "image", "image": image}), true),
-            (
-                json!({"type": "location", "location": {"latitude": 1.0, "longitude": 2.0}}),
-                false,
-            ),
-        ];
-        for (content, needs_fetching) in &kinds {
-            let place = accepted(&store, &session, &message(content.clone())).await;
-            let open = store.open_messages(&session).await.unwrap();
-            let open = open.iter().find(|open| open.place == place).unwrap();
-            assert_eq!(open.needs_fetching, *needs_fetching, "{content}");
-            // And after an edit.
-            for (other, needs_fetching) in &kinds {
-                assert_eq!(
-                    store
-                        .reword(place, message(other.clone()), None)
-                        .await
-                        .unwrap(),
-                    Rewording::Done
-                );
-                let open = store.open_messages(&session).await.unwrap();
-                let open = open.iter().find(|open| open.place == place).unwrap();
-                assert_eq!(
-                    open.needs_fetching, *needs_fetching,
-                    "{content}, then {other}"
-                );
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn other_words_are_kept_with_the_key_they_came_under() {
-        let (store, _folder) = store().await;
-        let session = store.lives().begun("shop");
-        let text = |body: &str| message(json!({"type": "text", "text": {"body": body}}));
-        let place = accepted(&store, &session, &text("first")).await;
-        let key = |request: &str| {
-            let [caller, route, key, request] = ["me", "PATCH", "1", request].map(str::to_owned);
-            Some(IdempotencyKey {
-                caller,
-                session: session.clone(),
-                route,
-                key,
-                request,
-            })
-        };
-        assert_eq!(
-            store.reword(place, text("second"), key("a")).await.unwrap(),
-            Rewording::Done
-        );
-        let again = store.reword(place, text("third"), key("a")).await.unwrap();
-        assert!(matches!(again, Rewording::Repeated(_)), "{again:?}");
-        assert_eq!(
-            store.reword(place, text("third"), key("b")).await.unwrap(),
-            Rewording::KeyTaken
-        );
-        assert_eq!(
-            store
-                .reword(Place(place.0 + 1), text("third"), None)
-                .await
-                .unwrap(),
-            Rewording::TooLate
-        );
-        assert_eq!(store.content(place).await.unwrap(), text("second"));
-    }
-}
+mod tests;

@@ -38,7 +38,7 @@ pub(super) const STEPS: [&str; 24] = [
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.
-pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
+pub(super) async fn run_migrations(connection: &mut SqliteConnection) -> Result<()> {
     run_steps(connection, &STEPS).await
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn run_steps(
         let mut transaction = connection.begin().await?;
         transaction.execute(step).await?;
         if step == LIVES {
-            cutting::cut(&mut transaction).await?;
+            cutting::split_lives(&mut transaction).await?;
         }
         // A pragma takes no parameters; the number is not user input.
         transaction
@@ -91,10 +91,10 @@ mod tests {
     #[tokio::test]
     async fn running_again_changes_nothing() {
         let mut connection = memory().await;
-        run(&mut connection).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
         let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
         connection.execute(sql).await.unwrap();
-        run(&mut connection).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
         let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM endpoints")
             .fetch_one(&mut connection)
             .await
@@ -118,7 +118,7 @@ mod tests {
         let sql = "INSERT INTO events (id, session, chat, sender, message_id, type, body, created_at) \
                    VALUES ('evt_1', 'shop', 'ann', 'ann', '3EB0', 'message.received', '{}', 1)";
         connection.execute(sql).await.unwrap();
-        run(&mut connection).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
         let again = "INSERT INTO events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at) \
                      VALUES ('evt_2', 1, 'shop', 'bob', 'ann', 'ann', '3EB0', 'message.received', '{}', 2) ON CONFLICT DO NOTHING";
         assert_eq!(connection.execute(again).await.unwrap().rows_affected(), 0);
@@ -136,7 +136,7 @@ mod tests {
              INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) VALUES ('original', 'shop', 'ann', 0, 1, 9);
              INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) VALUES ('hook', 'shop', 'ann', 0, 2, 9);",
         ).await.unwrap();
-        run(&mut connection).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
         let gates: Vec<String> = sqlx::query_scalar("SELECT gate FROM lanes ORDER BY head")
             .fetch_all(&mut connection)
             .await
@@ -162,7 +162,7 @@ mod tests {
         run_until(&mut connection, 4).await;
         let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
         connection.execute(sql).await.unwrap();
-        run(&mut connection).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
         let kept: (i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM endpoints), (SELECT count(*) FROM api_keys)",
         )
@@ -179,7 +179,7 @@ mod tests {
         let sql = "INSERT INTO events (id, session, chat, message_chat, sender, message_id, type, body, created_at) \
                    VALUES ('evt_1', 'shop', 'ann', 'ann', 'ann', '3EB0', 'message.received', '{}', 7)";
         connection.execute(sql).await.unwrap();
-        run(&mut connection).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
         let noted: i64 = sqlx::query_scalar("SELECT last_at FROM received WHERE session = 1")
             .fetch_one(&mut connection)
             .await
@@ -194,7 +194,10 @@ mod tests {
             .execute("PRAGMA user_version = 99")
             .await
             .unwrap();
-        let refusal = run(&mut connection).await.unwrap_err().to_string();
+        let refusal = run_migrations(&mut connection)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(refusal.contains("a newer wapi wrote it"), "{refusal}");
     }
 }

@@ -1,7 +1,7 @@
 //! SQLite store of the gateway: the event log, deliveries, messages, and saved sessions. No other
 //! module contains SQL.
 //!
-//! All changes go through a single writer that commits many at once ([`writer`]), so that sessions
+//! All changes go through a single writer that commits many at once ([`author_mut`]), so that sessions
 //! with changes at the same moment share a disk sync. Callers are answered after the sync.
 
 pub mod kept;
@@ -61,55 +61,55 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::durable;
-use crate::lifecycle::{Finish, Lifecycle};
-use crate::meters::Meters;
+use crate::lifecycle::{FinishReport, Lifecycle};
+use crate::meters::GatewayMetrics;
 
-pub use api_keys::{ApiKey, KeyHash};
-pub use deliveries::{Failed, Outcome, Settled};
-pub use due::{Due, Head};
-pub use endpoint_changes::{EndpointChange, EndpointState, NewEndpoint};
-pub use endpoints::{DisableEndpoint, Disabled, DisabledReason, Endpoint, Wake};
+pub use api_keys::{ApiKey, ApiKeyHash};
+pub use deliveries::{AttemptFailure, DeliveryOutcome, SettledDelivery};
+pub use due::{DueDelivery, QueueHead};
+pub use endpoint_changes::{EndpointState, EndpointUpdate, NewEndpoint};
+pub use endpoints::{DisableEndpoint, DisabledReason, DisabledState, Endpoint, WakePolicy};
 pub use events::NewEvent;
-pub use feed::{Lived, Reader, Saved, Wanted};
-pub use fresh::Fresh;
-pub use history::{Delivery, DeliveryState, FailedAttempt};
-use identities::Remembered;
-pub use life::{Life, Lifeline, Since};
-pub use lives::Lives;
+pub use feed::{EventFilter, EventReader, LifeFilter, StoredEvent};
+pub use fresh::ReadyDeliveries;
+pub use history::{DeliveryRecord, DeliveryState, FailedAttempt};
+use identities::IdentityCache;
+pub use life::{AccessSince, DeviceLife, Life};
+pub use lives::LifeRegistry;
 pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
 pub use messages::{
-    Acceptance, Accepted, Departure, IdempotencyKey, KEY_LIFETIME, NewMessage, OpenMessage, Place,
-    Rewording,
+    AcceptOutcome, AcceptedMessage, EditOutcome, IdempotencyKey, KEY_LIFETIME, MessageSeq,
+    NewMessage, SendIntent, UnsettledMessage,
 };
-pub use numbers::Numbers;
-pub use outcomes::{CANCELLED, Judged, Outcomes, Receipt, ReceiptKind, Verdict};
-pub use past::{Past, Reached, Stage};
-pub use payloads::Payload;
-pub use pending::Pending;
-pub use polls::{Ballot, Poll};
-use questions::Questions;
-pub use reads::Unread;
-pub use retention::{Cut, Window};
-pub use sent::{Progress, Quoted, SentMessage};
-pub use sessions::{Leave, Ordered, Stop};
-use tail::Tail;
-pub use timers::Timer;
-use timers::Timers;
-use writer::Writer;
+pub use numbers::StoreStats;
+pub use outcomes::{CANCELLED, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendOutcome};
+pub use past::{StageProgress, SyncProgress, SyncStage};
+pub use payloads::SentPayload;
+pub use pending::PendingMessage;
+pub use polls::{PollBallot, StoredPoll};
+use questions::ReadPool;
+pub use reads::UnreadMessage;
+pub use retention::{CleanupStep, RetentionLimits};
+pub use sent::{QuotedMessage, RecipientProgress, SentMessage};
+pub use sessions::{RemovalMode, SavedSession, StopState};
+use tail::RecentEvents;
+pub use timers::DisappearingTimer;
+use timers::TimerCache;
+use writer::DatabaseWriter;
 
 /// The time SQLite waits for another process that holds the file.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The size at which the write-ahead log is copied into the file, in pages of 4 KiB: seldom enough
 /// that pages rewritten many times are copied once.
-const LOG_PAGES: &str = "4000";
+const CHECKPOINT_PAGES: &str = "4000";
 /// The time limit for closing.
-const CLOSING: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections for urgent reads; the writer has one of its own.
-const READERS: u32 = 2;
+const READER_CONNECTIONS: u32 = 2;
 /// Connections for background work: the history, retention, statistics.
-const CHORES: u32 = 2;
+const BACKGROUND_CONNECTIONS: u32 = 2;
 /// Connections for API reads: the feed, lists. The gateway itself never waits for them.
-const BROWSERS: u32 = 2;
+const API_CONNECTIONS: u32 = 2;
 
 /// The database failed to save or read. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -148,7 +148,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-fn ended() -> StoreError {
+fn stopping_error() -> StoreError {
     StoreError("the program is ending".into())
 }
 
@@ -156,19 +156,19 @@ fn ended() -> StoreError {
 #[derive(Clone)]
 pub struct Store {
     readers: SqlitePool,
-    chores: SqlitePool,
-    browsers: Questions,
-    writer: Writer,
-    tail: Arc<Tail>,
-    lives: Arc<Lives>,
-    timers: Arc<Timers>,
-    numbers: Arc<tokio::sync::Mutex<Numbers>>,
-    meters: Arc<Meters>,
+    background: SqlitePool,
+    api_readers: ReadPool,
+    writer: DatabaseWriter,
+    recent: Arc<RecentEvents>,
+    lives: Arc<LifeRegistry>,
+    timers: Arc<TimerCache>,
+    stats: Arc<tokio::sync::Mutex<StoreStats>>,
+    meters: Arc<GatewayMetrics>,
     /// Events after this position are not read yet and must not be removed.
-    held: Arc<AtomicI64>,
-    remembered: Arc<Remembered>,
+    held_after: Arc<AtomicI64>,
+    identity_cache: Arc<IdentityCache>,
     /// Ids of persons who were only mentioned.
-    mentioned: Arc<Remembered>,
+    mention_cache: Arc<IdentityCache>,
     /// A group of its own, since the writer stops after all tasks that save something.
     tasks: Lifecycle,
     clock: Clock,
@@ -187,17 +187,17 @@ impl Store {
     }
 
     async fn open_with(options: SqliteConnectOptions, file: &Path, clock: Clock) -> Result<Self> {
-        durable::make_file(file)
+        durable::create_file(file)
             .await
             .with_context(|| format!("making {}", file.display()))?;
         let options = options
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             // The rollback of a large statement needs no file.
             .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", LOG_PAGES)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .disable_statement_logging();
         let name = file.display();
         let mut connection = options
@@ -207,15 +207,15 @@ impl Store {
         retention::make_shrinkable(&mut connection)
             .await
             .with_context(|| format!("preparing {name}"))?;
-        migrations::run(&mut connection)
+        migrations::run_migrations(&mut connection)
             .await
             .with_context(|| format!("preparing {name}"))?;
         let timers = Arc::new(
-            Timers::load(&mut connection)
+            TimerCache::load(&mut connection)
                 .await
                 .with_context(|| format!("reading {name}"))?,
         );
-        let lives = Lives::load(&mut connection, clock.clone())
+        let lives = LifeRegistry::load(&mut connection, clock.clone())
             .await
             .with_context(|| format!("reading {name}"))?;
         let lives = Arc::new(lives);
@@ -225,72 +225,80 @@ impl Store {
                 .max_connections(most)
                 .connect_lazy_with(options.clone())
         };
-        let (readers, chores, browsers) =
-            (pool(READERS), pool(CHORES), Questions::new(pool(BROWSERS)));
+        let (readers, chores, browsers) = (
+            pool(READER_CONNECTIONS),
+            pool(BACKGROUND_CONNECTIONS),
+            ReadPool::new(pool(API_CONNECTIONS)),
+        );
         let tasks = Lifecycle::new();
-        let meters = Arc::<Meters>::default();
-        let writer = Writer::start(
+        let meters = Arc::<GatewayMetrics>::default();
+        let writer = DatabaseWriter::start(
             connection,
             Arc::clone(&lives),
             clock.clone(),
             Arc::clone(&meters),
             &tasks,
         );
-        let tail = Tail::start(chores.clone(), Arc::clone(&lives), writer.commits(), &tasks);
+        let tail = RecentEvents::start(
+            chores.clone(),
+            Arc::clone(&lives),
+            writer.watch_commits(),
+            &tasks,
+        );
         let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
         let (remembered, mentioned) = Default::default();
         let store = Self {
             readers,
-            chores,
-            browsers,
+            background: chores,
+            api_readers: browsers,
             writer,
-            tail,
+            recent: tail,
             lives,
             timers,
-            numbers,
+            stats: numbers,
             meters,
-            held,
-            remembered,
-            mentioned,
+            held_after: held,
+            identity_cache: remembered,
+            mention_cache: mentioned,
             tasks,
             clock,
         };
-        store.start_counting().await?;
+        store.start_event_count().await?;
         Ok(store)
     }
 
     /// Saves pending changes and closes the file, at the end of the program.
-    pub async fn close(&self) -> Finish {
+    pub async fn close(&self) -> FinishReport {
         // The writer's connection is then the last one, and checkpoints the write-ahead log.
         self.readers.close().await;
-        self.chores.close().await;
-        self.browsers.close().await;
-        self.tasks.finish(&self.clock, CLOSING).await
+        self.background.close().await;
+        self.api_readers.close().await;
+        self.tasks.finish(&self.clock, CLOSE_TIMEOUT).await
     }
 
     /// Returns a receiver that is notified of every commit from now on.
-    pub fn commits(&self) -> watch::Receiver<()> {
-        self.writer.commits()
+    pub fn watch_commits(&self) -> watch::Receiver<()> {
+        self.writer.watch_commits()
     }
 
     /// Completes after a commit that may have made deliveries due.
-    pub async fn changed(&self) {
-        self.writer.changed().await;
+    pub async fn wait_for_commit(&self) {
+        self.writer.wait_for_commit().await;
     }
 
     /// Returns the counters of the running program.
-    pub fn meters(&self) -> &Meters {
+    pub fn meters(&self) -> &GatewayMetrics {
         &self.meters
     }
 
     /// Returns the current error while nothing can be saved.
-    pub fn trouble(&self) -> Option<StoreError> {
-        self.writer.trouble()
+    pub fn write_error(&self) -> Option<StoreError> {
+        self.writer.write_error()
     }
 }
 
 /// Converts milliseconds from the database, which are always in range.
-fn time(milliseconds: i64) -> Timestamp {
+fn to_timestamp(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }
 

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 
 impl Store {
     /// Returns the number of the last delivered post of a newsletter; `None` when it is not
     /// followed yet. Earlier posts are never delivered.
-    pub async fn newsletter_place(
+    pub async fn newsletter_position(
         &self,
         session: &Life,
         newsletter: &str,
@@ -21,14 +21,14 @@ impl Store {
     }
 
     /// Records that all posts up to this one were delivered; never goes back.
-    pub async fn set_newsletter_place(
+    pub async fn set_newsletter_position(
         &self,
         session: &Life,
         newsletter: &str,
         place: i64,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(SetPlace {
+            .apply_change(SetNewsletterPosition {
                 session: session.clone(),
                 newsletter: newsletter.to_owned(),
                 place,
@@ -38,7 +38,7 @@ impl Store {
 
     /// Deletes the positions of newsletters that are no longer followed: if one is followed again,
     /// the posts in between are not delivered.
-    pub async fn keep_newsletters(
+    pub async fn retain_newsletters(
         &self,
         session: &Life,
         followed: &[String],
@@ -66,7 +66,7 @@ impl Store {
         newsletters: Vec<String>,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(Forget {
+            .apply_change(ForgetNewsletters {
                 session: session.clone(),
                 newsletters,
             })
@@ -74,16 +74,16 @@ impl Store {
     }
 }
 
-struct SetPlace {
+struct SetNewsletterPosition {
     session: Life,
     newsletter: String,
     place: i64,
 }
 
-impl Change for SetPlace {
+impl StoreChange for SetNewsletterPosition {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -104,15 +104,15 @@ impl Change for SetPlace {
     }
 }
 
-struct Forget {
+struct ForgetNewsletters {
     session: Life,
     newsletters: Vec<String>,
 }
 
-impl Change for Forget {
+impl StoreChange for ForgetNewsletters {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{Store, StoreError, feed, time};
+use super::{Store, StoreError, feed, to_timestamp};
 
 /// The statistics at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Numbers {
+pub struct StoreStats {
     /// Events saved since the program started, by type.
     pub events: BTreeMap<String, u64>,
     /// The position up to which events were counted.
-    counted: Option<i64>,
+    counted_upto: Option<i64>,
     /// Waiting deliveries, by endpoint.
     pub waiting: BTreeMap<String, u64>,
     /// The creation time of the oldest waiting delivery.
@@ -29,39 +29,39 @@ pub struct Numbers {
 
 impl Store {
     /// Counts events from here on.
-    pub(super) async fn start_counting(&self) -> Result<(), StoreError> {
-        self.numbers.lock().await.counted = Some(feed::newest(&self.chores).await?);
+    pub(super) async fn start_event_count(&self) -> Result<(), StoreError> {
+        self.stats.lock().await.counted_upto = Some(feed::newest_position(&self.background).await?);
         Ok(())
     }
 
     /// Returns the current statistics. Visits each waiting delivery and each event since the last
     /// call, on connections without urgent work; one caller at a time.
-    pub async fn numbers(&self) -> Result<Numbers, StoreError> {
-        let mut numbers = self.numbers.lock().await;
+    pub async fn load_stats(&self) -> Result<StoreStats, StoreError> {
+        let mut numbers = self.stats.lock().await;
         self.count_events(&mut numbers).await?;
         self.count_deliveries(&mut numbers).await?;
         // Answered from the index of open messages alone.
         let sql = "SELECT session, count(*) AS count FROM messages WHERE settled_at IS NULL GROUP BY session";
-        let rows = sqlx::query(sql).fetch_all(&self.chores).await?;
+        let rows = sqlx::query(sql).fetch_all(&self.background).await?;
         numbers.open = BTreeMap::new();
         for row in &rows {
-            let Some(life) = self.lives.find(row.get("session")) else {
+            let Some(life) = self.lives.find_life(row.get("session")) else {
                 continue;
             };
-            *numbers.open.entry(life.name().to_owned()).or_default() += number(row.get("count"));
+            *numbers.open.entry(life.name().to_owned()).or_default() += to_count(row.get("count"));
         }
         let pending = sqlx::query_scalar("SELECT count(*) FROM pending")
-            .fetch_one(&self.chores)
+            .fetch_one(&self.background)
             .await?;
-        numbers.pending = number(pending);
-        (numbers.used_bytes, numbers.free_bytes) = self.size().await?;
+        numbers.pending = to_count(pending);
+        (numbers.used_bytes, numbers.free_bytes) = self.database_size().await?;
         Ok(numbers.clone())
     }
 
     /// Returns the bytes of the database in use, and the bytes that could be released.
-    pub async fn size(&self) -> Result<(u64, u64), StoreError> {
+    pub async fn database_size(&self) -> Result<(u64, u64), StoreError> {
         let scalar = async |sql| {
-            Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.chores).await?)
+            Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.background).await?)
         };
         let page = scalar("PRAGMA page_size").await?;
         let (pages, free) = (
@@ -73,41 +73,43 @@ impl Store {
     }
 
     /// Counts the new events only, and adds them to the previous counts.
-    async fn count_events(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
-        let newest = feed::newest(&self.chores).await?;
+    async fn count_events(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
+        let newest = feed::newest_position(&self.background).await?;
         let sql =
             "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
-        let counted = numbers.counted.unwrap_or(newest);
+        let counted = numbers.counted_upto.unwrap_or(newest);
         for row in sqlx::query(sql)
             .bind(counted)
             .bind(newest)
-            .fetch_all(&self.chores)
+            .fetch_all(&self.background)
             .await?
         {
-            *numbers.events.entry(row.get("type")).or_default() += number(row.get("count"));
+            *numbers.events.entry(row.get("type")).or_default() += to_count(row.get("count"));
         }
-        numbers.counted = Some(newest);
+        numbers.counted_upto = Some(newest);
         Ok(())
     }
 
-    async fn count_deliveries(&self, numbers: &mut Numbers) -> Result<(), StoreError> {
+    async fn count_deliveries(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
         // Answered from the index of waiting deliveries alone.
         let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
                    GROUP BY endpoint";
-        let rows = sqlx::query(sql).fetch_all(&self.chores).await?;
+        let rows = sqlx::query(sql).fetch_all(&self.background).await?;
         let endpoints = sqlx::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL")
-            .fetch_all(&self.chores)
+            .fetch_all(&self.background)
             .await?;
         numbers.waiting = endpoints.into_iter().map(|id| (id, 0)).collect();
         numbers.waiting.extend(
             rows.iter()
-                .map(|row| (row.get("endpoint"), number(row.get("count")))),
+                .map(|row| (row.get("endpoint"), to_count(row.get("count")))),
         );
         numbers.oldest_waiting = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
             Some(oldest) => {
                 let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1")
                     .bind(oldest);
-                sql.fetch_optional(&self.chores).await?.map(time)
+                sql.fetch_optional(&self.background)
+                    .await?
+                    .map(to_timestamp)
             }
             None => None,
         };
@@ -116,6 +118,6 @@ impl Store {
 }
 
 /// Converts a count, which is never negative.
-fn number(count: i64) -> u64 {
+fn to_count(count: i64) -> u64 {
     count.try_into().unwrap_or_default()
 }

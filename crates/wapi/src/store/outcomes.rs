@@ -6,49 +6,49 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::events::{self, ROWS};
-use super::messages::Place;
-use super::writer::Change;
+use super::events::{self, MAX_ROWS};
+use super::messages::MessageSeq;
+use super::writer::StoreChange;
 use super::{Life, NewEvent, Store, StoreError, polls};
-use crate::event::{Event, EventData, Failure, MessageKey, MessageUpdate, Person};
+use crate::event::{Event, EventData, MessageKey, MessageUpdate, Person, SendFailure};
 
 /// The known outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SendOutcome {
     /// WhatsApp accepted it.
     Sent { at: Timestamp },
     /// It has not left, or WhatsApp refused it; it is not tried again.
-    Failed(Failure),
+    Failed(SendFailure),
     /// It was cancelled before it left.
     Cancelled,
     /// It may have left, and WhatsApp has not answered; the gateway asks again.
-    InDoubt,
+    Unconfirmed,
     /// The same, but nothing is left that could ask.
-    LeftInDoubt,
+    LeftUnconfirmed,
 }
 
 /// The status of a message that was cancelled before it left.
 pub const CANCELLED: &str = "cancelled";
 
-impl Verdict {
-    const fn status(&self) -> &'static str {
+impl SendOutcome {
+    const fn status_text(&self) -> &'static str {
         match self {
             Self::Sent { .. } => "sent",
             Self::Failed(_) => "failed",
             Self::Cancelled => CANCELLED,
-            Self::InDoubt | Self::LeftInDoubt => "unknown",
+            Self::Unconfirmed | Self::LeftUnconfirmed => "unknown",
         }
     }
 }
 
 /// The outcome of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
-    pub place: Place,
+pub struct MessageOutcome {
+    pub seq: MessageSeq,
     pub session: Life,
     pub id: String,
     pub chat: String,
-    pub verdict: Verdict,
+    pub outcome: SendOutcome,
     /// The account's own address, if the message is a vote or an event response, which counts once
     /// it is sent.
     pub voter: Option<String>,
@@ -77,8 +77,8 @@ pub struct Receipt {
 
 /// Outcomes and receipts to record together, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcomes {
-    pub judged: Vec<Judged>,
+pub struct OutcomeBatch {
+    pub outcomes: Vec<MessageOutcome>,
     pub receipts: Vec<Receipt>,
 }
 
@@ -86,16 +86,16 @@ impl Store {
     /// Records outcomes with their events and the deliveries of those. Known ones, and those of
     /// messages that were not sent through this gateway, change nothing; a settled message stays as
     /// it is.
-    pub async fn record_outcomes(&self, outcomes: Outcomes) -> Result<(), StoreError> {
-        self.writer.change(outcomes).await.map(drop)
+    pub async fn record_outcomes(&self, outcomes: OutcomeBatch) -> Result<(), StoreError> {
+        self.writer.apply_change(outcomes).await.map(drop)
     }
 }
 
-impl Change for Outcomes {
+impl StoreChange for OutcomeBatch {
     /// Whether an event is delivered to any endpoint.
     type Answer = bool;
 
-    fn moves_lanes(is_told: &bool) -> bool {
+    fn invalidates_ready_queue(is_told: &bool) -> bool {
         *is_told
     }
 
@@ -104,61 +104,73 @@ impl Change for Outcomes {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
-        let mut events = Vec::with_capacity(self.judged.len() + self.receipts.len());
-        for judged in self.judged.chunks(ROWS) {
-            judge(connection, judged, now).await?;
+        let mut events = Vec::with_capacity(self.outcomes.len() + self.receipts.len());
+        for judged in self.outcomes.chunks(MAX_ROWS) {
+            update_statuses(connection, judged, now).await?;
         }
-        for Judged {
+        for MessageOutcome {
             session,
-            place,
-            verdict,
+            seq: place,
+            outcome: verdict,
             voter,
             ..
-        } in &self.judged
+        } in &self.outcomes
         {
-            if let (Verdict::Sent { .. }, Some(voter)) = (verdict, voter) {
-                polls::count_own(connection, session, *place, voter, now).await?;
+            if let (SendOutcome::Sent { .. }, Some(voter)) = (verdict, voter) {
+                polls::record_own_vote(connection, session, *place, voter, now).await?;
             }
         }
-        events.extend(self.judged.iter().filter_map(|judged| told_of(judged, now)));
-        for receipts in self.receipts.chunks(ROWS) {
-            events.extend(receive(connection, receipts, now).await?);
+        events.extend(
+            self.outcomes
+                .iter()
+                .filter_map(|judged| outcome_event(judged, now)),
+        );
+        for receipts in self.receipts.chunks(MAX_ROWS) {
+            events.extend(save_receipts(connection, receipts, now).await?);
         }
         if events.is_empty() {
             return Ok(false);
         }
-        events::record(connection, &events.iter().collect::<Vec<_>>(), now).await
+        events::record_events(connection, &events.iter().collect::<Vec<_>>(), now).await
     }
 }
 
-async fn judge(
+async fn update_statuses(
     connection: &mut SqliteConnection,
-    judged: &[Judged],
+    judged: &[MessageOutcome],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(
         "UPDATE messages SET status = v.column2, sent_at = v.column3, error_code = v.column4, error = v.column5, \
          settled_at = v.column6 FROM (",
     );
-    sql.push_values(judged, |mut row, Judged { place, verdict, .. }| {
-        let sent_at = if let Verdict::Sent { at } = verdict {
-            Some(at.as_millisecond())
-        } else {
-            None
-        };
-        let failure = if let Verdict::Failed(failure) = verdict {
-            Some(failure)
-        } else {
-            None
-        };
-        let settled_at = (*verdict != Verdict::InDoubt).then_some(now.as_millisecond());
-        row.push_bind(place.0)
-            .push_bind(verdict.status())
-            .push_bind(sent_at);
-        row.push_bind(failure.map(|failure| &failure.code))
-            .push_bind(failure.map(|failure| &failure.detail));
-        row.push_bind(settled_at);
-    });
+    sql.push_values(
+        judged,
+        |mut row,
+         MessageOutcome {
+             seq: place,
+             outcome: verdict,
+             ..
+         }| {
+            let sent_at = if let SendOutcome::Sent { at } = verdict {
+                Some(at.as_millisecond())
+            } else {
+                None
+            };
+            let failure = if let SendOutcome::Failed(failure) = verdict {
+                Some(failure)
+            } else {
+                None
+            };
+            let settled_at = (*verdict != SendOutcome::Unconfirmed).then_some(now.as_millisecond());
+            row.push_bind(place.0)
+                .push_bind(verdict.status_text())
+                .push_bind(sent_at);
+            row.push_bind(failure.map(|failure| &failure.code))
+                .push_bind(failure.map(|failure| &failure.detail));
+            row.push_bind(settled_at);
+        },
+    );
     sql.push(") AS v WHERE messages.place = v.column1 AND messages.settled_at IS NULL");
     sql.build().execute(connection).await?;
     Ok(())
@@ -166,7 +178,7 @@ async fn judge(
 
 /// Returns the event of an outcome; an unconfirmed one has none. For an outcome that was recorded
 /// before, the event already exists.
-fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
+fn outcome_event(judged: &MessageOutcome, now: Timestamp) -> Option<NewEvent> {
     let update = |timestamp, error| MessageUpdate {
         session: judged.session.name().to_owned(),
         id: judged.id.clone(),
@@ -175,11 +187,13 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
         recipient: None,
         error,
     };
-    let data = match &judged.verdict {
-        Verdict::Sent { at } => EventData::MessageSent(update(*at, None)),
-        Verdict::Failed(failure) => EventData::MessageFailed(update(now, Some(failure.clone()))),
-        Verdict::Cancelled => EventData::MessageCancelled(update(now, None)),
-        Verdict::InDoubt | Verdict::LeftInDoubt => return None,
+    let data = match &judged.outcome {
+        SendOutcome::Sent { at } => EventData::MessageSent(update(*at, None)),
+        SendOutcome::Failed(failure) => {
+            EventData::MessageFailed(update(now, Some(failure.clone())))
+        }
+        SendOutcome::Cancelled => EventData::MessageCancelled(update(now, None)),
+        SendOutcome::Unconfirmed | SendOutcome::LeftUnconfirmed => return None,
     };
     // The account itself; no other sender is empty.
     let key = MessageKey {
@@ -187,7 +201,7 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
         sender: String::new(),
         id: judged.id.clone(),
     };
-    Some(NewEvent::of_message(
+    Some(NewEvent::for_message(
         &judged.session,
         &judged.chat,
         key,
@@ -196,19 +210,19 @@ fn told_of(judged: &Judged, now: Timestamp) -> Option<NewEvent> {
 }
 
 /// Saves the receipts that are new, and returns their events.
-async fn receive(
+async fn save_receipts(
     connection: &mut SqliteConnection,
     receipts: &[Receipt],
     now: Timestamp,
 ) -> Result<Vec<NewEvent>, sqlx::Error> {
-    let known = known(connection, receipts).await?;
-    let of_ours: Vec<Ours<'_>> = receipts
+    let known = find_messages(connection, receipts).await?;
+    let of_ours: Vec<OwnReceipt<'_>> = receipts
         .iter()
         .filter_map(|receipt| {
             let (place, chat) = known.get(&(receipt.session.id(), receipt.id.clone()))?;
-            Some(Ours {
-                place: *place,
-                recipient: recipient(chat, receipt),
+            Some(OwnReceipt {
+                seq: *place,
+                recipient: receipt_recipient(chat, receipt),
                 chat,
                 receipt,
             })
@@ -220,18 +234,18 @@ async fn receive(
         ReceiptKind::Read,
         ReceiptKind::Played,
     ] {
-        let mut news: HashMap<(Place, &str), &Ours<'_>> = HashMap::new();
+        let mut news: HashMap<(MessageSeq, &str), &OwnReceipt<'_>> = HashMap::new();
         for ours in of_ours.iter().filter(|ours| ours.receipt.kind == kind) {
             // One statement must not update a row twice.
-            news.entry((ours.place, ours.recipient.id.as_str()))
+            news.entry((ours.seq, ours.recipient.id.as_str()))
                 .or_insert(ours);
         }
         if !news.is_empty() {
-            let kept = keep(connection, kind, &news).await?;
+            let kept = insert_receipts(connection, kind, &news).await?;
             events.extend(
                 kept.iter()
                     .filter_map(|key| news.get(&(key.0, key.1.as_str())))
-                    .map(|ours| ours.event(now)),
+                    .map(|ours| ours.to_event(now)),
             );
         }
     }
@@ -239,15 +253,15 @@ async fn receive(
 }
 
 /// A receipt for one of our own messages.
-struct Ours<'a> {
-    place: Place,
+struct OwnReceipt<'a> {
+    seq: MessageSeq,
     chat: &'a str,
     recipient: Person,
     receipt: &'a Receipt,
 }
 
-impl Ours<'_> {
-    fn event(&self, now: Timestamp) -> NewEvent {
+impl OwnReceipt<'_> {
+    fn to_event(&self, now: Timestamp) -> NewEvent {
         let Receipt {
             session,
             id,
@@ -273,13 +287,13 @@ impl Ours<'_> {
             sender: self.recipient.id.clone(),
             id: self.receipt.id.clone(),
         };
-        NewEvent::of_message(session, self.chat, key, &Event::new(data, now))
+        NewEvent::for_message(session, self.chat, key, &Event::new(data, now))
     }
 }
 
 /// In a one-to-one chat only one person can send a receipt; their address may differ from the one
 /// the caller used.
-fn recipient(chat: &str, receipt: &Receipt) -> Person {
+fn receipt_recipient(chat: &str, receipt: &Receipt) -> Person {
     let Receipt {
         from,
         is_one_of_many,
@@ -295,13 +309,13 @@ fn recipient(chat: &str, receipt: &Receipt) -> Person {
     }
 }
 
-type ByName = HashMap<(i64, String), (Place, String)>;
+type MessagesById = HashMap<(i64, String), (MessageSeq, String)>;
 
 /// Returns sequence number and chat of the messages that were sent through this gateway.
-async fn known(
+async fn find_messages(
     connection: &mut SqliteConnection,
     receipts: &[Receipt],
-) -> Result<ByName, sqlx::Error> {
+) -> Result<MessagesById, sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(
         "SELECT place, session, id, chat FROM messages WHERE (session, id) IN (",
     );
@@ -312,18 +326,18 @@ async fn known(
     let named = |row: &SqliteRow| {
         (
             (row.get("session"), row.get("id")),
-            (Place(row.get("place")), row.get("chat")),
+            (MessageSeq(row.get("place")), row.get("chat")),
         )
     };
     Ok(rows.iter().map(named).collect())
 }
 
 /// Saves new receipts and never removes any; returns the message and the recipient of each.
-async fn keep(
+async fn insert_receipts(
     connection: &mut SqliteConnection,
     kind: ReceiptKind,
-    news: &HashMap<(Place, &str), &Ours<'_>>,
-) -> Result<Vec<(Place, String)>, sqlx::Error> {
+    news: &HashMap<(MessageSeq, &str), &OwnReceipt<'_>>,
+) -> Result<Vec<(MessageSeq, String)>, sqlx::Error> {
     // A read receipt implies delivery, and a played receipt implies reading; their times do not
     // always come.
     let (columns, conflict) = match kind {
@@ -341,7 +355,7 @@ async fn keep(
     let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO receipts (message, recipient, ");
     sql.push(columns).push(") ");
     sql.push_values(news.values(), |mut row, ours| {
-        row.push_bind(ours.place.0).push_bind(&ours.recipient.id);
+        row.push_bind(ours.seq.0).push_bind(&ours.recipient.id);
         for _ in columns.split(',') {
             row.push_bind(ours.receipt.at.as_millisecond());
         }
@@ -361,6 +375,6 @@ async fn keep(
         .await?;
     Ok(rows
         .iter()
-        .map(|row| (Place(row.get("message")), row.get("recipient")))
+        .map(|row| (MessageSeq(row.get("message")), row.get("recipient")))
         .collect())
 }

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Store, StoreError};
 
 /// Progress of a session's history sync.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Past {
+pub struct SyncProgress {
     /// Percent, as reported by the phone.
     pub progress: u8,
     /// The time at which the first part was announced.
@@ -27,15 +27,15 @@ pub struct Past {
 /// The stages in which a phone sends its history: the recent part first, then, if it was requested
 /// and the phone agrees, the full one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum SyncStage {
     Recent = 0,
     Full = 1,
 }
 
 /// The phone's progress as reported with a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reached {
-    pub stage: Stage,
+pub struct StageProgress {
+    pub stage: SyncStage,
     pub percent: u8,
 }
 
@@ -45,58 +45,62 @@ const SELECT: &str = "SELECT session, progress, started_at, updated_at, \
 
 impl Store {
     /// Returns the requested history syncs by session.
-    pub(super) async fn pasts(&self) -> Result<BTreeMap<String, Past>, StoreError> {
+    pub(super) async fn sync_progress(&self) -> Result<BTreeMap<String, SyncProgress>, StoreError> {
         let rows = sqlx::query(SELECT).fetch_all(&self.readers).await?;
         Ok(rows
             .iter()
-            .map(|row| (row.get("session"), past(row)))
+            .map(|row| (row.get("session"), progress_from_row(row)))
             .collect())
     }
 
     /// Records the announcement of a part by the message with this id. A part that was announced
     /// before and lost is expected again.
-    pub async fn announce_part(&self, session: &str, id: &str) -> Result<Option<Past>, StoreError> {
+    pub async fn announce_sync_part(
+        &self,
+        session: &str,
+        id: &str,
+    ) -> Result<Option<SyncProgress>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
         self.writer
-            .change(PartChange {
+            .apply_change(TransitionSyncPart {
                 session,
                 id,
-                what: What::Announced,
+                transition: PartTransition::Announced,
             })
             .await
     }
 
     /// Records that a part was imported.
-    pub async fn take_part(
+    pub async fn finish_sync_part(
         &self,
         session: &str,
         id: &str,
-        reached: Option<Reached>,
-    ) -> Result<Option<Past>, StoreError> {
+        reached: Option<StageProgress>,
+    ) -> Result<Option<SyncProgress>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
         self.writer
-            .change(PartChange {
+            .apply_change(TransitionSyncPart {
                 session,
                 id,
-                what: What::Taken(reached),
+                transition: PartTransition::Imported(reached),
             })
             .await
     }
 
     /// Records that all parts of a session that are not imported are lost, since nothing works on
     /// them any longer.
-    pub async fn lose_parts(&self, session: &str) -> Result<Option<Past>, StoreError> {
+    pub async fn lose_sync_parts(&self, session: &str) -> Result<Option<SyncProgress>, StoreError> {
         self.writer
-            .change(PartChange {
+            .apply_change(TransitionSyncPart {
                 session: session.to_owned(),
                 id: String::new(),
-                what: What::AllLost,
+                transition: PartTransition::AllLost,
             })
             .await
     }
 
     /// Records the same for all sessions. For the start of the program.
-    pub async fn lose_all_parts(&self) -> Result<(), StoreError> {
+    pub async fn lose_all_sync_parts(&self) -> Result<(), StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM past_parts WHERE lost = 0)";
         if sqlx::query_scalar::<_, i64>(sql)
             .fetch_one(&self.readers)
@@ -105,25 +109,25 @@ impl Store {
         {
             return Ok(());
         }
-        self.writer.change(LoseAll).await
+        self.writer.apply_change(LoseAllSyncParts).await
     }
 
     /// Restarts the history sync, because another device will receive everything anew.
-    pub async fn restart_past(&self, session: &str) -> Result<(), StoreError> {
+    pub async fn restart_history_sync(&self, session: &str) -> Result<(), StoreError> {
         self.writer
-            .change(Restart {
+            .apply_change(RestartHistorySync {
                 session: session.to_owned(),
             })
             .await
     }
 }
 
-fn past(row: &SqliteRow) -> Past {
+fn progress_from_row(row: &SqliteRow) -> SyncProgress {
     let time = |column| {
         row.get::<Option<i64>, _>(column)
             .map(|at| Timestamp::from_millisecond(at).unwrap_or_default())
     };
-    Past {
+    SyncProgress {
         progress: row.get::<i64, _>("progress").clamp(0, 100) as u8,
         started_at: time("started_at"),
         updated_at: time("updated_at"),
@@ -134,7 +138,7 @@ fn past(row: &SqliteRow) -> Past {
 
 /// Resets a session's history sync, and requests a new one if `asked`; any earlier progress under
 /// its name is deleted.
-pub(super) async fn order(
+pub(super) async fn reset_history_sync(
     connection: &mut SqliteConnection,
     session: &str,
     asked: bool,
@@ -156,30 +160,30 @@ pub(super) async fn order(
     Ok(())
 }
 
-const NOTHING: Reached = Reached {
-    stage: Stage::Recent,
+const NOTHING: StageProgress = StageProgress {
+    stage: SyncStage::Recent,
     percent: 0,
 };
 
-enum What {
+enum PartTransition {
     Announced,
-    Taken(Option<Reached>),
+    Imported(Option<StageProgress>),
     AllLost,
 }
 
 /// A change to a session's parts.
-struct PartChange {
+struct TransitionSyncPart {
     session: String,
     /// Id of the message that announced the part; empty for all parts.
     id: String,
-    what: What,
+    transition: PartTransition,
 }
 
-impl Change for PartChange {
+impl StoreChange for TransitionSyncPart {
     /// The current progress; `None` if no history sync was requested.
-    type Answer = Option<Past>;
+    type Answer = Option<SyncProgress>;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -187,27 +191,33 @@ impl Change for PartChange {
         &self,
         connection: &mut SqliteConnection,
         now: Timestamp,
-    ) -> Result<Option<Past>, sqlx::Error> {
-        let Self { session, id, what } = self;
+    ) -> Result<Option<SyncProgress>, sqlx::Error> {
+        let Self {
+            session,
+            id,
+            transition: what,
+        } = self;
         let parts = match what {
-            What::Announced => {
+            PartTransition::Announced => {
                 "INSERT INTO past_parts (session, id) SELECT session, $2 FROM pasts WHERE session = $1 \
                  ON CONFLICT (session, id) DO UPDATE SET lost = 0"
             }
-            What::Taken(_) => "DELETE FROM past_parts WHERE session = $1 AND id = $2",
-            What::AllLost => "UPDATE past_parts SET lost = 1 WHERE session = $1 AND $2 = ''",
+            PartTransition::Imported(_) => "DELETE FROM past_parts WHERE session = $1 AND id = $2",
+            PartTransition::AllLost => {
+                "UPDATE past_parts SET lost = 1 WHERE session = $1 AND $2 = ''"
+            }
         };
         sqlx::query(parts)
             .bind(session)
             .bind(id)
             .execute(&mut *connection)
             .await?;
-        if !matches!(what, What::AllLost) {
+        if !matches!(what, PartTransition::AllLost) {
             // The parts of a stage may be imported out of order.
             let sql = "UPDATE pasts SET started_at = COALESCE(started_at, $2), updated_at = $2, stage = max(stage, $3), \
                        progress = CASE WHEN stage < $3 THEN $4 WHEN stage = $3 THEN max(progress, $4) ELSE progress END \
                        WHERE session = $1";
-            let reached = if let What::Taken(Some(reached)) = what {
+            let reached = if let PartTransition::Imported(Some(reached)) = what {
                 *reached
             } else {
                 NOTHING
@@ -224,16 +234,16 @@ impl Change for PartChange {
             .fetch_optional(connection)
             .await?
             .as_ref()
-            .map(past))
+            .map(progress_from_row))
     }
 }
 
-struct LoseAll;
+struct LoseAllSyncParts;
 
-impl Change for LoseAll {
+impl StoreChange for LoseAllSyncParts {
     type Answer = ();
 
-    fn moves_lanes((): &()) -> bool {
+    fn invalidates_ready_queue((): &()) -> bool {
         false
     }
 
@@ -249,14 +259,14 @@ impl Change for LoseAll {
     }
 }
 
-struct Restart {
+struct RestartHistorySync {
     session: String,
 }
 
-impl Change for Restart {
+impl StoreChange for RestartHistorySync {
     type Answer = ();
 
-    fn moves_lanes((): &()) -> bool {
+    fn invalidates_ready_queue((): &()) -> bool {
         false
     }
 
@@ -270,7 +280,7 @@ impl Change for Restart {
             .bind(&self.session)
             .fetch_one(&mut *connection)
             .await?;
-        order(connection, &self.session, asked != 0).await
+        reset_history_sync(connection, &self.session, asked != 0).await
     }
 }
 
@@ -278,7 +288,7 @@ impl Change for Restart {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::store::Ordered;
+    use crate::store::SavedSession;
 
     #[tokio::test]
     async fn it_counts_what_is_open_and_goes_on_with_the_next_stage() {
@@ -287,47 +297,50 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(
-            store.announce_part("shop", "1").await.unwrap(),
+            store.announce_sync_part("shop", "1").await.unwrap(),
             None,
             "nobody asked for it"
         );
-        let asked = Ordered {
-            past: Some(Past::default()),
-            ..Ordered::default()
+        let asked = SavedSession {
+            sync_progress: Some(SyncProgress::default()),
+            ..SavedSession::default()
         };
-        store.order_session("shop", &asked).await.unwrap();
-        let counts = |past: Option<Past>| {
+        store.save_session("shop", &asked).await.unwrap();
+        let counts = |past: Option<SyncProgress>| {
             past.map(|past| (past.progress, past.waiting, past.lost))
                 .unwrap()
         };
         for id in ["1", "2", "2"] {
-            store.announce_part("shop", id).await.unwrap();
+            store.announce_sync_part("shop", id).await.unwrap();
         }
         let taken = async |id: &str, stage, percent| {
             counts(
                 store
-                    .take_part("shop", id, Some(Reached { stage, percent }))
+                    .finish_sync_part("shop", id, Some(StageProgress { stage, percent }))
                     .await
                     .unwrap(),
             )
         };
-        assert_eq!(taken("2", Stage::Recent, 100).await, (100, 1, 0));
-        assert_eq!(taken("1", Stage::Recent, 50).await, (100, 0, 0));
-        store.announce_part("shop", "3").await.unwrap();
-        assert_eq!(taken("3", Stage::Full, 10).await, (10, 0, 0));
+        assert_eq!(taken("2", SyncStage::Recent, 100).await, (100, 1, 0));
+        assert_eq!(taken("1", SyncStage::Recent, 50).await, (100, 0, 0));
+        store.announce_sync_part("shop", "3").await.unwrap();
+        assert_eq!(taken("3", SyncStage::Full, 10).await, (10, 0, 0));
         assert_eq!(
-            counts(store.announce_part("shop", "4").await.unwrap()),
+            counts(store.announce_sync_part("shop", "4").await.unwrap()),
             (10, 1, 0)
         );
-        assert_eq!(counts(store.lose_parts("shop").await.unwrap()), (10, 0, 1));
         assert_eq!(
-            taken("4", Stage::Full, 100).await,
+            counts(store.lose_sync_parts("shop").await.unwrap()),
+            (10, 0, 1)
+        );
+        assert_eq!(
+            taken("4", SyncStage::Full, 100).await,
             (100, 0, 0),
             "what was lost has come after all"
         );
-        store.restart_past("shop").await.unwrap();
-        let ordered = store.ordered_sessions().await.unwrap();
-        assert_eq!(ordered["shop"].past, Some(Past::default()));
+        store.restart_history_sync("shop").await.unwrap();
+        let ordered = store.load_sessions().await.unwrap();
+        assert_eq!(ordered["shop"].sync_progress, Some(SyncProgress::default()));
         store.close().await;
     }
 }

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
-use super::events::ROWS;
-use super::writer::Change;
+use super::events::MAX_ROWS;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 
 /// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
+pub struct SentPayload {
     pub session: Life,
     /// The address that the engine uses.
     pub chat: String,
@@ -24,30 +24,32 @@ impl Store {
     /// Saves a message as it is sent. Returns before it is on the disk; any write requested after
     /// this is committed after it or with it, so no message is reported as sent that could not be
     /// sent again.
-    pub async fn keep_payload(&self, payload: Payload) -> Result<(), StoreError> {
-        self.writer.keep_payload(payload).await
+    pub async fn save_payload(&self, payload: SentPayload) -> Result<(), StoreError> {
+        self.writer.save_payload(payload).await
     }
 
     /// Returns a message as it was sent, if it is still saved and should arrive: not one that was
     /// reported as failed, or deleted in the meantime.
-    pub async fn payload(
+    pub async fn find_payload(
         &self,
         session: &Life,
         chat: &str,
         id: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
-        self.writer.change(Find { session, chat, id }).await
+        self.writer
+            .apply_change(FindPayload { session, chat, id })
+            .await
     }
 
     /// Deletes a session's messages from before a time; returns the number deleted.
-    pub async fn forget_payloads(
+    pub async fn delete_payloads(
         &self,
         session: &Life,
         before: Timestamp,
     ) -> Result<u64, StoreError> {
         self.writer
-            .change(Forget {
+            .apply_change(DeletePayloads {
                 session: session.clone(),
                 before,
             })
@@ -56,12 +58,12 @@ impl Store {
 }
 
 /// Saves messages. One sent again under the same id replaces the earlier one.
-pub(super) async fn keep(
+pub(super) async fn insert_payloads(
     connection: &mut SqliteConnection,
-    payloads: &[&Payload],
+    payloads: &[&SentPayload],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    for payloads in payloads.chunks(ROWS) {
+    for payloads in payloads.chunks(MAX_ROWS) {
         let sql = "INSERT OR REPLACE INTO payloads (session, chat, id, payload, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
         sql.push_values(payloads, |mut row, payload| {
@@ -77,16 +79,16 @@ pub(super) async fn keep(
 }
 
 /// A query in the order of the writes: its message may not be on the disk yet.
-struct Find {
+struct FindPayload {
     session: Life,
     chat: String,
     id: String,
 }
 
-impl Change for Find {
+impl StoreChange for FindPayload {
     type Answer = Option<Vec<u8>>;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -110,15 +112,15 @@ impl Change for Find {
     }
 }
 
-struct Forget {
+struct DeletePayloads {
     session: Life,
     before: Timestamp,
 }
 
-impl Change for Forget {
+impl StoreChange for DeletePayloads {
     type Answer = u64;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -137,16 +139,16 @@ impl Change for Forget {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::store;
+    use super::super::tests::new_store;
     use super::*;
 
-    fn payload(session: &str, id: &str, message: &[u8]) -> Payload {
+    fn payload(session: &str, id: &str, message: &[u8]) -> SentPayload {
         let session = if session == "shop" {
-            Life::test(1, "shop")
+            Life::for_test(1, "shop")
         } else {
-            Life::test(2, "bar")
+            Life::for_test(2, "bar")
         };
-        Payload {
+        SentPayload {
             session,
             chat: "1@lid".to_owned(),
             id: id.to_owned(),
@@ -156,14 +158,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_left_is_found_until_it_is_old() {
-        let (store, _folder) = store().await;
+        let (store, _folder) = new_store().await;
         store
-            .keep_payload(payload("shop", "1", b"one"))
+            .save_payload(payload("shop", "1", b"one"))
             .await
             .unwrap();
         assert_eq!(
             store
-                .payload(&Life::test(1, "shop"), "1@lid", "1")
+                .find_payload(&Life::for_test(1, "shop"), "1@lid", "1")
                 .await
                 .unwrap(),
             Some(b"one".to_vec()),
@@ -171,22 +173,22 @@ mod tests {
         );
         assert_eq!(
             store
-                .payload(&Life::test(1, "shop"), "2@lid", "1")
+                .find_payload(&Life::for_test(1, "shop"), "2@lid", "1")
                 .await
                 .unwrap(),
             None
         );
         store
-            .keep_payload(payload("shop", "1", b"again"))
+            .save_payload(payload("shop", "1", b"again"))
             .await
             .unwrap();
         store
-            .keep_payload(payload("bar", "1", b"other"))
+            .save_payload(payload("bar", "1", b"other"))
             .await
             .unwrap();
         assert_eq!(
             store
-                .payload(&Life::test(1, "shop"), "1@lid", "1")
+                .find_payload(&Life::for_test(1, "shop"), "1@lid", "1")
                 .await
                 .unwrap(),
             Some(b"again".to_vec()),
@@ -194,28 +196,28 @@ mod tests {
         );
         assert_eq!(
             store
-                .forget_payloads(&Life::test(1, "shop"), Timestamp::UNIX_EPOCH)
+                .delete_payloads(&Life::for_test(1, "shop"), Timestamp::UNIX_EPOCH)
                 .await
                 .unwrap(),
             0
         );
         assert_eq!(
             store
-                .forget_payloads(&Life::test(1, "shop"), Timestamp::MAX)
+                .delete_payloads(&Life::for_test(1, "shop"), Timestamp::MAX)
                 .await
                 .unwrap(),
             1
         );
         assert_eq!(
             store
-                .payload(&Life::test(1, "shop"), "1@lid", "1")
+                .find_payload(&Life::for_test(1, "shop"), "1@lid", "1")
                 .await
                 .unwrap(),
             None
         );
         assert_eq!(
             store
-                .payload(&Life::test(2, "bar"), "1@lid", "1")
+                .find_payload(&Life::for_test(2, "bar"), "1@lid", "1")
                 .await
                 .unwrap(),
             Some(b"other".to_vec()),

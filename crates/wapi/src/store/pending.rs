@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
-use super::events::ROWS;
-use super::writer::Change;
+use super::events::MAX_ROWS;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 use crate::event::MessageKey;
 
 /// A decrypted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingMessage {
     pub session: Life,
     /// The addresses as the engine writes them, including devices.
     pub key: MessageKey,
@@ -23,13 +23,13 @@ pub struct Pending {
 
 impl Store {
     /// Saves messages until they are [released](Self::release). An existing one stays as it is.
-    pub async fn keep(
+    pub async fn save_pending(
         &self,
         session: &Life,
         messages: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(Keep {
+            .apply_change(SavePending {
                 session: session.clone(),
                 messages,
             })
@@ -37,9 +37,13 @@ impl Store {
     }
 
     /// Deletes messages that have become events, or that make none.
-    pub async fn release(&self, session: &Life, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+    pub async fn release_pending(
+        &self,
+        session: &Life,
+        keys: Vec<MessageKey>,
+    ) -> Result<(), StoreError> {
         self.writer
-            .change(Release {
+            .apply_change(ReleasePending {
                 session: session.clone(),
                 keys,
             })
@@ -47,7 +51,7 @@ impl Store {
     }
 
     /// Returns a saved message.
-    pub async fn kept(
+    pub async fn find_pending(
         &self,
         session: &Life,
         key: &MessageKey,
@@ -62,22 +66,22 @@ impl Store {
     }
 
     /// Returns up to `limit` messages saved before a time, the oldest first.
-    pub async fn left_behind(
+    pub async fn find_pending_before(
         &self,
         before: Timestamp,
         limit: usize,
-    ) -> Result<Vec<Pending>, StoreError> {
+    ) -> Result<Vec<PendingMessage>, StoreError> {
         let sql = "SELECT session, chat, sender, message_id, message, created_at FROM pending \
                    WHERE created_at < $1 ORDER BY created_at LIMIT $2";
         let query = sqlx::query(sql)
             .bind(before.as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = query.fetch_all(&self.readers).await?;
-        let pending = |row: &sqlx::sqlite::SqliteRow| Pending {
+        let pending = |row: &sqlx::sqlite::SqliteRow| PendingMessage {
             session: self
                 .lives
-                .find(row.get("session"))
-                .unwrap_or_else(|| Life::nobodys("")),
+                .find_life(row.get("session"))
+                .unwrap_or_else(|| Life::for_gateway("")),
             key: MessageKey {
                 chat: row.get("chat"),
                 sender: row.get("sender"),
@@ -90,15 +94,15 @@ impl Store {
     }
 }
 
-struct Keep {
+struct SavePending {
     session: Life,
     messages: Vec<(MessageKey, Vec<u8>)>,
 }
 
-impl Change for Keep {
+impl StoreChange for SavePending {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -107,7 +111,7 @@ impl Change for Keep {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        for messages in self.messages.chunks(ROWS) {
+        for messages in self.messages.chunks(MAX_ROWS) {
             let sql =
                 "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
             let mut sql = QueryBuilder::<Sqlite>::new(sql);
@@ -127,15 +131,15 @@ impl Change for Keep {
     }
 }
 
-struct Release {
+struct ReleasePending {
     session: Life,
     keys: Vec<MessageKey>,
 }
 
-impl Change for Release {
+impl StoreChange for ReleasePending {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -177,26 +181,38 @@ mod tests {
         let open = async || Store::open(&file, Clock::system()).await.unwrap();
         let store = open().await;
         let messages = vec![(key("1"), b"one".to_vec()), (key("2"), b"two".to_vec())];
-        store.keep(&Life::test(1, "shop"), messages).await.unwrap();
         store
-            .keep(&Life::test(1, "shop"), vec![(key("1"), b"again".to_vec())])
+            .save_pending(&Life::for_test(1, "shop"), messages)
+            .await
+            .unwrap();
+        store
+            .save_pending(
+                &Life::for_test(1, "shop"),
+                vec![(key("1"), b"again".to_vec())],
+            )
             .await
             .unwrap();
         store.close().await;
         let store = open().await;
         assert_eq!(
-            store.kept(&Life::test(1, "shop"), &key("1")).await.unwrap(),
+            store
+                .find_pending(&Life::for_test(1, "shop"), &key("1"))
+                .await
+                .unwrap(),
             Some(b"one".to_vec())
         );
         assert_eq!(
-            store.kept(&Life::test(2, "bar"), &key("1")).await.unwrap(),
+            store
+                .find_pending(&Life::for_test(2, "bar"), &key("1"))
+                .await
+                .unwrap(),
             None
         );
         store
-            .release(&Life::test(1, "shop"), vec![key("1")])
+            .release_pending(&Life::for_test(1, "shop"), vec![key("1")])
             .await
             .unwrap();
-        let left = store.left_behind(Timestamp::MAX, 10).await.unwrap();
+        let left = store.find_pending_before(Timestamp::MAX, 10).await.unwrap();
         assert_eq!(
             left.into_iter()
                 .map(|left| left.message)
@@ -204,7 +220,10 @@ mod tests {
             [b"two".to_vec()]
         );
         assert_eq!(
-            store.left_behind(Timestamp::UNIX_EPOCH, 10).await.unwrap(),
+            store
+                .find_pending_before(Timestamp::UNIX_EPOCH, 10)
+                .await
+                .unwrap(),
             []
         );
     }

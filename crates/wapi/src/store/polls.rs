@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::messages::Place;
-use super::writer::Change;
+use super::messages::MessageSeq;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 use crate::message::{CalendarEvent, Message};
 
@@ -16,7 +16,7 @@ const EVENT: u32 = 0;
 
 /// A saved poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Poll {
+pub struct StoredPoll {
     /// Address of its chat; `None` for polls from before this was saved.
     pub chat: Option<String>,
     /// An address of its author.
@@ -29,9 +29,9 @@ pub struct Poll {
     pub max_selections: u32,
 }
 
-impl Poll {
+impl StoredPoll {
     /// Creates the record of an event: a poll whose options are the possible responses.
-    pub fn event(chat: String, creator: String, secret: Vec<u8>, name: String) -> Self {
+    pub fn from_event(chat: String, creator: String, secret: Vec<u8>, name: String) -> Self {
         let options = CalendarEvent::RESPONSES.map(str::to_owned).into();
         Self {
             chat: Some(chat),
@@ -50,7 +50,7 @@ impl Poll {
 
 /// The vote of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ballot {
+pub struct PollBallot {
     /// The voter's stable id.
     pub voter: String,
     pub options: Vec<String>,
@@ -58,14 +58,14 @@ pub struct Ballot {
 
 impl Store {
     /// Saves a poll, unless one with this id exists; returns the saved secret.
-    pub async fn keep_poll(
+    pub async fn save_poll(
         &self,
         session: &Life,
         id: &str,
-        poll: Poll,
+        poll: StoredPoll,
     ) -> Result<Vec<u8>, StoreError> {
         self.writer
-            .change(Keep {
+            .apply_change(SavePoll {
                 session: session.clone(),
                 id: id.to_owned(),
                 poll,
@@ -74,7 +74,11 @@ impl Store {
     }
 
     /// Returns the poll with this id, if it is saved.
-    pub async fn poll(&self, session: &Life, id: &str) -> Result<Option<Poll>, StoreError> {
+    pub async fn find_poll(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<StoredPoll>, StoreError> {
         let sql = "SELECT chat, creator, secret, question, options, max_selections FROM polls \
                    WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql)
@@ -82,27 +86,27 @@ impl Store {
             .bind(id)
             .fetch_optional(&self.readers)
             .await?;
-        Ok(row.map(|row| Poll {
+        Ok(row.map(|row| StoredPoll {
             chat: row.get("chat"),
             creator: row.get("creator"),
             secret: row.get("secret"),
             question: row.get("question"),
-            options: list(row.get("options")),
+            options: options_from_json(row.get("options")),
             max_selections: row.get("max_selections"),
         }))
     }
 
     /// Records a vote, unless the person voted later; returns all votes on the poll, ordered by
     /// voter.
-    pub async fn vote(
+    pub async fn record_vote(
         &self,
         session: &Life,
         poll: &str,
-        ballot: Ballot,
+        ballot: PollBallot,
         voted_at: i64,
-    ) -> Result<Vec<Ballot>, StoreError> {
+    ) -> Result<Vec<PollBallot>, StoreError> {
         self.writer
-            .change(Vote {
+            .apply_change(RecordVote {
                 session: session.clone(),
                 poll: poll.to_owned(),
                 ballot,
@@ -112,16 +116,16 @@ impl Store {
     }
 }
 
-struct Keep {
+struct SavePoll {
     session: Life,
     id: String,
-    poll: Poll,
+    poll: StoredPoll,
 }
 
-impl Change for Keep {
+impl StoreChange for SavePoll {
     type Answer = Vec<u8>;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -136,7 +140,7 @@ impl Change for Keep {
             .bind(old)
             .execute(&mut *connection)
             .await?;
-        let Poll {
+        let StoredPoll {
             chat,
             creator,
             secret,
@@ -153,7 +157,7 @@ impl Change for Keep {
             .bind(secret)
             .bind(question);
         let query = query
-            .bind(json(options))
+            .bind(options_to_json(options))
             .bind(now.as_millisecond())
             .bind(max_selections)
             .bind(chat);
@@ -167,17 +171,17 @@ impl Change for Keep {
     }
 }
 
-struct Vote {
+struct RecordVote {
     session: Life,
     poll: String,
-    ballot: Ballot,
+    ballot: PollBallot,
     voted_at: i64,
 }
 
-impl Change for Vote {
-    type Answer = Vec<Ballot>;
+impl StoreChange for RecordVote {
+    type Answer = Vec<PollBallot>;
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 
@@ -185,7 +189,7 @@ impl Change for Vote {
         &self,
         connection: &mut SqliteConnection,
         _: Timestamp,
-    ) -> Result<Vec<Ballot>, sqlx::Error> {
+    ) -> Result<Vec<PollBallot>, sqlx::Error> {
         let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT (session, poll, voter) DO UPDATE SET options = excluded.options, voted_at = excluded.voted_at \
                    WHERE excluded.voted_at >= poll_votes.voted_at";
@@ -194,7 +198,7 @@ impl Change for Vote {
             .bind(&self.poll)
             .bind(&self.ballot.voter);
         query
-            .bind(json(&self.ballot.options))
+            .bind(options_to_json(&self.ballot.options))
             .bind(self.voted_at)
             .execute(&mut *connection)
             .await?;
@@ -205,19 +209,19 @@ impl Change for Vote {
             .bind(&self.poll)
             .fetch_all(connection)
             .await?;
-        let ballot = |row: &sqlx::sqlite::SqliteRow| Ballot {
+        let ballot = |row: &sqlx::sqlite::SqliteRow| PollBallot {
             voter: row.get("voter"),
-            options: list(row.get("options")),
+            options: options_from_json(row.get("options")),
         };
         Ok(rows.iter().map(ballot).collect())
     }
 }
 
 /// Counts the account's own vote, contained in a sent message.
-pub(super) async fn count_own(
+pub(super) async fn record_own_vote(
     connection: &mut SqliteConnection,
     session: &Life,
-    message: Place,
+    message: MessageSeq,
     voter: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
@@ -232,7 +236,7 @@ pub(super) async fn count_own(
     let message: Option<Message> = serde_json::from_str(&content).ok();
     let Some((poll, options)) = message
         .as_ref()
-        .and_then(|message| message.content.ballot())
+        .and_then(|message| message.content.chosen_options())
     else {
         return Ok(());
     };
@@ -248,12 +252,12 @@ pub(super) async fn count_own(
     }
     let (poll, ballot) = (
         poll.to_owned(),
-        Ballot {
+        PollBallot {
             voter: voter.to_owned(),
             options,
         },
     );
-    Vote {
+    RecordVote {
         session: session.clone(),
         poll,
         ballot,
@@ -264,11 +268,11 @@ pub(super) async fn count_own(
     .map(drop)
 }
 
-fn json(options: &[String]) -> String {
+fn options_to_json(options: &[String]) -> String {
     serde_json::to_string(options).expect("texts are always JSON")
 }
 
-fn list(json: &str) -> Vec<String> {
+fn options_from_json(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
@@ -277,9 +281,9 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    fn poll(secret: u8) -> Poll {
+    fn poll(secret: u8) -> StoredPoll {
         let options = vec!["Tea".to_owned(), "Coffee".to_owned()];
-        Poll {
+        StoredPoll {
             chat: Some("bob".to_owned()),
             creator: "ann".to_owned(),
             secret: vec![secret; 32],
@@ -289,9 +293,9 @@ mod tests {
         }
     }
 
-    fn ballot(voter: &str, option: &str) -> Ballot {
+    fn ballot(voter: &str, option: &str) -> PollBallot {
         let options = Some(option.to_owned()).filter(|option| !option.is_empty());
-        Ballot {
+        PollBallot {
             voter: voter.to_owned(),
             options: options.into_iter().collect(),
         }
@@ -305,24 +309,30 @@ mod tests {
             .unwrap();
         assert_eq!(
             store
-                .keep_poll(&Life::test(1, "shop"), "3EB0", poll(1))
+                .save_poll(&Life::for_test(1, "shop"), "3EB0", poll(1))
                 .await
                 .unwrap(),
             [1; 32]
         );
         assert_eq!(
             store
-                .keep_poll(&Life::test(1, "shop"), "3EB0", poll(2))
+                .save_poll(&Life::for_test(1, "shop"), "3EB0", poll(2))
                 .await
                 .unwrap(),
             [1; 32]
         );
         assert_eq!(
-            store.poll(&Life::test(1, "shop"), "3EB0").await.unwrap(),
+            store
+                .find_poll(&Life::for_test(1, "shop"), "3EB0")
+                .await
+                .unwrap(),
             Some(poll(1))
         );
         assert_eq!(
-            store.poll(&Life::test(3, "other"), "3EB0").await.unwrap(),
+            store
+                .find_poll(&Life::for_test(3, "other"), "3EB0")
+                .await
+                .unwrap(),
             None
         );
         for (cast, at, counted) in [
@@ -345,7 +355,7 @@ mod tests {
         ] {
             assert_eq!(
                 store
-                    .vote(&Life::test(1, "shop"), "3EB0", cast, at)
+                    .record_vote(&Life::for_test(1, "shop"), "3EB0", cast, at)
                     .await
                     .unwrap(),
                 counted

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError, deliveries};
 
 /// Rows per step: these keep the writer busy for a few milliseconds.
-const WINDOW: i64 = 300;
+const BATCH_ROWS: i64 = 300;
 
 /// Deletes from the tables that are purged in steps; dependent rows cascade.
-const ROWS: [&str; 6] = [
+const LARGE_TABLES: [&str; 6] = [
     "DELETE FROM messages WHERE place IN (SELECT place FROM messages WHERE session = $1 LIMIT $2)",
     "DELETE FROM payloads WHERE rowid IN (SELECT rowid FROM payloads WHERE session = $1 LIMIT $2)",
     "DELETE FROM pending WHERE rowid IN (SELECT rowid FROM pending WHERE session = $1 LIMIT $2)",
@@ -23,7 +23,7 @@ const ROWS: [&str; 6] = [
 
 /// Statements for small tables. The `received` row stays: its position marks the messages accounted
 /// for.
-const LITTLE: [&str; 3] = [
+const SMALL_TABLES: [&str; 3] = [
     "DELETE FROM timers WHERE session = $1",
     "DELETE FROM newsletters WHERE session = $1",
     "UPDATE received SET last_at = 0 WHERE session = $1",
@@ -32,26 +32,26 @@ const LITTLE: [&str; 3] = [
 impl Store {
     /// Marks these lives, which have ended, for the purge. The mark is on disk before the purge
     /// begins.
-    pub async fn order_purge(&self, lives: &[Life]) -> Result<(), StoreError> {
-        self.lives.purged(lives.to_vec());
-        self.probe().await
+    pub async fn schedule_purge(&self, lives: &[Life]) -> Result<(), StoreError> {
+        self.lives.mark_for_purge(lives.to_vec());
+        self.probe_disk().await
     }
 
     /// Removes all data of these lives, waiting deliveries included; delivered events cannot be
     /// taken back. Their media files become leftovers. Nothing may be written for these lives any
     /// more.
-    pub async fn purge(&self, lives: &[Life]) -> Result<(), StoreError> {
+    pub async fn purge_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
         for life in lives {
             self.purge_life(life).await?;
-            self.lives.is_gone(life);
+            self.lives.mark_purged(life);
         }
-        self.forget_identities();
+        self.clear_identity_caches();
         Ok(())
     }
 
     /// Resumes an interrupted purge.
-    pub async fn purge_rest(&self) -> Result<(), StoreError> {
-        self.purge(&self.lives.to_purge()).await
+    pub async fn resume_purge(&self) -> Result<(), StoreError> {
+        self.purge_lives(&self.lives.lives_to_purge()).await
     }
 
     async fn purge_life(&self, life: &Life) -> Result<(), StoreError> {
@@ -59,46 +59,51 @@ impl Store {
         loop {
             let sql =
                 "SELECT seq FROM events WHERE seq > $1 AND session = $2 ORDER BY seq LIMIT $3";
-            let query = sqlx::query(sql).bind(after).bind(life).bind(WINDOW);
-            let rows = query.fetch_all(&self.chores).await?;
+            let query = sqlx::query(sql).bind(after).bind(life).bind(BATCH_ROWS);
+            let rows = query.fetch_all(&self.background).await?;
             let seqs: Vec<i64> = rows.iter().map(|row| row.get("seq")).collect();
             let Some(last) = seqs.last().copied() else {
                 break;
             };
-            self.writer.change(Events { seqs }).await?;
+            self.writer.apply_change(PurgeEvents { seqs }).await?;
             after = last;
         }
-        for sql in ROWS {
+        for sql in LARGE_TABLES {
             while self
                 .writer
-                .change(Rows {
+                .apply_change(PurgeRows {
                     life: life.clone(),
                     sql,
                 })
                 .await?
-                >= WINDOW.unsigned_abs()
+                >= BATCH_ROWS.unsigned_abs()
             {}
         }
-        while self.writer.change(Files { life: life.clone() }).await? >= WINDOW.unsigned_abs() {}
-        for sql in LITTLE {
+        while self
+            .writer
+            .apply_change(PurgeFiles { life: life.clone() })
+            .await?
+            >= BATCH_ROWS.unsigned_abs()
+        {}
+        for sql in SMALL_TABLES {
             self.writer
-                .change(Rows {
+                .apply_change(PurgeRows {
                     life: life.clone(),
                     sql,
                 })
                 .await?;
         }
-        self.timers.forget(life);
+        self.timers.forget_life(life);
         Ok(())
     }
 }
 
 /// Events with their deliveries; waiting deliveries are dropped.
-struct Events {
+struct PurgeEvents {
     seqs: Vec<i64>,
 }
 
-impl Change for Events {
+impl StoreChange for PurgeEvents {
     type Answer = ();
 
     async fn write(
@@ -107,15 +112,15 @@ impl Change for Events {
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         let drop = "UPDATE deliveries SET state = 'dropped' WHERE state = 'waiting' AND event IN ";
-        let waited: Vec<i64> = list(drop, &self.seqs)
+        let waited: Vec<i64> = bind_list(drop, &self.seqs)
             .push(" RETURNING id")
             .build_query_scalar()
             .fetch_all(&mut *connection)
             .await?;
-        deliveries::move_on(connection, &waited, now).await?;
+        deliveries::advance_lanes(connection, &waited, now).await?;
         let attempts =
             "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ";
-        list(attempts, &self.seqs)
+        bind_list(attempts, &self.seqs)
             .push(")")
             .build()
             .execute(&mut *connection)
@@ -124,7 +129,7 @@ impl Change for Events {
             "DELETE FROM deliveries WHERE event IN ",
             "DELETE FROM events WHERE seq IN ",
         ] {
-            list(sql, &self.seqs)
+            bind_list(sql, &self.seqs)
                 .build()
                 .execute(&mut *connection)
                 .await?;
@@ -133,15 +138,15 @@ impl Change for Events {
     }
 }
 
-struct Rows {
+struct PurgeRows {
     life: Life,
     sql: &'static str,
 }
 
-impl Change for Rows {
+impl StoreChange for PurgeRows {
     type Answer = u64;
 
-    fn moves_lanes(_: &u64) -> bool {
+    fn invalidates_ready_queue(_: &u64) -> bool {
         false
     }
 
@@ -152,7 +157,7 @@ impl Change for Rows {
     ) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(self.sql).bind(&self.life);
         let query = if self.sql.contains("$2") {
-            query.bind(WINDOW)
+            query.bind(BATCH_ROWS)
         } else {
             query
         };
@@ -161,14 +166,14 @@ impl Change for Rows {
 }
 
 /// Media records; the files become leftovers until no record refers to them.
-struct Files {
+struct PurgeFiles {
     life: Life,
 }
 
-impl Change for Files {
+impl StoreChange for PurgeFiles {
     type Answer = u64;
 
-    fn moves_lanes(_: &u64) -> bool {
+    fn invalidates_ready_queue(_: &u64) -> bool {
         false
     }
 
@@ -184,20 +189,20 @@ impl Change for Files {
         ));
         sqlx::query(left)
             .bind(&self.life)
-            .bind(WINDOW)
+            .bind(BATCH_ROWS)
             .execute(&mut *connection)
             .await?;
         let gone = sqlx::AssertSqlSafe(format!("DELETE FROM media WHERE id IN {THESE}"));
         Ok(sqlx::query(gone)
             .bind(&self.life)
-            .bind(WINDOW)
+            .bind(BATCH_ROWS)
             .execute(connection)
             .await?
             .rows_affected())
     }
 }
 
-fn list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
+fn bind_list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(sql);
     sql.push_tuples(seqs, |mut row, seq| {
         row.push_bind(*seq);

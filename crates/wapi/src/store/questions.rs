@@ -10,43 +10,46 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 
 /// The interval of the check for the caller, in steps of SQLite's virtual machine: a few of them
 /// take a microsecond.
-const STEPS: i32 = 1_000;
+const PROGRESS_STEPS: i32 = 1_000;
 
 /// A pool of connections; callers wait until one is free. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Questions {
+pub(super) struct ReadPool {
     pool: SqlitePool,
     /// How many times [`STEPS`] were taken so far.
     #[cfg(test)]
-    pub taken: Arc<std::sync::atomic::AtomicU64>,
+    pub progress_calls: Arc<std::sync::atomic::AtomicU64>,
 }
 
-impl Questions {
+impl ReadPool {
     pub fn new(pool: SqlitePool) -> Self {
         Self {
             pool,
             #[cfg(test)]
-            taken: Arc::default(),
+            progress_calls: Arc::default(),
         }
     }
 
     /// Returns a connection for one caller. If it is dropped in the middle of a statement, the
     /// statement ends, and the connection goes to the next caller.
-    pub async fn ask(&self) -> Result<Question, sqlx::Error> {
+    pub async fn acquire(&self) -> Result<ReadConnection, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         let asker = Arc::new(AtomicBool::new(true));
         let is_there = Arc::clone(&asker);
         #[cfg(test)]
-        let taken = Arc::clone(&self.taken);
+        let taken = Arc::clone(&self.progress_calls);
         connection
             .lock_handle()
             .await?
-            .set_progress_handler(STEPS, move || {
+            .set_progress_handler(PROGRESS_STEPS, move || {
                 #[cfg(test)]
                 taken.fetch_add(1, Ordering::Relaxed);
                 is_there.load(Ordering::Relaxed)
             });
-        Ok(Question { asker, connection })
+        Ok(ReadConnection {
+            is_caller_present: asker,
+            connection,
+        })
     }
 
     pub async fn close(&self) {
@@ -55,20 +58,20 @@ impl Questions {
 }
 
 /// A connection with a waiting caller.
-pub(super) struct Question {
+pub(super) struct ReadConnection {
     /// False once the caller has left.
-    asker: Arc<AtomicBool>,
+    is_caller_present: Arc<AtomicBool>,
     connection: PoolConnection<Sqlite>,
 }
 
-impl Drop for Question {
+impl Drop for ReadConnection {
     fn drop(&mut self) {
         // The pool gets the connection back when the running statement has ended.
-        self.asker.store(false, Ordering::Relaxed);
+        self.is_caller_present.store(false, Ordering::Relaxed);
     }
 }
 
-impl Deref for Question {
+impl Deref for ReadConnection {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
@@ -76,7 +79,7 @@ impl Deref for Question {
     }
 }
 
-impl DerefMut for Question {
+impl DerefMut for ReadConnection {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
@@ -95,13 +98,13 @@ mod tests {
     async fn a_question_whose_asker_has_left_ends() {
         let clock = Clock::system();
         let options = SqliteConnectOptions::new().in_memory(true);
-        let questions = Questions::new(
+        let questions = ReadPool::new(
             SqlitePoolOptions::new()
                 .max_connections(1)
                 .connect_lazy_with(options),
         );
         for _ in 0..3 {
-            let mut question = questions.ask().await.unwrap();
+            let mut question = questions.acquire().await.unwrap();
             let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
             let asked = sqlx::query_scalar::<_, i64>(endless).fetch_one(&mut *question);
             clock
@@ -110,7 +113,7 @@ mod tests {
                 .unwrap_err();
             drop(question);
             let next = async {
-                let mut question = questions.ask().await.unwrap();
+                let mut question = questions.acquire().await.unwrap();
                 sqlx::query_scalar::<_, i64>("SELECT 1")
                     .fetch_one(&mut *question)
                     .await

@@ -8,27 +8,27 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::feed::{self, Saved, Wanted};
-use super::{Life, Store, StoreError, time};
+use super::feed::{self, EventFilter, StoredEvent};
+use super::{Life, Store, StoreError, to_timestamp};
 use crate::message::Message;
 
 impl Store {
     /// Returns up to `limit` events after a position, oldest first, the position up to which there
     /// are no others, and whether these are all. Uses no connections of the feed.
-    pub async fn events_after(
+    pub async fn read_events_after(
         &self,
         seq: i64,
-        wanted: &Wanted,
+        wanted: &EventFilter,
         limit: usize,
-    ) -> Result<(Vec<Saved>, i64, bool), StoreError> {
-        let mut connection = self.chores.acquire().await?;
-        let page = feed::after(&mut connection, seq, wanted, &self.lives, limit).await?;
+    ) -> Result<(Vec<StoredEvent>, i64, bool), StoreError> {
+        let mut connection = self.background.acquire().await?;
+        let page = feed::read_page_after(&mut connection, seq, wanted, &self.lives, limit).await?;
         Ok((page.events, page.upto, page.is_last))
     }
 
     /// Returns the contents of those of these messages that were sent through the gateway, by
     /// session and id.
-    pub async fn sent_contents(
+    pub async fn find_sent_contents(
         &self,
         messages: &[(Life, String)],
     ) -> Result<HashMap<(i64, String), Message>, StoreError> {
@@ -41,7 +41,7 @@ impl Store {
         sql.push_values(messages, |mut row, (session, id)| {
             row.push_bind(session.id()).push_bind(id);
         });
-        let rows = sql.push(")").build().fetch_all(&self.chores).await?;
+        let rows = sql.push(")").build().fetch_all(&self.background).await?;
         let content = |row: &SqliteRow| {
             let message = serde_json::from_str(row.get("content")).ok()?;
             Some(((row.get("session"), row.get("id")), message))
@@ -50,24 +50,21 @@ impl Store {
     }
 
     /// Keeps the events after this position, and the data they refer to, from being removed.
-    pub fn hold_after(&self, seq: i64) {
-        self.held.store(seq, Ordering::Release);
+    pub fn hold_events_after(&self, seq: i64) {
+        self.held_after.store(seq, Ordering::Release);
     }
 
     /// Returns the position up to which events may be removed.
-    pub(super) fn removable(&self) -> i64 {
-        self.held.load(Ordering::Acquire)
+    pub(super) fn removable_position(&self) -> i64 {
+        self.held_after.load(Ordering::Acquire)
     }
 
     /// Returns the time before which settled data may be removed: no older than `before`, nor than
     /// any event held back.
-    pub(super) async fn removable_before(
-        &self,
-        before: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
+    pub(super) async fn removable_time(&self, before: Timestamp) -> Result<Timestamp, StoreError> {
         let sql = "SELECT created_at FROM events WHERE seq > $1 ORDER BY seq LIMIT 1";
-        let query = sqlx::query_scalar(sql).bind(self.removable());
-        let oldest: Option<i64> = query.fetch_optional(&self.chores).await?;
-        Ok(oldest.map_or(before, |oldest| time(oldest).min(before)))
+        let query = sqlx::query_scalar(sql).bind(self.removable_position());
+        let oldest: Option<i64> = query.fetch_optional(&self.background).await?;
+        Ok(oldest.map_or(before, |oldest| to_timestamp(oldest).min(before)))
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 
 /// Most messages marked read at a time; of more, the newest.
@@ -12,7 +12,7 @@ const MOST: u32 = 10_000;
 
 /// A received message, by WhatsApp's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
+pub struct UnreadMessage {
     pub seq: i64,
     pub chat: String,
     pub sender: String,
@@ -22,14 +22,14 @@ pub struct Unread {
 impl Store {
     /// Returns the unread messages of a chat, the newest first, up to one of them or all; `None`
     /// when that message does not exist. `chat` is every address the chat has on the wire.
-    pub async fn unread(
+    pub async fn find_unread(
         &self,
         session: &Life,
         chat: &[String; 2],
         up_to: Option<&str>,
-    ) -> Result<Option<Vec<Unread>>, StoreError> {
+    ) -> Result<Option<Vec<UnreadMessage>>, StoreError> {
         let [one, other] = chat;
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.api_readers.acquire().await?;
         let newest = match up_to {
             None => i64::MAX,
             Some(id) => {
@@ -59,7 +59,7 @@ impl Store {
             .bind(other)
             .bind(newest)
             .bind(MOST);
-        let unread = |row: &SqliteRow| Unread {
+        let unread = |row: &SqliteRow| UnreadMessage {
             seq: row.get("seq"),
             chat: row.get("message_chat"),
             sender: row.get("sender"),
@@ -78,7 +78,7 @@ impl Store {
     /// Records that a chat was marked read up to the message with this sequence number.
     pub async fn mark_read(&self, session: &Life, chat: &str, seq: i64) -> Result<(), StoreError> {
         self.writer
-            .change(MarkRead {
+            .apply_change(MarkRead {
                 session: session.clone(),
                 chat: chat.to_owned(),
                 seq,
@@ -93,10 +93,10 @@ struct MarkRead {
     seq: i64,
 }
 
-impl Change for MarkRead {
+impl StoreChange for MarkRead {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 

@@ -4,15 +4,15 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Store, StoreError};
 
 /// Pages released to the file system per step.
-const PAGES: u32 = 256;
+const SHRINK_PAGES: u32 = 256;
 
 /// Age limits of retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
+pub struct RetentionLimits {
     /// Older events are removed, unless a delivery waits.
     pub events: Timestamp,
     /// An event with a dead delivery stays until that delivery has been dead since before this
@@ -20,7 +20,7 @@ pub struct Cut {
     pub dead: Timestamp,
     /// Older events about messages are removed completely; younger ones leave a row that identifies
     /// duplicates.
-    pub known: Timestamp,
+    pub dedup: Timestamp,
     /// Events after this time were stamped while the system clock was wrong; they are skipped, and
     /// the events behind them are not considered younger.
     pub now: Timestamp,
@@ -28,7 +28,7 @@ pub struct Cut {
 
 /// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct CleanupStep {
     /// The start of the next step; `None`: the following events are too young.
     pub next: Option<i64>,
     /// Events whose body was removed.
@@ -42,17 +42,17 @@ impl Store {
     /// Events with waiting deliveries and events that are [held](Self::hold_after) stay. An event
     /// about a message that may be received again leaves an empty row, by which the duplicate is
     /// recognised.
-    pub async fn remove_old(
+    pub async fn remove_old_events(
         &self,
         after: i64,
         window: u16,
-        cut: Cut,
-    ) -> Result<Window, StoreError> {
+        cut: RetentionLimits,
+    ) -> Result<CleanupStep, StoreError> {
         let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
         let rows = sqlx::query(sql)
             .bind(after)
             .bind(i64::from(window))
-            .fetch_all(&self.chores)
+            .fetch_all(&self.background)
             .await?;
         let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
         let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
@@ -67,20 +67,26 @@ impl Store {
             .filter(|_| reached.len() == usize::from(window))
             .map(|row| row.get("seq"));
         let may_go = |row: &&sqlx::sqlite::SqliteRow| {
-            row.get::<bool, _>("is_full") || created(row) < cut.known.as_millisecond()
+            row.get::<bool, _>("is_full") || created(row) < cut.dedup.as_millisecond()
         };
         let seqs = reached
             .into_iter()
             .filter(is_old)
             .filter(may_go)
             .map(|row| row.get("seq"));
-        let seqs: Vec<i64> = seqs.filter(|seq| *seq <= self.removable()).collect();
+        let seqs: Vec<i64> = seqs
+            .filter(|seq| *seq <= self.removable_position())
+            .collect();
         let removed = match seqs.is_empty() {
             true => 0,
-            false => self.writer.change(Remove { seqs, cut }).await?,
+            false => {
+                self.writer
+                    .apply_change(RemoveEvents { seqs, limits: cut })
+                    .await?
+            }
         };
         self.meters.removed_events.add(removed);
-        Ok(Window { next, removed })
+        Ok(CleanupStep { next, removed })
     }
 
     /// Removes up to `window` idempotency keys older than `keys`, and as many messages settled
@@ -91,9 +97,9 @@ impl Store {
         messages: Timestamp,
         window: u16,
     ) -> Result<u64, StoreError> {
-        let messages = self.removable_before(messages).await?;
+        let messages = self.removable_time(messages).await?;
         self.writer
-            .change(RemoveMessages {
+            .apply_change(RemoveOldMessages {
                 keys,
                 messages,
                 window,
@@ -102,17 +108,17 @@ impl Store {
     }
 
     /// Releases some free pages to the file system.
-    pub async fn shrink(&self) -> Result<(), StoreError> {
-        self.writer.change(Shrink).await
+    pub async fn shrink_file(&self) -> Result<(), StoreError> {
+        self.writer.apply_change(ShrinkFile).await
     }
 }
 
-struct Remove {
+struct RemoveEvents {
     seqs: Vec<i64>,
-    cut: Cut,
+    limits: RetentionLimits,
 }
 
-impl Change for Remove {
+impl StoreChange for RemoveEvents {
     type Answer = u64;
 
     async fn write(
@@ -120,30 +126,30 @@ impl Change for Remove {
         connection: &mut SqliteConnection,
         _: Timestamp,
     ) -> Result<u64, sqlx::Error> {
-        let gone = self.nobody_waits_for(connection).await?;
+        let gone = self.find_removable(connection).await?;
         if gone.is_empty() {
             return Ok(0);
         }
-        let mut attempts = list(
+        let mut attempts = bind_list(
             "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ",
             &gone,
         );
         attempts.push(")").build().execute(&mut *connection).await?;
-        list("DELETE FROM deliveries WHERE event IN ", &gone)
+        bind_list("DELETE FROM deliveries WHERE event IN ", &gone)
             .build()
             .execute(&mut *connection)
             .await?;
-        let mut forget = list("DELETE FROM events WHERE seq IN ", &gone);
+        let mut forget = bind_list("DELETE FROM events WHERE seq IN ", &gone);
         forget
             .push(" AND (message_id IS NULL OR created_at < ")
-            .push_bind(self.cut.known.as_millisecond())
+            .push_bind(self.limits.dedup.as_millisecond())
             .push(")");
         let forgotten = forget
             .build()
             .execute(&mut *connection)
             .await?
             .rows_affected();
-        let mut empty = list(
+        let mut empty = bind_list(
             "UPDATE events SET body = '' WHERE body <> '' AND seq IN ",
             &gone,
         );
@@ -156,19 +162,19 @@ impl Change for Remove {
     }
 }
 
-impl Remove {
+impl RemoveEvents {
     /// Returns the events without a delivery to keep. Checked inside the transaction, since a
     /// delivery may have been added meanwhile.
-    async fn nobody_waits_for(
+    async fn find_removable(
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<Vec<i64>, sqlx::Error> {
-        let mut sql = list(
+        let mut sql = bind_list(
             "SELECT DISTINCT event FROM deliveries WHERE event IN ",
             &self.seqs,
         );
         sql.push(" AND (state = 'waiting' OR (state = 'dead' AND settled_at >= ");
-        sql.push_bind(self.cut.dead.as_millisecond()).push("))");
+        sql.push_bind(self.limits.dead.as_millisecond()).push("))");
         let kept: Vec<i64> = sql.build_query_scalar().fetch_all(connection).await?;
         Ok(self
             .seqs
@@ -179,7 +185,7 @@ impl Remove {
     }
 }
 
-fn list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
+fn bind_list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new(sql);
     sql.push("(");
     let mut list = sql.separated(", ");
@@ -190,13 +196,13 @@ fn list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
     sql
 }
 
-struct RemoveMessages {
+struct RemoveOldMessages {
     keys: Timestamp,
     messages: Timestamp,
     window: u16,
 }
 
-impl Change for RemoveMessages {
+impl StoreChange for RemoveOldMessages {
     type Answer = u64;
 
     async fn write(
@@ -226,9 +232,9 @@ impl Change for RemoveMessages {
     }
 }
 
-struct Shrink;
+struct ShrinkFile;
 
-impl Change for Shrink {
+impl StoreChange for ShrinkFile {
     type Answer = ();
 
     async fn write(
@@ -237,7 +243,7 @@ impl Change for Shrink {
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
         // A pragma takes no parameters; the number is a constant.
-        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
+        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"));
         sqlx::query(sql).execute(connection).await?;
         Ok(())
     }
@@ -296,7 +302,7 @@ mod tests {
         );
         let left = async |sql| {
             sqlx::query_scalar::<_, String>(sql)
-                .fetch_all(&store.chores)
+                .fetch_all(&store.background)
                 .await
                 .unwrap()
         };

@@ -5,22 +5,22 @@ use serde::Deserialize;
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::messages::Place;
-use super::time;
+use super::messages::MessageSeq;
+use super::to_timestamp;
 use super::{Life, Store, StoreError};
-use crate::event::Failure;
-use crate::message::{Content, Message};
+use crate::event::SendFailure;
+use crate::message::{Message, MessageContent};
 
 /// An accepted message, and its progress so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SentMessage {
-    pub place: Place,
+    pub seq: MessageSeq,
     pub id: String,
     pub chat: String,
     pub message: Message,
-    /// `queued`, `unknown`, `sent`, `failed` or `cancelled`.
+    /// `queued`, `unknown`, `sent`, `failed` or `cancel_unsent`.
     pub status: String,
-    pub failure: Option<Failure>,
+    pub failure: Option<SendFailure>,
     pub accepted_at: Timestamp,
     pub send_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
@@ -33,12 +33,12 @@ pub struct SentMessage {
     /// The times at which it was edited and deleted.
     pub edited_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
-    pub recipients: Vec<Progress>,
+    pub recipients: Vec<RecipientProgress>,
 }
 
 /// Progress of the message at one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct RecipientProgress {
     pub recipient: String,
     pub delivered_at: Option<Timestamp>,
     pub read_at: Option<Timestamp>,
@@ -47,16 +47,16 @@ pub struct Progress {
 
 impl Store {
     /// Returns the message with this id, if it was sent through this gateway.
-    pub async fn sent_message(
+    pub async fn find_sent_message(
         &self,
         session: &Life,
         id: &str,
     ) -> Result<Option<SentMessage>, StoreError> {
-        Ok(find(&self.readers, session, id).await?)
+        Ok(query_sent_message(&self.readers, session, id).await?)
     }
 }
 
-async fn find(
+async fn query_sent_message(
     pool: &SqlitePool,
     session: &Life,
     id: &str,
@@ -77,10 +77,10 @@ async fn find(
         .bind(row.get::<i64, _>("place"))
         .fetch_all(pool)
         .await?;
-    let recipients = receipts.iter().map(progress).collect();
+    let recipients = receipts.iter().map(recipient_from_row).collect();
     let mut message = SentMessage {
         recipients,
-        ..message(&row)
+        ..message_from_row(&row)
     };
     // The condition and the expression of the index, literally.
     let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
@@ -101,35 +101,35 @@ async fn find(
         message.edited_at = changed_at;
         // SQLite takes the columns beside a maximum from the row that has it.
         if let Ok(Message {
-            content: Content::Edit { edit },
+            content: MessageContent::Edit { edit },
             ..
         }) = serde_json::from_str(row.get("content"))
         {
-            message.message.content.reword(&edit);
+            message.message.content.apply_edit(&edit);
         }
     }
     Ok(Some(message))
 }
 
 /// Content of a message that a newer version wrote.
-const UNREADABLE: Content = Content::Unsupported {
+const UNREADABLE: MessageContent = MessageContent::Unsupported {
     raw: serde_json::Value::Null,
 };
 
-fn message(row: &SqliteRow) -> SentMessage {
-    let failure = |code| Failure {
+fn message_from_row(row: &SqliteRow) -> SentMessage {
+    let failure = |code| SendFailure {
         code,
         detail: row.get::<Option<String>, _>("error").unwrap_or_default(),
     };
     SentMessage {
-        place: Place(row.get("place")),
+        seq: MessageSeq(row.get("place")),
         id: row.get("id"),
         chat: row.get("chat"),
         message: serde_json::from_str(row.get("content"))
             .unwrap_or_else(|_| Message::new(UNREADABLE)),
         status: row.get("status"),
         failure: row.get::<Option<String>, _>("error_code").map(failure),
-        accepted_at: time(row.get("accepted_at")),
+        accepted_at: to_timestamp(row.get("accepted_at")),
         send_at: optional_time(row, "send_at"),
         expires_at: optional_time(row, "expires_at"),
         attempted_at: optional_time(row, "attempted_at"),
@@ -141,8 +141,8 @@ fn message(row: &SqliteRow) -> SentMessage {
     }
 }
 
-fn progress(row: &SqliteRow) -> Progress {
-    Progress {
+fn recipient_from_row(row: &SqliteRow) -> RecipientProgress {
+    RecipientProgress {
         recipient: row.get("recipient"),
         delivered_at: optional_time(row, "delivered_at"),
         read_at: optional_time(row, "read_at"),
@@ -151,12 +151,12 @@ fn progress(row: &SqliteRow) -> Progress {
 }
 
 fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
-    row.get::<Option<i64>, _>(column).map(time)
+    row.get::<Option<i64>, _>(column).map(to_timestamp)
 }
 
 /// A message that another one quotes or is about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Quoted {
+pub struct QuotedMessage {
     /// The author's address; `None`: the session itself.
     pub author: Option<String>,
     pub message: Option<Message>,
@@ -166,12 +166,12 @@ impl Store {
     /// Returns a message of a chat, sent or received, if it is known; the chat is given by all its
     /// addresses. A sent message that never left, because it failed or was cancelled, does not
     /// count.
-    pub async fn quoted(
+    pub async fn find_quoted(
         &self,
         session: &Life,
         chats: &[String],
         id: &str,
-    ) -> Result<Option<Quoted>, StoreError> {
+    ) -> Result<Option<QuotedMessage>, StoreError> {
         let sql = "SELECT chat, content, status IN ('failed', 'cancelled') AS is_nobodys FROM messages \
                    WHERE session = $1 AND id = $2";
         if let Some(own) = sqlx::query(sql)
@@ -182,7 +182,7 @@ impl Store {
         {
             let is_there = !own.get::<bool, _>("is_nobodys")
                 && chats.iter().any(|chat| chat == own.get::<&str, _>("chat"));
-            let quoted = || Quoted {
+            let quoted = || QuotedMessage {
                 author: None,
                 message: serde_json::from_str(own.get("content")).ok(),
             };
@@ -196,11 +196,11 @@ impl Store {
             let Some(row) = query.fetch_optional(&self.readers).await? else {
                 continue;
             };
-            let body: Option<Told> = serde_json::from_str(row.get("body")).ok();
+            let body: Option<MessageEnvelope> = serde_json::from_str(row.get("body")).ok();
             // The account wrote an echo on another device.
             let author =
                 Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
-            return Ok(Some(Quoted {
+            return Ok(Some(QuotedMessage {
                 author,
                 message: body.map(|body| body.data),
             }));
@@ -212,7 +212,7 @@ impl Store {
 impl Store {
     /// Returns the known authors of the messages with this id in a chat, given by all its
     /// addresses: their addresses; `None`: the session itself.
-    pub async fn authors(
+    pub async fn find_authors(
         &self,
         session: &Life,
         chats: &[String],
@@ -237,6 +237,6 @@ impl Store {
 
 /// The part of an event's envelope needed here.
 #[derive(Deserialize)]
-struct Told {
+struct MessageEnvelope {
     data: Message,
 }

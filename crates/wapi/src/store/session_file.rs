@@ -35,7 +35,7 @@ const BROKEN: [i32; 3] = [11, 26, 1];
 
 /// Inspects the file without writing to it. A change that a crash interrupted is rolled back first,
 /// since SQLite cannot read the file before.
-pub async fn inspect(path: &Path) -> SessionFile {
+pub async fn inspect_file(path: &Path) -> SessionFile {
     match tokio::fs::metadata(path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return SessionFile::Absent,
         Err(error) => {
@@ -49,7 +49,7 @@ pub async fn inspect(path: &Path) -> SessionFile {
         Ok(_) => {}
     }
     let is_half_done = has_content(&path.with_extension("db-journal")).await;
-    match look(path, is_half_done).await {
+    match inspect_database(path, is_half_done).await {
         Ok(found) => found,
         Err(error) if is_broken(&error) => {
             SessionFile::Unusable(format!("its file is damaged or no session: {error}"))
@@ -57,7 +57,7 @@ pub async fn inspect(path: &Path) -> SessionFile {
         Err(error) if is_half_done => SessionFile::Unreadable(format!(
             "a crash left a change of its file half done, and undoing it failed ({error}): wapi must be allowed to write to {} and to \
              the -journal beside it, on a disk that has room",
-            shown::file(path)
+            shown::mask_path(path)
         )),
         Err(error) => SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
     }
@@ -65,7 +65,7 @@ pub async fn inspect(path: &Path) -> SessionFile {
 
 /// Checkpoints the file's write-ahead log into the file, and syncs both. SQLite writes the content
 /// anew: after a failed write, a disk may claim to have data that it does not have.
-pub async fn take_in_log(path: &Path) -> Result<(), StoreError> {
+pub async fn checkpoint_log(path: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .synchronous(SqliteSynchronous::Full)
@@ -99,7 +99,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
 }
 
-async fn look(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Error> {
+async fn inspect_database(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Error> {
     // `immutable` keeps SQLite from creating lock files beside a file that may be foreign. It must
     // not be used when there is a write-ahead log, since its content would be missed.
     let has_log = tokio::fs::try_exists(path.with_extension("db-wal"))
@@ -114,12 +114,12 @@ async fn look(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Erro
         .disable_statement_logging()
         .connect()
         .await?;
-    let found = examine(&mut connection).await;
+    let found = examine_tables(&mut connection).await;
     connection.close().await?;
     found
 }
 
-async fn examine(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx::Error> {
+async fn examine_tables(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx::Error> {
     let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(&mut *connection)
         .await?;
@@ -210,15 +210,18 @@ mod tests {
         std::fs::write(path("torn.db"), &torn).unwrap();
 
         let before: Vec<_> = listing(folder.path());
-        assert_eq!(inspect(&path("nothing.db")).await, SessionFile::Absent);
-        assert_eq!(inspect(&path("empty.db")).await, SessionFile::NeverPaired);
+        assert_eq!(inspect_file(&path("nothing.db")).await, SessionFile::Absent);
         assert_eq!(
-            inspect(&path("unpaired.db")).await,
+            inspect_file(&path("empty.db")).await,
             SessionFile::NeverPaired
         );
-        assert_eq!(inspect(&path("paired.db")).await, SessionFile::Paired);
+        assert_eq!(
+            inspect_file(&path("unpaired.db")).await,
+            SessionFile::NeverPaired
+        );
+        assert_eq!(inspect_file(&path("paired.db")).await, SessionFile::Paired);
         for name in ["foreign.db", "text.db", "torn.db", "."] {
-            let found = inspect(&path(name)).await;
+            let found = inspect_file(&path(name)).await;
             assert!(
                 matches!(found, SessionFile::Unusable(_)),
                 "{name} is {found:?}"
@@ -250,14 +253,14 @@ mod tests {
             .execute(&mut other)
             .await
             .unwrap();
-        let found = inspect(&path).await;
+        let found = inspect_file(&path).await;
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
         other.close().await.unwrap();
-        assert_eq!(inspect(&path).await, SessionFile::Paired);
+        assert_eq!(inspect_file(&path).await, SessionFile::Paired);
         // Nor is a folder that no longer exists, or a circular link.
         let circle = folder.path().join("circle.db");
         std::os::unix::fs::symlink(&circle, &circle).unwrap();
-        let found = inspect(&circle).await;
+        let found = inspect_file(&circle).await;
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
     }
 
@@ -298,7 +301,7 @@ mod tests {
     async fn a_change_that_a_crash_left_half_done_is_undone() {
         let folder = tempfile::tempdir().unwrap();
         let left = half_done(folder.path()).await;
-        assert_eq!(inspect(&left).await, SessionFile::NeverPaired);
+        assert_eq!(inspect_file(&left).await, SessionFile::NeverPaired);
         assert!(!has_content(&left.with_extension("db-journal")).await);
     }
 
@@ -325,7 +328,7 @@ mod tests {
             left.with_extension("db-journal"),
         )
         .unwrap();
-        let SessionFile::Unreadable(why) = inspect(&left).await else {
+        let SessionFile::Unreadable(why) = inspect_file(&left).await else {
             panic!("it is readable")
         };
         assert!(why.contains("wapi must be allowed to write to"), "{why}");
@@ -345,7 +348,7 @@ mod tests {
             .unwrap();
         sqlx::query(TABLES[1]).execute(&mut open).await.unwrap();
         assert!(has_content(&path.with_extension("db-wal")).await);
-        take_in_log(&path).await.unwrap();
+        checkpoint_log(&path).await.unwrap();
         assert!(!has_content(&path.with_extension("db-wal")).await);
     }
 

@@ -7,40 +7,40 @@ use serde_json::{Map, Value};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
-use super::writer::Change;
-use super::{Life, Past, Store, StoreError, past};
+use super::writer::StoreChange;
+use super::{Life, Store, StoreError, SyncProgress, past};
 
 /// The saved commands of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ordered {
+pub struct SavedSession {
     /// The session was stopped by a caller, and not started since.
     pub is_stopped: bool,
     /// The session was removed, and the program ended before that was complete; says which data to
     /// leave.
-    pub removed: Option<Leave>,
+    pub removed: Option<RemovalMode>,
     /// Metadata that the owner attached to it.
     pub metadata: Map<String, Value>,
     /// Progress of its history sync, if one was requested.
-    pub past: Option<Past>,
+    pub sync_progress: Option<SyncProgress>,
 }
 
 /// Whether a session stays disconnected from WhatsApp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    ByHand,
-    No,
+pub enum StopState {
+    Stopped,
+    Running,
 }
 
 /// The data that a removed session leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
+pub enum RemovalMode {
     /// The data of its lives, for the case that the same account is linked under this name again,
     /// and the pending deliveries of its events.
-    Lives,
-    Nothing,
+    KeepLives,
+    Purge,
 }
 
-/// The values of the column `stopped`: the session runs, or the reason why it does not. A version
+/// The values of the column `stay_stopped`: the session runs, or the reason why it does not. A version
 /// that does not know removals treats a session to be removed as stopped.
 const RUNS: i64 = 0;
 const STOPPED: i64 = 1;
@@ -51,22 +51,26 @@ const PURGED: i64 = 3;
 impl Store {
     /// Saves a session with its owner's metadata, and whether its history sync is requested; a
     /// session that was saved before starts over.
-    pub async fn order_session(&self, name: &str, ordered: &Ordered) -> Result<(), StoreError> {
+    pub async fn save_session(&self, name: &str, ordered: &SavedSession) -> Result<(), StoreError> {
         let metadata = Value::Object(ordered.metadata.clone()).to_string();
         self.writer
-            .change(Order {
+            .apply_change(SaveSession {
                 name: name.to_owned(),
                 metadata,
-                asks_for_past: ordered.past.is_some(),
+                requests_history_sync: ordered.sync_progress.is_some(),
             })
             .await
     }
 
     /// Saves whether a session is stopped.
-    pub async fn order_stop(&self, name: &str, stop: Stop) -> Result<(), StoreError> {
-        let stopped = if stop == Stop::ByHand { STOPPED } else { RUNS };
+    pub async fn save_stop_state(&self, name: &str, stop: StopState) -> Result<(), StoreError> {
+        let stopped = if stop == StopState::Stopped {
+            STOPPED
+        } else {
+            RUNS
+        };
         self.writer
-            .change(OrderStop {
+            .apply_change(SaveStopState {
                 name: name.to_owned(),
                 stopped,
             })
@@ -74,14 +78,14 @@ impl Store {
     }
 
     /// Saves that a session is to be removed, until it is forgotten.
-    pub async fn order_removal(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
-        let stopped = if leave == Leave::Nothing {
+    pub async fn save_removal(&self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
+        let stopped = if leave == RemovalMode::Purge {
             PURGED
         } else {
             REMOVED
         };
         self.writer
-            .change(OrderStop {
+            .apply_change(SaveStopState {
                 name: name.to_owned(),
                 stopped,
             })
@@ -89,42 +93,42 @@ impl Store {
     }
 
     /// Forgets a session. The data of its lives stays, and is available again if the same account
-    /// is linked under this name. Or, with [`Leave::Nothing`], the same commit records that the
+    /// is linked under this name. Or, with [`RemovalMode::Nothing`], the same commit records that the
     /// data must still be purged, see [`Self::purge`].
-    pub async fn forget_session(&self, name: &str, leave: Leave) -> Result<(), StoreError> {
-        if leave == Leave::Nothing {
-            self.lives.purged(self.lives.of(name));
+    pub async fn forget_session(&self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
+        if leave == RemovalMode::Purge {
+            self.lives.mark_for_purge(self.lives.lives_of(name));
         }
         self.writer
-            .change(Forget {
+            .apply_change(ForgetSession {
                 name: name.to_owned(),
-                lives: self.lives.of(name),
+                lives: self.lives.lives_of(name),
             })
             .await
     }
 
     /// Returns the saved commands of each session.
-    pub async fn ordered_sessions(&self) -> Result<BTreeMap<String, Ordered>, StoreError> {
+    pub async fn load_sessions(&self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
         let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions")
             .fetch_all(&self.readers)
             .await?;
-        let pasts = self.pasts().await?;
+        let pasts = self.sync_progress().await?;
         let ordered = |row: &SqliteRow| {
             let (name, stopped): (String, i64) = (row.get("name"), row.get("stopped"));
             let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
             let past = pasts.get(&name).copied();
             let removed = match stopped {
-                REMOVED => Some(Leave::Lives),
-                PURGED => Some(Leave::Nothing),
+                REMOVED => Some(RemovalMode::KeepLives),
+                PURGED => Some(RemovalMode::Purge),
                 _ => None,
             };
             (
                 name,
-                Ordered {
+                SavedSession {
                     is_stopped: stopped != RUNS,
                     removed,
                     metadata,
-                    past,
+                    sync_progress: past,
                 },
             )
         };
@@ -132,18 +136,20 @@ impl Store {
     }
 
     /// Writes a row that reaches the disk, to check that this works.
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        self.writer.change(Probe).await
+    pub async fn probe_disk(&self) -> Result<(), StoreError> {
+        self.writer.apply_change(ProbeDisk).await
     }
 
     /// Records the messages received since the last call, so that their events may be removed and
     /// [`Self::last_received`] stays correct.
-    pub async fn note_received(&self) -> Result<(), StoreError> {
-        let news = received_since(&self.readers).await?;
+    pub async fn record_received(&self) -> Result<(), StoreError> {
+        let news = query_received(&self.readers).await?;
         if news.is_empty() {
             return Ok(());
         }
-        self.writer.change(Note { news }).await
+        self.writer
+            .apply_change(RecordReceived { rows: news })
+            .await
     }
 
     /// Returns the time of the last received message of each life, by its number, as far as
@@ -164,10 +170,10 @@ impl Store {
 }
 
 /// A life, and time and sequence number of its newest message.
-type Received = (i64, i64, i64);
+type ReceivedRow = (i64, i64, i64);
 
 /// Read outside the writer, since it may scan many events.
-async fn received_since(pool: &SqlitePool) -> Result<Vec<Received>, sqlx::Error> {
+async fn query_received(pool: &SqlitePool) -> Result<Vec<ReceivedRow>, sqlx::Error> {
     sqlx::query_as(
         "SELECT session, max(created_at), max(seq) FROM events \
          WHERE seq > (SELECT COALESCE(max(seq), 0) FROM received) AND type = 'message.received' GROUP BY session",
@@ -176,13 +182,13 @@ async fn received_since(pool: &SqlitePool) -> Result<Vec<Received>, sqlx::Error>
     .await
 }
 
-struct Order {
+struct SaveSession {
     name: String,
     metadata: String,
-    asks_for_past: bool,
+    requests_history_sync: bool,
 }
 
-impl Change for Order {
+impl StoreChange for SaveSession {
     type Answer = ();
 
     async fn write(
@@ -197,16 +203,16 @@ impl Change for Order {
             .bind(&self.metadata)
             .bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
-        past::order(connection, &self.name, self.asks_for_past).await
+        past::reset_history_sync(connection, &self.name, self.requests_history_sync).await
     }
 }
 
-struct OrderStop {
+struct SaveStopState {
     name: String,
     stopped: i64,
 }
 
-impl Change for OrderStop {
+impl StoreChange for SaveStopState {
     type Answer = ();
 
     async fn write(
@@ -224,12 +230,12 @@ impl Change for OrderStop {
     }
 }
 
-struct Forget {
+struct ForgetSession {
     name: String,
     lives: Vec<Life>,
 }
 
-impl Change for Forget {
+impl StoreChange for ForgetSession {
     type Answer = ();
 
     async fn write(
@@ -249,14 +255,14 @@ impl Change for Forget {
                 .execute(&mut *connection)
                 .await?;
         }
-        past::order(connection, &self.name, false).await
+        past::reset_history_sync(connection, &self.name, false).await
     }
 }
 
 /// Writes to a row that belongs to no life.
-struct Probe;
+struct ProbeDisk;
 
-impl Change for Probe {
+impl StoreChange for ProbeDisk {
     type Answer = ();
 
     async fn write(
@@ -274,11 +280,11 @@ impl Change for Probe {
     }
 }
 
-struct Note {
-    news: Vec<Received>,
+struct RecordReceived {
+    rows: Vec<ReceivedRow>,
 }
 
-impl Change for Note {
+impl StoreChange for RecordReceived {
     type Answer = ();
 
     async fn write(
@@ -286,7 +292,7 @@ impl Change for Note {
         connection: &mut SqliteConnection,
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        for (session, last_at, seq) in &self.news {
+        for (session, last_at, seq) in &self.rows {
             let sql = "INSERT INTO received (session, last_at, seq) VALUES ($1, $2, $3) \
                        ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at, seq = excluded.seq";
             sqlx::query(sql)
@@ -316,30 +322,39 @@ mod tests {
             "100000000000001@lid",
             "120363000000000001@newsletter",
         );
-        let shop = store.lives().begun("shop");
+        let shop = store.lives().ensure_life("shop");
         // First seen with the LID alone, then with the number beside it.
-        store.identify(&shop, None, Some(lid)).await.unwrap();
+        store
+            .resolve_identity(&shop, None, Some(lid))
+            .await
+            .unwrap();
         assert_eq!(
             store
-                .identify(&shop, Some(number), Some(lid))
+                .resolve_identity(&shop, Some(number), Some(lid))
                 .await
                 .unwrap()
                 .as_deref(),
             Some(lid)
         );
-        store.set_newsletter_place(&shop, news, 100).await.unwrap();
-        store.forget_session("shop", Leave::Lives).await.unwrap();
-        store.lives().ended("shop");
-        let again = store.lives().begun("shop");
+        store
+            .set_newsletter_position(&shop, news, 100)
+            .await
+            .unwrap();
+        store
+            .forget_session("shop", RemovalMode::KeepLives)
+            .await
+            .unwrap();
+        store.lives().end_life("shop");
+        let again = store.lives().ensure_life("shop");
         assert_ne!(shop, again);
         assert_eq!(
             store
-                .identify(&again, Some(number), Some(lid))
+                .resolve_identity(&again, Some(number), Some(lid))
                 .await
                 .unwrap()
                 .as_deref(),
             Some(number)
         );
-        assert_eq!(store.newsletter_place(&again, news).await.unwrap(), None);
+        assert_eq!(store.newsletter_position(&again, news).await.unwrap(), None);
     }
 }

@@ -3,16 +3,18 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::messages::forgotten_until;
-use super::writer::Change;
+use super::messages::key_expiry;
+use super::writer::StoreChange;
 use super::{Store, StoreError};
 
 impl Store {
     /// Removes up to `limit` messages settled before a time, with their receipts, and as many keys;
     /// returns the number of messages removed. Unsettled messages are never removed.
     pub async fn remove_settled(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let before = self.removable_before(before).await?;
-        self.writer.change(RemoveSettled { before, limit }).await
+        let before = self.removable_time(before).await?;
+        self.writer
+            .apply_change(RemoveSettled { before, limit })
+            .await
     }
 }
 
@@ -21,7 +23,7 @@ struct RemoveSettled {
     limit: u32,
 }
 
-impl Change for RemoveSettled {
+impl StoreChange for RemoveSettled {
     type Answer = u64;
 
     async fn write(
@@ -32,7 +34,7 @@ impl Change for RemoveSettled {
         let sql = "DELETE FROM idempotency WHERE (caller, route, key) IN \
                    (SELECT caller, route, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
         sqlx::query(sql)
-            .bind(forgotten_until(now))
+            .bind(key_expiry(now))
             .bind(self.limit)
             .execute(&mut *connection)
             .await?;
@@ -52,30 +54,30 @@ mod tests {
     use crate::event::Person;
     use crate::message::Message;
     use crate::store::{
-        Acceptance, Accepted, Departure, IdempotencyKey, Judged, Life, NewMessage, Outcomes,
-        Receipt, ReceiptKind, Verdict,
+        AcceptOutcome, AcceptedMessage, IdempotencyKey, Life, MessageOutcome, NewMessage,
+        OutcomeBatch, Receipt, ReceiptKind, SendIntent, SendOutcome,
     };
 
     const CHAT: &str = "375440000001@s.whatsapp.net";
 
-    async fn accept(store: &Store, key: &str) -> Accepted {
+    async fn accept(store: &Store, key: &str) -> AcceptedMessage {
         let key = IdempotencyKey {
             caller: String::new(),
-            session: Life::test(1, "shop"),
+            session: Life::for_test(1, "shop"),
             route: "/".to_owned(),
             key: key.to_owned(),
             request: "hash".to_owned(),
         };
-        let accepted = store.accept(NewMessage {
-            session: Life::test(1, "shop"),
+        let accepted = store.accept_message(NewMessage {
+            session: Life::for_test(1, "shop"),
             chat: CHAT.to_owned(),
-            message: Message::text("hi".to_owned()),
+            message: Message::from_text("hi".to_owned()),
             send_at: None,
             expires_at: None,
-            departure: Departure::AtOnce,
+            intent: SendIntent::Recorded,
             key: Some(key),
         });
-        let Ok(Acceptance::New(accepted)) = accepted.await else {
+        let Ok(AcceptOutcome::New(accepted)) = accepted.await else {
             panic!("it is new")
         };
         accepted
@@ -89,24 +91,24 @@ mod tests {
             .unwrap();
         let (sent, open) = (accept(&store, "1").await, accept(&store, "2").await);
         let now = Clock::system().now();
-        let judged = Judged {
-            place: sent.place,
-            session: Life::test(1, "shop"),
+        let judged = MessageOutcome {
+            seq: sent.seq,
+            session: Life::for_test(1, "shop"),
             id: sent.id.clone(),
             chat: CHAT.to_owned(),
-            verdict: Verdict::Sent { at: now },
+            outcome: SendOutcome::Sent { at: now },
             voter: None,
         };
         let receipt = Receipt {
-            session: Life::test(1, "shop"),
+            session: Life::for_test(1, "shop"),
             id: sent.id.clone(),
             from: Person::default(),
             is_one_of_many: false,
             kind: ReceiptKind::Read,
             at: now,
         };
-        let outcomes = Outcomes {
-            judged: vec![judged],
+        let outcomes = OutcomeBatch {
+            outcomes: vec![judged],
             receipts: vec![receipt],
         };
         // Recording it twice makes no difference.
@@ -114,7 +116,7 @@ mod tests {
             store.record_outcomes(outcomes.clone()).await.unwrap();
         }
         let found = store
-            .sent_message(&Life::test(1, "shop"), &sent.id)
+            .find_sent_message(&Life::for_test(1, "shop"), &sent.id)
             .await
             .unwrap()
             .unwrap();
@@ -128,14 +130,14 @@ mod tests {
         assert_eq!(store.remove_settled(later, 100).await.unwrap(), 1);
         assert_eq!(
             store
-                .sent_message(&Life::test(1, "shop"), &sent.id)
+                .find_sent_message(&Life::for_test(1, "shop"), &sent.id)
                 .await
                 .unwrap(),
             None
         );
         assert_eq!(
             store
-                .open_messages(&Life::test(1, "shop"))
+                .unsettled_messages(&Life::for_test(1, "shop"))
                 .await
                 .unwrap()
                 .len(),
@@ -143,17 +145,17 @@ mod tests {
         );
         assert_eq!(
             store
-                .sent_message(&Life::test(1, "shop"), &open.id)
+                .find_sent_message(&Life::for_test(1, "shop"), &open.id)
                 .await
                 .unwrap()
                 .unwrap()
                 .status,
             "queued"
         );
-        store.doubt_attempted().await.unwrap();
+        store.mark_unconfirmed().await.unwrap();
         assert_eq!(
             store
-                .sent_message(&Life::test(1, "shop"), &open.id)
+                .find_sent_message(&Life::for_test(1, "shop"), &open.id)
                 .await
                 .unwrap()
                 .unwrap()

@@ -8,35 +8,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::watch;
 
-use super::feed::{self, Saved, Wanted};
-use super::lives::Lives;
-use super::{StoreError, ended};
+use super::feed::{self, EventFilter, StoredEvent};
+use super::lives::LifeRegistry;
+use super::{StoreError, stopping_error};
 use crate::lifecycle::Lifecycle;
 
 /// The most events kept.
-const MOST: usize = 1_000;
+const MAX_EVENTS: usize = 1_000;
 /// The size limit of the events in bytes; a single larger event still fits.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-pub(super) struct Tail {
-    recent: Mutex<Recent>,
+pub(super) struct RecentEvents {
+    buffer: Mutex<EventBuffer>,
     readers: Arc<AtomicUsize>,
     /// Notifies readers after the newest commit was read.
     bell: watch::Sender<()>,
 }
 
-/// All events after `from` and up to `newest`.
+/// All events after `from` and up to `newest_position`.
 #[derive(Default)]
-struct Recent {
-    events: VecDeque<Arc<Saved>>,
+struct EventBuffer {
+    events: VecDeque<Arc<StoredEvent>>,
     bytes: usize,
     from: i64,
     newest: i64,
 }
 
-impl Recent {
+impl EventBuffer {
     /// Drops everything: readers then use the database.
-    fn restart(&mut self, at: i64) {
+    fn reset(&mut self, at: i64) {
         *self = Self {
             from: at,
             newest: at,
@@ -44,10 +44,10 @@ impl Recent {
         };
     }
 
-    fn push(&mut self, saved: Saved) {
+    fn push(&mut self, saved: StoredEvent) {
         self.bytes += saved.body.len();
         self.events.push_back(Arc::new(saved));
-        while self.events.len() > MOST || (self.bytes > MOST_BYTES && self.events.len() > 1) {
+        while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
             let Some(oldest) = self.events.pop_front() else {
                 break;
             };
@@ -58,40 +58,40 @@ impl Recent {
 }
 
 /// A registered reader; counted until it is dropped.
-pub(super) struct Waiting {
+pub(super) struct FeedWaiter {
     bell: watch::Receiver<()>,
     readers: Arc<AtomicUsize>,
 }
 
-impl Waiting {
+impl FeedWaiter {
     /// Completes once something was saved since the last call.
-    pub async fn changed(&mut self) -> Result<(), StoreError> {
-        self.bell.changed().await.map_err(|_| ended())
+    pub async fn wait_for_commit(&mut self) -> Result<(), StoreError> {
+        self.bell.changed().await.map_err(|_| stopping_error())
     }
 
     /// Makes the next wait return at once.
-    pub fn look_again(&mut self) {
+    pub fn mark_changed(&mut self) {
         self.bell.mark_changed();
     }
 }
 
-impl Drop for Waiting {
+impl Drop for FeedWaiter {
     fn drop(&mut self) {
         self.readers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-impl Tail {
-    /// Follows `commits` while there are readers.
+impl RecentEvents {
+    /// Follows `watch_commits` while there are readers.
     pub fn start(
         chores: SqlitePool,
-        lives: Arc<Lives>,
+        lives: Arc<LifeRegistry>,
         commits: watch::Receiver<()>,
         lifecycle: &Lifecycle,
     ) -> Arc<Self> {
         let (readers, bell) = (Arc::default(), watch::Sender::new(()));
         let tail = Arc::new(Self {
-            recent: Mutex::default(),
+            buffer: Mutex::default(),
             readers,
             bell,
         });
@@ -102,35 +102,49 @@ impl Tail {
     async fn run(
         self: Arc<Self>,
         chores: SqlitePool,
-        lives: Arc<Lives>,
+        lives: Arc<LifeRegistry>,
         mut commits: watch::Receiver<()>,
         lifecycle: Lifecycle,
     ) {
         while let Some(Ok(())) = lifecycle.unless_stopping(commits.changed()).await {
             // A new reader starts with the database.
-            if self.readers() == 0 {
+            if self.count_readers() == 0 {
                 continue;
             }
-            if let Err(error) = self.read(&chores, &lives).await {
+            if let Err(error) = self.read_commits(&chores, &lives).await {
                 tracing::warn!(%error, "the newest events cannot be read ahead");
-                self.lock().restart(i64::MAX);
+                self.lock().reset(i64::MAX);
             }
             self.bell.send_replace(());
         }
     }
 
-    async fn read(&self, chores: &SqlitePool, lives: &Lives) -> Result<(), sqlx::Error> {
-        let (newest, known) = (feed::newest(chores).await?, self.lock().newest);
+    async fn read_commits(
+        &self,
+        chores: &SqlitePool,
+        lives: &LifeRegistry,
+    ) -> Result<(), sqlx::Error> {
+        let (newest, known) = (feed::newest_position(chores).await?, self.lock().newest);
         // Readers that far behind use the database.
-        let is_far = known > newest || newest - known > MOST as i64;
-        let mut place = if is_far { newest - MOST as i64 } else { known };
+        let is_far = known > newest || newest - known > MAX_EVENTS as i64;
+        let mut place = if is_far {
+            newest - MAX_EVENTS as i64
+        } else {
+            known
+        };
         if is_far {
-            self.lock().restart(place);
+            self.lock().reset(place);
         }
         let mut connection = chores.acquire().await?;
         while place < newest {
-            let page =
-                feed::after(&mut connection, place, &Wanted::default(), lives, 2 * MOST).await?;
+            let page = feed::read_page_after(
+                &mut connection,
+                place,
+                &EventFilter::default(),
+                lives,
+                2 * MAX_EVENTS,
+            )
+            .await?;
             place = page.upto;
             let mut recent = self.lock();
             page.events.into_iter().for_each(|event| recent.push(event));
@@ -141,39 +155,39 @@ impl Tail {
 
     /// Returns up to `limit` events after a position, and the newest position; `None` if older
     /// events are needed.
-    pub fn after(
+    pub fn find_events_after(
         &self,
         seq: i64,
-        wanted: &Wanted,
-        lives: &Lives,
+        wanted: &EventFilter,
+        lives: &LifeRegistry,
         limit: usize,
-    ) -> Option<(Vec<Arc<Saved>>, i64)> {
+    ) -> Option<(Vec<Arc<StoredEvent>>, i64)> {
         let recent = self.lock();
         if seq < recent.from {
             return None;
         }
         let start = recent.events.partition_point(|event| event.seq <= seq);
-        let shown = wanted.now(lives);
+        let shown = wanted.resolve_lives(lives);
         let events = recent
             .events
             .range(start..)
-            .filter(|event| shown.takes(event, lives));
+            .filter(|event| shown.is_match(event, lives));
         Some((events.take(limit).cloned().collect(), recent.newest))
     }
 
-    pub fn wait(&self) -> Waiting {
+    pub fn register_reader(&self) -> FeedWaiter {
         self.readers.fetch_add(1, Ordering::SeqCst);
-        Waiting {
+        FeedWaiter {
             bell: self.bell.subscribe(),
             readers: Arc::clone(&self.readers),
         }
     }
 
-    pub fn readers(&self) -> usize {
+    pub fn count_readers(&self) -> usize {
         self.readers.load(Ordering::SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, EventBuffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,26 +6,26 @@ use super::*;
 use crate::event::MessageKey;
 
 /// Opens a store in its own folder, with one endpoint.
-pub(super) async fn store() -> (Store, tempfile::TempDir) {
+pub(super) async fn new_store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
+    let store = open_store(&folder).await;
     store
-        .put_endpoint("hook", "http://127.0.0.1/", &[])
+        .save_endpoint("hook", "http://127.0.0.1/", &[])
         .await
         .unwrap();
     (store, folder)
 }
 
-pub(super) async fn open(folder: &tempfile::TempDir) -> Store {
+pub(super) async fn open_store(folder: &tempfile::TempDir) -> Store {
     Store::open(&folder.path().join("wapi.db"), Clock::system())
         .await
         .unwrap()
 }
 
-pub(super) fn event(chat: &str, id: &str) -> NewEvent {
+pub(super) fn new_event(chat: &str, id: &str) -> NewEvent {
     NewEvent {
         id: format!("evt_{chat}_{id}_{}", rand::random::<u32>()),
-        session: Life::test(1, "shop"),
+        session: Life::for_test(1, "shop"),
         chat: chat.to_owned(),
         message: Some(MessageKey {
             chat: chat.to_owned(),
@@ -41,21 +41,24 @@ pub(super) fn soon() -> Timestamp {
     Clock::system().now() + jiff::SignedDuration::from_secs(1)
 }
 
-pub(super) async fn due(store: &Store) -> Vec<(String, String)> {
-    let due = store.due(soon(), 100).await.unwrap();
+pub(super) async fn due_messages(store: &Store) -> Vec<(String, String)> {
+    let due = store.due_deliveries(soon(), 100).await.unwrap();
     due.into_iter()
         .map(|due| (due.chat, due.message.unwrap().id))
         .collect()
 }
 
-pub(super) async fn settle(store: &Store, chat: &str, outcome: Outcome) {
-    let due = store.due(soon(), 100).await.unwrap();
+pub(super) async fn settle_head(store: &Store, chat: &str, outcome: DeliveryOutcome) {
+    let due = store.due_deliveries(soon(), 100).await.unwrap();
     let delivery = due
         .into_iter()
         .find(|due| due.chat == chat)
         .unwrap()
         .delivery;
-    store.settle(Settled { delivery, outcome }).await.unwrap();
+    store
+        .settle_delivery(SettledDelivery { delivery, outcome })
+        .await
+        .unwrap();
 }
 
 pub(super) fn pair(chat: &str, id: &str) -> (String, String) {
@@ -64,69 +67,82 @@ pub(super) fn pair(chat: &str, id: &str) -> (String, String) {
 
 #[tokio::test]
 async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     store
-        .append(vec![event("a", "1"), event("a", "2"), event("b", "1")])
+        .append_events(vec![
+            new_event("a", "1"),
+            new_event("a", "2"),
+            new_event("b", "1"),
+        ])
         .await
         .unwrap();
-    assert_eq!(due(&store).await, [pair("a", "1"), pair("b", "1")]);
-    settle(&store, "a", Outcome::Delivered).await;
-    assert_eq!(due(&store).await, [pair("b", "1"), pair("a", "2")]);
+    assert_eq!(due_messages(&store).await, [pair("a", "1"), pair("b", "1")]);
+    settle_head(&store, "a", DeliveryOutcome::Delivered).await;
+    assert_eq!(due_messages(&store).await, [pair("b", "1"), pair("a", "2")]);
     let later = soon() + jiff::SignedDuration::from_hours(1);
-    settle(
+    settle_head(
         &store,
         "a",
-        Outcome::Again {
+        DeliveryOutcome::Retry {
             error: "500".into(),
             due_at: later,
         },
     )
     .await;
-    store.append(vec![event("a", "3")]).await.unwrap();
+    store
+        .append_events(vec![new_event("a", "3")])
+        .await
+        .unwrap();
     assert_eq!(
-        due(&store).await,
+        due_messages(&store).await,
         [pair("b", "1")],
         "nothing overtakes within a chat"
     );
     assert_eq!(
         store
-            .next_due(soon())
+            .next_due_time(soon())
             .await
             .unwrap()
             .unwrap()
             .as_millisecond(),
         later.as_millisecond()
     );
-    settle(
+    settle_head(
         &store,
         "b",
-        Outcome::Dead {
+        DeliveryOutcome::Dead {
             error: "gone".into(),
         },
     )
     .await;
-    assert_eq!(due(&store).await, []);
+    assert_eq!(due_messages(&store).await, []);
 }
 
 #[tokio::test]
 async fn a_message_that_comes_again_is_the_same_event() {
-    let (store, folder) = store().await;
+    let (store, folder) = new_store().await;
     store
-        .append(vec![event("a", "1"), event("a", "1")])
+        .append_events(vec![new_event("a", "1"), new_event("a", "1")])
         .await
         .unwrap();
     store
-        .append(vec![event("a", "1"), event("a", "2")])
+        .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
-    settle(&store, "a", Outcome::Delivered).await;
-    store.append(vec![event("a", "1")]).await.unwrap();
-    assert_eq!(due(&store).await, [pair("a", "2")]);
+    settle_head(&store, "a", DeliveryOutcome::Delivered).await;
+    store
+        .append_events(vec![new_event("a", "1")])
+        .await
+        .unwrap();
+    assert_eq!(due_messages(&store).await, [pair("a", "2")]);
     store.close().await;
-    let store = open(&folder).await;
-    store.append(vec![event("a", "1")]).await.unwrap();
+    let store = open_store(&folder).await;
+    store
+        .append_events(vec![new_event("a", "1")])
+        .await
+        .unwrap();
     assert_eq!(
-        due(&store).await,
+        due_messages(&store).await,
         [pair("a", "2")],
         "a restart forgets nothing"
     );
@@ -134,24 +150,24 @@ async fn a_message_that_comes_again_is_the_same_event() {
 
 #[tokio::test]
 async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     store
-        .append(vec![event("a", "1"), event("a", "2")])
+        .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
-    let aside = Outcome::Aside {
+    let aside = DeliveryOutcome::Parked {
         error: "400".into(),
         due_at: soon(),
     };
-    settle(&store, "a", aside).await;
-    assert_eq!(due(&store).await[0], pair("a", "2"));
-    settle(&store, "a", Outcome::Delivered).await;
+    settle_head(&store, "a", aside).await;
+    assert_eq!(due_messages(&store).await[0], pair("a", "2"));
+    settle_head(&store, "a", DeliveryOutcome::Delivered).await;
     let left = store
-        .due(soon() + jiff::SignedDuration::from_secs(5), 100)
+        .due_deliveries(soon() + jiff::SignedDuration::from_secs(5), 100)
         .await
         .unwrap();
     assert_eq!(left.len(), 1);
-    assert!(left[0].is_aside);
+    assert!(left[0].is_parked);
     assert_eq!(
         (
             left[0].message.as_ref().unwrap().id.as_str(),
@@ -160,15 +176,15 @@ async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself(
         ("1", 1)
     );
     store
-        .settle(Settled {
+        .settle_delivery(SettledDelivery {
             delivery: left[0].delivery,
-            outcome: Outcome::Delivered,
+            outcome: DeliveryOutcome::Delivered,
         })
         .await
         .unwrap();
     assert_eq!(
         store
-            .due(soon() + jiff::SignedDuration::from_secs(5), 100)
+            .due_deliveries(soon() + jiff::SignedDuration::from_secs(5), 100)
             .await
             .unwrap(),
         []
@@ -177,12 +193,12 @@ async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself(
 
 #[tokio::test]
 async fn many_at_once_share_a_commit_and_each_is_there() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     let appends = (0..1_000).map(|number| {
         let store = store.clone();
         async move {
             store
-                .append(vec![event(
+                .append_events(vec![new_event(
                     &format!("chat {}", number % 10),
                     &number.to_string(),
                 )])
@@ -193,7 +209,7 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
     assert!(outcomes.iter().all(Result::is_ok));
     let mut seen = 0;
     loop {
-        let due = store.due(soon(), 100).await.unwrap();
+        let due = store.due_deliveries(soon(), 100).await.unwrap();
         if due.is_empty() {
             break;
         }
@@ -202,9 +218,9 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
             let store = store.clone();
             async move {
                 store
-                    .settle(Settled {
+                    .settle_delivery(SettledDelivery {
                         delivery: due.delivery,
-                        outcome: Outcome::Delivered,
+                        outcome: DeliveryOutcome::Delivered,
                     })
                     .await
             }
@@ -228,33 +244,33 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
         .await
         .unwrap();
     store
-        .put_endpoint("hook", "http://127.0.0.1/", &[])
+        .save_endpoint("hook", "http://127.0.0.1/", &[])
         .await
         .unwrap();
     let large = |number: usize| NewEvent {
         body: "x".repeat(20_000),
-        ..event("a", &number.to_string())
+        ..new_event("a", &number.to_string())
     };
     let mut saved = 0;
-    while store.append(vec![large(saved)]).await.is_ok() {
+    while store.append_events(vec![large(saved)]).await.is_ok() {
         saved += 1;
     }
-    assert!(store.trouble().unwrap().to_string().contains("full"));
+    assert!(store.write_error().unwrap().to_string().contains("full"));
     store
-        .put_endpoint("hook", "http://127.0.0.2/", &[])
+        .save_endpoint("hook", "http://127.0.0.2/", &[])
         .await
         .unwrap();
-    assert!(store.trouble().is_none());
-    assert!(store.append(vec![large(saved)]).await.is_err());
+    assert!(store.write_error().is_none());
+    assert!(store.append_events(vec![large(saved)]).await.is_err());
     assert_eq!(
-        due(&store).await,
+        due_messages(&store).await,
         [pair("a", "0")],
         "what was saved is there"
     );
     let found = Clock::system();
     found
         .timeout(Duration::from_secs(30), async {
-            while store.trouble().is_some() {
+            while store.write_error().is_some() {
                 tokio::task::yield_now().await;
             }
         })
@@ -264,19 +280,24 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
 
 #[tokio::test]
 async fn an_outcome_that_is_saved_twice_counts_once() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     store
-        .append(vec![event("a", "1"), event("a", "2")])
+        .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
-    let first = store.due(soon(), 1).await.unwrap().remove(0).delivery;
-    let aside = || Outcome::Aside {
+    let first = store
+        .due_deliveries(soon(), 1)
+        .await
+        .unwrap()
+        .remove(0)
+        .delivery;
+    let aside = || DeliveryOutcome::Parked {
         error: "400".into(),
         due_at: soon(),
     };
     for outcome in [aside(), aside()] {
         store
-            .settle(Settled {
+            .settle_delivery(SettledDelivery {
                 delivery: first,
                 outcome,
             })
@@ -284,33 +305,33 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
             .unwrap();
     }
     store
-        .settle(Settled {
+        .settle_delivery(SettledDelivery {
             delivery: first,
-            outcome: Outcome::Delivered,
+            outcome: DeliveryOutcome::Delivered,
         })
         .await
         .unwrap();
     for outcome in [
         aside(),
-        Outcome::Delivered,
-        Outcome::Dead {
+        DeliveryOutcome::Delivered,
+        DeliveryOutcome::Dead {
             error: "late".into(),
         },
     ] {
         store
-            .settle(Settled {
+            .settle_delivery(SettledDelivery {
                 delivery: first,
                 outcome,
             })
             .await
             .unwrap();
     }
-    assert_eq!(due(&store).await, [pair("a", "2")]);
+    assert_eq!(due_messages(&store).await, [pair("a", "2")]);
 }
 
 #[tokio::test]
 async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards() {
-    let (store, folder) = store().await;
+    let (store, folder) = new_store().await;
     let mut other = SqliteConnectOptions::new()
         .filename(folder.path().join("wapi.db"))
         .connect()
@@ -320,31 +341,42 @@ async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards
         .execute(&mut other)
         .await
         .unwrap();
-    assert!(store.append(vec![event("a", "1")]).await.is_err());
-    assert!(store.trouble().is_some());
+    assert!(
+        store
+            .append_events(vec![new_event("a", "1")])
+            .await
+            .is_err()
+    );
+    assert!(store.write_error().is_some());
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    store.append(vec![event("a", "1")]).await.unwrap();
-    assert!(store.trouble().is_none());
-    assert_eq!(due(&store).await, [pair("a", "1")]);
+    store
+        .append_events(vec![new_event("a", "1")])
+        .await
+        .unwrap();
+    assert!(store.write_error().is_none());
+    assert_eq!(due_messages(&store).await, [pair("a", "1")]);
 }
 
 #[tokio::test]
 async fn a_message_is_the_same_when_its_chat_is_known_by_another_address_now() {
-    let (store, _folder) = store().await;
-    store.append(vec![event("1@lid", "1")]).await.unwrap();
+    let (store, _folder) = new_store().await;
+    store
+        .append_events(vec![new_event("1@lid", "1")])
+        .await
+        .unwrap();
     let again = NewEvent {
         chat: "375@s.whatsapp.net".to_owned(),
-        ..event("1@lid", "1")
+        ..new_event("1@lid", "1")
     };
-    store.append(vec![again]).await.unwrap();
-    assert_eq!(due(&store).await, [pair("1@lid", "1")]);
+    store.append_events(vec![again]).await.unwrap();
+    assert_eq!(due_messages(&store).await, [pair("1@lid", "1")]);
 }
 
 #[tokio::test]
 async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     store
-        .put_endpoint(
+        .save_endpoint(
             "hook",
             "http://127.0.0.1/",
             &["session.status", "message.sent"],
@@ -352,22 +384,22 @@ async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
         .await
         .unwrap();
     store
-        .append(vec![
-            event("a", "1"),
+        .append_events(vec![
+            new_event("a", "1"),
             NewEvent {
                 kind: "message.sent",
-                ..event("a", "2")
+                ..new_event("a", "2")
             },
         ])
         .await
         .unwrap();
-    assert_eq!(due(&store).await, [pair("a", "2")]);
+    assert_eq!(due_messages(&store).await, [pair("a", "2")]);
 }
 
 /// A change that panics.
-struct Broken;
+struct PanickingChange;
 
-impl writer::Change for Broken {
+impl writer::StoreChange for PanickingChange {
     type Answer = ();
 
     async fn write(
@@ -381,23 +413,33 @@ impl writer::Change for Broken {
 
 #[tokio::test]
 async fn a_change_that_panics_takes_nobody_with_it() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     let (broken, saved) = tokio::join!(
-        store.writer.change(Broken),
-        store.append(vec![event("a", "1")])
+        store.writer.apply_change(PanickingChange),
+        store.append_events(vec![new_event("a", "1")])
     );
     assert!(broken.is_err());
     saved.unwrap();
-    store.append(vec![event("a", "2")]).await.unwrap();
-    assert_eq!(due(&store).await, [pair("a", "1")]);
-    store.writer.change(Broken).await.unwrap_err();
-    assert!(store.trouble().is_none(), "nothing is wrong with the disk");
+    store
+        .append_events(vec![new_event("a", "2")])
+        .await
+        .unwrap();
+    assert_eq!(due_messages(&store).await, [pair("a", "1")]);
+    store
+        .writer
+        .apply_change(PanickingChange)
+        .await
+        .unwrap_err();
+    assert!(
+        store.write_error().is_none(),
+        "nothing is wrong with the disk"
+    );
 }
 
 /// Counts the pauses between commits; no other pause is as short.
-struct Counting(Clock, Arc<std::sync::atomic::AtomicUsize>);
+struct CountingClock(Clock, Arc<std::sync::atomic::AtomicUsize>);
 
-impl crate::clock::Time for Counting {
+impl crate::clock::TimeSource for CountingClock {
     fn now(&self) -> Timestamp {
         self.0.now()
     }
@@ -418,11 +460,16 @@ impl crate::clock::Time for Counting {
 async fn commits_keep_a_pace_where_many_wait_and_hold_nobody_back_who_comes_alone() {
     let folder = tempfile::tempdir().unwrap();
     let rests = Arc::<std::sync::atomic::AtomicUsize>::default();
-    let clock = Clock::new(Counting(Clock::system(), Arc::clone(&rests)));
+    let clock = Clock::new(CountingClock(Clock::system(), Arc::clone(&rests)));
     let store = Store::open(&folder.path().join("wapi.db"), clock)
         .await
         .unwrap();
-    let append = async |id: String| store.append(vec![event("a", &id)]).await.unwrap();
+    let append = async |id: String| {
+        store
+            .append_events(vec![new_event("a", &id)])
+            .await
+            .unwrap()
+    };
     for number in 0..20 {
         append(format!("alone {number}")).await;
     }

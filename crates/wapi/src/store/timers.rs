@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::writer::Change;
+use super::writer::StoreChange;
 use super::{Life, Store, StoreError};
 
 /// The disappearing timer of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timer {
+pub struct DisappearingTimer {
     /// 0: messages stay.
     pub seconds: u32,
     /// Seconds since 1970, by WhatsApp's clock.
@@ -21,25 +21,25 @@ pub struct Timer {
 
 /// The timers of the chats of each life.
 #[derive(Default)]
-pub(super) struct Timers(Mutex<HashMap<i64, HashMap<String, Timer>>>);
+pub(super) struct TimerCache(Mutex<HashMap<i64, HashMap<String, DisappearingTimer>>>);
 
-impl Timers {
+impl TimerCache {
     pub async fn load(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let timers = Self::default();
         for row in sqlx::query("SELECT session, chat, seconds, set_at FROM timers")
             .fetch_all(connection)
             .await?
         {
-            let timer = Timer {
+            let timer = DisappearingTimer {
                 seconds: row.get("seconds"),
                 set_at: row.get("set_at"),
             };
-            timers.set(row.get("session"), row.get("chat"), timer);
+            timers.insert(row.get("session"), row.get("chat"), timer);
         }
         Ok(timers)
     }
 
-    fn get(&self, session: i64, chat: &str) -> Option<Timer> {
+    fn get(&self, session: i64, chat: &str) -> Option<DisappearingTimer> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -48,14 +48,14 @@ impl Timers {
             .copied()
     }
 
-    pub(super) fn forget(&self, life: &Life) {
+    pub(super) fn forget_life(&self, life: &Life) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&life.id());
     }
 
-    fn set(&self, session: i64, chat: &str, timer: Timer) {
+    fn insert(&self, session: i64, chat: &str, timer: DisappearingTimer) {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sessions
             .entry(session)
@@ -67,7 +67,7 @@ impl Timers {
 impl Store {
     /// Returns the seconds after which messages of a chat disappear; `None`: they stay, as far as
     /// is known.
-    pub fn timer(&self, session: &Life, chat: &str) -> Option<u32> {
+    pub fn chat_timer(&self, session: &Life, chat: &str) -> Option<u32> {
         self.timers
             .get(session.id(), chat)
             .map(|timer| timer.seconds)
@@ -75,11 +75,11 @@ impl Store {
     }
 
     /// Saves a chat's timer under every address of the chat, unless a later setting is known.
-    pub async fn set_timer(
+    pub async fn set_chat_timer(
         &self,
         session: &Life,
         chats: &[String],
-        timer: Timer,
+        timer: DisappearingTimer,
     ) -> Result<(), StoreError> {
         let is_news = |chat: &&String| match self.timers.get(session.id(), chat) {
             None => timer.seconds > 0,
@@ -90,28 +90,28 @@ impl Store {
             return Ok(());
         }
         self.writer
-            .change(SetTimer {
+            .apply_change(SetChatTimer {
                 session: session.clone(),
                 chats: news.clone(),
                 timer,
             })
             .await?;
         news.iter()
-            .for_each(|chat| self.timers.set(session.id(), chat, timer));
+            .for_each(|chat| self.timers.insert(session.id(), chat, timer));
         Ok(())
     }
 }
 
-struct SetTimer {
+struct SetChatTimer {
     session: Life,
     chats: Vec<String>,
-    timer: Timer,
+    timer: DisappearingTimer,
 }
 
-impl Change for SetTimer {
+impl StoreChange for SetChatTimer {
     type Answer = ();
 
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         false
     }
 

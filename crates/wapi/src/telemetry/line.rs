@@ -10,19 +10,19 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, time};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Format;
-use super::shown::{self, printable};
+use super::LogFormat;
+use super::shown::{self, escape_unprintable};
 
 /// The field that holds a session's name, in every event.
-pub const SESSION: &str = "session";
+pub const SESSION_FIELD: &str = "session";
 /// Target of events that come through the `log` crate, whose actual target is in a field.
-const OTHERS: &str = "log";
-const OTHERS_TARGET: &str = "log.target";
+const LOG_TARGET: &str = "log";
+const LOG_TARGET_FIELD: &str = "log.target";
 
 /// Formats the lines.
-pub struct Lines(pub Format);
+pub struct LineFormatter(pub LogFormat);
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for LineFormatter
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -33,29 +33,35 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut said = Said::default();
+        let mut said = EventFields::default();
         event.record(&mut said);
         let metadata = event.metadata();
         let others = said
             .fields
             .iter()
-            .find_map(|(name, value)| (*name == OTHERS_TARGET).then_some(value.as_str()));
+            .find_map(|(name, value)| (*name == LOG_TARGET_FIELD).then_some(value.as_str()));
         let target = others
             .flatten()
-            .filter(|_| metadata.target() == OTHERS)
+            .filter(|_| metadata.target() == LOG_TARGET)
             .unwrap_or(metadata.target())
             .to_owned();
         said.fields.retain(|(name, _)| !name.starts_with("log."));
         let mut at = String::new();
         time().format_time(&mut Writer::new(&mut at))?;
         match self.0 {
-            Format::Text => text(&mut writer, &at, metadata.level(), &target, said),
-            Format::Json => json(&mut writer, at, metadata.level(), target, said),
+            LogFormat::Text => write_text(&mut writer, &at, metadata.level(), &target, said),
+            LogFormat::Json => write_json(&mut writer, at, metadata.level(), target, said),
         }
     }
 }
 
-fn text(writer: &mut Writer<'_>, at: &str, level: &Level, target: &str, said: Said) -> fmt::Result {
+fn write_text(
+    writer: &mut Writer<'_>,
+    at: &str,
+    level: &Level,
+    target: &str,
+    said: EventFields,
+) -> fmt::Result {
     let (dim, colour, end) = match (writer.has_ansi_escapes(), *level) {
         (false, _) => ("", "", ""),
         (true, Level::ERROR) => ("\x1b[2m", "\x1b[31m", "\x1b[0m"),
@@ -66,7 +72,7 @@ fn text(writer: &mut Writer<'_>, at: &str, level: &Level, target: &str, said: Sa
     write!(
         writer,
         "{dim}{at}{end} {colour}{level:>5}{end} {dim}{}:{end} {}",
-        printable(target),
+        escape_unprintable(target),
         said.message
     )?;
     for (name, value) in said.fields {
@@ -85,19 +91,19 @@ fn is_word(value: &str) -> bool {
         && !value.contains(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '=' | '\\'))
 }
 
-fn json(
+fn write_json(
     writer: &mut Writer<'_>,
     at: String,
     level: &Level,
     target: String,
-    said: Said,
+    said: EventFields,
 ) -> fmt::Result {
     let mut line = Map::from_iter([
         ("timestamp".to_owned(), Value::String(at)),
         ("level".to_owned(), Value::String(level.to_string())),
         (
             "target".to_owned(),
-            Value::String(printable(&target).into_owned()),
+            Value::String(escape_unprintable(&target).into_owned()),
         ),
         ("message".to_owned(), Value::String(said.message)),
     ]);
@@ -109,36 +115,38 @@ fn json(
 
 /// Content of an event, ready to be shown.
 #[derive(Default)]
-struct Said {
+struct EventFields {
     message: String,
     fields: Vec<(&'static str, Value)>,
 }
 
-impl Said {
-    fn text(&mut self, field: &Field, text: &str) {
+impl EventFields {
+    fn write_text(&mut self, field: &Field, text: &str) {
         match field.name() {
-            "message" => self.message = printable(text).into_owned(),
-            name => self.fields.push((name, Value::String(shown(name, text)))),
+            "message" => self.message = escape_unprintable(text).into_owned(),
+            name => self
+                .fields
+                .push((name, Value::String(mask_field(name, text)))),
         }
     }
 }
 
 /// Returns the text of a field as shown in logs and reports.
-pub fn shown(field: &str, text: &str) -> String {
-    if field == SESSION {
-        shown::session(text)
+pub fn mask_field(field: &str, text: &str) -> String {
+    if field == SESSION_FIELD {
+        shown::mask_session(text)
     } else {
-        printable(text).into_owned()
+        escape_unprintable(text).into_owned()
     }
 }
 
-impl Visit for Said {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
+        self.write_text(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.text(field, &format!("{value:?}"));
+        self.write_text(field, &format!("{value:?}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -181,11 +189,11 @@ mod tests {
     }
 
     /// Returns the lines of a log whose events carry hostile values.
-    fn hostile(format: Format) -> Vec<String> {
+    fn hostile(format: LogFormat) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();
         let lines = tracing_subscriber::fmt::layer()
-            .event_format(Lines(format))
+            .event_format(LineFormatter(format))
             .with_ansi(false);
         let subscriber =
             tracing_subscriber::registry().with(lines.with_writer(move || writer.clone()));
@@ -213,11 +221,11 @@ mod tests {
 
     #[test]
     fn whatever_is_said_a_line_stays_a_line_without_signs_that_do_something() {
-        for format in [Format::Text, Format::Json] {
+        for format in [LogFormat::Text, LogFormat::Json] {
             let lines = hostile(format);
             assert_eq!(lines.len(), 20, "{format:?}: {lines:#?}");
             for line in &lines {
-                assert_eq!(printable(line), line.as_str());
+                assert_eq!(escape_unprintable(line), line.as_str());
             }
             let about_the_number = lines[..3].join("");
             assert!(
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_line_of_json_is_an_object_with_fields_of_their_own() {
-        for line in hostile(Format::Json) {
+        for line in hostile(LogFormat::Json) {
             let line: Value = serde_json::from_str(&line).unwrap();
             for member in ["timestamp", "level", "target", "message"] {
                 assert!(line[member].is_string(), "{line}");

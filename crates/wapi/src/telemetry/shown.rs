@@ -6,21 +6,21 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 /// Digits that may form a phone number, whatever signs stand between them.
-const NUMBER_LIKE: usize = 7;
+const MIN_NUMBER_DIGITS: usize = 7;
 
 /// Returns a session's name, or a hash if the name may hold a phone number. The same in logs,
 /// metrics, reports and on the console.
-pub fn session(name: &str) -> String {
+pub fn mask_session(name: &str) -> String {
     let mut runs = name.split(char::is_alphabetic);
-    if !runs.any(|run| run.chars().filter(|sign| sign.is_numeric()).count() >= NUMBER_LIKE) {
-        return printable(name).into_owned();
+    if !runs.any(|run| run.chars().filter(|sign| sign.is_numeric()).count() >= MIN_NUMBER_DIGITS) {
+        return escape_unprintable(name).into_owned();
     }
     let hash = Sha256::digest(name.as_bytes());
-    format!("sha256:{}", crate::ids::hex(&hash[..6]))
+    format!("sha256:{}", crate::ids::to_hex(&hash[..6]))
 }
 
 /// Returns the path of a file in the data folder; some files are named after sessions.
-pub fn file(path: &Path) -> String {
+pub fn mask_path(path: &Path) -> String {
     let name = path
         .file_name()
         .map(|name| name.to_string_lossy())
@@ -28,14 +28,14 @@ pub fn file(path: &Path) -> String {
     let (stem, end) = name.split_at(name.find('.').filter(|at| *at > 0).unwrap_or(name.len()));
     format!(
         "{}{}",
-        printable(&path.with_file_name("").to_string_lossy()),
-        session(stem) + &printable(end)
+        escape_unprintable(&path.with_file_name("").to_string_lossy()),
+        mask_session(stem) + &escape_unprintable(end)
     )
 }
 
 /// Returns text on one line, with every character that would move a cursor, change colours or
 /// reverse letters written as `\u{…}`.
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub fn escape_unprintable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
     }
@@ -50,9 +50,9 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Makes each line printable.
-pub fn lines(text: &str) -> String {
+pub fn escape_lines(text: &str) -> String {
     text.split('\n')
-        .map(printable)
+        .map(escape_unprintable)
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -62,13 +62,13 @@ fn is_unprintable(sign: char) -> bool {
     let is_plain = matches!(sign, ' '..='~');
     // `Debug` escapes characters without a shape: control, format and private ones, and line
     // separators. Accents are escaped only where no letter stands before them.
-    !is_plain && format!("{:?}", Behind(sign)).len() > 1 + sign.len_utf8()
+    !is_plain && format!("{:?}", AfterLetter(sign)).len() > 1 + sign.len_utf8()
 }
 
 /// A character as it appears after a letter.
-struct Behind(char);
+struct AfterLetter(char);
 
-impl std::fmt::Debug for Behind {
+impl std::fmt::Debug for AfterLetter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut both = [b'a'; 5];
         let sign = self.0.encode_utf8(&mut both[1..]).len();
@@ -92,7 +92,7 @@ mod tests {
             "कार्यालय",
             "o'neil",
         ] {
-            assert_eq!(session(name), name);
+            assert_eq!(mask_session(name), name);
         }
         for name in [
             "375447034810",
@@ -102,23 +102,23 @@ mod tests {
             "375_44_703_48_10",
             "375\u{200b}4470348",
         ] {
-            let shown = session(name);
+            let shown = mask_session(name);
             assert!(shown.starts_with("sha256:") && shown.len() == 19, "{shown}");
         }
-        assert_ne!(session("375447034810"), session("375447034811"));
+        assert_ne!(mask_session("375447034810"), mask_session("375447034811"));
     }
 
     #[test]
     fn no_path_of_a_session_shows_a_phone_number() {
         assert_eq!(
-            file(Path::new("/data/20261128/sessions/shop.db-wal")),
+            mask_path(Path::new("/data/20261128/sessions/shop.db-wal")),
             "/data/20261128/sessions/shop.db-wal"
         );
         assert_eq!(
-            file(Path::new("/data/se\nssions/.new")),
+            mask_path(Path::new("/data/se\nssions/.new")),
             "/data/se\\nssions/.new"
         );
-        let shown = file(Path::new("/data/sessions/375447034810.db"));
+        let shown = mask_path(Path::new("/data/sessions/375447034810.db"));
         assert!(
             shown.starts_with("/data/sessions/sha256:") && shown.ends_with(".db"),
             "{shown}"
@@ -143,7 +143,7 @@ mod tests {
             '\u{200b}',
             '\u{e0041}',
         ] {
-            let shown = printable(&format!("a{sign}b")).into_owned();
+            let shown = escape_unprintable(&format!("a{sign}b")).into_owned();
             assert!(
                 !shown.contains(sign) && shown.is_ascii(),
                 "{sign:?}: {shown}"
@@ -157,8 +157,8 @@ mod tests {
             "🐙",
             "कार्यालय",
         ] {
-            assert_eq!(printable(text), text);
+            assert_eq!(escape_unprintable(text), text);
         }
-        assert_eq!(lines("one\ntwo\x1b[2J"), "one\ntwo\\u{1b}[2J");
+        assert_eq!(escape_lines("one\ntwo\x1b[2J"), "one\ntwo\\u{1b}[2J");
     }
 }

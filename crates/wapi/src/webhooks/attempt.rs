@@ -9,39 +9,39 @@ use reqwest::Response;
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use url::Url;
 
-use super::schedule::Failure;
-use super::target::Target;
+use super::schedule::PostFailure;
+use super::target::Destination;
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::guard::{Clients, Targets as Allowed, shown};
-use crate::roots::trusting;
-use crate::store::Failed;
+use crate::guard::{EgressClients, EgressPolicy as Allowed, redact_url};
+use crate::roots::trust_bundled_roots;
+use crate::store::AttemptFailure;
 
 /// Time limit for connecting, sending and the response together.
-const DEADLINE: Duration = Duration::from_secs(15);
+const POST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a response that are read: enough to reuse the connection after an ordinary one.
-const ANSWER: usize = 64 * 1024;
+const MAX_RESPONSE_READ: usize = 64 * 1024;
 /// Bytes of a response that are kept.
-const KEPT: usize = 1024;
+const MAX_RESPONSE_KEPT: usize = 1024;
 
 /// Posts events.
-pub(super) struct Poster {
+pub(super) struct EventPoster {
     /// For the operator's own webhook, which may be anywhere.
     own: reqwest::Client,
     /// For webhooks of callers, which may not.
-    guarded: Clients,
+    guarded: EgressClients,
     allowed: Allowed,
     clock: Clock,
 }
 
 /// A 2xx response.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct AcceptedPost {
     pub status: u16,
     pub answer: String,
 }
 
-impl Poster {
+impl EventPoster {
     pub fn new(environment: Environment, allowed: Allowed, clock: Clock) -> Result<Self> {
         let client = || {
             reqwest::Client::builder()
@@ -49,7 +49,10 @@ impl Poster {
                 .redirect(reqwest::redirect::Policy::none())
                 .tls_danger_accept_invalid_certs(environment == Environment::Dev)
         };
-        let (own, guarded) = (trusting(client()).build()?, allowed.clients(client)?);
+        let (own, guarded) = (
+            trust_bundled_roots(client()).build()?,
+            allowed.build_clients(client)?,
+        );
         Ok(Self {
             own,
             guarded,
@@ -60,26 +63,26 @@ impl Poster {
 
     /// Posts the envelope `body` of the event `id`. Anything but a 2xx is a failure. Redirects are
     /// failures, too: a receiver that has moved must inform the operator, not the gateway.
-    pub async fn post(
+    pub async fn post_event(
         &self,
-        target: &Target,
+        target: &Destination,
         address: Url,
         id: &str,
         body: &str,
-    ) -> Result<Taken, Failure> {
-        let client = if target.is_the_operators || target.keeps_its_address {
+    ) -> Result<AcceptedPost, PostFailure> {
+        let client = if target.is_operators || target.keeps_its_address {
             &self.own
         } else {
             self.allowed
-                .check(&address)
-                .map_err(|error| failure(format!("its address {error}")))?;
-            self.guarded.now()
+                .check_url(&address)
+                .map_err(|error| plain_failure(format!("its address {error}")))?;
+            self.guarded.current()
         };
         let now = self.clock.now();
         let timestamp = now.as_second();
         let signatures: Vec<_> = target
             .live_keys(now)
-            .map(|key| key.sign(id, timestamp, body))
+            .map(|key| key.sign_event(id, timestamp, body))
             .collect();
         let mut request = client
             .post(address)
@@ -91,24 +94,30 @@ impl Poster {
         if !signatures.is_empty() {
             request = request.header("webhook-signature", signatures.join(" "));
         }
-        self.answer(request).await
+        self.send_request(request).await
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Taken, Failure> {
-        let late = |_| failure(format!("it did not answer within {DEADLINE:?}"));
+    async fn send_request(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<AcceptedPost, PostFailure> {
+        let late = |_| plain_failure(format!("it did not answer within {POST_TIMEOUT:?}"));
         let started = self.clock.uptime();
         let answer = self
             .clock
-            .timeout(DEADLINE, request.send())
+            .timeout(POST_TIMEOUT, request.send())
             .await
             .map_err(late)?;
-        let mut answer = answer.map_err(|error| unreachable(&error.without_url()))?;
+        let mut answer = answer.map_err(|error| connection_failure(&error.without_url()))?;
         // The status alone decides. The rest is read in order to keep its beginning and reuse the
         // connection, but never awaited for long.
-        let left = DEADLINE.saturating_sub(self.clock.uptime().saturating_sub(started));
+        let left = POST_TIMEOUT.saturating_sub(self.clock.uptime().saturating_sub(started));
         let mut kept = Vec::new();
-        let _ = self.clock.timeout(left, read(&mut answer, &mut kept)).await;
-        judge(
+        let _ = self
+            .clock
+            .timeout(left, read_response(&mut answer, &mut kept))
+            .await;
+        classify_response(
             &answer,
             String::from_utf8_lossy(&kept).into_owned(),
             self.clock.now(),
@@ -117,21 +126,25 @@ impl Poster {
 }
 
 /// Reads a response to its end or the limit, and keeps its beginning.
-async fn read(answer: &mut Response, kept: &mut Vec<u8>) {
+async fn read_response(answer: &mut Response, kept: &mut Vec<u8>) {
     let mut read = 0;
     while let Ok(Some(piece)) = answer.chunk().await {
-        kept.extend(piece.iter().take(KEPT - kept.len()));
+        kept.extend(piece.iter().take(MAX_RESPONSE_KEPT - kept.len()));
         read += piece.len();
-        if read > ANSWER {
+        if read > MAX_RESPONSE_READ {
             break;
         }
     }
 }
 
-fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failure> {
+fn classify_response(
+    answer: &Response,
+    kept: String,
+    now: Timestamp,
+) -> Result<AcceptedPost, PostFailure> {
     let status = answer.status();
     if status.is_success() {
-        return Ok(Taken {
+        return Ok(AcceptedPost {
             status: status.as_u16(),
             answer: kept,
         });
@@ -144,8 +157,8 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
     let wish = answer
         .headers()
         .get(RETRY_AFTER)
-        .and_then(|wish| wait(wish.to_str().ok()?, now));
-    let error = match moved_to(answer) {
+        .and_then(|wish| parse_retry_after(wish.to_str().ok()?, now));
+    let error = match redirect_target(answer) {
         Some(to) => {
             format!(
                 "it answered {} and redirects to {to}; posts do not follow, so set that address",
@@ -155,8 +168,8 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
         None => format!("it answered {}", status.as_u16()),
     };
     let status = status.as_u16();
-    Err(Failure {
-        error: Failed {
+    Err(PostFailure {
+        error: AttemptFailure {
             error,
             status: Some(status),
             answer: Some(kept),
@@ -167,16 +180,16 @@ fn judge(answer: &Response, kept: String, now: Timestamp) -> Result<Taken, Failu
 }
 
 /// Returns the target of a redirect.
-fn moved_to(answer: &Response) -> Option<String> {
+fn redirect_target(answer: &Response) -> Option<String> {
     let to = answer
         .headers()
         .get(LOCATION)
         .filter(|_| answer.status().is_redirection())?;
-    Some(shown(&answer.url().join(to.to_str().ok()?).ok()?))
+    Some(redact_url(&answer.url().join(to.to_str().ok()?).ok()?))
 }
 
 /// Parses `Retry-After`: seconds, or a date.
-fn wait(wish: &str, now: Timestamp) -> Option<Duration> {
+fn parse_retry_after(wish: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = wish.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -185,11 +198,11 @@ fn wait(wish: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// Builds a failure without a response.
-pub(super) fn failure(error: String) -> Failure {
-    Failure {
-        error: Failed {
+pub(super) fn plain_failure(error: String) -> PostFailure {
+    PostFailure {
+        error: AttemptFailure {
             error,
-            ..Failed::default()
+            ..AttemptFailure::default()
         },
         is_about_the_event: false,
         retry_after: None,
@@ -197,10 +210,10 @@ pub(super) fn failure(error: String) -> Failure {
 }
 
 /// Formats an error with its sources, where `reqwest` keeps the interesting part.
-fn unreachable(error: &reqwest::Error) -> Failure {
+fn connection_failure(error: &reqwest::Error) -> PostFailure {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    failure(format!("it cannot be reached: {text}"))
+    plain_failure(format!("it cannot be reached: {text}"))
 }
 
 #[cfg(test)]
@@ -210,16 +223,19 @@ mod tests {
     #[test]
     fn a_receiver_may_ask_for_seconds_or_for_a_date() {
         let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
-        assert_eq!(wait("120", now), Some(Duration::from_secs(120)));
         assert_eq!(
-            wait("Sun, 06 Nov 1994 08:49:37 GMT", now),
+            parse_retry_after("120", now),
+            Some(Duration::from_secs(120))
+        );
+        assert_eq!(
+            parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now),
             Some(Duration::from_secs(37))
         );
         assert_eq!(
-            wait("Sun, 06 Nov 1994 08:00:00 GMT", now),
+            parse_retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now),
             Some(Duration::ZERO),
             "it is over"
         );
-        assert_eq!(wait("soon", now), None);
+        assert_eq!(parse_retry_after("soon", now), None);
     }
 }

@@ -6,76 +6,83 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::ORIGINAL;
-use super::attempt::{Poster, failure};
-use super::health::{self, Health, Record};
-use super::schedule::{self, Failure, PATIENCE, Standing};
-use super::slots::GIVES_WAY;
-use super::target::Targets;
+use super::ORIGINAL_ENDPOINT;
+use super::attempt::{EventPoster, plain_failure};
+use super::health::{self, EndpointRecord, HealthTracker};
+use super::schedule::{self, CHAT_PATIENCE, DeliveryStanding, PostFailure};
+use super::slots::YIELD_AFTER;
+use super::target::DestinationCache;
 use crate::clock::Clock;
 use crate::event::{DisabledWebhook, Event, EventData};
-use crate::seen::Seen;
-use crate::store::{DisableEndpoint, DisabledReason, Due, Failed, Life, NewEvent, Outcome, Store};
+use crate::seen::ForwardedSet;
+use crate::store::{
+    AttemptFailure, DeliveryOutcome, DisableEndpoint, DisabledReason, DueDelivery, Life, NewEvent,
+    Store,
+};
 
 /// The result of an attempt.
-pub(super) struct Tried {
-    pub outcome: Outcome,
+pub(super) struct AttemptResult {
+    pub outcome: DeliveryOutcome,
     /// The reason to disable the endpoint, if there is one.
     pub disabled: Option<DisabledReason>,
 }
 
-pub(super) struct Deliverer {
+pub(super) struct EventDeliverer {
     pub store: Store,
-    pub poster: Poster,
-    pub targets: Targets,
-    pub seen: Seen,
+    pub poster: EventPoster,
+    pub targets: DestinationCache,
+    pub forwarded: ForwardedSet,
     pub clock: Clock,
     /// Time an endpoint may accept nothing before it is disabled.
     pub disable_after: Duration,
-    pub health: Mutex<Health>,
+    pub health: Mutex<HealthTracker>,
 }
 
-impl Deliverer {
+impl EventDeliverer {
     /// Returns the number of concurrent posts that a destination may have.
-    pub fn width(&self, gate: &str) -> usize {
-        self.health().width(gate)
+    pub fn max_posts(&self, gate: &str) -> usize {
+        self.lock_health().max_posts(gate)
     }
 
     /// Attempts a delivery. `bell` is cancelled when its slot is needed by others.
-    pub async fn deliver(&self, due: &Due, bell: &CancellationToken) -> Tried {
-        if let Some(retry_at) = due.held_until(self.clock.now()) {
-            let outcome = self.hold(due, None, retry_at, bell).await;
-            return Tried {
+    pub async fn attempt_delivery(
+        &self,
+        due: &DueDelivery,
+        bell: &CancellationToken,
+    ) -> AttemptResult {
+        if let Some(retry_at) = due.blocked_until(self.clock.now()) {
+            let outcome = self.probe_behind(due, None, retry_at, bell).await;
+            return AttemptResult {
                 outcome,
                 disabled: None,
             };
         }
-        match self.post(due, bell).await {
-            Ok(()) => Tried {
-                outcome: Outcome::Delivered,
+        match self.post_event(due, bell).await {
+            Ok(()) => AttemptResult {
+                outcome: DeliveryOutcome::Delivered,
                 disabled: None,
             },
-            Err(failure) => self.after_failure(due, failure, bell).await,
+            Err(failure) => self.handle_failure(due, failure, bell).await,
         }
     }
 
     /// Returns the outcome of a delivery that made us panic. It may do so again, so its chat does
     /// not wait for it.
-    pub fn after_a_panic(&self, due: &Due) -> Tried {
+    pub fn panic_outcome(&self, due: &DueDelivery) -> AttemptResult {
         let error = "the gateway itself failed while it was tried; its log says where".to_owned();
-        let failure = Failure {
+        let failure = PostFailure {
             is_about_the_event: true,
-            ..failure(error)
+            ..plain_failure(error)
         };
-        Tried {
-            outcome: self.next(due, failure),
+        AttemptResult {
+            outcome: self.failure_outcome(due, failure),
             disabled: None,
         }
     }
 
     /// Disables the delivery's endpoint, and notifies the others with `webhook.disabled`.
-    pub async fn disable(&self, due: &Due, reason: DisabledReason) {
-        let session = match self.store.endpoint(&due.endpoint).await {
+    pub async fn disable_endpoint(&self, due: &DueDelivery, reason: DisabledReason) {
+        let session = match self.store.find_endpoint(&due.endpoint).await {
             Ok(endpoint) => endpoint.and_then(|endpoint| endpoint.session),
             Err(_) => None,
         };
@@ -83,7 +90,7 @@ impl Deliverer {
         let data = DisabledWebhook {
             session: session.clone(),
             id: due.endpoint.clone(),
-            reason: reason.word(),
+            reason: reason.as_str(),
             disabled_at: now,
         };
         let event = Event::new(EventData::WebhookDisabled(data), now);
@@ -91,9 +98,9 @@ impl Deliverer {
         let life = self
             .store
             .lives()
-            .current(name)
-            .unwrap_or_else(|| Life::nobodys(name));
-        let event = NewEvent::of_endpoint(&due.endpoint, &life, &event);
+            .current_life(name)
+            .unwrap_or_else(|| Life::for_gateway(name));
+        let event = NewEvent::for_endpoint(&due.endpoint, &life, &event);
         let disable = DisableEndpoint {
             id: due.endpoint.clone(),
             reason,
@@ -102,7 +109,7 @@ impl Deliverer {
         match self.store.disable_endpoint(disable).await {
             Ok(true) => tracing::error!(
                 webhook = due.endpoint,
-                reason = reason.word(),
+                reason = reason.as_str(),
                 "a webhook was disabled; what happens waits for it"
             ),
             Ok(false) => {}
@@ -114,32 +121,38 @@ impl Deliverer {
     }
 
     /// Posts an event, unless another process has already done so.
-    async fn post(&self, due: &Due, bell: &CancellationToken) -> Result<(), Failure> {
-        if !due.is_resent && self.seen.was_forwarded(due).await {
+    async fn post_event(
+        &self,
+        due: &DueDelivery,
+        bell: &CancellationToken,
+    ) -> Result<(), PostFailure> {
+        if !due.is_resent && self.forwarded.is_forwarded(due).await {
             return Ok(());
         }
         let target = self
             .targets
-            .of(due)
+            .destination_of(due)
             .await
-            .map_err(|error| failure(format!("it cannot be addressed: {error:#}")))?;
+            .map_err(|error| plain_failure(format!("it cannot be addressed: {error:#}")))?;
         // The endpoint's owner cannot fix a session name that makes no address.
         let address = target
-            .address(due.session.name())
-            .map_err(|error| Failure {
+            .session_url(due.session.name())
+            .map_err(|error| PostFailure {
                 is_about_the_event: true,
-                ..failure(format!("it has no address: {error:#}"))
+                ..plain_failure(format!("it has no address: {error:#}"))
             })?;
-        let posting = self.poster.post(&target, address, &due.event, &due.body);
+        let posting = self
+            .poster
+            .post_event(&target, address, &due.event, &due.body);
         // A slow receiver delays only its own events.
         let posted = bell.run_until_cancelled(posting).await.unwrap_or_else(|| {
-            Err(failure(format!(
-                "it did not answer within {GIVES_WAY:?}, and all places for posts were taken"
+            Err(plain_failure(format!(
+                "it did not answer within {YIELD_AFTER:?}, and all places for posts were taken"
             )))
         });
         let now = self.clock.now();
         if let Err(failure) = posted {
-            self.health().failed(&due.gate, now);
+            self.lock_health().record_failure(&due.destination, now);
             return Err(failure);
         }
         tracing::debug!(
@@ -153,21 +166,21 @@ impl Deliverer {
             .lag
             .observe(now.duration_since(due.created_at).as_secs_f64());
         let failing_since = self
-            .health()
-            .succeeded(&due.gate, now)
+            .lock_health()
+            .record_success(&due.destination, now)
             .or(due.endpoint_failing_since);
-        self.seen.forwarded(due).await;
+        self.forwarded.record_forwarded(due).await;
         if let Some(since) = failing_since {
-            self.recovered(due, since, now).await;
+            self.record_recovery(due, since, now).await;
         }
         Ok(())
     }
 
-    async fn recovered(&self, due: &Due, since: Timestamp, now: Timestamp) {
-        let wake = health::after_outage(since, now);
+    async fn record_recovery(&self, due: &DueDelivery, since: Timestamp, now: Timestamp) {
+        let wake = health::chats_to_wake(since, now);
         if let Err(error) = self
             .store
-            .endpoint_has_recovered(&due.endpoint, &due.gate, wake)
+            .record_endpoint_recovery(&due.endpoint, &due.destination, wake)
             .await
         {
             // The next success records it again.
@@ -175,7 +188,12 @@ impl Deliverer {
         }
     }
 
-    async fn after_failure(&self, due: &Due, failure: Failure, bell: &CancellationToken) -> Tried {
+    async fn handle_failure(
+        &self,
+        due: &DueDelivery,
+        failure: PostFailure,
+        bell: &CancellationToken,
+    ) -> AttemptResult {
         let (session, error) = (due.session.name(), failure.error.error.as_str());
         tracing::warn!(
             session,
@@ -184,88 +202,93 @@ impl Deliverer {
             error,
             "the webhook did not take an event"
         );
-        let disabled = self.disabled(due, &failure);
-        let outcome = match self.next(due, failure) {
+        let disabled = self.reason_to_disable(due, &failure);
+        let outcome = match self.failure_outcome(due, failure) {
             // An event is not given up when its failure disables the endpoint.
-            Outcome::Dead { error } if disabled.is_some() => Outcome::Again {
+            DeliveryOutcome::Dead { error } if disabled.is_some() => DeliveryOutcome::Retry {
                 error,
                 due_at: self.clock.now(),
             },
-            Outcome::Hold {
+            DeliveryOutcome::Blocked {
                 error, retry_at, ..
-            } => self.hold(due, error, retry_at, bell).await,
+            } => self.probe_behind(due, error, retry_at, bell).await,
             outcome => outcome,
         };
-        if let Outcome::Dead { .. } = outcome {
+        if let DeliveryOutcome::Dead { .. } = outcome {
             tracing::error!(
                 session,
                 event = due.event,
                 "an event was given up; it stays in the database"
             );
         }
-        Tried { outcome, disabled }
+        AttemptResult { outcome, disabled }
     }
 
-    fn next(&self, due: &Due, failure: Failure) -> Outcome {
+    fn failure_outcome(&self, due: &DueDelivery, failure: PostFailure) -> DeliveryOutcome {
         let now = self.clock.now();
-        let standing = Standing {
+        let standing = DeliveryStanding {
             attempts: due.attempts + 1,
             failing_since: due.first_failed_at.unwrap_or(now),
-            is_aside: due.is_aside,
-            endpoint_works: self
-                .health()
-                .has_worked_since(&due.gate, due.last_failed_at.unwrap_or(due.created_at)),
+            is_parked: due.is_parked,
+            endpoint_works: self.lock_health().has_worked_since(
+                &due.destination,
+                due.last_failed_at.unwrap_or(due.created_at),
+            ),
         };
-        schedule::after(failure, standing, now, rand::random())
+        schedule::outcome_after(failure, standing, now, rand::random())
     }
 
     /// Returns the reason to disable the endpoint. The operator's own webhook is never disabled:
     /// only the operator could repair it, and then it works again by itself.
-    fn disabled(&self, due: &Due, failure: &Failure) -> Option<DisabledReason> {
-        if due.endpoint == ORIGINAL {
+    fn reason_to_disable(
+        &self,
+        due: &DueDelivery,
+        failure: &PostFailure,
+    ) -> Option<DisabledReason> {
+        if due.endpoint == ORIGINAL_ENDPOINT {
             return None;
         }
         let now = self.clock.now();
-        let record = Record {
+        let record = EndpointRecord {
             status: failure.error.status,
             failing_since: due.endpoint_failing_since.unwrap_or(now),
             failures: due.endpoint_failures.saturating_add(1),
         };
-        health::disabled(record, now, self.disable_after)
+        health::disable_reason(record, now, self.disable_after)
     }
 
     /// Handles a delivery that has held its chat for long, by attempting the one behind it. If that
     /// one is accepted, the endpoint is up and this delivery is at fault, so it is parked.
     /// Otherwise the order is kept.
-    async fn hold(
+    async fn probe_behind(
         &self,
-        due: &Due,
-        error: Option<Failed>,
+        due: &DueDelivery,
+        error: Option<AttemptFailure>,
         retry_at: Timestamp,
         bell: &CancellationToken,
-    ) -> Outcome {
-        let behind = self.store.behind(due).await.unwrap_or_else(|error| {
+    ) -> DeliveryOutcome {
+        let behind = self.store.find_next_in_lane(due).await.unwrap_or_else(|error| {
             tracing::warn!(event = due.event, %error, "what waits behind an event cannot be read");
             None
         });
         if let Some(behind) = behind
-            && self.post(&behind, bell).await.is_ok()
+            && self.post_event(&behind, bell).await.is_ok()
         {
-            return Outcome::Overtaken {
+            return DeliveryOutcome::Skipped {
                 error,
                 by: behind.delivery,
                 due_at: retry_at,
             };
         }
-        let probe_from = schedule::later(self.clock.now(), PATIENCE);
-        Outcome::Hold {
+        let probe_from = schedule::time_after(self.clock.now(), CHAT_PATIENCE);
+        DeliveryOutcome::Blocked {
             error,
             retry_at,
             probe_from,
         }
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
+    fn lock_health(&self) -> MutexGuard<'_, HealthTracker> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

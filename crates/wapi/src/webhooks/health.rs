@@ -5,49 +5,49 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::slots::OF_A_GATE;
-use crate::store::{DisabledReason, Wake};
+use super::slots::MAX_PER_DESTINATION;
+use crate::store::{DisabledReason, WakePolicy};
 
 /// Consecutive failures after which a destination gets one post at a time, until one is accepted.
-const DOUBT: u32 = 3;
+const FAILURES_TO_NARROW: u32 = 3;
 /// Consecutive failures an endpoint must have before it is disabled, however long they take to
 /// accumulate.
-const SUSTAINED: u32 = 10;
+const FAILURES_TO_DISABLE: u32 = 10;
 /// Length of an outage that makes chats wait for long; after it, all of them are tried at once.
-const OUTAGE: Duration = Duration::from_secs(60);
+const LONG_OUTAGE: Duration = Duration::from_secs(60);
 
 /// Health of each destination since the program started.
 #[derive(Default)]
-pub(super) struct Health {
-    gates: HashMap<String, Gate>,
+pub(super) struct HealthTracker {
+    destinations: HashMap<String, DestinationHealth>,
 }
 
 #[derive(Default)]
-struct Gate {
+struct DestinationHealth {
     last_success: Option<Timestamp>,
     /// Since the last success.
     failing_since: Option<Timestamp>,
     failures: u32,
 }
 
-impl Health {
+impl HealthTracker {
     /// Records an accepted post. Returns the start of the outage it ends, if any.
-    pub fn succeeded(&mut self, gate: &str, now: Timestamp) -> Option<Timestamp> {
-        let gate = self.gate(gate);
+    pub fn record_success(&mut self, gate: &str, now: Timestamp) -> Option<Timestamp> {
+        let gate = self.destination_mut(gate);
         gate.last_success = Some(now);
         gate.failures = 0;
         gate.failing_since.take()
     }
 
-    pub fn failed(&mut self, gate: &str, now: Timestamp) {
-        let gate = self.gate(gate);
+    pub fn record_failure(&mut self, gate: &str, now: Timestamp) {
+        let gate = self.destination_mut(gate);
         gate.failing_since.get_or_insert(now);
         gate.failures = gate.failures.saturating_add(1);
     }
 
     /// Whether any post was accepted at this time or later.
     pub fn has_worked_since(&self, gate: &str, since: Timestamp) -> bool {
-        self.gates
+        self.destinations
             .get(gate)
             .and_then(|gate| gate.last_success)
             .is_some_and(|last| last >= since)
@@ -55,34 +55,35 @@ impl Health {
 
     /// Returns the number of concurrent posts allowed. A destination that is down or hangs gets one
     /// at a time.
-    pub fn width(&self, gate: &str) -> usize {
+    pub fn max_posts(&self, gate: &str) -> usize {
         let is_doubtful = self
-            .gates
+            .destinations
             .get(gate)
-            .is_some_and(|gate| gate.failures >= DOUBT);
-        if is_doubtful { 1 } else { OF_A_GATE }
+            .is_some_and(|gate| gate.failures >= FAILURES_TO_NARROW);
+        if is_doubtful { 1 } else { MAX_PER_DESTINATION }
     }
 
-    fn gate(&mut self, gate: &str) -> &mut Gate {
-        if !self.gates.contains_key(gate) {
-            self.gates.insert(gate.to_owned(), Gate::default());
+    fn destination_mut(&mut self, gate: &str) -> &mut DestinationHealth {
+        if !self.destinations.contains_key(gate) {
+            self.destinations
+                .insert(gate.to_owned(), DestinationHealth::default());
         }
-        self.gates.get_mut(gate).expect("it was put there")
+        self.destinations.get_mut(gate).expect("it was put there")
     }
 }
 
 /// Returns the waiting chats to wake when an endpoint works again.
-pub(super) fn after_outage(since: Timestamp, now: Timestamp) -> Wake {
-    if lasts(since, now, OUTAGE) {
-        Wake::Chats
+pub(super) fn chats_to_wake(since: Timestamp, now: Timestamp) -> WakePolicy {
+    if has_lasted(since, now, LONG_OUTAGE) {
+        WakePolicy::AtOnce
     } else {
-        Wake::Nobody
+        WakePolicy::AsPlanned
     }
 }
 
 /// State of an endpoint after a failed attempt, including that attempt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Record {
+pub(super) struct EndpointRecord {
     /// The status of the response, if there was one.
     pub status: Option<u16>,
     pub failing_since: Timestamp,
@@ -91,12 +92,13 @@ pub(super) struct Record {
 
 /// Returns the reason to disable an endpoint: it reports that it is gone, or has accepted nothing
 /// for as long as the operator allows.
-pub(super) fn disabled(
-    record: Record,
+pub(super) fn disable_reason(
+    record: EndpointRecord,
     now: Timestamp,
     allowed: Duration,
 ) -> Option<DisabledReason> {
-    let is_hopeless = record.failures >= SUSTAINED && lasts(record.failing_since, now, allowed);
+    let is_hopeless =
+        record.failures >= FAILURES_TO_DISABLE && has_lasted(record.failing_since, now, allowed);
     match record.status {
         Some(410) => Some(DisabledReason::Gone),
         _ if is_hopeless => Some(DisabledReason::Failing),
@@ -104,7 +106,7 @@ pub(super) fn disabled(
     }
 }
 
-fn lasts(since: Timestamp, now: Timestamp, length: Duration) -> bool {
+fn has_lasted(since: Timestamp, now: Timestamp, length: Duration) -> bool {
     now.duration_since(since)
         >= jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX)
 }
@@ -119,15 +121,18 @@ mod tests {
 
     #[test]
     fn a_gate_that_fails_is_asked_by_one_at_a_time_until_it_takes_something() {
-        let mut health = Health::default();
+        let mut health = HealthTracker::default();
         for second in 1..=3 {
-            assert_eq!(health.width("hook"), 16);
-            health.failed("hook", at(second));
+            assert_eq!(health.max_posts("hook"), 16);
+            health.record_failure("hook", at(second));
         }
-        assert_eq!((health.width("hook"), health.width("other")), (1, 16));
-        assert_eq!(health.succeeded("hook", at(9)), Some(at(1)));
-        assert_eq!(health.width("hook"), 16);
-        assert_eq!(health.succeeded("hook", at(10)), None);
+        assert_eq!(
+            (health.max_posts("hook"), health.max_posts("other")),
+            (1, 16)
+        );
+        assert_eq!(health.record_success("hook", at(9)), Some(at(1)));
+        assert_eq!(health.max_posts("hook"), 16);
+        assert_eq!(health.record_success("hook", at(10)), None);
         assert!(
             health.has_worked_since("hook", at(10)) && !health.has_worked_since("hook", at(11))
         );
@@ -136,7 +141,7 @@ mod tests {
     #[test]
     fn an_endpoint_is_disabled_when_it_is_gone_or_has_failed_often_and_for_long() {
         const ALLOWED: Duration = Duration::from_secs(1_000);
-        let record = |status, failures| Record {
+        let record = |status, failures| EndpointRecord {
             status,
             failing_since: at(0),
             failures,
@@ -149,7 +154,7 @@ mod tests {
             (record(None, 99), 999, None),
         ] {
             assert_eq!(
-                disabled(record, at(now), ALLOWED),
+                disable_reason(record, at(now), ALLOWED),
                 expected,
                 "{record:?} at {now}"
             );
@@ -159,8 +164,8 @@ mod tests {
     #[test]
     fn chats_are_woken_after_an_outage_and_not_after_a_hiccup() {
         assert_eq!(
-            (after_outage(at(0), at(59)), after_outage(at(0), at(60))),
-            (Wake::Nobody, Wake::Chats)
+            (chats_to_wake(at(0), at(59)), chats_to_wake(at(0), at(60))),
+            (WakePolicy::AsPlanned, WakePolicy::AtOnce)
         );
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::store::{Life, NewEvent, Store};
-use crate::whatsapp::{Inbox, Incoming};
+use crate::whatsapp::{InboundEvent, Inbox};
 
 /// The inbox of all sessions.
 pub struct StoredInbox {
@@ -23,15 +23,15 @@ impl StoredInbox {
 
 #[async_trait]
 impl Inbox for StoredInbox {
-    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()> {
+    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> Result<()> {
         let now = self.clock.now();
         let event =
-            |Incoming {
+            |InboundEvent {
                  key, chat, data, ..
-             }| NewEvent::of_message(session, &chat, key, &Event::new(data, now));
+             }| NewEvent::for_message(session, &chat, key, &Event::new(data, now));
         Ok(self
             .store
-            .append(incoming.into_iter().map(event).collect())
+            .append_events(incoming.into_iter().map(event).collect())
             .await?)
     }
 }

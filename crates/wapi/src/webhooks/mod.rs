@@ -20,33 +20,33 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::guard::Targets as Allowed;
+use crate::guard::EgressPolicy as Allowed;
 use crate::ids;
 use crate::lifecycle::Lifecycle;
-use crate::seen::Seen;
-use crate::store::{Endpoint, Failed, Store, StoreError};
+use crate::seen::ForwardedSet;
+use crate::store::{AttemptFailure, Endpoint, Store, StoreError};
 
-use attempt::Poster;
-use deliverer::Deliverer;
+use attempt::EventPoster;
+use deliverer::EventDeliverer;
 pub use inbox::StoredInbox;
 pub use sign::SigningKey;
-use target::Targets;
-use worker::Worker;
+use target::DestinationCache;
+use worker::DeliveryWorker;
 
 /// Id of the endpoint from the operator's own settings. Its posts go to the session's name below
 /// its address.
-pub const ORIGINAL: &str = "original";
+pub const ORIGINAL_ENDPOINT: &str = "original";
 /// All event types of the original wapi.
 const ORIGINAL_TYPES: [&str; 1] = ["message.received"];
 /// Time after a rotation during which the former key also signs.
-const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+const KEY_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 /// Time limit for resolving the host of an address.
-const RESOLVING: Duration = Duration::from_secs(2);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Deliveries of deleted endpoints that are dropped per transaction.
-const DROPPED_AT_ONCE: u32 = 1_000;
+const DROP_BATCH_SIZE: u32 = 1_000;
 
 /// The dependencies of webhook delivery.
-pub struct Parts {
+pub struct WebhookDeps {
     pub store: Store,
     /// Ends in a slash.
     pub base: Url,
@@ -58,7 +58,7 @@ pub struct Parts {
     pub were_open: bool,
     /// Time an endpoint may accept nothing before it is disabled.
     pub disable_after: Duration,
-    pub seen: Seen,
+    pub forwarded: ForwardedSet,
     pub clock: Clock,
     pub lifecycle: Lifecycle,
 }
@@ -67,7 +67,7 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Webhooks {
     store: Store,
-    deliverer: Arc<Deliverer>,
+    deliverer: Arc<EventDeliverer>,
     allowed: Allowed,
     clock: Clock,
     lifecycle: Lifecycle,
@@ -75,7 +75,7 @@ pub struct Webhooks {
 
 /// The result of a test post to an endpoint.
 #[derive(Debug)]
-pub struct Tested {
+pub struct WebhookTestResult {
     /// The reason why it counts as a failure, if it does.
     pub error: Option<String>,
     pub status: Option<u16>,
@@ -85,8 +85,8 @@ pub struct Tested {
 }
 
 /// Registers the operator's webhook and starts delivering, first the deliveries of an earlier run.
-pub async fn start(parts: Parts) -> Result<Webhooks> {
-    let Parts {
+pub async fn start_webhooks(parts: WebhookDeps) -> Result<Webhooks> {
+    let WebhookDeps {
         store,
         base,
         secret,
@@ -94,12 +94,12 @@ pub async fn start(parts: Parts) -> Result<Webhooks> {
         allowed,
         were_open,
         disable_after,
-        seen,
+        forwarded: seen,
         clock,
         lifecycle,
     } = parts;
     let saved = store
-        .put_endpoint_per_session(ORIGINAL, base.as_str(), &ORIGINAL_TYPES)
+        .save_endpoint_per_session(ORIGINAL_ENDPOINT, base.as_str(), &ORIGINAL_TYPES)
         .await;
     saved.context("saving the webhook's address")?;
     let kept = store
@@ -107,22 +107,22 @@ pub async fn start(parts: Parts) -> Result<Webhooks> {
         .await
         .context("looking at the webhooks of before")?;
     if were_open && !kept.is_empty() {
-        let naming = name_kept(kept, clock.clone());
+        let naming = log_kept_addresses(kept, clock.clone());
         let ending = lifecycle.clone();
         lifecycle.spawn(async move {
             ending.unless_stopping(naming).await;
         });
     }
-    let deliverer = Arc::new(Deliverer {
+    let deliverer = Arc::new(EventDeliverer {
         store: store.clone(),
-        poster: Poster::new(environment, allowed.clone(), clock.clone())?,
-        targets: Targets::new(store.clone(), secret),
-        seen,
+        poster: EventPoster::new(environment, allowed.clone(), clock.clone())?,
+        targets: DestinationCache::new(store.clone(), secret),
+        forwarded: seen,
         clock: clock.clone(),
         disable_after,
         health: Mutex::default(),
     });
-    let worker = Worker::new(
+    let worker = DeliveryWorker::new(
         store.clone(),
         Arc::clone(&deliverer),
         clock.clone(),
@@ -142,39 +142,43 @@ pub async fn start(parts: Parts) -> Result<Webhooks> {
 
 impl Webhooks {
     /// Returns the addresses allowed for endpoints.
-    pub const fn allowed(&self) -> &Allowed {
+    pub const fn allowed_targets(&self) -> &Allowed {
         &self.allowed
     }
 
     /// Posts a `webhook.test` event once, immediately, and returns the result. Nothing is stored.
-    pub async fn test(&self, endpoint: Endpoint, session: &str) -> Result<Tested> {
+    pub async fn test_endpoint(
+        &self,
+        endpoint: Endpoint,
+        session: &str,
+    ) -> Result<WebhookTestResult> {
         let now = self.clock.now();
         let data = serde_json::json!({"session": session, "id": endpoint.id});
         let body =
-            serde_json::json!({"type": "webhook.test", "timestamp": crate::stamp::text(now), "data": data}).to_string();
-        let target = self.deliverer.targets.read(endpoint).await?;
-        let address = target.address(session)?;
+            serde_json::json!({"type": "webhook.test", "timestamp": crate::stamp::format_timestamp(now), "data": data}).to_string();
+        let target = self.deliverer.targets.load_destination(endpoint).await?;
+        let address = target.session_url(session)?;
         let started = self.clock.uptime();
         let posted = self
             .deliverer
             .poster
-            .post(&target, address, &ids::event_id(now), &body)
+            .post_event(&target, address, &ids::new_event_id(now), &body)
             .await;
         let took = self.clock.uptime().saturating_sub(started);
         Ok(match posted {
-            Ok(taken) => Tested {
+            Ok(taken) => WebhookTestResult {
                 error: None,
                 status: Some(taken.status),
                 answer: Some(taken.answer),
                 took,
             },
             Err(failure) => {
-                let Failed {
+                let AttemptFailure {
                     error,
                     status,
                     answer,
                 } = failure.error;
-                Tested {
+                WebhookTestResult {
                     error: Some(error),
                     status,
                     answer,
@@ -186,8 +190,12 @@ impl Webhooks {
 
     /// Signs with a new secret from now on. The former one also signs until the returned time.
     /// Returns `None` if there is no such endpoint.
-    pub async fn rotate(&self, id: &str, secret: &str) -> Result<Option<Timestamp>, StoreError> {
-        let old_until = schedule::later(self.clock.now(), OVERLAP);
+    pub async fn rotate_secret(
+        &self,
+        id: &str,
+        secret: &str,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let old_until = schedule::time_after(self.clock.now(), KEY_OVERLAP);
         Ok(self
             .store
             .rotate_secret(id, secret, old_until)
@@ -197,7 +205,7 @@ impl Webhooks {
 
     /// Deletes an endpoint and its waiting deliveries. Returns `false` if there is no such
     /// endpoint.
-    pub async fn delete(&self, id: &str) -> Result<bool, StoreError> {
+    pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
         let was_there = self.store.delete_endpoint(id).await?;
         self.drop_abandoned();
         Ok(was_there)
@@ -209,7 +217,7 @@ impl Webhooks {
         let (store, lifecycle) = (self.store.clone(), self.lifecycle.clone());
         self.lifecycle.spawn(async move {
             loop {
-                match store.drop_abandoned(DROPPED_AT_ONCE).await {
+                match store.drop_abandoned_deliveries(DROP_BATCH_SIZE).await {
                     Ok(0) => break,
                     Ok(_) if lifecycle.is_stopping() => break,
                     Ok(_) => {}
@@ -222,14 +230,14 @@ impl Webhooks {
 }
 
 /// Logs once which webhooks stay active although new ones could not have their addresses.
-async fn name_kept(kept: Vec<(String, String)>, clock: Clock) {
+async fn log_kept_addresses(kept: Vec<(String, String)>, clock: Clock) {
     let public = Allowed::Public(Vec::new());
     let mut near = Vec::new();
     for (id, url) in kept {
         let Ok(url) = Url::parse(&url) else { continue };
         // Unresolvable addresses are included.
         if !clock
-            .timeout(RESOLVING, public.lead_to(&url))
+            .timeout(RESOLVE_TIMEOUT, public.can_reach(&url))
             .await
             .unwrap_or(false)
         {
@@ -247,5 +255,5 @@ async fn name_kept(kept: Vec<(String, String)>, clock: Clock) {
 
 /// Generates a new secret for an endpoint.
 pub fn new_secret() -> String {
-    SigningKey::secret(rand::random())
+    SigningKey::format_secret(rand::random())
 }

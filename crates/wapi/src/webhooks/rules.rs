@@ -6,15 +6,15 @@ use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::event::TYPES;
-use crate::guard::Targets;
-use crate::nearest::suggestion;
+use crate::guard::EgressPolicy;
+use crate::nearest::format_suggestion;
 
-const LONGEST_ADDRESS: usize = 2_048;
-const MOST_HEADERS: usize = 32;
-const LONGEST_VALUE: usize = 4_096;
+const MAX_ADDRESS_LENGTH: usize = 2_048;
+const MAX_HEADERS: usize = 32;
+const MAX_VALUE_LENGTH: usize = 4_096;
 
 /// Headers that belong to one connection, to the body, or to the signature.
-const OURS: [&str; 16] = [
+const RESERVED_HEADERS: [&str; 16] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -34,7 +34,7 @@ const OURS: [&str; 16] = [
 ];
 
 /// Parses an address to post to.
-pub fn address(text: &str, allowed: &Targets) -> Result<Url, String> {
+pub fn parse_address(text: &str, allowed: &EgressPolicy) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("is not an address: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err("must begin with http:// or https://".to_owned());
@@ -47,21 +47,21 @@ pub fn address(text: &str, allowed: &Targets) -> Result<Url, String> {
     if url.fragment().is_some() {
         return Err("has a `#`, which is never sent".to_owned());
     }
-    if url.as_str().len() > LONGEST_ADDRESS {
-        return Err(format!("is longer than {LONGEST_ADDRESS} characters"));
+    if url.as_str().len() > MAX_ADDRESS_LENGTH {
+        return Err(format!("is longer than {MAX_ADDRESS_LENGTH} characters"));
     }
-    if let Some(placeholder) = placeholder(text) {
+    if let Some(placeholder) = find_placeholder(text) {
         return Err(format!(
             "has the placeholder `{placeholder}`, and nothing is put in its place; what is posted says which session it is of, and a \
              webhook with `session` is told of that one only"
         ));
     }
-    allowed.check(&url).map_err(|error| error.to_string())?;
+    allowed.check_url(&url).map_err(|error| error.to_string())?;
     Ok(url)
 }
 
 /// Returns an address for display, without the password it may carry.
-pub fn shown(address: &str) -> String {
+pub fn mask_password(address: &str) -> String {
     match Url::parse(address) {
         Ok(mut url) if url.password().is_some() => {
             let _ = url.set_password(Some("********"));
@@ -72,7 +72,7 @@ pub fn shown(address: &str) -> String {
 }
 
 /// Finds a part that looks like a placeholder: it would be posted to literally.
-pub fn placeholder(address: &str) -> Option<&str> {
+pub fn find_placeholder(address: &str) -> Option<&str> {
     let of_a_pair = |open: char, close: char| {
         let start = address.find(open)?;
         let end = address[start..].rfind(close)?;
@@ -80,13 +80,13 @@ pub fn placeholder(address: &str) -> Option<&str> {
     };
     of_a_pair('{', '}')
         .or_else(|| of_a_pair('<', '>'))
-        .or_else(|| variable(address))
-        .or_else(|| conversion(address))
+        .or_else(|| find_variable(address))
+        .or_else(|| find_stray_percent(address))
 }
 
 /// Finds a path part or query value like `:session`, `$session` or `[session]`. Query names may
 /// look like that: `$filter=…`.
-fn variable(address: &str) -> Option<&str> {
+fn find_variable(address: &str) -> Option<&str> {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     // Brackets in a host belong to an IPv6 address.
     let host = path.find("://").map_or(0, |scheme| scheme + 3);
@@ -113,7 +113,7 @@ fn variable(address: &str) -> Option<&str> {
 
 /// Finds a percent sign that encodes nothing, as in `%s`, `%(session)s` or `%SESSION%`, together
 /// with the text after it.
-fn conversion(address: &str) -> Option<&str> {
+fn find_stray_percent(address: &str) -> Option<&str> {
     let at = address.match_indices('%').map(|(at, _)| at).find(|at| {
         let code = address.as_bytes().get(at + 1..at + 3);
         !code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
@@ -126,11 +126,11 @@ fn conversion(address: &str) -> Option<&str> {
 }
 
 /// Checks event types, and removes repetitions.
-pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
+pub fn check_types(names: Vec<String>) -> Result<Vec<String>, String> {
     let mut known = Vec::new();
     for name in names {
         if !TYPES.contains(&name.as_str()) {
-            return Err(unknown_type(&name));
+            return Err(describe_unknown_type(&name));
         }
         if !known.contains(&name) {
             known.push(name);
@@ -140,8 +140,8 @@ pub fn types(names: Vec<String>) -> Result<Vec<String>, String> {
 }
 
 /// Describes an unknown event type.
-pub fn unknown_type(name: &str) -> String {
-    let meant = suggestion(name, TYPES.iter().copied());
+pub fn describe_unknown_type(name: &str) -> String {
+    let meant = format_suggestion(name, TYPES.iter().copied());
     format!(
         "names `{name}`, which is no type of event{meant}; there are {}",
         TYPES.join(", ")
@@ -149,21 +149,21 @@ pub fn unknown_type(name: &str) -> String {
 }
 
 /// Checks the headers to send along. Names are converted to lower case.
-pub fn headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
+pub fn check_headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in given {
         let parsed: HeaderName = name
             .parse()
             .map_err(|_| format!("has `{name}`, which is no name of a header"))?;
         let name = parsed.as_str().to_owned();
-        if OURS.contains(&name.as_str()) || name.starts_with("webhook-") {
+        if RESERVED_HEADERS.contains(&name.as_str()) || name.starts_with("webhook-") {
             return Err(format!("has `{name}`, which the gateway writes itself"));
         }
         let is_plain =
             HeaderValue::from_str(&value).is_ok() && value.is_ascii() && value.trim() == value;
-        if !is_plain || value.len() > LONGEST_VALUE {
+        if !is_plain || value.len() > MAX_VALUE_LENGTH {
             let form = format!(
-                "up to {LONGEST_VALUE} visible ASCII characters, without spaces around them"
+                "up to {MAX_VALUE_LENGTH} visible ASCII characters, without spaces around them"
             );
             return Err(format!(
                 "has a value for `{name}` that cannot be sent; it must be {form}"
@@ -171,8 +171,8 @@ pub fn headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String, Strin
         }
         headers.insert(name, value);
     }
-    if headers.len() > MOST_HEADERS {
-        Err(format!("has more than {MOST_HEADERS} headers"))
+    if headers.len() > MAX_HEADERS {
+        Err(format!("has more than {MAX_HEADERS} headers"))
     } else {
         Ok(headers)
     }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn addresses_are_of_the_web_and_carry_no_password() {
-        let public = Targets::parse("none").unwrap();
+        let public = EgressPolicy::parse("none").unwrap();
         for (text, words) in [
             ("example.com", "not an address"),
             ("ftp://example.com/", "http://"),
@@ -192,19 +192,19 @@ mod tests {
             ("https://example.com/#here", "#"),
             ("http://10.0.0.1/", "private network"),
         ] {
-            let refusal = address(text, &public).unwrap_err();
+            let refusal = parse_address(text, &public).unwrap_err();
             assert!(
                 refusal.contains(words) && !refusal.contains("secret@"),
                 "{text}: {refusal}"
             );
         }
         assert_eq!(
-            address("https://Example.com/hook?a=1", &public)
+            parse_address("https://Example.com/hook?a=1", &public)
                 .unwrap()
                 .as_str(),
             "https://example.com/hook?a=1"
         );
-        assert!(address("http://10.0.0.1/", &Targets::All).is_ok());
+        assert!(parse_address("http://10.0.0.1/", &EgressPolicy::All).is_ok());
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
             "https://example.com/a?s=<session>",
             "https://[2001:db8::1]/[session]",
         ] {
-            let refusal = address(text, &Targets::All).unwrap_err();
+            let refusal = parse_address(text, &EgressPolicy::All).unwrap_err();
             assert!(refusal.contains("placeholder"), "{text}: {refusal}");
         }
         for text in [
@@ -256,13 +256,14 @@ mod tests {
             "https://example.com/a?range=[]",
             "https://example.com/@me/in",
         ] {
-            assert!(address(text, &Targets::All).is_ok(), "{text}");
+            assert!(parse_address(text, &EgressPolicy::All).is_ok(), "{text}");
         }
     }
 
     #[test]
     fn unknown_types_are_named() {
-        let names = |names: &[&str]| types(names.iter().map(|name| (*name).to_owned()).collect());
+        let names =
+            |names: &[&str]| check_types(names.iter().map(|name| (*name).to_owned()).collect());
         assert_eq!(
             names(&["message.received", "message.received"]).unwrap(),
             ["message.received"]
@@ -278,7 +279,7 @@ mod tests {
     #[test]
     fn headers_of_ours_and_headers_that_break_out_are_refused() {
         let one = |name: &str, value: &str| {
-            headers(BTreeMap::from([(name.to_owned(), value.to_owned())]))
+            check_headers(BTreeMap::from([(name.to_owned(), value.to_owned())]))
         };
         assert_eq!(
             one("Authorization", "Bearer x")

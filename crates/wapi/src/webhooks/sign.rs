@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Prefix of a secret, in settings and in receivers' code.
-const PREFIX: &str = "whsec_";
+const SECRET_PREFIX: &str = "whsec_";
 
 /// A secret shared with a receiver. Never shown.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl SigningKey {
     pub fn parse(text: &str) -> Result<Self, String> {
         let form = "must be whsec_ and 24 to 64 bytes of base64, as from `echo whsec_$(openssl rand -base64 32)`";
         let encoded = text
-            .strip_prefix(PREFIX)
+            .strip_prefix(SECRET_PREFIX)
             .ok_or_else(|| format!("{form}; whsec_ is missing"))?;
         let key = STANDARD
             .decode(encoded)
@@ -38,13 +38,13 @@ impl SigningKey {
     }
 
     /// Formats random bytes as a secret that [`Self::parse`] reads.
-    pub fn secret(bytes: [u8; 32]) -> String {
-        format!("{PREFIX}{}", STANDARD.encode(bytes))
+    pub fn format_secret(bytes: [u8; 32]) -> String {
+        format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes))
     }
 
     /// Returns one signature for the header `webhook-signature`, over the event's id, the time of
     /// this attempt (seconds since 1970) and the body.
-    pub(super) fn sign(&self, id: &str, timestamp: i64, body: &str) -> String {
+    pub(super) fn sign_event(&self, id: &str, timestamp: i64, body: &str) -> String {
         let mut mac = self.0.clone();
         for part in [id, ".", &timestamp.to_string(), ".", body] {
             mac.update(part.as_bytes());
@@ -61,7 +61,7 @@ mod tests {
     fn the_worked_example_of_the_specification() {
         // From the specification's own test data.
         let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature = key.sign(
+        let signature = key.sign_event(
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             1_614_265_330,
             r#"{"test": 2432232314}"#,
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn bytes_make_a_secret() {
-        let secret = SigningKey::secret([7; 32]);
+        let secret = SigningKey::format_secret([7; 32]);
         assert!(secret.starts_with("whsec_BwcH"), "{secret}");
         SigningKey::parse(&secret).unwrap();
     }

@@ -3,28 +3,28 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::store::Head;
+use crate::store::QueueHead;
 
 /// Slots of one destination when it is healthy.
-pub(super) const OF_A_GATE: usize = 16;
+pub(super) const MAX_PER_DESTINATION: usize = 16;
 /// Slots of one endpoint over all its destinations: the sessions of the original's webhook are
 /// mostly on one server, and hang together.
-const OF_AN_ENDPOINT: usize = 64;
+const MAX_PER_ENDPOINT: usize = 64;
 /// Posts may use one in this many of the file descriptors.
-const SHARE: usize = 4;
-const LEAST: usize = 64;
-const MOST: usize = 1_024;
+const DESCRIPTORS_PER_SLOT: usize = 4;
+const MIN_SLOTS: usize = 64;
+const MAX_SLOTS: usize = 1_024;
 /// An endpoint with posts under way takes another slot only while this many are free for each it
 /// has.
-const FREE_FOR_EACH: usize = 8;
+const FREE_PER_POST: usize = 8;
 /// Time after which a post is cancelled if all slots are taken and an endpoint without any waits
 /// for one.
-pub(super) const GIVES_WAY: Duration = Duration::from_millis(750);
+pub(super) const YIELD_AFTER: Duration = Duration::from_millis(750);
 
 /// The result of asking for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Taken,
+pub(super) enum SlotAdmission {
+    Admitted,
     /// The delivery already has one.
     UnderWay,
     /// Its destination or its endpoint has enough.
@@ -34,45 +34,46 @@ pub(super) enum Place {
 }
 
 /// The posts under way.
-pub(super) struct Slots {
+pub(super) struct PostSlots {
     all: usize,
-    under_way: HashMap<i64, Post>,
-    gates: HashMap<String, usize>,
+    under_way: HashMap<i64, ActivePost>,
+    destinations: HashMap<String, usize>,
     endpoints: HashMap<String, usize>,
 }
 
-struct Post {
-    head: Head,
+struct ActivePost {
+    head: QueueHead,
     since: Duration,
-    gives_way: bool,
+    is_cancelled: bool,
 }
 
 /// The next post to give up its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slow {
+pub(super) enum SlotRelease {
     /// This delivery gives up its slot.
-    Gives(i64),
+    Now(i64),
     /// A post can give up its slot after this time.
     Later(Duration),
 }
 
-impl Slots {
+impl PostSlots {
     /// Creates the slots for a process that may have so many file descriptors open.
-    pub fn of(descriptors: u64) -> Self {
-        let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / SHARE).clamp(LEAST, MOST);
+    pub fn for_descriptors(descriptors: u64) -> Self {
+        let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / DESCRIPTORS_PER_SLOT)
+            .clamp(MIN_SLOTS, MAX_SLOTS);
         Self {
             all,
             under_way: HashMap::new(),
-            gates: HashMap::new(),
+            destinations: HashMap::new(),
             endpoints: HashMap::new(),
         }
     }
 
-    /// Takes a slot for this delivery, if it has none and there is room. `width` is the current
+    /// Takes a slot for this delivery, if it has none and there is room. `max_posts` is the current
     /// limit of its destination.
-    pub fn take(&mut self, head: &Head, width: usize, now: Duration) -> Place {
+    pub fn take_slot(&mut self, head: &QueueHead, width: usize, now: Duration) -> SlotAdmission {
         if self.under_way.contains_key(&head.delivery) {
-            return Place::UnderWay;
+            return SlotAdmission::UnderWay;
         }
         let count =
             |counts: &HashMap<String, usize>, key: &str| counts.get(key).copied().unwrap_or(0);
@@ -80,70 +81,74 @@ impl Slots {
             count(&self.endpoints, &head.endpoint),
             self.all.saturating_sub(self.under_way.len()),
         );
-        let may_have_more =
-            count(&self.gates, &head.gate) < width.min(OF_A_GATE) && own < OF_AN_ENDPOINT;
-        if !may_have_more || (own > 0 && free < FREE_FOR_EACH * own) {
-            return Place::Full;
+        let may_have_more = count(&self.destinations, &head.destination)
+            < width.min(MAX_PER_DESTINATION)
+            && own < MAX_PER_ENDPOINT;
+        if !may_have_more || (own > 0 && free < FREE_PER_POST * own) {
+            return SlotAdmission::Full;
         }
         if free == 0 {
-            return Place::Crowded;
+            return SlotAdmission::Crowded;
         }
-        *self.gates.entry(head.gate.clone()).or_default() += 1;
+        *self
+            .destinations
+            .entry(head.destination.clone())
+            .or_default() += 1;
         *self.endpoints.entry(head.endpoint.clone()).or_default() += 1;
         self.under_way.insert(
             head.delivery,
-            Post {
+            ActivePost {
                 head: head.clone(),
                 since: now,
-                gives_way: false,
+                is_cancelled: false,
             },
         );
-        Place::Taken
+        SlotAdmission::Admitted
     }
 
     /// Chooses the post that makes room for an endpoint without a slot: the oldest post of the
     /// endpoint with the most slots, if it is old enough. Returns `None` if one is already giving
     /// up its slot.
-    pub fn slow(&mut self, now: Duration) -> Option<Slow> {
-        if self.under_way.values().any(|post| post.gives_way) {
+    pub fn release_slow(&mut self, now: Duration) -> Option<SlotRelease> {
+        if self.under_way.values().any(|post| post.is_cancelled) {
             return None;
         }
-        let share = |post: &Post| {
+        let share = |post: &ActivePost| {
             self.endpoints
                 .get(&post.head.endpoint)
                 .copied()
                 .unwrap_or(0)
         };
-        let age = |post: &Post| now.saturating_sub(post.since);
+        let age = |post: &ActivePost| now.saturating_sub(post.since);
         let slow = self
             .under_way
             .iter()
-            .filter(|(_, post)| age(post) >= GIVES_WAY);
+            .filter(|(_, post)| age(post) >= YIELD_AFTER);
         let first = slow
             .max_by_key(|(_, post)| (share(post), age(post)))
             .map(|(delivery, _)| *delivery);
         let Some(delivery) = first else {
             let oldest = self.under_way.values().map(age).max()?;
-            return Some(Slow::Later(GIVES_WAY.saturating_sub(oldest)));
+            return Some(SlotRelease::Later(YIELD_AFTER.saturating_sub(oldest)));
         };
         self.under_way
             .entry(delivery)
-            .and_modify(|post| post.gives_way = true);
-        Some(Slow::Gives(delivery))
+            .and_modify(|post| post.is_cancelled = true);
+        Some(SlotRelease::Now(delivery))
     }
 
     /// Frees a delivery's slot.
-    pub fn free(&mut self, delivery: i64) {
-        let Some(Post { head, .. }) = self.under_way.remove(&delivery) else {
+    pub fn free_slot(&mut self, delivery: i64) {
+        let Some(ActivePost { head, .. }) = self.under_way.remove(&delivery) else {
             return;
         };
-        less(&mut self.gates, &head.gate);
-        less(&mut self.endpoints, &head.endpoint);
+        decrement_count(&mut self.destinations, &head.destination);
+        decrement_count(&mut self.endpoints, &head.endpoint);
     }
 }
 
 /// Decrements a count, and removes it at zero.
-fn less(counts: &mut HashMap<String, usize>, key: &str) {
+fn decrement_count(counts: &mut HashMap<String, usize>, key: &str) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
@@ -157,18 +162,20 @@ mod tests {
     use super::*;
 
     /// The maximum number of slots.
-    fn slots() -> Slots {
-        Slots::of(u64::MAX)
+    fn slots() -> PostSlots {
+        PostSlots::for_descriptors(u64::MAX)
     }
 
     fn taken(
-        slots: &mut Slots,
+        slots: &mut PostSlots,
         heads: impl IntoIterator<Item = (i64, &'static str, String)>,
     ) -> usize {
-        let head =
-            |(delivery, endpoint, gate): (i64, &str, String)| Head::new(delivery, endpoint, &gate);
+        let head = |(delivery, endpoint, gate): (i64, &str, String)| {
+            QueueHead::new(delivery, endpoint, &gate)
+        };
         let taken = |it: &(i64, &str, String)| {
-            slots.take(&head(it.clone()), OF_A_GATE, Duration::ZERO) == Place::Taken
+            slots.take_slot(&head(it.clone()), MAX_PER_DESTINATION, Duration::ZERO)
+                == SlotAdmission::Admitted
         };
         heads.into_iter().filter(taken).count()
     }
@@ -201,8 +208,8 @@ mod tests {
             0,
             "those under way are not taken twice"
         );
-        slots.free(3);
-        slots.free(3);
+        slots.free_slot(3);
+        slots.free_slot(3);
         assert_eq!(taken(&mut slots, (50..100).map(hook)), 1);
     }
 
@@ -214,12 +221,16 @@ mod tests {
             (0..1_000).map(|number| (number, "hook", format!("hook/{}", number % 30))),
         );
         assert_eq!(count, 64);
-        (0..1_000).for_each(|delivery| slots.free(delivery));
-        assert!(slots.under_way.is_empty() && slots.gates.is_empty() && slots.endpoints.is_empty());
-        let head = Head::new(1, "hook", "hook");
+        (0..1_000).for_each(|delivery| slots.free_slot(delivery));
+        assert!(
+            slots.under_way.is_empty()
+                && slots.destinations.is_empty()
+                && slots.endpoints.is_empty()
+        );
+        let head = QueueHead::new(1, "hook", "hook");
         assert_eq!(
-            slots.take(&head, 0, Duration::ZERO),
-            Place::Full,
+            slots.take_slot(&head, 0, Duration::ZERO),
+            SlotAdmission::Full,
             "a gate can be given nothing"
         );
     }
@@ -227,24 +238,24 @@ mod tests {
     #[test]
     fn endpoints_that_hang_leave_room_for_one_that_has_none() {
         for descriptors in [1_024, u64::MAX] {
-            let mut slots = Slots::of(descriptors);
+            let mut slots = PostSlots::for_descriptors(descriptors);
             // Each endpoint has more deliveries than there are slots.
             let (mut crowded, mut delivery) = (None, 0);
             'endpoints: for endpoint in 0..2_000 {
-                for _ in 0..OF_A_GATE {
+                for _ in 0..MAX_PER_DESTINATION {
                     delivery += 1;
-                    let head = Head::new(
+                    let head = QueueHead::new(
                         delivery,
                         &format!("hook {endpoint}"),
                         &format!("hook {endpoint}"),
                     );
-                    match slots.take(
+                    match slots.take_slot(
                         &head,
-                        OF_A_GATE,
+                        MAX_PER_DESTINATION,
                         Duration::from_millis(delivery.unsigned_abs()),
                     ) {
-                        Place::Taken => {}
-                        Place::Full => break,
+                        SlotAdmission::Admitted => {}
+                        SlotAdmission::Full => break,
                         place => {
                             crowded = Some((endpoint, place, head));
                             break 'endpoints;
@@ -253,7 +264,7 @@ mod tests {
                 }
             }
             let (endpoints, place, head) = crowded.expect("it fills up");
-            assert_eq!(place, Place::Crowded);
+            assert_eq!(place, SlotAdmission::Crowded);
             assert!(
                 endpoints > 30,
                 "only {endpoints} found room of {}",
@@ -261,20 +272,25 @@ mod tests {
             );
             let begun = Duration::from_millis(delivery.unsigned_abs());
             assert!(
-                matches!(slots.slow(Duration::from_millis(2)), Some(Slow::Later(left)) if left < GIVES_WAY)
+                matches!(slots.release_slow(Duration::from_millis(2)), Some(SlotRelease::Later(left)) if left < YIELD_AFTER)
             );
-            let now = begun + GIVES_WAY;
-            let Some(Slow::Gives(first)) = slots.slow(now) else {
+            let now = begun + YIELD_AFTER;
+            let Some(SlotRelease::Now(first)) = slots.release_slow(now) else {
                 panic!("somebody gives way")
             };
             assert!(
-                first <= i64::try_from(OF_A_GATE).unwrap(),
+                first <= i64::try_from(MAX_PER_DESTINATION).unwrap(),
                 "it is one of the endpoint with most: {first}"
             );
-            assert_eq!(slots.slow(now), None, "one is enough for one");
-            slots.free(first);
-            assert_eq!(slots.take(&head, OF_A_GATE, now), Place::Taken);
-            assert!(matches!(slots.slow(now), Some(Slow::Gives(next)) if next != first));
+            assert_eq!(slots.release_slow(now), None, "one is enough for one");
+            slots.free_slot(first);
+            assert_eq!(
+                slots.take_slot(&head, MAX_PER_DESTINATION, now),
+                SlotAdmission::Admitted
+            );
+            assert!(
+                matches!(slots.release_slow(now), Some(SlotRelease::Now(next)) if next != first)
+            );
         }
     }
 }

@@ -10,30 +10,30 @@ use url::Url;
 
 use super::sign::SigningKey;
 use crate::sessions::SessionName;
-use crate::store::{Due, Endpoint, Store};
+use crate::store::{DueDelivery, Endpoint, Store};
 
 /// Everything needed for a post to an endpoint.
-pub(super) struct Target {
+pub(super) struct Destination {
     url: Url,
     /// Whether it is the original's webhook, from the operator's own settings.
-    pub is_the_operators: bool,
+    pub is_operators: bool,
     /// Created when every address was allowed, and not changed since.
     pub keeps_its_address: bool,
     is_per_session: bool,
     pub headers: HeaderMap,
-    keys: Vec<Key>,
+    keys: Vec<ExpiringKey>,
     version: i64,
 }
 
-struct Key {
+struct ExpiringKey {
     key: SigningKey,
     expires_at: Option<Timestamp>,
 }
 
-impl Target {
+impl Destination {
     /// Returns the address for events of a session: for the operator's own webhook, the session's
     /// name below its address.
-    pub fn address(&self, session: &str) -> Result<Url> {
+    pub fn session_url(&self, session: &str) -> Result<Url> {
         if !self.is_per_session {
             return Ok(self.url.clone());
         }
@@ -53,83 +53,83 @@ impl Target {
 }
 
 /// The targets of all endpoints.
-pub(super) struct Targets {
+pub(super) struct DestinationCache {
     store: Store,
     original_key: Option<SigningKey>,
-    known: Mutex<HashMap<String, Arc<Target>>>,
+    cache: Mutex<HashMap<String, Arc<Destination>>>,
 }
 
-impl Targets {
+impl DestinationCache {
     pub fn new(store: Store, original_key: Option<SigningKey>) -> Self {
         Self {
             store,
             original_key,
-            known: Mutex::default(),
+            cache: Mutex::default(),
         }
     }
 
     /// Returns the target of a delivery, at least as recent as the endpoint version of the
     /// delivery.
-    pub async fn of(&self, due: &Due) -> Result<Arc<Target>> {
+    pub async fn destination_of(&self, due: &DueDelivery) -> Result<Arc<Destination>> {
         if let Some(known) = self
-            .known(&due.endpoint)
+            .cached_destination(&due.endpoint)
             .filter(|known| known.version >= due.endpoint_version)
         {
             return Ok(known);
         }
         let endpoint = self
             .store
-            .endpoint(&due.endpoint)
+            .find_endpoint(&due.endpoint)
             .await?
             .context("the endpoint was deleted")?;
-        self.read(endpoint).await
+        self.load_destination(endpoint).await
     }
 
     /// Reads the current target of an endpoint.
-    pub async fn read(&self, endpoint: Endpoint) -> Result<Arc<Target>> {
+    pub async fn load_destination(&self, endpoint: Endpoint) -> Result<Arc<Destination>> {
         // Read after the endpoint: a key newer than the version does no harm.
         let mut keys = Vec::new();
-        for (secret, expires_at) in self.store.signing_keys(&endpoint.id).await? {
+        for (secret, expires_at) in self.store.list_signing_keys(&endpoint.id).await? {
             let key = SigningKey::parse(&secret)
                 .map_err(anyhow::Error::msg)
                 .context("reading a signing key")?;
-            keys.push(Key { key, expires_at });
+            keys.push(ExpiringKey { key, expires_at });
         }
-        let is_the_operators = endpoint.id == super::ORIGINAL;
+        let is_the_operators = endpoint.id == super::ORIGINAL_ENDPOINT;
         if is_the_operators {
-            keys.extend(self.original_key.clone().map(|key| Key {
+            keys.extend(self.original_key.clone().map(|key| ExpiringKey {
                 key,
                 expires_at: None,
             }));
         }
         let url = Url::parse(&endpoint.url).context("reading the endpoint's address")?;
-        let headers = headers(&endpoint)?;
+        let headers = build_headers(&endpoint)?;
         let (is_per_session, keeps_its_address) =
             (endpoint.is_per_session, endpoint.keeps_its_address);
         let version = endpoint.version;
-        let target = Arc::new(Target {
+        let target = Arc::new(Destination {
             url,
-            is_the_operators,
+            is_operators: is_the_operators,
             keeps_its_address,
             is_per_session,
             headers,
             keys,
             version,
         });
-        self.lock().insert(endpoint.id, Arc::clone(&target));
+        self.lock_cache().insert(endpoint.id, Arc::clone(&target));
         Ok(target)
     }
 
-    fn known(&self, endpoint: &str) -> Option<Arc<Target>> {
-        self.lock().get(endpoint).cloned()
+    fn cached_destination(&self, endpoint: &str) -> Option<Arc<Destination>> {
+        self.lock_cache().get(endpoint).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Target>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Destination>>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn headers(endpoint: &Endpoint) -> Result<HeaderMap> {
+fn build_headers(endpoint: &Endpoint) -> Result<HeaderMap> {
     let header = |(name, value): (&String, &String)| {
         let mut value = HeaderValue::from_str(value)?;
         // The value may be a password, which must not be logged.

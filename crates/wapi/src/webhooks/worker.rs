@@ -11,34 +11,34 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::deliverer::{Deliverer, Tried};
-use super::slots::{GIVES_WAY, OF_A_GATE, Place, Slots, Slow};
+use super::deliverer::{AttemptResult, EventDeliverer};
+use super::slots::{MAX_PER_DESTINATION, PostSlots, SlotAdmission, SlotRelease, YIELD_AFTER};
 use crate::clock::Clock;
 use crate::descriptors;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Due, Fresh, Head, Settled, Store};
+use crate::store::{DueDelivery, QueueHead, ReadyDeliveries, SettledDelivery, Store};
 
 /// Longest pause between two polls, in case a wake-up is missed.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause before a failed database is asked again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) struct Worker {
+pub(super) struct DeliveryWorker {
     store: Store,
-    deliverer: Arc<Deliverer>,
+    deliverer: Arc<EventDeliverer>,
     clock: Clock,
     lifecycle: Lifecycle,
     /// Deliveries whose outcome has been saved since the last poll.
     settled: Mutex<Vec<i64>>,
     freed: Notify,
     /// Per delivery, cancels a post in order to free its slot.
-    bells: Mutex<HashMap<i64, CancellationToken>>,
+    cancel_tokens: Mutex<HashMap<i64, CancellationToken>>,
 }
 
-impl Worker {
+impl DeliveryWorker {
     pub fn new(
         store: Store,
-        deliverer: Arc<Deliverer>,
+        deliverer: Arc<EventDeliverer>,
         clock: Clock,
         lifecycle: Lifecycle,
     ) -> Self {
@@ -49,15 +49,15 @@ impl Worker {
             lifecycle,
             settled: Mutex::default(),
             freed: Notify::new(),
-            bells: Mutex::default(),
+            cancel_tokens: Mutex::default(),
         }
     }
 
     /// Runs until the soft stop. Attempts under way are then finished by their own tasks.
     pub async fn run(self: Arc<Self>) {
-        let mut round = Round::new();
+        let mut round = PollState::new();
         while !self.lifecycle.is_stopping() {
-            let pause = match self.start_what_is_due(&mut round).await {
+            let pause = match self.start_due(&mut round).await {
                 Ok(pause) => pause.min(self.make_room(&mut round)),
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "deliveries cannot be read");
@@ -66,8 +66,8 @@ impl Worker {
             };
             // Both notifications keep a call that came before anybody waited.
             tokio::select! {
-                () = self.lifecycle.stopping() => break,
-                () = self.store.changed() => {}
+                () = self.lifecycle.await_stop() => break,
+                () = self.store.wait_for_commit() => {}
                 () = self.freed.notified() => {}
                 () = self.clock.sleep(pause) => {}
             }
@@ -75,137 +75,140 @@ impl Worker {
     }
 
     /// Starts as many attempts as there are slots for. Returns the time until more will be due.
-    async fn start_what_is_due(self: &Arc<Self>, round: &mut Round) -> Result<Duration> {
+    async fn start_due(self: &Arc<Self>, round: &mut PollState) -> Result<Duration> {
         // Before the query, never after it: its result may be older than a settlement, and would
         // start that delivery again.
-        for settled in lock(&self.settled).drain(..) {
-            round.slots.free(settled);
+        for settled in lock_mutex(&self.settled).drain(..) {
+            round.slots.free_slot(settled);
         }
-        let Fresh { due, is_incomplete } = self.store.fresh();
-        round.must_ask |= is_incomplete;
+        let ReadyDeliveries { due, is_incomplete } = self.store.take_ready();
+        round.must_poll |= is_incomplete;
         for due in due {
-            match self.take(round, &Head::from(&due)) {
-                Place::Taken => self.spawn(due),
-                Place::UnderWay => {}
-                Place::Full | Place::Crowded => round.must_ask = true,
+            match self.take_slot(round, &QueueHead::from(&due)) {
+                SlotAdmission::Admitted => self.spawn_attempt(due),
+                SlotAdmission::UnderWay => {}
+                SlotAdmission::Full | SlotAdmission::Crowded => round.must_poll = true,
             }
         }
         let uptime = self.clock.uptime();
-        if !round.must_ask && uptime < round.ask_at {
-            return Ok(round.ask_at.saturating_sub(uptime));
+        if !round.must_poll && uptime < round.poll_at {
+            return Ok(round.poll_at.saturating_sub(uptime));
         }
         // Until the query has succeeded.
-        round.must_ask = true;
-        let (pause, is_all) = self.ask(round).await?;
-        round.must_ask = !is_all;
-        round.ask_at = uptime + pause;
+        round.must_poll = true;
+        let (pause, is_all) = self.poll_store(round).await?;
+        round.must_poll = !is_all;
+        round.poll_at = uptime + pause;
         Ok(pause)
     }
 
     /// Starts due deliveries from the database, as far as there are slots. Returns the time until
     /// more will be due, and whether all found a slot.
-    async fn ask(self: &Arc<Self>, round: &mut Round) -> Result<(Duration, bool)> {
+    async fn poll_store(self: &Arc<Self>, round: &mut PollState) -> Result<(Duration, bool)> {
         let now = self.clock.now();
-        let heads = self.store.heads_due(now, OF_A_GATE).await?;
+        let heads = self.store.find_due_heads(now, MAX_PER_DESTINATION).await?;
         let (mut fresh, mut of_gates) = (Vec::new(), HashMap::<&str, usize>::new());
         let mut is_all = true;
         for head in &heads {
             // With this many, there may be more behind them.
-            let count = of_gates.entry(&head.gate).or_default();
+            let count = of_gates.entry(&head.destination).or_default();
             *count += 1;
-            is_all &= *count < OF_A_GATE;
-            match self.take(round, head) {
-                Place::Taken => fresh.push(head.delivery),
-                Place::UnderWay => {}
-                Place::Full | Place::Crowded => is_all = false,
+            is_all &= *count < MAX_PER_DESTINATION;
+            match self.take_slot(round, head) {
+                SlotAdmission::Admitted => fresh.push(head.delivery),
+                SlotAdmission::UnderWay => {}
+                SlotAdmission::Full | SlotAdmission::Crowded => is_all = false,
             }
         }
-        let started = self.start(&fresh).await;
+        let started = self.start_deliveries(&fresh).await;
         for delivery in fresh {
             if !started
                 .as_ref()
                 .is_ok_and(|started| started.contains(&delivery))
             {
-                round.slots.free(delivery);
+                round.slots.free_slot(delivery);
             }
         }
         started?;
-        let next = self.store.next_due(now).await?;
+        let next = self.store.next_due_time(now).await?;
         let until = next.map(|next| {
             next.duration_since(now)
                 .try_into()
                 .unwrap_or(Duration::ZERO)
         });
-        Ok((until.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN), is_all))
+        Ok((until.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL), is_all))
     }
 
-    fn take(&self, round: &mut Round, head: &Head) -> Place {
-        let place = round
-            .slots
-            .take(head, self.deliverer.width(&head.gate), self.clock.uptime());
-        round.is_crowded |= place == Place::Crowded;
+    fn take_slot(&self, round: &mut PollState, head: &QueueHead) -> SlotAdmission {
+        let place = round.slots.take_slot(
+            head,
+            self.deliverer.max_posts(&head.destination),
+            self.clock.uptime(),
+        );
+        round.is_crowded |= place == SlotAdmission::Crowded;
         place
     }
 
     /// If an endpoint has no slot because others have all, cancels a slow post of theirs. Returns
     /// the time until this should be checked again.
-    fn make_room(&self, round: &mut Round) -> Duration {
+    fn make_room(&self, round: &mut PollState) -> Duration {
         if !std::mem::take(&mut round.is_crowded) {
-            return LOOK_AGAIN;
+            return POLL_INTERVAL;
         }
-        match round.slots.slow(self.clock.uptime()) {
-            Some(Slow::Later(later)) => later,
-            Some(Slow::Gives(delivery)) => {
-                lock(&self.bells)
+        match round.slots.release_slow(self.clock.uptime()) {
+            Some(SlotRelease::Later(later)) => later,
+            Some(SlotRelease::Now(delivery)) => {
+                lock_mutex(&self.cancel_tokens)
                     .get(&delivery)
                     .inspect(|bell| bell.cancel());
-                GIVES_WAY
+                YIELD_AFTER
             }
-            None => GIVES_WAY,
+            None => YIELD_AFTER,
         }
     }
 
     /// Starts these deliveries. Returns those that were still waiting.
-    async fn start(self: &Arc<Self>, fresh: &[i64]) -> Result<Vec<i64>> {
-        let mut due = self.store.load_due(fresh).await?;
+    async fn start_deliveries(self: &Arc<Self>, fresh: &[i64]) -> Result<Vec<i64>> {
+        let mut due = self.store.load_due_deliveries(fresh).await?;
         due.sort_by_key(|due| fresh.iter().position(|id| *id == due.delivery));
         let started = due.iter().map(|due| due.delivery).collect();
-        due.into_iter().for_each(|due| self.spawn(due));
+        due.into_iter().for_each(|due| self.spawn_attempt(due));
         Ok(started)
     }
 
-    fn spawn(self: &Arc<Self>, due: Due) {
+    fn spawn_attempt(self: &Arc<Self>, due: DueDelivery) {
         let (worker, bell) = (Arc::clone(self), CancellationToken::new());
-        lock(&self.bells).insert(due.delivery, bell.clone());
+        lock_mutex(&self.cancel_tokens).insert(due.delivery, bell.clone());
         self.lifecycle
-            .spawn(async move { worker.attempt(due, &bell).await });
+            .spawn(async move { worker.run_attempt(due, &bell).await });
     }
 
-    async fn attempt(&self, due: Due, bell: &CancellationToken) {
+    async fn run_attempt(&self, due: DueDelivery, bell: &CancellationToken) {
         // Freed in any case; otherwise the chat would wait until the next start of the program.
-        let _slot = Slot {
+        let _slot = SlotGuard {
             worker: self,
             delivery: due.delivery,
         };
-        let Tried { outcome, disabled } = match AssertUnwindSafe(self.deliverer.deliver(&due, bell))
-            .catch_unwind()
-            .await
-        {
-            Ok(tried) => tried,
-            Err(_) => {
-                tracing::error!(
-                    event = due.event,
-                    "an attempt panicked; the line before says where"
-                );
-                self.deliverer.after_a_panic(&due)
-            }
-        };
-        let settled = Settled {
+        let AttemptResult { outcome, disabled } =
+            match AssertUnwindSafe(self.deliverer.attempt_delivery(&due, bell))
+                .catch_unwind()
+                .await
+            {
+                Ok(tried) => tried,
+                Err(_) => {
+                    tracing::error!(
+                        event = due.event,
+                        "an attempt panicked; the line before says where"
+                    );
+                    self.deliverer.panic_outcome(&due)
+                }
+            };
+        let settled = SettledDelivery {
             delivery: due.delivery,
             outcome,
         };
         // An accepted event must not be posted again because of a short database failure.
-        while let Err(error) = self.store.settle(settled.clone()).await {
+        while let Err(error) = self.store.settle_delivery(settled.clone()).await {
             tracing::error!(event = due.event, %error, "what became of a delivery cannot be saved");
             if self
                 .lifecycle
@@ -217,49 +220,49 @@ impl Worker {
             }
         }
         if let Some(reason) = disabled {
-            self.deliverer.disable(&due, reason).await;
+            self.deliverer.disable_endpoint(&due, reason).await;
         }
     }
 }
 
 /// State kept between polls.
-struct Round {
-    slots: Slots,
+struct PollState {
+    slots: PostSlots,
     /// More may be due than the ready queue contained.
-    must_ask: bool,
+    must_poll: bool,
     /// A delivery was turned away because others have all slots.
     is_crowded: bool,
     /// Uptime at which a delivery that waits for its time will be due.
-    ask_at: Duration,
+    poll_at: Duration,
 }
 
-impl Round {
+impl PollState {
     fn new() -> Self {
-        let slots = Slots::of(descriptors::now());
+        let slots = PostSlots::for_descriptors(descriptors::current_limit());
         Self {
             slots,
-            must_ask: true,
+            must_poll: true,
             is_crowded: false,
-            ask_at: Duration::ZERO,
+            poll_at: Duration::ZERO,
         }
     }
 }
 
 /// A slot among the posts under way.
-struct Slot<'a> {
-    worker: &'a Worker,
+struct SlotGuard<'a> {
+    worker: &'a DeliveryWorker,
     delivery: i64,
 }
 
-impl Drop for Slot<'_> {
+impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
-        lock(&self.worker.bells).remove(&self.delivery);
-        lock(&self.worker.settled).push(self.delivery);
+        lock_mutex(&self.worker.cancel_tokens).remove(&self.delivery);
+        lock_mutex(&self.worker.settled).push(self.delivery);
         self.worker.freed.notify_one();
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -270,20 +273,20 @@ mod tests {
     use futures_util::future::BoxFuture;
     use jiff::Timestamp;
 
-    use super::super::attempt::Poster;
-    use super::super::target::Targets;
+    use super::super::attempt::EventPoster;
+    use super::super::target::DestinationCache;
     use super::*;
-    use crate::clock::Time;
+    use crate::clock::TimeSource;
     use crate::config::Environment;
     use crate::event::MessageKey;
     use crate::guard;
-    use crate::seen::{Folder, Seen};
+    use crate::seen::{FolderId, ForwardedSet};
     use crate::store::{Life, NewEvent};
 
     /// A clock that breaks when somebody waits, as the poster does for its deadline.
-    struct Fragile(Clock, Arc<AtomicBool>);
+    struct FragileClock(Clock, Arc<AtomicBool>);
 
-    impl Time for Fragile {
+    impl TimeSource for FragileClock {
         fn now(&self) -> Timestamp {
             self.0.now()
         }
@@ -301,7 +304,7 @@ mod tests {
     fn event(id: &str) -> NewEvent {
         NewEvent {
             id: format!("evt_{id}"),
-            session: Life::test(1, "shop"),
+            session: Life::for_test(1, "shop"),
             chat: "ann".to_owned(),
             message: Some(MessageKey {
                 chat: "ann".to_owned(),
@@ -321,50 +324,65 @@ mod tests {
             .await
             .unwrap();
         store
-            .put_endpoint("hook", "http://127.0.0.1:1/", &[])
+            .save_endpoint("hook", "http://127.0.0.1:1/", &[])
             .await
             .unwrap();
-        store.append(vec![event("1"), event("2")]).await.unwrap();
+        store
+            .append_events(vec![event("1"), event("2")])
+            .await
+            .unwrap();
         let (is_broken, lifecycle) = (Arc::new(AtomicBool::new(true)), Lifecycle::new());
-        let clock = Clock::new(Fragile(Clock::system(), Arc::clone(&is_broken)));
-        let id = Folder::open(folder.path(), Clock::system().now()).unwrap();
-        let deliverer = Deliverer {
+        let clock = Clock::new(FragileClock(Clock::system(), Arc::clone(&is_broken)));
+        let id = FolderId::open(folder.path(), Clock::system().now()).unwrap();
+        let deliverer = EventDeliverer {
             store: store.clone(),
-            poster: Poster::new(Environment::Prod, guard::Targets::All, clock.clone()).unwrap(),
-            targets: Targets::new(store.clone(), None),
-            seen: Seen::open(None, id, clock.clone(), lifecycle.clone())
+            poster: EventPoster::new(Environment::Prod, guard::EgressPolicy::All, clock.clone())
+                .unwrap(),
+            targets: DestinationCache::new(store.clone(), None),
+            forwarded: ForwardedSet::open(None, id, clock.clone(), lifecycle.clone())
                 .await
                 .unwrap(),
             clock: clock.clone(),
             disable_after: Duration::MAX,
             health: Mutex::default(),
         };
-        let worker = Arc::new(Worker::new(
+        let worker = Arc::new(DeliveryWorker::new(
             store.clone(),
             Arc::new(deliverer),
             clock,
             lifecycle.clone(),
         ));
-        let mut round = Round::new();
-        worker.start_what_is_due(&mut round).await.unwrap();
+        let mut round = PollState::new();
+        worker.start_due(&mut round).await.unwrap();
         worker.freed.notified().await;
-        assert_eq!(*lock(&worker.settled), [1]);
-        let (told, _) = store.deliveries("hook", None, i64::MAX, 10).await.unwrap();
+        assert_eq!(*lock_mutex(&worker.settled), [1]);
+        let (told, _) = store
+            .list_deliveries("hook", None, i64::MAX, 10)
+            .await
+            .unwrap();
         let first = &told[1];
         assert_eq!((first.attempts, first.state.as_str()), (1, "waiting"));
         assert!(
-            first.failed[0].error.contains("gateway itself failed"),
+            first.failed_attempts[0]
+                .error
+                .contains("gateway itself failed"),
             "{first:?}"
         );
         assert!(
             first.due_at.unwrap() > Clock::system().now(),
             "it is tried again later"
         );
-        worker.start_what_is_due(&mut round).await.unwrap();
-        let again = store.heads_due(Timestamp::MAX, OF_A_GATE).await.unwrap();
+        worker.start_due(&mut round).await.unwrap();
+        let again = store
+            .find_due_heads(Timestamp::MAX, MAX_PER_DESTINATION)
+            .await
+            .unwrap();
         assert!(
             again.len() == 1
-                && round.slots.take(&again[0], OF_A_GATE, Duration::ZERO) == Place::Taken,
+                && round
+                    .slots
+                    .take_slot(&again[0], MAX_PER_DESTINATION, Duration::ZERO)
+                    == SlotAdmission::Admitted,
             "its slot is free"
         );
         let finish = lifecycle

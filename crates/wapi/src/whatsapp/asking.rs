@@ -7,23 +7,23 @@ use whatsapp_rust::request::IqError;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{AppStateError, ChatStateType, GroupError, GroupMetadata, Jid, PresenceStatus};
 
-use super::calls::{self, Call};
+use super::calls::{self, RingingCall};
 use super::link::Link;
-use super::observer::Others;
-use super::signals::Signal;
+use super::observer::KnownAddresses;
+use super::signals::LinkEvent;
 use super::{groups, outgoing};
-use crate::event::{CallEnd, ChatChange, FOREVER, Group, Presence, Typing};
+use crate::event::{CallEndReason, ChatChange, FOREVER, Group, Presence, TypingState};
 use crate::message::ChatId;
-use crate::store::Unread;
+use crate::store::UnreadMessage;
 
 /// Failure of a request to WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotAnswered {
+pub enum LinkRequestError {
     /// The request was not sent, or the connection broke before its answer.
     #[error("the session is not connected to WhatsApp")]
     Offline,
     #[error("WhatsApp did not answer within {0:?}")]
-    Silence(Duration),
+    Timeout(Duration),
     /// WhatsApp's code, such as 403 or 404.
     #[error("WhatsApp refused it with code {0}")]
     Refused(u16),
@@ -33,44 +33,50 @@ pub enum NotAnswered {
     Failed,
 }
 
-impl NotAnswered {
+impl LinkRequestError {
     /// Returns whether WhatsApp answered that the subject of the request does not exist.
-    pub const fn is_of_nothing(&self) -> bool {
+    pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(400 | 404))
     }
 }
 
 impl Link {
     /// Returns the groups of this account, each with its address.
-    pub async fn groups(&self, limit: Duration) -> Result<Vec<(String, Group)>, NotAnswered> {
+    pub async fn fetch_groups(
+        &self,
+        limit: Duration,
+    ) -> Result<Vec<(String, Group)>, LinkRequestError> {
         let found = self
-            .asked(limit, self.client.groups().get_participating())
+            .run_request(limit, self.client.groups().get_participating())
             .await?;
         let mut shown = Vec::with_capacity(found.len());
         for group in found.values() {
-            shown.push(groups::group(group, &self.others(group).await));
+            shown.push(groups::convert_group(
+                group,
+                &self.resolve_members(group).await,
+            ));
         }
         shown.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(shown)
     }
 
     /// Returns one group, by the part of its address before `@g.us`.
-    pub async fn group(&self, id: &str, limit: Duration) -> Result<Group, NotAnswered> {
+    pub async fn fetch_group(&self, id: &str, limit: Duration) -> Result<Group, LinkRequestError> {
         let jid = Jid::group(id);
         let found = self
-            .asked(limit, self.client.groups().get_metadata(&jid))
+            .run_request(limit, self.client.groups().get_metadata(&jid))
             .await?;
-        Ok(groups::group(&found, &self.others(&found).await).1)
+        Ok(groups::convert_group(&found, &self.resolve_members(&found).await).1)
     }
 
     /// Sets the seconds after which a group's messages disappear; with 0 they stay.
-    pub async fn sets_group_timer(
+    pub async fn set_group_timer(
         &self,
         id: &str,
         seconds: u32,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
-        self.asked(
+    ) -> Result<(), LinkRequestError> {
+        self.run_request(
             limit,
             self.client.groups().set_ephemeral(Jid::group(id), seconds),
         )
@@ -78,39 +84,41 @@ impl Link {
     }
 
     /// Looks up the other addresses that WhatsApp does not name itself, as in old groups.
-    async fn others(&self, group: &GroupMetadata) -> Others {
+    async fn resolve_members(&self, group: &GroupMetadata) -> KnownAddresses {
         let unknown = group
             .participants
             .iter()
             .filter(|it| it.phone_number.is_none() && it.lid.is_none());
-        Others::of(
+        KnownAddresses::look_up(
             &self.client,
             unknown.map(|it| (it.jid.clone(), None)).collect(),
         )
         .await
     }
 
-    pub(super) async fn asked<T, E: Into<NotAnswered>>(
+    pub(super) async fn run_request<T, E: Into<LinkRequestError>>(
         &self,
         limit: Duration,
         question: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, NotAnswered> {
+    ) -> Result<T, LinkRequestError> {
         if !self.client.is_logged_in() {
-            return Err(NotAnswered::Offline);
+            return Err(LinkRequestError::Offline);
         }
         match self.clock.timeout(limit, question).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => match error.into() {
                 // A broken connection shows as many different errors.
-                NotAnswered::Failed if !self.client.is_logged_in() => Err(NotAnswered::Offline),
+                LinkRequestError::Failed if !self.client.is_logged_in() => {
+                    Err(LinkRequestError::Offline)
+                }
                 error => Err(error),
             },
-            Err(_) => Err(NotAnswered::Silence(limit)),
+            Err(_) => Err(LinkRequestError::Timeout(limit)),
         }
     }
 }
 
-impl From<GroupError> for NotAnswered {
+impl From<GroupError> for LinkRequestError {
     fn from(error: GroupError) -> Self {
         match error {
             GroupError::Iq(error) => error.into(),
@@ -119,7 +127,7 @@ impl From<GroupError> for NotAnswered {
     }
 }
 
-impl From<IqError> for NotAnswered {
+impl From<IqError> for LinkRequestError {
     fn from(error: IqError) -> Self {
         match error {
             IqError::ServerError { code, .. } => Self::Refused(code),
@@ -132,8 +140,8 @@ impl From<IqError> for NotAnswered {
 /// Receipts, chat states, stars, the chat list, presence and calls.
 impl Link {
     /// Returns the addresses of a chat on the wire; the same twice if there is only one.
-    pub async fn addresses(&self, chat: &ChatId) -> [String; 2] {
-        let jid = outgoing::jid(chat);
+    pub async fn chat_addresses(&self, chat: &ChatId) -> [String; 2] {
+        let jid = outgoing::chat_jid(chat);
         let known = match chat {
             _ if !chat.is_person() => None,
             _ => self.client.get_lid_pn_entry(&jid).await.ok().flatten(),
@@ -148,7 +156,11 @@ impl Link {
     }
 
     /// Sends read receipts for these messages to their authors.
-    pub async fn mark_read(&self, messages: &[Unread], limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn mark_read(
+        &self,
+        messages: &[UnreadMessage],
+        limit: Duration,
+    ) -> Result<(), LinkRequestError> {
         let mut by_author: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for message in messages {
             by_author
@@ -162,11 +174,11 @@ impl Link {
             };
             // In a direct chat there is only one possible author.
             let sender = (chat.is_group() || chat.is_status_broadcast()).then_some(&sender);
-            self.asked(limit, async {
+            self.run_request(limit, async {
                 self.client
                     .mark_as_read(&chat, sender, &ids)
                     .await
-                    .map_err(unsaid)
+                    .map_err(request_failed)
             })
             .await?;
         }
@@ -174,41 +186,41 @@ impl Link {
     }
 
     /// Shows the others in a chat that the account types or records there, or has paused.
-    pub async fn shows_typing(
+    pub async fn send_chat_state(
         &self,
         chat: &ChatId,
-        typing: Typing,
+        typing: TypingState,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
+    ) -> Result<(), LinkRequestError> {
         let kind = match typing {
-            Typing::Composing => ChatStateType::Composing,
-            Typing::Recording => ChatStateType::Recording,
-            Typing::Paused => ChatStateType::Paused,
+            TypingState::Composing => ChatStateType::Composing,
+            TypingState::Recording => ChatStateType::Recording,
+            TypingState::Paused => ChatStateType::Paused,
         };
-        let jid = outgoing::jid(&self.known_as(chat, limit).await);
-        self.asked(limit, async {
+        let jid = outgoing::chat_jid(&self.resolve_chat(chat, limit).await);
+        self.run_request(limit, async {
             self.client
                 .chatstate()
                 .send(&jid, kind)
                 .await
-                .map_err(unsaid)
+                .map_err(request_failed)
         })
         .await
     }
 
-    /// Stars a message on all of the account's devices, or removes the star. `author`: the
+    /// Stars a message on all of the account's devices, or removes the star. `message_author`: the
     /// message's author, or `None` for the account itself.
-    pub async fn stars(
+    pub async fn set_starred(
         &self,
         chat: &ChatId,
         id: &str,
         author: Option<&str>,
         starred: bool,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
+    ) -> Result<(), LinkRequestError> {
         let is_group = matches!(chat, ChatId::Group(_));
         let (jid, author) = (
-            outgoing::jid(chat),
+            outgoing::chat_jid(chat),
             author.and_then(|author| author.parse::<Jid>().ok()),
         );
         // In a direct chat, the author of all other messages is the peer.
@@ -222,20 +234,20 @@ impl Link {
                 false => actions.unstar_message(&jid, participant, id, from_me).await,
             }
         });
-        self.asked(limit, async { marking.await.map_err(unsaid) })
+        self.run_request(limit, async { marking.await.map_err(request_failed) })
             .await
     }
 
     /// Changes a chat's entry in the list of all the account's devices, one property after the
     /// other. Returns when WhatsApp has accepted all of them; if another device was faster, the
     /// engine applies that device's change and writes again.
-    pub async fn changes_chat(
+    pub async fn change_chat(
         &self,
         chat: &ChatId,
         change: &ChatChange,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
-        let (jid, actions) = (outgoing::jid(chat), self.client.chat_actions());
+    ) -> Result<(), LinkRequestError> {
+        let (jid, actions) = (outgoing::chat_jid(chat), self.client.chat_actions());
         // Boxed: the engine's futures are too deep for the one around them.
         let changing = Box::pin(async {
             match change.archived {
@@ -259,34 +271,38 @@ impl Link {
             }
             Ok::<(), AppStateError>(())
         });
-        self.asked(limit, async { changing.await.map_err(unsaid) })
+        self.run_request(limit, async { changing.await.map_err(request_failed) })
             .await
     }
 
     /// Shows the account as available or unavailable.
-    pub async fn shows_presence(
+    pub async fn set_presence(
         &self,
         presence: Presence,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
+    ) -> Result<(), LinkRequestError> {
         let status = match presence {
             Presence::Available => PresenceStatus::Available,
             Presence::Unavailable => PresenceStatus::Unavailable,
         };
-        self.asked(limit, async {
-            self.client.presence().set(status).await.map_err(unsaid)
+        self.run_request(limit, async {
+            self.client
+                .presence()
+                .set(status)
+                .await
+                .map_err(request_failed)
         })
         .await
     }
 
     /// Subscribes to a person's presence until this link ends, or unsubscribes from it.
-    pub async fn watches(
+    pub async fn set_presence_watch(
         &self,
         whom: &ChatId,
         watched: bool,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
-        let jid = outgoing::jid(&self.known_as(whom, limit).await);
+    ) -> Result<(), LinkRequestError> {
+        let jid = outgoing::chat_jid(&self.resolve_chat(whom, limit).await);
         let presence = self.client.presence();
         let asking = async {
             match watched {
@@ -294,36 +310,38 @@ impl Link {
                 false => presence.unsubscribe(&jid).await,
             }
         };
-        self.asked(limit, async { asking.await.map_err(unsaid) })
+        self.run_request(limit, async { asking.await.map_err(request_failed) })
             .await
     }
 
     /// Rejects a call. Returns `false` if no such call is ringing.
-    pub async fn reject_call(&self, id: &str, limit: Duration) -> Result<bool, NotAnswered> {
-        let Some(Call { id, from, creator }) = self.ringing.take(id) else {
+    pub async fn reject_call(&self, id: &str, limit: Duration) -> Result<bool, LinkRequestError> {
+        let Some(RingingCall { id, from, creator }) = self.ringing.take_call(id) else {
             return Ok(false);
         };
         let voip = self.client.voip();
-        self.asked(limit, async {
-            voip.reject_call(&id, &from, &creator).await.map_err(unsaid)
+        self.run_request(limit, async {
+            voip.reject_call(&id, &from, &creator)
+                .await
+                .map_err(request_failed)
         })
         .await?;
-        let others = Others::of(&self.client, vec![(from.clone(), None)]).await;
-        let ended = calls::ended(
+        let others = KnownAddresses::look_up(&self.client, vec![(from.clone(), None)]).await;
+        let ended = calls::build_call_ended(
             &self.session,
             &id,
             &from,
-            CallEnd::Rejected,
+            CallEndReason::Rejected,
             self.clock.now(),
             &others,
         );
-        self.reports.send(Signal::Happened(Box::new(ended)));
+        self.reports.send(LinkEvent::Chat(Box::new(ended)));
         Ok(true)
     }
 }
 
 /// Converts a send error: the engine has no single type for them, and lost connections are detected
 /// elsewhere.
-pub(super) fn unsaid<E>(_: E) -> NotAnswered {
-    NotAnswered::Failed
+pub(super) fn request_failed<E>(_: E) -> LinkRequestError {
+    LinkRequestError::Failed
 }

@@ -8,30 +8,30 @@ use whatsapp_rust::http::HttpRequest;
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
 
 use super::files::media_type;
-use super::outgoing::{Form, Uploaded, upload_type};
-use super::{Link, NotPrepared};
-use crate::media::{Described, File, NotConverted, Remote, types};
+use super::outgoing::{MediaForm, UploadedMedia, upload_type};
+use super::{Link, PrepareError};
+use crate::media::{ConversionError, MediaFile, MediaProperties, RemoteFile, types};
 use crate::message::MediaKind;
 
 /// A file attached to a message: stored here, known to be at WhatsApp, or both.
 #[derive(Debug)]
-pub struct Attached {
-    pub file: Option<File>,
-    pub known: Option<Known>,
+pub struct AttachedFile {
+    pub file: Option<MediaFile>,
+    pub known: Option<KnownFile>,
 }
 
 /// A file that was at WhatsApp.
 #[derive(Debug)]
-pub struct Known {
-    pub remote: Remote,
+pub struct KnownFile {
+    pub remote: RemoteFile,
     pub mime_type: String,
     pub name: Option<String>,
     /// Metadata from its sender.
-    pub described: Described,
+    pub described: MediaProperties,
 }
 
-impl From<File> for Attached {
-    fn from(file: File) -> Self {
+impl From<MediaFile> for AttachedFile {
+    fn from(file: MediaFile) -> Self {
         Self {
             file: Some(file),
             known: None,
@@ -41,7 +41,7 @@ impl From<File> for Attached {
 
 /// Answer of the media servers about an upload.
 #[derive(Deserialize)]
-struct Progress {
+struct UploadProgress {
     resume: Option<String>,
     url: Option<String>,
     direct_path: Option<String>,
@@ -49,29 +49,32 @@ struct Progress {
 
 impl Link {
     /// Makes sure that WhatsApp has the file, in the form that phones accept for this kind.
-    pub(super) async fn attach(
+    pub(super) async fn attach_file(
         &self,
-        wanted: Wanted,
-        attached: Attached,
-    ) -> Result<Uploaded, NotPrepared> {
-        let Attached { file, known } = attached;
+        wanted: WantedForm,
+        attached: AttachedFile,
+    ) -> Result<UploadedMedia, PrepareError> {
+        let AttachedFile { file, known } = attached;
         let fitted = match file {
-            Some(file) => Some(fitting(wanted, file).await?),
+            Some(file) => Some(fit_file(wanted, file).await?),
             None => None,
         };
-        let Some(known) = known.filter(|known| fits(wanted.kind, known, fitted.as_ref())) else {
-            return self.upload(fitted.ok_or(NotPrepared::NotHere)?).await;
+        let Some(known) = known.filter(|known| can_reuse(wanted.kind, known, fitted.as_ref()))
+        else {
+            return self
+                .upload_file(fitted.ok_or(PrepareError::FileMissing)?)
+                .await;
         };
         let described = match &fitted {
-            Some(fitted) => fitted.described().await,
+            Some(fitted) => fitted.describe_file().await,
             None => known.described.clone(),
         };
         let form = match &fitted {
-            Some(fitted) => fitted.form(),
+            Some(fitted) => fitted.media_form(),
             None => {
                 let (kind, mime_type, name) =
                     (wanted.kind, known.mime_type.clone(), known.name.clone());
-                Form {
+                MediaForm {
                     kind,
                     mime_type,
                     is_gif: false,
@@ -79,20 +82,20 @@ impl Link {
                 }
             }
         };
-        match (self.uploaded_before(known, form, described).await, fitted) {
+        match (self.find_upload(known, form, described).await, fitted) {
             (Some(uploaded), _) => Ok(uploaded),
-            (None, Some(fitted)) => self.upload(fitted).await,
-            (None, None) => Err(NotPrepared::NotHere),
+            (None, Some(fitted)) => self.upload_file(fitted).await,
+            (None, None) => Err(PrepareError::FileMissing),
         }
     }
 
     /// Asks the media servers whether they still have a file, as phones do before they upload one.
-    async fn uploaded_before(
+    async fn find_upload(
         &self,
-        known: Known,
-        form: Form,
-        described: Described,
-    ) -> Option<Uploaded> {
+        known: KnownFile,
+        form: MediaForm,
+        described: MediaProperties,
+    ) -> Option<UploadedMedia> {
         let remote = known.remote;
         let token = Some(URL_SAFE_NO_PAD.encode(&remote.encrypted_sha256))
             .filter(|token| !token.is_empty())?;
@@ -108,7 +111,7 @@ impl Link {
             let Some(answer) = answer.filter(|answer| answer.status_code < 400) else {
                 continue;
             };
-            let Ok(Progress {
+            let Ok(UploadProgress {
                 resume,
                 url,
                 direct_path,
@@ -119,7 +122,7 @@ impl Link {
             if let ("complete", Some(url), Some(direct_path)) =
                 (resume.unwrap_or_default().as_str(), url, direct_path)
             {
-                return Some(Uploaded {
+                return Some(UploadedMedia {
                     url,
                     direct_path,
                     media_key: remote.key,
@@ -138,9 +141,9 @@ impl Link {
     }
 }
 
-/// Returns whether the file at WhatsApp has the form this kind needs. `fitted` is the local file in
+/// Returns whether the file at WhatsApp has the form this kind needs. `convert_file` is the local file in
 /// that form, if there is one.
-fn fits(kind: MediaKind, known: &Known, fitted: Option<&Fitted>) -> bool {
+fn can_reuse(kind: MediaKind, known: &KnownFile, fitted: Option<&FittedFile>) -> bool {
     let kind = fitted.map_or(kind, |fitted| fitted.kind);
     let is_same = match (kind, fitted) {
         (_, Some(fitted)) => fitted.file.mime_type == known.mime_type,
@@ -153,26 +156,26 @@ fn fits(kind: MediaKind, known: &Known, fitted: Option<&Fitted>) -> bool {
 
 /// Form that a file is to have in a message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct WantedForm {
     pub kind: MediaKind,
     /// Whether a moving image may become a looping video; otherwise an image is shown still, and a
     /// video is an ordinary one.
-    pub may_move: bool,
+    pub may_animate: bool,
 }
 
 /// A file in the form that phones accept.
-pub(super) struct Fitted {
-    pub file: File,
+pub(super) struct FittedFile {
+    pub file: MediaFile,
     kind: MediaKind,
     is_gif: bool,
     /// Only for voice notes.
     waveform: Option<Vec<u8>>,
 }
 
-impl Fitted {
-    pub fn form(&self) -> Form {
+impl FittedFile {
+    pub fn media_form(&self) -> MediaForm {
         let (mime_type, name) = (self.file.mime_type.clone(), self.file.name.clone());
-        Form {
+        MediaForm {
             kind: self.kind,
             mime_type,
             is_gif: self.is_gif,
@@ -180,30 +183,41 @@ impl Fitted {
         }
     }
 
-    pub async fn described(&self) -> Described {
-        Described {
+    pub async fn describe_file(&self) -> MediaProperties {
+        MediaProperties {
             waveform: self.waveform.clone(),
-            ..self.file.described().await
+            ..self.file.all_properties().await
         }
     }
 }
 
 /// Converts a file to the form that phones accept for this kind.
-pub(super) async fn fitting(wanted: Wanted, file: File) -> Result<Fitted, NotPrepared> {
-    fitted(wanted, file).await.map_err(|error| match error {
-        NotConverted::Passing(why) => NotPrepared::NotConverted(why),
-        error => NotPrepared::Unfit(format!("the file {error}")),
-    })
+pub(super) async fn fit_file(
+    wanted: WantedForm,
+    file: MediaFile,
+) -> Result<FittedFile, PrepareError> {
+    convert_file(wanted, file)
+        .await
+        .map_err(|error| match error {
+            ConversionError::Transient(why) => PrepareError::NotConverted(why),
+            error => PrepareError::Unfit(format!("the file {error}")),
+        })
 }
 
-async fn fitted(Wanted { kind, may_move }: Wanted, file: File) -> Result<Fitted, NotConverted> {
-    let as_it_is = |file| Fitted {
+async fn convert_file(
+    WantedForm {
+        kind,
+        may_animate: may_move,
+    }: WantedForm,
+    file: MediaFile,
+) -> Result<FittedFile, ConversionError> {
+    let as_it_is = |file| FittedFile {
         file,
         kind,
         is_gif: false,
         waveform: None,
     };
-    let as_gif = |file| Fitted {
+    let as_gif = |file| FittedFile {
         file,
         kind: MediaKind::Video,
         is_gif: may_move,
@@ -211,18 +225,24 @@ async fn fitted(Wanted { kind, may_move }: Wanted, file: File) -> Result<Fitted,
     };
     match kind {
         MediaKind::Sticker => file.into_sticker().await.map(as_it_is),
-        MediaKind::Voice => file.into_voice().await.map(|(file, waveform)| Fitted {
-            waveform,
-            ..as_it_is(file)
-        }),
-        MediaKind::Image => match may_move && file.is_moving().await {
-            true => file.into_gif().await.map(as_gif),
-            false => file.into_shown().await.map(as_it_is),
+        MediaKind::Voice => file
+            .into_voice_note()
+            .await
+            .map(|(file, waveform)| FittedFile {
+                waveform,
+                ..as_it_is(file)
+            }),
+        MediaKind::Image => match may_move && file.is_animated_image().await {
+            true => file.into_gif_video().await.map(as_gif),
+            false => file.into_displayable().await.map(as_it_is),
         },
-        MediaKind::Video => match (types::moves(&file.mime_type), file.is_moving().await) {
-            (true, true) => file.into_gif().await.map(as_gif),
-            (true, false) => Err(NotConverted::Still),
-            (false, _) => file.into_film().await.map(as_it_is),
+        MediaKind::Video => match (
+            types::can_be_animated(&file.mime_type),
+            file.is_animated_image().await,
+        ) {
+            (true, true) => file.into_gif_video().await.map(as_gif),
+            (true, false) => Err(ConversionError::NotAnimated),
+            (false, _) => file.into_mp4().await.map(as_it_is),
         },
         MediaKind::Audio | MediaKind::Document => Ok(as_it_is(file)),
     }

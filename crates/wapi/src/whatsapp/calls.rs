@@ -10,15 +10,15 @@ use whatsapp_rust::types::call::{
     CallAction, CallEndedElsewhere, ElsewhereOutcome, IncomingCall, MissedCall, MissedReason,
 };
 
-use super::observer::{Happening, Others};
-use crate::event::{CallEnd, CallEnded, CallIncoming, EventData};
+use super::observer::{ChatEvent, KnownAddresses};
+use crate::event::{CallEndReason, CallEnded, CallIncoming, EventData};
 
 /// Maximum number of calls ringing at the same time; above it the oldest are forgotten.
-const MOST: usize = 64;
+const MAX_CALLS: usize = 64;
 
 /// Details needed to reject a call.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(super) struct RingingCall {
     pub id: String,
     pub from: Jid,
     pub creator: Jid,
@@ -26,20 +26,20 @@ pub(super) struct Call {
 
 /// Ringing calls of one session.
 #[derive(Clone, Default)]
-pub(super) struct Ringing(Arc<Mutex<VecDeque<Call>>>);
+pub(super) struct RingingCalls(Arc<Mutex<VecDeque<RingingCall>>>);
 
-impl Ringing {
-    fn add(&self, call: Call) {
+impl RingingCalls {
+    fn add_call(&self, call: RingingCall) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.retain(|known| known.id != call.id);
-        if calls.len() >= MOST {
+        if calls.len() >= MAX_CALLS {
             calls.pop_front();
         }
         calls.push_back(call);
     }
 
     /// Removes a call, which no longer rings, and returns it; `None` if it was not ringing.
-    pub fn take(&self, id: &str) -> Option<Call> {
+    pub fn take_call(&self, id: &str) -> Option<RingingCall> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = calls.iter().position(|call| call.id == id)?;
         calls.remove(place)
@@ -47,12 +47,12 @@ impl Ringing {
 }
 
 /// Converts a call stanza to its event and updates `ringing`; `None` for stanzas during a call.
-pub(super) fn told(
+pub(super) fn convert_call(
     session: &str,
     call: &IncomingCall,
-    others: &Others,
-    ringing: &Ringing,
-) -> Option<Happening> {
+    others: &KnownAddresses,
+    ringing: &RingingCalls,
+) -> Option<ChatEvent> {
     let timestamp = Timestamp::from_second(call.timestamp.timestamp()).unwrap_or_default();
     match &call.action {
         CallAction::Offer {
@@ -63,12 +63,12 @@ pub(super) fn told(
             group_jid,
             ..
         } => {
-            ringing.add(Call {
+            ringing.add_call(RingingCall {
                 id: call_id.clone(),
                 from: call.from.clone(),
                 creator: call_creator.clone(),
             });
-            let from = others.person(&call.from, caller_pn.as_ref(), call.notify.as_deref());
+            let from = others.build_person(&call.from, caller_pn.as_ref(), call.notify.as_deref());
             let chat = from.id.clone();
             let data = CallIncoming {
                 session: session.to_owned(),
@@ -78,7 +78,7 @@ pub(super) fn told(
                 group: group_jid.as_ref().map(Jid::to_non_ad_string),
                 timestamp,
             };
-            Some(Happening {
+            Some(ChatEvent {
                 chat,
                 id: None,
                 data: EventData::CallIncoming(Box::new(data)),
@@ -87,13 +87,13 @@ pub(super) fn told(
         CallAction::Terminate {
             call_id, reason, ..
         } => {
-            let known = ringing.take(call_id)?;
+            let known = ringing.take_call(call_id)?;
             let reason = match reason.as_deref() {
-                Some("accepted_elsewhere") => CallEnd::AcceptedElsewhere,
-                Some("rejected_elsewhere") => CallEnd::Rejected,
-                _ => CallEnd::Missed,
+                Some("accepted_elsewhere") => CallEndReason::AcceptedElsewhere,
+                Some("rejected_elsewhere") => CallEndReason::Rejected,
+                _ => CallEndReason::Missed,
             };
-            Some(ended(
+            Some(build_call_ended(
                 session,
                 &known.id,
                 &known.from,
@@ -107,14 +107,18 @@ pub(super) fn told(
 }
 
 /// Converts a missed call to its event.
-pub(super) fn missed(session: &str, call: &MissedCall, others: &Others) -> Happening {
+pub(super) fn convert_missed_call(
+    session: &str,
+    call: &MissedCall,
+    others: &KnownAddresses,
+) -> ChatEvent {
     let reason = if matches!(call.reason, MissedReason::Offline) {
-        CallEnd::Offline
+        CallEndReason::Offline
     } else {
-        CallEnd::Missed
+        CallEndReason::Missed
     };
     let timestamp = Timestamp::from_second(call.timestamp.timestamp()).unwrap_or_default();
-    ended(
+    build_call_ended(
         session,
         &call.call_id,
         &call.from,
@@ -125,13 +129,17 @@ pub(super) fn missed(session: &str, call: &MissedCall, others: &Others) -> Happe
 }
 
 /// Converts a call that another device of the account has handled to its event.
-pub(super) fn elsewhere(session: &str, call: &CallEndedElsewhere, others: &Others) -> Happening {
+pub(super) fn convert_call_elsewhere(
+    session: &str,
+    call: &CallEndedElsewhere,
+    others: &KnownAddresses,
+) -> ChatEvent {
     let reason = match call.outcome {
-        ElsewhereOutcome::Accepted => CallEnd::AcceptedElsewhere,
-        _ => CallEnd::Rejected,
+        ElsewhereOutcome::Accepted => CallEndReason::AcceptedElsewhere,
+        _ => CallEndReason::Rejected,
     };
     let timestamp = Timestamp::from_second(call.timestamp.timestamp()).unwrap_or_default();
-    ended(
+    build_call_ended(
         session,
         &call.call_id,
         &call.from,
@@ -141,15 +149,15 @@ pub(super) fn elsewhere(session: &str, call: &CallEndedElsewhere, others: &Other
     )
 }
 
-pub(super) fn ended(
+pub(super) fn build_call_ended(
     session: &str,
     id: &str,
     from: &Jid,
-    reason: CallEnd,
+    reason: CallEndReason,
     timestamp: Timestamp,
-    others: &Others,
-) -> Happening {
-    let from = others.person(from, None, None);
+    others: &KnownAddresses,
+) -> ChatEvent {
+    let from = others.build_person(from, None, None);
     let chat = from.id.clone();
     let data = CallEnded {
         session: session.to_owned(),
@@ -158,7 +166,7 @@ pub(super) fn ended(
         reason,
         timestamp,
     };
-    Happening {
+    ChatEvent {
         chat,
         id: None,
         data: EventData::CallEnded(Box::new(data)),

@@ -7,14 +7,15 @@ use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp::sync_action_value::{MuteAction, SyncActionMessageRange};
 
-use super::observer::{Happening, Others};
+use super::observer::{ChatEvent, KnownAddresses};
 use crate::event::{
-    ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Names, Person, ShownPicture,
+    ChatChange, ChatUpdated, ContactUpdated, EventData, FOREVER, Person, PersonNames,
+    ProfilePicture,
 };
 
 /// Age above which a change in a full sync is no longer news. A collection that was empty before
 /// comes as a full sync, too.
-const NEWS: SignedDuration = SignedDuration::from_hours(1);
+const NEWS_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// Stands for an end that never comes, in place of a time in milliseconds.
 const NEVER: i64 = -1;
 
@@ -31,21 +32,21 @@ pub(super) fn is_news(event: &Event, now: Timestamp) -> bool {
         Event::ContactUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         _ => return true,
     };
-    !is_all || Timestamp::from_millisecond(at).is_ok_and(|at| now.duration_since(at) < NEWS)
+    !is_all || Timestamp::from_millisecond(at).is_ok_and(|at| now.duration_since(at) < NEWS_MAX_AGE)
 }
 
 /// Returns the change of a chat's entry in the list, with the chat; `None` for other events.
-pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
+pub(super) fn convert_chat_change(event: &Event) -> Option<(&Jid, ChatChange)> {
     Some(match event {
-        Event::ArchiveUpdate(it) => (&it.jid, archived(it.action.archived)),
-        Event::PinUpdate(it) => (&it.jid, pinned(it.action.pinned)),
-        Event::MuteUpdate(it) => (&it.jid, muted(&it.action)),
+        Event::ArchiveUpdate(it) => (&it.jid, archived_change(it.action.archived)),
+        Event::PinUpdate(it) => (&it.jid, pinned_change(it.action.pinned)),
+        Event::MuteUpdate(it) => (&it.jid, muted_change(&it.action)),
         Event::MarkChatAsReadUpdate(it) => (
             &it.jid,
-            unread(it.action.read, up_to(&it.action.message_range)),
+            unread_change(it.action.read, newest_known(&it.action.message_range)),
         ),
         Event::DeleteChatUpdate(it) => {
-            let up_to = up_to(&it.action.message_range);
+            let up_to = newest_known(&it.action.message_range);
             (
                 &it.jid,
                 ChatChange {
@@ -56,7 +57,7 @@ pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
             )
         }
         Event::ClearChatUpdate(it) => {
-            let up_to = up_to(&it.action.message_range);
+            let up_to = newest_known(&it.action.message_range);
             (
                 &it.jid,
                 ChatChange {
@@ -70,21 +71,21 @@ pub(super) fn change(event: &Event) -> Option<(&Jid, ChatChange)> {
     })
 }
 
-fn archived(archived: Option<bool>) -> ChatChange {
+fn archived_change(archived: Option<bool>) -> ChatChange {
     ChatChange {
         archived: Some(archived.unwrap_or(false)),
         ..ChatChange::default()
     }
 }
 
-fn pinned(pinned: Option<bool>) -> ChatChange {
+fn pinned_change(pinned: Option<bool>) -> ChatChange {
     ChatChange {
         pinned: Some(pinned.unwrap_or(false)),
         ..ChatChange::default()
     }
 }
 
-fn unread(read: Option<bool>, up_to: Option<Timestamp>) -> ChatChange {
+fn unread_change(read: Option<bool>, up_to: Option<Timestamp>) -> ChatChange {
     let is_read = read.unwrap_or(false);
     ChatChange {
         unread: Some(!is_read),
@@ -95,7 +96,7 @@ fn unread(read: Option<bool>, up_to: Option<Timestamp>) -> ChatChange {
 
 /// Returns the time of the newest message that the device knew of. Later messages may be here
 /// already, since messages and the chat list travel on different paths.
-fn up_to(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
+fn newest_known(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
     let newest = range
         .as_option()?
         .last_message_timestamp
@@ -103,7 +104,7 @@ fn up_to(range: &MessageField<SyncActionMessageRange>) -> Option<Timestamp> {
     Timestamp::from_second(newest).ok()
 }
 
-fn muted(action: &MuteAction) -> ChatChange {
+fn muted_change(action: &MuteAction) -> ChatChange {
     // A mute without an end, or with an invalid one, lasts forever.
     let until = |at: Option<i64>| {
         at.filter(|at| *at != NEVER)
@@ -121,8 +122,13 @@ fn muted(action: &MuteAction) -> ChatChange {
 }
 
 /// Returns the event of a changed entry in the chat list.
-pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others) -> Happening {
-    let with = others.person(jid, None, None);
+pub(super) fn build_chat_updated(
+    session: &str,
+    jid: &Jid,
+    change: ChatChange,
+    others: &KnownAddresses,
+) -> ChatEvent {
+    let with = others.build_person(jid, None, None);
     // A group is not a person, but its address has the same place.
     let chat = match jid.is_group() {
         true => Person {
@@ -137,7 +143,7 @@ pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others
         chat,
         change,
     };
-    Happening {
+    ChatEvent {
         chat: place,
         id: None,
         data: EventData::ChatUpdated(Box::new(data)),
@@ -145,7 +151,11 @@ pub(super) fn told(session: &str, jid: &Jid, change: ChatChange, others: &Others
 }
 
 /// Converts a contact's saved name to an event; `None` without a name.
-pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) -> Option<Happening> {
+pub(super) fn convert_saved_name(
+    session: &str,
+    update: &ContactUpdate,
+    others: &KnownAddresses,
+) -> Option<ChatEvent> {
     let contact = &update.action;
     let name = contact
         .full_name
@@ -156,11 +166,11 @@ pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) ->
         .lid_jid
         .as_deref()
         .and_then(|lid| lid.parse::<Jid>().ok());
-    let names = Names {
+    let names = PersonNames {
         saved: Some(name.to_owned()),
-        ..Names::default()
+        ..PersonNames::default()
     };
-    Some(named(
+    Some(build_contact_renamed(
         session,
         &update.jid,
         lid.as_ref().filter(|_| !update.jid.is_lid()),
@@ -170,16 +180,16 @@ pub(super) fn renamed(session: &str, update: &ContactUpdate, others: &Others) ->
 }
 
 /// Returns the event of a contact's changed name.
-pub(super) fn named(
+pub(super) fn build_contact_renamed(
     session: &str,
     jid: &Jid,
     other: Option<&Jid>,
-    names: Names,
-    others: &Others,
-) -> Happening {
-    let contact = others.person(jid, other, None).called(names);
+    names: PersonNames,
+    others: &KnownAddresses,
+) -> ChatEvent {
+    let contact = others.build_person(jid, other, None).with_names(names);
     let name = contact.name.clone();
-    contact_updated(ContactUpdated {
+    build_contact_updated(ContactUpdated {
         session: session.to_owned(),
         contact,
         name,
@@ -188,11 +198,15 @@ pub(super) fn named(
 }
 
 /// Converts a changed or removed profile picture to its event.
-pub(super) fn pictured(session: &str, update: &PictureUpdate, others: &Others) -> Happening {
-    let contact = others.person(&update.jid, None, None);
-    let shown = || ShownPicture::new(session, &contact.id, update.picture_id.clone());
+pub(super) fn convert_picture(
+    session: &str,
+    update: &PictureUpdate,
+    others: &KnownAddresses,
+) -> ChatEvent {
+    let contact = others.build_person(&update.jid, None, None);
+    let shown = || ProfilePicture::new(session, &contact.id, update.picture_id.clone());
     let picture = Some((!update.removed).then(shown));
-    contact_updated(ContactUpdated {
+    build_contact_updated(ContactUpdated {
         session: session.to_owned(),
         contact,
         picture,
@@ -201,12 +215,16 @@ pub(super) fn pictured(session: &str, update: &PictureUpdate, others: &Others) -
 }
 
 /// Converts a changed about text to its event.
-pub(super) fn described(session: &str, update: &UserAboutUpdate, others: &Others) -> Happening {
+pub(super) fn convert_about(
+    session: &str,
+    update: &UserAboutUpdate,
+    others: &KnownAddresses,
+) -> ChatEvent {
     let (contact, about) = (
-        others.person(&update.jid, None, None),
+        others.build_person(&update.jid, None, None),
         Some(update.status.clone()),
     );
-    contact_updated(ContactUpdated {
+    build_contact_updated(ContactUpdated {
         session: session.to_owned(),
         contact,
         about,
@@ -214,8 +232,8 @@ pub(super) fn described(session: &str, update: &UserAboutUpdate, others: &Others
     })
 }
 
-fn contact_updated(data: ContactUpdated) -> Happening {
-    Happening {
+fn build_contact_updated(data: ContactUpdated) -> ChatEvent {
+    ChatEvent {
         chat: data.contact.id.clone(),
         id: None,
         data: EventData::ContactUpdated(Box::new(data)),
@@ -236,19 +254,19 @@ mod tests {
             MessageField::some(range)
         };
         let newest = Timestamp::from_second(1_700_000_000).unwrap();
-        assert_eq!(up_to(&range(Some(1_700_000_000))), Some(newest));
+        assert_eq!(newest_known(&range(Some(1_700_000_000))), Some(newest));
         assert_eq!(
             (
-                up_to(&range(None)),
-                up_to(&range(Some(0))),
-                up_to(&MessageField::none())
+                newest_known(&range(None)),
+                newest_known(&range(Some(0))),
+                newest_known(&MessageField::none())
             ),
             (None, None, None)
         );
         assert_eq!(
             (
-                unread(Some(true), Some(newest)).up_to,
-                unread(None, Some(newest)).up_to
+                unread_change(Some(true), Some(newest)).up_to,
+                unread_change(None, Some(newest)).up_to
             ),
             (Some(newest), None)
         );
@@ -262,7 +280,7 @@ mod tests {
                 mute_end_timestamp: end,
                 ..MuteAction::default()
             };
-            super::muted(&action).muted_until.unwrap()
+            super::muted_change(&action).muted_until.unwrap()
         };
         let end = Timestamp::from_second(1_900_000_000).unwrap();
         assert_eq!(muted(true, Some(1_900_000_000_000)), Some(end));

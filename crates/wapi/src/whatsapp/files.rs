@@ -15,15 +15,15 @@ use whatsapp_rust::upload::UploadResponse;
 use whatsapp_rust::wacore::upload::{EncryptedMediaInfo, UploadSource, encrypt_media_streaming};
 use whatsapp_rust::wacore_binary::JidExt;
 
-use super::attached::Fitted;
-use super::outgoing::{Uploaded, upload_type};
-use super::{Link, NotPrepared};
+use super::attached::FittedFile;
+use super::outgoing::{UploadedMedia, upload_type};
+use super::{Link, PrepareError};
 use crate::event::MessageKey;
-use crate::lifecycle::blocking;
-use crate::media::{Kind, Remote, Spooled, Taken};
+use crate::lifecycle::run_blocking;
+use crate::media::{ReceivedFile, RemoteFile, RemoteFileKind, SpooledFile};
 
 /// Size of a write to the disk, in bytes; the engine delivers a file in blocks of 16.
-const PIECE: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
 /// Pauses before an upload with a broken connection is resumed.
 const UPLOAD_PAUSES: [Duration; 3] = [
     Duration::ZERO,
@@ -33,40 +33,40 @@ const UPLOAD_PAUSES: [Duration; 3] = [
 
 /// Failure of a download. The texts are for callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotFetched {
+pub enum MediaDownloadError {
     /// The file is not where it was.
     #[error("WhatsApp has deleted it")]
     Gone,
     /// The file will never be valid.
     #[error("{0}")]
-    Unfit(String),
+    Invalid(String),
     /// Another try may succeed.
     #[error("{0}")]
-    Passing(String),
+    Temporary(String),
 }
 
 impl Link {
-    /// Downloads a file of up to `largest` bytes and decrypts it on the way. Fails unless it is the
+    /// Downloads a file of up to `max_size` bytes and decrypts it on the way. Fails unless it is the
     /// file that its message named.
-    pub async fn download(
+    pub async fn download_file(
         &self,
-        remote: &Remote,
-        spooled: Spooled,
+        remote: &RemoteFile,
+        spooled: SpooledFile,
         largest: u64,
-    ) -> Result<Taken, NotFetched> {
-        if !stays_at_whatsapp(&remote.direct_path) {
-            return Err(NotFetched::Unfit(
+    ) -> Result<ReceivedFile, MediaDownloadError> {
+        if !is_whatsapp_path(&remote.direct_path) {
+            return Err(MediaDownloadError::Invalid(
                 "its sender names a place that is not on WhatsApp's media servers".to_owned(),
             ));
         }
-        let file = File::create_new(spooled.path()).map_err(no_room)?;
+        let file = File::create_new(spooled.path()).map_err(disk_error)?;
         let writer = BufWriter::with_capacity(
-            PIECE,
-            Sink {
+            BUFFER_BYTES,
+            MeasuredFile {
                 file,
                 hash: Sha256::new(),
                 size: 0,
-                largest,
+                max_size: largest,
             },
         );
         // Public files are not encrypted.
@@ -83,18 +83,18 @@ impl Link {
             .client
             .download_to_writer(&params, writer)
             .await
-            .map_err(not_fetched)?;
+            .map_err(download_error)?;
         let sink = written
             .into_inner()
-            .map_err(|error| no_room(error.into_error()))?;
+            .map_err(|error| disk_error(error.into_error()))?;
         let (size, hash) = (sink.size, sink.hash.finalize());
         if !remote.sha256.is_empty() && hash[..] != remote.sha256[..] {
-            return Err(NotFetched::Unfit(
+            return Err(MediaDownloadError::Invalid(
                 "it is not the file that its sender named: the SHA-256 is another".to_owned(),
             ));
         }
-        let sha256 = crate::ids::hex(&hash);
-        Ok(Taken {
+        let sha256 = crate::ids::to_hex(&hash);
+        Ok(ReceivedFile {
             spooled,
             size,
             sha256,
@@ -102,39 +102,43 @@ impl Link {
     }
 
     /// Encrypts a file onto the disk and uploads it from there, resuming an earlier try.
-    pub(super) async fn upload(&self, fitted: Fitted) -> Result<Uploaded, NotPrepared> {
-        let broken = |error: &dyn std::fmt::Display| NotPrepared::NotUploaded(format!("{error:#}"));
-        let (form, described) = (fitted.form(), fitted.described().await);
+    pub(super) async fn upload_file(
+        &self,
+        fitted: FittedFile,
+    ) -> Result<UploadedMedia, PrepareError> {
+        let broken =
+            |error: &dyn std::fmt::Display| PrepareError::NotUploaded(format!("{error:#}"));
+        let (form, described) = (fitted.media_form(), fitted.describe_file().await);
         let (kind, file) = (upload_type(form.kind), fitted.file);
-        let (plain, sealed) = (file.path().to_owned(), file.beside());
+        let (plain, sealed) = (file.path().to_owned(), file.reserve_derived());
         let path = sealed.path().to_owned();
-        let encrypting = blocking(move || {
+        let encrypting = run_blocking(move || {
             let (plain, sealed) = (File::open(plain)?, File::create_new(&path)?);
             let (plain, sealed) = (
-                BufReader::with_capacity(PIECE, plain),
-                BufWriter::with_capacity(PIECE, sealed),
+                BufReader::with_capacity(BUFFER_BYTES, plain),
+                BufWriter::with_capacity(BUFFER_BYTES, sealed),
             );
             let info = encrypt_media_streaming(plain, sealed, kind)?;
             let length = std::fs::metadata(&path)?.len();
-            anyhow::Ok((Sealed { path, length }, info))
+            anyhow::Ok((EncryptedFile { path, length }, info))
         });
         let encrypted = encrypting
             .await
             .ok_or_else(|| broken(&"it cannot be encrypted"))?;
         let (source, info) = encrypted.map_err(|error| broken(&error))?;
         // Keeps the encrypted file until the upload is over.
-        let uploaded = self.upload_sealed(&source, &info, kind).await;
+        let uploaded = self.upload_encrypted(&source, &info, kind).await;
         drop(sealed);
         let response = uploaded.map_err(|error| broken(&error))?;
-        Ok(Uploaded::new(response, form, described))
+        Ok(UploadedMedia::new(response, form, described))
     }
 
     /// Uploads an encrypted file. After a broken connection it offers the same bytes again: the
     /// engine asks how many bytes of a large file the media servers have and goes on from there.
     /// The next try of the message would encrypt it anew, and so start from the beginning.
-    async fn upload_sealed(
+    async fn upload_encrypted(
         &self,
-        source: &Sealed,
+        source: &EncryptedFile,
         info: &EncryptedMediaInfo,
         kind: MediaType,
     ) -> anyhow::Result<UploadResponse> {
@@ -142,7 +146,7 @@ impl Link {
         loop {
             let error = match self
                 .client
-                .upload_stream(source.clone(), again(info), kind)
+                .upload_stream(source.clone(), copy_info(info), kind)
                 .await
             {
                 // The servers have answered, and would answer the same again.
@@ -160,14 +164,14 @@ impl Link {
     }
 
     /// Asks the account's own phone to upload a file again. Returns the file's new path.
-    pub async fn ask_for_file(
+    pub async fn request_reupload(
         &self,
         message: &MessageKey,
-        remote: &Remote,
-    ) -> Result<String, NotFetched> {
+        remote: &RemoteFile,
+    ) -> Result<String, MediaDownloadError> {
         let address = |text: &str| {
             text.parse::<Jid>()
-                .map_err(|_| NotFetched::Unfit("its chat has no address".to_owned()))
+                .map_err(|_| MediaDownloadError::Invalid("its chat has no address".to_owned()))
         };
         let (chat, sender) = (address(&message.chat)?, address(&message.sender)?);
         let request = MediaReuploadRequest {
@@ -179,15 +183,15 @@ impl Link {
         };
         match self.client.media_reupload().request(&request).await {
             Ok(MediaRetryResult::Success { direct_path }) => Ok(direct_path),
-            Ok(MediaRetryResult::NotFound) => Err(NotFetched::Gone),
-            Ok(_) => Err(NotFetched::Passing(
+            Ok(MediaRetryResult::NotFound) => Err(MediaDownloadError::Gone),
+            Ok(_) => Err(MediaDownloadError::Temporary(
                 "the account's phone could not upload it again".to_owned(),
             )),
-            Err(MediaReuploadError::Timeout) => Err(NotFetched::Passing(
+            Err(MediaReuploadError::Timeout) => Err(MediaDownloadError::Temporary(
                 "WhatsApp has deleted it, and the account's phone does not answer".to_owned(),
             )),
-            Err(MediaReuploadError::InvalidRequest(why)) => Err(NotFetched::Unfit(why)),
-            Err(_) => Err(NotFetched::Passing(
+            Err(MediaReuploadError::InvalidRequest(why)) => Err(MediaDownloadError::Invalid(why)),
+            Err(_) => Err(MediaDownloadError::Temporary(
                 "the account's phone could not be asked for it".to_owned(),
             )),
         }
@@ -197,12 +201,12 @@ impl Link {
 /// Returns whether a path stays on WhatsApp's media servers. Senders choose the path, and the
 /// engine appends it unchanged to the name of a media server: without a leading slash it would be
 /// the name of another server, which would receive the account's key to all files.
-fn stays_at_whatsapp(direct_path: &str) -> bool {
+fn is_whatsapp_path(direct_path: &str) -> bool {
     direct_path.starts_with('/')
 }
 
 /// Copies the info, which the engine consumes each time.
-fn again(info: &EncryptedMediaInfo) -> EncryptedMediaInfo {
+fn copy_info(info: &EncryptedMediaInfo) -> EncryptedMediaInfo {
     EncryptedMediaInfo {
         media_key: info.media_key,
         file_sha256: info.file_sha256,
@@ -214,12 +218,12 @@ fn again(info: &EncryptedMediaInfo) -> EncryptedMediaInfo {
 
 /// An encrypted file that can be read several times.
 #[derive(Clone)]
-struct Sealed {
+struct EncryptedFile {
     path: PathBuf,
     length: u64,
 }
 
-impl UploadSource for Sealed {
+impl UploadSource for EncryptedFile {
     fn len(&self) -> u64 {
         self.length
     }
@@ -231,59 +235,63 @@ impl UploadSource for Sealed {
     }
 }
 
-pub(super) const fn media_type(kind: Kind) -> MediaType {
+pub(super) const fn media_type(kind: RemoteFileKind) -> MediaType {
     match kind {
-        Kind::Image => MediaType::Image,
-        Kind::Video => MediaType::Video,
-        Kind::Audio => MediaType::Audio,
-        Kind::Document => MediaType::Document,
-        Kind::Sticker => MediaType::Sticker,
+        RemoteFileKind::Image => MediaType::Image,
+        RemoteFileKind::Video => MediaType::Video,
+        RemoteFileKind::Audio => MediaType::Audio,
+        RemoteFileKind::Document => MediaType::Document,
+        RemoteFileKind::Sticker => MediaType::Sticker,
     }
 }
 
-fn no_room(error: io::Error) -> NotFetched {
-    NotFetched::Passing(format!("it cannot be written to the disk: {error}"))
+fn disk_error(error: io::Error) -> MediaDownloadError {
+    MediaDownloadError::Temporary(format!("it cannot be written to the disk: {error}"))
 }
 
 /// Converts a download error. The engine has tried with a fresh login to the media servers by then.
-fn not_fetched(error: anyhow::Error) -> NotFetched {
+fn download_error(error: anyhow::Error) -> MediaDownloadError {
     if error
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_too_large))
     {
-        return NotFetched::Unfit("it is larger than what is taken".to_owned());
+        return MediaDownloadError::Invalid("it is larger than what is taken".to_owned());
     }
     match error.http_status() {
-        Some(401 | 403 | 404 | 410) => NotFetched::Gone,
-        Some(status) => NotFetched::Passing(format!("WhatsApp's media servers answered {status}")),
-        // The engine's own text may contain the address.
-        None => {
-            NotFetched::Passing("WhatsApp's media servers did not hand it out whole".to_owned())
+        Some(401 | 403 | 404 | 410) => MediaDownloadError::Gone,
+        Some(status) => {
+            MediaDownloadError::Temporary(format!("WhatsApp's media servers answered {status}"))
         }
+        // The engine's own text may contain the address.
+        None => MediaDownloadError::Temporary(
+            "WhatsApp's media servers did not hand it out whole".to_owned(),
+        ),
     }
 }
 
-/// Error of a full [`Sink`].
+/// Error of a full [`MeasuredFile`].
 #[derive(Debug, thiserror::Error)]
 #[error("the file is too large")]
-struct TooLarge;
+struct FileTooLargeError;
 
 fn is_too_large(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<TooLarge>())
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<FileTooLargeError>())
 }
 
 /// A file that is measured and hashed while it is written.
-struct Sink {
+struct MeasuredFile {
     file: File,
     hash: Sha256,
     size: u64,
-    largest: u64,
+    max_size: u64,
 }
 
-impl Write for Sink {
+impl Write for MeasuredFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.size + bytes.len() as u64 > self.largest {
-            return Err(io::Error::other(TooLarge));
+        if self.size + bytes.len() as u64 > self.max_size {
+            return Err(io::Error::other(FileTooLargeError));
         }
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
@@ -296,14 +304,14 @@ impl Write for Sink {
     }
 }
 
-impl Seek for Sink {
+impl Seek for MeasuredFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
 }
 
 /// The engine truncates it before each try.
-impl DownloadWriter for Sink {
+impl DownloadWriter for MeasuredFile {
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.file.set_len(length)?;
         if length == 0 {
@@ -319,7 +327,7 @@ mod tests {
 
     #[test]
     fn no_sender_chooses_the_server() {
-        assert!(stays_at_whatsapp(
+        assert!(is_whatsapp_path(
             "/v/t62.7118-24/1_n.enc?ccb=11-4&oh=01&oe=65"
         ));
         for elsewhere in [
@@ -330,7 +338,7 @@ mod tests {
             "\t@example.com/",
             "",
         ] {
-            assert!(!stays_at_whatsapp(elsewhere), "{elsewhere}");
+            assert!(!is_whatsapp_path(elsewhere), "{elsewhere}");
         }
     }
 
@@ -338,18 +346,21 @@ mod tests {
     fn a_file_is_measured_anew_at_each_try_and_never_grows_too_large() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create_new(folder.path().join("file")).unwrap();
-        let mut sink = Sink {
+        let mut sink = MeasuredFile {
             file,
             hash: Sha256::new(),
             size: 0,
-            largest: 5,
+            max_size: 5,
         };
         sink.write_all(b"other").unwrap();
         sink.truncate(0).unwrap();
         sink.rewind().unwrap();
         sink.write_all(b"hello").unwrap();
         let error = sink.write_all(b"!").unwrap_err();
-        assert!(is_too_large(&error) && matches!(not_fetched(error.into()), NotFetched::Unfit(_)));
+        assert!(
+            is_too_large(&error)
+                && matches!(download_error(error.into()), MediaDownloadError::Invalid(_))
+        );
         assert_eq!(
             (sink.size, sink.hash.finalize()),
             (5, Sha256::digest(b"hello"))

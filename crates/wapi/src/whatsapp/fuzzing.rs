@@ -7,12 +7,12 @@ use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::buffa::Message as _;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::incoming::{Known, received};
+use super::incoming::{MessageAddresses, decode_message};
 use crate::event::{Event, EventData};
 use crate::message::Message;
 
 /// Possible origins: chat and sender.
-const CHATS: [(&str, &str); 4] = [
+const MESSAGE_ORIGINS: [(&str, &str); 4] = [
     (
         "375447034810@s.whatsapp.net",
         "375447034810:2@s.whatsapp.net",
@@ -27,7 +27,7 @@ const CHATS: [(&str, &str); 4] = [
 
 /// Reads a chunk of a phone's history sync.
 pub fn history(bytes: &[u8]) {
-    super::past::fuzzing::history(bytes);
+    super::past::fuzzing::fuzz_history(bytes);
 }
 
 /// Reads a message. The first byte selects its origin, the others are the protobuf.
@@ -38,7 +38,7 @@ pub fn incoming(bytes: &[u8]) {
     let Ok(message) = wa::Message::decode_from_slice(protobuf) else {
         return;
     };
-    let (chat, sender) = CHATS[usize::from(*from) % CHATS.len()];
+    let (chat, sender) = MESSAGE_ORIGINS[usize::from(*from) % MESSAGE_ORIGINS.len()];
     let mut info = MessageInfo {
         id: "3EB0".into(),
         ..Default::default()
@@ -47,7 +47,7 @@ pub fn incoming(bytes: &[u8]) {
     info.source.sender = sender.parse().expect("an address");
     info.source.is_group = info.source.chat.is_group();
     info.source.is_from_me = from & 0x80 != 0;
-    let Some(told) = received("shop", &message, &info, &Known::default()) else {
+    let Some(told) = decode_message("shop", &message, &info, &MessageAddresses::default()) else {
         return;
     };
     let is_message = matches!(

@@ -11,27 +11,27 @@ use whatsapp_rust::wacore::stanza::groups::{
 };
 use whatsapp_rust::wacore_binary::Node;
 
-use super::observer::{Happening, Others};
+use super::observer::{ChatEvent, KnownAddresses};
 use crate::event::{
-    EventData, Group, GroupAction, GroupChange, GroupCreated, GroupParticipants, GroupUpdated,
-    Member, Person, Role,
+    EventData, Group, GroupAction, GroupChange, GroupCreated, GroupMember, GroupParticipants,
+    GroupRole, GroupUpdated, Person,
 };
-use crate::store::Timer;
+use crate::store::DisappearingTimer;
 
 /// Converts the metadata of a group. Returns its address and the group.
-pub(super) fn group(found: &GroupMetadata, others: &Others) -> (String, Group) {
+pub(super) fn convert_group(found: &GroupMetadata, others: &KnownAddresses) -> (String, Group) {
     let at = |seconds: u64| {
         i64::try_from(seconds)
             .ok()
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
     };
-    let members = found.participants.iter().map(|member| Member {
-        person: others.person(
+    let members = found.participants.iter().map(|member| GroupMember {
+        person: others.build_person(
             &member.jid,
             member.phone_number.as_ref().or(member.lid.as_ref()),
             None,
         ),
-        role: role(member.participant_type),
+        role: convert_role(member.participant_type),
     });
     let group = Group {
         subject: found.subject.clone(),
@@ -40,7 +40,7 @@ pub(super) fn group(found: &GroupMetadata, others: &Others) -> (String, Group) {
         created_by: found
             .creator
             .as_ref()
-            .map(|jid| others.person(jid, found.creator_pn.as_ref(), None)),
+            .map(|jid| others.build_person(jid, found.creator_pn.as_ref(), None)),
         announcement: found.is_announcement,
         locked: found.is_locked,
         expires_in: found
@@ -52,17 +52,17 @@ pub(super) fn group(found: &GroupMetadata, others: &Others) -> (String, Group) {
     (found.id.to_non_ad_string(), group)
 }
 
-const fn role(role: ParticipantType) -> Role {
+const fn convert_role(role: ParticipantType) -> GroupRole {
     match role {
-        ParticipantType::Member => Role::Member,
-        ParticipantType::Admin => Role::Admin,
-        ParticipantType::SuperAdmin => Role::SuperAdmin,
+        ParticipantType::Member => GroupRole::Member,
+        ParticipantType::Admin => GroupRole::Admin,
+        ParticipantType::SuperAdmin => GroupRole::SuperAdmin,
     }
 }
 
 /// Returns the addresses in an update, each with the same person's other address if the update has
 /// it.
-pub(super) fn named(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
+pub(super) fn update_addresses(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
     let by = update
         .participant
         .iter()
@@ -82,7 +82,7 @@ pub(super) fn named(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
             named.extend(participants.iter().map(both));
         }
         Action::Create { raw } => {
-            let created = created(raw);
+            let created = parse_created_group(raw);
             let members = created.iter().flat_map(|group| &group.participants);
             named.extend(members.map(|it| {
                 (
@@ -96,7 +96,7 @@ pub(super) fn named(update: &GroupUpdate) -> Vec<(Jid, Option<Jid>)> {
     named
 }
 
-fn created(raw: &Node) -> Option<GroupMetadata> {
+fn parse_created_group(raw: &Node) -> Option<GroupMetadata> {
     let group = raw.children()?.iter().find(|child| child.tag == "group")?;
     GroupInfoResponse::try_from_node_ref(&group.as_node_ref())
         .ok()
@@ -104,15 +104,19 @@ fn created(raw: &Node) -> Option<GroupMetadata> {
 }
 
 /// Converts an update to its event; `None` for unsupported changes.
-pub(super) fn changed(session: &str, update: &GroupUpdate, others: &Others) -> Option<Happening> {
+pub(super) fn convert_group_update(
+    session: &str,
+    update: &GroupUpdate,
+    others: &KnownAddresses,
+) -> Option<ChatEvent> {
     let chat = update.group_jid.to_non_ad_string();
     let name = update.notify.as_deref();
     let by = update
         .participant
         .as_ref()
-        .map(|jid| others.person(jid, update.participant_pn.as_ref(), name));
+        .map(|jid| others.build_person(jid, update.participant_pn.as_ref(), name));
     let timestamp = Timestamp::from_second(update.timestamp.timestamp()).unwrap_or_default();
-    let news = What {
+    let news = GroupEventBase {
         session,
         chat: &chat,
         by,
@@ -120,8 +124,8 @@ pub(super) fn changed(session: &str, update: &GroupUpdate, others: &Others) -> O
     };
     let data = match &update.action {
         Action::Create { raw } => {
-            let (_, group) = group(&created(raw)?, others);
-            let What { by, timestamp, .. } = news;
+            let (_, group) = convert_group(&parse_created_group(raw)?, others);
+            let GroupEventBase { by, timestamp, .. } = news;
             let (session, chat) = (session.to_owned(), chat.clone());
             EventData::GroupCreated(Box::new(GroupCreated {
                 session,
@@ -132,28 +136,28 @@ pub(super) fn changed(session: &str, update: &GroupUpdate, others: &Others) -> O
             }))
         }
         Action::Add { participants, .. } => {
-            news.participants(GroupAction::Add, participants, others)
+            news.build_participants(GroupAction::Add, participants, others)
         }
         Action::Remove { participants, .. } => {
-            news.participants(GroupAction::Remove, participants, others)
+            news.build_participants(GroupAction::Remove, participants, others)
         }
         Action::Promote { participants } => {
-            news.participants(GroupAction::Promote, participants, others)
+            news.build_participants(GroupAction::Promote, participants, others)
         }
         Action::Demote { participants } => {
-            news.participants(GroupAction::Demote, participants, others)
+            news.build_participants(GroupAction::Demote, participants, others)
         }
-        action => news.updated(change(action)?),
+        action => news.build_updated(convert_group_change(action)?),
     };
     // The same notification may come again, and is recognised by its id.
     let id = update
         .notification_id
         .as_ref()
         .map(|id| format!("{id}/{}", update.action_index));
-    Some(Happening { chat, id, data })
+    Some(ChatEvent { chat, id, data })
 }
 
-fn change(action: &Action) -> Option<GroupChange> {
+fn convert_group_change(action: &Action) -> Option<GroupChange> {
     Some(match action {
         Action::Subject { subject, .. } => GroupChange::Subject(subject.clone()),
         Action::Description { description, .. } => GroupChange::Description(description.clone()),
@@ -169,29 +173,29 @@ fn change(action: &Action) -> Option<GroupChange> {
 }
 
 /// Returns the timer that an event sets for a group.
-pub(super) fn timer(data: &EventData) -> Option<Timer> {
+pub(super) fn group_timer(data: &EventData) -> Option<DisappearingTimer> {
     let EventData::GroupUpdated(update) = data else {
         return None;
     };
     let GroupChange::ExpiresIn(seconds) = update.change else {
         return None;
     };
-    Some(Timer {
+    Some(DisappearingTimer {
         seconds: seconds.unwrap_or_default(),
         set_at: update.timestamp.as_second(),
     })
 }
 
 /// Fields that all events of a group have.
-struct What<'a> {
+struct GroupEventBase<'a> {
     session: &'a str,
     chat: &'a str,
     by: Option<Person>,
     timestamp: Timestamp,
 }
 
-impl What<'_> {
-    fn updated(self, change: GroupChange) -> EventData {
+impl GroupEventBase<'_> {
+    fn build_updated(self, change: GroupChange) -> EventData {
         let Self {
             session,
             chat,
@@ -208,11 +212,11 @@ impl What<'_> {
         }))
     }
 
-    fn participants(
+    fn build_participants(
         self,
         action: GroupAction,
         named: &[GroupParticipantInfo],
-        others: &Others,
+        others: &KnownAddresses,
     ) -> EventData {
         let Self {
             session,
@@ -221,7 +225,7 @@ impl What<'_> {
             timestamp,
         } = self;
         let person = |it: &GroupParticipantInfo| {
-            others.person(
+            others.build_person(
                 &it.jid,
                 it.phone_number.as_ref().or(it.lid.as_ref()),
                 it.display_name.as_deref(),

@@ -6,19 +6,19 @@ use tokio::sync::watch;
 
 /// The time, as uptime of the gateway's clock; `None` before the first.
 #[derive(Default)]
-pub(super) struct Heard(watch::Sender<Option<Duration>>);
+pub(super) struct LastInbound(watch::Sender<Option<Duration>>);
 
-impl Heard {
-    pub fn note(&self, now: Duration) {
+impl LastInbound {
+    pub fn record_time(&self, now: Duration) {
         self.0.send_replace(Some(now));
     }
 
-    pub fn last(&self) -> Option<Duration> {
+    pub fn last_time(&self) -> Option<Duration> {
         *self.0.borrow()
     }
 
     /// Completes when a message has come in at this time or later.
-    pub async fn since(&self, moment: Duration) {
+    pub async fn wait_since(&self, moment: Duration) {
         let mut moments = self.0.subscribe();
         // This struct owns the sender, so waiting cannot fail.
         let _ = moments

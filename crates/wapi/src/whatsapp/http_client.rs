@@ -15,21 +15,21 @@ use tokio::sync::mpsc;
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 
-use super::transport::may_dial;
+use super::transport::ensure_may_dial;
 use crate::config::WhatsappAddress;
 use crate::lifecycle::Lifecycle;
-use crate::roots::trusting;
+use crate::roots::trust_bundled_roots;
 
 /// Limit from the first byte of the request to the last of the answer, if both are small.
-const DEADLINE: Duration = Duration::from_secs(120);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence in a streamed answer. The duration of a large file has no limit.
-const SILENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer read into memory, in bytes. Files are streamed.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
 /// Buffer of an upload: the number of pieces in memory, and the bytes of each.
-const PIECES: usize = 4;
-const PIECE: usize = 64 * 1024;
+const MAX_PIECES: usize = 4;
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// One `reqwest` client behind the engine's trait. Streams run on blocking threads of their own, as
 /// the engine requires.
@@ -41,10 +41,10 @@ pub(super) struct SharedClient {
 impl SharedClient {
     pub fn new(address: &WhatsappAddress, lifecycle: Lifecycle) -> Result<Self> {
         let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_DEADLINE)
-            .read_timeout(SILENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        let mut builder = trusting(builder);
+        let mut builder = trust_bundled_roots(builder);
         if let WhatsappAddress::Simulated { ca_file, .. } = address {
             builder = builder.no_proxy();
             if let Some(file) = ca_file {
@@ -60,9 +60,9 @@ impl SharedClient {
     }
 
     /// Builds the request without its body.
-    fn call(&self, request: &HttpRequest) -> Result<reqwest::RequestBuilder> {
+    fn build_request(&self, request: &HttpRequest) -> Result<reqwest::RequestBuilder> {
         let url = request.url.parse()?;
-        may_dial(&url)?;
+        ensure_may_dial(&url)?;
         let call = self.client.request(request.method.parse()?, url);
         Ok(request
             .headers
@@ -74,11 +74,11 @@ impl SharedClient {
 #[async_trait]
 impl HttpClient for SharedClient {
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse> {
-        let mut call = self.call(&request)?.timeout(DEADLINE);
+        let mut call = self.build_request(&request)?.timeout(EXCHANGE_TIMEOUT);
         if let Some(body) = request.body {
             call = call.body(body);
         }
-        answer(call).await
+        fetch_answer(call).await
     }
 
     fn supports_streaming(&self) -> bool {
@@ -86,14 +86,14 @@ impl HttpClient for SharedClient {
     }
 
     fn execute_streaming(&self, request: HttpRequest) -> Result<StreamingHttpResponse> {
-        let (call, handle) = (self.call(&request)?, Handle::try_current()?);
+        let (call, handle) = (self.build_request(&request)?, Handle::try_current()?);
         // The address may carry a media token, so it stays out of error texts.
         let sent = handle
             .block_on(self.lifecycle.unless_stopping(call.send()))
             .context("the program is ending")?;
         let response = sent.map_err(reqwest::Error::without_url)?;
         let status_code = response.status().as_u16();
-        let body = Answer {
+        let body = StreamedBody {
             response,
             rest: Bytes::new(),
             handle,
@@ -115,17 +115,17 @@ impl HttpClient for SharedClient {
         body: UploadBody,
         length: u64,
     ) -> Result<HttpResponse> {
-        let (pieces, coming) = mpsc::channel(PIECES);
+        let (pieces, coming) = mpsc::channel(MAX_PIECES);
         let stream = unfold(coming, async |mut coming| {
             Some((coming.recv().await?, coming))
         });
         let body_stream = reqwest::Body::wrap_stream(stream.boxed());
         let call = self
-            .call(&request)?
+            .build_request(&request)?
             .header(CONTENT_LENGTH, length)
             .body(body_stream);
         // An answer before the end of the upload drops the receiver, which ends the reading.
-        let exchange = join(answer(call), read_out(body, length, pieces));
+        let exchange = join(fetch_answer(call), send_pieces(body, length, pieces));
         let (answer, ()) = Handle::try_current()?
             .block_on(self.lifecycle.unless_stopping(exchange))
             .context("the program is ending")?;
@@ -135,11 +135,14 @@ impl HttpClient for SharedClient {
 
 /// Sends the body in pieces, as fast as they are received. Reading blocks, on a thread that may
 /// block.
-async fn read_out(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
+async fn send_pieces(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result<Bytes>>) {
     let mut body = body.take(length);
     loop {
-        let mut piece = Vec::with_capacity(PIECE);
-        let read = body.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let read = body
+            .by_ref()
+            .take(PIECE_BYTES as u64)
+            .read_to_end(&mut piece);
         let is_last = !matches!(read, Ok(1..));
         let piece = read.map(|_| Bytes::from(piece));
         if matches!(&piece, Ok(piece) if piece.is_empty())
@@ -151,7 +154,7 @@ async fn read_out(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Result
     }
 }
 
-async fn answer(call: reqwest::RequestBuilder) -> Result<HttpResponse> {
+async fn fetch_answer(call: reqwest::RequestBuilder) -> Result<HttpResponse> {
     let response = call.send().await.map_err(reqwest::Error::without_url)?;
     let status_code = response.status().as_u16();
     Ok(HttpResponse {
@@ -174,14 +177,14 @@ async fn read(response: reqwest::Response) -> Result<Vec<u8>> {
 }
 
 /// Body of an answer, read on a blocking thread as it comes.
-struct Answer {
+struct StreamedBody {
     response: reqwest::Response,
     rest: Bytes,
     handle: Handle,
     lifecycle: Lifecycle,
 }
 
-impl Read for Answer {
+impl Read for StreamedBody {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             let chunk = self

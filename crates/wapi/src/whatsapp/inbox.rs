@@ -11,19 +11,19 @@ use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
-use super::backend::Opened;
-use super::heard::Heard;
-use super::incoming::{self, Known};
+use super::backend::DecryptedBuffer;
+use super::heard::LastInbound;
+use super::incoming::{self, MessageAddresses};
 use super::migration;
-use super::past::Announcer;
-use super::rights::Rights;
-use super::votes::Votes;
+use super::past::ChunkAnnouncer;
+use super::rights::EditRights;
+use super::votes::VoteReader;
 use crate::clock::Clock;
 use crate::event::{EventData, MessageKey};
 use crate::lifecycle::Lifecycle;
-use crate::media::Remote;
+use crate::media::RemoteFile;
 use crate::message::Message;
-use crate::store::{Life, Lifeline};
+use crate::store::{DeviceLife, Life};
 
 /// Receiver of WhatsApp's messages.
 #[async_trait]
@@ -31,84 +31,84 @@ pub trait Inbox: Send + Sync + 'static {
     /// Saves these messages, all of them or none. Returns once the gateway cannot lose them. After
     /// an error WhatsApp keeps them and offers them again after the next login; the same messages
     /// may come again after a success, too.
-    async fn accept(&self, session: &Life, incoming: Vec<Incoming>) -> Result<()>;
+    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> Result<()>;
 }
 
 /// A received message, converted to the gateway's event.
 #[derive(Debug, Clone)]
-pub struct Incoming {
+pub struct InboundEvent {
     /// The same when WhatsApp delivers it again.
     pub key: MessageKey,
     /// The chat as callers know it, which may be another address than the one on the wire.
     pub chat: String,
     pub data: EventData,
     /// Location of its file, if it has one.
-    pub file: Option<Remote>,
+    pub file: Option<RemoteFile>,
 }
 
 /// Pauses between the tries to save messages, before they are left to WhatsApp.
-const PAUSES: [Duration; 3] = [
+const SAVE_PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
 ];
 /// Delay before WhatsApp is asked again for messages that could not be saved.
-const REOFFER: Duration = Duration::from_secs(15);
+const REOFFER_DELAY: Duration = Duration::from_secs(15);
 
 /// Longest time a reconnect may take to begin.
-const RECONNECT: Duration = Duration::from_secs(10);
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The engine's durability hook for one session.
-pub(super) struct Hook {
-    session: Lifeline,
+pub(super) struct InboundHook {
+    session: DeviceLife,
     inbox: Arc<dyn Inbox>,
-    opened: Arc<Opened>,
-    votes: Votes,
-    rights: Rights,
-    announcer: Announcer,
-    heard: Arc<Heard>,
+    decrypted: Arc<DecryptedBuffer>,
+    votes: VoteReader,
+    rights: EditRights,
+    announcer: ChunkAnnouncer,
+    last_inbound: Arc<LastInbound>,
     clock: Clock,
     tasks: Lifecycle,
     /// Whether a reconnect is planned because messages could not be saved.
-    asking_again: Arc<AtomicBool>,
+    is_reconnect_planned: Arc<AtomicBool>,
 }
 
-impl Hook {
+impl InboundHook {
     pub fn new(
-        session: Lifeline,
+        session: DeviceLife,
         inbox: Arc<dyn Inbox>,
-        opened: Arc<Opened>,
-        votes: Votes,
-        heard: Arc<Heard>,
+        decrypted: Arc<DecryptedBuffer>,
+        votes: VoteReader,
+        last_inbound: Arc<LastInbound>,
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
-        let announcer = Announcer::default();
-        let rights = Rights::new(session.clone(), votes.store().clone(), clock.clone());
+        let announcer = ChunkAnnouncer::default();
+        let rights = EditRights::new(session.clone(), votes.store().clone(), clock.clone());
         Self {
             session,
             inbox,
-            opened,
+            decrypted,
             votes,
             rights,
             announcer,
-            heard,
+            last_inbound,
             clock,
             tasks,
-            asking_again: Arc::default(),
+            is_reconnect_planned: Arc::default(),
         }
     }
 
     /// Sets the announcer, for a session that receives a history sync.
-    pub fn announcing(self, announcer: Announcer) -> Self {
+    pub fn with_announcer(self, announcer: ChunkAnnouncer) -> Self {
         Self { announcer, ..self }
     }
 
     /// Passes messages to the inbox, with a few tries: a database that is busy for a moment is not
     /// worth a reconnect.
-    async fn take_over(&self, incoming: Vec<Incoming>) -> Result<()> {
-        let life = self.session.life();
-        for pause in PAUSES {
+    async fn save_events(&self, incoming: Vec<InboundEvent>) -> Result<()> {
+        let life = self.session.current_life();
+        for pause in SAVE_PAUSES {
             match self.inbox.accept(&life, incoming.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
@@ -122,35 +122,44 @@ impl Hook {
 
     /// Converts these messages to events. Saves history-sync notifications, LID pairs, timers and
     /// votes on the way.
-    async fn understood(&self, client: &Client, batch: &[InboundMessage]) -> Result<Vec<Incoming>> {
-        self.announcer.note(batch).await?;
+    async fn decode_batch(
+        &self,
+        client: &Client,
+        batch: &[InboundMessage],
+    ) -> Result<Vec<InboundEvent>> {
+        self.announcer.record_chunks(batch).await?;
         let mut received = Vec::with_capacity(batch.len());
         for message in batch {
-            let pairs = migration::pairs(message);
+            let pairs = migration::parse_lid_pairs(message);
             if !pairs.is_empty() {
-                self.tasks.spawn(migration::learn(
+                self.tasks.spawn(migration::merge_people(
                     self.votes.store().clone(),
-                    self.session.life(),
+                    self.session.current_life(),
                     pairs,
                 ));
             }
-            let known = known(client, message).await;
-            if let Some((chats, timer)) = incoming::timer(&message.message, &message.info, &known) {
+            let known = find_addresses(client, message).await;
+            if let Some((chats, timer)) =
+                incoming::find_timer(&message.message, &message.info, &known)
+            {
                 self.votes
                     .store()
-                    .set_timer(&self.session.life(), &chats, timer)
+                    .set_chat_timer(&self.session.current_life(), &chats, timer)
                     .await?;
             }
-            let mut told = match self.votes.read(client, message, &known).await? {
+            let mut told = match self.votes.read_message(client, message, &known).await? {
                 Some(vote) => Some(vote),
-                None => {
-                    incoming::received(self.session.name(), &message.message, &message.info, &known)
-                }
+                None => incoming::decode_message(
+                    self.session.name(),
+                    &message.message,
+                    &message.info,
+                    &known,
+                ),
             };
             if let Some(change) = told.as_mut()
                 && !self
                     .rights
-                    .counts(client, message, &known, &mut change.data)
+                    .check_change(client, message, &known, &mut change.data)
                     .await?
             {
                 tracing::debug!(
@@ -160,7 +169,7 @@ impl Hook {
                 continue;
             }
             if let Some(message) = told.as_mut().and_then(|told| told.data.message_mut()) {
-                complete(client, message).await;
+                complete_addresses(client, message).await;
             }
             received.extend(told);
         }
@@ -168,16 +177,16 @@ impl Hook {
     }
 
     /// Plans a reconnect: WhatsApp offers unacknowledged messages again only to a new connection.
-    fn ask_again_later(&self, client: Arc<Client>) {
-        if self.asking_again.swap(true, Ordering::Relaxed) {
+    fn plan_reconnect(&self, client: Arc<Client>) {
+        if self.is_reconnect_planned.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (clock, asking_again) = (self.clock.clone(), Arc::clone(&self.asking_again));
+        let (clock, asking_again) = (self.clock.clone(), Arc::clone(&self.is_reconnect_planned));
         self.tasks.spawn(async move {
-            clock.sleep(REOFFER).await;
+            clock.sleep(REOFFER_DELAY).await;
             // The engine can hang in a write to a dead socket.
             let _ = clock
-                .timeout(RECONNECT, client.reconnect_immediately())
+                .timeout(RECONNECT_TIMEOUT, client.reconnect_immediately())
                 .await;
             asking_again.store(false, Ordering::Relaxed);
         });
@@ -185,41 +194,43 @@ impl Hook {
 }
 
 #[async_trait]
-impl InboundDurabilityHook for Hook {
+impl InboundDurabilityHook for InboundHook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> Result<()> {
-        let handover = self.opened.hand_over(batch.iter().map(key).collect());
-        let received = match self.understood(&client, batch).await {
+        let handover = self
+            .decrypted
+            .hand_over(batch.iter().map(buffer_key).collect());
+        let received = match self.decode_batch(&client, batch).await {
             Ok(received) => received,
             Err(error) => {
                 tracing::warn!(session = self.session.name(), %error, "what came in cannot be understood yet");
-                self.ask_again_later(client);
+                self.plan_reconnect(client);
                 return Err(error);
             }
         };
         if received.is_empty() {
-            handover.taken();
-            self.heard.note(self.clock.uptime());
+            handover.confirm_saved();
+            self.last_inbound.record_time(self.clock.uptime());
             return Ok(());
         }
         // Later messages must not be saved before those that could not be saved.
         ensure!(
-            !self.asking_again.load(Ordering::Relaxed),
+            !self.is_reconnect_planned.load(Ordering::Relaxed),
             "WhatsApp will be asked again for what could not be saved"
         );
-        let taken = self.take_over(received).await;
+        let taken = self.save_events(received).await;
         match taken {
             Ok(()) => {
-                handover.taken();
-                self.heard.note(self.clock.uptime());
+                handover.confirm_saved();
+                self.last_inbound.record_time(self.clock.uptime());
             }
-            Err(_) => self.ask_again_later(client),
+            Err(_) => self.plan_reconnect(client),
         }
         taken
     }
 }
 
 /// Returns the key by which the engine stores a message.
-fn key(message: &InboundMessage) -> MessageKey {
+fn buffer_key(message: &InboundMessage) -> MessageKey {
     let source = &message.info.source;
     MessageKey {
         chat: source.chat.to_string(),
@@ -228,7 +239,7 @@ fn key(message: &InboundMessage) -> MessageKey {
     }
 }
 
-async fn known(client: &Client, message: &InboundMessage) -> Known {
+async fn find_addresses(client: &Client, message: &InboundMessage) -> MessageAddresses {
     let source = &message.info.source;
     let is_ours = source.is_from_me && !source.is_group;
     let (peer, told) = match is_ours {
@@ -244,16 +255,16 @@ async fn known(client: &Client, message: &InboundMessage) -> Known {
     };
     let other = match told {
         Some(told) => Some(told.clone()),
-        None => other_address(client, peer).await,
+        None => find_other_address(client, peer).await,
     };
-    Known {
+    MessageAddresses {
         other,
         own: [client.pn(), client.lid()].into_iter().flatten().collect(),
     }
 }
 
 /// Adds the other addresses of the people that a message names, where they are known.
-async fn complete(client: &Client, message: &mut Message) {
+async fn complete_addresses(client: &Client, message: &mut Message) {
     let context = message
         .context
         .as_mut()
@@ -278,7 +289,7 @@ async fn complete(client: &Client, message: &mut Message) {
                 .into_iter()
                 .flatten()
                 .find(|own| own.is_lid() != one.is_lid()),
-            false => other_address(client, &one).await,
+            false => find_other_address(client, &one).await,
         };
         match other {
             Some(other) if other.is_lid() => *lid = Some(other.to_non_ad_string()),
@@ -289,7 +300,7 @@ async fn complete(client: &Client, message: &mut Message) {
 }
 
 /// Returns the phone number of a LID, or the LID of a phone number, if it is known.
-pub(super) async fn other_address(client: &Client, person: &Jid) -> Option<Jid> {
+pub(super) async fn find_other_address(client: &Client, person: &Jid) -> Option<Jid> {
     let known = client.get_lid_pn_entry(person).await.ok()??;
     Some(if person.is_lid() {
         Jid::pn(&*known.phone_number)

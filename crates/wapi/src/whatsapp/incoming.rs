@@ -16,18 +16,18 @@ use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::Incoming;
+use super::InboundEvent;
 use crate::event::{
-    Changed, Deletion, Disappearing, EventData, MessageKey, Names, Person, Reaction,
-    ReceivedMessage, ReceivedStatus, Unread,
+    ChatDisappearing, DeletionChange, EventData, MessageChange, MessageKey, Person, PersonNames,
+    ReactionChange, ReceivedMessage, ReceivedStatus, UnreadableMessage,
 };
-use crate::store::Timer;
-use changes::{Change, What, change};
-use content::inner;
+use crate::store::DisappearingTimer;
+use changes::{ChangeKind, DecodedChange, decode_change};
+use content::unwrap_message;
 
 /// Known addresses of the people in a message.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Known {
+pub(super) struct MessageAddresses {
     /// The other address (number or LID) of the sender or, for the account's own message in a
     /// direct chat, of the recipient.
     pub other: Option<Jid>,
@@ -36,30 +36,39 @@ pub(super) struct Known {
 }
 
 /// Converts a message to its event; `None` for votes and for messages internal to the protocol.
-pub(super) fn received(
+pub(super) fn decode_message(
     session: &str,
     message: &wa::Message,
     info: &MessageInfo,
-    known: &Known,
-) -> Option<Incoming> {
+    known: &MessageAddresses,
+) -> Option<InboundEvent> {
     let source = &info.source;
-    let data = match change(message) {
-        Some(Change { message_id, what }) => {
-            let changed = changed(session, info, known, message_id);
+    let data = match decode_change(message) {
+        Some(DecodedChange {
+            message_id,
+            kind: what,
+        }) => {
+            let changed = empty_change(session, info, known, message_id);
             match what {
-                What::Edited(message) => EventData::MessageEdited(Box::new(changed.with(*message))),
-                What::Deleted => {
-                    EventData::MessageDeleted(Box::new(changed.with(Deletion::default())))
+                ChangeKind::Edited(message) => {
+                    EventData::MessageEdited(Box::new(changed.with_change(*message)))
                 }
-                What::Reaction(emoji) => {
-                    EventData::MessageReaction(Box::new(changed.with(Reaction { emoji })))
+                ChangeKind::Deleted => EventData::MessageDeleted(Box::new(
+                    changed.with_change(DeletionChange::default()),
+                )),
+                ChangeKind::Reaction(emoji) => EventData::MessageReaction(Box::new(
+                    changed.with_change(ReactionChange { emoji }),
+                )),
+                ChangeKind::Pinned(pinned) => {
+                    EventData::MessagePinned(Box::new(changed.with_change(pinned)))
                 }
-                What::Pinned(pinned) => EventData::MessagePinned(Box::new(changed.with(pinned))),
-                What::Kept(kept) => EventData::MessageKept(Box::new(changed.with(kept))),
+                ChangeKind::Kept(kept) => {
+                    EventData::MessageKept(Box::new(changed.with_change(kept)))
+                }
             }
         }
-        None if let Some((seconds, _)) = changes::timer(message) => {
-            let Unread {
+        None if let Some((seconds, _)) = changes::decode_timer_change(message) => {
+            let UnreadableMessage {
                 session,
                 id,
                 chat,
@@ -68,8 +77,8 @@ pub(super) fn received(
                 timestamp,
                 offline,
                 ..
-            } = unread(session, info, known);
-            let set = Disappearing {
+            } = undecryptable_message(session, info, known);
+            let set = ChatDisappearing {
                 session,
                 id,
                 chat,
@@ -82,7 +91,7 @@ pub(super) fn received(
             EventData::ChatDisappearing(Box::new(set))
         }
         None => {
-            let Unread {
+            let UnreadableMessage {
                 session,
                 id,
                 chat,
@@ -91,12 +100,12 @@ pub(super) fn received(
                 timestamp,
                 offline,
                 ..
-            } = unread(session, info, known);
+            } = undecryptable_message(session, info, known);
             let is_status = source.chat.is_status_broadcast();
             let message = if is_status {
-                status::message(message)?
+                status::decode_status(message)?
             } else {
-                content::message(message)?
+                content::decode_body(message)?
             };
             let told = ReceivedMessage {
                 session,
@@ -115,32 +124,33 @@ pub(super) fn received(
             }
         }
     };
-    let file = file::file(message, source.is_from_me, source.chat.is_newsletter());
-    Some(Incoming {
-        key: key(info),
-        chat: chat(info, known),
+    let file = file::remote_file(message, source.is_from_me, source.chat.is_newsletter());
+    Some(InboundEvent {
+        key: message_key(info),
+        chat: public_chat_id(info, known),
         data,
         file,
     })
 }
 
 /// Converts an edited newsletter post to its event.
-pub(super) fn edited_post(
+pub(super) fn decode_edited_post(
     session: &str,
     message: &wa::Message,
     info: &MessageInfo,
-    known: &Known,
-) -> Option<Incoming> {
+    known: &MessageAddresses,
+) -> Option<InboundEvent> {
     let id = info.id.to_string();
-    let edited = changed(session, info, known, id.clone()).with(content::message(message)?);
+    let edited =
+        empty_change(session, info, known, id.clone()).with_change(content::decode_body(message)?);
     // It comes under the id of the post itself.
     let key = MessageKey {
         id: format!("{id}-edited-{}", info.timestamp.timestamp()),
-        ..key(info)
+        ..message_key(info)
     };
-    Some(Incoming {
+    Some(InboundEvent {
         key,
-        chat: chat(info, known),
+        chat: public_chat_id(info, known),
         data: EventData::MessageEdited(Box::new(edited)),
         file: None,
     })
@@ -148,32 +158,32 @@ pub(super) fn edited_post(
 
 /// Returns the timer of a message's chat, as set by it or carried by a disappearing message, and
 /// every address of the chat.
-pub(super) fn timer(
+pub(super) fn find_timer(
     message: &wa::Message,
     info: &MessageInfo,
-    known: &Known,
-) -> Option<(Vec<String>, Timer)> {
+    known: &MessageAddresses,
+) -> Option<(Vec<String>, DisappearingTimer)> {
     // A status has a timer of its own.
     if info.source.chat.is_status_broadcast() {
         return None;
     }
     let said_at = info.timestamp.timestamp();
-    let timer = match changes::timer(message) {
-        Some((seconds, set_at)) => Timer {
+    let timer = match changes::decode_timer_change(message) {
+        Some((seconds, set_at)) => DisappearingTimer {
             seconds,
             set_at: set_at.unwrap_or(said_at),
         },
         None => {
-            let about = content::about(inner(message))?;
+            let about = content::context_info(unwrap_message(message))?;
             let seconds = about.expiration.filter(|seconds| *seconds > 0)?;
-            Timer {
+            DisappearingTimer {
                 seconds,
                 set_at: about.ephemeral_setting_timestamp.unwrap_or(said_at),
             }
         }
     };
     let source = &info.source;
-    let mut chats = vec![chat(info, known)];
+    let mut chats = vec![public_chat_id(info, known)];
     if !source.is_group && !source.chat.is_group() {
         let peer = if source.is_from_me {
             &source.chat
@@ -193,27 +203,31 @@ pub(super) fn timer(
 }
 
 /// Returns the event of a message that nobody has decrypted yet.
-pub(super) fn unread(session: &str, info: &MessageInfo, known: &Known) -> Unread {
-    Unread {
+pub(super) fn undecryptable_message(
+    session: &str,
+    info: &MessageInfo,
+    known: &MessageAddresses,
+) -> UnreadableMessage {
+    UnreadableMessage {
         session: session.to_owned(),
         id: info.id.to_string(),
         reason: "undecryptable",
-        chat: chat(info, known),
-        from: author(info, known),
+        chat: public_chat_id(info, known),
+        from: message_author(info, known),
         from_me: info.source.is_from_me,
-        timestamp: timestamp(info),
+        timestamp: message_timestamp(info),
         offline: info.is_offline,
     }
 }
 
 /// Returns the event of a change to an earlier message, without the change.
-pub(super) fn changed(
+pub(super) fn empty_change(
     session: &str,
     info: &MessageInfo,
-    known: &Known,
+    known: &MessageAddresses,
     message_id: String,
-) -> Changed<()> {
-    let Unread {
+) -> MessageChange<()> {
+    let UnreadableMessage {
         session,
         id,
         chat,
@@ -222,8 +236,8 @@ pub(super) fn changed(
         timestamp,
         offline,
         ..
-    } = unread(session, info, known);
-    Changed {
+    } = undecryptable_message(session, info, known);
+    MessageChange {
         session,
         id,
         chat,
@@ -236,27 +250,27 @@ pub(super) fn changed(
     }
 }
 
-fn author(info: &MessageInfo, known: &Known) -> Person {
+fn message_author(info: &MessageInfo, known: &MessageAddresses) -> Person {
     let sender = &info.source.sender;
     let other = match info.source.is_from_me {
         true => known.own.iter().find(|own| own.is_lid() != sender.is_lid()),
         false => known.other.as_ref(),
     };
-    let from = person(sender, other, &info.push_name);
+    let from = build_person(sender, other, &info.push_name);
     let verified = info
         .verified_name
         .as_ref()
         .and_then(|checked| checked.name.clone())
         .filter(|name| !name.is_empty());
-    let names = Names {
+    let names = PersonNames {
         verified,
-        ..from.names()
+        ..from.all_names()
     };
-    from.called(names)
+    from.with_names(names)
 }
 
 /// Returns the public id of the chat, the address to answer to.
-pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
+pub(super) fn public_chat_id(info: &MessageInfo, known: &MessageAddresses) -> String {
     let source = &info.source;
     let is_shared =
         source.chat.is_group() || source.chat.is_status_broadcast() || source.chat.is_newsletter();
@@ -268,15 +282,15 @@ pub(super) fn chat(info: &MessageInfo, known: &Known) -> String {
     } else {
         &source.sender
     };
-    person(peer, known.other.as_ref(), "").id
+    build_person(peer, known.other.as_ref(), "").id
 }
 
-fn timestamp(info: &MessageInfo) -> Timestamp {
+fn message_timestamp(info: &MessageInfo) -> Timestamp {
     Timestamp::from_second(info.timestamp.timestamp()).unwrap_or_default()
 }
 
 /// Returns the key of a message, the same for all devices of its sender.
-pub(super) fn key(info: &MessageInfo) -> MessageKey {
+pub(super) fn message_key(info: &MessageInfo) -> MessageKey {
     let MessageSource { chat, sender, .. } = &info.source;
     // Newsletters do not always name the author of a post.
     let sender = if chat.is_newsletter() { chat } else { sender };
@@ -288,7 +302,7 @@ pub(super) fn key(info: &MessageInfo) -> MessageKey {
 }
 
 /// Returns a person with the phone number as id if it is known: callers know people by it.
-pub(super) fn person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Person {
+pub(super) fn build_person(sender: &Jid, other: Option<&Jid>, push_name: &str) -> Person {
     let either = |wanted: fn(&Jid) -> bool| {
         [Some(sender), other]
             .into_iter()

@@ -11,23 +11,23 @@ use whatsapp_rust::wacore::chrono::DateTime;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Jid, waproto};
 
-use super::{Inbox, Incoming, Whatsapp, incoming};
-use crate::store::Pending;
+use super::{InboundEvent, Inbox, Whatsapp, incoming};
+use crate::store::PendingMessage;
 
 /// Age at which messages are recovered. WhatsApp delivers unacknowledged messages again, and then
 /// with the sender's name and the right time; so it goes first.
-const WAIT_FOR_WHATSAPP: SignedDuration = SignedDuration::from_mins(10);
-const LOOK_EVERY: Duration = Duration::from_secs(300);
+const RECOVERY_AGE: SignedDuration = SignedDuration::from_mins(10);
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(300);
 /// Number of messages recovered at a time.
-const AT_ONCE: usize = 100;
+const BATCH_SIZE: usize = 100;
 
 impl Whatsapp {
     /// Recovers messages now and every few minutes, until the program ends.
-    pub fn start_recovering(&self, inbox: Arc<dyn Inbox>) {
+    pub fn start_recovery(&self, inbox: Arc<dyn Inbox>) {
         let whatsapp = self.clone();
         self.lifecycle.spawn(async move {
             loop {
-                if let Err(error) = whatsapp.recover(&*inbox).await {
+                if let Err(error) = whatsapp.recover_messages(&*inbox).await {
                     tracing::error!(
                         error = format!("{error:#}"),
                         "messages that were left behind cannot be taken up"
@@ -35,7 +35,7 @@ impl Whatsapp {
                 }
                 if whatsapp
                     .lifecycle
-                    .unless_stopping(whatsapp.clock.sleep(LOOK_EVERY))
+                    .unless_stopping(whatsapp.clock.sleep(RECOVERY_INTERVAL))
                     .await
                     .is_none()
                 {
@@ -45,13 +45,13 @@ impl Whatsapp {
         });
     }
 
-    async fn recover(&self, inbox: &dyn Inbox) -> Result<()> {
-        let before = self.clock.now() - WAIT_FOR_WHATSAPP;
+    async fn recover_messages(&self, inbox: &dyn Inbox) -> Result<()> {
+        let before = self.clock.now() - RECOVERY_AGE;
         loop {
-            let left = self.store.left_behind(before, AT_ONCE).await?;
+            let left = self.store.find_pending_before(before, BATCH_SIZE).await?;
             for pending in &left {
                 let session = &pending.session;
-                match event(pending) {
+                match decode_pending(pending) {
                     Ok(Some(incoming)) => inbox.accept(session, vec![incoming]).await?,
                     Ok(None) => {}
                     Err(error) => {
@@ -59,10 +59,10 @@ impl Whatsapp {
                     }
                 }
                 self.store
-                    .release(session, vec![pending.key.clone()])
+                    .release_pending(session, vec![pending.key.clone()])
                     .await?;
             }
-            if left.len() < AT_ONCE {
+            if left.len() < BATCH_SIZE {
                 return Ok(());
             }
         }
@@ -70,8 +70,8 @@ impl Whatsapp {
 }
 
 /// Converts a message to its event; `None` if it has none.
-fn event(pending: &Pending) -> Result<Option<Incoming>> {
-    let Pending {
+fn decode_pending(pending: &PendingMessage) -> Result<Option<InboundEvent>> {
+    let PendingMessage {
         session,
         key,
         message,
@@ -92,11 +92,11 @@ fn event(pending: &Pending) -> Result<Option<Incoming>> {
     info.timestamp =
         DateTime::from_timestamp_millis(created_at.as_millisecond()).unwrap_or_default();
     info.is_offline = true;
-    Ok(incoming::received(
+    Ok(incoming::decode_message(
         session.name(),
         &message,
         &info,
-        &incoming::Known::default(),
+        &incoming::MessageAddresses::default(),
     ))
 }
 
@@ -109,13 +109,13 @@ mod tests {
     use crate::message::Message;
     use crate::store::Life;
 
-    fn left(chat: &str, sender: &str) -> Pending {
+    fn left(chat: &str, sender: &str) -> PendingMessage {
         let message = waproto::whatsapp::Message {
             conversation: Some("hi".to_owned()),
             ..Default::default()
         };
-        Pending {
-            session: Life::nobodys("shop"),
+        PendingMessage {
+            session: Life::for_gateway("shop"),
             key: MessageKey {
                 chat: chat.to_owned(),
                 sender: sender.to_owned(),
@@ -133,7 +133,7 @@ mod tests {
             ("375447034810@s.whatsapp.net", "375447034810@s.whatsapp.net"),
             ("12@g.us", "1:2@lid"),
         ] {
-            let incoming = event(&left(chat, sender)).unwrap().unwrap();
+            let incoming = decode_pending(&left(chat, sender)).unwrap().unwrap();
             assert_eq!(
                 (incoming.chat.as_str(), incoming.key.chat.as_str()),
                 (chat, chat)
@@ -141,14 +141,14 @@ mod tests {
             let EventData::MessageReceived(message) = incoming.data else {
                 panic!("another event")
             };
-            assert_eq!(message.message, Message::text("hi".to_owned()));
+            assert_eq!(message.message, Message::from_text("hi".to_owned()));
             assert!(message.offline);
         }
     }
 
     #[test]
     fn what_we_wrote_ourselves_is_told_as_ours() {
-        let incoming = event(&left("1@lid", "2:3@lid")).unwrap().unwrap();
+        let incoming = decode_pending(&left("1@lid", "2:3@lid")).unwrap().unwrap();
         assert_eq!(
             (incoming.chat.as_str(), incoming.data.kind()),
             ("1@lid", "message.echo")

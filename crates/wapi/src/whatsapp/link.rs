@@ -14,55 +14,55 @@ use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::{Client, Jid, PresenceStatus, RawNodeLease};
 
-use super::backend::Synced;
-use super::calls::Ringing;
-use super::heard::Heard;
-use super::newsletters::{Followed, Reading};
-use super::notes::{Note, NoteTaker};
+use super::backend::FileSync;
+use super::calls::RingingCalls;
+use super::heard::LastInbound;
+use super::newsletters::{FollowedNewsletters, NewsletterParts};
+use super::notes::{AckOrReceipt, ReceiptHandler};
 use super::outgoing;
-use super::overdue::Overdue;
-use super::posts::Posts;
-use super::signals::{Farewell, Reports, Signal};
+use super::overdue::ResendTracker;
+use super::posts::PostReader;
+use super::signals::{EndGuard, LinkEvent, LinkEventSender};
 use crate::clock::Clock;
 use crate::event::Account;
 use crate::lifecycle::Lifecycle;
 use crate::message::ChatId;
-use crate::store::{Life, Lifeline};
+use crate::store::{DeviceLife, Life};
 
 /// Time for the engine to disconnect. It can hang in a write to a dead socket.
-const GOODBYE: Duration = Duration::from_secs(10);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the engine's tasks to end. Some wait for the client to be dropped and would never; by
 /// then everything is on the disk.
-const TASKS_END: Duration = Duration::from_millis(200);
+const TASKS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A handle on the engine's client for one session.
 pub struct Link {
     pub(super) client: Arc<Client>,
-    pub(super) saved: Arc<PersistenceManager>,
-    synced: Arc<Synced>,
+    pub(super) persistence: Arc<PersistenceManager>,
+    file_sync: Arc<FileSync>,
     tasks: Lifecycle,
-    pub(super) reports: Reports,
-    heard: Arc<Heard>,
+    pub(super) reports: LinkEventSender,
+    last_inbound: Arc<LastInbound>,
     pub(super) clock: Clock,
     pub(super) session: String,
-    lifeline: Lifeline,
-    pub(super) ringing: Ringing,
+    lifeline: DeviceLife,
+    pub(super) ringing: RingingCalls,
     /// Held during a request for a pairing code.
-    asking_code: tokio::sync::Mutex<()>,
-    pub(super) followed: Arc<Followed>,
-    pub(super) posts: Arc<Posts>,
-    pub(super) overdue: Option<Overdue>,
+    pairing_code_lock: tokio::sync::Mutex<()>,
+    pub(super) followed: Arc<FollowedNewsletters>,
+    pub(super) posts: Arc<PostReader>,
+    pub(super) overdue: Option<ResendTracker>,
     /// Numbers that were looked up and that WhatsApp knows in another form.
     pub(super) other_numbers: Mutex<HashMap<String, String>>,
     /// Uptime of the clock until which numbers are not looked up before their messages are
     /// accepted.
-    pub(super) unasked_until: Mutex<Duration>,
+    pub(super) query_paused_until: Mutex<Duration>,
     /// Set once WhatsApp has sent its feature switches.
     pub(super) switches: OnceCell<()>,
     /// Whether edits are encrypted, once that is known.
     pub(super) edits_are_sealed: OnceCell<bool>,
     /// People with Signal sessions made ahead of a message to many.
-    pub(super) met: Mutex<HashSet<Jid>>,
+    pub(super) session_peers: Mutex<HashSet<Jid>>,
     /// Makes the engine forward raw stanzas: retry requests are seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
@@ -70,29 +70,29 @@ pub struct Link {
 
 /// Failure of a round trip to WhatsApp.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
+pub enum RoundTripError {
     #[error("it is not connected")]
     NotConnected,
     #[error("WhatsApp did not answer within {0:?}")]
-    Silence(Duration),
+    Timeout(Duration),
 }
 
 /// Failure to delete a message for the account alone.
 #[derive(Debug, thiserror::Error)]
-pub enum NotDone {
+pub enum DeleteForMeError {
     #[error("WhatsApp did not take it")]
     Refused,
     #[error("WhatsApp did not answer within {0:?}")]
-    Silence(Duration),
+    Timeout(Duration),
 }
 
 /// Failure of a request for a pairing code.
 #[derive(Debug, thiserror::Error)]
-pub enum NoCode {
+pub enum PairingCodeError {
     #[error("WhatsApp gave no code: {0}")]
     Refused(String),
     #[error("WhatsApp did not answer within {0:?}")]
-    Silence(Duration),
+    Timeout(Duration),
 }
 
 impl Link {
@@ -102,66 +102,67 @@ impl Link {
     )]
     pub(super) fn new(
         client: Arc<Client>,
-        (saved, synced): (Arc<PersistenceManager>, Arc<Synced>),
+        (persistence, file_sync): (Arc<PersistenceManager>, Arc<FileSync>),
         tasks: Lifecycle,
-        reports: Reports,
-        heard: Arc<Heard>,
-        notes: mpsc::UnboundedSender<Note>,
+        reports: LinkEventSender,
+        last_inbound: Arc<LastInbound>,
+        notes: mpsc::UnboundedSender<AckOrReceipt>,
         clock: Clock,
-        lifeline: Lifeline,
-        (followed, posts): Reading,
+        lifeline: DeviceLife,
+        (followed, posts): NewsletterParts,
     ) -> Self {
-        let notes = NoteTaker::new(notes, reports.clone(), Arc::clone(&saved));
+        let notes = ReceiptHandler::new(notes, reports.clone(), Arc::clone(&persistence));
         let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
-        let (session, ringing, overdue) = (lifeline.name().to_owned(), Ringing::default(), None);
-        let asking_code = tokio::sync::Mutex::default();
+        let (session, ringing, overdue) =
+            (lifeline.name().to_owned(), RingingCalls::default(), None);
+        let pairing_code_lock = tokio::sync::Mutex::default();
         Self {
             _stanzas: client.acquire_raw_node_forwarding(),
             client,
-            saved,
-            synced,
+            persistence,
+            file_sync,
             tasks,
             reports,
-            heard,
+            last_inbound,
             clock,
             session,
             lifeline,
             ringing,
-            asking_code,
+            pairing_code_lock,
             followed,
             posts,
             overdue,
             other_numbers: Mutex::default(),
-            unasked_until: Mutex::default(),
+            query_paused_until: Mutex::default(),
             switches: OnceCell::new(),
             edits_are_sealed: OnceCell::new(),
-            met: Mutex::default(),
+            session_peers: Mutex::default(),
             _subscriptions: subscriptions,
         }
     }
 
     /// Sets the ringing calls of the session.
-    pub(super) fn with_calls(mut self, ringing: Ringing) -> Self {
+    pub(super) fn with_calls(mut self, ringing: RingingCalls) -> Self {
         self.ringing = ringing;
         self
     }
 
     /// Sets the watch over sent messages.
-    pub(super) fn watching(mut self, overdue: Overdue) -> Self {
+    pub(super) fn with_resend_tracker(mut self, overdue: ResendTracker) -> Self {
         self.overdue = Some(overdue);
         self
     }
 
     /// Returns the life that the device belongs to; `None` before pairing.
     pub fn life(&self) -> Option<Life> {
-        let known = self.lifeline.known();
-        known.or_else(|| Some(self.lifeline.linked(&self.account()?.phone).clone()))
+        let known = self.lifeline.linked_life();
+        known.or_else(|| Some(self.lifeline.link_account(&self.account()?.phone).clone()))
     }
 
     /// Dials, logs in or asks to be paired, and reconnects, until the link is over.
     pub fn start(&self) {
-        let (client, farewell) = (Arc::clone(&self.client), Farewell(self.reports.clone()));
+        let (client, farewell) = (Arc::clone(&self.client), EndGuard(self.reports.clone()));
         self.tasks.spawn(async move {
             let _farewell = farewell;
             client.run().await;
@@ -170,7 +171,7 @@ impl Link {
 
     /// Returns the linked account; `None` before pairing.
     pub fn account(&self) -> Option<Account> {
-        let device = self.saved.get_device_snapshot();
+        let device = self.persistence.get_device_snapshot();
         let phone = device.pn.as_ref()?.user_base().to_owned();
         let lid = device.lid.as_ref().map(|lid| lid.to_non_ad_string());
         let name = Some(device.push_name.clone()).filter(|name| !name.is_empty());
@@ -178,8 +179,8 @@ impl Link {
     }
 
     /// Returns the LID of a number, or the number of a LID, if it is known.
-    pub async fn other_address(&self, chat: &ChatId) -> Option<String> {
-        let jid = outgoing::jid(chat);
+    pub async fn find_other_address(&self, chat: &ChatId) -> Option<String> {
+        let jid = outgoing::chat_jid(chat);
         let known = self.client.get_lid_pn_entry(&jid).await.ok()??;
         let other = if jid.is_lid() {
             Jid::pn(&*known.phone_number)
@@ -191,27 +192,30 @@ impl Link {
 
     /// Writes the link's own state to its file now, and syncs it. Called for state that must not be
     /// lost: the pairing.
-    pub async fn save(&self) -> anyhow::Result<()> {
-        self.saved.flush().await?;
-        Ok(self.synced.sync().await?)
+    pub async fn save_state(&self) -> anyhow::Result<()> {
+        self.persistence.flush().await?;
+        Ok(self.file_sync.sync().await?)
     }
 
     /// Shows the account as unavailable. The phone gets no notifications while a linked device
     /// shows as available, as the engine does at most logins.
-    pub fn look_away(&self) {
-        self.looks(PresenceStatus::Unavailable);
+    pub fn show_unavailable(&self) {
+        self.spawn_presence(PresenceStatus::Unavailable);
     }
 
     /// Shows the account as available, which the engine does not do at a login that reads the
     /// account's app state.
-    pub fn look_there(&self) {
-        self.looks(PresenceStatus::Available);
+    pub fn show_available(&self) {
+        self.spawn_presence(PresenceStatus::Available);
     }
 
-    fn looks(&self, status: PresenceStatus) {
+    fn spawn_presence(&self, status: PresenceStatus) {
         let (client, clock) = (Arc::clone(&self.client), self.clock.clone());
         self.tasks.spawn(async move {
-            match clock.timeout(GOODBYE, client.presence().set(status)).await {
+            match clock
+                .timeout(DISCONNECT_TIMEOUT, client.presence().set(status))
+                .await
+            {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "presence was not set"),
                 Err(error) => tracing::debug!(%error, "presence was not set"),
@@ -220,9 +224,9 @@ impl Link {
     }
 
     /// Makes a round trip on the wire. Returns its duration.
-    pub async fn ping(&self, limit: Duration) -> Result<Duration, NoAnswer> {
+    pub async fn ping(&self, limit: Duration) -> Result<Duration, RoundTripError> {
         if !self.client.is_logged_in() {
-            return Err(NoAnswer::NotConnected);
+            return Err(RoundTripError::NotConnected);
         }
         let started = self.clock.uptime();
         match self
@@ -234,28 +238,32 @@ impl Link {
             .await
         {
             Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
-            Ok(Err(_)) if !self.client.is_logged_in() => Err(NoAnswer::NotConnected),
-            Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
+            Ok(Err(_)) if !self.client.is_logged_in() => Err(RoundTripError::NotConnected),
+            Ok(Err(_)) | Err(_) => Err(RoundTripError::Timeout(limit)),
         }
     }
 
     /// Returns the time since a message last came in all the way: received, decrypted, and
     /// accepted.
-    pub fn heard_ago(&self) -> Option<Duration> {
-        Some(self.clock.uptime().saturating_sub(self.heard.last()?))
+    pub fn last_inbound_age(&self) -> Option<Duration> {
+        Some(
+            self.clock
+                .uptime()
+                .saturating_sub(self.last_inbound.last_time()?),
+        )
     }
 
     /// Asks the account's phone for a message, waits until one comes in, and returns the time it
     /// took. Linked devices make such requests by themselves when they could not read a message;
     /// this one is for a message that does not exist. No person sees it.
-    pub async fn ask_phone(&self, limit: Duration) -> Result<Duration, NoAnswer> {
+    pub async fn probe_phone(&self, limit: Duration) -> Result<Duration, RoundTripError> {
         let own = self
-            .saved
+            .persistence
             .get_device_snapshot()
             .pn
             .clone()
             .filter(|_| self.client.is_logged_in());
-        let own = own.ok_or(NoAnswer::NotConnected)?.to_non_ad();
+        let own = own.ok_or(RoundTripError::NotConnected)?.to_non_ad();
         let source = MessageSource {
             chat: own.clone(),
             sender: own,
@@ -272,19 +280,19 @@ impl Link {
             self.client
                 .send_pdo_placeholder_resend_request(&Arc::new(missing))
                 .await?;
-            self.heard.since(started).await;
+            self.last_inbound.wait_since(started).await;
             anyhow::Ok(())
         };
         match self.clock.timeout(limit, asking).await {
             Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
-            Ok(Err(_)) if !self.client.is_logged_in() => Err(NoAnswer::NotConnected),
-            Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
+            Ok(Err(_)) if !self.client.is_logged_in() => Err(RoundTripError::NotConnected),
+            Ok(Err(_)) | Err(_) => Err(RoundTripError::Timeout(limit)),
         }
     }
 
     /// Ends the link from outside, since it does not work as it should.
     pub fn give_up(&self, reason: &str) {
-        self.reports.send(Signal::Stuck {
+        self.reports.send(LinkEvent::Stuck {
             reason: reason.to_owned(),
         });
     }
@@ -295,7 +303,7 @@ impl Link {
         // It may hang in a write to the very socket that is given up.
         if self
             .clock
-            .timeout(GOODBYE, self.client.reconnect_immediately())
+            .timeout(DISCONNECT_TIMEOUT, self.client.reconnect_immediately())
             .await
             .is_err()
         {
@@ -303,35 +311,39 @@ impl Link {
         }
     }
 
-    /// Removes this device from the account's list, and so ends the link: [`Signal::LoggedOut`]
+    /// Removes this device from the account's list, and so ends the link: [`LinkEvent::LoggedOut`]
     /// follows, even if the answer got lost.
-    pub async fn log_out(&self, limit: Duration) -> Result<(), NoAnswer> {
+    pub async fn log_out(&self, limit: Duration) -> Result<(), RoundTripError> {
         let device = self
-            .saved
+            .persistence
             .get_device_snapshot()
             .pn
             .clone()
             .filter(|_| self.client.is_logged_in());
-        let request = RemoveCompanionDeviceSpec::new(&device.ok_or(NoAnswer::NotConnected)?);
+        let request = RemoveCompanionDeviceSpec::new(&device.ok_or(RoundTripError::NotConnected)?);
         match self
             .clock
             .timeout(limit, self.client.execute(request))
             .await
         {
             Ok(Ok(())) => {
-                self.reports.send(Signal::LoggedOut {
+                self.reports.send(LinkEvent::LoggedOut {
                     reason: "a caller logged it out".to_owned(),
                 });
                 Ok(())
             }
-            Ok(Err(_)) | Err(_) => Err(NoAnswer::Silence(limit)),
+            Ok(Err(_)) | Err(_) => Err(RoundTripError::Timeout(limit)),
         }
     }
 
     /// Asks WhatsApp for a code that the owner of `phone` (digits) types instead of scanning; that
     /// phone shows a prompt, too. The code replaces the previous one, which becomes invalid.
-    pub async fn pairing_code(&self, phone: &str, limit: Duration) -> Result<String, NoCode> {
-        let _alone = self.asking_code.lock().await;
+    pub async fn request_pairing_code(
+        &self,
+        phone: &str,
+        limit: Duration,
+    ) -> Result<String, PairingCodeError> {
+        let _alone = self.pairing_code_lock.lock().await;
         // The engine gives no second code while the first could still be typed.
         self.client.cancel_pair_code().await;
         let options = PairCodeOptions {
@@ -344,12 +356,12 @@ impl Link {
             .await
         {
             Ok(Ok(code)) => Ok(code),
-            Ok(Err(error)) => Err(NoCode::Refused(error.to_string())),
-            Err(_) => Err(NoCode::Silence(limit)),
+            Ok(Err(error)) => Err(PairingCodeError::Refused(error.to_string())),
+            Err(_) => Err(PairingCodeError::Timeout(limit)),
         }
     }
 
-    /// Deletes a message on all of the account's devices, for the account alone. `author`: the
+    /// Deletes a message on all of the account's devices, for the account alone. `message_author`: the
     /// message's author, or `None` for the account itself.
     pub async fn delete_for_me(
         &self,
@@ -357,10 +369,10 @@ impl Link {
         id: &str,
         author: Option<&str>,
         limit: Duration,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), DeleteForMeError> {
         let is_group = matches!(chat, ChatId::Group(_));
         let (chat, author) = (
-            outgoing::jid(chat),
+            outgoing::chat_jid(chat),
             author.and_then(|author| author.parse::<Jid>().ok()),
         );
         // In a direct chat, the author of all other messages is the peer.
@@ -371,15 +383,15 @@ impl Link {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a message was not deleted");
-                Err(NotDone::Refused)
+                Err(DeleteForMeError::Refused)
             }
-            Err(_) => Err(NotDone::Silence(limit)),
+            Err(_) => Err(DeleteForMeError::Timeout(limit)),
         }
     }
 
     /// Returns whether an address is this account's number.
-    pub(super) fn is_ours(&self, jid: &Jid) -> bool {
-        self.saved
+    pub(super) fn is_own_number(&self, jid: &Jid) -> bool {
+        self.persistence
             .get_device_snapshot()
             .pn
             .as_ref()
@@ -391,15 +403,17 @@ impl Link {
     pub async fn close(&self) {
         if self
             .clock
-            .timeout(GOODBYE, self.client.disconnect())
+            .timeout(DISCONNECT_TIMEOUT, self.client.disconnect())
             .await
             .is_err()
         {
             tracing::warn!("a connection did not close in time and was dropped");
         }
-        self.tasks.finish(&self.clock, TASKS_END).await;
+        self.tasks.finish(&self.clock, TASKS_TIMEOUT).await;
         if !matches!(
-            self.clock.timeout(GOODBYE, self.synced.sync()).await,
+            self.clock
+                .timeout(DISCONNECT_TIMEOUT, self.file_sync.sync())
+                .await,
             Ok(Ok(()))
         ) {
             tracing::warn!("the end of a connection is not on the disk yet");

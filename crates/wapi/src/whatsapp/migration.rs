@@ -10,7 +10,7 @@ use crate::store::{Life, Store};
 
 /// Returns the number and LID of each person in the message. Only the account's own phone is
 /// trusted.
-pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
+pub(super) fn parse_lid_pairs(message: &InboundMessage) -> Vec<[String; 2]> {
     let said = message
         .message
         .protocol_message
@@ -39,9 +39,9 @@ pub(super) fn pairs(message: &InboundMessage) -> Vec<[String; 2]> {
 }
 
 /// Merges the people known by either address; `contact.updated` events report the changes.
-pub(super) async fn learn(store: Store, session: Life, pairs: Vec<[String; 2]>) {
+pub(super) async fn merge_people(store: Store, session: Life, pairs: Vec<[String; 2]>) {
     for [number, lid] in pairs {
-        if let Err(error) = store.unite(&session, &number, &lid).await {
+        if let Err(error) = store.merge_identities(&session, &number, &lid).await {
             tracing::warn!(session = session.name(), %error, "whose number and LID belong together cannot be noted; their next message tells it");
         }
     }

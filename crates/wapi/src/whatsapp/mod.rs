@@ -59,25 +59,25 @@ use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
 use crate::clock::Clock;
 use crate::config::WhatsappAddress;
-use crate::ids::hex;
+use crate::ids::to_hex;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Lifeline, Store};
+use crate::store::{DeviceLife, Store};
 
-pub use asking::NotAnswered;
-pub use attached::{Attached, Known};
-use backend::{Backend, Opened};
-pub use files::NotFetched;
-pub use inbox::{Inbox, Incoming};
-pub use link::{Link, NoAnswer, NoCode};
-pub use notes::Note;
-pub use numbers::{Number, Registered};
-pub use observer::Happening;
+pub use asking::LinkRequestError;
+pub use attached::{AttachedFile, KnownFile};
+use backend::{DecryptedBuffer, EngineStore};
+pub use files::MediaDownloadError;
+pub use inbox::{InboundEvent, Inbox};
+pub use link::{Link, PairingCodeError, RoundTripError};
+pub use notes::AckOrReceipt;
+pub use numbers::{NumberLookup, NumberRegistration};
+pub use observer::ChatEvent;
 pub use outgoing::Quote;
-pub use past::{Archive, PastMessage, Told};
-pub use profile::{Blocking, OwnProfile, Picture, PictureSize};
-pub use sending::{Beside, NotHandedOver, NotPrepared, Prepared};
-pub use signals::{Signal, Signals};
-use troubles::Troubles;
+pub use past::{HistoryBatch, HistoryMessage, HistorySink};
+pub use profile::{BlockOutcome, OwnProfile, PictureSize, RemotePicture};
+pub use sending::{HandoverError, PrepareError, PreparedMessage, SendContext};
+pub use signals::{LinkEvent, LinkEventReceiver};
+use troubles::WriteFailures;
 
 /// Number of one-time keys generated and uploaded at a time. The engine's default of 812 costs a
 /// new session a second of CPU time and 100 KiB. Running out of them is harmless, since WhatsApp
@@ -91,11 +91,11 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 pub struct Whatsapp {
     dialer: Arc<dyn TransportFactory>,
     http: Arc<dyn HttpClient>,
-    version: Arc<version::Versions>,
+    version: Arc<version::VersionFetcher>,
     store: Store,
     clock: Clock,
     lifecycle: Lifecycle,
-    troubles: Troubles,
+    troubles: WriteFailures,
 }
 
 impl Whatsapp {
@@ -106,15 +106,15 @@ impl Whatsapp {
         clock: Clock,
         lifecycle: Lifecycle,
     ) -> Result<Self> {
-        let dialer = transport::dialer(address)?;
+        let dialer = transport::build_dialer(address)?;
         let http: Arc<dyn HttpClient> =
             Arc::new(http_client::SharedClient::new(address, lifecycle.clone())?);
-        let version = Arc::new(version::Versions::new(
+        let version = Arc::new(version::VersionFetcher::new(
             address,
             Arc::clone(&http),
             clock.clone(),
         ));
-        let troubles = Troubles::default();
+        let troubles = WriteFailures::default();
         Ok(Self {
             dialer,
             http,
@@ -127,28 +127,28 @@ impl Whatsapp {
     }
 
     /// Describes the problem while sessions cannot save their keys.
-    pub fn trouble(&self) -> Option<String> {
-        self.troubles.worst()
+    pub fn write_failure(&self) -> Option<String> {
+        self.troubles.describe_failures()
     }
 
     /// Opens or creates a session's saved state and prepares a link with it. Nothing is dialled
-    /// before [`Link::start`].
+    /// before [`UrlParameters::start`].
     ///
     /// The file belongs to a session or is absent: see [`crate::store::session_file`]. Received
-    /// messages go to `inbox`, acknowledgements and receipts of sent ones to `notes`, the phone's
+    /// messages go to `inbox`, acknowledgements and receipts of sent ones to `receipts`, the phone's
     /// history sync to `archive`, if requested; all else comes out of the returned signals.
-    pub async fn link(
+    pub async fn open_link(
         &self,
-        session: Lifeline,
+        session: DeviceLife,
         file: &Path,
         inbox: Arc<dyn Inbox>,
-        notes: mpsc::UnboundedSender<Note>,
-        archive: Option<Arc<dyn Archive>>,
-    ) -> Result<(Link, Signals)> {
+        notes: mpsc::UnboundedSender<AckOrReceipt>,
+        archive: Option<Arc<dyn HistorySink>>,
+    ) -> Result<(Link, LinkEventReceiver)> {
         let is_past_skipped = archive.is_none();
-        let (announcer, announced) = past::channel(archive);
-        let opened = Arc::new(Opened::new(session.clone(), self.store.clone()));
-        let backend = Backend::open(
+        let (announcer, announced) = past::announcement_channel(archive);
+        let opened = Arc::new(DecryptedBuffer::new(session.clone(), self.store.clone()));
+        let backend = EngineStore::open(
             session.clone(),
             file,
             Arc::clone(&opened),
@@ -161,32 +161,33 @@ impl Whatsapp {
             .await
             .context("reading the saved session")?;
         let saved = Arc::new(saved);
-        announced.ask(&saved).await;
+        announced.request_history(&saved).await;
         let tasks = self.lifecycle.child();
-        let (reports, signals) = signals::channel(session.clone());
-        let heard = Arc::<heard::Heard>::default();
+        let (reports, signals) = signals::link_event_channel(session.clone());
+        let heard = Arc::<heard::LastInbound>::default();
         let clock = self.clock.clone();
-        let synced = Arc::clone(backend.synced());
+        let synced = Arc::clone(backend.file_sync());
         // Syncs the writes that an earlier run left unsynced, while the connection is made.
         let early = Arc::clone(&synced);
         tasks.spawn(async move {
             // The first send tries again.
             let _ = early.sync().await;
         });
-        let kept = wire_gate::Kept {
-            opened: Arc::clone(&opened),
+        let kept = wire_gate::KeyStorage {
+            decrypted: Arc::clone(&opened),
             backend: Arc::clone(&backend),
-            saved: Arc::clone(&saved),
+            persistence: Arc::clone(&saved),
         };
         let gate =
-            wire_gate::Gate::new(kept, self.troubles.clone(), reports.clone(), clock.clone());
+            wire_gate::KeyBarrier::new(kept, self.troubles.clone(), reports.clone(), clock.clone());
         let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
-        let unheard = server_key::Unheard::default();
-        let dialer = server_key::Introducer::new(dialer, Arc::clone(&saved), unheard.clone());
-        let unread = unread::UnreadTeller::new(session.clone(), Arc::clone(&inbox), tasks.clone());
+        let unheard = server_key::SilenceFlag::default();
+        let dialer = server_key::ServerKeyDialer::new(dialer, Arc::clone(&saved), unheard.clone());
+        let unread =
+            unread::UndecryptableHandler::new(session.clone(), Arc::clone(&inbox), tasks.clone());
         let posted = Arc::clone(&inbox);
-        let votes = votes::Votes::new(session.clone(), self.store.clone());
-        let hook = inbox::Hook::new(
+        let votes = votes::VoteReader::new(session.clone(), self.store.clone());
+        let hook = inbox::InboundHook::new(
             session.clone(),
             inbox,
             opened,
@@ -195,7 +196,7 @@ impl Whatsapp {
             clock,
             tasks.clone(),
         );
-        let hook = hook.announcing(announcer);
+        let hook = hook.with_announcer(announcer);
         let mut builder = Client::builder()
             .with_runtime(runtime::TrackedRuntime::new(
                 tasks.clone(),
@@ -204,14 +205,14 @@ impl Whatsapp {
                 keys.clone(),
             ))
             .with_persistence_manager(Arc::clone(&saved))
-            .with_transport_factory(wire_gate::GatedDialer::new(dialer, Arc::clone(&gate)))
+            .with_transport_factory(wire_gate::BarrierDialer::new(dialer, Arc::clone(&gate)))
             .with_http_client_arc(Arc::clone(&self.http))
-            .with_cache_config(caches())
+            .with_cache_config(cache_config())
             .with_inbound_durability_hook(hook)
             .with_skip_history_sync(is_past_skipped)
             .with_wanted_pre_key_count(ONE_TIME_KEYS)
             .with_background_saver_interval(SAVE_EVERY);
-        if let Some(version) = self.version.current().await {
+        if let Some(version) = self.version.current_version().await {
             builder = builder.with_version_override(version);
         }
         let client = builder
@@ -219,11 +220,11 @@ impl Whatsapp {
             .await
             .context("preparing the session")?
             .into_client();
-        gate.belongs_to(&client);
+        gate.set_client(&client);
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
         client.subscribe_handler(Arc::new(unheard)).detach();
-        let readiness = readiness::Readiness::new(
+        let readiness = readiness::ReadinessHandler::new(
             &client,
             keys,
             reports.clone(),
@@ -231,9 +232,9 @@ impl Whatsapp {
             tasks.clone(),
         );
         client.subscribe_handler(Arc::new(readiness)).detach();
-        let ringing = calls::Ringing::default();
+        let ringing = calls::RingingCalls::default();
         let (store, clock) = (&self.store, self.clock.clone());
-        let observer = observer::watch(
+        let observer = observer::watch_events(
             &session,
             &client,
             ringing.clone(),
@@ -243,9 +244,13 @@ impl Whatsapp {
             clock,
         );
         client.subscribe_handler(Arc::new(observer)).detach();
-        let retries =
-            retries::Retries::new(session.clone(), &client, self.store.clone(), tasks.clone());
-        let overdue = overdue::Overdue::new(
+        let retries = retries::OwnPhoneRetries::new(
+            session.clone(),
+            &client,
+            self.store.clone(),
+            tasks.clone(),
+        );
+        let overdue = overdue::ResendTracker::new(
             session.clone(),
             &client,
             self.store.clone(),
@@ -254,8 +259,8 @@ impl Whatsapp {
         );
         client.subscribe_handler(Arc::new(retries)).detach();
         client.subscribe_handler(Arc::new(overdue.clone())).detach();
-        announced.read(session.name(), &client, &tasks);
-        let reading = posts::Posts::start(
+        announced.start_reader(session.name(), &client, &tasks);
+        let reading = posts::PostReader::start(
             session.clone(),
             &client,
             posted,
@@ -267,13 +272,16 @@ impl Whatsapp {
         let link = Link::new(
             client, saved, tasks, reports, heard, notes, clock, session, reading,
         );
-        Ok((link.with_calls(ringing).watching(overdue), signals))
+        Ok((
+            link.with_calls(ringing).with_resend_tracker(overdue),
+            signals,
+        ))
     }
 }
 
 /// Returns cache sizes below the engine's own, for many sessions in one process. The cache of
 /// number ↔ LID pairs stays unbounded: the engine does not survive evictions from it.
-fn caches() -> CacheConfig {
+fn cache_config() -> CacheConfig {
     let hour = Some(Duration::from_secs(3600));
     CacheConfig {
         group_cache: CacheEntryConfig::new(hour, 100),

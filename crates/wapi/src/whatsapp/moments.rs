@@ -5,22 +5,26 @@ use whatsapp_rust::types::events::{ChatPresenceUpdate, PresenceUpdate, StarUpdat
 use whatsapp_rust::types::presence::{ChatPresence, ChatPresenceMedia};
 use whatsapp_rust::wacore_binary::JidExt;
 
-use super::observer::{Happening, Others};
-use crate::event::{ChatTyping, EventData, Presence, PresenceChanged, Starred, Typing};
+use super::observer::{ChatEvent, KnownAddresses};
+use crate::event::{ChatTyping, EventData, MessageStarred, Presence, PresenceChanged, TypingState};
 
 /// Converts a typing update: composing, recording or paused.
-pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others) -> Happening {
+pub(super) fn convert_typing(
+    session: &str,
+    update: &ChatPresenceUpdate,
+    others: &KnownAddresses,
+) -> ChatEvent {
     let source = &update.source;
-    let from = others.person(&source.sender, source.sender_alt.as_ref(), None);
+    let from = others.build_person(&source.sender, source.sender_alt.as_ref(), None);
     let chat = if source.chat.is_group() {
         source.chat.to_non_ad_string()
     } else {
         from.id.clone()
     };
     let state = match (update.state, update.media) {
-        (ChatPresence::Composing, ChatPresenceMedia::Audio) => Typing::Recording,
-        (ChatPresence::Composing, _) => Typing::Composing,
-        (ChatPresence::Paused, _) => Typing::Paused,
+        (ChatPresence::Composing, ChatPresenceMedia::Audio) => TypingState::Recording,
+        (ChatPresence::Composing, _) => TypingState::Composing,
+        (ChatPresence::Paused, _) => TypingState::Paused,
     };
     let data = EventData::ChatTyping(Box::new(ChatTyping {
         session: session.to_owned(),
@@ -28,7 +32,7 @@ pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others
         from,
         state,
     }));
-    Happening {
+    ChatEvent {
         chat,
         id: None,
         data,
@@ -36,8 +40,12 @@ pub(super) fn typing(session: &str, update: &ChatPresenceUpdate, others: &Others
 }
 
 /// Converts the arrival or departure of a watched person.
-pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) -> Happening {
-    let from = others.person(&update.from, None, None);
+pub(super) fn convert_presence(
+    session: &str,
+    update: &PresenceUpdate,
+    others: &KnownAddresses,
+) -> ChatEvent {
+    let from = others.build_person(&update.from, None, None);
     let state = if update.unavailable {
         Presence::Unavailable
     } else {
@@ -53,7 +61,7 @@ pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) 
         state,
         last_seen_at,
     };
-    Happening {
+    ChatEvent {
         chat,
         id: None,
         data: EventData::PresenceChanged(Box::new(data)),
@@ -61,14 +69,18 @@ pub(super) fn presence(session: &str, update: &PresenceUpdate, others: &Others) 
 }
 
 /// Converts a star that the account set or removed on another device.
-pub(super) fn starred(session: &str, update: &StarUpdate, others: &Others) -> Happening {
+pub(super) fn convert_star(
+    session: &str,
+    update: &StarUpdate,
+    others: &KnownAddresses,
+) -> ChatEvent {
     let jid = &update.chat_jid;
     let chat = if jid.is_group() {
         jid.to_non_ad_string()
     } else {
-        others.person(jid, None, None).id
+        others.build_person(jid, None, None).id
     };
-    let data = EventData::MessageStarred(Box::new(Starred {
+    let data = EventData::MessageStarred(Box::new(MessageStarred {
         session: session.to_owned(),
         chat: chat.clone(),
         message_id: update.message_id.clone(),
@@ -76,7 +88,7 @@ pub(super) fn starred(session: &str, update: &StarUpdate, others: &Others) -> Ha
         timestamp: Timestamp::from_millisecond(update.timestamp.timestamp_millis())
             .unwrap_or_default(),
     }));
-    Happening {
+    ChatEvent {
         chat,
         id: None,
         data,

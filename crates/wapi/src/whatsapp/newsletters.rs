@@ -16,20 +16,20 @@ use whatsapp_rust::wacore::request::InfoQuery;
 use whatsapp_rust::wacore_binary::{NodeContentRef, NodeRef};
 use whatsapp_rust::{Client, Jid, NewsletterError};
 
-use super::asking::NotAnswered;
+use super::asking::LinkRequestError;
 use super::link::Link;
-use super::posts::Posts;
-use super::sending::NotHandedOver;
+use super::posts::PostReader;
+use super::sending::HandoverError;
 use crate::event::{Newsletter, NewsletterRole};
 
 /// Prefix of newsletter links.
-const LINKS: &str = "https://whatsapp.com/channel/";
+const LINK_PREFIX: &str = "https://whatsapp.com/channel/";
 
 /// The newsletters that a session is known to follow.
 #[derive(Debug, Default)]
-pub(super) struct Followed(Mutex<HashMap<String, Newsletter>>);
+pub(super) struct FollowedNewsletters(Mutex<HashMap<String, Newsletter>>);
 
-impl Followed {
+impl FollowedNewsletters {
     pub fn get(&self, id: &str) -> Option<Newsletter> {
         self.0
             .lock()
@@ -38,21 +38,21 @@ impl Followed {
             .cloned()
     }
 
-    pub fn note(&self, newsletter: Newsletter) {
+    pub fn insert(&self, newsletter: Newsletter) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(newsletter.id.clone(), newsletter);
     }
 
-    fn forget(&self, id: &str) {
+    fn remove(&self, id: &str) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
     }
 
-    fn replace(&self, newsletters: &[Newsletter]) {
+    fn replace_all(&self, newsletters: &[Newsletter]) {
         let all = newsletters
             .iter()
             .map(|newsletter| (newsletter.id.clone(), newsletter.clone()));
@@ -62,26 +62,39 @@ impl Followed {
 
 impl Link {
     /// Returns the newsletters that the account follows or may post in, sorted by address.
-    pub async fn newsletters(&self, limit: Duration) -> Result<Vec<Newsletter>, NotAnswered> {
-        self.asked(limit, list(&self.client, &self.followed)).await
+    pub async fn fetch_newsletters(
+        &self,
+        limit: Duration,
+    ) -> Result<Vec<Newsletter>, LinkRequestError> {
+        self.run_request(limit, query_newsletters(&self.client, &self.followed))
+            .await
     }
 
     /// Returns one newsletter, followed or not.
-    pub async fn newsletter(&self, id: &str, limit: Duration) -> Result<Newsletter, NotAnswered> {
-        let found = self.asked(limit, find(&self.client, &address(id))).await?;
+    pub async fn fetch_newsletter(
+        &self,
+        id: &str,
+        limit: Duration,
+    ) -> Result<Newsletter, LinkRequestError> {
+        let found = self
+            .run_request(
+                limit,
+                query_newsletter(&self.client, &newsletter_address(id)),
+            )
+            .await?;
         if found.role > NewsletterRole::Guest {
-            self.followed.note(found.clone());
+            self.followed.insert(found.clone());
         }
         Ok(found)
     }
 
     /// Follows or unfollows a newsletter. Posts from now on become events.
-    pub async fn follows(
+    pub async fn set_following(
         &self,
         id: &str,
         follow: bool,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
+    ) -> Result<(), LinkRequestError> {
         let (name, document, path) = match follow {
             true => (
                 join_newsletter::NAME,
@@ -94,56 +107,63 @@ impl Link {
                 "xwa2_newsletter_leave_v2",
             ),
         };
-        let newsletter = address(id);
+        let newsletter = newsletter_address(id);
         let change = json!({"newsletter_id": newsletter});
-        self.asked(
+        self.run_request(
             limit,
-            ask(&self.client, MexDoc { name, id: document }, &change, path),
+            run_query(&self.client, MexDoc { name, id: document }, &change, path),
         )
         .await?;
         if follow {
-            self.posts.learn(&newsletter).await;
-            self.asked(limit, self.posts.begin(&newsletter)).await
+            self.posts.fetch_metadata(&newsletter).await;
+            self.run_request(limit, self.posts.begin_reading(&newsletter))
+                .await
         } else {
-            self.followed.forget(&newsletter);
-            self.posts.end(&newsletter).await
+            self.followed.remove(&newsletter);
+            self.posts.stop_reading(&newsletter).await
         }
     }
 
     /// Checks that the account may post in a newsletter; asks WhatsApp if that is not known.
-    pub(super) async fn may_post(&self, id: &str, limit: Duration) -> Result<(), NotHandedOver> {
+    pub(super) async fn ensure_may_post(
+        &self,
+        id: &str,
+        limit: Duration,
+    ) -> Result<(), HandoverError> {
         if self
             .followed
-            .get(&address(id))
-            .is_some_and(|newsletter| newsletter.role.may_post())
+            .get(&newsletter_address(id))
+            .is_some_and(|newsletter| newsletter.role.can_post())
         {
             return Ok(());
         }
-        match self.newsletter(id, limit).await {
-            Ok(newsletter) if newsletter.role.may_post() => Ok(()),
-            Ok(_) => Err(NotHandedOver::NotNewsletterAdmin),
-            Err(why) if why.is_of_nothing() => Err(NotHandedOver::NoNewsletter),
-            Err(NotAnswered::Offline | NotAnswered::Silence(_)) => Err(NotHandedOver::Offline),
-            Err(why) => Err(NotHandedOver::Failed(why.to_string())),
+        match self.fetch_newsletter(id, limit).await {
+            Ok(newsletter) if newsletter.role.can_post() => Ok(()),
+            Ok(_) => Err(HandoverError::NotNewsletterAdmin),
+            Err(why) if why.is_not_found() => Err(HandoverError::NoNewsletter),
+            Err(LinkRequestError::Offline | LinkRequestError::Timeout(_)) => {
+                Err(HandoverError::Offline)
+            }
+            Err(why) => Err(HandoverError::Failed(why.to_string())),
         }
     }
 }
 
 /// Completes the part before `@newsletter` to the whole address.
-pub(super) fn address(id: &str) -> String {
+pub(super) fn newsletter_address(id: &str) -> String {
     Jid::newsletter(id).to_string()
 }
 
 /// Fetches all newsletters that the account follows, and remembers them.
-pub(super) async fn list(
+pub(super) async fn query_newsletters(
     client: &Client,
-    followed: &Followed,
-) -> Result<Vec<Newsletter>, NotAnswered> {
+    followed: &FollowedNewsletters,
+) -> Result<Vec<Newsletter>, LinkRequestError> {
     let (name, document) = (
         fetch_all_newsletters_metadata::NAME,
         fetch_all_newsletters_metadata::DOC_ID,
     );
-    let found = ask(
+    let found = run_query(
         client,
         MexDoc { name, id: document },
         &json!({}),
@@ -153,16 +173,21 @@ pub(super) async fn list(
     // An incomplete list must fail, or the newsletters missing from it would be forgotten.
     let all = found
         .as_array()
-        .ok_or(NotAnswered::Failed)?
+        .ok_or(LinkRequestError::Failed)?
         .iter()
-        .map(newsletter);
-    let mut newsletters = all.collect::<Option<Vec<_>>>().ok_or(NotAnswered::Failed)?;
+        .map(parse_newsletter);
+    let mut newsletters = all
+        .collect::<Option<Vec<_>>>()
+        .ok_or(LinkRequestError::Failed)?;
     newsletters.sort_by(|one, other| one.id.cmp(&other.id));
-    followed.replace(&newsletters);
+    followed.replace_all(&newsletters);
     Ok(newsletters)
 }
 
-pub(super) async fn find(client: &Client, id: &str) -> Result<Newsletter, NotAnswered> {
+pub(super) async fn query_newsletter(
+    client: &Client,
+    id: &str,
+) -> Result<Newsletter, LinkRequestError> {
     let question = json!({
         "input": {"key": id, "type": "JID", "view_role": "GUEST"},
         "fetch_viewer_metadata": true, "fetch_full_image": true, "fetch_creation_time": true,
@@ -171,15 +196,15 @@ pub(super) async fn find(client: &Client, id: &str) -> Result<Newsletter, NotAns
         name: fetch_newsletter::NAME,
         id: fetch_newsletter::DOC_ID,
     };
-    let found = ask(client, document, &question, "xwa2_newsletter").await?;
-    newsletter(&found).ok_or(NotAnswered::Failed)
+    let found = run_query(client, document, &question, "xwa2_newsletter").await?;
+    parse_newsletter(&found).ok_or(LinkRequestError::Failed)
 }
 
 /// A query that keeps the error code of a refusal. The engine's own form drops the code, and its
 /// newsletter queries lose the account's role, which WhatsApp writes in capitals.
-struct Question(MexQuerySpec);
+struct NewsletterQuery(MexQuerySpec);
 
-impl IqSpec for Question {
+impl IqSpec for NewsletterQuery {
     type Response = MexResponse;
 
     fn build_iq(&self) -> InfoQuery<'static> {
@@ -198,30 +223,31 @@ impl IqSpec for Question {
     }
 }
 
-async fn ask(
+async fn run_query(
     client: &Client,
     document: MexDoc,
     variables: &Value,
     path: &str,
-) -> Result<Value, NotAnswered> {
+) -> Result<Value, LinkRequestError> {
     const NOT_THERE: u16 = 404;
-    let question =
-        Question(MexQuerySpec::new(document, variables).map_err(|_| NotAnswered::Failed)?);
+    let question = NewsletterQuery(
+        MexQuerySpec::new(document, variables).map_err(|_| LinkRequestError::Failed)?,
+    );
     // Boxed: the engine's futures are nested too deeply for the compiler.
     let answer = Box::pin(client.execute(question)).await?;
     if let Some(refusal) = answer.fatal_error() {
         let code = refusal
             .error_code()
             .and_then(|code| u16::try_from(code).ok());
-        return Err(code.map_or(NotAnswered::Failed, NotAnswered::Refused));
+        return Err(code.map_or(LinkRequestError::Failed, LinkRequestError::Refused));
     }
     match answer.data {
         Some(mut data) if !data[path].is_null() => Ok(data[path].take()),
-        _ => Err(NotAnswered::Refused(NOT_THERE)),
+        _ => Err(LinkRequestError::Refused(NOT_THERE)),
     }
 }
 
-impl From<NewsletterError> for NotAnswered {
+impl From<NewsletterError> for LinkRequestError {
     fn from(error: NewsletterError) -> Self {
         match error {
             NewsletterError::Iq(error) => error.into(),
@@ -231,7 +257,7 @@ impl From<NewsletterError> for NotAnswered {
 }
 
 /// Converts WhatsApp's JSON, in which numbers come as strings.
-fn newsletter(found: &Value) -> Option<Newsletter> {
+fn parse_newsletter(found: &Value) -> Option<Newsletter> {
     let about = &found["thread_metadata"];
     let text = |value: &Value| {
         value
@@ -245,7 +271,7 @@ fn newsletter(found: &Value) -> Option<Newsletter> {
         id: text(&found["id"])?,
         name: text(&about["name"]["text"]).unwrap_or_default(),
         description: text(&about["description"]["text"]),
-        role: role(
+        role: parse_role(
             found["viewer_metadata"]["role"]
                 .as_str()
                 .unwrap_or_default(),
@@ -254,12 +280,12 @@ fn newsletter(found: &Value) -> Option<Newsletter> {
         verified: about["verification"]
             .as_str()
             .is_some_and(|word| word.eq_ignore_ascii_case("verified")),
-        link: text(&about["invite"]).map(|invite| format!("{LINKS}{invite}")),
+        link: text(&about["invite"]).map(|invite| format!("{LINK_PREFIX}{invite}")),
         created_at: created.and_then(|seconds| Timestamp::from_second(seconds).ok()),
     })
 }
 
-fn role(word: &str) -> NewsletterRole {
+fn parse_role(word: &str) -> NewsletterRole {
     match word.to_ascii_lowercase().as_str() {
         "owner" => NewsletterRole::Owner,
         "admin" => NewsletterRole::Admin,
@@ -269,7 +295,7 @@ fn role(word: &str) -> NewsletterRole {
 }
 
 /// The newsletters that a link knows, and the reader of their posts.
-pub(super) type Reading = (Arc<Followed>, Arc<Posts>);
+pub(super) type NewsletterParts = (Arc<FollowedNewsletters>, Arc<PostReader>);
 
 #[cfg(test)]
 mod tests {
@@ -296,14 +322,15 @@ mod tests {
             link: Some("https://whatsapp.com/channel/ABC".to_owned()),
             created_at: Timestamp::from_second(1_700_000_000).ok(),
         };
-        assert_eq!(newsletter(&whole), Some(expected));
-        let bare =
-            newsletter(&json!({"id": "1@newsletter", "viewer_metadata": {"role": "subscriber"}}))
-                .unwrap();
+        assert_eq!(parse_newsletter(&whole), Some(expected));
+        let bare = parse_newsletter(
+            &json!({"id": "1@newsletter", "viewer_metadata": {"role": "subscriber"}}),
+        )
+        .unwrap();
         assert_eq!(
             (bare.role, bare.followers, bare.name.as_str()),
             (NewsletterRole::Follower, 0, "")
         );
-        assert_eq!(newsletter(&json!({"viewer_metadata": {}})), None);
+        assert_eq!(parse_newsletter(&json!({"viewer_metadata": {}})), None);
     }
 }

@@ -13,13 +13,13 @@ use whatsapp_rust::types::presence::ReceiptType;
 use whatsapp_rust::wacore_binary::JidExt;
 
 use super::incoming;
-use super::signals::{Reports, Signal};
+use super::signals::{LinkEvent, LinkEventSender};
 use crate::event::Person;
 use crate::store::ReceiptKind;
 
 /// An acknowledgement or a receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum AckOrReceipt {
     /// WhatsApp's acknowledgement. The engine's send ends with the write to the socket; this comes
     /// later.
     Ack {
@@ -42,16 +42,16 @@ pub enum Note {
 
 /// Queues the engine's acknowledgements and receipts. Unbounded, because the engine's callbacks
 /// must not block; the reader decides which to drop.
-pub(super) struct NoteTaker {
-    notes: mpsc::UnboundedSender<Note>,
-    reports: Reports,
+pub(super) struct ReceiptHandler {
+    notes: mpsc::UnboundedSender<AckOrReceipt>,
+    reports: LinkEventSender,
     saved: Arc<PersistenceManager>,
 }
 
-impl NoteTaker {
+impl ReceiptHandler {
     pub fn new(
-        notes: mpsc::UnboundedSender<Note>,
-        reports: Reports,
+        notes: mpsc::UnboundedSender<AckOrReceipt>,
+        reports: LinkEventSender,
         saved: Arc<PersistenceManager>,
     ) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl NoteTaker {
     }
 
     /// Returns whether the address is the account's own: its other devices send read receipts, too.
-    fn is_ours(&self, jid: &Jid) -> bool {
+    fn is_own_address(&self, jid: &Jid) -> bool {
         let device = self.saved.get_device_snapshot();
         [&device.pn, &device.lid]
             .into_iter()
@@ -71,17 +71,19 @@ impl NoteTaker {
     }
 }
 
-impl EventHandler for NoteTaker {
+impl EventHandler for ReceiptHandler {
     fn handle_event(&self, event: Arc<Event>) {
         let note = match &*event {
-            Event::ServerAck(said) => ack(said),
-            Event::Receipt(said) if !self.is_ours(&said.source.sender) => receipt(said),
+            Event::ServerAck(said) => convert_ack(said),
+            Event::Receipt(said) if !self.is_own_address(&said.source.sender) => {
+                convert_receipt(said)
+            }
             Event::Receipt(said)
                 if matches!(said.r#type, ReceiptType::Read | ReceiptType::ReadSelf) =>
             {
                 // In a one-to-one chat, WhatsApp names the other person, and the engine does not.
                 let ids = said.message_ids.iter().map(ToString::to_string).collect();
-                return self.reports.send(Signal::ReadElsewhere { ids });
+                return self.reports.send(LinkEvent::ReadElsewhere { ids });
             }
             _ => None,
         };
@@ -98,7 +100,7 @@ impl EventHandler for NoteTaker {
 
 /// Converts an acknowledgement. Servers sometimes omit the class, so only acknowledgements that
 /// surely belong to other stanzas are skipped.
-fn ack(ack: &ServerAck) -> Option<Note> {
+fn convert_ack(ack: &ServerAck) -> Option<AckOrReceipt> {
     if matches!(
         ack.class.as_deref(),
         Some("receipt" | "notification" | "call")
@@ -108,14 +110,14 @@ fn ack(ack: &ServerAck) -> Option<Note> {
     let at = ack
         .timestamp
         .and_then(|at| Timestamp::from_second(at.timestamp()).ok());
-    Some(Note::Ack {
+    Some(AckOrReceipt::Ack {
         id: ack.id.clone(),
         refused: ack.error.clone(),
         at,
     })
 }
 
-fn receipt(receipt: &Receipt) -> Option<Note> {
+fn convert_receipt(receipt: &Receipt) -> Option<AckOrReceipt> {
     let kind = match receipt.r#type {
         ReceiptType::Delivered => ReceiptKind::Delivered,
         ReceiptType::Read => ReceiptKind::Read,
@@ -123,7 +125,7 @@ fn receipt(receipt: &Receipt) -> Option<Note> {
         _ => return None,
     };
     let source = &receipt.source;
-    let from = incoming::person(&source.sender, source.sender_alt.as_ref(), "");
+    let from = incoming::build_person(&source.sender, source.sender_alt.as_ref(), "");
     let ids = receipt
         .message_ids
         .iter()
@@ -132,7 +134,7 @@ fn receipt(receipt: &Receipt) -> Option<Note> {
     let at = Timestamp::from_second(receipt.timestamp.timestamp()).unwrap_or_default();
     let is_one_of_many =
         source.is_group || source.chat.is_group() || source.chat.is_status_broadcast();
-    Some(Note::Receipt {
+    Some(AckOrReceipt::Receipt {
         ids,
         from,
         is_one_of_many,
@@ -152,7 +154,7 @@ mod tests {
                 .id("3EB0".to_owned())
                 .maybe_class(class.map(str::to_owned))
                 .build();
-            ack(&said).is_some()
+            convert_ack(&said).is_some()
         };
         assert_eq!(
             [None, Some("message"), Some("receipt")].map(ack_of),

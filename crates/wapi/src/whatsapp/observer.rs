@@ -8,20 +8,20 @@ use tokio::sync::mpsc;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::{Client, Jid};
 
-use super::calls::{self, Ringing};
-use super::signals::{Reports, Signal};
+use super::calls::{self, RingingCalls};
+use super::signals::{LinkEvent, LinkEventSender};
 use super::{chat_list, groups, incoming, moments};
 use crate::clock::Clock;
-use crate::event::{EventData, Names, Person};
+use crate::event::{EventData, Person, PersonNames};
 use crate::lifecycle::Lifecycle;
-use crate::store::{Lifeline, Store};
+use crate::store::{DeviceLife, Store};
 
 /// Events that may wait for processing. Further ones are dropped: they come at most once anyway.
-const MOST: usize = 1_024;
+const QUEUE_LIMIT: usize = 1_024;
 
 /// An event in a chat or about a person, other than a message.
 #[derive(Debug, Clone)]
-pub struct Happening {
+pub struct ChatEvent {
     /// The chat's public id; events of one chat are emitted in order.
     pub chat: String,
     /// The same for each repetition by WhatsApp, where it can be.
@@ -30,9 +30,9 @@ pub struct Happening {
 }
 
 /// Queues the engine's events, since its callbacks must not block.
-pub(super) struct Observer(mpsc::Sender<Arc<Event>>);
+pub(super) struct EventObserver(mpsc::Sender<Arc<Event>>);
 
-impl EventHandler for Observer {
+impl EventHandler for EventObserver {
     fn handle_event(&self, event: Arc<Event>) {
         let _ = self.0.try_send(event);
     }
@@ -61,16 +61,16 @@ impl EventHandler for Observer {
 }
 
 /// Converts and reports the engine's events until the link ends.
-pub(super) fn watch(
-    session: &Lifeline,
+pub(super) fn watch_events(
+    session: &DeviceLife,
     client: &Arc<Client>,
-    ringing: Ringing,
+    ringing: RingingCalls,
     tasks: &Lifecycle,
-    reports: &Reports,
+    reports: &LinkEventSender,
     store: &Store,
     clock: Clock,
-) -> Observer {
-    let (events, mut seen) = mpsc::channel::<Arc<Event>>(MOST);
+) -> EventObserver {
+    let (events, mut seen) = mpsc::channel::<Arc<Event>>(QUEUE_LIMIT);
     let (session, client, reports, stopping) = (
         session.clone(),
         Arc::clone(client),
@@ -83,89 +83,93 @@ pub(super) fn watch(
             if !chat_list::is_news(&event, clock.now()) {
                 continue;
             }
-            if let Some(happening) = told(session.name(), &client, &ringing, &event).await {
-                if let Some(timer) = groups::timer(&happening.data)
+            if let Some(happening) = convert_event(session.name(), &client, &ringing, &event).await {
+                if let Some(timer) = groups::group_timer(&happening.data)
                     && let Err(error) =
-                        store.set_timer(&session.life(), std::slice::from_ref(&happening.chat), timer).await
+                        store.set_chat_timer(&session.current_life(), std::slice::from_ref(&happening.chat), timer).await
                 {
                     tracing::warn!(session = session.name(), %error, "a group's timer cannot be saved");
                 }
-                reports.send(Signal::Happened(Box::new(happening)));
+                reports.send(LinkEvent::Chat(Box::new(happening)));
             }
         }
     });
-    Observer(events)
+    EventObserver(events)
 }
 
-async fn told(
+async fn convert_event(
     session: &str,
     client: &Client,
-    ringing: &Ringing,
+    ringing: &RingingCalls,
     event: &Event,
-) -> Option<Happening> {
+) -> Option<ChatEvent> {
     match event {
-        Event::GroupUpdate(update) => groups::changed(
+        Event::GroupUpdate(update) => groups::convert_group_update(
             session,
             update,
-            &Others::of(client, groups::named(update)).await,
+            &KnownAddresses::look_up(client, groups::update_addresses(update)).await,
         ),
         Event::ChatPresence(update) if !update.source.is_from_me => {
-            let others = Others::of(client, vec![(update.source.sender.clone(), None)]).await;
-            Some(moments::typing(session, update, &others))
+            let others =
+                KnownAddresses::look_up(client, vec![(update.source.sender.clone(), None)]).await;
+            Some(moments::convert_typing(session, update, &others))
         }
         Event::Presence(update) => {
-            let others = Others::of(client, vec![(update.from.clone(), None)]).await;
-            Some(moments::presence(session, update, &others))
+            let others = KnownAddresses::look_up(client, vec![(update.from.clone(), None)]).await;
+            Some(moments::convert_presence(session, update, &others))
         }
-        Event::IncomingCall(call) => calls::told(
+        Event::IncomingCall(call) => calls::convert_call(
             session,
             call,
-            &Others::of(client, vec![(call.from.clone(), None)]).await,
+            &KnownAddresses::look_up(client, vec![(call.from.clone(), None)]).await,
             ringing,
         ),
-        Event::MissedCall(call) => Some(calls::missed(
+        Event::MissedCall(call) => Some(calls::convert_missed_call(
             session,
             call,
-            &Others::of(client, vec![(call.from.clone(), None)]).await,
+            &KnownAddresses::look_up(client, vec![(call.from.clone(), None)]).await,
         )),
-        Event::CallEndedElsewhere(call) => Some(calls::elsewhere(
+        Event::CallEndedElsewhere(call) => Some(calls::convert_call_elsewhere(
             session,
             call,
-            &Others::of(client, vec![(call.from.clone(), None)]).await,
+            &KnownAddresses::look_up(client, vec![(call.from.clone(), None)]).await,
         )),
         Event::StarUpdate(update) => {
-            let others = Others::of(client, vec![(update.chat_jid.clone(), None)]).await;
-            Some(moments::starred(session, update, &others))
+            let others =
+                KnownAddresses::look_up(client, vec![(update.chat_jid.clone(), None)]).await;
+            Some(moments::convert_star(session, update, &others))
         }
-        Event::ContactUpdate(update) => chat_list::renamed(
+        Event::ContactUpdate(update) => chat_list::convert_saved_name(
             session,
             update,
-            &Others::of(client, vec![(update.jid.clone(), None)]).await,
+            &KnownAddresses::look_up(client, vec![(update.jid.clone(), None)]).await,
         ),
         Event::PictureUpdate(update) if update.jid.is_pn() || update.jid.is_lid() => {
-            let others = Others::of(client, vec![(update.jid.clone(), None)]).await;
-            Some(chat_list::pictured(session, update, &others))
+            let others = KnownAddresses::look_up(client, vec![(update.jid.clone(), None)]).await;
+            Some(chat_list::convert_picture(session, update, &others))
         }
         Event::UserAboutUpdate(update) => {
-            let others = Others::of(client, vec![(update.jid.clone(), None)]).await;
-            Some(chat_list::described(session, update, &others))
+            let others = KnownAddresses::look_up(client, vec![(update.jid.clone(), None)]).await;
+            Some(chat_list::convert_about(session, update, &others))
         }
         Event::SelfPushNameUpdated(update) if !update.old_name.is_empty() => {
             let own = client.pn().or_else(|| client.lid())?.to_non_ad();
-            let others = Others::of(client, vec![(own.clone(), None)]).await;
-            let names = Names {
+            let others = KnownAddresses::look_up(client, vec![(own.clone(), None)]).await;
+            let names = PersonNames {
                 push: Some(update.new_name.clone()),
-                ..Names::default()
+                ..PersonNames::default()
             };
-            Some(chat_list::named(session, &own, None, names, &others))
+            Some(chat_list::build_contact_renamed(
+                session, &own, None, names, &others,
+            ))
         }
         _ => {
-            let (jid, change) = chat_list::change(event)?;
-            Some(chat_list::told(
+            let (jid, change) = chat_list::convert_chat_change(event)?;
+            Some(chat_list::build_chat_updated(
                 session,
                 jid,
                 change,
-                &Others::of(client, vec![(jid.clone(), None)]).await,
+                &KnownAddresses::look_up(client, vec![(jid.clone(), None)]).await,
             ))
         }
     }
@@ -173,11 +177,11 @@ async fn told(
 
 /// Other addresses of people, number or LID, as far as the engine knows them.
 #[derive(Default)]
-pub(super) struct Others(HashMap<String, Jid>);
+pub(super) struct KnownAddresses(HashMap<String, Jid>);
 
-impl Others {
+impl KnownAddresses {
     /// Looks up the other addresses that are not given.
-    pub async fn of(client: &Client, named: Vec<(Jid, Option<Jid>)>) -> Self {
+    pub async fn look_up(client: &Client, named: Vec<(Jid, Option<Jid>)>) -> Self {
         let mut others = HashMap::new();
         for (jid, other) in named {
             if let Some(other) = other {
@@ -201,13 +205,13 @@ impl Others {
     }
 
     /// Returns a person's other address, if known.
-    pub fn other(&self, jid: &Jid) -> Option<Jid> {
+    pub fn other_address(&self, jid: &Jid) -> Option<Jid> {
         self.0.get(jid.user_base()).cloned()
     }
 
     /// Returns a person with all known addresses. The arguments take precedence.
-    pub fn person(&self, jid: &Jid, other: Option<&Jid>, name: Option<&str>) -> Person {
+    pub fn build_person(&self, jid: &Jid, other: Option<&Jid>, name: Option<&str>) -> Person {
         let other = other.or_else(|| self.0.get(jid.user_base()));
-        incoming::person(jid, other, name.unwrap_or_default())
+        incoming::build_person(jid, other, name.unwrap_or_default())
     }
 }

@@ -16,72 +16,72 @@ use whatsapp_rust::types::presence::ReceiptType;
 use whatsapp_rust::wacore_binary::{JidExt, NodeRef};
 use whatsapp_rust::{Client, Jid};
 
-use super::retries::{as_it_left, fresh_session};
+use super::retries::{load_sent_message, renew_session};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Lifeline, Store};
+use crate::store::{DeviceLife, Store};
 
 /// How long a message may be missing before it is sent again; the wait doubles with each try.
-const PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_RESEND: Duration = Duration::from_secs(30);
 /// Most tries. Devices count, too, and do not accept more than this.
-const TRIES: u8 = 3;
+const MAX_RESENDS: u8 = 3;
 /// Messages remembered per chat, and chats.
-const OF_A_CHAT: usize = 64;
-const CHATS: usize = 1_000;
+const MESSAGES_PER_CHAT: usize = 64;
+const MAX_CHATS: usize = 1_000;
 
 /// Tracks the messages that leave over one client.
 #[derive(Clone)]
-pub(super) struct Overdue(Arc<Watch>);
+pub(super) struct ResendTracker(Arc<ResendState>);
 
-struct Watch {
-    session: Lifeline,
+struct ResendState {
+    session: DeviceLife,
     client: Weak<Client>,
     store: Store,
     clock: Clock,
     tasks: Lifecycle,
-    books: Mutex<Books>,
+    messages: Mutex<TrackedMessages>,
 }
 
 /// A message that a device has not received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Missing {
+struct MissingMessage {
     id: String,
     /// The member without it, in a group: others may have it.
     member: Option<String>,
 }
 
 #[derive(Default)]
-struct Books {
+struct TrackedMessages {
     /// Unconfirmed messages of each one-to-one chat, the oldest first.
-    left: HashMap<String, VecDeque<String>>,
-    chats: HashMap<String, String>,
-    missing: HashMap<Missing, u8>,
+    sent: HashMap<String, VecDeque<String>>,
+    chat_by_id: HashMap<String, String>,
+    missing: HashMap<MissingMessage, u8>,
 }
 
-impl Books {
-    fn left(&mut self, chat: &str, id: &str) {
-        if self.chats.contains_key(id) {
+impl TrackedMessages {
+    fn record_sent(&mut self, chat: &str, id: &str) {
+        if self.chat_by_id.contains_key(id) {
             return;
         }
-        if self.left.len() >= CHATS && !self.left.contains_key(chat) {
-            (self.left, self.chats) = Default::default();
+        if self.sent.len() >= MAX_CHATS && !self.sent.contains_key(chat) {
+            (self.sent, self.chat_by_id) = Default::default();
         }
-        let left = self.left.entry(chat.to_owned()).or_default();
+        let left = self.sent.entry(chat.to_owned()).or_default();
         left.push_back(id.to_owned());
-        self.chats.insert(id.to_owned(), chat.to_owned());
-        if left.len() > OF_A_CHAT
+        self.chat_by_id.insert(id.to_owned(), chat.to_owned());
+        if left.len() > MESSAGES_PER_CHAT
             && let Some(oldest) = left.pop_front()
         {
-            self.chats.remove(&oldest);
+            self.chat_by_id.remove(&oldest);
         }
     }
 
     /// Stops tracking a message; returns those of its chat that left before it.
-    fn forget(&mut self, id: &str) -> Vec<String> {
-        let Some(chat) = self.chats.remove(id) else {
+    fn remove_message(&mut self, id: &str) -> Vec<String> {
+        let Some(chat) = self.chat_by_id.remove(id) else {
             return Vec::new();
         };
-        let Some(left) = self.left.get_mut(&chat) else {
+        let Some(left) = self.sent.get_mut(&chat) else {
             return Vec::new();
         };
         let before = left
@@ -91,34 +91,34 @@ impl Books {
             .collect();
         left.retain(|left| left != id);
         if left.is_empty() {
-            self.left.remove(&chat);
+            self.sent.remove(&chat);
         }
         before
     }
 
     /// Drops a message that no device can miss, since none was to receive it.
-    fn stayed(&mut self, id: &str) {
-        self.forget(id);
+    fn record_unsent(&mut self, id: &str) {
+        self.remove_message(id);
         self.missing.retain(|missing, _| missing.id != id);
     }
 
     /// Records that a device has the message. Returns the messages before it that are missing from
     /// now on, without those that already were.
-    fn arrived(&mut self, id: &str, member: Option<&str>) -> Vec<Missing> {
-        self.missing.remove(&Missing {
+    fn record_arrival(&mut self, id: &str, member: Option<&str>) -> Vec<MissingMessage> {
+        self.missing.remove(&MissingMessage {
             id: id.to_owned(),
             member: member.map(str::to_owned),
         });
-        let before = self.forget(id);
+        let before = self.remove_message(id);
         before
             .into_iter()
-            .map(|id| Missing { id, member: None })
-            .filter(|missing| self.is_new(missing))
+            .map(|id| MissingMessage { id, member: None })
+            .filter(|missing| self.mark_missing(missing))
             .collect()
     }
 
     /// Records that the message is missing; returns whether that is new.
-    fn is_new(&mut self, missing: &Missing) -> bool {
+    fn mark_missing(&mut self, missing: &MissingMessage) -> bool {
         let is_new = !self.missing.contains_key(missing);
         if is_new {
             self.missing.insert(missing.clone(), 0);
@@ -128,48 +128,48 @@ impl Books {
 
     /// Returns the number of the next try; `None` if the message has arrived or has used up its
     /// tries.
-    fn try_again(&mut self, missing: &Missing) -> Option<u8> {
+    fn next_try(&mut self, missing: &MissingMessage) -> Option<u8> {
         let tries = self.missing.get_mut(missing)?;
         *tries += 1;
         let tries = *tries;
-        if tries > TRIES {
+        if tries > MAX_RESENDS {
             self.missing.remove(missing);
         }
-        (tries <= TRIES).then_some(tries)
+        (tries <= MAX_RESENDS).then_some(tries)
     }
 }
 
-impl Overdue {
+impl ResendTracker {
     pub fn new(
-        session: Lifeline,
+        session: DeviceLife,
         client: &Arc<Client>,
         store: Store,
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
         let (client, books) = (Arc::downgrade(client), Mutex::default());
-        Self(Arc::new(Watch {
+        Self(Arc::new(ResendState {
             session,
             client,
             store,
             clock,
             tasks,
-            books,
+            messages: books,
         }))
     }
 
     /// Records a message that leaves for a one-to-one chat.
-    pub fn leaves(&self, chat: &str, id: &str) {
-        self.0.books().left(chat, id);
+    pub fn record_sent(&self, chat: &str, id: &str) {
+        self.0.lock_messages().record_sent(chat, id);
     }
 
     /// Records that a message did not leave, or that WhatsApp refused it; it is sent again as a new
     /// one, or never.
-    pub fn stayed(&self, id: &str) {
-        self.0.books().stayed(id);
+    pub fn record_unsent(&self, id: &str) {
+        self.0.lock_messages().record_unsent(id);
     }
 
-    fn receipt(&self, receipt: &Receipt) {
+    fn handle_receipt(&self, receipt: &Receipt) {
         let source = &receipt.source;
         let is_own = self
             .0
@@ -191,16 +191,20 @@ impl Overdue {
                 .flatten()
             {
                 let member = is_shared.then_some(member.user.as_str());
-                let missing = self.0.books().arrived(id, member);
+                let missing = self.0.lock_messages().record_arrival(id, member);
                 for missing in missing {
-                    self.watch(missing, source.sender.to_non_ad(), source.sender.clone());
+                    self.schedule_resends(
+                        missing,
+                        source.sender.to_non_ad(),
+                        source.sender.clone(),
+                    );
                 }
             }
         }
     }
 
     /// Tracks a message that a device requests again; the engine answers the request.
-    fn asked(&self, receipt: &NodeRef<'_>) -> Option<()> {
+    fn handle_retry_request(&self, receipt: &NodeRef<'_>) -> Option<()> {
         if receipt.tag.as_ref() != "receipt" || receipt.get_attr("type")?.as_str() != "retry" {
             return None;
         }
@@ -221,33 +225,36 @@ impl Overdue {
             .get_attr("id")?
             .as_str()
             .into_owned();
-        let missing = Missing {
+        let missing = MissingMessage {
             id,
             member: is_shared.then(|| device.user.to_string()),
         };
-        if self.0.books().is_new(&missing) {
-            self.watch(missing, from.to_non_ad(), device);
+        if self.0.lock_messages().mark_missing(&missing) {
+            self.schedule_resends(missing, from.to_non_ad(), device);
         }
         Some(())
     }
 
-    fn watch(&self, missing: Missing, chat: Jid, device: Jid) {
+    fn schedule_resends(&self, missing: MissingMessage, chat: Jid, device: Jid) {
         let watch = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
-            let mut patience = PATIENCE;
+            let mut patience = FIRST_RESEND;
             loop {
                 watch
                     .tasks
                     .unless_stopping(watch.clock.sleep(patience))
                     .await;
                 let Some(tries) = watch
-                    .books()
-                    .try_again(&missing)
+                    .lock_messages()
+                    .next_try(&missing)
                     .filter(|_| !watch.tasks.is_stopping())
                 else {
                     return;
                 };
-                if let Err(error) = watch.send_again(&missing.id, &chat, &device, tries).await {
+                if let Err(error) = watch
+                    .resend_message(&missing.id, &chat, &device, tries)
+                    .await
+                {
                     tracing::debug!(
                         session = watch.session.name(),
                         error = format!("{error:#}"),
@@ -260,32 +267,33 @@ impl Overdue {
     }
 }
 
-impl Watch {
-    async fn send_again(&self, id: &str, chat: &Jid, device: &Jid, tries: u8) -> Result<()> {
+impl ResendState {
+    async fn resend_message(&self, id: &str, chat: &Jid, device: &Jid, tries: u8) -> Result<()> {
         let client = self.client.upgrade().context("the connection ended")?;
-        let message = as_it_left(&client, &self.store, &self.session.life(), chat, id).await?;
+        let message =
+            load_sent_message(&client, &self.store, &self.session.current_life(), chat, id).await?;
         tracing::info!(
             session = self.session.name(),
             id,
             "a message did not arrive and is sent again"
         );
-        fresh_session(&client, device).await?;
+        renew_session(&client, device).await?;
         let again =
             MessageRetransmission::new(chat.clone(), device.clone(), message, id.to_owned(), tries);
         Ok(client.retransmit_message(again).await?)
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_messages(&self) -> MutexGuard<'_, TrackedMessages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl EventHandler for Overdue {
+impl EventHandler for ResendTracker {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
-            Event::Receipt(receipt) => self.receipt(receipt),
-            Event::ServerAck(ack) if ack.error.is_some() => self.stayed(&ack.id),
-            Event::RawNode(node) => drop(self.asked(node.get())),
+            Event::Receipt(receipt) => self.handle_receipt(receipt),
+            Event::ServerAck(ack) if ack.error.is_some() => self.record_unsent(&ack.id),
+            Event::RawNode(node) => drop(self.handle_retry_request(node.get())),
             _ => {}
         }
     }
@@ -296,11 +304,11 @@ impl EventHandler for Overdue {
 }
 
 /// Ownership of an address.
-pub(super) trait Own {
+pub(super) trait OwnAddress {
     fn is_own(&self, jid: &Jid) -> bool;
 }
 
-impl Own for Client {
+impl OwnAddress for Client {
     fn is_own(&self, jid: &Jid) -> bool {
         [self.pn(), self.lid()]
             .iter()
@@ -313,8 +321,8 @@ impl Own for Client {
 mod tests {
     use super::*;
 
-    fn missing(id: &str) -> Missing {
-        Missing {
+    fn missing(id: &str) -> MissingMessage {
+        MissingMessage {
             id: id.to_owned(),
             member: None,
         }
@@ -322,30 +330,30 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_something_that_arrived_is_missing() {
-        let mut books = Books::default();
+        let mut books = TrackedMessages::default();
         for id in ["1", "2", "3"] {
-            books.left("bob", id);
+            books.record_sent("bob", id);
         }
-        books.left("carol", "4");
-        assert_eq!(books.arrived("2", None), [missing("1")]);
-        assert_eq!(books.arrived("3", None), [], "1 is missing already");
-        assert_eq!(books.arrived("4", None), [], "others' chats");
-        assert_eq!(books.arrived("1", None), []);
-        assert_eq!(books.try_again(&missing("1")), None, "it arrived");
-        assert!(books.left.is_empty() && books.chats.is_empty() && books.missing.is_empty());
+        books.record_sent("carol", "4");
+        assert_eq!(books.record_arrival("2", None), [missing("1")]);
+        assert_eq!(books.record_arrival("3", None), [], "1 is missing already");
+        assert_eq!(books.record_arrival("4", None), [], "others' chats");
+        assert_eq!(books.record_arrival("1", None), []);
+        assert_eq!(books.next_try(&missing("1")), None, "it arrived");
+        assert!(books.sent.is_empty() && books.chat_by_id.is_empty() && books.missing.is_empty());
     }
 
     #[test]
     fn what_was_refused_is_missing_nowhere() {
-        let mut books = Books::default();
+        let mut books = TrackedMessages::default();
         for id in ["1", "2", "3"] {
-            books.left("bob", id);
+            books.record_sent("bob", id);
         }
-        books.stayed("1");
-        assert_eq!(books.arrived("3", None), [missing("2")]);
-        books.stayed("2");
+        books.record_unsent("1");
+        assert_eq!(books.record_arrival("3", None), [missing("2")]);
+        books.record_unsent("2");
         assert_eq!(
-            books.try_again(&missing("2")),
+            books.next_try(&missing("2")),
             None,
             "WhatsApp's word came after the receipt"
         );
@@ -353,35 +361,38 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_tried_a_few_times() {
-        let mut books = Books::default();
-        assert!(books.is_new(&missing("1")) && !books.is_new(&missing("1")));
-        let tries: Vec<_> = std::iter::from_fn(|| books.try_again(&missing("1"))).collect();
+        let mut books = TrackedMessages::default();
+        assert!(books.mark_missing(&missing("1")) && !books.mark_missing(&missing("1")));
+        let tries: Vec<_> = std::iter::from_fn(|| books.next_try(&missing("1"))).collect();
         assert_eq!(tries, [1, 2, 3]);
-        let of = |member: &str| Missing {
+        let of = |member: &str| MissingMessage {
             id: "2".to_owned(),
             member: Some(member.to_owned()),
         };
-        assert!(books.is_new(&of("bob")) && books.is_new(&of("carol")));
-        books.arrived("2", Some("bob"));
+        assert!(books.mark_missing(&of("bob")) && books.mark_missing(&of("carol")));
+        books.record_arrival("2", Some("bob"));
         assert_eq!(
-            (books.try_again(&of("bob")), books.try_again(&of("carol"))),
+            (books.next_try(&of("bob")), books.next_try(&of("carol"))),
             (None, Some(1))
         );
     }
 
     #[test]
     fn no_more_is_remembered_than_there_is_room_for() {
-        let mut books = Books::default();
-        for number in 0..2 * OF_A_CHAT {
-            books.left("bob", &number.to_string());
+        let mut books = TrackedMessages::default();
+        for number in 0..2 * MESSAGES_PER_CHAT {
+            books.record_sent("bob", &number.to_string());
         }
         assert_eq!(
-            (books.left["bob"].len(), books.chats.len()),
-            (OF_A_CHAT, OF_A_CHAT)
+            (books.sent["bob"].len(), books.chat_by_id.len()),
+            (MESSAGES_PER_CHAT, MESSAGES_PER_CHAT)
         );
-        for chat in 0..=CHATS {
-            books.left(&format!("chat {chat}"), &format!("id {chat}"));
+        for chat in 0..=MAX_CHATS {
+            books.record_sent(&format!("chat {chat}"), &format!("id {chat}"));
         }
-        assert!(books.left.len() <= CHATS && books.chats.len() <= CHATS + OF_A_CHAT);
+        assert!(
+            books.sent.len() <= MAX_CHATS
+                && books.chat_by_id.len() <= MAX_CHATS + MESSAGES_PER_CHAT
+        );
     }
 }

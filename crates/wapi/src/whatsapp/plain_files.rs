@@ -14,19 +14,19 @@ use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{ClientError, Jid};
 
-use super::attached::{Attached, Wanted, fitting};
-use super::outgoing::{Uploaded, upload_type};
-use super::{Link, NotPrepared};
-use crate::lifecycle::blocking;
+use super::attached::{AttachedFile, WantedForm, fit_file};
+use super::outgoing::{UploadedMedia, upload_type};
+use super::{Link, PrepareError};
+use crate::lifecycle::run_blocking;
 use crate::media;
 use crate::message::MediaKind;
 
 /// Size of the read buffer, in bytes.
-const PIECE: usize = 64 * 1024;
+const BUFFER_SIZE: usize = 64 * 1024;
 
 /// The media servers' answer to an upload.
 #[derive(Deserialize)]
-struct Taken {
+struct NewsletterUpload {
     url: String,
     direct_path: String,
     /// Name of the file in the post.
@@ -34,7 +34,7 @@ struct Taken {
 }
 
 /// Hash and size of a file.
-struct Measured {
+struct FileDigest {
     sha256: Vec<u8>,
     /// In bytes.
     size: u64,
@@ -42,20 +42,20 @@ struct Measured {
 
 impl Link {
     /// Uploads a file unencrypted, in the form that phones accept for this kind.
-    pub(super) async fn attach_plain(
+    pub(super) async fn attach_unencrypted(
         &self,
-        wanted: Wanted,
-        attached: Attached,
-    ) -> Result<Uploaded, NotPrepared> {
-        let fitted = fitting(wanted, attached.file.ok_or(NotPrepared::NotHere)?).await?;
-        let not_uploaded = |error: anyhow::Error| NotPrepared::NotUploaded(format!("{error:#}"));
-        let (form, described) = (fitted.form(), fitted.described().await);
-        let measured = measured(&fitted.file).await.map_err(not_uploaded)?;
+        wanted: WantedForm,
+        attached: AttachedFile,
+    ) -> Result<UploadedMedia, PrepareError> {
+        let fitted = fit_file(wanted, attached.file.ok_or(PrepareError::FileMissing)?).await?;
+        let not_uploaded = |error: anyhow::Error| PrepareError::NotUploaded(format!("{error:#}"));
+        let (form, described) = (fitted.media_form(), fitted.describe_file().await);
+        let measured = measure_file(&fitted.file).await.map_err(not_uploaded)?;
         let taken = self
-            .upload_plain(form.kind, &fitted.file, &measured)
+            .upload_unencrypted(form.kind, &fitted.file, &measured)
             .await
             .map_err(not_uploaded)?;
-        Ok(Uploaded {
+        Ok(UploadedMedia {
             url: taken.url,
             direct_path: taken.direct_path,
             media_key: Vec::new(),
@@ -71,12 +71,12 @@ impl Link {
     }
 
     /// Uploads a file to the first media server that accepts it.
-    async fn upload_plain(
+    async fn upload_unencrypted(
         &self,
         kind: MediaKind,
-        file: &media::File,
-        measured: &Measured,
-    ) -> anyhow::Result<Taken> {
+        file: &media::MediaFile,
+        measured: &FileDigest,
+    ) -> anyhow::Result<NewsletterUpload> {
         let token = URL_SAFE_NO_PAD.encode(&measured.sha256);
         let family = upload_type(kind).upload_path().trim_start_matches("/mms/");
         let mut last = anyhow::anyhow!("there are no media servers");
@@ -93,7 +93,7 @@ impl Link {
                     file.path().to_owned(),
                     measured.size,
                 );
-                let uploading = blocking(move || {
+                let uploading = run_blocking(move || {
                     let file = File::open(path)?;
                     http.execute_upload(request, Box::new(file), size)
                 });
@@ -118,7 +118,7 @@ impl Link {
     }
 
     /// Sends a post with a file handle, which the engine does not support.
-    pub(super) async fn publish(
+    pub(super) async fn send_post(
         &self,
         to: Jid,
         post: &wa::Message,
@@ -139,15 +139,15 @@ impl Link {
     }
 }
 
-async fn measured(file: &media::File) -> anyhow::Result<Measured> {
+async fn measure_file(file: &media::MediaFile) -> anyhow::Result<FileDigest> {
     let path = file.path().to_owned();
-    let reading = blocking(move || {
+    let reading = run_blocking(move || {
         let mut hash = Sha256::new();
-        let (mut file, mut piece, mut size) = (File::open(path)?, vec![0; PIECE], 0);
+        let (mut file, mut piece, mut size) = (File::open(path)?, vec![0; BUFFER_SIZE], 0);
         loop {
             match file.read(&mut piece)? {
                 0 => {
-                    return anyhow::Ok(Measured {
+                    return anyhow::Ok(FileDigest {
                         sha256: hash.finalize().to_vec(),
                         size,
                     });

@@ -6,10 +6,10 @@ use whatsapp_rust::Jid;
 use whatsapp_rust::features::{BlockingError, ContactError, ProfileError};
 use whatsapp_rust::http::HttpRequest;
 
-use super::asking::NotAnswered;
+use super::asking::LinkRequestError;
 use super::link::Link;
-use super::numbers::Registered;
-use super::observer::Others;
+use super::numbers::NumberRegistration;
+use super::observer::KnownAddresses;
 use super::outgoing;
 use crate::event::Person;
 use crate::message::ChatId;
@@ -33,7 +33,7 @@ pub enum PictureSize {
 
 /// A profile picture and its temporary location.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct RemotePicture {
     /// Changes with the picture.
     pub id: String,
     url: String,
@@ -41,21 +41,25 @@ pub struct Picture {
 
 /// Result of blocking or unblocking a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blocking {
+pub enum BlockOutcome {
     Done,
     /// The number is not on WhatsApp.
-    Nobody,
+    NotOnWhatsapp,
     /// Only the LID of the person is known.
     NoNumber,
 }
 
 impl Link {
-    /// Returns the account's own profile; its name is part of [`Link::account`].
-    pub async fn own_profile(&self, limit: Duration) -> Result<OwnProfile, NotAnswered> {
-        let own = self.client.pn().ok_or(NotAnswered::Offline)?.to_non_ad();
+    /// Returns the account's own profile; its name is part of [`UrlParameters::account`].
+    pub async fn fetch_own_profile(&self, limit: Duration) -> Result<OwnProfile, LinkRequestError> {
+        let own = self
+            .client
+            .pn()
+            .ok_or(LinkRequestError::Offline)?
+            .to_non_ad();
         let asked = std::slice::from_ref(&own);
         let found = self
-            .asked(limit, self.client.contacts().get_user_info(asked))
+            .run_request(limit, self.client.contacts().get_user_info(asked))
             .await?;
         // There is one answer, under either address.
         let Some(found) = found.into_values().next() else {
@@ -68,25 +72,25 @@ impl Link {
     }
 
     /// Changes the name that others see.
-    pub async fn sets_name(&self, name: &str, limit: Duration) -> Result<(), NotAnswered> {
+    pub async fn set_name(&self, name: &str, limit: Duration) -> Result<(), LinkRequestError> {
         let profile = self.client.profile();
         // Boxed: the engine's futures are nested too deeply for the compiler.
         let setting = Box::pin(profile.set_push_name(name));
-        self.asked(limit, setting).await
+        self.run_request(limit, setting).await
     }
 
     /// Changes the about text.
-    pub async fn sets_about(&self, about: &str, limit: Duration) -> Result<(), NotAnswered> {
-        self.asked(limit, self.client.profile().set_status_text(about))
+    pub async fn set_about(&self, about: &str, limit: Duration) -> Result<(), LinkRequestError> {
+        self.run_request(limit, self.client.profile().set_status_text(about))
             .await
     }
 
     /// Sets the profile picture, a square JPEG; `None` removes it.
-    pub async fn sets_picture(
+    pub async fn set_picture(
         &self,
         jpeg: Option<Vec<u8>>,
         limit: Duration,
-    ) -> Result<(), NotAnswered> {
+    ) -> Result<(), LinkRequestError> {
         let profile = self.client.profile();
         let setting = async {
             match jpeg {
@@ -94,88 +98,90 @@ impl Link {
                 None => profile.remove_profile_picture().await,
             }
         };
-        self.asked(limit, setting).await.map(drop)
+        self.run_request(limit, setting).await.map(drop)
     }
 
     /// Returns a person's profile picture; `None` if there is none or it is hidden from this
     /// account. WhatsApp does not reliably tell these apart.
-    pub async fn picture(
+    pub async fn fetch_picture(
         &self,
         whom: &ChatId,
         size: PictureSize,
         limit: Duration,
-    ) -> Result<Option<Picture>, NotAnswered> {
+    ) -> Result<Option<RemotePicture>, LinkRequestError> {
         let (jid, contacts) = (
-            outgoing::jid(&self.known_as(whom, limit).await),
+            outgoing::chat_jid(&self.resolve_chat(whom, limit).await),
             self.client.contacts(),
         );
         let found = self
-            .asked(
+            .run_request(
                 limit,
                 contacts.get_profile_picture(&jid, size == PictureSize::Preview),
             )
             .await?;
-        Ok(found.map(|found| Picture {
+        Ok(found.map(|found| RemotePicture {
             id: found.id,
             url: found.url,
         }))
     }
 
     /// Downloads a profile picture, a JPEG.
-    pub async fn picture_bytes(
+    pub async fn download_picture(
         &self,
-        picture: &Picture,
+        picture: &RemotePicture,
         limit: Duration,
-    ) -> Result<Vec<u8>, NotAnswered> {
+    ) -> Result<Vec<u8>, LinkRequestError> {
         let fetching = self
             .client
             .http_client
             .execute(HttpRequest::get(picture.url.clone()));
         match self.clock.timeout(limit, fetching).await {
             Ok(Ok(answer)) if answer.status_code == 200 => Ok(answer.body),
-            Ok(Ok(answer)) => Err(NotAnswered::Refused(answer.status_code)),
-            Ok(Err(_)) => Err(NotAnswered::Failed),
-            Err(_) => Err(NotAnswered::Silence(limit)),
+            Ok(Ok(answer)) => Err(LinkRequestError::Refused(answer.status_code)),
+            Ok(Err(_)) => Err(LinkRequestError::Failed),
+            Err(_) => Err(LinkRequestError::Timeout(limit)),
         }
     }
 
     /// Returns the people that the account blocks.
-    pub async fn blocked(&self, limit: Duration) -> Result<Vec<Person>, NotAnswered> {
+    pub async fn fetch_blocklist(&self, limit: Duration) -> Result<Vec<Person>, LinkRequestError> {
         let listed = self
-            .asked(limit, self.client.blocking().get_blocklist())
+            .run_request(limit, self.client.blocking().get_blocklist())
             .await?;
         let jids: Vec<Jid> = listed
             .into_iter()
             .map(|entry| entry.jid.to_non_ad())
             .collect();
-        let others = Others::of(
+        let others = KnownAddresses::look_up(
             &self.client,
             jids.iter().map(|jid| (jid.clone(), None)).collect(),
         )
         .await;
         Ok(jids
             .iter()
-            .map(|jid| others.person(jid, None, None))
+            .map(|jid| others.build_person(jid, None, None))
             .collect())
     }
 
     /// Blocks or unblocks a person.
-    pub async fn blocks(
+    pub async fn set_blocked(
         &self,
         whom: &ChatId,
         is_blocked: bool,
         limit: Duration,
-    ) -> Result<Blocking, NotAnswered> {
+    ) -> Result<BlockOutcome, LinkRequestError> {
         // WhatsApp requires both addresses; from this answer the engine learns a missing one.
         let jid = match self
-            .asked(limit, async {
-                Ok::<_, NotAnswered>(self.registered(whom).await)
+            .run_request(limit, async {
+                Ok::<_, LinkRequestError>(self.find_registration(whom).await)
             })
             .await?
         {
-            Registered::Nobody => return Ok(Blocking::Nobody),
-            Registered::As(number) => Jid::pn(&number),
-            Registered::AsAsked | Registered::Unsaid => outgoing::jid(whom),
+            NumberRegistration::NotOnWhatsapp => return Ok(BlockOutcome::NotOnWhatsapp),
+            NumberRegistration::OtherForm(number) => Jid::pn(&number),
+            NumberRegistration::AsRequested | NumberRegistration::Unknown => {
+                outgoing::chat_jid(whom)
+            }
         };
         let blocking = self.client.blocking();
         let changing = async {
@@ -184,15 +190,15 @@ impl Link {
                 false => blocking.unblock(&jid).await,
             };
             match changed {
-                Err(BlockingError::InvalidJid(_)) => Ok(Blocking::NoNumber),
-                changed => changed.map(|()| Blocking::Done),
+                Err(BlockingError::InvalidJid(_)) => Ok(BlockOutcome::NoNumber),
+                changed => changed.map(|()| BlockOutcome::Done),
             }
         };
-        self.asked(limit, changing).await
+        self.run_request(limit, changing).await
     }
 }
 
-impl From<ContactError> for NotAnswered {
+impl From<ContactError> for LinkRequestError {
     fn from(error: ContactError) -> Self {
         match error {
             ContactError::Iq(error) => error.into(),
@@ -201,7 +207,7 @@ impl From<ContactError> for NotAnswered {
     }
 }
 
-impl From<ProfileError> for NotAnswered {
+impl From<ProfileError> for LinkRequestError {
     fn from(error: ProfileError) -> Self {
         match error {
             ProfileError::Iq(error) => error.into(),
@@ -210,7 +216,7 @@ impl From<ProfileError> for NotAnswered {
     }
 }
 
-impl From<BlockingError> for NotAnswered {
+impl From<BlockingError> for LinkRequestError {
     fn from(error: BlockingError) -> Self {
         match error {
             BlockingError::Iq(error) => error.into(),

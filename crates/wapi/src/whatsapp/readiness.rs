@@ -13,15 +13,15 @@ use tokio::sync::watch;
 use whatsapp_rust::Client;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 
-use super::signals::{Reports, Signal};
+use super::signals::{LinkEvent, LinkEventSender};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 
 /// How long a newly linked device waits for its phone's first messages, which follow at once.
-const FIRST_WORDS: Duration = Duration::from_secs(3);
+const PAIRING_GRACE: Duration = Duration::from_secs(3);
 /// Time after which the engine closes a connection on which it could not read the app state, to ask
 /// the phone once more.
-const HANGS_UP: Duration = Duration::from_secs(180);
+const ENGINE_HANGUP: Duration = Duration::from_secs(180);
 
 /// Whether an app-state key is present; cheap to clone.
 #[derive(Clone)]
@@ -33,16 +33,16 @@ impl AppStateKeys {
     }
 
     /// Records that the phone has shared a key.
-    pub fn came(&self) {
+    pub fn mark_shared(&self) {
         self.0.send_replace(true);
     }
 
-    fn are_there(&self) -> bool {
+    fn is_shared(&self) -> bool {
         *self.0.borrow()
     }
 
     /// Completes when a key is present.
-    async fn shared(self) {
+    async fn wait_until_shared(self) {
         // This struct holds the sender, so waiting cannot fail.
         let _ = self.0.subscribe().wait_for(|are_there| *are_there).await;
     }
@@ -52,19 +52,19 @@ impl AppStateKeys {
     /// after that, it makes the engine read the app state.
     pub async fn sleep(self, clock: Clock, duration: Duration) {
         clock.sleep(duration).await;
-        if duration == HANGS_UP {
-            self.shared().await;
+        if duration == ENGINE_HANGUP {
+            self.wait_until_shared().await;
         }
     }
 }
 
 /// Reports when the session of one client is online.
-pub(super) struct Readiness(Arc<Watch>);
+pub(super) struct ReadinessHandler(Arc<ReadinessState>);
 
-struct Watch {
+struct ReadinessState {
     client: Weak<Client>,
     keys: AppStateKeys,
-    reports: Reports,
+    reports: LinkEventSender,
     clock: Clock,
     tasks: Lifecycle,
     /// Whether this client linked the device and its phone has not sent anything yet.
@@ -73,16 +73,16 @@ struct Watch {
     connection: AtomicU64,
 }
 
-impl Readiness {
+impl ReadinessHandler {
     pub fn new(
         client: &Arc<Client>,
         keys: AppStateKeys,
-        reports: Reports,
+        reports: LinkEventSender,
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
         let (is_new, connection) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self(Arc::new(Watch {
+        Self(Arc::new(ReadinessState {
             client: Arc::downgrade(client),
             keys,
             reports,
@@ -94,56 +94,56 @@ impl Readiness {
     }
 }
 
-impl Watch {
+impl ReadinessState {
     /// WhatsApp has let the device in and delivered the waiting messages.
-    fn let_in(self: &Arc<Self>) {
+    fn handle_login(self: &Arc<Self>) {
         let connection = self.connection.fetch_add(1, Ordering::SeqCst) + 1;
         if !self.is_new.load(Ordering::SeqCst) {
-            return self.reports.send(Signal::LetIn);
+            return self.reports.send(LinkEvent::LoggedIn);
         }
         let watch = Arc::clone(self);
         self.tasks.spawn(async move {
             watch
                 .tasks
-                .unless_stopping(watch.clock.sleep(FIRST_WORDS))
+                .unless_stopping(watch.clock.sleep(PAIRING_GRACE))
                 .await;
             let is_there = watch
                 .client
                 .upgrade()
                 .is_some_and(|client| client.is_logged_in());
             if is_there && watch.connection.load(Ordering::SeqCst) == connection {
-                watch.reports.send(Signal::LetIn);
+                watch.reports.send(LinkEvent::LoggedIn);
             }
         });
     }
 
     /// The engine has read the app state, or requests no more than it has.
-    fn complete(self: &Arc<Self>) {
+    fn handle_connected(self: &Arc<Self>) {
         let connection = self.connection.fetch_add(1, Ordering::SeqCst) + 1;
         self.is_new.store(false, Ordering::SeqCst);
-        if self.keys.are_there() {
-            return self.reports.send(Signal::Online);
+        if self.keys.is_shared() {
+            return self.reports.send(LinkEvent::Online);
         }
-        self.reports.send(Signal::LetIn);
+        self.reports.send(LinkEvent::LoggedIn);
         let watch = Arc::clone(self);
         self.tasks.spawn(async move {
             let shared = watch
                 .tasks
-                .unless_stopping(watch.keys.clone().shared())
+                .unless_stopping(watch.keys.clone().wait_until_shared())
                 .await;
             if shared.is_some() && watch.connection.load(Ordering::SeqCst) == connection {
-                watch.reports.send(Signal::Online);
+                watch.reports.send(LinkEvent::Online);
             }
         });
     }
 }
 
-impl EventHandler for Readiness {
+impl EventHandler for ReadinessHandler {
     fn handle_event(&self, event: Arc<Event>) {
         match &*event {
             Event::PairSuccess(_) => self.0.is_new.store(true, Ordering::SeqCst),
-            Event::OfflineSyncCompleted(_) => self.0.let_in(),
-            Event::Connected(_) => self.0.complete(),
+            Event::OfflineSyncCompleted(_) => self.0.handle_login(),
+            Event::Connected(_) => self.0.handle_connected(),
             Event::Disconnected(_) => drop(self.0.connection.fetch_add(1, Ordering::SeqCst)),
             _ => {}
         }

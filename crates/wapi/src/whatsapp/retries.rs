@@ -27,9 +27,9 @@ use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{Client, Jid};
 
-use super::overdue::Own;
+use super::overdue::OwnAddress;
 use crate::lifecycle::Lifecycle;
-use crate::store::{Life, Lifeline, Store};
+use crate::store::{DeviceLife, Life, Store};
 
 tokio::task_local! {
     /// Set while the engine or this module answers the account's own phone, since that answer is
@@ -43,10 +43,10 @@ thread_local! {
     static COMES_NEXT: Cell<bool> = const { Cell::new(false) };
 }
 
-type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+type EngineTask = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// Marks a task of the engine, if it is one to hold back.
-pub(super) fn marked(task: Task) -> Task {
+pub(super) fn mark_task(task: EngineTask) -> EngineTask {
     if COMES_NEXT.take() {
         Box::pin(OF_OWN_PHONE.scope((), task))
     } else {
@@ -55,24 +55,24 @@ pub(super) fn marked(task: Task) -> Task {
 }
 
 /// Returns whether the current task answers the account's own phone.
-pub(super) fn is_of_own_phone() -> bool {
+pub(super) fn is_answering_own_phone() -> bool {
     OF_OWN_PHONE.try_with(|()| ()).is_ok()
 }
 
 /// Answers the account's own phone, over one client.
-pub(super) struct Retries(Arc<Answering>);
+pub(super) struct OwnPhoneRetries(Arc<RetryAnswerer>);
 
-struct Answering {
-    session: Lifeline,
+struct RetryAnswerer {
+    session: DeviceLife,
     client: Weak<Client>,
     store: Store,
     tasks: Lifecycle,
     /// Answers run one after the other: each may bring new keys.
-    one: Mutex<()>,
+    answer_lock: Mutex<()>,
 }
 
 /// A retry request of the account's own phone.
-struct Asked {
+struct RetryRequest {
     phone: Jid,
     /// Address that the message went to.
     recipient: Jid,
@@ -81,20 +81,20 @@ struct Asked {
     keys: Option<PreKeyBundle>,
 }
 
-impl Retries {
-    pub fn new(session: Lifeline, client: &Arc<Client>, store: Store, tasks: Lifecycle) -> Self {
+impl OwnPhoneRetries {
+    pub fn new(session: DeviceLife, client: &Arc<Client>, store: Store, tasks: Lifecycle) -> Self {
         let (client, one) = (Arc::downgrade(client), Mutex::default());
-        Self(Arc::new(Answering {
+        Self(Arc::new(RetryAnswerer {
             session,
             client,
             store,
             tasks,
-            one,
+            answer_lock: one,
         }))
     }
 }
 
-impl EventHandler for Retries {
+impl EventHandler for OwnPhoneRetries {
     fn handle_event(&self, event: Arc<Event>) {
         let Event::RawNode(node) = &*event else {
             return;
@@ -104,7 +104,7 @@ impl EventHandler for Retries {
             .0
             .client
             .upgrade()
-            .and_then(|client| asked(&client, node.get()))
+            .and_then(|client| find_request(&client, node.get()))
         else {
             return;
         };
@@ -113,7 +113,11 @@ impl EventHandler for Retries {
         self.0.tasks.spawn(async move {
             let session = answering.session.clone();
             let answered = match asked {
-                Ok(asked) => OF_OWN_PHONE.scope((), answering.answer(asked)).await,
+                Ok(asked) => {
+                    OF_OWN_PHONE
+                        .scope((), answering.answer_request(asked))
+                        .await
+                }
                 Err(error) => Err(error),
             };
             if let Err(error) = answered {
@@ -137,7 +141,7 @@ impl EventHandler for Retries {
 
 /// Reads a retry request of the account's own phone; `None` for any other stanza. The engine
 /// correctly answers requests of other linked devices, and those in groups.
-fn asked(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<Asked>> {
+fn find_request(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<RetryRequest>> {
     if receipt.tag.as_ref() != "receipt"
         || receipt
             .get_attr("type")
@@ -153,10 +157,10 @@ fn asked(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<Asked>> {
     if phone.device() != 0 || !client.is_own(&phone) || client.is_own(&recipient) {
         return None;
     }
-    Some(read(phone, recipient, receipt))
+    Some(parse_request(phone, recipient, receipt))
 }
 
-fn read(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<Asked> {
+fn parse_request(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<RetryRequest> {
     let retry = receipt
         .get_optional_child("retry")
         .context("it does not say which message")?;
@@ -168,9 +172,9 @@ fn read(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<Asked> {
     let count = attributes.optional_u64("count").unwrap_or(1);
     let keys = receipt
         .get_optional_child("keys")
-        .map(|keys| bundle(receipt, keys))
+        .map(|keys| parse_bundle(receipt, keys))
         .transpose()?;
-    Ok(Asked {
+    Ok(RetryRequest {
         phone,
         recipient,
         id,
@@ -180,7 +184,7 @@ fn read(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<Asked> {
 }
 
 /// Reads the keys for a new session that the request carries.
-fn bundle(receipt: &NodeRef<'_>, keys: &NodeRef<'_>) -> Result<PreKeyBundle> {
+fn parse_bundle(receipt: &NodeRef<'_>, keys: &NodeRef<'_>) -> Result<PreKeyBundle> {
     let registration = extract_registration_id_from_node_ref(receipt).context("no registration")?;
     let identity = keys
         .get_optional_child("identity")
@@ -218,19 +222,19 @@ fn bundle(receipt: &NodeRef<'_>, keys: &NodeRef<'_>) -> Result<PreKeyBundle> {
     )?)
 }
 
-impl Answering {
-    async fn answer(&self, asked: Asked) -> Result<()> {
-        let _one = self.one.lock().await;
+impl RetryAnswerer {
+    async fn answer_request(&self, asked: RetryRequest) -> Result<()> {
+        let _one = self.answer_lock.lock().await;
         let client = self.client.upgrade().context("the connection ended")?;
-        let message = as_it_left(
+        let message = load_sent_message(
             &client,
             &self.store,
-            &self.session.life(),
+            &self.session.current_life(),
             &asked.recipient,
             &asked.id,
         )
         .await?;
-        let Asked {
+        let RetryRequest {
             phone,
             recipient,
             id,
@@ -240,16 +244,16 @@ impl Answering {
         match keys {
             Some(keys) => {
                 ensure!(
-                    is_of_account(&client, &keys),
+                    has_account_key(&client, &keys),
                     "its keys are not those of the account"
                 );
                 client.signal().install_prekey_bundle(&phone, &keys).await?;
             }
             // A copy encrypted with the present keys could not be read, either.
-            None if count > 1 => fresh_session(&client, &phone).await?,
+            None if count > 1 => renew_session(&client, &phone).await?,
             None => {}
         }
-        let copy = copy(&recipient, message);
+        let copy = wrap_own_copy(&recipient, message);
         let again = MessageRetransmission::new(recipient.to_non_ad(), phone, copy, id, count);
         Ok(client
             .retransmit_message(again.with_recipient(recipient))
@@ -258,7 +262,7 @@ impl Answering {
 }
 
 /// Loads a message of the session as it was sent, under either address of its chat.
-pub(super) async fn as_it_left(
+pub(super) async fn load_sent_message(
     client: &Client,
     store: &Store,
     session: &Life,
@@ -275,7 +279,7 @@ pub(super) async fn as_it_left(
         }
     });
     for chat in [Some(chat), other].into_iter().flatten() {
-        if let Some(message) = store.payload(session, &chat.to_string(), id).await? {
+        if let Some(message) = store.find_payload(session, &chat.to_string(), id).await? {
             return Ok(codec::message_decode(&message)?);
         }
     }
@@ -284,7 +288,7 @@ pub(super) async fn as_it_left(
 
 /// Replaces a device's session with one from newly fetched keys. A session exists at every moment,
 /// since other tasks may be encrypting with it.
-pub(super) async fn fresh_session(client: &Client, device: &Jid) -> Result<()> {
+pub(super) async fn renew_session(client: &Client, device: &Jid) -> Result<()> {
     let request = PreKeyFetchSpec::with_reason(vec![device.clone()], PreKeyFetchReason::Identity);
     let keys = client
         .execute(request)
@@ -299,7 +303,7 @@ pub(super) async fn fresh_session(client: &Client, device: &Jid) -> Result<()> {
 
 /// Returns whether a bundle carries the account's own key, which WhatsApp certified when the device
 /// was linked; `true` if that key is unknown.
-fn is_of_account(client: &Client, keys: &PreKeyBundle) -> bool {
+fn has_account_key(client: &Client, keys: &PreKeyBundle) -> bool {
     let device = client.persistence_manager().get_device_snapshot();
     let key = device
         .account
@@ -313,7 +317,7 @@ fn is_of_account(client: &Client, keys: &PreKeyBundle) -> bool {
 }
 
 /// Wraps a message for the account's own devices, so that they know which chat it belongs to.
-fn copy(recipient: &Jid, message: wa::Message) -> wa::Message {
+fn wrap_own_copy(recipient: &Jid, message: wa::Message) -> wa::Message {
     let around = message.message_context_info.clone();
     let sent = wa::message::DeviceSentMessage {
         destination_jid: Some(recipient.to_non_ad_string()),

@@ -12,37 +12,37 @@ use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Client, Jid};
 
-use super::asking::NotAnswered;
-use super::incoming::Known;
-use super::incoming::content::inner;
+use super::asking::LinkRequestError;
+use super::incoming::MessageAddresses;
+use super::incoming::content::unwrap_message;
 use crate::clock::Clock;
-use crate::event::{EventData, Right};
-use crate::store::{Lifeline, Store};
+use crate::event::{DeletionRight, EventData};
+use crate::store::{DeviceLife, Store};
 
 /// How long WhatsApp may take to name a group's admins.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Failed attempts within this time after which a person's attempts are no longer checked: each
 /// check costs a request to WhatsApp.
-const STRIKES: (u32, Duration) = (10, Duration::from_secs(60));
+const MAX_TRIES: (u32, Duration) = (10, Duration::from_secs(60));
 /// Most people remembered for failed attempts.
-const REMEMBERED: usize = 1_000;
+const MAX_REMEMBERED: usize = 1_000;
 
 /// Checks the rights for one session.
-pub(super) struct Rights {
-    session: Lifeline,
+pub(super) struct EditRights {
+    session: DeviceLife,
     store: Store,
     clock: Clock,
     /// Failed attempts per group and person: their number, and the time of the last.
-    in_vain: Mutex<HashMap<(String, String), (u32, Duration)>>,
+    failed_tries: Mutex<HashMap<(String, String), (u32, Duration)>>,
 }
 
-impl Rights {
-    pub fn new(session: Lifeline, store: Store, clock: Clock) -> Self {
+impl EditRights {
+    pub fn new(session: DeviceLife, store: Store, clock: Clock) -> Self {
         Self {
             session,
             store,
             clock,
-            in_vain: Mutex::default(),
+            failed_tries: Mutex::default(),
         }
     }
 
@@ -53,11 +53,11 @@ impl Rights {
     ///
     /// When the right cannot be checked now, because WhatsApp does not name the admins or the
     /// database fails.
-    pub async fn counts(
+    pub async fn check_change(
         &self,
         client: &Client,
         message: &InboundMessage,
-        known: &Known,
+        known: &MessageAddresses,
         told: &mut EventData,
     ) -> Result<bool> {
         // Only a newsletter's admins write in it.
@@ -67,21 +67,21 @@ impl Rights {
         match told {
             EventData::MessageEdited(edited) => {
                 let claim = self
-                    .claim(client, message, known, &edited.message_id)
+                    .read_claim(client, message, known, &edited.message_id)
                     .await?;
                 Ok(claim.is_author != Some(false))
             }
             EventData::MessageDeleted(deleted) => {
                 let claim = self
-                    .claim(client, message, known, &deleted.message_id)
+                    .read_claim(client, message, known, &deleted.message_id)
                     .await?;
                 let right = match claim.is_author {
-                    Some(true) => Some(Right::Author),
-                    None if !claim.names_another => Some(Right::Author),
+                    Some(true) => Some(DeletionRight::Author),
+                    None if !claim.names_another => Some(DeletionRight::Author),
                     _ => self
-                        .is_admin(client, message, &claim.by)
+                        .check_admin(client, message, &claim.by)
                         .await?
-                        .then_some(Right::Admin),
+                        .then_some(DeletionRight::Admin),
                 };
                 deleted.change.by = right.unwrap_or_default();
                 Ok(right.is_some())
@@ -90,13 +90,13 @@ impl Rights {
         }
     }
 
-    async fn claim(
+    async fn read_claim(
         &self,
         client: &Client,
         message: &InboundMessage,
-        known: &Known,
+        known: &MessageAddresses,
         id: &str,
-    ) -> Result<Claim> {
+    ) -> Result<ChangeClaim> {
         let source = &message.info.source;
         let own = [client.pn(), client.lid()];
         let other = if source.is_from_me {
@@ -118,7 +118,7 @@ impl Rights {
             .map(Jid::to_non_ad_string);
         let authors = self
             .store
-            .authors(&self.session.life(), &chats.collect::<Vec<_>>(), id)
+            .find_authors(&self.session.current_life(), &chats.collect::<Vec<_>>(), id)
             .await?;
         let wrote = |author: &Option<String>| match author {
             Some(author) => by.contains(author),
@@ -126,7 +126,7 @@ impl Rights {
         };
         let is_author = (!authors.is_empty()).then(|| authors.iter().any(wrote));
         // For a message that is unknown here, the claim itself names the author.
-        let key = inner(&message.message)
+        let key = unwrap_message(&message.message)
             .protocol_message
             .as_option()
             .and_then(|protocol| protocol.key.as_option());
@@ -139,14 +139,14 @@ impl Rights {
                 named.is_some_and(|named| !by.contains(&named.to_non_ad_string()))
                     || key.from_me == Some(false)
             });
-        Ok(Claim {
+        Ok(ChangeClaim {
             by,
             is_author,
             names_another,
         })
     }
 
-    async fn is_admin(
+    async fn check_admin(
         &self,
         client: &Client,
         message: &InboundMessage,
@@ -164,14 +164,14 @@ impl Rights {
             source.chat.to_non_ad_string(),
             source.sender.to_non_ad_string(),
         );
-        if self.is_hopeless(&person) {
+        if self.has_used_tries(&person) {
             return Ok(false);
         }
         let asked = self
             .clock
-            .timeout(PATIENCE, client.groups().get_metadata(&source.chat))
+            .timeout(ADMIN_TIMEOUT, client.groups().get_metadata(&source.chat))
             .await;
-        let is_admin = match asked.map(|answer| answer.map_err(NotAnswered::from)) {
+        let is_admin = match asked.map(|answer| answer.map_err(LinkRequestError::from)) {
             Ok(Ok(group)) => group
                 .participants
                 .iter()
@@ -187,30 +187,36 @@ impl Rights {
                         .flatten()
                         .any(|address| who.contains(&address.to_non_ad_string()))
                 }),
-            Err(_) | Ok(Err(NotAnswered::Offline | NotAnswered::Silence(_))) => {
+            Err(_) | Ok(Err(LinkRequestError::Offline | LinkRequestError::Timeout(_))) => {
                 bail!("WhatsApp does not say who a group's admins are")
             }
             Ok(Err(_)) => false,
         };
         if !is_admin {
-            self.remember(person);
+            self.record_failure(person);
         }
         Ok(is_admin)
     }
 
-    fn is_hopeless(&self, person: &(String, String)) -> bool {
+    fn has_used_tries(&self, person: &(String, String)) -> bool {
         let now = self.clock.uptime();
-        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
-        in_vain.retain(|_, (_, last)| now.saturating_sub(*last) < STRIKES.1);
+        let mut in_vain = self
+            .failed_tries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        in_vain.retain(|_, (_, last)| now.saturating_sub(*last) < MAX_TRIES.1);
         in_vain
             .get(person)
-            .is_some_and(|(times, _)| *times >= STRIKES.0)
+            .is_some_and(|(times, _)| *times >= MAX_TRIES.0)
     }
 
-    fn remember(&self, person: (String, String)) {
+    fn record_failure(&self, person: (String, String)) {
         let now = self.clock.uptime();
-        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_vain.len() >= REMEMBERED {
+        let mut in_vain = self
+            .failed_tries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if in_vain.len() >= MAX_REMEMBERED {
             in_vain.clear();
         }
         let (times, last) = in_vain.entry(person).or_default();
@@ -219,7 +225,7 @@ impl Rights {
 }
 
 /// A claim to change a message.
-struct Claim {
+struct ChangeClaim {
     /// All known addresses of the sender of the claim.
     by: Vec<String>,
     /// Whether the sender wrote the message; `None` if its author is unknown here.

@@ -10,7 +10,7 @@ use whatsapp_rust::wacore::runtime::AbortHandle;
 
 use super::readiness::AppStateKeys;
 use super::retries;
-use super::signals::{Alarm, Reports};
+use super::signals::{LinkEventSender, PanicGuard};
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 
@@ -18,12 +18,17 @@ use crate::lifecycle::Lifecycle;
 pub(super) struct TrackedRuntime {
     tasks: Lifecycle,
     clock: Clock,
-    reports: Reports,
+    reports: LinkEventSender,
     keys: AppStateKeys,
 }
 
 impl TrackedRuntime {
-    pub fn new(tasks: Lifecycle, clock: Clock, reports: Reports, keys: AppStateKeys) -> Self {
+    pub fn new(
+        tasks: Lifecycle,
+        clock: Clock,
+        reports: LinkEventSender,
+        keys: AppStateKeys,
+    ) -> Self {
         Self {
             tasks,
             clock,
@@ -33,9 +38,9 @@ impl TrackedRuntime {
     }
 
     /// Runs a task of the engine. If it panics, the link reports that it is stuck.
-    fn run(&self, task: Task) -> tokio::task::JoinHandle<()> {
-        let alarm = Alarm(self.reports.clone());
-        let task = retries::marked(task);
+    fn spawn_task(&self, task: BoxedTask) -> tokio::task::JoinHandle<()> {
+        let alarm = PanicGuard(self.reports.clone());
+        let task = retries::mark_task(task);
         self.tasks.spawn(async move {
             let _alarm = alarm;
             task.await;
@@ -43,17 +48,17 @@ impl TrackedRuntime {
     }
 }
 
-type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+type BoxedTask = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 #[async_trait]
 impl Runtime for TrackedRuntime {
-    fn spawn(&self, future: Task) -> AbortHandle {
-        let task = self.run(future);
+    fn spawn(&self, future: BoxedTask) -> AbortHandle {
+        let task = self.spawn_task(future);
         AbortHandle::new(move || task.abort())
     }
 
-    fn spawn_detached(&self, future: Task) {
-        self.run(future);
+    fn spawn_detached(&self, future: BoxedTask) {
+        self.spawn_task(future);
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -77,12 +82,13 @@ impl Runtime for TrackedRuntime {
 
 #[cfg(test)]
 mod tests {
-    use super::super::signals::{self, Signal};
+    use super::super::signals::{self, LinkEvent};
     use super::*;
 
     #[tokio::test]
     async fn a_task_of_the_engine_that_panics_is_reported_and_one_that_ends_is_not() {
-        let (reports, mut signals) = signals::channel(crate::store::Lifeline::test("shop"));
+        let (reports, mut signals) =
+            signals::link_event_channel(crate::store::DeviceLife::for_test("shop"));
         let tasks = Lifecycle::new();
         let runtime = TrackedRuntime::new(
             tasks.clone(),
@@ -96,7 +102,7 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("on purpose");
         }));
-        let Some(Signal::Stuck { reason }) = signals.recv().await else {
+        let Some(LinkEvent::Stuck { reason }) = signals.recv().await else {
             panic!("another signal")
         };
         assert_eq!(reason, "a part of the connection crashed");

@@ -16,36 +16,36 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::SecretEncryptedMessage;
 use whatsapp_rust::waproto::whatsapp::message::secret_encrypted_message::SecretEncType;
 
-use super::inbox::other_address;
+use super::inbox::find_other_address;
 use super::link::Link;
 use super::outgoing;
-use super::votes::leaves_by_lid;
+use super::votes::is_addressed_by_lid;
 use crate::message::ChatId;
 
 /// How long the first edit waits for WhatsApp's feature switches.
-const SWITCHES: Duration = Duration::from_secs(5);
+const SWITCHES_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lookups of a secret, and the delay between them: the engine saves secrets some time after their
 /// messages have left.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
+const SECRET_LOOKUPS: u32 = 5;
+const LOOKUP_DELAY: Duration = Duration::from_millis(100);
 
 impl Link {
     /// Returns an edit in the form in which it leaves.
-    pub(super) async fn edit_as_sent(&self, to: &ChatId, edit: wa::Message) -> wa::Message {
+    pub(super) async fn seal_edit(&self, to: &ChatId, edit: wa::Message) -> wa::Message {
         // Boxed: the engine's futures are nested too deeply for the compiler.
-        if !Box::pin(self.seals_edits()).await {
+        if !Box::pin(self.is_sealing_enabled()).await {
             return edit;
         }
-        let sealed = Box::pin(self.sealed(outgoing::jid(to), &edit)).await;
+        let sealed = Box::pin(self.encrypt_edit(outgoing::chat_jid(to), &edit)).await;
         sealed.unwrap_or(edit)
     }
 
     /// Returns whether edits are encrypted. Asked once: a switch that is on stays on.
-    async fn seals_edits(&self) -> bool {
+    async fn is_sealing_enabled(&self) -> bool {
         let asking = self.edits_are_sealed.get_or_try_init(|| async {
             match self
                 .clock
-                .timeout(SWITCHES, self.client.execute(PropsSpec::new()))
+                .timeout(SWITCHES_TIMEOUT, self.client.execute(PropsSpec::new()))
                 .await
             {
                 Ok(Ok(switches)) => {
@@ -66,11 +66,11 @@ impl Link {
 
     /// Encrypts an edit under the address that the message carries, like all sealed payloads;
     /// `None` if the secret is not known.
-    async fn sealed(&self, to: Jid, edit: &wa::Message) -> Option<wa::Message> {
+    async fn encrypt_edit(&self, to: Jid, edit: &wa::Message) -> Option<wa::Message> {
         let key = edit.protocol_message.as_option()?.key.as_option()?;
         let id = key.id.as_deref()?;
-        let secret = self.secret_of(&to, id).await?;
-        let own = if leaves_by_lid(&self.client, &to).await {
+        let secret = self.find_secret(&to, id).await?;
+        let own = if is_addressed_by_lid(&self.client, &to).await {
             self.client.lid()
         } else {
             self.client.pn()
@@ -97,21 +97,21 @@ impl Link {
 
     /// Looks up the secret of an own message in the engine's store, under either address of either
     /// side.
-    async fn secret_of(&self, to: &Jid, id: &str) -> Option<Vec<u8>> {
+    async fn find_secret(&self, to: &Jid, id: &str) -> Option<Vec<u8>> {
         let mut chats = vec![to.to_non_ad_string()];
         if !to.is_group() {
             chats.extend(
-                other_address(&self.client, to)
+                find_other_address(&self.client, to)
                     .await
                     .map(|other| other.to_non_ad_string()),
             );
         }
         let own = [self.client.pn(), self.client.lid()].into_iter().flatten();
         let own: Vec<String> = own.map(|own| own.to_non_ad_string()).collect();
-        let kept = self.saved.backend();
-        for attempt in 0..TRIES {
+        let kept = self.persistence.backend();
+        for attempt in 0..SECRET_LOOKUPS {
             if attempt > 0 {
-                self.clock.sleep(PAUSE).await;
+                self.clock.sleep(LOOKUP_DELAY).await;
             }
             for chat in &chats {
                 for sender in &own {

@@ -7,25 +7,25 @@ use whatsapp_rust::request::IqError;
 use whatsapp_rust::waproto::{codec, whatsapp as wa};
 use whatsapp_rust::{ClientError, Jid, SendError, SendOptions};
 
-use super::attached::{Attached, Wanted};
+use super::attached::{AttachedFile, WantedForm};
 use super::link::Link;
-use super::numbers::Registered;
-use super::outgoing::{self, Around, Quote};
+use super::numbers::NumberRegistration;
+use super::outgoing::{self, EncodeContext, Quote};
 use super::votes;
-use crate::fetch::Preview;
-use crate::message::{ChatId, Content, Message};
-use crate::store::Poll;
+use crate::fetch::LinkPreview;
+use crate::message::{ChatId, Message, MessageContent};
+use crate::store::StoredPoll;
 
 /// How long the first message waits for WhatsApp's feature switches. They also come without another
 /// request.
-const SWITCHES: Duration = Duration::from_secs(5);
+const SWITCHES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long WhatsApp may take to look up the numbers of mentioned people.
-const ASKING: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A complete message with its files uploaded; can be handed over any number of times.
 #[derive(Clone)]
-pub struct Prepared {
+pub struct PreparedMessage {
     message: Box<wa::Message>,
     /// The people that may see it, if it is a status.
     audience: Vec<Jid>,
@@ -35,40 +35,40 @@ pub struct Prepared {
 
 /// Everything a message needs besides its content and its file.
 #[derive(Default)]
-pub struct Beside {
+pub struct SendContext {
     /// The message it refers to.
     pub quote: Option<Quote>,
     /// Secret that encrypts the votes on a poll.
     pub secret: Option<Vec<u8>>,
     /// The poll or event that a vote or a response belongs to.
-    pub poll: Option<Poll>,
+    pub poll: Option<StoredPoll>,
     /// Preview of the first link in a text.
-    pub preview: Option<Preview>,
+    pub preview: Option<LinkPreview>,
     /// For a caption edit: the edited message as it was sent, as WhatsApp's protobuf.
     pub original: Option<Vec<u8>>,
 }
 
 /// Error of preparing a message.
 #[derive(Debug, thiserror::Error)]
-pub enum NotPrepared {
+pub enum PrepareError {
     #[error("WhatsApp's media servers did not take it: {0}")]
     NotUploaded(String),
     #[error("its file cannot be converted for now: {0}")]
     NotConverted(String),
     /// The file is not here, and WhatsApp's media servers no longer have it.
     #[error("its file is not here")]
-    NotHere,
+    FileMissing,
     /// The file will never be acceptable.
     #[error("{0}")]
     Unfit(String),
     /// The message it refers to is unknown, or its kind is only received.
     #[error("it cannot be put into WhatsApp's form")]
-    Unsayable,
+    NotEncodable,
 }
 
 /// Error of handing a message over: it was not, or that is uncertain.
 #[derive(Debug, thiserror::Error)]
-pub enum NotHandedOver {
+pub enum HandoverError {
     /// The message has not left.
     #[error("the session is not connected to WhatsApp")]
     Offline,
@@ -89,28 +89,31 @@ pub enum NotHandedOver {
     Failed(String),
     /// The connection broke meanwhile, or the engine did not return in time: it may have left.
     #[error("it is not known whether the message has left")]
-    Unclear,
+    Unconfirmed,
 }
 
 impl Link {
     /// Prepares a message, uploading its file if it has one.
-    pub async fn prepare(
+    pub async fn prepare_message(
         &self,
         to: &ChatId,
         message: &Message,
-        file: Option<Attached>,
-        beside: &Beside,
-    ) -> Result<Prepared, NotPrepared> {
-        let message = &*self.mentioning(message).await;
-        let uploaded = match (message.content.file(), file) {
+        file: Option<AttachedFile>,
+        beside: &SendContext,
+    ) -> Result<PreparedMessage, PrepareError> {
+        let message = &*self.resolve_mentions(message).await;
+        let uploaded = match (message.content.media_file(), file) {
             (Some((kind, _)), Some(file)) => {
                 // An album announces its numbers of images and videos.
-                let may_move = !matches!(message.content, Content::Product { .. })
+                let may_move = !matches!(message.content, MessageContent::Product { .. })
                     && message.album_id.is_none();
-                let wanted = Wanted { kind, may_move };
+                let wanted = WantedForm {
+                    kind,
+                    may_animate: may_move,
+                };
                 Some(match to {
-                    ChatId::Newsletter(_) => self.attach_plain(wanted, file).await?,
-                    _ => self.attach(wanted, file).await?,
+                    ChatId::Newsletter(_) => self.attach_unencrypted(wanted, file).await?,
+                    _ => self.attach_file(wanted, file).await?,
                 })
             }
             _ => None,
@@ -123,7 +126,7 @@ impl Link {
             .as_deref()
             .and_then(|original| codec::message_decode(original).ok());
         let quote = match &beside.quote {
-            Some(quote) => Some(self.named_as_in(to, quote.clone()).await),
+            Some(quote) => Some(self.address_quote(to, quote.clone()).await),
             None => None,
         };
         let (quote, secret, preview) = (
@@ -133,10 +136,10 @@ impl Link {
         );
         let now = self.clock.now();
         let sealed = match &beside.poll {
-            Some(poll) => votes::seal(&self.client, to, poll, &message.content, now).await,
+            Some(poll) => votes::seal_vote(&self.client, to, poll, &message.content, now).await,
             None => None,
         };
-        let around = Around {
+        let around = EncodeContext {
             chat: to,
             quote,
             secret,
@@ -150,14 +153,14 @@ impl Link {
             .iter()
             .filter_map(|person| person.parse().ok())
             .collect();
-        let is_edit = matches!(message.content, Content::Edit { .. });
-        let mut message =
-            outgoing::protobuf(message, uploaded, &around).ok_or(NotPrepared::Unsayable)?;
+        let is_edit = matches!(message.content, MessageContent::Edit { .. });
+        let mut message = outgoing::encode_message(message, uploaded, &around)
+            .ok_or(PrepareError::NotEncodable)?;
         if is_edit && !matches!(to, ChatId::Newsletter(_)) {
-            message = self.edit_as_sent(to, message).await;
+            message = self.seal_edit(to, message).await;
         }
-        outgoing::owned(&mut message, || Some(self.account()?.address()));
-        Ok(Prepared {
+        outgoing::fill_owner(&mut message, || Some(self.account()?.phone_address()));
+        Ok(PreparedMessage {
             message: Box::new(message),
             audience,
             handle,
@@ -166,7 +169,7 @@ impl Link {
 
     /// Returns the message with mentions by the numbers that WhatsApp knows: phones show no name
     /// for another form.
-    async fn mentioning<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
+    async fn resolve_mentions<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
         let mut message = Cow::Borrowed(message);
         let people: Vec<_> = message
             .mentions
@@ -183,20 +186,20 @@ impl Link {
                 }
             })
             .collect();
-        self.meet(&numbers, ASKING).await;
+        self.prefetch_registrations(&numbers, LOOKUP_TIMEOUT).await;
         for person in people {
-            let known = self.known_as(&person, ASKING).await;
+            let known = self.resolve_chat(&person, LOOKUP_TIMEOUT).await;
             if let (ChatId::Phone(asked), ChatId::Phone(known)) = (person, known)
                 && asked != known
             {
-                message.to_mut().mention_by(&asked, &known);
+                message.to_mut().replace_mention(&asked, &known);
             }
         }
         message
     }
 
     /// Returns the quote with the account's own LID as its author, if the chat goes by LID.
-    async fn named_as_in(&self, to: &ChatId, quote: Quote) -> Quote {
+    async fn address_quote(&self, to: &ChatId, quote: Quote) -> Quote {
         let is_by_lid = quote.is_own
             && matches!(to, ChatId::Phone(_) | ChatId::Lid(_))
             && self.client.is_lid_migrated().await;
@@ -218,58 +221,58 @@ impl Link {
     pub async fn hand_over(
         &self,
         to: &ChatId,
-        Prepared {
+        PreparedMessage {
             message,
             audience,
             handle,
-        }: Prepared,
+        }: PreparedMessage,
         id: &str,
         limit: Duration,
-    ) -> Result<(), NotHandedOver> {
+    ) -> Result<(), HandoverError> {
         if !self.client.is_logged_in() {
-            return Err(NotHandedOver::Offline);
+            return Err(HandoverError::Offline);
         }
         // The engine sends a reaction to a status to its author alone.
         if *to == ChatId::Status && !message.reaction_message.is_set() {
-            return self.post(*message, &audience, id, limit).await;
+            return self.post_status(*message, &audience, id, limit).await;
         }
         if let ChatId::Newsletter(id) = to {
-            self.may_post(id, limit).await?;
+            self.ensure_may_post(id, limit).await?;
         }
         if let Some(handle) = handle {
-            let publishing = self.publish(outgoing::jid(to), &message, &handle, id);
+            let publishing = self.send_post(outgoing::chat_jid(to), &message, &handle, id);
             let published = self
                 .clock
                 .timeout(limit, publishing)
                 .await
-                .map_err(|_| NotHandedOver::Unclear)?;
-            return published.map_err(|error| self.reason(error.into(), to));
+                .map_err(|_| HandoverError::Unconfirmed)?;
+            return published.map_err(|error| self.classify_error(error.into(), to));
         }
         // In doubt, the number counts as registered.
         let address = match self
             .clock
-            .timeout(limit, self.registered(to))
+            .timeout(limit, self.find_registration(to))
             .await
-            .unwrap_or(Registered::Unsaid)
+            .unwrap_or(NumberRegistration::Unknown)
         {
-            Registered::Nobody => return Err(NotHandedOver::NotOnWhatsapp),
-            Registered::As(number) => Jid::pn(&number),
-            Registered::AsAsked | Registered::Unsaid => outgoing::jid(to),
+            NumberRegistration::NotOnWhatsapp => return Err(HandoverError::NotOnWhatsapp),
+            NumberRegistration::OtherForm(number) => Jid::pn(&number),
+            NumberRegistration::AsRequested | NumberRegistration::Unknown => outgoing::chat_jid(to),
         };
         if to.is_person() {
-            self.learn_switches(limit).await;
+            self.await_switches(limit).await;
         }
         if matches!(to, ChatId::Group(_)) {
             // The other half is left for the message itself.
             let _ = self
                 .clock
-                .timeout(limit / 2, self.meet_members(&address))
+                .timeout(limit / 2, self.create_member_sessions(&address))
                 .await;
         }
         // Before it leaves: its receipt may arrive before the engine returns.
         let overdue = self.overdue.as_ref().filter(|_| to.is_person());
         if let Some(overdue) = overdue {
-            overdue.leaves(&to.to_string(), id);
+            overdue.record_sent(&to.to_string(), id);
         }
         let options = SendOptions::default().with_message_id(id);
         let sending = self
@@ -279,23 +282,23 @@ impl Link {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 if let Some(overdue) = overdue {
-                    overdue.stayed(id);
+                    overdue.record_unsent(id);
                 }
-                Err(self.reason(error, to))
+                Err(self.classify_error(error, to))
             }
-            Err(_) => Err(NotHandedOver::Unclear),
+            Err(_) => Err(HandoverError::Unconfirmed),
         }
     }
 
     /// Waits for WhatsApp's feature switches, which the engine requests after each login and does
     /// not save. One of them puts the trust tokens of contacts on messages to them; without it,
     /// WhatsApp refuses such messages from an account that may start no new chats.
-    async fn learn_switches(&self, limit: Duration) {
+    async fn await_switches(&self, limit: Duration) {
         self.switches
             .get_or_init(|| async {
                 match self
                     .clock
-                    .timeout(limit.min(SWITCHES), self.client.fetch_props())
+                    .timeout(limit.min(SWITCHES_TIMEOUT), self.client.fetch_props())
                     .await
                 {
                     Ok(Ok(())) => {}
@@ -310,20 +313,20 @@ impl Link {
             .await;
     }
 
-    pub(super) fn reason(&self, error: SendError, to: &ChatId) -> NotHandedOver {
+    pub(super) fn classify_error(&self, error: SendError, to: &ChatId) -> HandoverError {
         match error {
             SendError::NotLoggedIn
             | SendError::Client(ClientError::NotConnected | ClientError::NotLoggedIn) => {
-                NotHandedOver::Offline
+                HandoverError::Offline
             }
-            SendError::Client(_) => NotHandedOver::Unclear,
+            SendError::Client(_) => HandoverError::Unconfirmed,
             // The failed request was for the group's members.
             SendError::Iq(IqError::ServerError {
                 code: 403 | 404, ..
-            }) if matches!(to, ChatId::Group(_)) => NotHandedOver::NotInGroup,
+            }) if matches!(to, ChatId::Group(_)) => HandoverError::NotInGroup,
             // Requests that precede the message and need the connection.
-            _ if !self.client.is_logged_in() => NotHandedOver::Offline,
-            other => NotHandedOver::Failed(other.to_string()),
+            _ if !self.client.is_logged_in() => HandoverError::Offline,
+            other => HandoverError::Failed(other.to_string()),
         }
     }
 }

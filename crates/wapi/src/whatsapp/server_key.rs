@@ -15,13 +15,13 @@ use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::transport::TransportFactory;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 
-use super::transport::Dialled;
+use super::transport::DialledTransport;
 
 /// Whether the last accepted connection has brought nothing.
 #[derive(Clone, Default)]
-pub(super) struct Unheard(Arc<AtomicBool>);
+pub(super) struct SilenceFlag(Arc<AtomicBool>);
 
-impl EventHandler for Unheard {
+impl EventHandler for SilenceFlag {
     /// A decrypted stanza proves the key.
     fn handle_event(&self, _: Arc<Event>) {
         self.0.store(false, Ordering::Relaxed);
@@ -33,14 +33,14 @@ impl EventHandler for Unheard {
 }
 
 /// Dials, and then forgets the key, if necessary, before the handshake.
-pub(super) struct Introducer<D> {
+pub(super) struct ServerKeyDialer<D> {
     inner: D,
     saved: Arc<PersistenceManager>,
-    unheard: Unheard,
+    unheard: SilenceFlag,
 }
 
-impl<D> Introducer<D> {
-    pub fn new(inner: D, saved: Arc<PersistenceManager>, unheard: Unheard) -> Self {
+impl<D> ServerKeyDialer<D> {
+    pub fn new(inner: D, saved: Arc<PersistenceManager>, unheard: SilenceFlag) -> Self {
         Self {
             inner,
             saved,
@@ -50,8 +50,8 @@ impl<D> Introducer<D> {
 }
 
 #[async_trait]
-impl<D: TransportFactory> TransportFactory for Introducer<D> {
-    async fn create_transport(&self) -> Result<Dialled> {
+impl<D: TransportFactory> TransportFactory for ServerKeyDialer<D> {
+    async fn create_transport(&self) -> Result<DialledTransport> {
         let dialled = self.inner.create_transport().await?;
         if self.unheard.0.swap(true, Ordering::Relaxed)
             && self.saved.get_device_snapshot().server_cert_chain.is_some()

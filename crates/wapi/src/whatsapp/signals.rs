@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 
-use super::observer::Happening;
-use crate::store::Lifeline;
+use super::observer::ChatEvent;
+use crate::store::DeviceLife;
 
 /// An event of a link.
 #[derive(Debug, Clone)]
-pub enum Signal {
+pub enum LinkEvent {
     /// This text, as a QR code, waits to be scanned; the next one replaces it.
     Qr { text: String, valid_for: Duration },
     /// WhatsApp has no more QR codes; the link is over.
@@ -24,14 +24,14 @@ pub enum Signal {
     /// Dialling failed; the link tries again by itself.
     Unreachable { reason: String },
     /// Logged in, but the phone has not shared the app-state keys.
-    LetIn,
+    LoggedIn,
     /// Logged in, with nothing missing.
     Online,
     /// The connection broke; the link tries again by itself.
     Offline { reason: String },
     /// The engine has closed a working connection, as it does when WhatsApp ends the stream; the
     /// link tries again by itself.
-    Left,
+    Closed,
     /// The device is no longer linked; the link is over.
     LoggedOut { reason: String },
     /// Another program logged in with the same device; the link is over.
@@ -44,7 +44,7 @@ pub enum Signal {
     /// The engine hangs or has crashed; the link is no longer usable.
     Stuck { reason: String },
     /// An event around messages.
-    Happened(Box<Happening>),
+    Chat(Box<ChatEvent>),
     /// These messages were read on another device of the account. Their chat is not given.
     ReadElsewhere { ids: Vec<String> },
     /// The link is over; always the last signal.
@@ -52,52 +52,52 @@ pub enum Signal {
 }
 
 /// The receiving end, read by the session.
-pub type Signals = mpsc::UnboundedReceiver<Signal>;
+pub type LinkEventReceiver = mpsc::UnboundedReceiver<LinkEvent>;
 
 /// The sending end, for the engine's callbacks. Unbounded, because they must not block; a
 /// connection has only a handful of events.
 #[derive(Clone)]
-pub(super) struct Reports(mpsc::UnboundedSender<Signal>, Lifeline);
+pub(super) struct LinkEventSender(mpsc::UnboundedSender<LinkEvent>, DeviceLife);
 
 /// Creates the channel. The life of `session` begins or goes on when a phone links the device.
-pub(super) fn channel(session: Lifeline) -> (Reports, Signals) {
+pub(super) fn link_event_channel(session: DeviceLife) -> (LinkEventSender, LinkEventReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Reports(sender, session), receiver)
+    (LinkEventSender(sender, session), receiver)
 }
 
-impl Reports {
+impl LinkEventSender {
     /// Sends an event. If the session is gone, nobody needs it.
-    pub fn send(&self, signal: Signal) {
+    pub fn send(&self, signal: LinkEvent) {
         let _ = self.0.send(signal);
     }
 }
 
 /// Reports the end of the link when dropped, also in a panic, which must not leave a session
 /// waiting forever.
-pub(super) struct Farewell(pub Reports);
+pub(super) struct EndGuard(pub LinkEventSender);
 
-impl Drop for Farewell {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.send(Signal::Ended);
+        self.0.send(LinkEvent::Ended);
     }
 }
 
 /// Reports that the link is unusable when dropped in a panic. The engine goes on without a task
 /// that it needs.
-pub(super) struct Alarm(pub Reports);
+pub(super) struct PanicGuard(pub LinkEventSender);
 
-impl Drop for Alarm {
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.send(Signal::Stuck {
+            self.0.send(LinkEvent::Stuck {
                 reason: "a part of the connection crashed".to_owned(),
             });
         }
     }
 }
 
-impl Reports {
-    /// The events that [`signal`] knows.
+impl LinkEventSender {
+    /// The events that [`convert_event`] knows.
     const INTEREST: [EventKind; 10] = [
         EventKind::PairingQrCode,
         EventKind::PairingQrCodesExhausted,
@@ -112,13 +112,13 @@ impl Reports {
     ];
 }
 
-impl EventHandler for Reports {
+impl EventHandler for LinkEventSender {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::PairSuccess(paired) = &*event {
             // Recorded here, so that the account is known before its first message can come in.
-            self.1.linked(paired.id.user_base());
+            self.1.link_account(paired.id.user_base());
         }
-        if let Some(signal) = signal(&event) {
+        if let Some(signal) = convert_event(&event) {
             self.send(signal);
         }
     }
@@ -128,35 +128,35 @@ impl EventHandler for Reports {
     }
 }
 
-fn signal(event: &Event) -> Option<Signal> {
+fn convert_event(event: &Event) -> Option<LinkEvent> {
     Some(match event {
-        Event::PairingQrCode(code) => Signal::Qr {
+        Event::PairingQrCode(code) => LinkEvent::Qr {
             text: code.code.clone(),
             valid_for: code.timeout,
         },
-        Event::PairingQrCodesExhausted(_) => Signal::QrExpired,
-        Event::PairSuccess(_) => Signal::Paired,
+        Event::PairingQrCodesExhausted(_) => LinkEvent::QrExpired,
+        Event::PairSuccess(_) => LinkEvent::Paired,
         // The engine's own text names the account.
-        Event::PairError(_) => Signal::Refused {
+        Event::PairError(_) => LinkEvent::Refused {
             reason: "the phone and this device did not agree".to_owned(),
             wait: None,
         },
-        Event::Disconnected(gone) => Signal::Offline {
+        Event::Disconnected(gone) => LinkEvent::Offline {
             reason: format!("the connection broke: {}", gone.reason),
         },
-        Event::LoggedOut(out) => Signal::LoggedOut {
-            reason: logged_out(out.reason.code()),
+        Event::LoggedOut(out) => LinkEvent::LoggedOut {
+            reason: logout_reason(out.reason.code()),
         },
-        Event::StreamReplaced(_) => Signal::Replaced,
-        Event::ClientOutdated(_) => Signal::Refused {
+        Event::StreamReplaced(_) => LinkEvent::Replaced,
+        Event::ClientOutdated(_) => LinkEvent::Refused {
             reason: "WhatsApp says this version of its protocol is outdated".to_owned(),
             wait: None,
         },
-        Event::TemporaryBan(ban) => Signal::Refused {
+        Event::TemporaryBan(ban) => LinkEvent::Refused {
             reason: format!("WhatsApp banned this account for a while: {}", ban.code),
             wait: ban.expire.to_std().ok(),
         },
-        Event::ConnectFailure(failure) => Signal::Refused {
+        Event::ConnectFailure(failure) => LinkEvent::Refused {
             reason: format!(
                 "WhatsApp refused the connection with code {}",
                 failure.reason.code()
@@ -168,7 +168,7 @@ fn signal(event: &Event) -> Option<Signal> {
 }
 
 /// Returns a reason that helps the phone's owner.
-fn logged_out(code: i32) -> String {
+fn logout_reason(code: i32) -> String {
     match code {
         403 => "WhatsApp locked this account; the phone says more".to_owned(),
         _ => format!("this device is no longer linked to the account (code {code})"),
@@ -186,7 +186,8 @@ mod tests {
             .code("2@x".to_owned())
             .timeout(Duration::from_secs(60))
             .build();
-        let Some(Signal::Qr { text, valid_for }) = signal(&Event::PairingQrCode(code)) else {
+        let Some(LinkEvent::Qr { text, valid_for }) = convert_event(&Event::PairingQrCode(code))
+        else {
             panic!("no signal")
         };
         assert_eq!((text.as_str(), valid_for), ("2@x", Duration::from_secs(60)));
@@ -194,7 +195,7 @@ mod tests {
             .on_connect(true)
             .reason(events::ConnectFailureReason::LoggedOut)
             .build();
-        let Some(Signal::LoggedOut { reason }) = signal(&Event::LoggedOut(out)) else {
+        let Some(LinkEvent::LoggedOut { reason }) = convert_event(&Event::LoggedOut(out)) else {
             panic!("no signal")
         };
         assert_eq!(

@@ -6,28 +6,28 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::{Jid, StatusPrivacySetting, StatusSendOptions};
 
 use super::link::Link;
-use super::numbers::Registered;
-use super::sending::NotHandedOver;
+use super::numbers::NumberRegistration;
+use super::sending::HandoverError;
 use crate::message::ChatId;
 
 impl Link {
     /// Hands a status over, encrypted for all devices of its audience and of the account itself.
-    pub(super) async fn post(
+    pub(super) async fn post_status(
         &self,
         status: wa::Message,
         audience: &[Jid],
         id: &str,
         limit: Duration,
-    ) -> Result<(), NotHandedOver> {
+    ) -> Result<(), HandoverError> {
         let audience = self
             .clock
-            .timeout(limit, self.know(audience, limit))
+            .timeout(limit, self.resolve_audience(audience, limit))
             .await
-            .map_err(|_| NotHandedOver::Offline)??;
+            .map_err(|_| HandoverError::Offline)??;
         // The other half is left for the status itself.
         let _ = self
             .clock
-            .timeout(limit / 2, self.meet_strangers(&audience))
+            .timeout(limit / 2, self.create_stranger_sessions(&audience))
             .await;
         let options = StatusSendOptions {
             // The name that phones use for a list of chosen people.
@@ -40,27 +40,31 @@ impl Link {
         let posting = Box::pin(statuses.send_raw(status, &audience, options));
         match self.clock.timeout(limit, posting).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.reason(error, &ChatId::Status)),
-            Err(_) => Err(NotHandedOver::Unclear),
+            Ok(Err(error)) => Err(self.classify_error(error, &ChatId::Status)),
+            Err(_) => Err(HandoverError::Unconfirmed),
         }
     }
 
     /// Returns the audience by the numbers that WhatsApp knows. Looks up unknown LIDs: a status is
     /// encrypted for LIDs alone, and the engine leaves out people without one.
-    async fn know(&self, audience: &[Jid], limit: Duration) -> Result<Vec<Jid>, NotHandedOver> {
+    async fn resolve_audience(
+        &self,
+        audience: &[Jid],
+        limit: Duration,
+    ) -> Result<Vec<Jid>, HandoverError> {
         let numbers: Vec<_> = audience
             .iter()
             .filter(|it| it.is_pn())
             .map(|it| it.user_base().to_owned())
             .collect();
-        self.meet(&numbers, limit).await;
+        self.prefetch_registrations(&numbers, limit).await;
         let mut known: Vec<Jid> = Vec::with_capacity(audience.len());
         for person in audience {
-            let person = match !person.is_pn() || self.is_ours(person) || self.has_lid(person).await
-            {
-                true => person.clone(),
-                false => self.registered_person(person).await?,
-            };
+            let person =
+                match !person.is_pn() || self.is_own_number(person) || self.has_lid(person).await {
+                    true => person.clone(),
+                    false => self.resolve_person(person).await?,
+                };
             if !known.contains(&person) {
                 known.push(person);
             }
@@ -69,23 +73,23 @@ impl Link {
     }
 
     /// Returns a person without a known LID by the number that WhatsApp answers with.
-    async fn registered_person(&self, person: &Jid) -> Result<Jid, NotHandedOver> {
+    async fn resolve_person(&self, person: &Jid) -> Result<Jid, HandoverError> {
         let asked = person.user_base();
         let known = match self.other_number(asked) {
-            Some(number) => Registered::As(number),
+            Some(number) => NumberRegistration::OtherForm(number),
             None => self
-                .said_of(asked)
+                .query_registration(asked)
                 .await
-                .map_err(|_| NotHandedOver::Offline)?,
+                .map_err(|_| HandoverError::Offline)?,
         };
         let person = match known {
-            Registered::Nobody => return Err(NotHandedOver::NotOnWhatsapp),
-            Registered::As(number) => Jid::pn(&number),
-            Registered::AsAsked | Registered::Unsaid => person.clone(),
+            NumberRegistration::NotOnWhatsapp => return Err(HandoverError::NotOnWhatsapp),
+            NumberRegistration::OtherForm(number) => Jid::pn(&number),
+            NumberRegistration::AsRequested | NumberRegistration::Unknown => person.clone(),
         };
-        match self.is_ours(&person) || self.has_lid(&person).await {
+        match self.is_own_number(&person) || self.has_lid(&person).await {
             true => Ok(person),
-            false => Err(NotHandedOver::Failed(
+            false => Err(HandoverError::Failed(
                 "somebody who shall see a status has no LID".to_owned(),
             )),
         }

@@ -4,19 +4,19 @@ use std::sync::PoisonError;
 
 use whatsapp_rust::{Jid, SignalError};
 
-use super::inbox::other_address;
+use super::inbox::find_other_address;
 use super::link::Link;
 
 /// Most strangers that the engine may make sessions with during the send: fewer than one of its key
 /// requests covers.
-const FEW: usize = 32;
+const ENGINE_SESSIONS: usize = 32;
 
 impl Link {
     /// Makes the sessions with a group's members, as [`Self::meet_strangers`] does.
-    pub(super) async fn meet_members(&self, group: &Jid) {
+    pub(super) async fn create_member_sessions(&self, group: &Jid) {
         // Mostly from the engine's cache; on failure, the engine asks once more with the message.
         if let Ok(info) = self.client.groups().query_info(group).await {
-            self.meet_strangers(&info.participants).await;
+            self.create_stranger_sessions(&info.participants).await;
         }
     }
 
@@ -24,41 +24,44 @@ impl Link {
     /// The engine would make them while it holds the session with the account's own phone, which
     /// every message to a person is encrypted for, too; ahead of the message, nothing is held for
     /// longer than one session takes. On failure, the engine makes them with the message.
-    pub(super) async fn meet_strangers(&self, people: &[Jid]) {
+    pub(super) async fn create_stranger_sessions(&self, people: &[Jid]) {
         let strangers: Vec<Jid> = {
-            let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            let met = self
+                .session_peers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             people
                 .iter()
                 .filter(|person| !met.contains(*person))
                 .cloned()
                 .collect()
         };
-        if strangers.len() <= FEW {
+        if strangers.len() <= ENGINE_SESSIONS {
             return;
         }
         // Boxed, since the engine's futures are nested deeply.
-        if let Err(error) = Box::pin(self.make_sessions(&strangers)).await {
+        if let Err(error) = Box::pin(self.create_sessions(&strangers)).await {
             tracing::debug!(session = self.session, %error, "not all sessions could be made ahead");
         }
-        self.met
+        self.session_peers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(strangers);
     }
 
     /// Makes the sessions; the engine requests keys for some people at a time.
-    async fn make_sessions(&self, people: &[Jid]) -> Result<(), SignalError> {
+    async fn create_sessions(&self, people: &[Jid]) -> Result<(), SignalError> {
         let mut numbers = Vec::with_capacity(people.len());
         for person in people {
             // WhatsApp lists the devices of numbers; the engine knows their LIDs.
             let number = if person.is_lid() {
-                other_address(&self.client, person).await
+                find_other_address(&self.client, person).await
             } else {
                 None
             };
             numbers.push(number.unwrap_or_else(|| person.clone()));
         }
-        numbers.retain(|number| !self.is_ours(number));
+        numbers.retain(|number| !self.is_own_number(number));
         let signal = self.client.signal();
         let devices = signal.get_user_devices(&numbers).await?;
         signal.assert_sessions(&devices).await

@@ -19,11 +19,11 @@ use whatsapp_rust::transport::{
 use whatsapp_rust::wacore::net::{WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
 use whatsapp_rust::wacore::stats::TransportResourceReport;
 
-use super::signals::{Reports, Signal};
-use crate::config::{Build, WhatsappAddress, is_loopback};
+use super::signals::{LinkEvent, LinkEventSender};
+use crate::config::{BuildKind, WhatsappAddress, is_loopback};
 
 /// Returns the dialer of `address`, with one TLS configuration for all sessions.
-pub(super) fn dialer(address: &WhatsappAddress) -> Result<Arc<dyn TransportFactory>> {
+pub(super) fn build_dialer(address: &WhatsappAddress) -> Result<Arc<dyn TransportFactory>> {
     let (url, connector) = match address {
         WhatsappAddress::Real => (WHATSAPP_WEB_WS_URL.parse()?, default_tls_connector()),
         WhatsappAddress::Simulated { url, ca_file } => {
@@ -44,7 +44,7 @@ fn simulator_connector(ca_file: Option<&Path>) -> Result<Connector> {
     let Some(file) = ca_file else {
         return Ok(default_tls_connector());
     };
-    let roots = Arc::new(simulator_roots(file)?);
+    let roots = Arc::new(load_simulator_roots(file)?);
     let config = rustls::ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -53,7 +53,7 @@ fn simulator_connector(ca_file: Option<&Path>) -> Result<Connector> {
     )))
 }
 
-fn simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
+fn load_simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
     let problem = || {
         format!(
@@ -76,8 +76,8 @@ fn simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
 ///
 /// A build with the `sandbox` feature does not check the certificate chain inside WhatsApp's
 /// handshake, so anybody in between could read everything: it may only talk to this very machine.
-pub(super) fn may_dial(url: &Url) -> Result<()> {
-    if Build::this() == Build::Sandbox && !is_loopback(url) {
+pub(super) fn ensure_may_dial(url: &Url) -> Result<()> {
+    if BuildKind::current() == BuildKind::Sandbox && !is_loopback(url) {
         bail!(
             "this build carries the `sandbox` feature, which does not check WhatsApp's certificates: it dials nothing but \
              loopback, and {} is not. Build without that feature to talk to the real WhatsApp",
@@ -87,27 +87,27 @@ pub(super) fn may_dial(url: &Url) -> Result<()> {
     Ok(())
 }
 
-/// Checks [`may_dial`] each time.
+/// Checks [`ensure_may_dial`] each time.
 struct GuardedDialer {
     url: Url,
     connector: Connector,
 }
 
-pub(super) type Dialled = (Arc<dyn Transport>, Receiver<TransportEvent>);
+pub(super) type DialledTransport = (Arc<dyn Transport>, Receiver<TransportEvent>);
 
 #[async_trait]
 impl TransportFactory for GuardedDialer {
-    async fn create_transport(&self) -> Result<Dialled> {
-        may_dial(&self.url)?;
+    async fn create_transport(&self) -> Result<DialledTransport> {
+        ensure_may_dial(&self.url)?;
         let host = self.url.host_str().context("the address names no host")?;
         let port = self
             .url
             .port_or_known_default()
             .context("the address names no port")?;
-        let socket = connect(unbracketed(host), port).await?;
+        let socket = connect(strip_brackets(host), port).await?;
         let socket = self
             .connector
-            .wrap(unbracketed(host), socket)
+            .wrap(strip_brackets(host), socket)
             .await
             .context("TLS")?;
         let (socket, _) = ClientBuilder::new()
@@ -130,7 +130,7 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream> {
 }
 
 /// Returns a host as it is resolved: an IPv6 address has brackets in a URL only.
-fn unbracketed(host: &str) -> &str {
+fn strip_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
@@ -138,22 +138,22 @@ fn unbracketed(host: &str) -> &str {
 /// only logs the former, and is silent about the latter.
 pub(super) struct ReportingDialer {
     inner: Arc<dyn TransportFactory>,
-    reports: Reports,
+    reports: LinkEventSender,
 }
 
 impl ReportingDialer {
-    pub fn new(inner: Arc<dyn TransportFactory>, reports: Reports) -> Self {
+    pub fn new(inner: Arc<dyn TransportFactory>, reports: LinkEventSender) -> Self {
         Self { inner, reports }
     }
 }
 
 #[async_trait]
 impl TransportFactory for ReportingDialer {
-    async fn create_transport(&self) -> Result<Dialled> {
-        self.reports.send(Signal::Dialling);
+    async fn create_transport(&self) -> Result<DialledTransport> {
+        self.reports.send(LinkEvent::Dialling);
         match self.inner.create_transport().await {
             Ok((inner, events)) => {
-                let line = ReportingLine {
+                let line = ReportingTransport {
                     inner,
                     events: events.clone(),
                     reports: self.reports.clone(),
@@ -161,7 +161,7 @@ impl TransportFactory for ReportingDialer {
                 Ok((Arc::new(line), events))
             }
             Err(error) => {
-                self.reports.send(Signal::Unreachable {
+                self.reports.send(LinkEvent::Unreachable {
                     reason: format!("WhatsApp cannot be reached: {error:#}"),
                 });
                 Err(error)
@@ -171,23 +171,23 @@ impl TransportFactory for ReportingDialer {
 }
 
 /// A connection, and whether it is still up.
-struct ReportingLine {
+struct ReportingTransport {
     inner: Arc<dyn Transport>,
     /// Closed when the connection has ended, which the engine notices by itself. Nothing is read
     /// from it here.
     events: Receiver<TransportEvent>,
-    reports: Reports,
+    reports: LinkEventSender,
 }
 
 #[async_trait]
-impl Transport for ReportingLine {
+impl Transport for ReportingTransport {
     async fn send(&self, data: Bytes) -> Result<()> {
         self.inner.send(data).await
     }
 
     async fn disconnect(&self) {
         if !self.events.is_closed() {
-            self.reports.send(Signal::Left);
+            self.reports.send(LinkEvent::Closed);
         }
         self.inner.disconnect().await;
     }
@@ -204,10 +204,10 @@ mod tests {
     #[test]
     fn a_sandbox_build_dials_loopback_only() {
         let real = Url::parse(WHATSAPP_WEB_WS_URL).unwrap();
-        let told = may_dial(&real).unwrap_err().to_string();
+        let told = ensure_may_dial(&real).unwrap_err().to_string();
         assert!(told.contains("nothing but loopback"), "{told}");
-        assert!(may_dial(&Url::parse("ws://192.168.1.1/ws/chat").unwrap()).is_err());
-        may_dial(&Url::parse("ws://127.0.0.1:1/ws/chat").unwrap()).unwrap();
+        assert!(ensure_may_dial(&Url::parse("ws://192.168.1.1/ws/chat").unwrap()).is_err());
+        ensure_may_dial(&Url::parse("ws://127.0.0.1:1/ws/chat").unwrap()).unwrap();
     }
 
     #[tokio::test]
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_real_whatsapp_is_refused_at_run_time() {
-        let error = dialer(&WhatsappAddress::Real)
+        let error = build_dialer(&WhatsappAddress::Real)
             .unwrap()
             .create_transport()
             .await

@@ -6,25 +6,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Failures of all sessions; cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Troubles(Arc<Inner>);
+pub(super) struct WriteFailures(Arc<FailureRegistry>);
 
 #[derive(Default)]
-struct Inner {
+struct FailureRegistry {
     /// Reasons by the number of a session's link.
     reasons: Mutex<BTreeMap<u64, String>>,
     links: AtomicU64,
 }
 
 /// Failure of one link; cleared when dropped.
-pub(super) struct Trouble {
-    all: Troubles,
+pub(super) struct LinkFailure {
+    all: WriteFailures,
     link: u64,
 }
 
-impl Troubles {
+impl WriteFailures {
     /// Creates an entry for one link.
-    pub fn of_a_link(&self) -> Trouble {
-        Trouble {
+    pub fn register_link(&self) -> LinkFailure {
+        LinkFailure {
             all: self.clone(),
             link: self.0.links.fetch_add(1, Ordering::Relaxed),
         }
@@ -32,8 +32,8 @@ impl Troubles {
 
     /// Returns a reason and the number of sessions with a failure. A health check need not know
     /// which.
-    pub fn worst(&self) -> Option<String> {
-        let reasons = self.reasons();
+    pub fn describe_failures(&self) -> Option<String> {
+        let reasons = self.lock_reasons();
         let reason = reasons.values().next()?;
         Some(match reasons.len() {
             1 => format!("{reason} (one session)"),
@@ -41,7 +41,7 @@ impl Troubles {
         })
     }
 
-    fn reasons(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
+    fn lock_reasons(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
         self.0
             .reasons
             .lock()
@@ -49,19 +49,19 @@ impl Troubles {
     }
 }
 
-impl Trouble {
-    pub fn begins(&self, reason: &str) {
-        self.all.reasons().insert(self.link, reason.to_owned());
+impl LinkFailure {
+    pub fn set_failure(&self, reason: &str) {
+        self.all.lock_reasons().insert(self.link, reason.to_owned());
     }
 
-    pub fn ends(&self) {
-        self.all.reasons().remove(&self.link);
+    pub fn clear_failure(&self) {
+        self.all.lock_reasons().remove(&self.link);
     }
 }
 
-impl Drop for Trouble {
+impl Drop for LinkFailure {
     fn drop(&mut self) {
-        self.ends();
+        self.clear_failure();
     }
 }
 
@@ -71,18 +71,21 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_until_it_ends_or_its_link_does() {
-        let troubles = Troubles::default();
-        let (one, other) = (troubles.of_a_link(), troubles.of_a_link());
-        assert_eq!(troubles.worst(), None);
-        one.begins("it is slow");
-        other.begins("it is full");
-        assert_eq!(troubles.worst().as_deref(), Some("it is slow (2 sessions)"));
-        one.ends();
+        let troubles = WriteFailures::default();
+        let (one, other) = (troubles.register_link(), troubles.register_link());
+        assert_eq!(troubles.describe_failures(), None);
+        one.set_failure("it is slow");
+        other.set_failure("it is full");
         assert_eq!(
-            troubles.worst().as_deref(),
+            troubles.describe_failures().as_deref(),
+            Some("it is slow (2 sessions)")
+        );
+        one.clear_failure();
+        assert_eq!(
+            troubles.describe_failures().as_deref(),
             Some("it is full (one session)")
         );
         drop(other);
-        assert_eq!(troubles.worst(), None);
+        assert_eq!(troubles.describe_failures(), None);
     }
 }

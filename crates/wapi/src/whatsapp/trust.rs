@@ -11,36 +11,36 @@ use crate::message::ChatId;
 
 /// How long a token may take. A phone sends it right after its first message, so an answer can be
 /// quicker than the token.
-const ON_ITS_WAY: Duration = Duration::from_secs(2);
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval between lookups of the token.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// Greatest age, in seconds, of a token that was not on the message yet.
-const NEW: i64 = 10;
+const MAX_TOKEN_AGE: i64 = 10;
 
 impl Link {
     /// Returns whether a contact trusts the account now, after a message was refused a moment ago;
     /// waits for the token if necessary.
-    pub async fn is_trusted_now(&self, by: &ChatId) -> bool {
+    pub async fn wait_for_trust(&self, by: &ChatId) -> bool {
         let refused = self.clock.now().as_second();
         let look = async {
             loop {
                 if self
-                    .token_from(by)
+                    .find_token_time(by)
                     .await
-                    .is_some_and(|given| given >= refused - NEW)
+                    .is_some_and(|given| given >= refused - MAX_TOKEN_AGE)
                 {
                     return;
                 }
-                self.clock.sleep(LOOK).await;
+                self.clock.sleep(LOOKUP_INTERVAL).await;
             }
         };
-        self.clock.timeout(ON_ITS_WAY, look).await.is_ok()
+        self.clock.timeout(TOKEN_TIMEOUT, look).await.is_ok()
     }
 
     /// Returns when a contact gave the account its token, in seconds since 1970. The engine keeps
     /// it under the LID, where that is known.
-    async fn token_from(&self, whom: &ChatId) -> Option<i64> {
-        let jid: Jid = outgoing::jid(whom);
+    async fn find_token_time(&self, whom: &ChatId) -> Option<i64> {
+        let jid: Jid = outgoing::chat_jid(whom);
         let lid = self
             .client
             .get_lid_pn_entry(&jid)

@@ -8,21 +8,21 @@ use whatsapp_rust::types::events::{
 };
 use whatsapp_rust::wacore_binary::JidExt;
 
-use super::incoming::{self, Known};
-use super::{Inbox, Incoming};
-use crate::event::{EventData, Unread};
+use super::incoming::{self, MessageAddresses};
+use super::{InboundEvent, Inbox};
+use crate::event::{EventData, UnreadableMessage};
 use crate::lifecycle::Lifecycle;
-use crate::store::Lifeline;
+use crate::store::DeviceLife;
 
 /// Emits an event for each, at most once: WhatsApp does not wait for it.
-pub(super) struct UnreadTeller {
-    session: Lifeline,
+pub(super) struct UndecryptableHandler {
+    session: DeviceLife,
     inbox: Arc<dyn Inbox>,
     tasks: Lifecycle,
 }
 
-impl UnreadTeller {
-    pub fn new(session: Lifeline, inbox: Arc<dyn Inbox>, tasks: Lifecycle) -> Self {
+impl UndecryptableHandler {
+    pub fn new(session: DeviceLife, inbox: Arc<dyn Inbox>, tasks: Lifecycle) -> Self {
         Self {
             session,
             inbox,
@@ -31,7 +31,7 @@ impl UnreadTeller {
     }
 }
 
-impl EventHandler for UnreadTeller {
+impl EventHandler for UndecryptableHandler {
     fn handle_event(&self, event: Arc<Event>) {
         let Event::UndecryptableMessage(message) = &*event else {
             return;
@@ -47,22 +47,22 @@ impl EventHandler for UnreadTeller {
         } else {
             &source.sender_alt
         };
-        let known = Known {
+        let known = MessageAddresses {
             other: other.clone(),
             own: Vec::new(),
         };
-        let unread = Unread {
-            reason: reason(message),
-            ..incoming::unread(self.session.name(), &message.info, &known)
+        let unread = UnreadableMessage {
+            reason: failure_reason(message),
+            ..incoming::undecryptable_message(self.session.name(), &message.info, &known)
         };
-        let (key, chat) = (incoming::key(&message.info), unread.chat.clone());
-        let incoming = Incoming {
+        let (key, chat) = (incoming::message_key(&message.info), unread.chat.clone());
+        let incoming = InboundEvent {
             key,
             chat,
             data: EventData::MessageUndecryptable(Box::new(unread)),
             file: None,
         };
-        let (session, inbox) = (self.session.life(), Arc::clone(&self.inbox));
+        let (session, inbox) = (self.session.current_life(), Arc::clone(&self.inbox));
         self.tasks.spawn(async move {
             if let Err(error) = inbox.accept(&session, vec![incoming]).await {
                 tracing::warn!(
@@ -79,7 +79,7 @@ impl EventHandler for UnreadTeller {
     }
 }
 
-const fn reason(message: &UndecryptableMessage) -> &'static str {
+const fn failure_reason(message: &UndecryptableMessage) -> &'static str {
     match (&message.unavailable_type, message.is_unavailable) {
         (UnavailableType::ViewOnce, true) => "view_once",
         (_, true) => "unavailable",

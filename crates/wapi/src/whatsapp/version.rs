@@ -10,23 +10,23 @@ use whatsapp_rust::version::fetch_latest_app_version;
 use crate::clock::Clock;
 use crate::config::WhatsappAddress;
 
-type Version = (u32, u32, u32);
+type WebVersion = (u32, u32, u32);
 
 /// WhatsApp turns away versions that are months old, not those of yesterday.
 const FRESH_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A simulated WhatsApp accepts any version.
-const SIMULATED: Version = (2, 3000, 1_026_131_876);
+const SIMULATED: WebVersion = (2, 3000, 1_026_131_876);
 
 /// The version that all sessions share.
-pub(super) struct Versions {
-    fixed: Option<Version>,
+pub(super) struct VersionFetcher {
+    fixed: Option<WebVersion>,
     http: Arc<dyn HttpClient>,
     clock: Clock,
     /// The last fetched version, and the uptime at that moment.
-    fetched: Mutex<Option<(Version, Duration)>>,
+    fetched: Mutex<Option<(WebVersion, Duration)>>,
 }
 
-impl Versions {
+impl VersionFetcher {
     pub fn new(address: &WhatsappAddress, http: Arc<dyn HttpClient>, clock: Clock) -> Self {
         let fixed = matches!(address, WhatsappAddress::Simulated { .. }).then_some(SIMULATED);
         Self {
@@ -39,7 +39,7 @@ impl Versions {
 
     /// Returns the version; `None` if it was never fetched. The engine then fetches it when it
     /// dials.
-    pub async fn current(&self) -> Option<Version> {
+    pub async fn current_version(&self) -> Option<WebVersion> {
         if self.fixed.is_some() {
             return self.fixed;
         }

@@ -19,23 +19,23 @@ use whatsapp_rust::waproto::whatsapp::message::{
 };
 use whatsapp_rust::{Client, Jid};
 
-use super::Incoming;
-use super::inbox::other_address;
-use super::incoming::content::inner;
-use super::incoming::{self, Known, kinds};
-use super::outgoing::{self, Sealed};
-use crate::event::{EventData, Response, Tally, Vote};
-use crate::message::{self, CalendarEvent, ChatId, Content};
-use crate::store::{Ballot, Lifeline, Poll, Store};
+use super::InboundEvent;
+use super::inbox::find_other_address;
+use super::incoming::content::unwrap_message;
+use super::incoming::{self, MessageAddresses, kinds};
+use super::outgoing::{self, SealedPayload};
+use crate::event::{EventData, OptionTally, ResponseChange, VoteChange};
+use crate::message::{self, CalendarEvent, ChatId, MessageContent};
+use crate::store::{DeviceLife, PollBallot, Store, StoredPoll};
 
 /// The polls and events of one session.
-pub(super) struct Votes {
-    session: Lifeline,
+pub(super) struct VoteReader {
+    session: DeviceLife,
     store: Store,
 }
 
-impl Votes {
-    pub fn new(session: Lifeline, store: Store) -> Self {
+impl VoteReader {
+    pub fn new(session: DeviceLife, store: Store) -> Self {
         Self { session, store }
     }
 
@@ -45,14 +45,14 @@ impl Votes {
 
     /// Saves a poll or an event for later votes and responses; returns the event to emit for a vote
     /// or a response, `None` for everything else.
-    pub async fn read(
+    pub async fn read_message(
         &self,
         client: &Client,
         message: &InboundMessage,
-        known: &Known,
-    ) -> Result<Option<Incoming>> {
-        self.keep(message).await?;
-        let body = inner(&message.message);
+        known: &MessageAddresses,
+    ) -> Result<Option<InboundEvent>> {
+        self.save_poll(message).await?;
+        let body = unwrap_message(&message.message);
         let about = match (
             body.poll_update_message.as_option(),
             body.enc_event_response_message.as_option(),
@@ -65,10 +65,13 @@ impl Votes {
         let Some(id) = about.as_option().and_then(|key| key.id.clone()) else {
             return Ok(None);
         };
-        let changed = incoming::changed(self.session.name(), &message.info, known, id.clone());
-        let poll = self.store.poll(&self.session.life(), &id).await?;
+        let changed = incoming::empty_change(self.session.name(), &message.info, known, id.clone());
+        let poll = self
+            .store
+            .find_poll(&self.session.current_life(), &id)
+            .await?;
         let addresses = match &poll {
-            Some(poll) => pairs(client, poll, &message.info.source.sender).await,
+            Some(poll) => pair_addresses(client, poll, &message.info.source.sender).await,
             None => Vec::new(),
         };
         // A person that votes again under the other address is the same voter.
@@ -79,10 +82,14 @@ impl Votes {
             .map(|phone| format!("{phone}@s.whatsapp.net"));
         let voter = self
             .store
-            .identify(&self.session.life(), number.as_deref(), from.lid.as_deref())
+            .resolve_identity(
+                &self.session.current_life(),
+                number.as_deref(),
+                from.lid.as_deref(),
+            )
             .await?;
         let voter = voter.unwrap_or_else(|| from.id.clone());
-        let said = Said {
+        let said = VoteContext {
             id: &id,
             by: &voter,
             poll: poll.as_ref(),
@@ -93,19 +100,19 @@ impl Votes {
             body.enc_event_response_message.as_option(),
         ) {
             (Some(update), _) => {
-                let vote = self.vote(&said, update).await?;
-                EventData::PollVote(Box::new(changed.with(vote)))
+                let vote = self.convert_vote(&said, update).await?;
+                EventData::PollVote(Box::new(changed.with_change(vote)))
             }
             (_, answer) => {
-                let response = self.answer(&said, answer).await?;
-                EventData::EventResponse(Box::new(changed.with(response)))
+                let response = self.convert_response(&said, answer).await?;
+                EventData::EventResponse(Box::new(changed.with_change(response)))
             }
         };
         let (key, chat) = (
-            incoming::key(&message.info),
-            incoming::chat(&message.info, known),
+            incoming::message_key(&message.info),
+            incoming::public_chat_id(&message.info, known),
         );
-        Ok(Some(Incoming {
+        Ok(Some(InboundEvent {
             key,
             chat,
             data,
@@ -113,9 +120,13 @@ impl Votes {
         }))
     }
 
-    async fn vote(&self, said: &Said<'_>, update: &PollUpdateMessage) -> Result<Vote> {
-        let Some((poll, hashes)) = said.poll.zip(said.vote(update)) else {
-            return Ok(Vote::default());
+    async fn convert_vote(
+        &self,
+        said: &VoteContext<'_>,
+        update: &PollUpdateMessage,
+    ) -> Result<VoteChange> {
+        let Some((poll, hashes)) = said.poll.zip(said.decrypt_vote(update)) else {
+            return Ok(VoteChange::default());
         };
         let chosen = |option: &&String| {
             hashes
@@ -124,22 +135,24 @@ impl Votes {
         };
         let options: Vec<_> = poll.options.iter().filter(chosen).cloned().collect();
         let voted_at = update.sender_timestamp_ms.unwrap_or_default();
-        let tally = self.counted(said, poll, options.clone(), voted_at).await?;
-        Ok(Vote {
+        let tally = self
+            .count_vote(said, poll, options.clone(), voted_at)
+            .await?;
+        Ok(VoteChange {
             question: Some(poll.question.clone()),
             options: Some(options),
             tally: Some(tally),
         })
     }
 
-    async fn answer(
+    async fn convert_response(
         &self,
-        said: &Said<'_>,
+        said: &VoteContext<'_>,
         answer: Option<&EncEventResponseMessage>,
-    ) -> Result<Response> {
-        let opened = answer.and_then(|answer| said.answer(answer));
+    ) -> Result<ResponseChange> {
+        let opened = answer.and_then(|answer| said.decrypt_response(answer));
         let Some((event, opened)) = said.poll.zip(opened) else {
-            return Ok(Response::default());
+            return Ok(ResponseChange::default());
         };
         let [going, not_going, maybe] = CalendarEvent::RESPONSES;
         let response = match opened.response {
@@ -150,13 +163,13 @@ impl Votes {
         };
         let chosen = response.map(str::to_owned).into_iter().collect();
         let tally = self
-            .counted(said, event, chosen, opened.timestamp_ms.unwrap_or_default())
+            .count_vote(said, event, chosen, opened.timestamp_ms.unwrap_or_default())
             .await?;
         let extra_guests = opened
             .extra_guest_count
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or_default();
-        Ok(Response {
+        Ok(ResponseChange {
             name: Some(event.question.clone()),
             response,
             extra_guests,
@@ -164,30 +177,30 @@ impl Votes {
         })
     }
 
-    async fn counted(
+    async fn count_vote(
         &self,
-        said: &Said<'_>,
-        poll: &Poll,
+        said: &VoteContext<'_>,
+        poll: &StoredPoll,
         options: Vec<String>,
         at: i64,
-    ) -> Result<Vec<Tally>> {
-        let ballot = Ballot {
+    ) -> Result<Vec<OptionTally>> {
+        let ballot = PollBallot {
             voter: said.by.to_owned(),
             options,
         };
-        Ok(tally(
+        Ok(tally_votes(
             &poll.options,
             &self
                 .store
-                .vote(&self.session.life(), said.id, ballot, at)
+                .record_vote(&self.session.current_life(), said.id, ballot, at)
                 .await?,
         ))
     }
 
     /// Saves a poll or an event, so that votes and responses can be decrypted.
-    async fn keep(&self, message: &InboundMessage) -> Result<()> {
-        let body = inner(&message.message);
-        let (poll, event) = (kinds::creation(body), body.event_message.as_option());
+    async fn save_poll(&self, message: &InboundMessage) -> Result<()> {
+        let body = unwrap_message(&message.message);
+        let (poll, event) = (kinds::poll_creation(body), body.event_message.as_option());
         if poll.is_none() && event.is_none() {
             return Ok(());
         }
@@ -201,13 +214,13 @@ impl Votes {
             source.chat.to_non_ad_string(),
             source.sender.to_non_ad_string(),
         );
-        let poll = match poll.map(kinds::poll) {
-            Some(message::Poll {
+        let poll = match poll.map(kinds::decode_poll) {
+            Some(message::PollContent {
                 question,
                 options,
                 max_selections,
                 ..
-            }) => Poll {
+            }) => StoredPoll {
                 chat: Some(chat),
                 creator,
                 secret,
@@ -215,7 +228,7 @@ impl Votes {
                 options,
                 max_selections,
             },
-            None => Poll::event(
+            None => StoredPoll::from_event(
                 chat,
                 creator,
                 secret,
@@ -225,25 +238,25 @@ impl Votes {
             ),
         };
         self.store
-            .keep_poll(&self.session.life(), &message.info.id, poll)
+            .save_poll(&self.session.current_life(), &message.info.id, poll)
             .await?;
         Ok(())
     }
 }
 
 /// A vote or a response, with its sender.
-struct Said<'a> {
+struct VoteContext<'a> {
     /// Of the poll or event.
     id: &'a str,
     by: &'a str,
-    poll: Option<&'a Poll>,
+    poll: Option<&'a StoredPoll>,
     /// Pairs of creator's and sender's address that the encryption may have used.
     addresses: Vec<(String, String)>,
 }
 
-impl Said<'_> {
+impl VoteContext<'_> {
     /// Returns the hashes of the chosen options.
-    fn vote(&self, update: &PollUpdateMessage) -> Option<Vec<Vec<u8>>> {
+    fn decrypt_vote(&self, update: &PollUpdateMessage) -> Option<Vec<Vec<u8>>> {
         let (secret, vote) = (&self.poll?.secret, update.vote.as_option()?);
         let sealed = PollVoteCiphertext {
             enc_payload: vote.enc_payload.as_deref()?,
@@ -255,7 +268,7 @@ impl Said<'_> {
         self.addresses.iter().find_map(open)
     }
 
-    fn answer(&self, answer: &EncEventResponseMessage) -> Option<EventResponseMessage> {
+    fn decrypt_response(&self, answer: &EncEventResponseMessage) -> Option<EventResponseMessage> {
         let (secret, payload, iv) = (
             &self.poll?.secret,
             answer.enc_payload.as_deref()?,
@@ -270,30 +283,30 @@ impl Said<'_> {
 
 /// Encrypts the account's own vote or response with the poll's secret, under the addresses that its
 /// message carries. They are all numbers, or all LIDs. `None` for other content.
-pub(super) async fn seal(
+pub(super) async fn seal_vote(
     client: &Client,
     to: &ChatId,
-    about: &Poll,
-    content: &Content,
+    about: &StoredPoll,
+    content: &MessageContent,
     now: Timestamp,
-) -> Option<Sealed> {
-    let to = outgoing::jid(to);
-    let by_lid = leaves_by_lid(client, &to).await;
+) -> Option<SealedPayload> {
+    let to = outgoing::chat_jid(to);
+    let by_lid = is_addressed_by_lid(client, &to).await;
     let own = if by_lid { client.lid() } else { client.pn() }
         .or_else(|| client.pn())?
         .to_non_ad()
         .to_string();
-    let creator = addressed(client, &about.creator.parse().ok()?, by_lid)
+    let creator = resolve_address(client, &about.creator.parse().ok()?, by_lid)
         .await
         .to_string();
     let chat = if to.is_group() {
         to
     } else {
-        addressed(client, &to, by_lid).await
+        resolve_address(client, &to, by_lid).await
     }
     .to_string();
     let (payload, iv) = match content {
-        Content::PollVote { poll_vote: vote } => {
+        MessageContent::PollVote { poll_vote: vote } => {
             let hashes: Vec<_> = vote
                 .options
                 .iter()
@@ -302,7 +315,7 @@ pub(super) async fn seal(
             encrypt_poll_vote_with_secret(&hashes, &about.secret, &vote.message_id, &creator, &own)
                 .ok()?
         }
-        Content::EventResponse {
+        MessageContent::EventResponse {
             event_response: answer,
         } => {
             let response = match CalendarEvent::RESPONSES
@@ -329,7 +342,7 @@ pub(super) async fn seal(
         }
         _ => return None,
     };
-    Some(Sealed {
+    Some(SealedPayload {
         payload,
         iv: iv.to_vec(),
         chat,
@@ -339,21 +352,21 @@ pub(super) async fn seal(
 
 /// Returns whether a message to this chat names people by LIDs: a group says so, and for one-to-one
 /// chats it depends on whether WhatsApp has moved the account to them.
-pub(super) async fn leaves_by_lid(client: &Client, to: &Jid) -> bool {
+pub(super) async fn is_addressed_by_lid(client: &Client, to: &Jid) -> bool {
     if to.is_group() {
         let group = client.groups().query_info(to).await;
         return group.is_ok_and(|group| group.addressing_mode == AddressingMode::Lid);
     }
     // A person without a known number has only one address.
     if client.is_lid_migrated().await {
-        to.is_lid() || other_address(client, to).await.is_some()
+        to.is_lid() || find_other_address(client, to).await.is_some()
     } else {
-        to.is_lid() && other_address(client, to).await.is_none()
+        to.is_lid() && find_other_address(client, to).await.is_none()
     }
 }
 
 /// Returns a person's LID or number, where it is known.
-async fn addressed(client: &Client, person: &Jid, by_lid: bool) -> Jid {
+async fn resolve_address(client: &Client, person: &Jid, by_lid: bool) -> Jid {
     let person = person.to_non_ad();
     if person.is_lid() == by_lid {
         return person;
@@ -363,16 +376,16 @@ async fn addressed(client: &Client, person: &Jid, by_lid: bool) -> Jid {
         let [number, lid] = own;
         return if by_lid { lid } else { number }.unwrap_or(person);
     }
-    other_address(client, &person).await.unwrap_or(person)
+    find_other_address(client, &person).await.unwrap_or(person)
 }
 
-fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {
+fn tally_votes(options: &[String], ballots: &[PollBallot]) -> Vec<OptionTally> {
     let one = |option: &String| {
         let chose = ballots
             .iter()
             .filter(|ballot| ballot.options.contains(option));
         let voters: Vec<_> = chose.map(|ballot| ballot.voter.clone()).collect();
-        Tally {
+        OptionTally {
             option: option.clone(),
             votes: voters.len(),
             voters,
@@ -383,13 +396,13 @@ fn tally(options: &[String], ballots: &[Ballot]) -> Vec<Tally> {
 
 /// Returns the address pairs of creator and voter. A vote is encrypted for the addresses that the
 /// two had for each other at the time, numbers or LIDs.
-async fn pairs(client: &Client, poll: &Poll, voter: &Jid) -> Vec<(String, String)> {
+async fn pair_addresses(client: &Client, poll: &StoredPoll, voter: &Jid) -> Vec<(String, String)> {
     let Ok(creator) = poll.creator.parse::<Jid>() else {
         return Vec::new();
     };
     let (creators, voters) = (
-        addresses(client, &creator).await,
-        addresses(client, voter).await,
+        find_addresses(client, &creator).await,
+        find_addresses(client, voter).await,
     );
     let pair = |creator: &String| {
         voters
@@ -401,7 +414,7 @@ async fn pairs(client: &Client, poll: &Poll, voter: &Jid) -> Vec<(String, String
 }
 
 /// Returns the given address, and the other one if known.
-async fn addresses(client: &Client, person: &Jid) -> Vec<String> {
+async fn find_addresses(client: &Client, person: &Jid) -> Vec<String> {
     let own = [client.pn(), client.lid()];
     let is_own = own
         .iter()
@@ -410,7 +423,7 @@ async fn addresses(client: &Client, person: &Jid) -> Vec<String> {
     let others = if is_own {
         own.into_iter().flatten().collect()
     } else {
-        Vec::from_iter(other_address(client, person).await)
+        Vec::from_iter(find_other_address(client, person).await)
     };
     let mut addresses = vec![person.to_non_ad_string()];
     addresses.extend(

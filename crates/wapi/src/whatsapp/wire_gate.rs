@@ -26,10 +26,10 @@ use whatsapp_rust::transport::{Transport, TransportFactory};
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::wacore::stats::TransportResourceReport;
 
-use super::backend::{Backend, Opened};
-use super::signals::{Reports, Signal};
-use super::transport::Dialled;
-use super::troubles::{Trouble, Troubles};
+use super::backend::{DecryptedBuffer, EngineStore};
+use super::signals::{LinkEvent, LinkEventSender};
+use super::transport::DialledTransport;
+use super::troubles::{LinkFailure, WriteFailures};
 use crate::clock::Clock;
 
 /// Smallest frame with a message, in bytes after its length: a Signal message is at least its
@@ -39,128 +39,137 @@ use crate::clock::Clock;
 const SMALLEST_MESSAGE: usize = 92;
 /// A message waits for the disk for at most [`STEPS`] steps of this length: a jump of the clock
 /// takes one step, however far it goes.
-const STEP: Duration = Duration::from_secs(1);
-const STEPS: usize = 10;
+const WAIT_STEP: Duration = Duration::from_secs(1);
+const MAX_WAIT_STEPS: usize = 10;
 /// Time for the engine to write by itself; it does so 25 ms after it has read.
-const BY_ITSELF: Duration = Duration::from_millis(500);
+const ENGINE_WRITE_TIME: Duration = Duration::from_millis(500);
 
 /// Holders of the keys of one session.
-pub(super) struct Kept {
-    pub opened: Arc<Opened>,
-    pub backend: Arc<Backend>,
-    pub saved: Arc<PersistenceManager>,
+pub(super) struct KeyStorage {
+    pub decrypted: Arc<DecryptedBuffer>,
+    pub backend: Arc<EngineStore>,
+    pub persistence: Arc<PersistenceManager>,
 }
 
 /// Key barrier of one session's connection.
-pub(super) struct Gate {
-    kept: Kept,
+pub(super) struct KeyBarrier {
+    key_storage: KeyStorage,
     /// Whether the messages that waited at WhatsApp have come in. Before that the engine itself
     /// keeps keys and messages together.
     is_live: AtomicBool,
     client: OnceLock<Weak<Client>>,
-    trouble: Trouble,
-    is_troubled: AtomicBool,
-    reports: Reports,
+    failure: LinkFailure,
+    has_failed: AtomicBool,
+    reports: LinkEventSender,
     clock: Clock,
 }
 
-impl Gate {
-    pub fn new(kept: Kept, troubles: Troubles, reports: Reports, clock: Clock) -> Arc<Self> {
+impl KeyBarrier {
+    pub fn new(
+        kept: KeyStorage,
+        troubles: WriteFailures,
+        reports: LinkEventSender,
+        clock: Clock,
+    ) -> Arc<Self> {
         let (is_live, client, is_troubled) = Default::default();
         Arc::new(Self {
-            kept,
+            key_storage: kept,
             is_live,
             client,
-            trouble: troubles.of_a_link(),
-            is_troubled,
+            failure: troubles.register_link(),
+            has_failed: is_troubled,
             reports,
             clock,
         })
     }
 
     /// Sets the client that is made to write as a last resort.
-    pub fn belongs_to(&self, client: &Arc<Client>) {
+    pub fn set_client(&self, client: &Arc<Client>) {
         // The client is built once.
         let _ = self.client.set(Arc::downgrade(client));
     }
 
     /// Returns once everything that a frame may rest on is on the disk, or fails with the reason.
-    async fn pass(&self) -> Result<()> {
-        let Err(reason) = self.wait().await else {
-            if self.is_troubled.swap(false, Ordering::AcqRel) {
-                self.trouble.ends();
+    async fn hold_until_safe(&self) -> Result<()> {
+        let Err(reason) = self.wait_until_safe().await else {
+            if self.has_failed.swap(false, Ordering::AcqRel) {
+                self.failure.clear_failure();
             }
             return Ok(());
         };
-        self.is_troubled.store(true, Ordering::Release);
-        self.trouble.begins(&reason);
-        self.reports.send(Signal::Unreachable {
+        self.has_failed.store(true, Ordering::Release);
+        self.failure.set_failure(&reason);
+        self.reports.send(LinkEvent::Unreachable {
             reason: reason.clone(),
         });
         bail!(reason)
     }
 
-    async fn wait(&self) -> Result<(), String> {
-        let safe = self.is_safe();
+    async fn wait_until_safe(&self) -> Result<(), String> {
+        let safe = self.secure_keys();
         tokio::pin!(safe);
-        for _ in 0..STEPS {
-            if self.clock.timeout(STEP, &mut safe).await.is_ok() {
+        for _ in 0..MAX_WAIT_STEPS {
+            if self.clock.timeout(WAIT_STEP, &mut safe).await.is_ok() {
                 return Ok(());
             }
         }
-        Err(match self.kept.backend.synced().trouble() {
+        Err(match self.key_storage.backend.file_sync().last_error() {
             Some(error) => format!("a session's keys cannot be saved: {error}"),
             None => format!(
                 "the disk takes longer than {} s to save a session's keys",
-                STEPS
+                MAX_WAIT_STEPS
             ),
         })
     }
 
     /// Completes when everything is on the disk. Failures are retried: the keys stay in memory.
-    async fn is_safe(&self) {
+    async fn secure_keys(&self) {
         loop {
             if self.is_live.load(Ordering::Acquire) {
-                self.keys_are_written().await;
+                self.wait_for_keys().await;
             }
-            let Kept { backend, saved, .. } = &self.kept;
+            let KeyStorage {
+                backend,
+                persistence: saved,
+                ..
+            } = &self.key_storage;
             let linked = backend
-                .keep_account(&saved.get_device_snapshot().core)
+                .save_account(&saved.get_device_snapshot().core)
                 .await
                 .is_ok();
-            if linked && backend.synced().sync().await.is_ok() {
+            if linked && backend.file_sync().sync().await.is_ok() {
                 return;
             }
-            self.clock.sleep(BY_ITSELF).await;
+            self.clock.sleep(ENGINE_WRITE_TIME).await;
         }
     }
 
-    async fn keys_are_written(&self) {
-        let opened = &self.kept.opened;
+    async fn wait_for_keys(&self) {
+        let opened = &self.key_storage.decrypted;
         while self
             .clock
-            .timeout(BY_ITSELF, opened.keys_are_kept())
+            .timeout(ENGINE_WRITE_TIME, opened.wait_for_keys())
             .await
             .is_err()
         {
             let Some(client) = self.client.get().and_then(Weak::upgrade) else {
                 continue;
             };
-            let moved = opened.moved();
+            let moved = opened.advanced_count();
             if client.flush_pending_signal_state().await.is_ok() {
-                opened.keep_keys(moved);
+                opened.record_written_keys(moved);
             }
         }
     }
 }
 
 /// Beginning of a connection: two bytes with the protocol's version follow.
-const GREETING: &[u8] = b"WA";
+const CONNECTION_HEADER: &[u8] = b"WA";
 
 /// Returns whether a message may be in these frames, each of which is prefixed with its length.
-fn may_hold_a_message(frames: &[u8]) -> bool {
+fn may_hold_message(frames: &[u8]) -> bool {
     let mut rest = frames
-        .strip_prefix(GREETING)
+        .strip_prefix(CONNECTION_HEADER)
         .and_then(|greeting| greeting.get(2..))
         .unwrap_or(frames);
     while let [high, middle, low, after @ ..] = rest {
@@ -173,7 +182,7 @@ fn may_hold_a_message(frames: &[u8]) -> bool {
     !rest.is_empty()
 }
 
-impl EventHandler for Gate {
+impl EventHandler for KeyBarrier {
     fn handle_event(&self, _: Arc<Event>) {
         self.is_live.store(true, Ordering::Release);
     }
@@ -184,47 +193,47 @@ impl EventHandler for Gate {
 }
 
 /// Dials connections that wait at the key barrier.
-pub(super) struct GatedDialer<D> {
+pub(super) struct BarrierDialer<D> {
     inner: D,
-    gate: Arc<Gate>,
+    barrier: Arc<KeyBarrier>,
 }
 
-impl<D> GatedDialer<D> {
-    pub fn new(inner: D, gate: Arc<Gate>) -> Self {
-        Self { inner, gate }
+impl<D> BarrierDialer<D> {
+    pub fn new(inner: D, barrier: Arc<KeyBarrier>) -> Self {
+        Self { inner, barrier }
     }
 }
 
 #[async_trait]
-impl<D: TransportFactory> TransportFactory for GatedDialer<D> {
-    async fn create_transport(&self) -> Result<Dialled> {
-        self.gate.is_live.store(false, Ordering::Release);
+impl<D: TransportFactory> TransportFactory for BarrierDialer<D> {
+    async fn create_transport(&self) -> Result<DialledTransport> {
+        self.barrier.is_live.store(false, Ordering::Release);
         // Keys that could not be saved for the last message could not be saved for the next one,
         // either.
-        if self.gate.is_troubled.load(Ordering::Acquire) {
-            self.gate.pass().await?;
+        if self.barrier.has_failed.load(Ordering::Acquire) {
+            self.barrier.hold_until_safe().await?;
         }
         let (inner, events) = self.inner.create_transport().await?;
         Ok((
-            Arc::new(GatedLine {
+            Arc::new(BarrierTransport {
                 inner,
-                gate: Arc::clone(&self.gate),
+                barrier: Arc::clone(&self.barrier),
             }),
             events,
         ))
     }
 }
 
-struct GatedLine {
+struct BarrierTransport {
     inner: Arc<dyn Transport>,
-    gate: Arc<Gate>,
+    barrier: Arc<KeyBarrier>,
 }
 
 #[async_trait]
-impl Transport for GatedLine {
+impl Transport for BarrierTransport {
     async fn send(&self, data: Bytes) -> Result<()> {
-        if may_hold_a_message(&data)
-            && let Err(error) = self.gate.pass().await
+        if may_hold_message(&data)
+            && let Err(error) = self.barrier.hold_until_safe().await
         {
             self.inner.disconnect().await;
             return Err(error);

@@ -50,7 +50,7 @@ async fn an_album_is_sent_as_one() {
     let announced = bob.next_message(PATIENCE).await.unwrap();
     assert_eq!(json!(announced.id), *parent);
     assert_eq!(
-        announced.json()["album_message"],
+        announced.to_json()["album_message"],
         json!({"expected_image_count": 2, "expected_video_count": 1})
     );
     for (message, bytes) in messages[1..].iter().zip([PICTURE, FILM, PICTURE]) {
@@ -60,7 +60,7 @@ async fn an_album_is_sent_as_one() {
             (&json!(received.id), parent)
         );
         assert_eq!(received.media.as_ref().unwrap().bytes, bytes);
-        let part = &received.json()["message_context_info"]["message_association"];
+        let part = &received.to_json()["message_context_info"]["message_association"];
         let key = json!({"remote_jid": bob.jid(), "from_me": true, "id": parent});
         assert_eq!(
             *part,
@@ -83,7 +83,7 @@ async fn an_album_is_sent_as_one() {
     };
     let (before, after): (Vec<Value>, Vec<Value>) = (ids(&answer), ids(&again.json()));
     assert_eq!(before, after);
-    assert_eq!(bob.received().len(), 4, "nothing was sent twice");
+    assert_eq!(bob.received_messages().len(), 4, "nothing was sent twice");
     app.finish().await;
 }
 
@@ -100,7 +100,9 @@ async fn what_comes_in_names_its_album() {
         album_message: MessageField::some(announced),
         ..Default::default()
     };
-    let id = bob.sends(alice.number(), "text", announced).unwrap();
+    let id = bob
+        .sends_message(alice.number(), "text", announced)
+        .unwrap();
     let told = app.webhook.next().await.body;
     assert_eq!(
         (&told["data"]["type"], &told["data"]["album"]["images"]),
@@ -140,7 +142,7 @@ async fn what_comes_in_names_its_album() {
         ..Default::default()
     };
     for message in [bare, wrapped] {
-        bob.sends(alice.number(), "media", message).unwrap();
+        bob.sends_message(alice.number(), "media", message).unwrap();
         let told = app.webhook.next().await.body;
         assert_eq!(
             (&told["data"]["type"], &told["data"]["album_id"]),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{Baileys, PATIENCE, Setup, TestApp};
-use wapi_simulator::{Addressing, Options};
+use wapi_simulator::{Addressing, SimulatorOptions};
 
 /// Not a picture, but neither side looks: what counts is that every byte comes through two ciphers.
 fn picture() -> Vec<u8> {
@@ -59,7 +59,7 @@ async fn talk(app: TestApp) {
     assert_eq!(event["data"]["image"]["caption"], "look");
     // The account's own phone opened it, with every hash and the MAC checked.
     let opened = alice
-        .received()
+        .received_messages()
         .into_iter()
         .find(|message| message.id == sent["id"].as_str().unwrap())
         .unwrap();
@@ -98,18 +98,18 @@ async fn wapi_and_baileys_exchange_texts_and_pictures_both_ways() {
 
 #[tokio::test]
 async fn wapi_and_baileys_talk_by_lid_as_well() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     talk(Setup::new().simulator(options).start().await).await;
 }
 
 /// A group of three: the gateway, Baileys, and a phone of the simulator's own.
 async fn talk_in_a_group(addressing: Addressing) {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     let app = Setup::new().simulator(options).start().await;
     let [alice, ann, bob] = ["Alice", "Ann", "Bob"].map(|name| app.phone(name));

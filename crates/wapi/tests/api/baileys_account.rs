@@ -1,11 +1,13 @@
 //! What all devices of an account share, with a client that others wrote: it checks every MAC, and so does the phone.
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Author, Corruption, KeyShare, Options, PastMessage, Phone};
+use wapi_simulator::{
+    Addressing, Author, Corruption, HistoryMessage, KeyShare, Phone, SimulatorOptions,
+};
 
 use crate::harness::{Baileys, Setup, TestApp, options};
 
-async fn with_baileys(options: Options) -> Option<(TestApp, Baileys, Phone, Phone)> {
+async fn with_baileys(options: SimulatorOptions) -> Option<(TestApp, Baileys, Phone, Phone)> {
     let app = Setup::new().simulator(options).start().await;
     let (ann, bob) = (app.phone("Ann"), app.phone("Bob"));
     let Some(mut baileys) = Baileys::start(&app.simulator, "Ann") else {
@@ -17,7 +19,7 @@ async fn with_baileys(options: Options) -> Option<(TestApp, Baileys, Phone, Phon
 }
 
 /// How Baileys and the phone name a chat.
-fn address(bob: &Phone, options: &Options) -> String {
+fn address(bob: &Phone, options: &SimulatorOptions) -> String {
     if options.addressing == Addressing::Lid {
         bob.lid()
     } else {
@@ -25,7 +27,7 @@ fn address(bob: &Phone, options: &Options) -> String {
     }
 }
 
-async fn share_chats(options: Options) {
+async fn share_chats(options: SimulatorOptions) {
     let chat = |bob: &Phone| address(bob, &options);
     let Some((app, mut baileys, ann, bob)) = with_baileys(options.clone()).await else {
         return;
@@ -41,11 +43,12 @@ async fn share_chats(options: Options) {
         })
         .await;
     assert_eq!(pinned["chat"], chat(&bob));
-    ann.archives(bob.number(), true).unwrap();
+    ann.archives_chat(bob.number(), true).unwrap();
     baileys
         .until("an archived chat", |event| event["archived"] == true)
         .await;
-    ann.mutes(bob.number(), Some(1_900_000_000_000)).unwrap();
+    ann.mutes_chat(bob.number(), Some(1_900_000_000_000))
+        .unwrap();
     baileys
         .until("a muted chat", |event| {
             event["muted_until"] == 1_900_000_000_000_u64
@@ -60,7 +63,7 @@ async fn share_chats(options: Options) {
     assert_eq!(contact["name"], "Bob Brown");
     ann.renews_app_state_key(KeyShare::Now).unwrap();
     baileys.next("app_state_key").await;
-    ann.archives(bob.number(), false).unwrap();
+    ann.archives_chat(bob.number(), false).unwrap();
     baileys
         .until("a chat taken back", |event| event["archived"] == false)
         .await;
@@ -90,26 +93,26 @@ async fn share_chats(options: Options) {
 
 #[tokio::test]
 async fn baileys_and_a_phone_share_the_state_of_chats() {
-    share_chats(Options::default()).await;
+    share_chats(SimulatorOptions::default()).await;
 }
 
 #[tokio::test]
 async fn baileys_and_a_phone_share_the_state_of_chats_by_lid() {
-    share_chats(Options {
+    share_chats(SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await;
 }
 
 /// What Baileys says about a patch in which one MAC is wrong.
 async fn complaint_about(corruption: Corruption) -> Option<Value> {
-    let options = Options {
+    let options = SimulatorOptions {
         corruption: Some(corruption),
         ..options()
     };
     let (app, mut baileys, ann, bob) = with_baileys(options).await?;
-    ann.archives(bob.number(), true).unwrap();
+    ann.archives_chat(bob.number(), true).unwrap();
     let complaint = baileys.next("app_state_failure").await;
     app.finish().await;
     Some(complaint)
@@ -139,23 +142,26 @@ async fn baileys_finds_each_wrong_mac() {
 async fn baileys_takes_in_what_the_phone_remembers() {
     const LONG_AGO: u64 = 1_700_000_000;
     // By number: how Baileys cuts a past by LID into its events depends on the moment.
-    let app = Setup::new().simulator(Options::default()).start().await;
+    let app = Setup::new()
+        .simulator(SimulatorOptions::default())
+        .start()
+        .await;
     let (ann, bob) = (app.phone("Ann"), app.phone("Bob"));
     let Some(mut baileys) = Baileys::start_with_history(&app.simulator, "Ann") else {
         return app.finish().await;
     };
     let past = (0..60).map(|index| {
-        PastMessage::text(
+        HistoryMessage::new_text(
             &format!("OLD{index}"),
             Author::Them,
             LONG_AGO + index,
             "hello",
         )
     });
-    ann.remembers(bob.number(), past.collect()).unwrap();
+    ann.remembers_chat(bob.number(), past.collect()).unwrap();
     // With the history comes the state of everything, the longest of it as a snapshot.
     for _ in 0..12 {
-        ann.archives(bob.number(), true).unwrap();
+        ann.archives_chat(bob.number(), true).unwrap();
     }
     ann.names_contact(bob.number(), "Bob Brown").unwrap();
     baileys.pair(&ann).await;

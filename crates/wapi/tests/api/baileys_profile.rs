@@ -3,7 +3,7 @@
 use image::ImageFormat;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use wapi_simulator::{Addressing, Options};
+use wapi_simulator::{Addressing, SimulatorOptions};
 
 use crate::harness::{Baileys, Setup, TestApp};
 use crate::profile::picture;
@@ -94,9 +94,9 @@ async fn profiles_are_seen_both_ways() {
 
 #[tokio::test]
 async fn profiles_are_seen_both_ways_by_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     profiles(Setup::new().simulator(options).start().await).await;
 }

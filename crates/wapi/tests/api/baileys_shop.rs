@@ -1,20 +1,20 @@
 //! Products, catalogues and orders with a client that others wrote.
 
 use serde_json::{Value, json};
-use wapi_simulator::Offer;
+use wapi_simulator::CatalogProduct;
 
 use crate::harness::{Baileys, TestApp, TestReceiver, eventually};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
 
-fn tea() -> Offer {
-    Offer {
+fn tea() -> CatalogProduct {
+    CatalogProduct {
         id: "65132".to_owned(),
         name: "Green tea".to_owned(),
         price: 9_990,
         currency: "EUR".to_owned(),
         images: vec!["https://media.example/tea.jpg".to_owned()],
-        ..Offer::default()
+        ..CatalogProduct::default()
     }
 }
 
@@ -97,13 +97,13 @@ async fn what_the_gateway_reads_of_catalogues_and_orders_baileys_reads_too() {
     };
     app.pair("shop", &alice).await;
     baileys.pair(&alice).await;
-    let mug = Offer {
+    let mug = CatalogProduct {
         id: "7".to_owned(),
         name: "Mug".to_owned(),
         price: 4_500,
         ..tea()
     };
-    alice.offers(vec![tea(), mug]);
+    alice.fills_catalog(vec![tea(), mug]);
     let named = |of: &Value, name: &str| -> Vec<Value> {
         of["products"]
             .as_array()
@@ -147,7 +147,7 @@ async fn what_the_gateway_reads_of_catalogues_and_orders_baileys_reads_too() {
     );
 
     let placed = carol
-        .orders(alice.number(), &[("65132", 2), ("7", 1)], "Soon please")
+        .orders_products(alice.number(), &[("65132", 2), ("7", 1)], "Soon please")
         .unwrap();
     app.webhook.next().await;
     let seen = baileys

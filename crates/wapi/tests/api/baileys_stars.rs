@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Options};
+use wapi_simulator::{Addressing, SimulatorOptions};
 
 use crate::harness::{Baileys, Setup, TestApp, within};
 
@@ -82,9 +82,9 @@ async fn stars_go_between_the_devices_of_an_account() {
 
 #[tokio::test]
 async fn stars_go_between_the_devices_of_an_account_by_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     stars(Setup::new().simulator(options).start().await).await;
 }

@@ -49,7 +49,10 @@ async fn each_is_accepted_on_its_own_and_sent_once() {
         }
     }
     assert_eq!(
-        (bob.received().len(), carol.received().len()),
+        (
+            bob.received_messages().len(),
+            carol.received_messages().len()
+        ),
         (2, 1),
         "each was sent once"
     );

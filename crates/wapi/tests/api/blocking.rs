@@ -28,13 +28,13 @@ async fn nothing_comes_in_from_somebody_who_is_blocked_until_they_are_let_throug
     for whom in [bob.number().to_owned(), bob.lid()] {
         app.put(&block(&whom), json!({})).await.expect(204);
         app.put(&block(&whom), json!({})).await.expect(204);
-        assert_eq!(alice.blocked(), [bob.number()], "{whom}");
+        assert_eq!(alice.blocked_numbers(), [bob.number()], "{whom}");
         assert_eq!(blocked(&app).await, std::slice::from_ref(&person));
         bob.sends_text(alice.number(), "do you hear me?")
             .await
             .unwrap();
         app.delete(&block(&whom)).await.expect(204);
-        assert_eq!(alice.blocked(), Vec::<String>::new());
+        assert_eq!(alice.blocked_numbers(), Vec::<String>::new());
         bob.sends_text(alice.number(), &whom).await.unwrap();
         assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], whom);
         assert_eq!(
@@ -42,7 +42,7 @@ async fn nothing_comes_in_from_somebody_who_is_blocked_until_they_are_let_throug
             Some(&*whom)
         );
     }
-    alice.blocks(bob.number(), true).unwrap();
+    alice.blocks_contact(bob.number(), true).unwrap();
     assert_eq!(blocked(&app).await, [person], "the phone blocks, too");
     app.delete(&block(bob.number())).await.expect(204);
     assert_eq!(blocked(&app).await, Vec::<Value>::new());
@@ -68,7 +68,7 @@ async fn only_people_of_whom_whatsapp_knows_are_blocked() {
             .fields(),
         ["contact"]
     );
-    bob.is_addressed_by(Lid);
+    bob.uses_addressing(Lid);
     bob.hides_number(true);
     bob.sends_text(alice.number(), "who am I?").await.unwrap();
     app.webhook.next().await;
@@ -79,6 +79,6 @@ async fn only_people_of_whom_whatsapp_knows_are_blocked() {
             .fields(),
         ["contact"]
     );
-    assert_eq!(alice.blocked(), Vec::<String>::new());
+    assert_eq!(alice.blocked_numbers(), Vec::<String>::new());
     app.finish().await;
 }

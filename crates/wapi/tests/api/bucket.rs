@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wapi_simulator::{File, FileKind};
+use wapi_simulator::{FileKind, MediaFile};
 
 use crate::harness::{ChaosProxy, Line, PATIENCE, Setup, TestApp, TestBucket, eventually};
 use crate::uploads::upload;
@@ -91,7 +91,7 @@ async fn while_the_bucket_is_away_nothing_is_lost_and_no_message_waits() {
     let kept = upload(&app, "shop", "", TEXT).await;
     line.set(Line::Refused);
 
-    let received = File::new(
+    let received = MediaFile::new(
         FileKind::Document,
         b"came in meanwhile".to_vec(),
         "text/plain",

@@ -1,7 +1,7 @@
 //! What somebody does to a message that was there before.
 
 use serde_json::json;
-use wapi_simulator::{Addressing, Author, Options};
+use wapi_simulator::{Addressing, Author, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver};
 
@@ -12,10 +12,12 @@ async fn edits_reactions_and_deletions_are_events_of_their_own() {
     app.pair("shop", &alice).await;
     let id = bob.sends_text(alice.number(), "helo").await.unwrap();
     let said = [
-        bob.edits(alice.number(), &id, "hello").unwrap(),
-        bob.reacts(alice.number(), &id, Author::Me, "👍").unwrap(),
-        bob.reacts(alice.number(), &id, Author::Me, "").unwrap(),
-        bob.deletes(alice.number(), &id).unwrap(),
+        bob.edits_message(alice.number(), &id, "hello").unwrap(),
+        bob.reacts_to_message(alice.number(), &id, Author::Me, "👍")
+            .unwrap(),
+        bob.reacts_to_message(alice.number(), &id, Author::Me, "")
+            .unwrap(),
+        bob.deletes_message(alice.number(), &id).unwrap(),
     ];
     bob.sends_text(alice.number(), "bye").await.unwrap();
     assert_eq!(
@@ -88,13 +90,13 @@ async fn what_stands_below_a_file_is_changed() {
             json!({"to": bob.number(), "image": {"link": link, "caption": "helo"}}),
         )
         .await;
-    let sent = bob.next_message(PATIENCE).await.unwrap().json()["image_message"].clone();
+    let sent = bob.next_message(PATIENCE).await.unwrap().to_json()["image_message"].clone();
     let route = format!("/v1/sessions/shop/messages/{id}");
     for caption in ["hello", ""] {
         app.patch(&route, json!({"image": {"caption": caption}}))
             .await
             .expect(200);
-        let received = bob.next_message(PATIENCE).await.unwrap().json();
+        let received = bob.next_message(PATIENCE).await.unwrap().to_json();
         let change = &received["protocol_message"];
         assert_eq!(
             (&change["type"], &change["key"]["id"]),
@@ -149,7 +151,9 @@ async fn each_member_of_a_group_who_opens_what_is_there_once_is_told() {
         .await;
     for phone in [&bob, &carol] {
         phone.next_message(PATIENCE).await.unwrap();
-        phone.plays(&group, std::slice::from_ref(&id)).unwrap();
+        phone
+            .plays_messages(&group, std::slice::from_ref(&id))
+            .unwrap();
     }
     let told = app.events("message.played", 2).await;
     let mut who: Vec<_> = told
@@ -166,9 +170,9 @@ async fn each_member_of_a_group_who_opens_what_is_there_once_is_told() {
 async fn an_edit_that_is_sealed_is_told_like_any_other() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let app = Setup::new()
-            .simulator(Options {
+            .simulator(SimulatorOptions {
                 addressing,
-                ..Options::default()
+                ..SimulatorOptions::default()
             })
             .start()
             .await;
@@ -205,14 +209,14 @@ const SEALS_EDITS: u32 = 16_057;
 async fn own_edits_are_sealed_where_whatsapp_says_so_and_phones_read_both() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let app = Setup::new()
-            .simulator(Options {
+            .simulator(SimulatorOptions {
                 addressing,
-                ..Options::default()
+                ..SimulatorOptions::default()
             })
             .start()
             .await;
         let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
-        alice.has_property(SEALS_EDITS, Some("1"));
+        alice.sets_property(SEALS_EDITS, Some("1"));
         app.pair("shop", &alice).await;
         app.pair("other", &carol).await;
         for (session, phone, is_sealed) in [("shop", &alice, true), ("other", &carol, false)] {
@@ -223,8 +227,11 @@ async fn own_edits_are_sealed_where_whatsapp_says_so_and_phones_read_both() {
                 let id = app
                     .accepted(session, json!({"to": chat, "text": {"body": "helo"}}))
                     .await;
-                bob.until("it is there", PATIENCE, |bob| {
-                    bob.received().iter().any(|it| it.id == id).then_some(())
+                bob.wait_until("it is there", PATIENCE, |bob| {
+                    bob.received_messages()
+                        .iter()
+                        .any(|it| it.id == id)
+                        .then_some(())
                 })
                 .await
                 .unwrap();
@@ -233,12 +240,12 @@ async fn own_edits_are_sealed_where_whatsapp_says_so_and_phones_read_both() {
                     .await
                     .expect(200);
                 let newest = |bob: &wapi_simulator::Phone| {
-                    let all = bob.received().into_iter().rev();
+                    let all = bob.received_messages().into_iter().rev();
                     all.filter_map(|edit| Some((bob.opens_edit(&edit).ok()?, edit)))
                         .find(|((about, _), _)| *about == id)
                 };
                 let ((_, said), edit) = bob
-                    .until("the edit can be read", PATIENCE, newest)
+                    .wait_until("the edit can be read", PATIENCE, newest)
                     .await
                     .unwrap();
                 assert_eq!(

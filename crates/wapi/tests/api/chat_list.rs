@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, KeyShare, Options, Phone};
+use wapi_simulator::{Addressing, KeyShare, Phone, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, TestApp, eventually, options};
 
-async fn alice_and_bob(options: Options) -> (TestApp, Phone, Phone) {
+async fn alice_and_bob(options: SimulatorOptions) -> (TestApp, Phone, Phone) {
     let app = Setup::new().simulator(options).start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
@@ -53,7 +53,7 @@ async fn comes(app: &TestApp, kind: &str, count: usize) -> Vec<Value> {
     .await
 }
 
-async fn both_ways(options: Options) {
+async fn both_ways(options: SimulatorOptions) {
     let (app, alice, bob) = alice_and_bob(options).await;
     let chat = person(&bob, Value::Null);
     let route = format!("/v1/sessions/shop/chats/{}", bob.number());
@@ -90,10 +90,12 @@ async fn both_ways(options: Options) {
     let before = comes(&app, "chat.updated", 9).await;
     assert_eq!(before[0], json!({"chat": chat, "archived": true}));
 
-    alice.archives(bob.number(), true).unwrap();
+    alice.archives_chat(bob.number(), true).unwrap();
     alice.pins_chat(bob.number(), true).unwrap();
-    alice.mutes(bob.number(), Some(1_900_000_000_000)).unwrap();
-    alice.mutes(bob.number(), None).unwrap();
+    alice
+        .mutes_chat(bob.number(), Some(1_900_000_000_000))
+        .unwrap();
+    alice.mutes_chat(bob.number(), None).unwrap();
     alice.marks_unread(bob.number(), true).unwrap();
     let after = comes(&app, "chat.updated", before.len() + 5).await;
     let mut after = after[before.len()..].to_vec();
@@ -114,14 +116,14 @@ async fn both_ways(options: Options) {
 
 #[tokio::test]
 async fn chats_stand_alike_on_the_phone_and_in_the_session() {
-    both_ways(Options::default()).await;
+    both_ways(SimulatorOptions::default()).await;
 }
 
 #[tokio::test]
 async fn chats_stand_alike_by_lid_too() {
-    both_ways(Options {
+    both_ways(SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     })
     .await;
 }
@@ -139,7 +141,7 @@ async fn names_come_from_the_phone() {
         json!({"contact": contact, "name": name})
     };
     assert_eq!(names, [named("Bob Brown"), named("Robert Brown")]);
-    alice.calls_itself("Alicia").unwrap();
+    alice.sets_push_name("Alicia").unwrap();
     let names = comes(&app, "contact.updated", 3).await;
     assert_eq!(
         (&names[2]["contact"]["id"], &names[2]["contact"]["name"]),
@@ -151,7 +153,7 @@ async fn names_come_from_the_phone() {
 #[tokio::test]
 async fn whoever_is_saved_under_a_name_keeps_it_whatever_they_call_themselves() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
-        let (app, alice, bob) = alice_and_bob(Options {
+        let (app, alice, bob) = alice_and_bob(SimulatorOptions {
             addressing,
             ..options()
         })
@@ -175,7 +177,7 @@ async fn whoever_is_saved_under_a_name_keeps_it_whatever_they_call_themselves() 
         comes(&app, "contact.updated", 1).await;
         let both = names([Some("Robert Brown"), Some("Robert Brown"), Some("Bob")]);
         assert_eq!(writes(&app, "two").await, both);
-        bob.calls_itself("Bobby").unwrap();
+        bob.sets_push_name("Bobby").unwrap();
         let both = names([Some("Robert Brown"), Some("Robert Brown"), Some("Bobby")]);
         assert_eq!(writes(&app, "three").await, both);
         let told = comes(&app, "contact.updated", 2).await;
@@ -215,9 +217,9 @@ async fn what_is_read_on_the_phone_is_read_here() {
         .into_iter()
         .flat_map(|it| [(it, false), (it, true)])
     {
-        let (app, alice, bob) = alice_and_bob(Options {
+        let (app, alice, bob) = alice_and_bob(SimulatorOptions {
             addressing,
-            ..Options::default()
+            ..SimulatorOptions::default()
         })
         .await;
         let (to, chat) = match is_group {
@@ -243,7 +245,7 @@ async fn what_is_read_on_the_phone_is_read_here() {
                 .clone()
         };
         assert_eq!(unread().await, 3);
-        alice.reads(&chat, &ids[..2]).unwrap();
+        alice.reads_messages(&chat, &ids[..2]).unwrap();
         let told = comes(&app, "chat.updated", 1).await;
         assert_eq!(
             told[0]["chat"]["id"],
@@ -256,7 +258,7 @@ async fn what_is_read_on_the_phone_is_read_here() {
         );
         assert_eq!(unread().await, 1);
         // What was read before is no news.
-        alice.reads(&chat, &ids).unwrap();
+        alice.reads_messages(&chat, &ids).unwrap();
         bob.sends_text(&to, "four").await.unwrap();
         app.webhook.next().await;
         let told = comes(&app, "chat.updated", 2).await;
@@ -269,9 +271,9 @@ async fn what_is_read_on_the_phone_is_read_here() {
 #[tokio::test]
 async fn what_the_phone_clears_and_deletes_is_gone_here_too() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
-        let (app, alice, bob) = alice_and_bob(Options {
+        let (app, alice, bob) = alice_and_bob(SimulatorOptions {
             addressing,
-            ..Options::default()
+            ..SimulatorOptions::default()
         })
         .await;
         let says = async |text: &str| {
@@ -329,11 +331,11 @@ async fn what_the_phone_clears_and_deletes_is_gone_here_too() {
 #[tokio::test]
 async fn a_change_in_conflict_with_the_phones_is_made_on_top_of_it() {
     let (app, alice, bob) = alice_and_bob(options()).await;
-    let device = alice.devices()[0].device;
+    let device = alice.linked_devices()[0].device;
     // The session hears nothing of what the phone does, so that what it knows is old; more than one answer holds.
     app.simulator
         .faults()
-        .deafen(alice.number(), device)
+        .deafen_device(alice.number(), device)
         .unwrap();
     for round in 0..7 {
         alice.pins_chat(bob.number(), round % 2 == 0).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Fallback, PeerRequests};
+use wapi_simulator::{FallbackPolicy, PeerRequests};
 
 use crate::harness::{PATIENCE, Setup, TestApp, Wapi, eventually, free_address, options};
 
@@ -67,7 +67,7 @@ async fn a_check_proves_every_part_of_the_way_in() {
             "{check}"
         );
     }
-    assert_eq!(alice.received(), [], "nobody sees it");
+    assert_eq!(alice.received_messages(), [], "nobody sees it");
     app.order("shop", "stop").await.expect(200);
     let check = app.order("shop", "check").await.expect(200).json();
     assert_eq!(
@@ -86,7 +86,7 @@ async fn a_connection_that_is_deaf_is_noticed_by_the_next_check_and_replaced() {
     settled(&app).await;
     app.simulator
         .faults()
-        .deafen(alice.number(), device)
+        .deafen_device(alice.number(), device)
         .unwrap();
     bob.sends_text(alice.number(), "can you hear me")
         .await
@@ -111,7 +111,7 @@ async fn a_phone_that_is_off_makes_its_sessions_connect_anew_ever_more_rarely() 
     let app = impatient().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    alice.peer_requests_are(PeerRequests::Ignored);
+    alice.sets_peer_requests(PeerRequests::Ignored);
     for reconnects in [1, 2, 2, 3, 3] {
         let found = app.order("shop", "check").await.expect(200).json();
         assert_eq!(
@@ -131,7 +131,7 @@ async fn a_phone_that_is_off_makes_its_sessions_connect_anew_ever_more_rarely() 
     }
     bob.sends_text(alice.number(), "hi").await.unwrap();
     app.webhook.next().await;
-    alice.peer_requests_are(PeerRequests::Answered);
+    alice.sets_peer_requests(PeerRequests::Answered);
     assert_eq!(app.order("shop", "check").await.json()["ok"], true);
     app.finish().await;
 }
@@ -144,7 +144,7 @@ async fn a_frozen_connection_is_noticed_by_the_next_check_and_told() {
     settled(&app).await;
     app.simulator
         .faults()
-        .freeze(alice.number(), device)
+        .freeze_device(alice.number(), device)
         .unwrap();
     app.push_clock(CHECK);
     let is_noticed = |event: &Value| event["status"] == "offline";
@@ -153,7 +153,10 @@ async fn a_frozen_connection_is_noticed_by_the_next_check_and_told() {
         events.last().unwrap()["reason"],
         "WhatsApp does not answer on this connection"
     );
-    app.simulator.faults().thaw(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .thaw_device(alice.number(), device)
+        .unwrap();
     app.until("shop", "online").await;
     app.finish().await;
 }
@@ -165,12 +168,12 @@ async fn a_login_that_is_never_answered_is_tried_again_by_itself() {
     let device = app.pair("shop", &alice).await;
     app.simulator
         .faults()
-        .freeze(alice.number(), device)
+        .freeze_device(alice.number(), device)
         .unwrap();
     let app = app.restart().await;
     app.until("shop", "connecting").await;
     eventually(
-        async || alice.devices()[0].connected.then_some(()),
+        async || alice.linked_devices()[0].connected.then_some(()),
         async || "it does not dial".to_owned(),
     )
     .await;
@@ -178,7 +181,10 @@ async fn a_login_that_is_never_answered_is_tried_again_by_itself() {
     let given_up =
         |event: &Value| event["reason"] == "WhatsApp took the connection and did not let us in";
     app.told("the silence", given_up).await;
-    app.simulator.faults().thaw(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .thaw_device(alice.number(), device)
+        .unwrap();
     app.push_clock(Duration::from_secs(10));
     app.until("shop", "online").await;
     app.finish().await;
@@ -206,7 +212,7 @@ async fn a_registration_that_is_never_answered_is_tried_again_by_itself() {
     app.push_clock(Duration::from_secs(10));
     app.until("shop", "scan_qr").await;
     app.phone("Alice")
-        .scans(&app.qr("shop").await)
+        .scans_qr(&app.qr("shop").await)
         .await
         .unwrap();
     app.until("shop", "online").await;
@@ -215,7 +221,7 @@ async fn a_registration_that_is_never_answered_is_tried_again_by_itself() {
 
 #[tokio::test]
 async fn a_whatsapp_that_comes_back_with_another_key_strands_nobody() {
-    for fallback in [Fallback::Offered, Fallback::Refused] {
+    for fallback in [FallbackPolicy::Offered, FallbackPolicy::Refused] {
         let app = TestApp::start().await;
         let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
         app.pair("shop", &alice).await;
@@ -238,7 +244,7 @@ async fn a_whatsapp_that_comes_back_with_another_key_strands_nobody() {
             bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
             Some("hi")
         );
-        assert_eq!(alice.devices().len(), 1, "no phone had to scan");
+        assert_eq!(alice.linked_devices().len(), 1, "no phone had to scan");
         app.finish().await;
     }
 }
@@ -254,11 +260,14 @@ async fn a_session_that_stopped_answering_is_dialled_again_and_recovers() {
     let device = app.pair("shop", &alice).await;
     app.simulator
         .faults()
-        .freeze(alice.number(), device)
+        .freeze_device(alice.number(), device)
         .unwrap();
     let unconfirmed = app.send("shop", bob.number(), "into the void").await;
     assert!([409, 504].contains(&unconfirmed.status), "{unconfirmed:?}");
-    app.simulator.faults().thaw(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .thaw_device(alice.number(), device)
+        .unwrap();
     crate::harness::eventually(
         async || (app.send("shop", bob.number(), "hello again").await.status == 200).then_some(()),
         async || format!("it did not recover: {}", app.info("shop").await.json()),
@@ -276,7 +285,7 @@ async fn a_session_that_stopped_answering_is_dialled_again_and_recovers() {
 #[tokio::test]
 async fn an_outage_is_reported_three_times_and_its_end_once() {
     let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
-    let alice = simulator.phone("Alice").unwrap();
+    let alice = simulator.add_phone("Alice").unwrap();
     let address = free_address();
     let wapi = Wapi::new()
         .set("WAPI_INTERNAL_HOST", address)
@@ -287,7 +296,10 @@ async fn an_outage_is_reported_three_times_and_its_end_once() {
     let (mut running, client) = wapi.serves(address).await;
     let device = client.pair("shop", &alice).await;
     running.logs("the session answers").await;
-    simulator.faults().freeze(alice.number(), device).unwrap();
+    simulator
+        .faults()
+        .freeze_device(alice.number(), device)
+        .unwrap();
     for report in 1..=3 {
         let line = running.logs("the session does not answer").await;
         assert!(
@@ -299,7 +311,10 @@ async fn an_outage_is_reported_three_times_and_its_end_once() {
     for _ in 0..2 {
         running.logs("the session still does not answer").await;
     }
-    simulator.faults().thaw(alice.number(), device).unwrap();
+    simulator
+        .faults()
+        .thaw_device(alice.number(), device)
+        .unwrap();
     running.logs("the session is responding again").await;
     running.logs("the session answers").await;
     running.kill().await;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use wapi_simulator::{File, FileKind};
+use wapi_simulator::{FileKind, MediaFile};
 
 use crate::harness::{PATIENCE, Setup, TestApp, eventually, skipped};
 use crate::uploads::upload;
@@ -61,10 +61,10 @@ async fn the_pages_of_a_document_are_counted_in_both_directions() {
         (Some(0), json!(null), 5),
         (None, json!(null), 5),
     ] {
-        let document = File::new(FileKind::Document, pdf(5), "application/pdf");
+        let document = MediaFile::new(FileKind::Document, pdf(5), "application/pdf");
         bob.sends_file(
             alice.number(),
-            File {
+            MediaFile {
                 pages: said,
                 ..document
             },

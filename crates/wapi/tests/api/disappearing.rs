@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
-use wapi_simulator::{Addressing, Options};
+use wapi_simulator::{Addressing, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, TestApp};
 
@@ -14,7 +14,7 @@ async fn sent(app: &TestApp, to: &str, phone: &wapi_simulator::Phone) -> Value {
         .await;
     let received = phone.next_message(PATIENCE).await.unwrap();
     assert_eq!(received.id, id);
-    received.json()
+    received.to_json()
 }
 
 async fn a_chat_of_two(app: TestApp) {
@@ -25,7 +25,7 @@ async fn a_chat_of_two(app: TestApp) {
         app.patch(&chat, json!({"disappearing": seconds}))
             .await
             .expect(204);
-        let received = bob.next_message(PATIENCE).await.unwrap().json();
+        let received = bob.next_message(PATIENCE).await.unwrap().to_json();
         let setting = &received["protocol_message"];
         assert_eq!(setting["type"], "EPHEMERAL_SETTING");
         assert_eq!(setting["ephemeral_expiration"], json!(seconds));
@@ -61,7 +61,7 @@ async fn a_chat_of_two(app: TestApp) {
         app.message("shop", &id).await["expires_after"],
         json!(86_400)
     );
-    let received = bob.next_message(PATIENCE).await.unwrap().json();
+    let received = bob.next_message(PATIENCE).await.unwrap().to_json();
     assert_eq!(
         received["poll_creation_message_v3"]["context_info"]["expiration"],
         json!(86_400)
@@ -88,9 +88,9 @@ async fn the_timer_of_a_chat_is_set_and_followed() {
 
 #[tokio::test]
 async fn the_timer_of_a_chat_is_followed_where_everybody_has_a_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     a_chat_of_two(Setup::new().simulator(options).start().await).await;
 }
@@ -113,7 +113,7 @@ async fn what_comes_in_says_when_it_disappears_and_is_answered_alike() {
         extended_text_message: MessageField::some(text),
         ..Default::default()
     };
-    bob.sends(alice.number(), "text", text).unwrap();
+    bob.sends_message(alice.number(), "text", text).unwrap();
     let told = app.webhook.next().await.body;
     assert_eq!(told["data"]["expires_after"], json!(86_400));
     let received = sent(&app, bob.number(), &bob).await;

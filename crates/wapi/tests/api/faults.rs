@@ -10,7 +10,10 @@ async fn a_cut_connection_comes_back_by_itself() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     let info = app.until("shop", "offline").await;
     assert!(
         info["reason"].is_string() && info["paired"] == true,

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use wapi_simulator::{File, FileKind, Phone};
+use wapi_simulator::{FileKind, MediaFile, Phone};
 
 use crate::harness::{Answer, PATIENCE, Setup, TestApp, eventually};
 
@@ -14,7 +14,7 @@ struct Told {
     file: Option<String>,
 }
 
-async fn told(app: &TestApp, from: &Phone, to: &Phone, file: File) -> Told {
+async fn told(app: &TestApp, from: &Phone, to: &Phone, file: MediaFile) -> Told {
     let message = from.sends_file(to.number(), file).await.unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let file = data[data["type"].as_str().unwrap()]["id"]
@@ -35,11 +35,11 @@ async fn forward(app: &TestApp, told: &Told, from: &Phone, to: &Phone) -> Answer
 /// What the file is encrypted with, as a phone learnt it.
 fn key(phone: &Phone, id: &str) -> Value {
     let message = phone
-        .received()
+        .received_messages()
         .into_iter()
         .find(|message| message.id == id)
         .expect("it was received");
-    let message = message.json();
+    let message = message.to_json();
     let kinds = [
         "image_message",
         "video_message",
@@ -77,10 +77,10 @@ async fn files_of_every_kind_are_passed_on_without_being_downloaded() {
     ] {
         let bytes = format!("the bytes of {kind:?}").into_bytes();
         let caption = (kind == FileKind::Image).then(|| "look".to_owned());
-        let file = File {
+        let file = MediaFile {
             caption: caption.clone(),
             width: Some(3),
-            ..File::new(kind, bytes.clone(), mime)
+            ..MediaFile::new(kind, bytes.clone(), mime)
         };
         let told = told(&app, &bob, &alice, file).await;
         let sent = forward(&app, &told, &bob, &carol).await.expect(200).json();
@@ -118,7 +118,7 @@ async fn what_whatsapp_has_deleted_is_uploaded_again_from_here_or_fetched_from_t
             &app,
             &bob,
             &alice,
-            File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+            MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
         )
         .await;
         let file = image.file.as_ref().unwrap();
@@ -157,7 +157,7 @@ async fn what_nobody_has_any_more_is_not_passed_on() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     app.simulator.faults().expire_media();
@@ -181,9 +181,9 @@ async fn what_nobody_has_any_more_is_not_passed_on() {
         ["image.id"]
     );
 
-    let once = File {
+    let once = MediaFile {
         view_once: true,
-        ..File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
+        ..MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
     };
     let once = told(&app, &bob, &alice, once).await;
     assert_eq!(
@@ -205,7 +205,7 @@ async fn what_nobody_has_any_more_is_not_passed_on() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     assert_eq!(

@@ -64,7 +64,7 @@ async fn messages_go_both_ways_and_each_member_is_heard() {
                 (alice.jid().as_str(), Some("hello Bob and Carol"))
             );
         }
-        carol.reads(&group, &[id.to_owned()]).unwrap();
+        carol.reads_messages(&group, &[id.to_owned()]).unwrap();
         let updates = app.events("message.delivered,message.read", 3).await;
         let mut said: Vec<_> = updates
             .iter()
@@ -109,9 +109,11 @@ async fn edits_reactions_and_deletions_in_a_group_name_who_did_them() {
     );
     carol.next_message(PATIENCE).await.unwrap();
     alice.next_message(PATIENCE).await.unwrap();
-    bob.edits(&group, &id, "hello").unwrap();
-    carol.reacts(&group, &id, Author::Them, "👍").unwrap();
-    bob.deletes(&group, &id).unwrap();
+    bob.edits_message(&group, &id, "hello").unwrap();
+    carol
+        .reacts_to_message(&group, &id, Author::Them, "👍")
+        .unwrap();
+    bob.deletes_message(&group, &id).unwrap();
     let told = app
         .events("message.edited,message.reaction,message.deleted", 3)
         .await;
@@ -157,18 +159,20 @@ async fn what_somebody_wrote_is_changed_by_them_and_taken_back_by_them_or_an_adm
         carol.next_message(PATIENCE).await.unwrap();
         // She is no admin: neither as if they were hers, nor as if she were one, nor by other words.
         for id in [&ids[0], &mine] {
-            carol.deletes(&group, id).unwrap();
-            carol.edits(&group, id, "forged").unwrap();
+            carol.deletes_message(&group, id).unwrap();
+            carol.edits_message(&group, id, "forged").unwrap();
         }
-        carol.deletes_of_another(&group, &ids[0]).unwrap();
-        bob.deletes(&group, &ids[1]).unwrap();
+        carol.deletes_others_message(&group, &ids[0]).unwrap();
+        bob.deletes_message(&group, &ids[1]).unwrap();
         // What she tried is judged before she becomes one.
         app.events("message.deleted", 1).await;
-        bob.promotes(&group, &[&carol]).unwrap();
+        bob.promotes_members(&group, &[&carol]).unwrap();
         app.events("group.participants", 1).await;
-        carol.deletes_of_another(&group, &ids[2]).unwrap();
+        carol.deletes_others_message(&group, &ids[2]).unwrap();
         // Nobody knows here who wrote that one; whoever takes it back says that it is theirs.
-        carol.deletes(&group, "3EB0AAAAAAAAAAAAAAAA").unwrap();
+        carol
+            .deletes_message(&group, "3EB0AAAAAAAAAAAAAAAA")
+            .unwrap();
         let told = app.events("message.edited,message.deleted", 3).await;
         let said = |event: &Value| {
             let data = &event["data"];
@@ -214,7 +218,7 @@ async fn what_somebody_wrote_is_changed_by_them_and_taken_back_by_them_or_an_adm
         // The account is no admin either.
         let path = format!("/v1/sessions/shop/messages/{}?chat={group}", ids[0]);
         assert_eq!(app.delete(&path).await.expect(400).fields(), ["id"]);
-        bob.promotes(&group, &[&alice]).unwrap();
+        bob.promotes_members(&group, &[&alice]).unwrap();
         app.events("group.participants", 2).await;
         app.delete(&path).await.expect(200);
         app.finish().await;
@@ -236,7 +240,7 @@ async fn sealed_reactions_are_opened_and_told_like_others() {
             message_context_info: MessageField::some(secret),
             ..Default::default()
         };
-        let theirs = bob.sends(&group, "text", announced).unwrap();
+        let theirs = bob.sends_message(&group, "text", announced).unwrap();
         app.webhook.next().await;
         carol.next_message(PATIENCE).await.unwrap();
         let ours = app.accepted("shop", text(&group, "and this")).await;
@@ -280,15 +284,15 @@ async fn changes_of_a_group_are_told_with_who_made_them() {
         let dave = app.phone("Dave");
         // One after the other: the engine works on several changes at the same time, and some take longer than others.
         let steps: [&dyn Fn() -> anyhow::Result<()>; 9] = [
-            &|| bob.renames(&group, "new club"),
-            &|| bob.describes(&group, Some("for all of us")),
-            &|| bob.describes(&group, None),
+            &|| bob.renames_group(&group, "new club"),
+            &|| bob.describes_group(&group, Some("for all of us")),
+            &|| bob.describes_group(&group, None),
             &|| bob.announces_only(&group, true),
-            &|| bob.adds(&group, &[&dave]),
-            &|| bob.promotes(&group, &[&dave]),
-            &|| bob.demotes(&group, &[&dave]),
-            &|| bob.removes(&group, &[&dave]),
-            &|| carol.leaves(&group),
+            &|| bob.adds_members(&group, &[&dave]),
+            &|| bob.promotes_members(&group, &[&dave]),
+            &|| bob.demotes_members(&group, &[&dave]),
+            &|| bob.removes_members(&group, &[&dave]),
+            &|| carol.leaves_group(&group),
         ];
         let types = "group.created,group.updated,group.participants";
         let mut told = app.events(types, 1).await;
@@ -371,7 +375,7 @@ async fn changes_of_a_group_are_told_with_who_made_them() {
 async fn the_groups_of_an_account_can_be_read_by_members_alone() {
     let (app, [_, bob, carol], group) = in_a_group(Addressing::Lid).await;
     let private = bob.creates_group("without Alice", &[&carol]).unwrap();
-    bob.describes(&group, Some("hi")).unwrap();
+    bob.describes_group(&group, Some("hi")).unwrap();
     let list = app.get("/v1/sessions/shop/groups").await.expect(200).json();
     let ids: Vec<_> = list["groups"]
         .as_array()
@@ -439,7 +443,7 @@ async fn a_message_to_a_group_the_account_is_not_in_fails_and_says_why() {
         .post("/v1/sessions/shop/messages", text(&private, "let me in"))
         .await;
     assert_eq!(answer.expect(404).code(), "group_not_found");
-    assert!(bob.received().is_empty());
+    assert!(bob.received_messages().is_empty());
     app.finish().await;
 }
 

@@ -38,10 +38,10 @@ async fn a_chat_shows_what_was_said_and_what_became_of_it() {
         .as_str()
         .unwrap()
         .to_owned();
-    bob.edits(alice.number(), &first, "hello").unwrap();
-    bob.reacts(alice.number(), &first, Author::Me, "👍")
+    bob.edits_message(alice.number(), &first, "hello").unwrap();
+    bob.reacts_to_message(alice.number(), &first, Author::Me, "👍")
         .unwrap();
-    bob.deletes(alice.number(), &second).unwrap();
+    bob.deletes_message(alice.number(), &second).unwrap();
     app.events("message.deleted", 1).await;
     let mine = app
         .accepted(

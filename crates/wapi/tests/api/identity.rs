@@ -60,7 +60,7 @@ async fn everybody_whom_a_message_names_has_their_one_id_with_number_and_lid() {
             extended_text_message: MessageField::some(text),
             ..Default::default()
         };
-        bob.sends(&group, "text", message).unwrap();
+        bob.sends_message(&group, "text", message).unwrap();
         let told = app.webhook.next().await.body["data"].clone();
         let person = |phone: &Phone| json!({"id": phone.jid(), "phone": phone.number(), "lid": phone.lid(), "name": null});
         assert_eq!(
@@ -92,7 +92,7 @@ async fn a_chat_goes_on_when_whatsapp_moves_it_to_lids_and_back() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     for (number, addressing) in [PhoneNumber, Lid, PhoneNumber, Lid].into_iter().enumerate() {
-        bob.is_addressed_by(addressing);
+        bob.uses_addressing(addressing);
         bob.sends_text(alice.number(), &format!("theirs {number}"))
             .await
             .unwrap();
@@ -129,7 +129,7 @@ async fn two_chats_become_one_when_they_turn_out_to_be_with_one_person() {
     let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
     app.pair("shop", &alice).await;
     for (phone, addressing) in [(&bob, Lid), (&bob, PhoneNumber), (&carol, Lid)] {
-        phone.is_addressed_by(addressing);
+        phone.uses_addressing(addressing);
         phone.hides_number(true);
         let id = phone.sends_text(alice.number(), "who am I?").await.unwrap();
         let told = app.webhook.next().await.body["data"].clone();
@@ -185,7 +185,7 @@ async fn members_and_recipients_and_voters_are_known_by_their_one_id() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    bob.is_addressed_by(Lid);
+    bob.uses_addressing(Lid);
     bob.hides_number(true);
     bob.sends_text(alice.number(), "who am I?").await.unwrap();
     assert_eq!(
@@ -242,7 +242,8 @@ async fn members_and_recipients_and_voters_are_known_by_their_one_id() {
     person(&app.events("message.delivered", 1).await[0]["data"]["recipient"]);
     assert_eq!(sent["recipients"][0]["id"], bob.lid(), "{sent}");
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
-    bob.votes(&group, &id, Author::Them, &["yes"]).unwrap();
+    bob.votes_on_poll(&group, &id, Author::Them, &["yes"])
+        .unwrap();
     let vote = app.events("poll.vote", 1).await[0]["data"].clone();
     person(&vote["from"]);
     assert_eq!(vote["tally"][0]["voters"], json!([bob.lid()]));
@@ -254,7 +255,7 @@ async fn a_chat_that_began_without_a_number_keeps_its_id_when_the_number_becomes
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    bob.is_addressed_by(Lid);
+    bob.uses_addressing(Lid);
     bob.hides_number(true);
     bob.sends_text(alice.number(), "one").await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
@@ -269,7 +270,7 @@ async fn a_chat_that_began_without_a_number_keeps_its_id_when_the_number_becomes
         (&told["chat"], &told["from"]["phone"]),
         (&json!(bob.lid()), &json!(bob.number()))
     );
-    bob.is_addressed_by(PhoneNumber);
+    bob.uses_addressing(PhoneNumber);
     bob.sends_text(alice.number(), "three").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["chat"], bob.lid());
     let id = app

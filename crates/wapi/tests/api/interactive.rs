@@ -123,7 +123,7 @@ async fn a_pix_key_needs_no_words_and_gets_a_reference() {
         .unwrap()
         .interactive_message =
         Some(kinds::interactive_message::InteractiveMessage::NativeFlowMessage(Box::new(more)));
-    bob.sends(alice.number(), "text", protobuf).unwrap();
+    bob.sends_message(alice.number(), "text", protobuf).unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["type"], "unsupported");
     app.finish().await;
 }
@@ -146,7 +146,7 @@ async fn each_kind_reaches_the_phone_and_comes_back_as_it_was() {
         let received = bob.next_message(PATIENCE).await.unwrap();
         assert_eq!(received.id, id);
         let protobuf = (*received.protobuf).clone();
-        let message = &received.json()["interactive_message"];
+        let message = &received.to_json()["interactive_message"];
         assert_eq!(
             (&message["header"]["title"], &message["body"]["text"]),
             (&json!("Above"), &json!("Between"))
@@ -181,7 +181,7 @@ async fn each_kind_reaches_the_phone_and_comes_back_as_it_was() {
         );
         // One object for both ways.
         let shown = app.message("shop", &id).await["interactive"].clone();
-        bob.sends(alice.number(), "text", protobuf).unwrap();
+        bob.sends_message(alice.number(), "text", protobuf).unwrap();
         let back = app.webhook.next().await.body;
         assert_eq!(
             (&back["data"]["type"], &back["data"]["interactive"]),
@@ -287,7 +287,7 @@ async fn what_was_tapped_is_told() {
             json!({"type": "nfm_reply", "nfm_reply": filled}),
         ),
     ] {
-        bob.sends(alice.number(), "text", message).unwrap();
+        bob.sends_message(alice.number(), "text", message).unwrap();
         let data = app.webhook.next().await.body["data"].clone();
         assert_eq!(
             (&data["type"], &data["interactive"]),
@@ -330,7 +330,7 @@ async fn invitations_and_live_locations_reach_the_phone() {
         let asked = |object: &Value| json!({"to": bob.number(), (kind.clone()): object});
         let id = app.accepted("shop", asked(&message[&kind])).await;
         let without_context = |received: wapi_simulator::PhoneMessage| {
-            let mut json = received.json();
+            let mut json = received.to_json();
             json.as_object_mut().unwrap().remove("message_context_info");
             json
         };

@@ -32,7 +32,7 @@ async fn holds_up_nobody(app: &TestApp, message: Value, bob: &Phone, many: &[Pho
         .json();
     let id = accepted["messages"][0]["id"].as_str().unwrap();
     Clock::system()
-        .timeout(PATIENCE, faults.keys_are_asked_for())
+        .timeout(PATIENCE, faults.wait_for_key_request())
         .await
         .expect("nobody has asked for keys");
     for _ in 0..3 {

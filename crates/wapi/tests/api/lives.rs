@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use wapi_simulator::{File, FileKind, Phone};
+use wapi_simulator::{FileKind, MediaFile, Phone};
 
 use crate::harness::{Answer, PATIENCE, Setup, TestApp, TestClient, eventually};
 use crate::uploads::upload;
@@ -47,7 +47,7 @@ async fn lives(app: &TestApp, alice: &Phone, bob: &Phone) -> Left {
     let cursor = app.get("/v1/events?limit=1000").await.expect(200).json()["next"]
         .as_i64()
         .unwrap();
-    let file = File::new(
+    let file = MediaFile::new(
         FileKind::Document,
         SECRET.as_bytes().to_vec(),
         "application/x-secret",
@@ -306,7 +306,7 @@ async fn what_two_accounts_of_one_name_are_told_in_one_group_is_told_to_both() {
     let group = bob.creates_group("club", &[&alice, &carol]).unwrap();
     let mut ids = Vec::new();
     for account in [&alice, &carol] {
-        let file = File::new(FileKind::Document, b"to all".to_vec(), "text/plain");
+        let file = MediaFile::new(FileKind::Document, b"to all".to_vec(), "text/plain");
         let sent = bob.sends_file(&group, file).await.unwrap();
         let told = app.webhook.next().await.body["data"].clone();
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Fallback, PeerRequests};
+use wapi_simulator::{FallbackPolicy, PeerRequests};
 
 use crate::harness::{PATIENCE, TestApp, eventually, within};
 
@@ -30,8 +30,8 @@ async fn since_online(app: &TestApp) -> Vec<Value> {
 async fn a_phone_that_shares_no_key_leaves_the_session_online_and_it_heals_when_the_key_comes() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.peer_requests_are(PeerRequests::Ignored);
-    alice.calls_itself("Alice of the shop").unwrap();
+    alice.sets_peer_requests(PeerRequests::Ignored);
+    alice.sets_push_name("Alice of the shop").unwrap();
     app.pair("shop", &alice).await;
     let session = until_app_state(&app, "waiting").await;
     assert_eq!(
@@ -60,7 +60,7 @@ async fn a_phone_that_shares_no_key_leaves_the_session_online_and_it_heals_when_
         [] as [Value; 0],
         "it did not stay online"
     );
-    alice.peer_requests_are(PeerRequests::Answered);
+    alice.sets_peer_requests(PeerRequests::Answered);
     let session = until_app_state(&app, "synced").await;
     assert_eq!(
         (&session["status"], &session["account"]["name"]),
@@ -73,12 +73,12 @@ async fn a_phone_that_shares_no_key_leaves_the_session_online_and_it_heals_when_
 async fn a_session_without_the_key_is_online_after_a_restart_too() {
     let app = TestApp::start().await;
     let alice = app.phone("Alice");
-    alice.peer_requests_are(PeerRequests::Ignored);
+    alice.sets_peer_requests(PeerRequests::Ignored);
     app.pair("shop", &alice).await;
     let app = app.restart().await;
     app.until("shop", "online").await;
     until_app_state(&app, "waiting").await;
-    alice.peer_requests_are(PeerRequests::Answered);
+    alice.sets_peer_requests(PeerRequests::Answered);
     until_app_state(&app, "synced").await;
     app.finish().await;
 }
@@ -105,7 +105,7 @@ async fn what_is_definite_is_asked_once() {
 
 #[tokio::test]
 async fn another_server_key_costs_one_connection() {
-    for fallback in [Fallback::Offered, Fallback::Refused] {
+    for fallback in [FallbackPolicy::Offered, FallbackPolicy::Refused] {
         let app = TestApp::start().await;
         let alice = app.phone("Alice");
         app.pair("shop", &alice).await;

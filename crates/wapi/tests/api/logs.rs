@@ -35,7 +35,7 @@ async fn said(format: &str) -> (String, String, String) {
         let body = json!({"session_name": name, "chat_id": "375447099999", "text": "hi"});
         client.post("/send-message/", body).await.expect(409);
     }
-    let phone = simulator.phone("Alice").unwrap();
+    let phone = simulator.add_phone("Alice").unwrap();
     client.pair("375447034811", &phone).await;
     let metrics = String::from_utf8(client.get("/metrics").await.expect(200).body).unwrap();
     for name in NAMES {

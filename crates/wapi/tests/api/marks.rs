@@ -1,7 +1,7 @@
 //! Marks on messages, both ways: pins, what is kept, stars.
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Author, Options};
+use wapi_simulator::{Addressing, Author, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, TestApp};
 
@@ -45,7 +45,7 @@ async fn messages_are_pinned_and_kept_for_everyone() {
             };
             let answer = answer.expect(200).json();
             assert_eq!(answer["messages"][0]["pin"]["message_id"], json!(id));
-            let mut received = bob.next_message(PATIENCE).await.unwrap().json();
+            let mut received = bob.next_message(PATIENCE).await.unwrap().to_json();
             received["pin_in_chat_message"]
                 .as_object_mut()
                 .unwrap()
@@ -69,7 +69,7 @@ async fn messages_are_pinned_and_kept_for_everyone() {
                 answer.expect(200).json()["messages"][0]["keep"],
                 json!({"message_id": id, "kept": kept})
             );
-            let received = bob.next_message(PATIENCE).await.unwrap().json();
+            let received = bob.next_message(PATIENCE).await.unwrap().to_json();
             let keep = &received["keep_in_chat_message"];
             assert_eq!((&keep["key"], &keep["keep_type"]), (&key, &json!(kind)));
         }
@@ -94,16 +94,17 @@ async fn what_others_pin_and_keep_is_told() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let [ours, theirs] = two_messages(&app, &alice, &bob).await;
-    bob.pins(alice.number(), &ours, Author::Them, Some(86_400))
+    bob.pins_message(alice.number(), &ours, Author::Them, Some(86_400))
         .unwrap();
-    bob.pins(alice.number(), &ours, Author::Them, None).unwrap();
-    bob.keeps(alice.number(), &theirs, Author::Me, true)
+    bob.pins_message(alice.number(), &ours, Author::Them, None)
         .unwrap();
-    bob.keeps(alice.number(), &theirs, Author::Me, false)
+    bob.keeps_message(alice.number(), &theirs, Author::Me, true)
+        .unwrap();
+    bob.keeps_message(alice.number(), &theirs, Author::Me, false)
         .unwrap();
     app.events("message.pinned,message.kept", 4).await;
     alice
-        .pins(bob.number(), &theirs, Author::Them, Some(2_592_000))
+        .pins_message(bob.number(), &theirs, Author::Them, Some(2_592_000))
         .unwrap();
     let told = app.events("message.pinned,message.kept", 5).await;
     let expected = [
@@ -145,22 +146,22 @@ async fn stars(app: TestApp) {
         let route = format!("/v1/sessions/shop/messages/{id}/star?chat={}", bob.number());
         app.put(&route, json!({})).await.expect(204);
         app.delete(&route).await.expect(204);
-        let written = alice.app_state("regular_high").unwrap();
+        let written = alice.app_state_writes("regular_high").unwrap();
         let expected = ["star", &bob.jid(), id, from_me, "0"].map(str::to_owned);
         assert_eq!(
             written.iter().rev().take(2).collect::<Vec<_>>(),
             [&expected[..], &expected[..]]
         );
     }
-    assert_eq!(bob.received().len(), 1, "nobody else hears of it");
+    assert_eq!(bob.received_messages().len(), 1, "nobody else hears of it");
     // What was done through here may be told, too; so this is about a message that was not touched.
     let other = bob.sends_text(alice.number(), "another").await.unwrap();
     app.webhook.next().await;
     alice
-        .stars(bob.number(), &other, Author::Them, true)
+        .stars_message(bob.number(), &other, Author::Them, true)
         .unwrap();
     alice
-        .stars(bob.number(), &other, Author::Them, false)
+        .stars_message(bob.number(), &other, Author::Them, false)
         .unwrap();
     let said =
         |event: &Value| ["chat", "message_id", "starred"].map(|field| event["data"][field].clone());
@@ -189,9 +190,9 @@ async fn stars_are_the_accounts_own() {
 
 #[tokio::test]
 async fn stars_name_the_same_chat_where_everybody_has_a_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     stars(Setup::new().simulator(options).start().await).await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{File, FileKind, Phone};
+use wapi_simulator::{FileKind, MediaFile, Phone};
 
 use crate::harness::{PATIENCE, TestApp, eventually};
 use crate::uploads::{png, upload};
@@ -69,7 +69,7 @@ async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
     app.delete(&format!("{}/follow", path(&news)))
         .await
         .expect(204);
-    carol.follows(&news).unwrap();
+    carol.follows_newsletter(&news).unwrap();
     bob.sends_text(&news, "for Carol").await.unwrap();
     assert_eq!(
         carol.next_message(PATIENCE).await.unwrap().text.as_deref(),
@@ -102,7 +102,7 @@ async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
 async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_order() {
     let (app, [alice, bob, carol]) = with_alice().await;
     let news = bob.creates_newsletter("News", "");
-    alice.follows(&news).unwrap();
+    alice.follows_newsletter(&news).unwrap();
     bob.sends_text(&news, "the first").await.unwrap();
     assert_eq!(
         app.webhook.next().await.body["data"]["text"]["body"],
@@ -139,10 +139,10 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
 
     // Who follows again is not told what was posted in between.
     let other = carol.creates_newsletter("Other", "");
-    alice.follows(&other).unwrap();
+    alice.follows_newsletter(&other).unwrap();
     carol.sends_text(&other, "one").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "one");
-    alice.unfollows(&other).unwrap();
+    alice.unfollows_newsletter(&other).unwrap();
     let app = app.restart().await;
     app.until("shop", "online").await;
     carol.sends_text(&other, "two").await.unwrap();
@@ -166,7 +166,7 @@ async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
         bob.creates_newsletter("News", ""),
         alice.creates_newsletter("Shop", ""),
     );
-    alice.follows(&news).unwrap();
+    alice.follows_newsletter(&news).unwrap();
     bob.sends_text(&news, "the first").await.unwrap();
     assert_eq!(
         app.webhook.next().await.body["data"]["text"]["body"],
@@ -210,7 +210,7 @@ async fn posts_are_sent_by_those_who_may_and_once() {
     let admins = bob.creates_newsletter("Both", "");
     bob.makes_newsletter_admin(&admins, &alice).unwrap();
     for newsletter in [&own, &admins] {
-        carol.follows(newsletter).unwrap();
+        carol.follows_newsletter(newsletter).unwrap();
         let post = json!({"to": newsletter, "text": {"body": "open *now*"}});
         let call = || {
             let request = app
@@ -233,7 +233,7 @@ async fn posts_are_sent_by_those_who_may_and_once() {
             (id, newsletter, newsletter)
         );
         assert_eq!(shown.text.as_deref(), Some("open *now*"));
-        assert_eq!(carol.newsletter(newsletter).unwrap().posts.len(), 1);
+        assert_eq!(carol.find_newsletter(newsletter).unwrap().posts.len(), 1);
         assert!(alice.next_message(PATIENCE).await.unwrap().from_me);
     }
     // What its owner posts on the phone.
@@ -256,7 +256,7 @@ async fn posts_are_sent_by_those_who_may_and_once() {
     );
 
     let theirs = bob.creates_newsletter("Bob's", "");
-    alice.follows(&theirs).unwrap();
+    alice.follows_newsletter(&theirs).unwrap();
     let post = |to: &str| json!({"to": to, "text": {"body": "hi"}});
     for (to, status, code) in [
         (theirs.as_str(), 403, "not_newsletter_admin"),
@@ -268,7 +268,7 @@ async fn posts_are_sent_by_those_who_may_and_once() {
             .expect(status);
         assert_eq!(refused.code(), code, "{to}");
     }
-    assert_eq!(bob.newsletter(&theirs).unwrap().posts, []);
+    assert_eq!(bob.find_newsletter(&theirs).unwrap().posts, []);
     app.finish().await;
 }
 
@@ -276,7 +276,7 @@ async fn posts_are_sent_by_those_who_may_and_once() {
 async fn an_admin_who_changes_a_post_is_told_of() {
     let (app, [alice, bob, _]) = with_alice().await;
     let news = bob.creates_newsletter("News", "");
-    alice.follows(&news).unwrap();
+    alice.follows_newsletter(&news).unwrap();
     let id = bob.sends_text(&news, "frist").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
     bob.edits_post(&news, &id, "first").unwrap();
@@ -377,7 +377,7 @@ const FILM: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
 async fn files_of_posts_are_for_everybody_and_not_encrypted() {
     let (app, [alice, bob, carol]) = with_alice().await;
     let own = alice.creates_newsletter("Shop", "");
-    carol.follows(&own).unwrap();
+    carol.follows_newsletter(&own).unwrap();
     let document = b"%PDF-1.4 prices".to_vec();
     let files = [
         ("image", "a.png", png(8, 8), json!({"caption": "new"})),
@@ -402,7 +402,7 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
             Some(&bytes),
             "{kind}"
         );
-        let said = &shown.json()[format!("{kind}_message")];
+        let said = &shown.to_json()[format!("{kind}_message")];
         assert!(
             said["media_key"].is_null() && said["file_enc_sha256"].is_null(),
             "{said}"
@@ -411,7 +411,7 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
             said["url"].is_string() && said["mimetype"].is_string(),
             "{said}"
         );
-        let post = carol.newsletter(&own).unwrap().posts.pop().unwrap();
+        let post = carol.find_newsletter(&own).unwrap().posts.pop().unwrap();
         assert!(
             post.media_id
                 .is_some_and(|handle| handle.starts_with("handle-of-")),
@@ -421,10 +421,10 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
     }
 
     let news = bob.creates_newsletter("News", "");
-    alice.follows(&news).unwrap();
-    let file = File {
+    alice.follows_newsletter(&news).unwrap();
+    let file = MediaFile {
         caption: Some("look".to_owned()),
-        ..File::new(FileKind::Image, png(3, 3), "image/png")
+        ..MediaFile::new(FileKind::Image, png(3, 3), "image/png")
     };
     bob.sends_file(&news, file).await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
@@ -461,6 +461,6 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
         shown.media.as_ref().map(|media| &media.bytes),
         Some(&png(3, 3))
     );
-    assert!(shown.json()["image_message"]["media_key"].is_array());
+    assert!(shown.to_json()["image_message"]["media_key"].is_array());
     app.finish().await;
 }

@@ -15,7 +15,7 @@ async fn a_number_in_another_form_is_checked_and_written_to_as_whatsapp_knows_it
     app.pair("shop", &alice).await;
     let people = ["Bruna", "Maria", "Ana"].map(|name| app.phone(name));
     for (person, form) in people.iter().zip(FORMS) {
-        person.is_found_as(form);
+        person.gets_alias(form);
     }
     let nobody = "375449999999";
     let phones = [FORMS[0], nobody, FORMS[1], people[2].number(), FORMS[2]];
@@ -97,7 +97,7 @@ async fn many_at_once_go_there_and_a_whatsapp_that_says_nothing_holds_nobody_up(
     let device = app.pair("shop", &alice).await;
     let people = ["Bruna", "Maria", "Ana"].map(|name| app.phone(name));
     for (person, form) in people.iter().zip(FORMS) {
-        person.is_found_as(form);
+        person.gets_alias(form);
     }
     let batch = |forms: &[&str]| {
         let messages = forms
@@ -117,7 +117,7 @@ async fn many_at_once_go_there_and_a_whatsapp_that_says_nothing_holds_nobody_up(
     // It is asked once in vain, and not for each of them.
     app.simulator
         .faults()
-        .freeze(alice.number(), device)
+        .freeze_device(alice.number(), device)
         .unwrap();
     let others: Vec<String> = (0..20)
         .map(|number| format!("3754400001{number:02}"))
@@ -129,7 +129,10 @@ async fn many_at_once_go_there_and_a_whatsapp_that_says_nothing_holds_nobody_up(
         .expect(202)
         .json();
     assert_eq!(accepted["results"].as_array().unwrap().len(), others.len());
-    app.simulator.faults().thaw(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .thaw_device(alice.number(), device)
+        .unwrap();
     app.finish().await;
 }
 
@@ -138,9 +141,12 @@ async fn what_was_accepted_without_a_connection_goes_there_too() {
     let app = TestApp::start().await;
     let (alice, bruna) = (app.phone("Alice"), app.phone("Bruna"));
     let device = app.pair("shop", &alice).await;
-    bruna.is_found_as(FORMS[0]);
+    bruna.gets_alias(FORMS[0]);
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     let id = app
         .accepted("shop", json!({"to": FORMS[0], "text": {"body": "later"}}))
@@ -165,7 +171,7 @@ async fn statuses_mentions_presence_and_blocks_in_another_form_reach_whom_they_m
         .into_iter()
         .zip(forms)
     {
-        person.is_found_as(form);
+        person.gets_alias(form);
     }
     let status =
         json!({"to": "status", "recipients": [forms[0], read.number()], "text": {"body": "open"}});
@@ -176,7 +182,7 @@ async fn statuses_mentions_presence_and_blocks_in_another_form_reach_whom_they_m
     let asked =
         json!({"to": read.number(), "text": {"body": words(forms[1])}, "mentions": [forms[1]]});
     app.accepted("shop", asked).await;
-    let text = &read.next_message(PATIENCE).await.unwrap().json()["extended_text_message"];
+    let text = &read.next_message(PATIENCE).await.unwrap().to_json()["extended_text_message"];
     assert_eq!(text["text"], words(mentioned.number()));
     assert_eq!(
         text["context_info"]["mentioned_jid"],
@@ -215,8 +221,8 @@ async fn whoever_is_written_to_under_their_lid_is_told_by_the_number_they_have()
     let app = TestApp::start().await;
     let (alice, bruna) = (app.phone("Alice"), app.phone("Bruna"));
     app.pair("shop", &alice).await;
-    bruna.is_found_as(FORMS[0]);
-    bruna.is_addressed_by(Addressing::Lid);
+    bruna.gets_alias(FORMS[0]);
+    bruna.uses_addressing(Addressing::Lid);
     bruna.hides_number(true);
     bruna.sends_text(alice.number(), "hello").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["chat"], bruna.lid());

@@ -220,7 +220,7 @@ async fn a_session_that_waits_for_its_turn_at_the_start_hears_every_order() {
         eventually(look, async || format!("{name} is not online")).await;
     }
     assert_eq!(
-        phones["c"].devices().len(),
+        phones["c"].linked_devices().len(),
         1,
         "nobody asked for it to be logged out"
     );
@@ -288,7 +288,7 @@ async fn a_session_is_made_anew_while_its_former_one_is_still_being_removed() {
         );
         let newcomer = app.phone(&format!("Newcomer {round}"));
         newcomer
-            .scans(&app.qr("shop").await)
+            .scans_qr(&app.qr("shop").await)
             .await
             .expect("its code is alive");
         app.until("shop", "online").await;
@@ -317,7 +317,7 @@ async fn a_phone_that_links_a_session_in_the_moment_of_its_removal_keeps_no_devi
             Clock::system().sleep(pause).await;
             app.delete(&format!("/v1/sessions/shop{query}")).await
         };
-        let (_, removed) = tokio::join!(phone.scans(&code), removing);
+        let (_, removed) = tokio::join!(phone.scans_qr(&code), removing);
         if removed.status == 409 {
             // Linked, but not online yet, and so nothing was done.
             app.until("shop", "online").await;
@@ -330,10 +330,13 @@ async fn a_phone_that_links_a_session_in_the_moment_of_its_removal_keeps_no_devi
         // Without `logout`, one that was known to be linked when the removal was ordered stays on the list.
         let is_well = async || {
             let was_known = query.is_empty() && paired().await > before;
-            (phone.devices().is_empty() || was_known).then_some(())
+            (phone.linked_devices().is_empty() || was_known).then_some(())
         };
         eventually(is_well, async || {
-            format!("round {round}: the phone lists {:?}", phone.devices())
+            format!(
+                "round {round}: the phone lists {:?}",
+                phone.linked_devices()
+            )
         })
         .await;
         becomes(&app, "shop", None).await;

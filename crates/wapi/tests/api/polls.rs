@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
 use wapi_simulator::waproto::whatsapp::message::event_response_message::EventResponseType;
-use wapi_simulator::{AckFault, Addressing, Author, Options, Phone};
+use wapi_simulator::{AckFault, Addressing, Author, Phone, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, TestApp};
 
@@ -37,11 +37,14 @@ async fn votes_on_a_poll_of_ours(app: TestApp) {
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
     let ballots = [vec!["Tea", "Milk"], vec!["Coffee"], vec![]];
     for ballot in &ballots {
-        bob.votes(&alice.jid(), &id, Author::Them, ballot).unwrap();
+        bob.votes_on_poll(&alice.jid(), &id, Author::Them, ballot)
+            .unwrap();
     }
     votes(&app, ballots.len()).await;
     // Its owner votes on the phone.
-    alice.votes(&bob.jid(), &id, Author::Me, &["Milk"]).unwrap();
+    alice
+        .votes_on_poll(&bob.jid(), &id, Author::Me, &["Milk"])
+        .unwrap();
 
     let told = votes(&app, 4).await;
     for (vote, ballot) in told.iter().zip(&ballots) {
@@ -85,9 +88,9 @@ async fn votes_on_our_polls_are_opened_and_counted() {
 
 #[tokio::test]
 async fn votes_are_opened_where_everybody_has_a_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     votes_on_a_poll_of_ours(Setup::new().simulator(options).start().await).await;
 }
@@ -124,12 +127,12 @@ async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_
     app.pair("shop", &alice).await;
     // This one nobody here has ever seen.
     let carol = app.phone("Carol");
-    let foreign = bob.sends(carol.number(), "poll", poll(1)).unwrap();
+    let foreign = bob.sends_message(carol.number(), "poll", poll(1)).unwrap();
     carol.next_message(PATIENCE).await.unwrap();
-    bob.votes(&alice.jid(), &foreign, Author::Me, &["Tea"])
+    bob.votes_on_poll(&alice.jid(), &foreign, Author::Me, &["Tea"])
         .unwrap();
 
-    let id = bob.sends(alice.number(), "poll", poll(1)).unwrap();
+    let id = bob.sends_message(alice.number(), "poll", poll(1)).unwrap();
     let received = app.webhook.next().await.body;
     assert_eq!(
         (
@@ -138,7 +141,8 @@ async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_
         ),
         (&json!("poll"), &json!(1))
     );
-    bob.votes(&alice.jid(), &id, Author::Me, &["Tea"]).unwrap();
+    bob.votes_on_poll(&alice.jid(), &id, Author::Me, &["Tea"])
+        .unwrap();
     let told = votes(&app, 2).await;
     assert_eq!(
         (
@@ -171,7 +175,7 @@ async fn answers_to_events_are_opened_and_counted() {
         .await;
     bob.next_message(PATIENCE).await.unwrap();
     for response in [MAYBE, NOT_GOING, GOING] {
-        bob.responds(&alice.jid(), &id, Author::Them, response)
+        bob.answers_event(&alice.jid(), &id, Author::Them, response)
             .unwrap();
     }
     let told = told(&app, "event.response", 3).await;
@@ -208,8 +212,8 @@ async fn asked(app: &TestApp, bob: &Phone, to: &str) -> [String; 2] {
         ..Default::default()
     };
     let ids = [
-        bob.sends(to, "poll", poll(0)).unwrap(),
-        bob.sends(to, "event", event).unwrap(),
+        bob.sends_message(to, "poll", poll(0)).unwrap(),
+        bob.sends_message(to, "event", event).unwrap(),
     ];
     for id in &ids {
         assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
@@ -231,15 +235,15 @@ fn worlds() -> impl Iterator<Item = (Addressing, Addressing, bool)> {
 async fn the_account_votes_and_answers_and_phones_open_it() {
     for (addressing, asking, is_group) in worlds() {
         let app = Setup::new()
-            .simulator(Options {
+            .simulator(SimulatorOptions {
                 addressing,
-                ..Options::default()
+                ..SimulatorOptions::default()
             })
             .start()
             .await;
         let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
         app.pair("shop", &alice).await;
-        bob.is_addressed_by(asking);
+        bob.uses_addressing(asking);
         let (theirs, ours) = match is_group {
             true => {
                 let group = bob
@@ -287,7 +291,10 @@ async fn the_account_votes_and_answers_and_phones_open_it() {
 #[tokio::test]
 async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
     // By number: own votes on own polls are sealed for numbers, which chats by LID do not expect.
-    let app = Setup::new().simulator(Options::default()).start().await;
+    let app = Setup::new()
+        .simulator(SimulatorOptions::default())
+        .start()
+        .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let poll = json!({"question": "What?", "options": ["Tea", "Coffee"]});
@@ -297,15 +304,15 @@ async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
     bob.next_message(PATIENCE).await.unwrap();
     let vote = json!({"to": bob.number(), "poll_vote": {"message_id": poll, "options": ["Tea"]}});
     // What WhatsApp does not take does not count.
-    app.simulator.faults().acks(AckFault::Refuse(479));
+    app.simulator.faults().set_ack_fault(AckFault::Refuse(479));
     assert_eq!(
         app.post("/v1/sessions/shop/messages", vote.clone())
             .await
             .code(),
         "whatsapp_refused"
     );
-    app.simulator.faults().acks(AckFault::None);
-    bob.votes(&alice.jid(), &poll, Author::Them, &["Coffee"])
+    app.simulator.faults().set_ack_fault(AckFault::None);
+    bob.votes_on_poll(&alice.jid(), &poll, Author::Them, &["Coffee"])
         .unwrap();
     let counted = |votes: &[Value]| votes.last().unwrap()["tally"][0]["votes"].clone();
     assert_eq!(counted(&votes(&app, 1).await), 0);
@@ -324,7 +331,7 @@ async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
         ["Tea"]
     );
 
-    bob.votes(&alice.jid(), &poll, Author::Them, &["Tea"])
+    bob.votes_on_poll(&alice.jid(), &poll, Author::Them, &["Tea"])
         .unwrap();
     let mut voters = votes(&app, 2).await[1]["tally"][0]["voters"]
         .as_array()
@@ -343,7 +350,7 @@ async fn votes_and_answers_that_make_no_sense_are_refused() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let [_, event] = asked(&app, &bob, &alice.jid()).await;
-    let poll = bob.sends(alice.number(), "poll", poll(1)).unwrap();
+    let poll = bob.sends_message(alice.number(), "poll", poll(1)).unwrap();
     app.webhook.next().await;
     let vote =
         |id: &str, options: Value| json!({"poll_vote": {"message_id": id, "options": options}});

@@ -59,7 +59,7 @@ async fn sent(app: &TestApp, bob: &wapi_simulator::Phone, body: &str) -> Value {
         app.message("shop", &id).await["text"],
         json!({"body": body, "preview_url": true})
     );
-    received.json()
+    received.to_json()
 }
 
 #[tokio::test]
@@ -178,7 +178,10 @@ async fn leaves_as_it_was_asked_for(next_run: bool) {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     let body = format!("Look: {}/page", pages());
     let mut expected = Vec::new();
@@ -215,8 +218,8 @@ async fn leaves_as_it_was_asked_for(next_run: bool) {
     for (id, is_shown) in &expected {
         let received = bob.next_message(PATIENCE).await.unwrap();
         assert_eq!(received.id, *id);
-        let title = &received.json()["extended_text_message"]["title"];
-        assert_eq!(title == "Tea & cake", *is_shown, "{}", received.json());
+        let title = &received.to_json()["extended_text_message"]["title"];
+        assert_eq!(title == "Tea & cake", *is_shown, "{}", received.to_json());
     }
     app.finish().await;
 }

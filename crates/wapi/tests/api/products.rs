@@ -5,7 +5,7 @@ use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
 use wapi_simulator::waproto::whatsapp::message as kinds;
 use wapi_simulator::waproto::whatsapp::message::order_message::{OrderStatus, OrderSurface};
-use wapi_simulator::{File, FileKind, Phone};
+use wapi_simulator::{FileKind, MediaFile, Phone};
 
 use crate::harness::{PATIENCE, TestApp, TestReceiver, eventually};
 
@@ -17,7 +17,7 @@ fn words(text: &str) -> Option<String> {
 
 /// What a phone decrypts, without what is new in each message.
 async fn decrypted(phone: &Phone) -> Value {
-    let mut message = phone.next_message(PATIENCE).await.unwrap().json();
+    let mut message = phone.next_message(PATIENCE).await.unwrap().to_json();
     message
         .as_object_mut()
         .unwrap()
@@ -91,7 +91,7 @@ async fn a_product_goes_with_its_picture_and_is_passed_on_and_answered() {
         ),
         ("product", JPEG)
     );
-    let product = &received.json()["product_message"]["product"];
+    let product = &received.to_json()["product_message"]["product"];
     assert_eq!(
         (
             &product["product_image_count"],
@@ -112,7 +112,7 @@ async fn a_product_goes_with_its_picture_and_is_passed_on_and_answered() {
     let received = carol.next_message(PATIENCE).await.unwrap();
     assert_eq!(received.media.as_ref().unwrap().bytes, JPEG);
     assert_eq!(
-        received.json()["product_message"]["context_info"]["is_forwarded"],
+        received.to_json()["product_message"]["context_info"]["is_forwarded"],
         true
     );
     let answer =
@@ -147,9 +147,9 @@ async fn products_and_orders_reach_the_webhook_the_files_and_the_history() {
         body: words("Is it there?"),
         ..Default::default()
     };
-    let picture = File {
+    let picture = MediaFile {
         width: Some(3),
-        ..File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
+        ..MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
     };
     let asked = bob
         .sends_product(alice.number(), product, picture)
@@ -193,7 +193,7 @@ async fn products_and_orders_reach_the_webhook_the_files_and_the_history() {
         order_message: MessageField::some(order),
         ..Default::default()
     };
-    let ordered = bob.sends(alice.number(), "media", order).unwrap();
+    let ordered = bob.sends_message(alice.number(), "media", order).unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let expected = json!({
         "id": "42", "token": "c2VjcmV0", "title": "The shop", "message": "By Friday please", "seller": alice.jid(),
@@ -220,13 +220,16 @@ async fn products_that_wait_over_a_restart_leave_with_their_pictures_in_order() 
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
-    let picture = File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg");
+    let picture = MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg");
     bob.sends_product(alice.number(), kinds::ProductMessage::default(), picture)
         .await
         .unwrap();
     let image = app.webhook.next().await.body["data"]["product"]["image"]["id"].clone();
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     for product in [
         json!({"id": "1", "title": "with a picture", "image": {"id": image}}),
@@ -243,7 +246,7 @@ async fn products_that_wait_over_a_restart_leave_with_their_pictures_in_order() 
     for (title, bytes) in [("with a picture", Some(JPEG)), ("without one", None)] {
         let received = bob.next_message(PATIENCE).await.unwrap();
         let media = received.media.as_ref().map(|media| media.bytes.as_slice());
-        let said = received.json()["product_message"]["product"]["title"].clone();
+        let said = received.to_json()["product_message"]["product"]["title"].clone();
         assert_eq!((&said, media), (&json!(title), bytes));
     }
     app.finish().await;

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgb, RgbImage};
 use reqwest::Method;
 use serde_json::{Value, json};
-use wapi_simulator::{Phone, PhoneSignal};
+use wapi_simulator::{Phone, PhoneActivity};
 
 use crate::harness::{TestApp, TestReceiver, eventually};
 use crate::uploads::upload;
@@ -38,7 +38,7 @@ async fn a_name_and_an_about_text_are_changed_for_everybody() {
     let (app, alice, bob) = alice_and_bob().await;
     let own = json!({"id": alice.jid(), "phone": alice.number(), "lid": alice.lid(), "name": "Alice", "about": null, "picture": null});
     assert_eq!(app.get(PROFILE).await.expect(200).json(), own);
-    bob.watches(alice.number()).unwrap();
+    bob.watches_presence(alice.number()).unwrap();
 
     app.put(PROFILE, json!({"name": "Алиса 🌷", "about": "at the sea"}))
         .await
@@ -59,19 +59,19 @@ async fn a_name_and_an_about_text_are_changed_for_everybody() {
     );
     assert_eq!(app.info("shop").await.json()["account"]["name"], "Алиса 🌷");
     // A name is told as part of being there, which the phone's owner need not be.
-    let away = PhoneSignal::Presence {
+    let away = PhoneActivity::Presence {
         from: alice.jid(),
         available: false,
     };
-    let is_away = async || (bob.signals().last() == Some(&away)).then_some(());
-    eventually(is_away, async || format!("{:?}", bob.signals())).await;
+    let is_away = async || (bob.shown_activity().last() == Some(&away)).then_some(());
+    eventually(is_away, async || format!("{:?}", bob.shown_activity())).await;
 
     app.put(PROFILE, json!({"about": "back"})).await.expect(204);
     assert_eq!(
         (alice.name().as_str(), alice.about().as_str()),
         ("Алиса 🌷", "back")
     );
-    alice.says_about("set on the phone");
+    alice.sets_about("set on the phone");
     assert_eq!(
         app.get(PROFILE).await.expect(200).json()["about"],
         "set on the phone"
@@ -216,7 +216,7 @@ async fn what_others_change_of_their_profile_is_told() {
     let id = bob
         .shows_picture(picture(300, 300, [10, 10, 250], ImageFormat::Jpeg))
         .unwrap();
-    bob.says_about("at the sea");
+    bob.sets_about("at the sea");
     bob.removes_picture();
     let told = app.events("contact.updated", 3).await;
     let shown = &told[0]["data"];
@@ -251,17 +251,17 @@ async fn a_name_that_comes_with_a_message_is_told_once_when_it_is_another() {
         "Bob",
         "nobody has another name who had none"
     );
-    bob.calls_itself("Bobby").unwrap();
+    bob.sets_push_name("Bobby").unwrap();
     assert_eq!(says(&app, &group).await, "Bobby");
     assert_eq!(says(&app, alice.number()).await, "Bobby");
-    bob.calls_itself("Robert").unwrap();
+    bob.sets_push_name("Robert").unwrap();
     // What was told last is known after a restart, too.
     app.get("/v1/sessions/shop/contacts").await.expect(200);
     let app = app.restart().await;
     app.until("shop", "online").await;
     assert_eq!(says(&app, alice.number()).await, "Robert");
     assert_eq!(says(&app, &group).await, "Robert");
-    bob.calls_itself("Bob").unwrap();
+    bob.sets_push_name("Bob").unwrap();
     says(&app, alice.number()).await;
     let told = app.events("contact.updated", 3).await;
     let names: Vec<_> = told
@@ -289,7 +289,7 @@ async fn a_session_that_begins_anew_knows_nobodys_name() {
         .expect(204);
     app.pair("shop", &alice).await;
     for name in ["Bobby", "Robert"] {
-        bob.calls_itself(name).unwrap();
+        bob.sets_push_name(name).unwrap();
         bob.sends_text(alice.number(), "hi").await.unwrap();
         assert_eq!(app.webhook.next().await.body["data"]["from"]["name"], name);
     }
@@ -334,12 +334,12 @@ async fn pictures_of_others_are_had_unless_they_hide_them() {
         "picture_not_found"
     );
     bob.hides_picture(false);
-    bob.blocks(alice.number(), true).unwrap();
+    bob.blocks_contact(alice.number(), true).unwrap();
     assert_eq!(
         app.get(&picture_of(bob.number())).await.expect(404).code(),
         "picture_not_found"
     );
-    bob.blocks(alice.number(), false).unwrap();
+    bob.blocks_contact(alice.number(), false).unwrap();
     app.get(&picture_of(bob.number())).await.expect(200);
     assert_eq!(
         app.get(&picture_of("nobody")).await.expect(400).fields(),

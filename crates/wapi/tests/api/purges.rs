@@ -85,7 +85,10 @@ async fn lived(app: &TestApp, alice: &Phone, bob: &Phone) {
         .await;
     app.until_message("shop", &sent, "delivered").await;
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     let waiting = (0..60).map(|number| {
         let text = json!({"to": format!("37544000{number:04}"), "text": {"body": "waits"}});

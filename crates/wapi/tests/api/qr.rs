@@ -49,7 +49,7 @@ async fn a_new_code_replaces_the_old_one() {
     let second = another(&app, &first).await;
     let file = std::fs::read(app.root().join("qr-codes/shop.png")).unwrap();
     assert_eq!(read_qr(&file), second);
-    app.phone("Alice").scans(&second).await.unwrap();
+    app.phone("Alice").scans_qr(&second).await.unwrap();
     app.until("shop", "online").await;
     app.finish().await;
 }
@@ -66,7 +66,7 @@ async fn expired_codes_are_removed_and_the_next_qr_request_brings_new_ones() {
     let last = expire(&app).await;
     let new = app.qr("shop").await;
     assert_ne!(new, last);
-    app.phone("Alice").scans(&new).await.unwrap();
+    app.phone("Alice").scans_qr(&new).await.unwrap();
     app.until("shop", "online").await;
     app.finish().await;
 }

@@ -30,7 +30,7 @@ async fn a_reaction_is_one_emoji_to_a_message_that_is_known() {
         app.accepted("shop", react(bob.jid(), id, json!(emoji)))
             .await;
         assert_eq!(
-            bob.next_message(PATIENCE).await.unwrap().json()["reaction_message"]["text"],
+            bob.next_message(PATIENCE).await.unwrap().to_json()["reaction_message"]["text"],
             emoji
         );
     }
@@ -83,13 +83,13 @@ async fn what_nobody_in_the_chat_has_is_neither_reacted_to_nor_voted_on_nor_quot
     app.delete(&format!("{MESSAGES}/{cancelled}"))
         .await
         .expect(200);
-    app.simulator.faults().acks(AckFault::Refuse(463));
+    app.simulator.faults().set_ack_fault(AckFault::Refuse(463));
     let failed = send(json!({"to": bob.jid(), "text": {"body": "refused"}})).await;
     let failed_poll = send(json!({"to": bob.jid(), "poll": poll})).await;
     for id in [&failed, &failed_poll] {
         app.until_message("shop", id, "failed").await;
     }
-    app.simulator.faults().acks(AckFault::None);
+    app.simulator.faults().set_ack_fault(AckFault::None);
     let shown = send(json!({"to": bob.jid(), "text": {"body": "shown"}})).await;
     let asked = send(json!({"to": bob.jid(), "poll": poll})).await;
     let gone = send(json!({"to": bob.jid(), "text": {"body": "gone"}})).await;
@@ -147,11 +147,11 @@ async fn what_nobody_in_the_chat_has_is_neither_reacted_to_nor_voted_on_nor_quot
         .await;
         app.until_message("shop", &id, "delivered").await;
         let received = bob
-            .received()
+            .received_messages()
             .into_iter()
             .find(|message| message.id == id)
             .unwrap()
-            .json();
+            .to_json();
         assert!(!received.to_string().contains(words), "{received}");
     }
     // However the chat is named, and without a connection, what is there is known.
@@ -218,7 +218,7 @@ async fn an_address_book_is_as_many_contacts_as_it_has_cards() {
         ],
         "{sent}"
     );
-    let message = bob.next_message(PATIENCE).await.unwrap().json();
+    let message = bob.next_message(PATIENCE).await.unwrap().to_json();
     let cards = message["contacts_array_message"]["contacts"]
         .as_array()
         .unwrap();

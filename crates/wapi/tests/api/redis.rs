@@ -71,8 +71,8 @@ async fn forwarded_by_two_processes(is_copy: bool) -> Option<usize> {
     let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let webhook = TestReceiver::start().await;
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let addresses = [free_address(), free_address()];
     let [first, second] = addresses.map(|address| {

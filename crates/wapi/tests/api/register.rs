@@ -13,7 +13,7 @@ async fn a_new_session_shows_a_qr_code_and_is_online_once_it_is_scanned() {
     assert_eq!(waiting["paired"], false);
     assert_eq!(waiting["qr_code"], "/get-qr-code/shop/");
 
-    let device = alice.scans(&app.qr("shop").await).await.unwrap();
+    let device = alice.scans_qr(&app.qr("shop").await).await.unwrap();
     app.until("shop", "online").await;
     let online = app.register("shop").await.expect(200).json();
     assert_eq!(online["status"], "online");
@@ -23,7 +23,7 @@ async fn a_new_session_shows_a_qr_code_and_is_online_once_it_is_scanned() {
     assert_eq!(online["account"]["lid"], alice.lid());
     assert!(
         alice
-            .devices()
+            .linked_devices()
             .iter()
             .any(|linked| linked.device == device.device && linked.connected)
     );
@@ -165,7 +165,7 @@ async fn an_error_of_our_own_does_not_end_a_session() {
     app.push_clock(std::time::Duration::from_secs(5));
     app.until("shop", "scan_qr").await;
     app.phone("Alice")
-        .scans(&app.qr("shop").await)
+        .scans_qr(&app.qr("shop").await)
         .await
         .unwrap();
     app.until("shop", "online").await;

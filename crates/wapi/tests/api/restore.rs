@@ -27,7 +27,7 @@ async fn a_paired_session_logs_in_from_its_file() {
         app.webhook.next().await.body["data"]["text"]["body"],
         "welcome"
     );
-    assert_eq!(alice.devices().len(), 1);
+    assert_eq!(alice.linked_devices().len(), 1);
     app.finish().await;
 }
 
@@ -161,8 +161,8 @@ async fn who_has_waited_long_enough_for_the_start_is_told_so() {
 async fn a_session_survives_a_program_that_is_killed() {
     let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let address = free_address();
     let wapi = Wapi::new()

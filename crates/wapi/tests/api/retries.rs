@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wapi::clock::Clock;
-use wapi_simulator::{AckFault, Addressing, Options, Phone, Receipts};
+use wapi_simulator::{AckFault, Addressing, Phone, ReceiptPolicy, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually};
 
@@ -15,9 +15,9 @@ fn text(to: &Phone, body: &str) -> Value {
 
 async fn in_world(addressing: Addressing) -> TestApp {
     Setup::new()
-        .simulator(Options {
+        .simulator(SimulatorOptions {
             addressing,
-            ..Options::default()
+            ..SimulatorOptions::default()
         })
         .start()
         .await
@@ -73,12 +73,17 @@ fn restore(stopped: &Stopped, backup: &Path) {
 }
 
 async fn arrives(phone: &Phone, ids: &[String]) {
-    let has = |id: &&String| phone.received().iter().any(|message| message.id == **id);
+    let has = |id: &&String| {
+        phone
+            .received_messages()
+            .iter()
+            .any(|message| message.id == **id)
+    };
     let all = async || (ids.iter().filter(has).count() == ids.len()).then_some(());
     eventually(all, async || {
         format!(
             "not all of {ids:?}: {:#?}, {:#?}",
-            phone.received(),
+            phone.received_messages(),
             phone.failures()
         )
     })
@@ -147,10 +152,10 @@ async fn a_message_that_others_overtook_is_sent_again_under_its_id() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    bob.receipts_are(Receipts::Withheld);
+    bob.sets_receipt_policy(ReceiptPolicy::Withheld);
     let first = app.accepted("shop", text(&bob, "first")).await;
     app.until_message("shop", &first, "sent").await;
-    bob.receipts_are(Receipts::Automatic);
+    bob.sets_receipt_policy(ReceiptPolicy::Automatic);
     let second = app.accepted("shop", text(&bob, "second")).await;
     app.until_message("shop", &second, "delivered").await;
     assert_eq!(app.message("shop", &first).await["status"], "sent");
@@ -162,7 +167,7 @@ async fn a_message_that_others_overtook_is_sent_again_under_its_id() {
         format!("{}", app.message("shop", &first).await)
     })
     .await;
-    assert_eq!(bob.received().len(), 2, "no message twice");
+    assert_eq!(bob.received_messages().len(), 2, "no message twice");
     app.finish().await;
 }
 
@@ -171,12 +176,12 @@ async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    bob.receipts_are(Receipts::Withheld);
+    bob.sets_receipt_policy(ReceiptPolicy::Withheld);
     let gone = app.accepted("shop", text(&bob, "gone")).await;
     app.until_message("shop", &gone, "sent").await;
     let mut refused = Vec::new();
     for code in [463, 479] {
-        app.simulator.faults().acks(AckFault::Refuse(code));
+        app.simulator.faults().set_ack_fault(AckFault::Refuse(code));
         refused.push(
             app.accepted("shop", text(&bob, &format!("refused with {code}")))
                 .await,
@@ -184,13 +189,13 @@ async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
         app.until_message("shop", &refused[refused.len() - 1], "failed")
             .await;
     }
-    app.simulator.faults().acks(AckFault::None);
+    app.simulator.faults().set_ack_fault(AckFault::None);
     let missed = app.accepted("shop", text(&bob, "missed")).await;
     app.until_message("shop", &missed, "sent").await;
     app.delete(&format!("/v1/sessions/shop/messages/{gone}?wait=30"))
         .await
         .expect(200);
-    bob.receipts_are(Receipts::Automatic);
+    bob.sets_receipt_policy(ReceiptPolicy::Automatic);
     let later = app.accepted("shop", text(&bob, "later")).await;
     app.until_message("shop", &later, "delivered").await;
 
@@ -215,9 +220,11 @@ async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
     for id in &refused {
         assert_eq!(app.message("shop", id).await["status"], "failed");
         assert!(
-            !bob.received().iter().any(|message| message.id == *id),
+            !bob.received_messages()
+                .iter()
+                .any(|message| message.id == *id),
             "{:?}",
-            bob.received()
+            bob.received_messages()
         );
     }
     app.finish().await;

@@ -135,7 +135,7 @@ async fn what_is_no_picture_is_not_sent() {
             "{problem}"
         );
     }
-    assert_eq!(bob.received(), []);
+    assert_eq!(bob.received_messages(), []);
     app.finish().await;
 }
 
@@ -175,7 +175,7 @@ async fn whatsapps_refusal_is_told_with_its_code() {
     app.pair("shop", &alice).await;
     app.simulator
         .faults()
-        .acks(wapi_simulator::AckFault::Refuse(463));
+        .set_ack_fault(wapi_simulator::AckFault::Refuse(463));
     let refused = app.send("shop", bob.number(), "hi").await.expect(502);
     assert_eq!(refused.code(), "whatsapp_refused");
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
@@ -183,7 +183,9 @@ async fn whatsapps_refusal_is_told_with_its_code() {
         detail.contains("463") && detail.contains("new contacts"),
         "{detail}"
     );
-    app.simulator.faults().acks(wapi_simulator::AckFault::None);
+    app.simulator
+        .faults()
+        .set_ack_fault(wapi_simulator::AckFault::None);
     app.send("shop", bob.number(), "again").await.expect(200);
     assert_eq!(
         bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
@@ -200,9 +202,11 @@ async fn without_whatsapps_word_a_message_is_not_called_sent() {
         .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    app.simulator.faults().acks(wapi_simulator::AckFault::Drop);
+    app.simulator
+        .faults()
+        .set_ack_fault(wapi_simulator::AckFault::Drop);
     // The recipient's phone would be as good a witness.
-    bob.receipts_are(wapi_simulator::Receipts::Withheld);
+    bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
     let unconfirmed = app.send("shop", bob.number(), "hi").await.expect(504);
     assert_eq!(unconfirmed.code(), "whatsapp_timeout");
     assert_eq!(

@@ -80,7 +80,10 @@ async fn an_outage_and_a_restart_are_told() {
         .told("online", |event| event["status"] == "online")
         .await
         .len();
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     app.until("shop", "online").await;
     let app = app.restart().await;
@@ -127,7 +130,10 @@ async fn a_session_goes_on_while_nothing_can_be_saved_and_its_way_is_told_later(
         .execute(&mut other)
         .await
         .unwrap();
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     app.until("shop", "online").await;
     assert_eq!(

@@ -113,7 +113,7 @@ async fn a_session_that_was_stopped_stays_so_over_a_restart_until_it_is_started(
         (&stopped["status"], &stopped["paired"]),
         (&json!("stopped"), &json!(true))
     );
-    assert!(!alice.devices()[0].connected);
+    assert!(!alice.linked_devices()[0].connected);
     assert_eq!(
         app.send("shop", bob.number(), "hi")
             .await
@@ -129,7 +129,7 @@ async fn a_session_that_was_stopped_stays_so_over_a_restart_until_it_is_started(
         (&json!(true), &json!("somebody stopped it"))
     );
     app.push_clock(Duration::from_secs(1_000));
-    assert!(!alice.devices()[0].connected);
+    assert!(!alice.linked_devices()[0].connected);
 
     app.order("shop", "start").await.expect(200);
     app.until("shop", "online").await;
@@ -177,7 +177,7 @@ async fn a_session_that_is_logged_out_leaves_the_accounts_list() {
         (&gone["status"], &gone["paired"]),
         (&json!("logged_out"), &json!(false))
     );
-    assert_eq!(alice.devices(), []);
+    assert_eq!(alice.linked_devices(), []);
     app.order("shop", "start").await.expect(200);
     app.get("/v1/sessions/shop/qr?wait=30").await.expect(200);
     app.finish().await;
@@ -190,13 +190,13 @@ async fn a_removed_session_can_be_logged_out_first_but_only_while_it_is_online()
     app.pair("one", &alice).await;
     app.pair("two", &alice).await;
     app.delete("/v1/sessions/one?logout=true").await.expect(204);
-    assert_eq!(alice.devices().len(), 1);
+    assert_eq!(alice.linked_devices().len(), 1);
     app.order("two", "stop").await.expect(200);
     let refused = app.delete("/v1/sessions/two?logout=true").await.expect(409);
     assert_eq!(refused.code(), "session_not_online");
     app.delete("/v1/sessions/two").await.expect(204);
     assert_eq!(
-        alice.devices().len(),
+        alice.linked_devices().len(),
         1,
         "the account still lists what was not logged out"
     );
@@ -259,7 +259,7 @@ async fn a_code_comes_in_the_form_the_caller_takes() {
         "not_acceptable"
     );
 
-    app.phone("Alice").scans(&text).await.unwrap();
+    app.phone("Alice").scans_qr(&text).await.unwrap();
     app.until("shop", "online").await;
     assert_eq!(
         app.get("/v1/sessions/shop/qr?wait=30")
@@ -322,7 +322,7 @@ async fn a_new_code_to_type_replaces_the_one_before() {
         .enters_code(&second)
         .await
         .expect_err("that code was replaced");
-    let last = if alice.devices().is_empty() {
+    let last = if alice.linked_devices().is_empty() {
         code(alice.number()).await
     } else {
         last
@@ -381,7 +381,10 @@ async fn a_session_that_was_made_and_never_scanned_is_there_after_a_restart() {
     );
     assert_eq!(session["metadata"], json!({"owner": 7}));
     let qr = app.get("/v1/sessions/shop/qr?wait=30").await.expect(200);
-    app.phone("Alice").scans(&read_qr(&qr.body)).await.unwrap();
+    app.phone("Alice")
+        .scans_qr(&read_qr(&qr.body))
+        .await
+        .unwrap();
     app.until("shop", "online").await;
     app.finish().await;
 }

@@ -1,18 +1,18 @@
 //! What businesses offer, and what is in orders: asked of WhatsApp over HTTP.
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Offer};
+use wapi_simulator::{Addressing, CatalogProduct};
 
 use crate::harness::{TestApp, encoded};
 
-fn offer(id: &str, name: &str, price: i64) -> Offer {
+fn offer(id: &str, name: &str, price: i64) -> CatalogProduct {
     let (id, name, currency) = (id.to_owned(), name.to_owned(), "EUR".to_owned());
-    Offer {
+    CatalogProduct {
         id,
         name,
         price,
         currency,
-        ..Offer::default()
+        ..CatalogProduct::default()
     }
 }
 
@@ -32,24 +32,24 @@ async fn a_catalogue_is_read_page_by_page_by_number_and_lid() {
     app.pair("shop", &alice).await;
     let answer = app.get("/v1/sessions/shop/catalog").await.expect(404);
     assert_eq!(answer.code(), "catalog_not_found");
-    let tea = Offer {
+    let tea = CatalogProduct {
         description: "From the hills".to_owned(),
         retailer_id: "tea-1".to_owned(),
         url: "https://example.com/tea".to_owned(),
         images: vec!["https://media.example/tea.jpg".to_owned()],
         ..offer("65132", "Green tea", 9_990)
     };
-    let secret = Offer {
+    let secret = CatalogProduct {
         hidden: true,
         ..offer("8", "Cup", 0)
     };
-    bob.offers(vec![
+    bob.fills_catalog(vec![
         tea,
         offer("7", "Mug", 4_500),
         secret.clone(),
         offer("9", "Pot", 0),
     ]);
-    alice.offers(vec![secret]);
+    alice.fills_catalog(vec![secret]);
 
     let route = format!("/v1/sessions/shop/catalog?of={}&limit=2", bob.number());
     let catalog = app.get(&route).await.expect(200).json();
@@ -82,7 +82,7 @@ async fn a_catalogue_is_read_page_by_page_by_number_and_lid() {
         .json();
     assert_eq!(titles(&by_lid), ["Green tea", "Mug", "Pot"]);
     // What is hidden is shown to its owner, however the account is addressed.
-    alice.is_addressed_by(Addressing::Lid);
+    alice.uses_addressing(Addressing::Lid);
     let own = app
         .get("/v1/sessions/shop/catalog")
         .await
@@ -100,13 +100,13 @@ async fn an_order_is_opened_with_its_token_alone() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let tea = Offer {
+    let tea = CatalogProduct {
         images: vec!["https://media.example/tea.jpg".to_owned()],
         ..offer("65132", "Green tea", 9_990)
     };
-    alice.offers(vec![tea, offer("7", "Mug", 4_500)]);
+    alice.fills_catalog(vec![tea, offer("7", "Mug", 4_500)]);
     let placed = bob
-        .orders(alice.number(), &[("65132", 2), ("7", 1)], "By Friday")
+        .orders_products(alice.number(), &[("65132", 2), ("7", 1)], "By Friday")
         .unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let told = &data["order"];

@@ -45,8 +45,8 @@ async fn a_program_that_is_asked_to_end_in_a_flood_ends_in_time_and_loses_nothin
         address,
     } = Surroundings::new().await;
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
@@ -83,8 +83,8 @@ async fn a_program_that_is_told_twice_ends_at_once_and_loses_nothing() {
         address,
     } = Surroundings::new().await;
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let (mut running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;

@@ -1,7 +1,7 @@
 //! What others see of an account beside its messages, and it of them: what was read, who types, who is there, who calls.
 
 use serde_json::{Value, json};
-use wapi_simulator::{Phone, PhoneSignal, Typing};
+use wapi_simulator::{Phone, PhoneActivity, TypingState};
 
 use crate::harness::{PATIENCE, TestApp, eventually};
 
@@ -14,11 +14,11 @@ async fn alice_and_bob() -> (TestApp, Phone, Phone) {
 }
 
 /// What a phone showed, once it is this.
-async fn shown(phone: &Phone, expected: &[PhoneSignal]) {
-    let wanted = |phone: &Phone| (phone.signals() == expected).then_some(());
+async fn shown(phone: &Phone, expected: &[PhoneActivity]) {
+    let wanted = |phone: &Phone| (phone.shown_activity() == expected).then_some(());
     let what = format!("it shows {expected:?}");
-    if let Err(error) = phone.until(&what, PATIENCE, wanted).await {
-        panic!("{error}; it shows {:?}", phone.signals());
+    if let Err(error) = phone.wait_until(&what, PATIENCE, wanted).await {
+        panic!("{error}; it shows {:?}", phone.shown_activity());
     }
 }
 
@@ -28,8 +28,8 @@ async fn know_each_other(app: &TestApp, alice: &Phone, bob: &Phone) {
     app.webhook.next().await;
 }
 
-fn presence(of: &Phone, available: bool) -> PhoneSignal {
-    PhoneSignal::Presence {
+fn presence(of: &Phone, available: bool) -> PhoneActivity {
+    PhoneActivity::Presence {
         from: of.jid(),
         available,
     }
@@ -56,7 +56,7 @@ async fn messages_are_read_up_to_one_and_then_all_and_their_senders_see_it() {
     let read = |answer: crate::harness::Answer| answer.expect(200).json()["read"].clone();
     assert_eq!(read(app.post(&route, json!({"up_to": ids[1]})).await), 2);
     for id in &ids[..2] {
-        bob.receipt(id, "read", PATIENCE).await.unwrap();
+        bob.wait_for_receipt(id, "read", PATIENCE).await.unwrap();
     }
     assert!(
         !bob.receipts()
@@ -64,13 +64,20 @@ async fn messages_are_read_up_to_one_and_then_all_and_their_senders_see_it() {
             .any(|receipt| receipt.id == ids[2] && receipt.status == "read")
     );
     assert_eq!(read(app.post_raw(&route, "").await), 1);
-    bob.receipt(&ids[2], "read", PATIENCE).await.unwrap();
+    bob.wait_for_receipt(&ids[2], "read", PATIENCE)
+        .await
+        .unwrap();
     assert_eq!(read(app.post(&route, json!({})).await), 0, "nothing is new");
 
     let route = format!("/v1/sessions/shop/chats/{group}/read");
     assert_eq!(read(app.post(&route, json!({})).await), 2);
-    bob.receipt(&in_group[0], "read", PATIENCE).await.unwrap();
-    carol.receipt(&in_group[1], "read", PATIENCE).await.unwrap();
+    bob.wait_for_receipt(&in_group[0], "read", PATIENCE)
+        .await
+        .unwrap();
+    carol
+        .wait_for_receipt(&in_group[1], "read", PATIENCE)
+        .await
+        .unwrap();
 
     let unknown = app.post(&route, json!({"up_to": "3A00"})).await.expect(404);
     assert_eq!(unknown.code(), "message_not_found");
@@ -107,15 +114,15 @@ async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
             .await
             .expect(204);
     }
-    let shows = |chat: &str, state| PhoneSignal::Typing {
+    let shows = |chat: &str, state| PhoneActivity::Typing {
         chat: chat.to_owned(),
         from: alice.jid(),
         state,
     };
     let expected = [
-        shows(&alice.jid(), Typing::Composing),
-        shows(&alice.jid(), Typing::Paused),
-        shows(&group, Typing::Recording),
+        shows(&alice.jid(), TypingState::Composing),
+        shows(&alice.jid(), TypingState::Paused),
+        shows(&group, TypingState::Recording),
     ];
     shown(&bob, &expected).await;
     let wrong = app
@@ -125,22 +132,24 @@ async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
     assert_eq!(wrong.fields(), ["state"]);
 
     // While the account does not look as if somebody were there, WhatsApp does not say who types.
-    bob.types(alice.number(), Typing::Recording).unwrap();
+    bob.shows_typing(alice.number(), TypingState::Recording)
+        .unwrap();
     app.put("/v1/sessions/shop/presence", json!({"state": "available"}))
         .await
         .expect(204);
-    bob.watches(alice.number()).unwrap();
+    bob.watches_presence(alice.number()).unwrap();
     eventually(
         async || {
-            bob.signals()
+            bob.shown_activity()
                 .contains(&presence(&alice, true))
                 .then_some(())
         },
         async || "nobody is there".into(),
     )
     .await;
-    bob.types(alice.number(), Typing::Composing).unwrap();
-    bob.types(&group, Typing::Paused).unwrap();
+    bob.shows_typing(alice.number(), TypingState::Composing)
+        .unwrap();
+    bob.shows_typing(&group, TypingState::Paused).unwrap();
     let told = app.events("chat.typing", 2).await;
     let from = json!({"id": bob.jid(), "phone": bob.number(), "lid": bob.lid(), "name": null});
     assert_eq!(told[0]["data"]["from"]["phone"], from["phone"]);
@@ -160,16 +169,16 @@ async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
 async fn an_account_looks_there_only_when_asked_to_and_stays_so_over_a_reconnect() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    bob.watches(alice.number()).unwrap();
+    bob.watches_presence(alice.number()).unwrap();
     let device = app.pair("shop", &alice).await;
     // The engine shows itself at each login, and is told at once to look away.
     let away = async || {
-        let signals = bob.signals();
+        let signals = bob.shown_activity();
         let was_there = signals.contains(&presence(&alice, true));
         (was_there && signals.last() == Some(&presence(&alice, false))).then_some(())
     };
-    eventually(away, async || format!("{:?}", bob.signals())).await;
-    let before = bob.signals();
+    eventually(away, async || format!("{:?}", bob.shown_activity())).await;
+    let before = bob.shown_activity();
     let until = async |states: &[bool]| {
         let since = states.iter().map(|available| presence(&alice, *available));
         shown(
@@ -182,7 +191,10 @@ async fn an_account_looks_there_only_when_asked_to_and_stays_so_over_a_reconnect
         .await
         .expect(204);
     until(&[true]).await;
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     until(&[true, false, true]).await;
     app.until("shop", "online").await;
     app.put(
@@ -206,8 +218,8 @@ async fn whoever_is_watched_is_told_of() {
     let route = format!("/v1/sessions/shop/contacts/{}/presence", bob.number());
     app.put(&route, json!({})).await.expect(204);
     app.events("presence.changed", 1).await;
-    bob.is_there(true);
-    bob.is_there(false);
+    bob.sets_presence(true);
+    bob.sets_presence(false);
     let told = app.events("presence.changed", 3).await;
     let states: Vec<_> = told
         .iter()
@@ -238,7 +250,7 @@ async fn whoever_is_watched_is_told_of() {
 #[tokio::test]
 async fn calls_are_told_and_turned_away() {
     let (app, alice, bob) = alice_and_bob().await;
-    let call = bob.calls(alice.number(), true).unwrap();
+    let call = bob.starts_call(alice.number(), true).unwrap();
     let told = app.events("call.incoming", 1).await;
     let data = &told[0]["data"];
     assert_eq!(
@@ -258,14 +270,14 @@ async fn calls_are_told_and_turned_away() {
         .expect(404);
     assert_eq!(late.code(), "call_not_found");
 
-    let call = bob.calls(alice.number(), false).unwrap();
+    let call = bob.starts_call(alice.number(), false).unwrap();
     app.events("call.incoming", 2).await;
     app.post(&format!("/v1/sessions/shop/calls/{call}/reject"), json!({}))
         .await
         .expect(204);
     shown(
         &bob,
-        &[PhoneSignal::Rejected {
+        &[PhoneActivity::Rejected {
             call: call.clone(),
             by: alice.jid(),
         }],
@@ -284,7 +296,7 @@ async fn a_call_that_came_while_the_session_was_away_is_told_as_missed() {
     let (app, alice, bob) = alice_and_bob().await;
     know_each_other(&app, &alice, &bob).await;
     app.order("shop", "stop").await.expect(200);
-    let call = bob.calls(alice.number(), false).unwrap();
+    let call = bob.starts_call(alice.number(), false).unwrap();
     app.order("shop", "start").await.expect(200);
     let ended = app.events("call.ended", 1).await;
     let data = &ended[0]["data"];
@@ -293,9 +305,9 @@ async fn a_call_that_came_while_the_session_was_away_is_told_as_missed() {
         (&json!(call), &json!("offline"))
     );
     assert_eq!(data["from"]["phone"], bob.number());
-    let confirmed = |alice: &Phone| (alice.devices()[0].queued == 0).then_some(());
+    let confirmed = |alice: &Phone| (alice.linked_devices()[0].queued == 0).then_some(());
     alice
-        .until("the call is confirmed", PATIENCE, confirmed)
+        .wait_until("the call is confirmed", PATIENCE, confirmed)
         .await
         .unwrap();
     assert!(

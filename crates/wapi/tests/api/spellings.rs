@@ -20,7 +20,7 @@ async fn alice_and_bob() -> (TestApp, Phone) {
     let alice = app.phone("Alice");
     let bob = app
         .simulator
-        .phone_with_number("Bob", "375447034810")
+        .add_phone_with_number("Bob", "375447034810")
         .unwrap();
     app.pair("shop", &alice).await;
     bob.sends_text(alice.number(), "hi").await.unwrap();
@@ -204,11 +204,11 @@ async fn what_only_resembles_a_number_reaches_nobody() {
     let (app, bob) = alice_and_bob().await;
     let stranger = app
         .simulator
-        .phone_with_number("Stranger", "3754470348100")
+        .add_phone_with_number("Stranger", "3754470348100")
         .unwrap();
     let home = app
         .simulator
-        .phone_with_number("Home", "3750447034810")
+        .add_phone_with_number("Home", "3750447034810")
         .unwrap();
     for wrong in [
         "375447034810.0",

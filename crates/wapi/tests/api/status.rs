@@ -5,7 +5,7 @@ use wapi_simulator::waproto::buffa::MessageField;
 use wapi_simulator::waproto::whatsapp as wa;
 use wapi_simulator::waproto::whatsapp::message::ExtendedTextMessage;
 use wapi_simulator::waproto::whatsapp::message::extended_text_message::FontType;
-use wapi_simulator::{Addressing, Options, Phone};
+use wapi_simulator::{Addressing, Phone, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, TestApp, eventually};
 use crate::uploads::{png, upload};
@@ -14,9 +14,9 @@ const STATUS: &str = "status@broadcast";
 const FILM: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
 
 async fn with_alice(addressing: Addressing) -> (TestApp, [Phone; 4]) {
-    let setup = Setup::new().simulator(Options {
+    let setup = Setup::new().simulator(SimulatorOptions {
         addressing,
-        ..Options::default()
+        ..SimulatorOptions::default()
     });
     let app = setup.start().await;
     let phones = ["Alice", "Bob", "Carol", "Dave"].map(|name| app.phone(name));
@@ -53,21 +53,27 @@ async fn a_status_reaches_those_who_are_named_and_tells_who_saw_it() {
                 );
                 assert_eq!(shown.from, alice.jid());
                 assert_eq!(shown.media.is_some(), kind != "text");
-                let style = &shown.json()["extended_text_message"];
+                let style = &shown.to_json()["extended_text_message"];
                 let expected = json!({"text": "open *now*", "background_argb": 0xFFFF_8800_u32, "font": "SYSTEM_BOLD"});
                 assert!(kind != "text" || *style == expected, "{style}");
             }
             first = if first.is_empty() { id } else { first };
         }
-        assert_eq!((dave.received(), dave.failures()), (Vec::new(), Vec::new()));
-        bob.reads(STATUS, std::slice::from_ref(&first)).unwrap();
+        assert_eq!(
+            (dave.received_messages(), dave.failures()),
+            (Vec::new(), Vec::new())
+        );
+        bob.reads_messages(STATUS, std::slice::from_ref(&first))
+            .unwrap();
         let seen = &app.events("message.read", 1).await[0]["data"];
         assert_eq!(
             (&seen["id"], &seen["chat"]),
             (&json!(first), &json!(STATUS))
         );
         assert_eq!(seen["recipient"]["phone"], json!(bob.number()));
-        carol.reads(STATUS, std::slice::from_ref(&first)).unwrap();
+        carol
+            .reads_messages(STATUS, std::slice::from_ref(&first))
+            .unwrap();
         let seen = app.events("message.read", 2).await;
         let who: Vec<_> = seen
             .iter()
@@ -88,7 +94,7 @@ async fn a_status_reaches_those_who_are_named_and_tells_who_saw_it() {
             .expect(200);
         for phone in [&bob, &carol] {
             let told = phone.next_message(PATIENCE).await.unwrap();
-            let protocol = told.json()["protocol_message"].clone();
+            let protocol = told.to_json()["protocol_message"].clone();
             let key = json!({"remote_jid": STATUS, "from_me": true, "id": first});
             assert_eq!(
                 (told.chat.as_str(), &protocol["type"], &protocol["key"]),
@@ -115,7 +121,9 @@ fn painted(words: &str) -> wa::Message {
 #[tokio::test]
 async fn what_others_post_is_an_event_of_its_own_and_no_message_to_the_original() {
     let (app, [alice, bob, ..]) = with_alice(Addressing::PhoneNumber).await;
-    let id = bob.posts(&[&alice], "text", &painted("hello all")).unwrap();
+    let id = bob
+        .posts_status(&[&alice], "text", &painted("hello all"))
+        .unwrap();
     let told = app.events("status.received", 1).await[0]["data"].clone();
     let mut expected = json!({
         "session": "shop", "id": id, "chat": STATUS, "offline": false, "type": "text",
@@ -138,7 +146,7 @@ async fn what_others_post_is_an_event_of_its_own_and_no_message_to_the_original(
         24 * 3600
     );
 
-    let gone = bob.takes_back(&[&alice], &id).unwrap();
+    let gone = bob.deletes_status(&[&alice], &id).unwrap();
     let deleted = app.events("message.deleted", 1).await[0]["data"].clone();
     assert_eq!(
         (
@@ -156,7 +164,7 @@ async fn what_others_post_is_an_event_of_its_own_and_no_message_to_the_original(
     );
     // What the account posts on its phone.
     let own = alice
-        .posts(&[&bob], "text", &painted("from my phone"))
+        .posts_status(&[&bob], "text", &painted("from my phone"))
         .unwrap();
     let echo = app.events("message.echo", 1).await[0]["data"].clone();
     assert_eq!(
@@ -241,7 +249,7 @@ async fn what_cannot_be_a_status_is_refused_by_name() {
         .await
         .expect(404);
     assert_eq!(
-        (refused.code(), bob.received()),
+        (refused.code(), bob.received_messages()),
         ("not_on_whatsapp".to_owned(), Vec::new())
     );
 
@@ -287,19 +295,24 @@ async fn what_cannot_be_a_status_is_refused_by_name() {
 async fn statuses_of_others_are_seen_answered_reacted_to_and_passed_on() {
     for addressing in [Addressing::PhoneNumber, Addressing::Lid] {
         let (app, [alice, bob, carol, _]) = with_alice(addressing).await;
-        let id = bob.posts(&[&alice], "text", &painted("hello all")).unwrap();
+        let id = bob
+            .posts_status(&[&alice], "text", &painted("hello all"))
+            .unwrap();
         app.events("status.received", 1).await;
         let path = format!("/v1/sessions/shop/messages/{id}");
         app.post_raw(&format!("{path}/view"), "").await.expect(204);
         assert_eq!(
-            bob.receipt(&id, "read", PATIENCE).await.unwrap().from,
+            bob.wait_for_receipt(&id, "read", PATIENCE)
+                .await
+                .unwrap()
+                .from,
             alice.jid()
         );
 
         let answer = json!({"to": bob.number(), "text": {"body": "hello you"}, "context": {"message_id": id}});
         app.accepted("shop", answer).await;
         let shown = bob.next_message(PATIENCE).await.unwrap();
-        let context = shown.json()["extended_text_message"]["context_info"].clone();
+        let context = shown.to_json()["extended_text_message"]["context_info"].clone();
         assert_eq!(
             (&context["stanza_id"], &context["remote_jid"]),
             (&json!(id), &json!(STATUS))
@@ -322,7 +335,7 @@ async fn statuses_of_others_are_seen_answered_reacted_to_and_passed_on() {
             let reaction = json!({"to": "status", "reaction": {"message_id": id, "emoji": emoji}});
             let sent = app.accepted("shop", reaction).await;
             let shown = bob.next_message(PATIENCE).await.unwrap();
-            let reaction = shown.json()["reaction_message"].clone();
+            let reaction = shown.to_json()["reaction_message"].clone();
             assert_eq!(
                 (&shown.id, shown.chat.as_str(), &reaction["text"]),
                 (&sent, STATUS, &json!(text))

@@ -3,28 +3,28 @@
 use image::ImageFormat;
 use serde_json::json;
 use wapi::clock::Clock;
-use wapi_simulator::{Audience, Phone, Restriction};
+use wapi_simulator::{AccountRestriction, Audience, Phone};
 
 use crate::harness::{PATIENCE, TestApp};
 use crate::profile::picture;
 
 /// For an hour.
-fn no_new_chats() -> Restriction {
+fn no_new_chats() -> AccountRestriction {
     let now = u64::try_from(Clock::system().now().as_second()).unwrap();
-    Restriction::NewChats { until: now + 3600 }
+    AccountRestriction::NewChats { until: now + 3600 }
 }
 
 /// The account's device has confirmed all that it was told.
 async fn all_told(alice: &Phone) {
     let is_told = |alice: &Phone| {
         alice
-            .devices()
+            .linked_devices()
             .iter()
             .all(|device| device.queued == 0)
             .then_some(())
     };
     alice
-        .until("its device has heard everything", PATIENCE, is_told)
+        .wait_until("its device has heard everything", PATIENCE, is_told)
         .await
         .unwrap();
 }
@@ -48,7 +48,7 @@ async fn a_restricted_account_writes_to_those_who_wrote_to_it_and_is_refused_els
     let app = TestApp::start().await;
     let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
     app.pair("shop", &alice).await;
-    alice.is_restricted(no_new_chats());
+    alice.gets_restriction(no_new_chats());
     refused_by_name(&app, &bob).await;
     bob.sends_text(alice.number(), "a question").await.unwrap();
     app.webhook.next().await;
@@ -61,8 +61,8 @@ async fn a_restricted_account_writes_to_those_who_wrote_to_it_and_is_refused_els
         Some("an answer")
     );
     refused_by_name(&app, &carol).await;
-    assert_eq!(carol.received(), []);
-    alice.is_restricted(Restriction::None);
+    assert_eq!(carol.received_messages(), []);
+    alice.gets_restriction(AccountRestriction::None);
     app.send("shop", carol.number(), "free again")
         .await
         .expect(200);
@@ -81,7 +81,7 @@ async fn what_waited_over_a_restart_leaves_with_the_tokens_that_were_given_befor
     bob.sends_text(alice.number(), "a question").await.unwrap();
     app.webhook.next().await;
     all_told(&alice).await;
-    alice.is_restricted(no_new_chats());
+    alice.gets_restriction(no_new_chats());
     let stopped = app.stop().await;
     stopped.simulator.faults().refuse_connections(true);
     let app = stopped.start().await;
@@ -103,14 +103,14 @@ async fn whoever_is_written_to_is_given_a_token_and_another_when_its_time_is_ove
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     // Each second is a time of its own.
-    alice.has_property(996, Some("1"));
+    alice.sets_property(996, Some("1"));
     app.pair("shop", &alice).await;
     let given = || bob.token_from(alice.number()).unwrap();
     assert_eq!(given(), None);
-    bob.is_restricted(no_new_chats());
+    bob.gets_restriction(no_new_chats());
     app.send("shop", bob.number(), "hi").await.expect(200);
     let first = bob
-        .until("it has a token", PATIENCE, |_| given())
+        .wait_until("it has a token", PATIENCE, |_| given())
         .await
         .unwrap();
     bob.sends_text(alice.number(), "so I may answer")
@@ -142,7 +142,7 @@ async fn what_people_show_to_those_they_trust_is_seen_when_they_have_written() {
     )
     .await
     .expect(204);
-    bob.is_there(true);
+    bob.sets_presence(true);
     bob.sends_text(alice.number(), "hi").await.unwrap();
     app.webhook.next().await;
     // Nothing was told before: it is the first.
@@ -157,7 +157,7 @@ async fn an_answer_that_is_quicker_than_the_token_is_sent_again_when_the_token_i
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    alice.is_restricted(no_new_chats());
+    alice.gets_restriction(no_new_chats());
     bob.gives_tokens(false);
     bob.sends_text(alice.number(), "a question").await.unwrap();
     app.webhook.next().await;
@@ -165,7 +165,7 @@ async fn an_answer_that_is_quicker_than_the_token_is_sent_again_when_the_token_i
     let id = app.accepted("shop", body).await;
     let refused = |alice: &Phone| (alice.refused_messages() == 1).then_some(());
     alice
-        .until("the answer is refused", PATIENCE, refused)
+        .wait_until("the answer is refused", PATIENCE, refused)
         .await
         .unwrap();
     bob.gives_token_to(alice.number()).unwrap();
@@ -174,7 +174,10 @@ async fn an_answer_that_is_quicker_than_the_token_is_sent_again_when_the_token_i
         bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
         Some("an answer")
     );
-    assert_eq!((alice.refused_messages(), bob.received().len()), (1, 1));
+    assert_eq!(
+        (alice.refused_messages(), bob.received_messages().len()),
+        (1, 1)
+    );
 
     // Whoever trusts nobody is not written to twice.
     let carol = app.phone("Carol");

@@ -22,7 +22,10 @@ fn in_an_hour() -> String {
 async fn queued(app: &TestApp, alice: &Phone, bob: &Phone) -> [String; 2] {
     let device = app.pair("shop", alice).await;
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     let send_at = in_an_hour();
     let scheduled = json!({"to": bob.number(), "text": {"body": "scheduled"}, "send_at": send_at});
@@ -43,7 +46,7 @@ async fn all_leaves(app: TestApp) -> TestApp {
 
 fn texts(phone: &Phone) -> Vec<String> {
     phone
-        .received()
+        .received_messages()
         .into_iter()
         .filter_map(|message| message.text)
         .collect()
@@ -163,7 +166,7 @@ async fn a_message_that_has_left_is_changed_there_and_its_story_says_so() {
         .expect(400);
     assert_eq!(refused.fields(), ["id"]);
     // The message, its edit and its deletion.
-    let all = async || (bob.received().len() == 3).then_some(());
+    let all = async || (bob.received_messages().len() == 3).then_some(());
     within(PATIENCE, all).await.expect("three stanzas");
     app.finish().await;
 }
@@ -243,7 +246,7 @@ async fn what_came_of_an_edit_is_told_however_late_somebody_asks_again() {
     assert_eq!(again.json()["messages"][0]["id"], edit["messages"][0]["id"]);
     assert!(again.headers.contains_key("idempotent-replayed"));
     assert_eq!(app.patch(&path, words).await.expect(409).code(), "too_late");
-    let all = async || (bob.received().len() == 2).then_some(());
+    let all = async || (bob.received_messages().len() == 2).then_some(());
     within(PATIENCE, all)
         .await
         .expect("the message and one edit");
@@ -270,7 +273,7 @@ async fn whoever_changes_words_at_once_what_is_told_is_what_leaves() {
         app.until_message("shop", id, "delivered").await;
         let told = app.message("shop", id).await["text"]["body"].clone();
         let received = bob
-            .received()
+            .received_messages()
             .into_iter()
             .find(|message| message.id == *id)
             .unwrap();

@@ -29,7 +29,9 @@ async fn what_the_owner_writes_on_the_phone_is_an_echo() {
         .sends_text(bob.number(), "from my phone")
         .await
         .unwrap();
-    alice.edits(bob.number(), &id, "from my own phone").unwrap();
+    alice
+        .edits_message(bob.number(), &id, "from my own phone")
+        .unwrap();
     bob.sends_text(alice.number(), "hi").await.unwrap();
     let next = app.webhook.next().await.body;
     assert_eq!(
@@ -65,11 +67,11 @@ async fn what_the_owner_writes_on_the_phone_is_an_echo() {
         (&told[0]["data"]["id"], &told[1]["data"]["message_id"]),
         (&json!(id), &json!(id))
     );
-    bob.received()
+    bob.received_messages()
         .iter()
         .for_each(|message| assert_eq!(message.from, alice.jid()));
     // What is known from an echo is the account's own.
-    let taken = bob.received().len();
+    let taken = bob.received_messages().len();
     app.delete(&format!(
         "/v1/sessions/shop/messages/{id}?chat={}",
         bob.number()
@@ -77,12 +79,12 @@ async fn what_the_owner_writes_on_the_phone_is_an_echo() {
     .await
     .expect(200);
     let deletion = bob
-        .until("the deletion", PATIENCE, |bob| {
+        .wait_until("the deletion", PATIENCE, |bob| {
             bob.received_since(taken).pop()
         })
         .await
         .unwrap()
-        .json();
+        .to_json();
     assert_eq!(deletion["protocol_message"]["key"]["id"], json!(id));
     assert_eq!(deletion["protocol_message"]["key"]["from_me"], json!(true));
     app.finish().await;
@@ -103,7 +105,7 @@ async fn what_has_no_shape_is_told_as_whatsapp_wrote_it() {
         invoice_message: MessageField::some(invoice),
         ..Default::default()
     };
-    bob.sends(alice.number(), "text", message).unwrap();
+    bob.sends_message(alice.number(), "text", message).unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let invoice =
         json!({"note": "Tea", "attachment_jpeg_thumbnail": "AQID", "attachment_type": "PDF"});

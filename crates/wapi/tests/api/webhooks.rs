@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wapi_simulator::{Addressing, DeliveryFault, Options};
+use wapi_simulator::{Addressing, DeliveryFault, SimulatorOptions};
 
 use crate::harness::{Setup, TestApp, TestReceiver};
 
@@ -71,9 +71,9 @@ async fn a_picture_arrives_with_caption_and_metadata() {
 
 #[tokio::test]
 async fn people_keep_their_number_when_whatsapp_addresses_them_by_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     let app = Setup::new().simulator(options).start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
@@ -114,10 +114,14 @@ async fn what_whatsapp_repeats_is_forwarded_once() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    app.simulator.faults().deliveries(DeliveryFault::Repeat);
+    app.simulator
+        .faults()
+        .set_delivery_fault(DeliveryFault::Repeat);
     bob.sends_text(alice.number(), "one").await.unwrap();
     bob.sends_text(alice.number(), "two").await.unwrap();
-    app.simulator.faults().deliveries(DeliveryFault::None);
+    app.simulator
+        .faults()
+        .set_delivery_fault(DeliveryFault::None);
     bob.sends_text(alice.number(), "three").await.unwrap();
     for text in ["one", "two", "three"] {
         assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], text);
@@ -258,6 +262,6 @@ async fn a_flood_from_many_chats_arrives_once_each_and_in_order() {
         );
         *expected += 1;
     }
-    // `finish` fails on a post that nobody read, so nothing came twice.
+    // `run_program` fails on a post that nobody read, so nothing came twice.
     app.finish().await;
 }

@@ -3,24 +3,24 @@
 use wacore_binary::Jid;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Answer, Request};
+use super::{IqAnswer, IqRequest};
 use crate::linking;
-use crate::stanza::{Stanza, StreamEnd, login};
+use crate::stanza::{StanzaExt, StreamEnd, login};
 use crate::world::DeviceId;
 
 /// How long an upload token is valid, in seconds.
 const MEDIA_TTL: u32 = 21_600;
 
 /// The client is ready for stanzas.
-pub(super) fn activate(request: &Request<'_>) -> Answer {
+pub(super) fn set_active(request: &IqRequest<'_>) -> IqAnswer {
     // The answer precedes the first offline stanza.
     request.connection.send(super::empty_result(request.iq));
-    login::activate(request.server, request.device);
-    Answer::Sent
+    login::activate_device(request.server, request.device);
+    IqAnswer::NoAnswer
 }
 
 /// The client wants no stanzas for now.
-pub(super) fn pause(request: &Request<'_>) -> Answer {
+pub(super) fn set_passive(request: &IqRequest<'_>) -> IqAnswer {
     if let Some(device) = request
         .server
         .world
@@ -29,16 +29,16 @@ pub(super) fn pause(request: &Request<'_>) -> Answer {
     {
         device.pause();
     }
-    Answer::empty()
+    IqAnswer::empty()
 }
 
 /// Returns the media host: this same port, over TLS.
-pub(super) fn media_conn(request: &Request<'_>) -> Answer {
+pub(super) fn get_media_host(request: &IqRequest<'_>) -> IqAnswer {
     let host = NodeBuilder::new("host")
         .attr("hostname", request.server.address.to_string())
         .attr("type", "primary")
         .attr("class", "mms");
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("media_conn")
             .attr("auth", "simulated-media-auth")
             .attr("ttl", MEDIA_TTL.to_string())
@@ -51,8 +51,8 @@ pub(super) fn media_conn(request: &Request<'_>) -> Answer {
 }
 
 /// Unlinks the requesting device, or another device of its account.
-pub(super) fn log_out(request: &Request<'_>) -> Answer {
-    let jid = request.ask.and_then(|remove| remove.jid("jid"));
+pub(super) fn log_out(request: &IqRequest<'_>) -> IqAnswer {
+    let jid = request.operation.and_then(|remove| remove.attr_jid("jid"));
     let owner = |jid: &Jid| {
         request
             .server
@@ -64,18 +64,18 @@ pub(super) fn log_out(request: &Request<'_>) -> Answer {
     let device = match &jid {
         None => request.device.device,
         Some(jid) if owner(jid).is_some_and(|owner| owner == request.device.number) => jid.device,
-        Some(_) => return Answer::Error(403, "forbidden"),
+        Some(_) => return IqAnswer::Error(403, "forbidden"),
     };
     if device == request.device.device {
-        linking::unlink(request.server, request.device, None);
-        return Answer::ResultThenEnd(StreamEnd::Removed);
+        linking::unlink_device(request.server, request.device, None);
+        return IqAnswer::ResultThenEnd(StreamEnd::Removed);
     }
     let other = DeviceId {
         number: request.device.number.clone(),
         device,
     };
-    match linking::unlink(request.server, &other, Some(StreamEnd::Removed)) {
-        true => Answer::empty(),
-        false => Answer::Error(404, "item-not-found"),
+    match linking::unlink_device(request.server, &other, Some(StreamEnd::Removed)) {
+        true => IqAnswer::empty(),
+        false => IqAnswer::Error(404, "item-not-found"),
     }
 }

@@ -7,29 +7,35 @@ use sha2::{Digest, Sha256};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Answer, Request, profile};
+use super::{IqAnswer, IqRequest, profile};
 use crate::Addressing;
 use crate::server::Server;
-use crate::stanza::Stanza;
-use crate::world::{DeviceId, Number, World};
+use crate::stanza::StanzaExt;
+use crate::world::{DeviceId, PhoneNumber, World};
 
-pub(super) fn list(request: &Request<'_>) -> Answer {
-    Answer::one(node(&request.server.world.lock(), &request.device.number))
+pub(super) fn get_blocklist(request: &IqRequest<'_>) -> IqAnswer {
+    IqAnswer::with_child(blocklist_node(
+        &request.server.world.lock(),
+        &request.device.number,
+    ))
 }
 
 /// Blocks or unblocks a contact for a device. A contact to block must be named by both addresses.
-pub(super) fn change(request: &Request<'_>) -> Answer {
-    const WRONG: Answer = Answer::Error(400, "bad-request");
-    let Some((item, lid)) = request.ask.and_then(|item| Some((item, item.jid("jid")?))) else {
-        return WRONG;
+pub(super) fn change_blocklist(request: &IqRequest<'_>) -> IqAnswer {
+    const BAD_REQUEST: IqAnswer = IqAnswer::Error(400, "bad-request");
+    let Some((item, lid)) = request
+        .operation
+        .and_then(|item| Some((item, item.attr_jid("jid")?)))
+    else {
+        return BAD_REQUEST;
     };
-    let is_blocked = match item.word("action").as_deref() {
-        Some("block") if item.jid("pn_jid").is_some_and(|number| number.is_pn()) => true,
+    let is_blocked = match item.attr_text("action").as_deref() {
+        Some("block") if item.attr_jid("pn_jid").is_some_and(|number| number.is_pn()) => true,
         Some("unblock") => false,
-        _ => return WRONG,
+        _ => return BAD_REQUEST,
     };
     if !lid.is_lid() {
-        return WRONG;
+        return BAD_REQUEST;
     }
     let whom = request
         .server
@@ -38,15 +44,15 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
         .account_of(&lid)
         .map(|account| account.number.clone());
     let Some(whom) = whom else {
-        return Answer::Error(404, "item-not-found");
+        return IqAnswer::Error(404, "item-not-found");
     };
-    set(request.server, request.device, &whom, is_blocked);
-    list(request)
+    set_blocked(request.server, request.device, &whom, is_blocked);
+    get_blocklist(request)
 }
 
 /// Blocks or unblocks a contact for a device or the phone, and notifies the account's other devices
 /// of a change.
-pub(crate) fn set(server: &Server, by: &DeviceId, whom: &Number, is_blocked: bool) {
+pub(crate) fn set_blocked(server: &Server, by: &DeviceId, whom: &PhoneNumber, is_blocked: bool) {
     let mut world = server.world.lock();
     let Some(lid) = world
         .account(whom)
@@ -54,7 +60,7 @@ pub(crate) fn set(server: &Server, by: &DeviceId, whom: &Number, is_blocked: boo
     else {
         return;
     };
-    let before = hash(&world, &by.number);
+    let before = hash_blocklist(&world, &by.number);
     let Some(account) = world.account_mut(&by.number) else {
         return;
     };
@@ -68,20 +74,20 @@ pub(crate) fn set(server: &Server, by: &DeviceId, whom: &Number, is_blocked: boo
         .attr("action", if is_blocked { "block" } else { "unblock" });
     let list = NodeBuilder::new("blocklist")
         .attr("prev_dhash", before)
-        .attr("dhash", hash(&world, &by.number));
+        .attr("dhash", hash_blocklist(&world, &by.number));
     drop(world);
     if is_news {
-        profile::tell_own_devices(server, by, &list.children([item.build()]).build());
+        profile::notify_own_devices(server, by, &list.children([item.build()]).build());
     }
     server.changed.notify_waiters();
 }
 
-fn node(world: &World, number: &Number) -> Node {
+fn blocklist_node(world: &World, number: &PhoneNumber) -> Node {
     let blocked = world
         .account(number)
         .into_iter()
         .flat_map(|account| &account.blocked);
-    let item = |number: &Number| {
+    let item = |number: &PhoneNumber| {
         Some(
             NodeBuilder::new("item")
                 .attr("jid", world.account(number)?.jid(Addressing::Lid, 0))
@@ -90,13 +96,13 @@ fn node(world: &World, number: &Number) -> Node {
     };
     let items = blocked.filter_map(item).collect::<Vec<_>>();
     NodeBuilder::new("list")
-        .attr("dhash", hash(world, number))
+        .attr("dhash", hash_blocklist(world, number))
         .children(items)
         .build()
 }
 
 /// A short hash of the list, by which a client compares its own.
-fn hash(world: &World, number: &Number) -> String {
+fn hash_blocklist(world: &World, number: &PhoneNumber) -> String {
     let blocked = world
         .account(number)
         .into_iter()

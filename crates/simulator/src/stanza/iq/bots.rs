@@ -3,22 +3,22 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server as JidServer};
 
-use super::{Answer, Request};
-use crate::stanza::leaf;
+use super::{IqAnswer, IqRequest};
+use crate::stanza::leaf_node;
 
 /// The user part of the bot's address (before `@bot`), and its persona.
-const USER: &str = "867051314767696";
-const PERSONA: &str = "867051314767696$760019659443059";
+const BOT_USER: &str = "867051314767696";
+const BOT_PERSONA: &str = "867051314767696$760019659443059";
 
-fn jid() -> Jid {
-    Jid::new(USER, JidServer::Bot)
+fn bot_jid() -> Jid {
+    Jid::new(BOT_USER, JidServer::Bot)
 }
 
 /// Lists the bots.
-pub(super) fn list(_: &Request<'_>) -> Answer {
+pub(super) fn list_bots(_: &IqRequest<'_>) -> IqAnswer {
     let bot = NodeBuilder::new("bot")
-        .attr("jid", jid())
-        .attr("persona_id", PERSONA)
+        .attr("jid", bot_jid())
+        .attr("persona_id", BOT_PERSONA)
         .build();
     let all = NodeBuilder::new("section")
         .attr("type", "all")
@@ -26,10 +26,10 @@ pub(super) fn list(_: &Request<'_>) -> Answer {
         .children([bot])
         .build();
     let default = NodeBuilder::new("default")
-        .attr("jid", jid())
-        .attr("persona_id", PERSONA)
+        .attr("jid", bot_jid())
+        .attr("persona_id", BOT_PERSONA)
         .build();
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("bot")
             .attr("v", "2")
             .children([default, all])
@@ -38,11 +38,11 @@ pub(super) fn list(_: &Request<'_>) -> Answer {
 }
 
 /// Returns a bot's profile, for a usync query that names it like a person.
-pub(super) fn profile(whom: &Jid) -> Option<Node> {
-    if *whom != jid() {
+pub(super) fn bot_profile(whom: &Jid) -> Option<Node> {
+    if *whom != bot_jid() {
         return None;
     }
-    let text = |tag: &'static str, text: &str| leaf(tag, text.as_bytes());
+    let text = |tag: &'static str, text: &str| leaf_node(tag, text.as_bytes());
     let command = [
         text("name", "help"),
         text("description", "Says what it can do"),
@@ -67,7 +67,7 @@ pub(super) fn profile(whom: &Jid) -> Option<Node> {
         NodeBuilder::new("prompts").children([prompt]).build(),
     ];
     let profile = NodeBuilder::new("profile")
-        .attr("persona_id", PERSONA)
+        .attr("persona_id", BOT_PERSONA)
         .children(parts)
         .build();
     let bot = NodeBuilder::new("bot").children([profile]).build();

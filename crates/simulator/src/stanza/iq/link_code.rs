@@ -8,52 +8,56 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::protocol::KeyPair;
 
-use super::Answer;
-use crate::device::Connection;
-use crate::linkcode::{self, LinkCode, Typed};
+use super::IqAnswer;
+use crate::device::ConnectionHandle;
+use crate::linkcode::{self, LinkCode, TypedCode};
 use crate::server::Server;
-use crate::stanza::{Stanza, leaf, pairing, server_jid, unix_time};
-use crate::world::{DeviceId, Number, PairingError};
+use crate::stanza::{StanzaExt, leaf_node, pairing, server_jid, unix_time};
+use crate::world::{DeviceId, PairingError, PhoneNumber};
 
 /// Answers a request of a client that is not linked yet.
-pub(super) fn answer(server: &Arc<Server>, connection: &Connection, iq: &Node) -> Answer {
-    if iq.word("xmlns").as_deref() == Some("w:p") {
-        return Answer::empty();
+pub(super) fn answer_unlinked(
+    server: &Arc<Server>,
+    connection: &ConnectionHandle,
+    iq: &Node,
+) -> IqAnswer {
+    if iq.attr_text("xmlns").as_deref() == Some("w:p") {
+        return IqAnswer::empty();
     }
     let Some(registration) = iq.child("link_code_companion_reg") else {
-        return Answer::Unknown;
+        return IqAnswer::Unknown;
     };
-    match registration.word("stage").as_deref() {
-        Some("companion_hello") => hello(server, connection, registration),
-        Some("companion_finish") => finish(server, connection, iq, registration),
-        _ => Answer::Unknown,
+    match registration.attr_text("stage").as_deref() {
+        Some("companion_hello") => handle_hello(server, connection, registration),
+        Some("companion_finish") => handle_finish(server, connection, iq, registration),
+        _ => IqAnswer::Unknown,
     }
 }
 
-fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answer {
-    let wrapped = registration.bytes("link_code_pairing_wrapped_companion_ephemeral_pub");
+fn handle_hello(server: &Server, connection: &ConnectionHandle, registration: &Node) -> IqAnswer {
+    let wrapped = registration.child_bytes("link_code_pairing_wrapped_companion_ephemeral_pub");
     let (Some(phone), Some(wrapped)) = (
-        registration.jid("jid"),
+        registration.attr_jid("jid"),
         wrapped.filter(|bytes| bytes.len() == 80),
     ) else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
     let platform = registration
-        .bytes("companion_platform_id")
+        .child_bytes("companion_platform_id")
         .unwrap_or_default();
     let display = registration
-        .bytes("companion_platform_display")
+        .child_bytes("companion_platform_display")
         .and_then(|bytes| std::str::from_utf8(bytes).ok());
     let reference = rand::random::<[u8; 16]>().to_vec();
     let mut world = server.world.lock();
     if matches!(platform, b"" | b"0")
-        || !display.is_some_and(is_browser)
+        || !display.is_some_and(is_browser_name)
         || world.account_of(&phone).is_none()
     {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     }
     let Some(candidate) = world.candidates.get_mut(&connection.id) else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
     candidate.link_code = Some(LinkCode {
         number: phone.user.to_string(),
@@ -63,16 +67,16 @@ fn hello(server: &Server, connection: &Connection, registration: &Node) -> Answe
     });
     drop(world);
     server.changed.notify_waiters();
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("link_code_companion_reg")
             .attr("stage", "companion_hello")
-            .children([leaf("link_code_pairing_ref", reference)])
+            .children([leaf_node("link_code_pairing_ref", reference)])
             .build(),
     )
 }
 
 /// Whether it is a browser on an operating system in WhatsApp's form, such as `Chrome (Linux)`.
-fn is_browser(display: &str) -> bool {
+fn is_browser_name(display: &str) -> bool {
     const BROWSERS: [&str; 7] = [
         "Chrome", "Edge", "Firefox", "IE", "Opera", "Safari", "Android",
     ];
@@ -87,7 +91,7 @@ fn is_browser(display: &str) -> bool {
 }
 
 /// The result of a pairing by code, once it has ended.
-type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
+type LinkCodeOutcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 
 /// Types the code on a phone, which sends its own encrypted key to the client that requested this
 /// number.
@@ -96,9 +100,9 @@ type Outcome = oneshot::Receiver<Result<DeviceId, PairingError>>;
 /// is right.
 pub(crate) fn type_code(
     server: &Server,
-    number: &Number,
+    number: &PhoneNumber,
     code: &str,
-) -> Result<Outcome, PairingError> {
+) -> Result<LinkCodeOutcome, PairingError> {
     let (connection, wrapped) = newest_request(server, number).ok_or(PairingError::Expired)?;
     let code = code.replace('-', "").to_ascii_uppercase();
     let ephemeral = KeyPair::generate(&mut rand::rng());
@@ -110,15 +114,18 @@ pub(crate) fn type_code(
     let mut world = server.world.lock();
     let identity = world
         .account(number)
-        .ok_or(PairingError::Gone)?
+        .ok_or(PairingError::ClientGone)?
         .identity_key;
     let id = world.next_stanza_id();
     let candidate = world
         .candidates
         .get_mut(&connection)
-        .ok_or(PairingError::Gone)?;
-    let asked = candidate.link_code.as_mut().ok_or(PairingError::Gone)?;
-    asked.typed = Some(Typed {
+        .ok_or(PairingError::ClientGone)?;
+    let asked = candidate
+        .link_code
+        .as_mut()
+        .ok_or(PairingError::ClientGone)?;
+    asked.typed = Some(TypedCode {
         phone_ephemeral: ephemeral,
         companion_ephemeral,
         done,
@@ -130,7 +137,7 @@ pub(crate) fn type_code(
 
 /// Returns the client that last requested a link to this number, and its encrypted key. Earlier
 /// requests count as abandoned.
-fn newest_request(server: &Server, number: &Number) -> Option<(u64, Vec<u8>)> {
+fn newest_request(server: &Server, number: &PhoneNumber) -> Option<(u64, Vec<u8>)> {
     let world = server.world.lock();
     let asking = world
         .candidates
@@ -145,9 +152,9 @@ fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -
     let registration = NodeBuilder::new("link_code_companion_reg")
         .attr("stage", "primary_hello")
         .children([
-            leaf("link_code_pairing_wrapped_primary_ephemeral_pub", sealed),
-            leaf("primary_identity_pub", identity),
-            leaf("link_code_pairing_ref", reference),
+            leaf_node("link_code_pairing_wrapped_primary_ephemeral_pub", sealed),
+            leaf_node("primary_identity_pub", identity),
+            leaf_node("link_code_pairing_ref", reference),
         ]);
     NodeBuilder::new("notification")
         .attr("from", server_jid())
@@ -160,14 +167,19 @@ fn primary_hello(id: &str, reference: &[u8], sealed: Vec<u8>, identity: &[u8]) -
 
 /// Decrypts the client's key bundle, which succeeds if the code was right; pair-success follows,
 /// under the secret from the bundle.
-fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration: &Node) -> Answer {
-    let bundle = registration.bytes("link_code_pairing_wrapped_key_bundle");
-    let identity = registration.bytes("companion_identity_public");
+fn handle_finish(
+    server: &Arc<Server>,
+    connection: &ConnectionHandle,
+    iq: &Node,
+    registration: &Node,
+) -> IqAnswer {
+    let bundle = registration.child_bytes("link_code_pairing_wrapped_key_bundle");
+    let identity = registration.child_bytes("companion_identity_public");
     let (Some(bundle), Some(identity)) = (bundle, identity) else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
-    let Some((number, typed)) = take_typed(server, connection) else {
-        return Answer::Error(400, "bad-request");
+    let Some((number, typed)) = take_typed_code(server, connection) else {
+        return IqAnswer::Error(400, "bad-request");
     };
     let Some(phone) = server
         .world
@@ -175,14 +187,14 @@ fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration
         .account(&number)
         .map(|account| account.signer.clone())
     else {
-        return Answer::Error(404, "item-not-found");
+        return IqAnswer::Error(404, "item-not-found");
     };
-    let Typed {
+    let TypedCode {
         phone_ephemeral,
         companion_ephemeral,
         done,
     } = typed;
-    match linkcode::adv_secret(
+    match linkcode::derive_adv_secret(
         &phone,
         &phone_ephemeral,
         &companion_ephemeral,
@@ -194,9 +206,9 @@ fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration
             connection.send(super::empty_result(iq));
             let (server, connection) = (server.clone(), connection.id);
             server.tasks.clone().spawn(async move {
-                let _ = done.send(link(&server, connection, &number, &secret).await);
+                let _ = done.send(await_pairing(&server, connection, &number, &secret).await);
             });
-            Answer::Sent
+            IqAnswer::NoAnswer
         }
         Err(error) => {
             tracing::debug!(
@@ -204,12 +216,15 @@ fn finish(server: &Arc<Server>, connection: &Connection, iq: &Node, registration
                 "a link code did not open the key bundle"
             );
             let _ = done.send(Err(PairingError::WrongCode));
-            Answer::Error(400, "bad-request")
+            IqAnswer::Error(400, "bad-request")
         }
     }
 }
 
-fn take_typed(server: &Server, connection: &Connection) -> Option<(Number, Typed)> {
+fn take_typed_code(
+    server: &Server,
+    connection: &ConnectionHandle,
+) -> Option<(PhoneNumber, TypedCode)> {
     let mut world = server.world.lock();
     let asked = world
         .candidates
@@ -219,13 +234,13 @@ fn take_typed(server: &Server, connection: &Connection) -> Option<(Number, Typed
     Some((asked.number.as_str().into(), asked.typed.take()?))
 }
 
-async fn link(
+async fn await_pairing(
     server: &Server,
     connection: u64,
-    number: &Number,
+    number: &PhoneNumber,
     secret: &[u8; 32],
 ) -> Result<DeviceId, PairingError> {
-    pairing::offer(server, connection, number, secret)?
+    pairing::send_pair_success(server, connection, number, secret)?
         .await
-        .unwrap_or(Err(PairingError::Gone))
+        .unwrap_or(Err(PairingError::ClientGone))
 }

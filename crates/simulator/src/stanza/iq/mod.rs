@@ -23,13 +23,13 @@ use std::sync::Arc;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Stanza, StreamEnd, server_jid};
-use crate::device::Connection;
+use super::{StanzaExt, StreamEnd, server_jid};
+use crate::device::ConnectionHandle;
 use crate::server::Server;
 use crate::world::DeviceId;
 
 /// The answer to a request.
-pub(crate) enum Answer {
+pub(crate) enum IqAnswer {
     /// A result with these children.
     Result(Vec<Node>),
     /// An error with WhatsApp's code and text.
@@ -37,39 +37,39 @@ pub(crate) enum Answer {
     /// An empty result, and then the end of the stream.
     ResultThenEnd(StreamEnd),
     /// No answer from here: it was sent ahead of its consequences, or follows later.
-    Sent,
+    NoAnswer,
     /// A request that the simulator does not know.
     Unknown,
 }
 
-impl Answer {
+impl IqAnswer {
     fn empty() -> Self {
         Self::Result(Vec::new())
     }
 
-    fn one(child: Node) -> Self {
+    fn with_child(child: Node) -> Self {
         Self::Result(vec![child])
     }
 }
 
 /// A request of a linked device.
-struct Request<'a> {
+struct IqRequest<'a> {
     server: &'a Arc<Server>,
     device: &'a DeviceId,
-    connection: &'a Connection,
+    connection: &'a ConnectionHandle,
     iq: &'a Node,
     /// The child that names the operation.
-    ask: Option<&'a Node>,
+    operation: Option<&'a Node>,
 }
 
-/// Answers a request of a linked device, or of a registering client (`device` is `None`).
-pub(crate) fn answer(
+/// Answers a request of a linked device, or of a registering client (`device_id` is `None`).
+pub(crate) fn answer_iq(
     server: &Arc<Server>,
-    connection: &Connection,
+    connection: &ConnectionHandle,
     device: Option<&DeviceId>,
     iq: &Node,
 ) {
-    let Some(id) = iq.word("id").map(std::borrow::Cow::into_owned) else {
+    let Some(id) = iq.attr_text("id").map(std::borrow::Cow::into_owned) else {
         server
             .world
             .lock()
@@ -77,8 +77,8 @@ pub(crate) fn answer(
         return;
     };
     let answer = match device {
-        Some(device) => of_device(server, device, connection, iq),
-        None => link_code::answer(server, connection, iq),
+        Some(device) => answer_device(server, device, connection, iq),
+        None => link_code::answer_unlinked(server, connection, iq),
     };
     let result = || {
         NodeBuilder::new("iq")
@@ -87,24 +87,24 @@ pub(crate) fn answer(
             .attr("id", id.as_str())
     };
     match answer {
-        Answer::Result(children) if children.is_empty() => connection.send(result().build()),
-        Answer::Result(children) => connection.send(result().children(children).build()),
-        Answer::ResultThenEnd(end) => {
+        IqAnswer::Result(children) if children.is_empty() => connection.send(result().build()),
+        IqAnswer::Result(children) => connection.send(result().children(children).build()),
+        IqAnswer::ResultThenEnd(end) => {
             connection.send(result().build());
-            connection.end(end);
+            connection.end_stream(end);
         }
-        Answer::Sent => {}
-        Answer::Error(code, text) => connection.send(refusal(&id, code, text)),
-        Answer::Unknown => {
-            server.world.lock().count_unknown(describe(iq));
-            connection.send(refusal(&id, 501, "feature-not-implemented"));
+        IqAnswer::NoAnswer => {}
+        IqAnswer::Error(code, text) => connection.send(error_answer(&id, code, text)),
+        IqAnswer::Unknown => {
+            server.world.lock().count_unknown(describe_iq(iq));
+            connection.send(error_answer(&id, 501, "feature-not-implemented"));
         }
     }
 }
 
 /// A result without content.
 fn empty_result(iq: &Node) -> Node {
-    let id = iq.word("id").unwrap_or_default().into_owned();
+    let id = iq.attr_text("id").unwrap_or_default().into_owned();
     NodeBuilder::new("iq")
         .attr("from", server_jid())
         .attr("type", "result")
@@ -112,7 +112,7 @@ fn empty_result(iq: &Node) -> Node {
         .build()
 }
 
-fn refusal(id: &str, code: u16, text: &'static str) -> Node {
+fn error_answer(id: &str, code: u16, text: &'static str) -> Node {
     let error = NodeBuilder::new("error")
         .attr("code", code.to_string())
         .attr("text", text)
@@ -125,8 +125,8 @@ fn refusal(id: &str, code: u16, text: &'static str) -> Node {
         .build()
 }
 
-fn describe(iq: &Node) -> String {
-    let word = |name| iq.word(name).unwrap_or("-".into()).into_owned();
+fn describe_iq(iq: &Node) -> String {
+    let word = |name| iq.attr_text(name).unwrap_or("-".into()).into_owned();
     let child = iq
         .children()
         .and_then(<[Node]>::first)
@@ -136,83 +136,83 @@ fn describe(iq: &Node) -> String {
 
 /// Routes a request by its content: its children come in any order, and one client puts others
 /// before the one that names the operation.
-fn of_device(
+fn answer_device(
     server: &Arc<Server>,
     device: &DeviceId,
-    connection: &Connection,
+    connection: &ConnectionHandle,
     iq: &Node,
-) -> Answer {
-    let namespace = iq.word("xmlns").unwrap_or_default();
-    let kind = iq.word("type").unwrap_or_default();
+) -> IqAnswer {
+    let namespace = iq.attr_text("xmlns").unwrap_or_default();
+    let kind = iq.attr_text("type").unwrap_or_default();
     let children = iq.children().unwrap_or_default();
     let asked = children
         .iter()
-        .find_map(|child| Some((route(&namespace, &kind, &child.tag)?, Some(child))));
-    let of_any_content = || Some((route(&namespace, &kind, "")?, children.first()));
+        .find_map(|child| Some((find_handler(&namespace, &kind, &child.tag)?, Some(child))));
+    let of_any_content = || Some((find_handler(&namespace, &kind, "")?, children.first()));
     match asked.or_else(of_any_content) {
-        Some((answer, ask)) => answer(&Request {
+        Some((answer, ask)) => answer(&IqRequest {
             server,
             device,
             connection,
             iq,
-            ask,
+            operation: ask,
         }),
-        None => Answer::Unknown,
+        None => IqAnswer::Unknown,
     }
 }
 
 /// Answers one kind of request.
-type Handler = fn(&Request<'_>) -> Answer;
+type IqHandler = fn(&IqRequest<'_>) -> IqAnswer;
 
 /// The route table: namespace, kind, and the child that names the operation. An empty child stands
 /// for any content, or none.
-fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
-    let handler: Handler = match (namespace, kind, asked) {
-        ("encrypt", "get", "count") => prekeys::count,
-        ("encrypt", "get", "digest") => prekeys::digest,
-        ("encrypt", "get", "key") => prekeys::fetch,
-        ("encrypt", "set", "rotate") => prekeys::rotate,
-        ("encrypt", "set", "registration") => prekeys::upload,
-        ("usync", "get", "usync") => usync::answer,
-        ("passive", "set", "active") => account::activate,
-        ("passive", "set", "passive") => account::pause,
-        ("abt", "get", "props") => properties::all,
-        ("blocklist", "get", "") => blocklist::list,
-        ("blocklist", "set", "item") => blocklist::change,
-        ("privacy", "get", "privacy") => privacy::list,
-        ("privacy", "set", "privacy") => privacy::change,
-        ("privacy", "set", "tokens") => tokens::give,
+fn find_handler(namespace: &str, kind: &str, asked: &str) -> Option<IqHandler> {
+    let handler: IqHandler = match (namespace, kind, asked) {
+        ("encrypt", "get", "count") => prekeys::count_prekeys,
+        ("encrypt", "get", "digest") => prekeys::digest_keys,
+        ("encrypt", "get", "key") => prekeys::fetch_bundles,
+        ("encrypt", "set", "rotate") => prekeys::rotate_signed_prekey,
+        ("encrypt", "set", "registration") => prekeys::upload_prekeys,
+        ("usync", "get", "usync") => usync::answer_usync,
+        ("passive", "set", "active") => account::set_active,
+        ("passive", "set", "passive") => account::set_passive,
+        ("abt", "get", "props") => properties::list_properties,
+        ("blocklist", "get", "") => blocklist::get_blocklist,
+        ("blocklist", "set", "item") => blocklist::change_blocklist,
+        ("privacy", "get", "privacy") => privacy::list_settings,
+        ("privacy", "set", "privacy") => privacy::change_setting,
+        ("privacy", "set", "tokens") => tokens::give_tokens,
         ("status", "set", "status") => profile::change_about,
-        ("status", "get", "status") => profile::about,
-        ("status", "get", "privacy") => preferences::status_audience,
-        ("disappearing_mode", "set", "disappearing_mode") => preferences::change_timer,
-        ("tos", "set", "notice") => preferences::agree,
-        ("urn:xmpp:whatsapp:push", "set", "config") => preferences::set_waker,
-        ("urn:xmpp:whatsapp:push", "get", "settings") => preferences::waker,
-        ("w:qr", "set", "qr") => preferences::own_link,
-        ("w:qr", "get", "qr") => preferences::behind_link,
-        ("w:biz", "get", "business_profile") => preferences::business,
-        ("w:biz", "set", "business_profile") => preferences::change_business,
-        ("bot", "get", "bot") => bots::list,
-        ("spam", "set", "spam_list") => accepted,
-        ("w:stats", _, "add") => accepted,
-        ("w:profile:picture", "get", "picture") => profile::picture,
+        ("status", "get", "status") => profile::list_about_texts,
+        ("status", "get", "privacy") => preferences::get_status_audience,
+        ("disappearing_mode", "set", "disappearing_mode") => preferences::change_default_timer,
+        ("tos", "set", "notice") => preferences::accept_notice,
+        ("urn:xmpp:whatsapp:push", "set", "config") => preferences::set_push_config,
+        ("urn:xmpp:whatsapp:push", "get", "settings") => preferences::get_push_config,
+        ("w:qr", "set", "qr") => preferences::get_own_link,
+        ("w:qr", "get", "qr") => preferences::resolve_link,
+        ("w:biz", "get", "business_profile") => preferences::get_business_profiles,
+        ("w:biz", "set", "business_profile") => preferences::change_business_profile,
+        ("bot", "get", "bot") => bots::list_bots,
+        ("spam", "set", "spam_list") => accept_request,
+        ("w:stats", _, "add") => accept_request,
+        ("w:profile:picture", "get", "picture") => profile::get_picture,
         ("w:profile:picture", "set", "picture" | "") => profile::change_picture,
-        ("urn:xmpp:whatsapp:dirty", "set", "clean") => accepted,
-        ("w:p" | "urn:xmpp:ping", "get", "") => accepted,
-        ("w:m", "set" | "get", "media_conn") => account::media_conn,
-        ("w:g2", "get", "participating") => groups::participating,
-        ("w:g2", "get", "query") => groups::query,
-        ("w:g2", "set", "create") => groups::create,
-        ("w:g2", "set", "leave") => groups::leave,
-        ("w:g2", "set", asked) if groups::CHANGES.contains(&asked) => groups::change,
-        ("w:sync:app:state", "set" | "get", "sync") => appstate::sync,
-        ("w:mex", "get" | "set", "query") => mex::answer,
-        ("newsletter", "get", "messages") => newsletters::messages,
-        ("newsletter", "get", "message_updates") => newsletters::message_updates,
-        ("newsletter", "set", "live_updates") => newsletters::live_updates,
-        ("w:biz:catalog", "get", "product_catalog") => shop::catalog,
-        ("fb:thrift_iq", "get", "order") => shop::order,
+        ("urn:xmpp:whatsapp:dirty", "set", "clean") => accept_request,
+        ("w:p" | "urn:xmpp:ping", "get", "") => accept_request,
+        ("w:m", "set" | "get", "media_conn") => account::get_media_host,
+        ("w:g2", "get", "participating") => groups::list_groups,
+        ("w:g2", "get", "query") => groups::get_group,
+        ("w:g2", "set", "create") => groups::create_group,
+        ("w:g2", "set", "leave") => groups::leave_groups,
+        ("w:g2", "set", asked) if groups::GROUP_CHANGES.contains(&asked) => groups::update_group,
+        ("w:sync:app:state", "set" | "get", "sync") => appstate::sync_collections,
+        ("w:mex", "get" | "set", "query") => mex::answer_query,
+        ("newsletter", "get", "messages") => newsletters::list_posts,
+        ("newsletter", "get", "message_updates") => newsletters::list_post_updates,
+        ("newsletter", "set", "live_updates") => newsletters::start_live_updates,
+        ("w:biz:catalog", "get", "product_catalog") => shop::get_catalog,
+        ("fb:thrift_iq", "get", "order") => shop::get_order,
         ("md", "set", "remove-companion-device") => account::log_out,
         _ => return None,
     };
@@ -220,6 +220,6 @@ fn route(namespace: &str, kind: &str, asked: &str) -> Option<Handler> {
 }
 
 /// Accepts a request that changes nothing in the simulator.
-fn accepted(_: &Request<'_>) -> Answer {
-    Answer::empty()
+fn accept_request(_: &IqRequest<'_>) -> IqAnswer {
+    IqAnswer::empty()
 }

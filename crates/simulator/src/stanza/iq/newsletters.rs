@@ -1,20 +1,20 @@
-//! Requests about newsletters: metadata and followers by GraphQL, posts by `newsletter`.
+//! Requests about newsletters: metadata and followers by GraphQL, posts by `find_newsletter`.
 
 use serde_json::{Value, json};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Answer, Request};
+use super::{IqAnswer, IqRequest};
 use crate::Addressing;
-use crate::newsletter::{LIVE, NOT_THERE, Newsletter, NewsletterRole, Post};
-use crate::stanza::newsletter::{address, list_of, listed};
-use crate::stanza::{Stanza, unix_time};
-use crate::world::Number;
+use crate::newsletter::{LIVE_SECONDS, NOT_FOUND, Newsletter, NewsletterPost, NewsletterRole};
+use crate::stanza::newsletter::{newsletter_jid, post_node, posts_node};
+use crate::stanza::{StanzaExt, unix_time};
+use crate::world::PhoneNumber;
 
 /// Posts per page: the default, and the maximum.
-const PAGE: (usize, usize) = (50, 300);
+const PAGE_SIZES: (usize, usize) = (50, 300);
 
-pub(super) fn create(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn create_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
     // One client has another name for it.
     let input = ["input", "newsletter_input"]
         .map(|name| &variables[name])
@@ -27,7 +27,7 @@ pub(super) fn create(request: &Request<'_>, variables: &Value) -> Result<Value, 
     };
     let reader = &request.device.number;
     let newsletter = Newsletter::new(word("name"), word("description"), reader, unix_time());
-    let shown = described(&newsletter, reader);
+    let shown = describe_newsletter(&newsletter, reader);
     request
         .server
         .world
@@ -37,9 +37,9 @@ pub(super) fn create(request: &Request<'_>, variables: &Value) -> Result<Value, 
     Ok(shown)
 }
 
-pub(super) fn update(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    changed(request, variables, |newsletter, by| {
-        if !newsletter.may_post(by) {
+pub(super) fn update_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    change_newsletter(request, variables, |newsletter, by| {
+        if !newsletter.can_post(by) {
             return Err(crate::group::FORBIDDEN);
         }
         let updates = &variables["updates"];
@@ -54,7 +54,7 @@ pub(super) fn update(request: &Request<'_>, variables: &Value) -> Result<Value, 
 }
 
 /// Describes a newsletter, found by its address or by the code of its invite link.
-pub(super) fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn get_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
     let key = variables["input"]["key"].as_str().unwrap_or_default();
     let world = request.server.world.lock();
     let found = match variables["input"]["type"].as_str() {
@@ -62,14 +62,14 @@ pub(super) fn metadata(request: &Request<'_>, variables: &Value) -> Result<Value
             .newsletters
             .values()
             .find(|newsletter| newsletter.invite == key),
-        _ => world.newsletters.get(user(key)),
+        _ => world.newsletters.get(newsletter_user(key)),
     };
     found
-        .map(|newsletter| described(newsletter, &request.device.number))
-        .ok_or(NOT_THERE)
+        .map(|newsletter| describe_newsletter(newsletter, &request.device.number))
+        .ok_or(NOT_FOUND)
 }
 
-pub(super) fn subscribed(request: &Request<'_>, _variables: &Value) -> Result<Value, u16> {
+pub(super) fn list_followed(request: &IqRequest<'_>, _variables: &Value) -> Result<Value, u16> {
     let reader = &request.device.number;
     let world = request.server.world.lock();
     let followed = world
@@ -77,33 +77,38 @@ pub(super) fn subscribed(request: &Request<'_>, _variables: &Value) -> Result<Va
         .values()
         .filter(|newsletter| newsletter.people.contains_key(reader));
     Ok(followed
-        .map(|newsletter| described(newsletter, reader))
+        .map(|newsletter| describe_newsletter(newsletter, reader))
         .collect())
 }
 
-pub(super) fn join(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    changed(request, variables, |newsletter, by| {
-        newsletter.follow(by);
+pub(super) fn follow_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    change_newsletter(request, variables, |newsletter, by| {
+        newsletter.add_follower(by);
         Ok(())
     })
 }
 
-pub(super) fn leave(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    changed(request, variables, |newsletter, by| newsletter.unfollow(by))
+pub(super) fn unfollow_newsletter(
+    request: &IqRequest<'_>,
+    variables: &Value,
+) -> Result<Value, u16> {
+    change_newsletter(request, variables, |newsletter, by| {
+        newsletter.remove_follower(by)
+    })
 }
 
-pub(super) fn mute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    muted(request, &variables["newsletter_id"], true)
+pub(super) fn mute_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    change_mute(request, &variables["newsletter_id"], true)
 }
 
-pub(super) fn unmute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    muted(request, &variables["newsletter_id"], false)
+pub(super) fn unmute_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    change_mute(request, &variables["newsletter_id"], false)
 }
 
 /// Mutes or unmutes by the value of the setting.
-pub(super) fn set_mute(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn set_mute(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
     let input = &variables["input"];
-    muted(
+    change_mute(
         request,
         &input["newsletter_id"],
         input["value"].as_str() == Some("ON"),
@@ -111,13 +116,13 @@ pub(super) fn set_mute(request: &Request<'_>, variables: &Value) -> Result<Value
 }
 
 /// Mutes or unmutes a newsletter, which only its followers can do.
-fn muted(request: &Request<'_>, newsletter: &Value, is_muted: bool) -> Result<Value, u16> {
-    changed(
+fn change_mute(request: &IqRequest<'_>, newsletter: &Value, is_muted: bool) -> Result<Value, u16> {
+    change_newsletter(
         request,
         &json!({"newsletter_id": newsletter}),
         |newsletter, by| {
             match (newsletter.people.contains_key(by), is_muted) {
-                (false, _) => return Err(NOT_THERE),
+                (false, _) => return Err(NOT_FOUND),
                 (true, true) => newsletter.muted.insert(by.clone()),
                 (true, false) => newsletter.muted.remove(by),
             };
@@ -127,22 +132,22 @@ fn muted(request: &Request<'_>, newsletter: &Value, is_muted: bool) -> Result<Va
 }
 
 /// Lists the followers, for accounts that may post.
-pub(super) fn followers(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn list_followers(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
     let input = if variables["input"].is_object() {
         &variables["input"]
     } else {
         variables
     };
-    let found = people(request, input)?;
+    let found = list_people(request, input)?;
     Ok(json!({"subscribers": found["subscribers"], "followers": found["subscribers"]}))
 }
 
 /// Lists the followers, and the invited admins, of which the simulator has none.
-pub(super) fn people(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+pub(super) fn list_people(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
     let world = request.server.world.lock();
-    let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
-    if !newsletter.may_post(&request.device.number) {
+    let newsletter = world.newsletters.get(id).ok_or(NOT_FOUND)?;
+    if !newsletter.can_post(&request.device.number) {
         return Err(crate::group::FORBIDDEN);
     }
     let edges = newsletter.people.iter().filter_map(|(number, role)| {
@@ -155,22 +160,22 @@ pub(super) fn people(request: &Request<'_>, variables: &Value) -> Result<Value, 
     });
     let edges: Vec<Value> = edges.collect();
     Ok(
-        json!({"id": address(&newsletter.id).to_string(), "pending_admin_invites": [], "subscribers": {"edges": edges}}),
+        json!({"id": newsletter_jid(&newsletter.id).to_string(), "pending_admin_invites": [], "subscribers": {"edges": edges}}),
     )
 }
 
 /// Counts the accounts that may post.
-pub(super) fn admins(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+pub(super) fn count_admins(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
     let world = request.server.world.lock();
-    let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
+    let newsletter = world.newsletters.get(id).ok_or(NOT_FOUND)?;
     let count = newsletter
         .people
         .keys()
-        .filter(|number| newsletter.may_post(number))
+        .filter(|number| newsletter.can_post(number))
         .count();
     Ok(json!({
-        "id": address(&newsletter.id).to_string(),
+        "id": newsletter_jid(&newsletter.id).to_string(),
         "admin_count": count,
         "admin_profile": null,
         "admin_settings": {"admin_profiles_enabled": false},
@@ -178,9 +183,9 @@ pub(super) fn admins(request: &Request<'_>, variables: &Value) -> Result<Value, 
 }
 
 /// Transfers the newsletter from its owner to one of its admins.
-pub(super) fn change_owner(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let whom = whom(request, variables)?;
-    changed(request, variables, |newsletter, by| {
+pub(super) fn change_owner(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    let whom = named_person(request, variables)?;
+    change_newsletter(request, variables, |newsletter, by| {
         let is_admin = newsletter.people.get(&whom) == Some(&NewsletterRole::Admin);
         match newsletter.people.get(by) {
             Some(NewsletterRole::Owner) if is_admin => {
@@ -194,9 +199,9 @@ pub(super) fn change_owner(request: &Request<'_>, variables: &Value) -> Result<V
 }
 
 /// Makes an admin a plain follower, at the request of the owner or of the admin.
-pub(super) fn demote(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let whom = whom(request, variables)?;
-    changed(request, variables, |newsletter, by| {
+pub(super) fn demote_admin(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    let whom = named_person(request, variables)?;
+    change_newsletter(request, variables, |newsletter, by| {
         let may = *by == whom || newsletter.people.get(by) == Some(&NewsletterRole::Owner);
         match newsletter.people.get(&whom) {
             Some(NewsletterRole::Admin) if may => {
@@ -209,25 +214,25 @@ pub(super) fn demote(request: &Request<'_>, variables: &Value) -> Result<Value, 
 }
 
 /// Deletes a newsletter for everybody, at the request of its owner.
-pub(super) fn delete(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
-    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+pub(super) fn delete_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
     let mut world = request.server.world.lock();
-    let newsletter = world.newsletters.get(id).ok_or(NOT_THERE)?;
+    let newsletter = world.newsletters.get(id).ok_or(NOT_FOUND)?;
     if newsletter.people.get(&request.device.number) != Some(&NewsletterRole::Owner) {
         return Err(crate::group::FORBIDDEN);
     }
-    let address = address(&newsletter.id).to_string();
+    let address = newsletter_jid(&newsletter.id).to_string();
     world.newsletters.remove(id);
     Ok(json!({"id": address, "state": {"type": "DELETED"}}))
 }
 
 /// Lists all newsletters except those the account follows already.
-pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Result<Value, u16> {
+pub(super) fn list_public(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
     let reader = &request.device.number;
     let limit = variables["input"]["limit"]
         .as_u64()
         .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(PAGE.0);
+        .unwrap_or(PAGE_SIZES.0);
     let wanted = variables["input"]["search_text"]
         .as_str()
         .unwrap_or_default()
@@ -241,7 +246,7 @@ pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Resul
         .values()
         .filter(fits)
         .take(limit)
-        .map(|newsletter| described(newsletter, reader))
+        .map(|newsletter| describe_newsletter(newsletter, reader))
         .collect();
     Ok(json!({
         "result": found,
@@ -250,7 +255,7 @@ pub(super) fn listed_publicly(request: &Request<'_>, variables: &Value) -> Resul
 }
 
 /// The person that a change is about.
-fn whom(request: &Request<'_>, variables: &Value) -> Result<Number, u16> {
+fn named_person(request: &IqRequest<'_>, variables: &Value) -> Result<PhoneNumber, u16> {
     let jid = variables["user_id"]
         .as_str()
         .and_then(|address| address.parse().ok())
@@ -261,32 +266,32 @@ fn whom(request: &Request<'_>, variables: &Value) -> Result<Number, u16> {
         .lock()
         .account_of(&jid)
         .map(|account| account.number.clone())
-        .ok_or(NOT_THERE)
+        .ok_or(NOT_FOUND)
 }
 
-fn changed(
-    request: &Request<'_>,
+fn change_newsletter(
+    request: &IqRequest<'_>,
     variables: &Value,
-    change: impl FnOnce(&mut Newsletter, &Number) -> Result<(), u16>,
+    change: impl FnOnce(&mut Newsletter, &PhoneNumber) -> Result<(), u16>,
 ) -> Result<Value, u16> {
-    let id = user(variables["newsletter_id"].as_str().unwrap_or_default());
+    let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
     let mut world = request.server.world.lock();
-    let newsletter = world.newsletters.get_mut(id).ok_or(NOT_THERE)?;
+    let newsletter = world.newsletters.get_mut(id).ok_or(NOT_FOUND)?;
     change(newsletter, &request.device.number)?;
-    Ok(described(newsletter, &request.device.number))
+    Ok(describe_newsletter(newsletter, &request.device.number))
 }
 
-fn user(address: &str) -> &str {
+fn newsletter_user(address: &str) -> &str {
     address.strip_suffix("@newsletter").unwrap_or_default()
 }
 
 /// Describes a newsletter as WhatsApp does: numbers are strings, and roles are in capitals.
-fn described(newsletter: &Newsletter, reader: &Number) -> Value {
+fn describe_newsletter(newsletter: &Newsletter, reader: &PhoneNumber) -> Value {
     let role = newsletter.people.get(reader);
     let role = role.map_or(json!("GUEST"), |role: &NewsletterRole| json!(role));
     let text = |text: &str| json!({"id": "1", "text": text, "update_time": newsletter.created.to_string()});
     json!({
-        "id": address(&newsletter.id).to_string(),
+        "id": newsletter_jid(&newsletter.id).to_string(),
         "state": {"type": "ACTIVE"},
         "thread_metadata": {
             "name": text(&newsletter.name),
@@ -304,23 +309,23 @@ fn described(newsletter: &Newsletter, reader: &Number) -> Value {
 }
 
 /// Returns the latest posts, or the latest before a given post.
-pub(super) fn messages(request: &Request<'_>) -> Answer {
-    match page(request, |post, number| {
+pub(super) fn list_posts(request: &IqRequest<'_>) -> IqAnswer {
+    match posts_page(request, |post, number| {
         number("before").is_none_or(|before| post.server_id < before)
     }) {
-        Ok(posts) => Answer::one(posts),
+        Ok(posts) => IqAnswer::with_child(posts),
         Err(refused) => refused,
     }
 }
 
 /// Returns posts that are new or have changed, after a given post.
-pub(super) fn message_updates(request: &Request<'_>) -> Answer {
-    let posts = page(request, |post, number| {
+pub(super) fn list_post_updates(request: &IqRequest<'_>) -> IqAnswer {
+    let posts = posts_page(request, |post, number| {
         number("after").is_none_or(|after| post.server_id > after)
-            && number("since").is_none_or(|since| post.changed() >= since)
+            && number("since").is_none_or(|since| post.changed_at() >= since)
     });
     match posts {
-        Ok(posts) => Answer::one(
+        Ok(posts) => IqAnswer::with_child(
             NodeBuilder::new("message_updates")
                 .children([posts])
                 .build(),
@@ -329,57 +334,57 @@ pub(super) fn message_updates(request: &Request<'_>) -> Answer {
     }
 }
 
-fn page(
-    request: &Request<'_>,
-    is_meant: impl Fn(&Post, &dyn Fn(&str) -> Option<u64>) -> bool,
-) -> Result<Node, Answer> {
-    let Some(ask) = request.ask else {
-        return Err(Answer::Error(400, "bad-request"));
+fn posts_page(
+    request: &IqRequest<'_>,
+    is_meant: impl Fn(&NewsletterPost, &dyn Fn(&str) -> Option<u64>) -> bool,
+) -> Result<Node, IqAnswer> {
+    let Some(ask) = request.operation else {
+        return Err(IqAnswer::Error(400, "bad-request"));
     };
     let world = request.server.world.lock();
     if world.switches.hide_posts {
-        return Err(Answer::Error(429, "rate-overlimit"));
+        return Err(IqAnswer::Error(429, "rate-overlimit"));
     }
     // One client names the newsletter in the request, another addresses the request to it.
-    let jid = ask.jid("jid").or_else(|| request.iq.jid("to"));
+    let jid = ask.attr_jid("jid").or_else(|| request.iq.attr_jid("to"));
     let Some(newsletter) = jid.and_then(|jid| world.newsletters.get(jid.user.as_str())) else {
-        return Err(Answer::Error(NOT_THERE, "item-not-found"));
+        return Err(IqAnswer::Error(NOT_FOUND, "item-not-found"));
     };
-    let number = |name: &str| ask.word(name).and_then(|word| word.parse().ok());
+    let number = |name: &str| ask.attr_text(name).and_then(|word| word.parse().ok());
     let count = number("count")
         .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(PAGE.0)
-        .min(PAGE.1);
-    let meant: Vec<&Post> = newsletter
+        .unwrap_or(PAGE_SIZES.0)
+        .min(PAGE_SIZES.1);
+    let meant: Vec<&NewsletterPost> = newsletter
         .posts
         .iter()
         .filter(|post| is_meant(post, &number))
         .collect();
     let last = &meant[meant.len().saturating_sub(count)..];
-    Ok(list_of(
+    Ok(posts_node(
         newsletter,
         last.iter()
-            .map(|post| listed(post, &request.device.number))
+            .map(|post| post_node(post, &request.device.number))
             .collect(),
     ))
 }
 
 /// Subscribes a client to live updates of posts, for a while.
-pub(super) fn live_updates(request: &Request<'_>) -> Answer {
+pub(super) fn start_live_updates(request: &IqRequest<'_>) -> IqAnswer {
     let mut world = request.server.world.lock();
     let newsletter = request
         .iq
-        .jid("to")
+        .attr_jid("to")
         .and_then(|to| world.newsletters.get_mut(to.user.as_str()));
     let Some(newsletter) = newsletter else {
-        return Answer::Error(NOT_THERE, "item-not-found");
+        return IqAnswer::Error(NOT_FOUND, "item-not-found");
     };
     newsletter
-        .live
-        .insert(request.device.clone(), unix_time() + LIVE);
-    Answer::one(
+        .live_subscribers
+        .insert(request.device.clone(), unix_time() + LIVE_SECONDS);
+    IqAnswer::with_child(
         NodeBuilder::new("live_updates")
-            .attr("duration", LIVE.to_string())
+            .attr("duration", LIVE_SECONDS.to_string())
             .build(),
     )
 }

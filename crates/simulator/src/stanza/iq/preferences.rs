@@ -3,20 +3,20 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Answer, Request, profile};
+use super::{IqAnswer, IqRequest, profile};
 use crate::Addressing;
-use crate::preferences::{StatusAudience, numbers};
+use crate::preferences::{StatusAudience, normalize_numbers};
 use crate::server::Server;
-use crate::stanza::{Notice, Stanza, notify, unix_time};
+use crate::stanza::{NotificationHeader, StanzaExt, notify_device, unix_time};
 use crate::world::{Account, DeviceId, World};
 
-const WRONG: Answer = Answer::Error(400, "bad-request");
+const BAD_REQUEST: IqAnswer = IqAnswer::Error(400, "bad-request");
 
 /// Returns the audience of the account's statuses.
-pub(super) fn status_audience(request: &Request<'_>) -> Answer {
+pub(super) fn get_status_audience(request: &IqRequest<'_>) -> IqAnswer {
     let world = request.server.world.lock();
     let Some(account) = world.account(&request.device.number) else {
-        return Answer::Error(404, "item-not-found");
+        return IqAnswer::Error(404, "item-not-found");
     };
     let (kind, people): (_, &[String]) = match &account.preferences.statuses {
         StatusAudience::Contacts => ("contacts", &[]),
@@ -29,54 +29,57 @@ pub(super) fn status_audience(request: &Request<'_>) -> Answer {
             .attr("jid", account.jid(addressing, 0))
             .build()
     };
-    let users = numbers(people)
+    let users = normalize_numbers(people)
         .filter_map(|number| world.account(&number).map(user))
         .collect::<Vec<_>>();
     let list = NodeBuilder::new("list")
         .attr("type", kind)
         .attr("default", "true")
         .children(users);
-    Answer::one(NodeBuilder::new("privacy").children([list.build()]).build())
+    IqAnswer::with_child(NodeBuilder::new("privacy").children([list.build()]).build())
 }
 
 /// Sets the default message timer of new chats.
-pub(super) fn change_timer(request: &Request<'_>) -> Answer {
+pub(super) fn change_default_timer(request: &IqRequest<'_>) -> IqAnswer {
     let duration = request
-        .ask
-        .and_then(|ask| ask.word("duration"))
+        .operation
+        .and_then(|ask| ask.attr_text("duration"))
         .and_then(|seconds| seconds.parse().ok());
     let Some(seconds) = duration.filter(|seconds| crate::group::TIMERS.contains(seconds)) else {
-        return WRONG;
+        return BAD_REQUEST;
     };
-    set_timer(request.server, request.device, seconds);
-    Answer::empty()
+    set_default_timer(request.server, request.device, seconds);
+    IqAnswer::empty()
 }
 
 /// Sets the default timer for a device or the phone, and notifies the account's other devices and
 /// those of its peers.
-pub(crate) fn set_timer(server: &Server, by: &DeviceId, seconds: u32) {
+pub(crate) fn set_default_timer(server: &Server, by: &DeviceId, seconds: u32) {
     let (from, change, peers) = {
         let mut world = server.world.lock();
         let Some(account) = world.account_mut(&by.number) else {
             return;
         };
-        account.preferences.timer = (seconds, unix_time());
-        let (from, change) = (account.jid(account.addressing, 0), timer_node(account));
-        (from, change, devices_of_peers(&world, by))
+        account.preferences.default_timer = (seconds, unix_time());
+        let (from, change) = (
+            account.jid(account.addressing, 0),
+            default_timer_node(account),
+        );
+        (from, change, peer_devices(&world, by))
     };
-    profile::tell_own_devices(server, by, &change);
+    profile::notify_own_devices(server, by, &change);
     for device in peers {
-        let notice = Notice {
+        let notice = NotificationHeader {
             kind: "disappearing_mode",
             from: from.clone(),
             lid: None,
         };
-        notify(server, &device, notice, change.clone());
+        notify_device(server, &device, notice, change.clone());
     }
     server.changed.notify_waiters();
 }
 
-fn devices_of_peers(world: &World, by: &DeviceId) -> Vec<DeviceId> {
+fn peer_devices(world: &World, by: &DeviceId) -> Vec<DeviceId> {
     let Some(account) = world.account(&by.number) else {
         return Vec::new();
     };
@@ -86,13 +89,13 @@ fn devices_of_peers(world: &World, by: &DeviceId) -> Vec<DeviceId> {
         .filter(|peer| **peer != by.number && !account.has_blocked(peer));
     peers
         .filter_map(|peer| world.account(peer))
-        .flat_map(Account::linked)
+        .flat_map(Account::linked_devices)
         .collect()
 }
 
 /// The default timer of an account's new chats, and the time it was set.
-pub(super) fn timer_node(account: &Account) -> Node {
-    let (seconds, since) = account.preferences.timer;
+pub(super) fn default_timer_node(account: &Account) -> Node {
+    let (seconds, since) = account.preferences.default_timer;
     NodeBuilder::new("disappearing_mode")
         .attr("duration", seconds.to_string())
         .attr("t", since.to_string())
@@ -100,11 +103,14 @@ pub(super) fn timer_node(account: &Account) -> Node {
 }
 
 /// Records the account's agreement to a notice.
-pub(super) fn agree(request: &Request<'_>) -> Answer {
-    let Some((ask, id)) = request.ask.and_then(|ask| Some((ask, ask.word("id")?))) else {
-        return WRONG;
+pub(super) fn accept_notice(request: &IqRequest<'_>) -> IqAnswer {
+    let Some((ask, id)) = request
+        .operation
+        .and_then(|ask| Some((ask, ask.attr_text("id")?)))
+    else {
+        return BAD_REQUEST;
     };
-    let stage = ask.word("stage").unwrap_or_default().into_owned();
+    let stage = ask.attr_text("stage").unwrap_or_default().into_owned();
     if let Some(account) = request
         .server
         .world
@@ -113,16 +119,16 @@ pub(super) fn agree(request: &Request<'_>) -> Answer {
     {
         account.preferences.notices.insert(id.into_owned(), stage);
     }
-    Answer::empty()
+    IqAnswer::empty()
 }
 
 /// Stores a device's push registration.
-pub(super) fn set_waker(request: &Request<'_>) -> Answer {
+pub(super) fn set_push_config(request: &IqRequest<'_>) -> IqAnswer {
     let Some(config) = request
-        .ask
-        .filter(|config| config.word("platform").is_some())
+        .operation
+        .filter(|config| config.attr_text("platform").is_some())
     else {
-        return WRONG;
+        return BAD_REQUEST;
     };
     if let Some(account) = request
         .server
@@ -132,20 +138,25 @@ pub(super) fn set_waker(request: &Request<'_>) -> Answer {
     {
         account
             .preferences
-            .wakers
+            .push_registrations
             .insert(request.device.device, config.clone());
     }
-    Answer::empty()
+    IqAnswer::empty()
 }
 
 /// Returns the device's push registration.
-pub(super) fn waker(request: &Request<'_>) -> Answer {
+pub(super) fn get_push_config(request: &IqRequest<'_>) -> IqAnswer {
     let world = request.server.world.lock();
     let account = world.account(&request.device.number);
     let config = account
-        .and_then(|account| account.preferences.wakers.get(&request.device.device))
+        .and_then(|account| {
+            account
+                .preferences
+                .push_registrations
+                .get(&request.device.device)
+        })
         .cloned();
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("settings")
             .children(Vec::from_iter(config))
             .build(),
@@ -154,64 +165,64 @@ pub(super) fn waker(request: &Request<'_>) -> Answer {
 
 /// Returns the account's contact link; creates a new one if there is none or the old one is
 /// revoked.
-pub(super) fn own_link(request: &Request<'_>) -> Answer {
+pub(super) fn get_own_link(request: &IqRequest<'_>) -> IqAnswer {
     let Some(ask) = request
-        .ask
-        .filter(|ask| ask.word("type").as_deref() == Some(LINKED))
+        .operation
+        .filter(|ask| ask.attr_text("type").as_deref() == Some(CONTACT_LINK))
     else {
-        return WRONG;
+        return BAD_REQUEST;
     };
     let mut world = request.server.world.lock();
     let Some(account) = world.account_mut(&request.device.number) else {
-        return WRONG;
+        return BAD_REQUEST;
     };
-    if ask.word("action").as_deref() == Some("revoke") {
-        account.preferences.link = None;
+    if ask.attr_text("action").as_deref() == Some("revoke") {
+        account.preferences.contact_link = None;
     }
     let code = account
         .preferences
-        .link
+        .contact_link
         .get_or_insert_with(|| hex::encode_upper(rand::random::<[u8; 7]>()))
         .clone();
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("qr")
             .attr("code", code)
-            .attr("type", LINKED)
+            .attr("type", CONTACT_LINK)
             .build(),
     )
 }
 
 /// The type of a link: it leads to a contact.
-const LINKED: &str = "contact";
+const CONTACT_LINK: &str = "contact";
 
 /// Returns the account behind a contact link.
-pub(super) fn behind_link(request: &Request<'_>) -> Answer {
-    let Some(code) = request.ask.and_then(|ask| ask.word("code")) else {
-        return WRONG;
+pub(super) fn resolve_link(request: &IqRequest<'_>) -> IqAnswer {
+    let Some(code) = request.operation.and_then(|ask| ask.attr_text("code")) else {
+        return BAD_REQUEST;
     };
     let world = request.server.world.lock();
     let Some(account) = world
         .accounts()
-        .find(|account| account.preferences.link.as_deref() == Some(&*code))
+        .find(|account| account.preferences.contact_link.as_deref() == Some(&*code))
     else {
-        return Answer::Error(404, "item-not-found");
+        return IqAnswer::Error(404, "item-not-found");
     };
     let found = NodeBuilder::new("qr")
         .attr("jid", account.jid(Addressing::PhoneNumber, 0))
-        .attr("type", LINKED);
-    Answer::one(found.attr("notify", account.push_name.as_str()).build())
+        .attr("type", CONTACT_LINK);
+    IqAnswer::with_child(found.attr("notify", account.push_name.as_str()).build())
 }
 
 /// Returns the business profiles of the requested accounts; those that are no businesses are left
 /// out.
-pub(super) fn business(request: &Request<'_>) -> Answer {
+pub(super) fn get_business_profiles(request: &IqRequest<'_>) -> IqAnswer {
     let world = request.server.world.lock();
     let profiles = request
-        .ask
+        .operation
         .into_iter()
-        .flat_map(|ask| ask.all("profile"))
+        .flat_map(|ask| ask.children_named("profile"))
         .filter_map(|asked| {
-            let jid = asked.jid("jid")?;
+            let jid = asked.attr_jid("jid")?;
             let business = world.account_of(&jid)?.preferences.business.clone()?;
             Some(
                 NodeBuilder::new("profile")
@@ -220,7 +231,7 @@ pub(super) fn business(request: &Request<'_>) -> Answer {
                     .build(),
             )
         });
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("business_profile")
             .children(profiles.collect::<Vec<_>>())
             .build(),
@@ -228,16 +239,16 @@ pub(super) fn business(request: &Request<'_>) -> Answer {
 }
 
 /// Changes the business profile of the device's account: replaces each part that the request names.
-pub(super) fn change_business(request: &Request<'_>) -> Answer {
-    let Some(changed) = request.ask.and_then(Node::children) else {
-        return WRONG;
+pub(super) fn change_business_profile(request: &IqRequest<'_>) -> IqAnswer {
+    let Some(changed) = request.operation.and_then(Node::children) else {
+        return BAD_REQUEST;
     };
     let mut world = request.server.world.lock();
     let business = world
         .account_mut(&request.device.number)
         .and_then(|account| account.preferences.business.as_mut());
     let Some(business) = business else {
-        return Answer::Error(403, "forbidden");
+        return IqAnswer::Error(403, "forbidden");
     };
     business.retain(|part| !changed.iter().any(|change| change.tag == part.tag));
     business.extend(
@@ -246,5 +257,5 @@ pub(super) fn change_business(request: &Request<'_>) -> Answer {
             .filter(|change| change.content.is_some())
             .cloned(),
     );
-    Answer::empty()
+    IqAnswer::empty()
 }

@@ -7,31 +7,31 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use wacore_libsignal::protocol::PublicKey;
 
-use super::{Answer, Request};
-use crate::device::{Bundle, Device, SignedPreKey};
+use super::{IqAnswer, IqRequest};
+use crate::device::{Device, KeyBundle, SignedPreKey};
 use crate::faults::Corruption;
 use crate::server::Server;
-use crate::stanza::{Notice, Stanza, leaf, notify, server_jid};
+use crate::stanza::{NotificationHeader, StanzaExt, leaf_node, notify_device, server_jid};
 use crate::world::DeviceId;
 
 /// A device with fewer one-time prekeys left than this is asked for more.
-const LOW: usize = 5;
+const LOW_PREKEYS: usize = 5;
 /// The only key type: Curve25519.
 const KEY_TYPE: u8 = 5;
 
 /// Reads a prekey id from its three bytes.
-pub(crate) fn id(bytes: &[u8]) -> Option<u32> {
+pub(crate) fn parse_prekey_id(bytes: &[u8]) -> Option<u32> {
     let &[a, b, c] = bytes else { return None };
     Some(u32::from_be_bytes([0, a, b, c]))
 }
 
-fn id_bytes(id: u32) -> Vec<u8> {
+fn prekey_id_bytes(id: u32) -> Vec<u8> {
     id.to_be_bytes()[1..].to_vec()
 }
 
 /// Returns the signed prekey if its signature is valid; the server refuses any other, so that no
 /// peer ever sees it.
-pub(crate) fn verified(key: SignedPreKey, identity: &[u8]) -> Option<SignedPreKey> {
+pub(crate) fn verify_prekey(key: SignedPreKey, identity: &[u8]) -> Option<SignedPreKey> {
     let signer = PublicKey::from_djb_public_key_bytes(identity).ok()?;
     let signed = [&[KEY_TYPE], &key.public[..]].concat();
     signer
@@ -39,25 +39,30 @@ pub(crate) fn verified(key: SignedPreKey, identity: &[u8]) -> Option<SignedPreKe
         .then_some(key)
 }
 
-fn read_signed(node: &Node) -> Option<SignedPreKey> {
+fn read_signed_prekey(node: &Node) -> Option<SignedPreKey> {
     Some(SignedPreKey {
-        id: id(node.bytes("id")?)?,
-        public: node.bytes("value").filter(|key| key.len() == 32)?.to_vec(),
+        id: parse_prekey_id(node.child_bytes("id")?)?,
+        public: node
+            .child_bytes("value")
+            .filter(|key| key.len() == 32)?
+            .to_vec(),
         signature: node
-            .bytes("signature")
+            .child_bytes("signature")
             .filter(|signature| signature.len() == 64)?
             .to_vec(),
     })
 }
 
-fn read_one_time(node: &Node) -> Option<(u32, Vec<u8>)> {
+fn read_one_time_prekey(node: &Node) -> Option<(u32, Vec<u8>)> {
     Some((
-        id(node.bytes("id")?)?,
-        node.bytes("value").filter(|key| key.len() == 32)?.to_vec(),
+        parse_prekey_id(node.child_bytes("id")?)?,
+        node.child_bytes("value")
+            .filter(|key| key.len() == 32)?
+            .to_vec(),
     ))
 }
 
-fn with_device<T>(request: &Request<'_>, act: impl FnOnce(&mut Device) -> T) -> Option<T> {
+fn with_device<T>(request: &IqRequest<'_>, act: impl FnOnce(&mut Device) -> T) -> Option<T> {
     request
         .server
         .world
@@ -66,37 +71,42 @@ fn with_device<T>(request: &Request<'_>, act: impl FnOnce(&mut Device) -> T) -> 
         .map(act)
 }
 
-pub(super) fn count(request: &Request<'_>) -> Answer {
+pub(super) fn count_prekeys(request: &IqRequest<'_>) -> IqAnswer {
     match with_device(request, |device| device.prekeys.len()) {
-        Some(count) => Answer::one(
+        Some(count) => IqAnswer::with_child(
             NodeBuilder::new("count")
                 .attr("value", count.to_string())
                 .build(),
         ),
-        None => Answer::Error(404, "item-not-found"),
+        None => IqAnswer::Error(404, "item-not-found"),
     }
 }
 
 /// Stores a full set: registration id, identity, signed prekey, and one-time prekeys, which are
 /// added to the remaining ones.
-pub(super) fn upload(request: &Request<'_>) -> Answer {
+pub(super) fn upload_prekeys(request: &IqRequest<'_>) -> IqAnswer {
     let iq = request.iq;
     let keys: Option<Vec<_>> = iq
         .child("list")
-        .map(|list| list.all("key").map(read_one_time).collect())
+        .map(|list| {
+            list.children_named("key")
+                .map(read_one_time_prekey)
+                .collect()
+        })
         .unwrap_or_default();
     let registration = iq
-        .bytes("registration")
+        .child_bytes("registration")
         .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
-    let identity = iq.bytes("identity").map(<[u8]>::to_vec);
-    let signed = iq.child("skey").and_then(read_signed);
+    let identity = iq.child_bytes("identity").map(<[u8]>::to_vec);
+    let signed = iq.child("skey").and_then(read_signed_prekey);
     let (Some(keys), Some(registration), Some(identity), Some(signed)) =
         (keys, registration, identity, signed)
     else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
     let stored = with_device(request, |device| {
-        let signed = verified(signed, &identity).filter(|_| identity == device.identity_key)?;
+        let signed =
+            verify_prekey(signed, &identity).filter(|_| identity == device.identity_key)?;
         device.registration_id = u32::from_be_bytes(registration);
         device.signed_prekey = signed;
         // A key that is published again replaces the old one.
@@ -107,32 +117,32 @@ pub(super) fn upload(request: &Request<'_>) -> Answer {
     });
     request.server.changed.notify_waiters();
     match stored {
-        Some(Some(())) => Answer::empty(),
-        _ => Answer::Error(406, "not-acceptable"),
+        Some(Some(())) => IqAnswer::empty(),
+        _ => IqAnswer::Error(406, "not-acceptable"),
     }
 }
 
-pub(super) fn rotate(request: &Request<'_>) -> Answer {
+pub(super) fn rotate_signed_prekey(request: &IqRequest<'_>) -> IqAnswer {
     let Some(signed) = request
-        .ask
+        .operation
         .and_then(|rotate| rotate.child("skey"))
-        .and_then(read_signed)
+        .and_then(read_signed_prekey)
     else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
     let stored = with_device(request, |device| {
-        device.signed_prekey = verified(signed, &device.identity_key)?;
+        device.signed_prekey = verify_prekey(signed, &device.identity_key)?;
         Some(())
     });
     match stored {
-        Some(Some(())) => Answer::empty(),
-        _ => Answer::Error(406, "not-acceptable"),
+        Some(Some(())) => IqAnswer::empty(),
+        _ => IqAnswer::Error(406, "not-acceptable"),
     }
 }
 
 /// Returns the server's view of the device's keys, with a hash that the device compares with its
 /// own.
-pub(super) fn digest(request: &Request<'_>) -> Answer {
+pub(super) fn digest_keys(request: &IqRequest<'_>) -> IqAnswer {
     let digest = with_device(request, |device| {
         if device.prekeys.is_empty() {
             return None;
@@ -148,37 +158,40 @@ pub(super) fn digest(request: &Request<'_>) -> Answer {
         let ids = device
             .prekeys
             .iter()
-            .map(|(key, _)| leaf("id", id_bytes(*key)));
+            .map(|(key, _)| leaf_node("id", prekey_id_bytes(*key)));
         let digest = NodeBuilder::new("digest").children([
-            leaf("registration", device.registration_id.to_be_bytes()),
-            leaf("type", [KEY_TYPE]),
-            leaf("identity", device.identity_key.clone()),
-            signed_node(&device.signed_prekey),
+            leaf_node("registration", device.registration_id.to_be_bytes()),
+            leaf_node("type", [KEY_TYPE]),
+            leaf_node("identity", device.identity_key.clone()),
+            signed_prekey_node(&device.signed_prekey),
             NodeBuilder::new("list")
                 .children(ids.collect::<Vec<_>>())
                 .build(),
-            leaf("hash", hash.finalize().to_vec()),
+            leaf_node("hash", hash.finalize().to_vec()),
         ]);
         Some(digest.build())
     });
     match digest.flatten() {
-        Some(digest) => Answer::one(digest),
-        None => Answer::Error(404, "item-not-found"),
+        Some(digest) => IqAnswer::with_child(digest),
+        None => IqAnswer::Error(404, "item-not-found"),
     }
 }
 
 /// Returns bundles for the requested devices. Unknown devices are left out: one client takes an
 /// error for any as an error for all.
-pub(super) fn fetch(request: &Request<'_>) -> Answer {
-    let Some(ask) = request.ask else {
-        return Answer::Error(400, "bad-request");
+pub(super) fn fetch_bundles(request: &IqRequest<'_>) -> IqAnswer {
+    let Some(ask) = request.operation else {
+        return IqAnswer::Error(400, "bad-request");
     };
     if let Some(asked) = &mut request.server.world.lock().switches.withheld_keys {
         *asked += 1;
         return answer_later(request);
     }
     let mut users = Vec::new();
-    for jid in ask.all("user").filter_map(|user| user.jid("jid")) {
+    for jid in ask
+        .children_named("user")
+        .filter_map(|user| user.attr_jid("jid"))
+    {
         let account = request
             .server
             .world
@@ -193,14 +206,14 @@ pub(super) fn fetch(request: &Request<'_>) -> Answer {
                 device: jid.device,
             },
         ) {
-            users.push(user_node(&jid, &bundle));
+            users.push(bundle_node(&jid, &bundle));
         }
     }
-    Answer::one(NodeBuilder::new("list").children(users).build())
+    IqAnswer::with_child(NodeBuilder::new("list").children(users).build())
 }
 
 /// Answers as soon as keys are no longer withheld.
-fn answer_later(request: &Request<'_>) -> Answer {
+fn answer_later(request: &IqRequest<'_>) -> IqAnswer {
     request.server.changed.notify_waiters();
     let server = request.server.clone();
     let (device, connection, iq) = (
@@ -219,19 +232,19 @@ fn answer_later(request: &Request<'_>) -> Answer {
                 .then_some(())
         });
         if server.stop.run_until_cancelled(lifted).await.is_some() {
-            super::answer(&server, &connection, Some(&device), &iq);
+            super::answer_iq(&server, &connection, Some(&device), &iq);
         }
     });
-    Answer::Sent
+    IqAnswer::NoAnswer
 }
 
 /// Returns the bundle of a phone or a linked device, and uses up one of its one-time prekeys. No
 /// lock may be held.
-pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
+pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<KeyBundle> {
     if id.device == 0 {
-        let handset = server.world.lock().account(&id.number)?.handset.clone();
+        let handset = server.world.lock().account(&id.number)?.phone_state.clone();
         let bundle = handset.lock().signal.own_bundle();
-        return Some(corrupted(bundle, server.options.corruption));
+        return Some(corrupt_bundle(bundle, server.options.corruption));
     }
     let (bundle, left) = {
         let mut world = server.world.lock();
@@ -244,14 +257,14 @@ pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
     };
     // Sent when the number drops below the mark and again when the last is gone, not for every key
     // in between.
-    if let Some(left) = left.filter(|&left| left == LOW - 1 || left == 0) {
+    if let Some(left) = left.filter(|&left| left == LOW_PREKEYS - 1 || left == 0) {
         let count = NodeBuilder::new("count")
             .attr("value", left.to_string())
             .build();
-        notify(
+        notify_device(
             server,
             id,
-            Notice {
+            NotificationHeader {
                 kind: "encrypt",
                 from: server_jid(),
                 lid: None,
@@ -262,7 +275,7 @@ pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<Bundle> {
     Some(bundle)
 }
 
-fn corrupted(mut bundle: Bundle, corruption: Option<Corruption>) -> Bundle {
+fn corrupt_bundle(mut bundle: KeyBundle, corruption: Option<Corruption>) -> KeyBundle {
     match corruption {
         Some(Corruption::SignedPreKeySignature) => bundle.signed_prekey.signature[9] ^= 1,
         Some(Corruption::PhoneIdentityKey) => bundle.identity_key[4] ^= 1,
@@ -271,8 +284,11 @@ fn corrupted(mut bundle: Bundle, corruption: Option<Corruption>) -> Bundle {
     bundle
 }
 
-fn user_node(jid: &Jid, bundle: &Bundle) -> Node {
-    let mut children = vec![leaf("registration", bundle.registration_id.to_be_bytes())];
+fn bundle_node(jid: &Jid, bundle: &KeyBundle) -> Node {
+    let mut children = vec![leaf_node(
+        "registration",
+        bundle.registration_id.to_be_bytes(),
+    )];
     children.extend(key_nodes(bundle));
     NodeBuilder::new("user")
         .attr("jid", jid.clone())
@@ -282,43 +298,46 @@ fn user_node(jid: &Jid, bundle: &Bundle) -> Node {
 }
 
 /// Builds the nodes of a bundle's keys, as in an answer and in a retry receipt.
-pub(crate) fn key_nodes(bundle: &Bundle) -> Vec<Node> {
+pub(crate) fn key_nodes(bundle: &KeyBundle) -> Vec<Node> {
     let mut nodes = vec![
-        leaf("type", [KEY_TYPE]),
-        leaf("identity", bundle.identity_key.clone()),
+        leaf_node("type", [KEY_TYPE]),
+        leaf_node("identity", bundle.identity_key.clone()),
     ];
     if let Some((key, public)) = &bundle.prekey {
         nodes.push(
             NodeBuilder::new("key")
-                .children([leaf("id", id_bytes(*key)), leaf("value", public.clone())])
+                .children([
+                    leaf_node("id", prekey_id_bytes(*key)),
+                    leaf_node("value", public.clone()),
+                ])
                 .build(),
         );
     }
-    nodes.push(signed_node(&bundle.signed_prekey));
+    nodes.push(signed_prekey_node(&bundle.signed_prekey));
     if let Some(identity) = &bundle.device_identity {
-        nodes.push(leaf("device-identity", identity.clone()));
+        nodes.push(leaf_node("device-identity", identity.clone()));
     }
     nodes
 }
 
-fn signed_node(key: &SignedPreKey) -> Node {
+fn signed_prekey_node(key: &SignedPreKey) -> Node {
     NodeBuilder::new("skey")
         .children([
-            leaf("id", id_bytes(key.id)),
-            leaf("value", key.public.clone()),
-            leaf("signature", key.signature.clone()),
+            leaf_node("id", prekey_id_bytes(key.id)),
+            leaf_node("value", key.public.clone()),
+            leaf_node("signature", key.signature.clone()),
         ])
         .build()
 }
 
 /// Reads the keys that a device sends along with a retry receipt.
-pub(crate) fn bundle_in_retry(receipt: &Node, keys: &Node) -> Option<Bundle> {
-    let registration = <[u8; 4]>::try_from(receipt.bytes("registration")?).ok()?;
-    Some(Bundle {
+pub(crate) fn read_retry_bundle(receipt: &Node, keys: &Node) -> Option<KeyBundle> {
+    let registration = <[u8; 4]>::try_from(receipt.child_bytes("registration")?).ok()?;
+    Some(KeyBundle {
         registration_id: u32::from_be_bytes(registration),
-        identity_key: keys.bytes("identity")?.to_vec(),
-        signed_prekey: read_signed(keys.child("skey")?)?,
-        prekey: keys.child("key").and_then(read_one_time),
-        device_identity: keys.bytes("device-identity").map(<[u8]>::to_vec),
+        identity_key: keys.child_bytes("identity")?.to_vec(),
+        signed_prekey: read_signed_prekey(keys.child("skey")?)?,
+        prekey: keys.child("key").and_then(read_one_time_prekey),
+        device_identity: keys.child_bytes("device-identity").map(<[u8]>::to_vec),
     })
 }

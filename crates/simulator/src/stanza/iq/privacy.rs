@@ -4,39 +4,39 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Answer, Request, profile};
+use super::{IqAnswer, IqRequest, profile};
 use crate::Addressing;
-use crate::privacy::BUT_SOME;
+use crate::privacy::EXCEPT_SOME;
 use crate::server::Server;
-use crate::stanza::Stanza;
-use crate::world::{DeviceId, Number};
+use crate::stanza::StanzaExt;
+use crate::world::{DeviceId, PhoneNumber};
 
-const WRONG: Answer = Answer::Error(400, "bad-request");
+const BAD_REQUEST: IqAnswer = IqAnswer::Error(400, "bad-request");
 
 /// Returns all settings, or the exclusion list of one setting.
-pub(super) fn list(request: &Request<'_>) -> Answer {
+pub(super) fn list_settings(request: &IqRequest<'_>) -> IqAnswer {
     let world = request.server.world.lock();
     let Some(account) = world.account(&request.device.number) else {
-        return Answer::Error(404, "item-not-found");
+        return IqAnswer::Error(404, "item-not-found");
     };
-    let Some(asked) = request.ask.and_then(|ask| ask.child("list")) else {
+    let Some(asked) = request.operation.and_then(|ask| ask.child("list")) else {
         let settings = account
             .privacy
-            .all()
-            .map(|(name, value)| category(name, value).build());
-        return Answer::one(
+            .all_settings()
+            .map(|(name, value)| category_node(name, value).build());
+        return IqAnswer::with_child(
             NodeBuilder::new("privacy")
                 .children(settings.collect::<Vec<_>>())
                 .build(),
         );
     };
     let Some(name) = asked
-        .word("name")
-        .filter(|name| account.privacy.get(name).is_some())
+        .attr_text("name")
+        .filter(|name| account.privacy.get_setting(name).is_some())
     else {
-        return WRONG;
+        return BAD_REQUEST;
     };
-    let excluded = account.privacy.excluded(&name);
+    let excluded = account.privacy.exclusion_list(&name);
     let named = excluded
         .numbers
         .iter()
@@ -48,13 +48,13 @@ pub(super) fn list(request: &Request<'_>) -> Answer {
         });
     let list = NodeBuilder::new("list")
         .attr("name", &*name)
-        .attr("value", BUT_SOME)
+        .attr("value", EXCEPT_SOME)
         .attr("dhash", excluded.version.to_string())
         .children(named.collect::<Vec<_>>());
-    Answer::one(NodeBuilder::new("privacy").children([list.build()]).build())
+    IqAnswer::with_child(NodeBuilder::new("privacy").children([list.build()]).build())
 }
 
-fn category(name: &str, value: &str) -> NodeBuilder {
+fn category_node(name: &str, value: &str) -> NodeBuilder {
     NodeBuilder::new("category")
         .attr("name", name)
         .attr("value", value)
@@ -62,39 +62,41 @@ fn category(name: &str, value: &str) -> NodeBuilder {
 
 /// Changes a setting. A change to an exclusion list names the version that the client knows, and
 /// conflicts if another device has changed the list since.
-pub(super) fn change(request: &Request<'_>) -> Answer {
-    let Some(asked) = request.ask.and_then(|ask| ask.child("category")) else {
-        return WRONG;
+pub(super) fn change_setting(request: &IqRequest<'_>) -> IqAnswer {
+    let Some(asked) = request.operation.and_then(|ask| ask.child("category")) else {
+        return BAD_REQUEST;
     };
-    let (Some(name), Some(value)) = (asked.word("name"), asked.word("value")) else {
-        return WRONG;
+    let (Some(name), Some(value)) = (asked.attr_text("name"), asked.attr_text("value")) else {
+        return BAD_REQUEST;
     };
-    let version_of = |number: &Number| {
+    let version_of = |number: &PhoneNumber| {
         let world = request.server.world.lock();
         world
             .account(number)
-            .map(|account| account.privacy.excluded(&name).version.to_string())
+            .map(|account| account.privacy.exclusion_list(&name).version.to_string())
             .unwrap_or_default()
     };
     let known = asked
-        .word("dhash")
+        .attr_text("dhash")
         .filter(|known| !matches!(&**known, "" | "none"));
     if known.is_some_and(|known| known != version_of(&request.device.number)) {
-        return Answer::Error(409, "conflict");
+        return IqAnswer::Error(409, "conflict");
     }
     let changes: Option<Vec<_>> = asked
-        .all("user")
-        .map(|user| excluded(request.server, user))
+        .children_named("user")
+        .map(|user| read_exclusion(request.server, user))
         .collect();
-    let Some(changes) = changes else { return WRONG };
-    if !set(request.server, request.device, &name, &value, changes) {
-        return WRONG;
+    let Some(changes) = changes else {
+        return BAD_REQUEST;
+    };
+    if !set_privacy(request.server, request.device, &name, &value, changes) {
+        return BAD_REQUEST;
     }
-    let mut chosen = category(&name, &value);
-    if value == BUT_SOME {
+    let mut chosen = category_node(&name, &value);
+    if value == EXCEPT_SOME {
         chosen = chosen.attr("dhash", version_of(&request.device.number));
     }
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("privacy")
             .children([chosen.build()])
             .build(),
@@ -102,36 +104,39 @@ pub(super) fn change(request: &Request<'_>) -> Answer {
 }
 
 /// Reads a named person, and whether to add or remove them.
-fn excluded(server: &Server, user: &Node) -> Option<(Number, bool)> {
+fn read_exclusion(server: &Server, user: &Node) -> Option<(PhoneNumber, bool)> {
     let world = server.world.lock();
-    let number = world.account_of(&user.jid("jid")?)?.number.clone();
-    Some((number, user.word("action").as_deref() != Some("remove")))
+    let number = world.account_of(&user.attr_jid("jid")?)?.number.clone();
+    Some((
+        number,
+        user.attr_text("action").as_deref() != Some("remove"),
+    ))
 }
 
 /// Changes a setting for a device or the phone, and notifies the account's other devices. Returns
 /// `false` for an invalid value.
-pub(crate) fn set(
+pub(crate) fn set_privacy(
     server: &Server,
     by: &DeviceId,
     name: &str,
     value: &str,
-    named: Vec<(Number, bool)>,
+    named: Vec<(PhoneNumber, bool)>,
 ) -> bool {
     let mut world = server.world.lock();
     let Some(account) = world.account_mut(&by.number) else {
         return false;
     };
-    if !account.privacy.set(name, value) {
+    if !account.privacy.set_setting(name, value) {
         return false;
     }
     if !named.is_empty() {
-        account.privacy.exclude(name, named);
+        account.privacy.change_exclusions(name, named);
     }
     drop(world);
     let told = NodeBuilder::new("privacy")
-        .children([category(name, value).build()])
+        .children([category_node(name, value).build()])
         .build();
-    profile::tell_own_devices(server, by, &told);
+    profile::notify_own_devices(server, by, &told);
     server.changed.notify_waiters();
     true
 }

@@ -4,92 +4,92 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Answer, Request};
+use super::{IqAnswer, IqRequest};
 use crate::Addressing;
-use crate::profile::{Form, Picture, Shown};
+use crate::profile::{PictureForm, ProfilePicture, VisiblePicture};
 use crate::server::Server;
-use crate::stanza::{Notice, Stanza, leaf, notify, trust};
+use crate::stanza::{NotificationHeader, StanzaExt, leaf_node, notify_device, trust};
 use crate::world::{Account, DeviceId};
 
 /// Returns the address of a person's profile picture. Groups have none here.
-pub(super) fn picture(request: &Request<'_>) -> Answer {
+pub(super) fn get_picture(request: &IqRequest<'_>) -> IqAnswer {
     let Some(form) = request
-        .ask
-        .and_then(|ask| ask.word("type"))
-        .and_then(|form| form_of(&form))
+        .operation
+        .and_then(|ask| ask.attr_text("type"))
+        .and_then(|form| parse_form(&form))
     else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
     let world = request.server.world.lock();
     let own = || world.account(&request.device.number);
-    let account = match request.iq.jid("target") {
+    let account = match request.iq.attr_jid("target") {
         Some(target) => world.account_of(&target),
         None => own(),
     };
-    let (asker, token) = (&request.device.number, trust::shown(request.iq));
-    match account.map(|it| it.picture_for(asker, world.may_see_picture(&it.number, asker, token))) {
+    let (asker, token) = (&request.device.number, trust::find_token(request.iq));
+    match account.map(|it| it.picture_for(asker, world.can_see_picture(&it.number, asker, token))) {
         // The client has this picture already: the answer is empty.
-        Some(Shown::Picture(picture))
+        Some(VisiblePicture::Picture(picture))
             if request
-                .ask
-                .and_then(|ask| ask.word("id"))
+                .operation
+                .and_then(|ask| ask.attr_text("id"))
                 .is_some_and(|id| id == *picture.id) =>
         {
-            Answer::empty()
+            IqAnswer::empty()
         }
-        Some(Shown::Picture(picture)) => {
-            let path = picture.path(form);
+        Some(VisiblePicture::Picture(picture)) => {
+            let path = picture.media_path(form);
             let node = NodeBuilder::new("picture").attr("id", picture.id.as_str());
             let node = node.attr(
                 "type",
-                if form == Form::Full {
+                if form == PictureForm::Full {
                     "image"
                 } else {
                     "preview"
                 },
             );
             let node = node.attr("url", format!("https://{}{path}", request.server.address));
-            Answer::one(node.attr("direct_path", path).build())
+            IqAnswer::with_child(node.attr("direct_path", path).build())
         }
-        Some(Shown::Hidden) => Answer::Error(401, "not-authorized"),
-        Some(Shown::Nothing) | None => Answer::Error(404, "item-not-found"),
+        Some(VisiblePicture::Hidden) => IqAnswer::Error(401, "not-authorized"),
+        Some(VisiblePicture::Nothing) | None => IqAnswer::Error(404, "item-not-found"),
     }
 }
 
-fn form_of(word: &str) -> Option<Form> {
+fn parse_form(word: &str) -> Option<PictureForm> {
     match word {
-        "image" => Some(Form::Full),
-        "preview" => Some(Form::Preview),
+        "image" => Some(PictureForm::Full),
+        "preview" => Some(PictureForm::Preview),
         _ => None,
     }
 }
 
 /// Sets the account's own picture; without content, removes it.
-pub(super) fn change_picture(request: &Request<'_>) -> Answer {
+pub(super) fn change_picture(request: &IqRequest<'_>) -> IqAnswer {
     let is_own = |target: Jid| {
         let world = request.server.world.lock();
         world
             .account_of(&target)
             .is_some_and(|account| account.number == request.device.number)
     };
-    if !request.iq.jid("target").is_none_or(is_own) {
-        return Answer::Unknown;
+    if !request.iq.attr_jid("target").is_none_or(is_own) {
+        return IqAnswer::Unknown;
     }
-    let Some(bytes) = request.ask.and_then(Stanza::content) else {
+    let Some(bytes) = request.operation.and_then(StanzaExt::content_bytes) else {
         set_picture(request.server, request.device, None);
-        return Answer::empty();
+        return IqAnswer::empty();
     };
-    let Ok(picture) = Picture::of(bytes.to_vec()) else {
-        return Answer::Error(406, "not-acceptable");
+    let Ok(picture) = ProfilePicture::from_jpeg(bytes.to_vec()) else {
+        return IqAnswer::Error(406, "not-acceptable");
     };
     let id = picture.id.clone();
     set_picture(request.server, request.device, Some(picture));
-    Answer::one(NodeBuilder::new("picture").attr("id", id).build())
+    IqAnswer::with_child(NodeBuilder::new("picture").attr("id", id).build())
 }
 
 /// Sets the account's picture for a device or the phone, and notifies its other devices; also its
 /// peers, unless the picture is hidden.
-pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<Picture>) {
+pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<ProfilePicture>) {
     let mut world = server.world.lock();
     let Some(account) = world.account_mut(&by.number) else {
         return;
@@ -105,20 +105,20 @@ pub(crate) fn set_picture(server: &Server, by: &DeviceId, picture: Option<Pictur
     account.profile.picture = picture;
     let is_hidden = account.profile.hides_picture;
     drop(world);
-    tell_own_devices(server, by, &NodeBuilder::new("picture").build());
+    notify_own_devices(server, by, &NodeBuilder::new("picture").build());
     if !is_hidden {
-        tell_others(server, by, "picture", &jid, &change);
+        notify_peers(server, by, "picture", &jid, &change);
     }
     server.changed.notify_waiters();
 }
 
-pub(super) fn change_about(request: &Request<'_>) -> Answer {
+pub(super) fn change_about(request: &IqRequest<'_>) -> IqAnswer {
     let about = request
-        .ask
-        .and_then(Stanza::content)
+        .operation
+        .and_then(StanzaExt::content_bytes)
         .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     set_about(request.server, request.device, about.unwrap_or_default());
-    Answer::empty()
+    IqAnswer::empty()
 }
 
 /// Sets the account's about text for a device or the phone, and notifies its peers.
@@ -129,33 +129,33 @@ pub(crate) fn set_about(server: &Server, by: &DeviceId, about: String) {
     };
     let (jid, change) = (
         account.jid(account.addressing, 0),
-        leaf("set", about.as_bytes()),
+        leaf_node("set", about.as_bytes()),
     );
     account.profile.about = about;
     drop(world);
-    tell_others(server, by, "status", &jid, &change);
+    notify_peers(server, by, "status", &jid, &change);
     server.changed.notify_waiters();
 }
 
-pub(super) fn about(request: &Request<'_>) -> Answer {
+pub(super) fn list_about_texts(request: &IqRequest<'_>) -> IqAnswer {
     let world = request.server.world.lock();
     let users = request
-        .ask
+        .operation
         .into_iter()
-        .flat_map(|status| status.all("user"))
+        .flat_map(|status| status.children_named("user"))
         .filter_map(|user| {
-            let account = world.account_of(&user.jid("jid")?)?;
+            let account = world.account_of(&user.attr_jid("jid")?)?;
             let user =
                 NodeBuilder::new("user").attr("jid", account.jid(Addressing::PhoneNumber, 0));
             Some(
-                user.children([leaf(
+                user.children([leaf_node(
                     "status",
                     account.about_for(&request.device.number).as_bytes(),
                 )])
                 .build(),
             )
         });
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("status")
             .children(users.collect::<Vec<Node>>())
             .build(),
@@ -163,7 +163,7 @@ pub(super) fn about(request: &Request<'_>) -> Answer {
 }
 
 /// Notifies the account's linked devices, except the one that made the change.
-pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
+pub(super) fn notify_own_devices(server: &Server, by: &DeviceId, change: &Node) {
     let (own, others) = {
         let world = server.world.lock();
         let Some(account) = world.account(&by.number) else {
@@ -171,14 +171,14 @@ pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
         };
         (
             account.jid(Addressing::PhoneNumber, 0),
-            account.others(by.device),
+            account.other_devices(by.device),
         )
     };
     for device in others {
-        notify(
+        notify_device(
             server,
             &device,
-            Notice {
+            NotificationHeader {
                 kind: "account_sync",
                 from: own.clone(),
                 lid: None,
@@ -189,7 +189,7 @@ pub(super) fn tell_own_devices(server: &Server, by: &DeviceId, change: &Node) {
 }
 
 /// Notifies the linked devices of the account's peers, except blocked ones.
-fn tell_others(server: &Server, by: &DeviceId, kind: &'static str, from: &Jid, change: &Node) {
+fn notify_peers(server: &Server, by: &DeviceId, kind: &'static str, from: &Jid, change: &Node) {
     let devices: Vec<DeviceId> = {
         let world = server.world.lock();
         let Some(account) = world.account(&by.number) else {
@@ -201,14 +201,14 @@ fn tell_others(server: &Server, by: &DeviceId, kind: &'static str, from: &Jid, c
             .filter(|peer| **peer != by.number && !account.has_blocked(peer));
         peers
             .filter_map(|peer| world.account(peer))
-            .flat_map(Account::linked)
+            .flat_map(Account::linked_devices)
             .collect()
     };
     for device in devices {
-        notify(
+        notify_device(
             server,
             &device,
-            Notice {
+            NotificationHeader {
                 kind,
                 from: from.clone(),
                 lid: None,

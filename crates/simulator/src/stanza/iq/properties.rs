@@ -3,24 +3,24 @@
 use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 
-use super::{Answer, Request};
+use super::{IqAnswer, IqRequest};
 use crate::world::Account;
 
 /// The property by which a client learns that its account's one-to-one chats use LIDs.
-const CHATS_GO_BY_LID: u32 = 9435;
+const LID_CHATS_PROPERTY: u32 = 9435;
 
 /// Returns the feature properties that are not at their defaults.
-pub(super) fn all(request: &Request<'_>) -> Answer {
+pub(super) fn list_properties(request: &IqRequest<'_>) -> IqAnswer {
     let (mut properties, is_moved) = {
         let world = request.server.world.lock();
         let account = world.account(&request.device.number);
         (
-            account.map(Account::properties).unwrap_or_default(),
+            account.map(Account::feature_properties).unwrap_or_default(),
             account.is_some_and(Account::is_moved_to_lids),
         )
     };
     properties
-        .entry(CHATS_GO_BY_LID)
+        .entry(LID_CHATS_PROPERTY)
         .or_insert_with(|| u8::from(is_moved).to_string());
     let hash = hex::encode(&Sha256::digest(format!("{properties:?}"))[..6]);
     let props = properties.iter().map(|(code, value)| {
@@ -29,7 +29,7 @@ pub(super) fn all(request: &Request<'_>) -> Answer {
             .attr("config_value", value.as_str())
             .build()
     });
-    Answer::one(
+    IqAnswer::with_child(
         NodeBuilder::new("props")
             .attr("protocol", "1")
             .attr("hash", hash)

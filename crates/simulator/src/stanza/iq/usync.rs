@@ -4,20 +4,20 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::{Answer, Request, bots, preferences};
+use super::{IqAnswer, IqRequest, bots, preferences};
 use crate::Addressing;
-use crate::profile::Shown;
+use crate::profile::VisiblePicture;
 use crate::server::Server;
-use crate::stanza::device_list::{key_index_list, listed};
-use crate::stanza::{Stanza, leaf, trust};
-use crate::world::{Account, Number};
+use crate::stanza::device_list::{device_nodes, key_index_node};
+use crate::stanza::{StanzaExt, leaf_node, trust};
+use crate::world::{Account, PhoneNumber};
 
-pub(super) fn answer(request: &Request<'_>) -> Answer {
-    let Some(usync) = request.ask else {
-        return Answer::Error(400, "bad-request");
+pub(super) fn answer_usync(request: &IqRequest<'_>) -> IqAnswer {
+    let Some(usync) = request.operation else {
+        return IqAnswer::Error(400, "bad-request");
     };
     let (Some(query), Some(list)) = (usync.child("query"), usync.child("list")) else {
-        return Answer::Error(400, "bad-request");
+        return IqAnswer::Error(400, "bad-request");
     };
     let asked: Vec<&str> = query
         .children()
@@ -29,21 +29,21 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
     // Selects the address by which the answer names an account that is looked up.
     let by_lid = query
         .child("contact")
-        .and_then(|contact| contact.word("addressing_mode"))
+        .and_then(|contact| contact.attr_text("addressing_mode"))
         .as_deref()
         == Some("lid");
-    let about = |user| about(request.server, user, &asked, by_lid, asker);
-    let users: Vec<Node> = list.all("user").filter_map(about).collect();
+    let about = |user| describe_user(request.server, user, &asked, by_lid, asker);
+    let users: Vec<Node> = list.children_named("user").filter_map(about).collect();
     let mut answer = NodeBuilder::new("usync");
     for name in ["sid", "mode", "last", "index", "context"] {
-        if let Some(value) = usync.word(name) {
+        if let Some(value) = usync.attr_text(name) {
             answer = answer.attr(name, value.into_owned());
         }
     }
     let results = asked
         .iter()
         .map(|tag| NodeBuilder::new_dynamic((*tag).to_owned()).build());
-    Answer::one(
+    IqAnswer::with_child(
         answer
             .children([
                 NodeBuilder::new("result")
@@ -56,17 +56,17 @@ pub(super) fn answer(request: &Request<'_>) -> Answer {
 }
 
 /// The subject of a `<user>` in the list: an address, or a number to look up.
-enum Asked {
+enum UsyncSubject {
     Address(Jid),
     Contact(String),
 }
 
-impl Asked {
-    fn read(user: &Node) -> Option<Self> {
+impl UsyncSubject {
+    fn parse(user: &Node) -> Option<Self> {
         let contact = user
-            .bytes("contact")
+            .child_bytes("contact")
             .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        match (user.jid("jid"), contact) {
+        match (user.attr_jid("jid"), contact) {
             (Some(jid), _) => Some(Self::Address(jid)),
             (None, Some(contact)) => Some(Self::Contact(contact)),
             (None, None) => None,
@@ -74,7 +74,7 @@ impl Asked {
     }
 
     /// Returns the number as the client wrote it, for a lookup.
-    fn contact(&self) -> Option<&str> {
+    fn written_number(&self) -> Option<&str> {
         match self {
             Self::Address(_) => None,
             Self::Contact(contact) => Some(contact),
@@ -83,7 +83,7 @@ impl Asked {
 
     /// Returns the address the answer is about; for a number without an account, the one it would
     /// have.
-    fn address(&self) -> Jid {
+    fn answer_jid(&self) -> Jid {
         match self {
             Self::Address(jid) => jid.to_non_ad(),
             Self::Contact(contact) => {
@@ -99,20 +99,20 @@ impl Asked {
     }
 }
 
-fn about(
+fn describe_user(
     server: &Server,
     user: &Node,
     asked: &[&str],
     by_lid: bool,
-    asker: &Number,
+    asker: &PhoneNumber,
 ) -> Option<Node> {
-    let whom = Asked::read(user)?;
-    let mut address = whom.address();
-    if let Some(bot) = bots::profile(&address) {
+    let whom = UsyncSubject::parse(user)?;
+    let mut address = whom.answer_jid();
+    if let Some(bot) = bots::bot_profile(&address) {
         return Some(bot);
     }
-    if whom.contact().is_some()
-        && let Some(number) = server.world.lock().understood(&address.user)
+    if whom.written_number().is_some()
+        && let Some(number) = server.world.lock().number_by_alias(&address.user)
     {
         address = Jid::pn(&**number);
     }
@@ -126,9 +126,9 @@ fn about(
         .map(|account| account.number.clone());
     let sees_picture = number
         .as_ref()
-        .is_some_and(|number| world.may_see_picture(number, asker, trust::shown(user)));
+        .is_some_and(|number| world.can_see_picture(number, asker, trust::find_token(user)));
     let account = number.and_then(|number| world.account_mut(&number));
-    let is_named_by_lid = by_lid && whom.contact().is_some();
+    let is_named_by_lid = by_lid && whom.written_number().is_some();
     let mut answer = NodeBuilder::new("user");
     let Some(account) = account else {
         // Without an account there is no LID either.
@@ -137,7 +137,7 @@ fn about(
             address.clone(),
         );
         let contact = whom
-            .contact()
+            .written_number()
             .filter(|_| asked.into_iter().any(|fact| *fact == "contact"));
         let out = contact.map(|contact| contact_node("out", contact));
         return Some(answer.children(out).build());
@@ -150,7 +150,7 @@ fn about(
             address.clone()
         },
     );
-    if whom.contact().is_some() {
+    if whom.written_number().is_some() {
         answer = answer.attr("pn_jid", account.jid(Addressing::PhoneNumber, 0));
     }
     let facts = asked
@@ -164,27 +164,30 @@ fn fact_node(
     server: &Server,
     account: &mut Account,
     fact: &str,
-    whom: &Asked,
-    asker: (&Number, bool),
+    whom: &UsyncSubject,
+    asker: (&PhoneNumber, bool),
 ) -> Option<Node> {
     match fact {
-        "devices" => device_list(server, account),
+        "devices" => devices_node(server, account),
         "lid" => Some(
             NodeBuilder::new("lid")
                 .attr("val", account.jid(Addressing::Lid, 0))
                 .build(),
         ),
-        "contact" => Some(contact_node("in", whom.contact().unwrap_or_default())),
-        "status" => Some(leaf("status", account.about_for(asker.0).as_bytes())),
+        "contact" => Some(contact_node(
+            "in",
+            whom.written_number().unwrap_or_default(),
+        )),
+        "status" => Some(leaf_node("status", account.about_for(asker.0).as_bytes())),
         "picture" => Some(picture_node(account, asker)),
-        "disappearing_mode" => Some(preferences::timer_node(account)),
+        "disappearing_mode" => Some(preferences::default_timer_node(account)),
         // An empty element says that there is nothing.
         other => Some(NodeBuilder::new_dynamic(other.to_owned()).build()),
     }
 }
 
 /// Returns the id of an account's picture, or an error if it is hidden or missing.
-fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Node {
+fn picture_node(account: &Account, (asker, is_for_them): (&PhoneNumber, bool)) -> Node {
     let error = |code: &'static str, text: &'static str| {
         let error = NodeBuilder::new("error")
             .attr("code", code)
@@ -193,11 +196,11 @@ fn picture_node(account: &Account, (asker, is_for_them): (&Number, bool)) -> Nod
         NodeBuilder::new("picture").children([error]).build()
     };
     match account.picture_for(asker, is_for_them) {
-        Shown::Picture(picture) => NodeBuilder::new("picture")
+        VisiblePicture::Picture(picture) => NodeBuilder::new("picture")
             .attr("id", picture.id.as_str())
             .build(),
-        Shown::Hidden => error("401", "not-authorized"),
-        Shown::Nothing => error("404", "item-not-found"),
+        VisiblePicture::Hidden => error("401", "not-authorized"),
+        VisiblePicture::Nothing => error("404", "item-not-found"),
     }
 }
 
@@ -210,13 +213,13 @@ fn contact_node(found: &'static str, asked: &str) -> Node {
         .build()
 }
 
-fn device_list(server: &Server, account: &mut Account) -> Option<Node> {
-    let devices = listed(account, |device| {
+fn devices_node(server: &Server, account: &mut Account) -> Option<Node> {
+    let devices = device_nodes(account, |device| {
         NodeBuilder::new("device").attr("id", device.to_string())
     });
     let mut children = vec![NodeBuilder::new("device-list").children(devices).build()];
     if !account.devices.is_empty() {
-        children.push(key_index_list(server, account)?);
+        children.push(key_index_node(server, account)?);
     }
     Some(NodeBuilder::new("devices").children(children).build())
 }

@@ -167,7 +167,7 @@ async fn newsletters_are_asked_about_by_the_numbers_of_each_client() {
 #[tokio::test]
 async fn about_texts_and_limits_are_asked_for_in_graphql() {
     let (simulator, [alice, bob], [mut device, _]) = devices().await;
-    bob.says_about("at the sea");
+    bob.sets_about("at the sea");
     for address in [bob.jid(), bob.lid()] {
         let about = graphql(
             &mut device,
@@ -193,7 +193,7 @@ async fn about_texts_and_limits_are_asked_for_in_graphql() {
         lock["xwa2_fetch_account_reachout_timelock"]["is_active"],
         false
     );
-    alice.is_restricted(wapi_simulator::Restriction::NewChats {
+    alice.gets_restriction(wapi_simulator::AccountRestriction::NewChats {
         until: 4_000_000_000,
     });
     let lock = graphql(&mut device, "23983697327930364", json!({}))

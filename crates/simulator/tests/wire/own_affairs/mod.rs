@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wapi_simulator::{BusinessHours, BusinessProfile, Options, Phone, Simulator, StatusAudience};
+use wapi_simulator::{
+    BusinessHours, BusinessProfile, Phone, Simulator, SimulatorOptions, StatusAudience,
+};
 use whatsapp_rust::Jid;
 
 use crate::companion::two_phones;
@@ -42,7 +44,7 @@ fn refusal(answer: &Node) -> String {
 }
 
 async fn devices() -> (Simulator, [Phone; 2], [RawDevice; 2]) {
-    let (simulator, alice, bob) = two_phones(Options::default()).await;
+    let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let devices = [
         RawDevice::linked_to(&alice, &simulator).await,
         RawDevice::linked_to(&bob, &simulator).await,
@@ -181,7 +183,7 @@ async fn an_account_is_found_by_its_link_until_it_is_taken_back() {
 #[tokio::test]
 async fn a_business_says_what_it_is_and_its_devices_change_it() {
     let (simulator, [alice, bob], [mut device, mut theirs]) = devices().await;
-    alice.is_business(&BusinessProfile {
+    alice.becomes_business(&BusinessProfile {
         description: "Bread".to_owned(),
         email: "bread@example.org".to_owned(),
         websites: vec![
@@ -273,10 +275,10 @@ async fn notices_wakers_and_assistants_are_answered() {
     )
     .await;
     assert_eq!(
-        alice.notices(),
+        alice.accepted_notices(),
         BTreeMap::from([("20601218".to_owned(), "5".to_owned())])
     );
-    assert_eq!(bob.notices(), BTreeMap::new());
+    assert_eq!(bob.accepted_notices(), BTreeMap::new());
     assert_eq!(
         refusal(&asked(&mut device, "tos", "set", node("notice", [])).await),
         "400"

@@ -3,47 +3,47 @@
 use secrecy::SecretString;
 use url::Url;
 
-use super::Reader;
-use crate::media::{Place, S3};
+use super::SettingReader;
+use crate::media::{S3Config, StorageConfig};
 
 const STORAGE: &str = "WAPI_MEDIA_STORAGE";
 /// Further settings of a bucket.
-const OF_BUCKETS: [&str; 4] = [
+const BUCKET_SETTINGS: [&str; 4] = [
     "WAPI_MEDIA_S3_ENDPOINT",
     "WAPI_MEDIA_S3_REGION",
     "WAPI_MEDIA_S3_ACCESS_KEY_ID",
     "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
 ];
-const REGION: &str = "us-east-1";
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// Reads the storage. A bucket needs its keys; the data folder needs nothing.
-pub fn media_storage(reader: &mut Reader) -> Option<Place> {
-    let [endpoint, region, access_key_id, secret_access_key] = OF_BUCKETS;
-    if reader.layers.value(STORAGE).is_none() {
-        let idle: Vec<_> = OF_BUCKETS
+pub fn read_media_storage(reader: &mut SettingReader) -> Option<StorageConfig> {
+    let [endpoint, region, access_key_id, secret_access_key] = BUCKET_SETTINGS;
+    if reader.sources.setting_value(STORAGE).is_none() {
+        let idle: Vec<_> = BUCKET_SETTINGS
             .into_iter()
-            .filter(|name| reader.layers.value(name).is_some())
+            .filter(|name| reader.sources.setting_value(name).is_some())
             .collect();
         for name in idle {
-            reader.mistakes.add(
+            reader.errors.add(
                 name,
                 "is set, but WAPI_MEDIA_STORAGE, which names the bucket, is not",
             );
         }
-        return Some(Place::Disk);
+        return Some(StorageConfig::Disk);
     }
-    let at = reader.optional(STORAGE, bucket);
-    let is_given = reader.layers.value(endpoint).is_some();
-    let endpoint = reader.optional(endpoint, server);
+    let at = reader.read_optional(STORAGE, parse_bucket);
+    let is_given = reader.sources.setting_value(endpoint).is_some();
+    let endpoint = reader.read_optional(endpoint, parse_server);
     let region = reader
-        .optional(region, word)
-        .or_else(|| Some(REGION.to_owned()));
-    let access_key_id = reader.required(access_key_id, word);
+        .read_optional(region, parse_word)
+        .or_else(|| Some(DEFAULT_REGION.to_owned()));
+    let access_key_id = reader.read_required(access_key_id, parse_word);
     let secret_access_key = reader
-        .required(secret_access_key, word)
+        .read_required(secret_access_key, parse_word)
         .map(SecretString::from);
     let (bucket, prefix) = at?;
-    Some(Place::S3(S3 {
+    Some(StorageConfig::S3(S3Config {
         bucket,
         prefix,
         endpoint: if is_given { Some(endpoint?) } else { None },
@@ -54,7 +54,7 @@ pub fn media_storage(reader: &mut Reader) -> Option<Place> {
 }
 
 /// Parses the bucket and the prefix of `s3://bucket/prefix`.
-fn bucket(text: &str) -> Result<(String, String), String> {
+fn parse_bucket(text: &str) -> Result<(String, String), String> {
     let wrong = || {
         format!(
             "is `{text}`; it must be s3://bucket or s3://bucket/prefix, or be left out for the data folder"
@@ -82,7 +82,7 @@ fn bucket(text: &str) -> Result<(String, String), String> {
 }
 
 /// Parses the address of a server, without a path.
-fn server(text: &str) -> Result<Url, String> {
+fn parse_server(text: &str) -> Result<Url, String> {
     let fits = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()
@@ -97,7 +97,7 @@ fn server(text: &str) -> Result<Url, String> {
     }
 }
 
-fn word(text: &str) -> Result<String, String> {
+fn parse_word(text: &str) -> Result<String, String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {

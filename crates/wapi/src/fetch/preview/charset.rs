@@ -2,42 +2,42 @@
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use crate::media::filename::parameters;
+use crate::media::filename::parse_parameters;
 
 /// Bytes of a page that are searched for its declared charset.
-const SEARCHED: usize = 4_096;
+const SEARCHED_BYTES: usize = 4_096;
 
 /// Decodes a page, which may be truncated anywhere.
-pub(super) fn decoded(bytes: &[u8], content_type: &str) -> String {
+pub(super) fn decode_page(bytes: &[u8], content_type: &str) -> String {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return text(encoding, &bytes[mark..]);
+        return decode_text(encoding, &bytes[mark..]);
     }
-    let declared = of_header(content_type).or_else(|| of_page(&bytes[..bytes.len().min(SEARCHED)]));
+    let declared = header_charset(content_type)
+        .or_else(|| page_charset(&bytes[..bytes.len().min(SEARCHED_BYTES)]));
     let of_two_bytes =
         |encoding: &&'static Encoding| *encoding == UTF_16LE || *encoding == UTF_16BE;
-    let (letters, mistakes) = by_utf8(bytes);
+    let (letters, mistakes) = count_utf8(bytes);
     // Valid UTF-8 is UTF-8, whatever is declared, since text in a single-byte charset is not valid
     // by chance. A few errors may come from the sources a page was assembled of.
     let is_utf8 = letters > 0 && letters >= mistakes;
     match declared {
-        Some(encoding) if of_two_bytes(&encoding) => text(encoding, bytes),
+        Some(encoding) if of_two_bytes(&encoding) => decode_text(encoding, bytes),
         _ if is_utf8
-            && declared
-                .is_none_or(|encoding| encoding == UTF_8 || has_mistakes(encoding, bytes)) =>
+            && declared.is_none_or(|encoding| encoding == UTF_8 || has_errors(encoding, bytes)) =>
         {
-            text(UTF_8, bytes)
+            decode_text(UTF_8, bytes)
         }
         Some(encoding) if encoding != UTF_8 || letters > 0 || bytes.is_ascii() => {
-            text(encoding, bytes)
+            decode_text(encoding, bytes)
         }
         // It declares UTF-8 or nothing, and is not UTF-8.
-        _ => text(WINDOWS_1252, bytes),
+        _ => decode_text(WINDOWS_1252, bytes),
     }
 }
 
 /// Counts the non-ASCII letters in UTF-8, and the bytes that belong to none. A letter truncated at
 /// the end counts as neither.
-fn by_utf8(bytes: &[u8]) -> (usize, usize) {
+fn count_utf8(bytes: &[u8]) -> (usize, usize) {
     let (mut letters, mut mistakes, mut rest) = (0, 0, bytes);
     while !rest.is_empty() {
         let (valid, wrong) = match std::str::from_utf8(rest) {
@@ -55,12 +55,12 @@ fn by_utf8(bytes: &[u8]) -> (usize, usize) {
     (letters, mistakes)
 }
 
-fn has_mistakes(encoding: &'static Encoding, bytes: &[u8]) -> bool {
+fn has_errors(encoding: &'static Encoding, bytes: &[u8]) -> bool {
     encoding.decode_without_bom_handling(bytes).1
 }
 
 /// Decodes without the truncated letter at the end, and without replacement characters.
-fn text(encoding: &'static Encoding, bytes: &[u8]) -> String {
+fn decode_text(encoding: &'static Encoding, bytes: &[u8]) -> String {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let longest = decoder
         .max_utf8_buffer_length(bytes.len())
@@ -70,8 +70,8 @@ fn text(encoding: &'static Encoding, bytes: &[u8]) -> String {
     text.replace(char::REPLACEMENT_CHARACTER, "")
 }
 
-fn of_header(content_type: &str) -> Option<&'static Encoding> {
-    let (_, label) = parameters(content_type)
+fn header_charset(content_type: &str) -> Option<&'static Encoding> {
+    let (_, label) = parse_parameters(content_type)
         .into_iter()
         .find(|(name, _)| name == "charset")?;
     Encoding::for_label(label.trim_matches('\'').as_bytes())
@@ -79,7 +79,7 @@ fn of_header(content_type: &str) -> Option<&'static Encoding> {
 
 /// Finds the charset in `<meta charset=…>`, `<meta http-equiv content="…; charset=…">` or `<?xml
 /// encoding="…"?>` at the beginning.
-fn of_page(beginning: &[u8]) -> Option<&'static Encoding> {
+fn page_charset(beginning: &[u8]) -> Option<&'static Encoding> {
     let beginning = beginning.to_ascii_lowercase();
     let tags = beginning
         .split(|byte| *byte == b'<')
@@ -164,7 +164,7 @@ mod tests {
                     String::new(),
                 ),
             ] {
-                let read = decoded(&bytes(&page), &content_type);
+                let read = decode_page(&bytes(&page), &content_type);
                 assert!(read.contains(words), "{label}, {content_type}: {read}");
             }
         }
@@ -251,7 +251,7 @@ mod tests {
             ),
             (b"".to_vec(), "", ""),
         ] {
-            let found = decoded(&bytes, content_type);
+            let found = decode_page(&bytes, content_type);
             assert!(!found.contains('\u{fffd}'), "{found}");
             if read.is_empty() {
                 continue;

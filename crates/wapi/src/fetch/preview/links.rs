@@ -1,12 +1,12 @@
 //! Detection of links in texts of any language. Pure.
 
 /// Returns the links of a text that browsers would open, in order, as written.
-pub(super) fn links(text: &str) -> Vec<&str> {
+pub(super) fn find_links(text: &str) -> Vec<&str> {
     let mut links = Vec::new();
     let mut from = 0;
     while let Some(start) = next_scheme(text, from) {
         let behind = start + text[start..].find("://").map_or(0, |at| at + 3);
-        let link = &text[start..end(text, behind)];
+        let link = &text[start..link_end(text, behind)];
         if start + link.len() > behind && has_host(&text[behind..start + link.len()]) {
             links.push(link);
         }
@@ -38,15 +38,15 @@ fn next_scheme(text: &str, from: usize) -> Option<usize> {
 }
 
 /// Returns the end of a link whose scheme ends at `from`.
-fn end(text: &str, from: usize) -> usize {
+fn link_end(text: &str, from: usize) -> usize {
     let (mut end, mut open) = (from, Vec::new());
     let mut before = '/';
     for (at, sign) in text[from..].char_indices() {
         match sign {
-            _ if ends(sign) || is_other_words(before, sign) => break,
+            _ if is_link_end(sign) || is_other_word(before, sign) => break,
             '(' | '[' | '{' => open.push(sign),
             // A bracket opened before the link closes after it.
-            ')' | ']' | '}' if open.pop() != Some(opposite(sign)) => break,
+            ')' | ']' | '}' if open.pop() != Some(opening_bracket(sign)) => break,
             _ => {}
         }
         // Punctuation that ends a sentence around a link is not part of it, unless the link
@@ -62,7 +62,7 @@ fn end(text: &str, from: usize) -> usize {
     end
 }
 
-fn opposite(sign: char) -> char {
+fn opening_bracket(sign: char) -> char {
     match sign {
         ')' => '(',
         ']' => '[',
@@ -72,7 +72,7 @@ fn opposite(sign: char) -> char {
 
 /// Whether a character never occurs in links: blanks, invisible characters, quotes, and the
 /// punctuation of other scripts.
-fn ends(sign: char) -> bool {
+fn is_link_end(sign: char) -> bool {
     sign.is_whitespace()
         || sign.is_control()
         || matches!(sign, '<' | '>' | '"' | '`' | '|' | '\\' | '^')
@@ -88,7 +88,7 @@ fn ends(sign: char) -> bool {
 
 /// Whether a word of a script without blanks directly follows a link that ends in ASCII, such as a
 /// host name.
-fn is_other_words(before: char, sign: char) -> bool {
+fn is_other_word(before: char, sign: char) -> bool {
     let has_no_blanks = matches!(sign,
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{1100}'..='\u{11ff}'
         | '\u{2e80}'..='\u{2fdf}' | '\u{3005}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}'
@@ -253,7 +253,7 @@ mod tests {
             ("svn+http://a.b", &[]),
             ("", &[]),
         ] {
-            assert_eq!(links(text), found, "{text}");
+            assert_eq!(find_links(text), found, "{text}");
         }
     }
 
@@ -261,7 +261,7 @@ mod tests {
     fn any_text_is_read_to_its_end() {
         for sign in ['a', '(', ')', '/', ':', '茶', '\u{200b}', 'h'] {
             let text = format!("http://{}http://{}", sign.to_string().repeat(5_000), sign);
-            for link in links(&text) {
+            for link in find_links(&text) {
                 assert!(text.contains(link));
             }
         }

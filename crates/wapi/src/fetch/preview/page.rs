@@ -6,7 +6,7 @@ use url::Url;
 
 /// The metadata of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct PageMetadata {
     pub title: Option<String>,
     pub description: Option<String>,
     /// The address of its image.
@@ -15,15 +15,15 @@ pub(super) struct Page {
 
 /// Values found, by preference: Open Graph, then Twitter's, then plain HTML.
 #[derive(Default)]
-struct Found {
+struct MetadataCandidates {
     title: [Option<String>; 3],
     description: [Option<String>; 3],
     picture: [Option<String>; 2],
 }
 
 /// Reads the metadata of a page at `base`, up to the start of its body.
-pub(super) fn read(html: &str, base: &Url) -> Page {
-    let mut found = Found::default();
+pub(super) fn read_metadata(html: &str, base: &Url) -> PageMetadata {
+    let mut found = MetadataCandidates::default();
     let mut title: Option<String> = None;
     // Drawings and formulas have titles of their own.
     let mut drawings = 0_usize;
@@ -45,7 +45,7 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
                     };
                     let name = attribute(b"property").or_else(|| attribute(b"name"));
                     if let (Some(name), Some(content)) = (name, attribute(b"content")) {
-                        found.note(&name.to_ascii_lowercase(), content);
+                        found.add_candidate(&name.to_ascii_lowercase(), content);
                     }
                 }
                 b"svg" | b"math" if !tag.self_closing => drawings += 1,
@@ -63,7 +63,7 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
             Token::EndTag(tag) => match &**tag.name {
                 b"title" => {
                     if let Some(title) = title.take() {
-                        put(&mut found.title[2], title);
+                        set_once(&mut found.title[2], title);
                     }
                 }
                 b"svg" | b"math" => drawings = drawings.saturating_sub(1),
@@ -72,7 +72,7 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
             _ => {}
         }
     }
-    let Found {
+    let MetadataCandidates {
         title,
         description,
         picture,
@@ -81,25 +81,25 @@ pub(super) fn read(html: &str, base: &Url) -> Page {
     let picture = first(&picture)
         .and_then(|address| base.join(&address).ok())
         .map(String::from);
-    Page {
+    PageMetadata {
         title: first(&title),
         description: first(&description),
         picture,
     }
 }
 
-impl Found {
-    fn note(&mut self, name: &str, content: String) {
+impl MetadataCandidates {
+    fn add_candidate(&mut self, name: &str, content: String) {
         match name {
-            "og:title" => put(&mut self.title[0], content),
-            "twitter:title" => put(&mut self.title[1], content),
-            "og:description" => put(&mut self.description[0], content),
-            "twitter:description" => put(&mut self.description[1], content),
-            "description" => put(&mut self.description[2], content),
+            "og:title" => set_once(&mut self.title[0], content),
+            "twitter:title" => set_once(&mut self.title[1], content),
+            "og:description" => set_once(&mut self.description[0], content),
+            "twitter:description" => set_once(&mut self.description[1], content),
+            "description" => set_once(&mut self.description[2], content),
             "og:image" | "og:image:url" | "og:image:secure_url" => {
-                put(&mut self.picture[0], content)
+                set_once(&mut self.picture[0], content)
             }
-            "twitter:image" | "twitter:image:src" => put(&mut self.picture[1], content),
+            "twitter:image" | "twitter:image:src" => set_once(&mut self.picture[1], content),
             _ => {}
         }
     }
@@ -107,7 +107,7 @@ impl Found {
 
 /// Sets a value unless it is set. Line breaks and runs of blanks become one blank, as in a rendered
 /// page.
-fn put(place: &mut Option<String>, text: String) {
+fn set_once(place: &mut Option<String>, text: String) {
     let text = text
         .replace(char::REPLACEMENT_CHARACTER, "")
         .split_whitespace()
@@ -122,8 +122,8 @@ fn put(place: &mut Option<String>, text: String) {
 mod tests {
     use super::*;
 
-    fn page(html: &str) -> Page {
-        read(html, &Url::parse("https://example.com/a/b").unwrap())
+    fn page(html: &str) -> PageMetadata {
+        read_metadata(html, &Url::parse("https://example.com/a/b").unwrap())
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
              <META property='og:title' content='Tea &amp;\n cake'><meta property=og:image content='../c.png'>\
              <meta property=og:description content=well></head><body><meta property=og:title content=no>",
         );
-        let expected = Page {
+        let expected = PageMetadata {
             title: Some("Tea & cake".to_owned()),
             description: Some("well".to_owned()),
             picture: Some("https://example.com/c.png".to_owned()),
@@ -171,12 +171,12 @@ mod tests {
         );
         assert_eq!(
             found,
-            Page {
+            PageMetadata {
                 title: Some("a < b".to_owned()),
-                ..Page::default()
+                ..PageMetadata::default()
             }
         );
-        assert_eq!(page("no html <"), Page::default());
-        assert_eq!(page(""), Page::default());
+        assert_eq!(page("no html <"), PageMetadata::default());
+        assert_eq!(page(""), PageMetadata::default());
     }
 }

@@ -7,26 +7,26 @@ use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 
-use super::Seat;
+use super::ConnectionSeat;
 use crate::clock::Clock;
-use crate::pace::Pace;
+use crate::pace::PaceWatch;
 
 /// A request body that fails with `TooSlow` when it arrives too slowly.
-pub struct Paced {
+pub struct PacedBody {
     body: Incoming,
-    pace: Pace,
+    pace: PaceWatch,
 }
 
-impl Paced {
+impl PacedBody {
     pub const fn new(body: Incoming, clock: Clock) -> Self {
         Self {
             body,
-            pace: Pace::new(clock),
+            pace: PaceWatch::new(clock),
         }
     }
 }
 
-impl HttpBody for Paced {
+impl HttpBody for PacedBody {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -36,8 +36,10 @@ impl HttpBody for Paced {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         match &frame {
-            Poll::Ready(Some(Ok(frame))) => self.pace.moved(frame.data_ref().map_or(0, Bytes::len)),
-            Poll::Ready(_) => self.pace.rest(),
+            Poll::Ready(Some(Ok(frame))) => self
+                .pace
+                .record_bytes(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(_) => self.pace.reset(),
             Poll::Pending => {
                 if let Poll::Ready(too_slow) = self.pace.poll_too_slow(context) {
                     return Poll::Ready(Some(Err(too_slow.into())));
@@ -57,24 +59,24 @@ impl HttpBody for Paced {
 }
 
 /// A response body that marks its connection as idle when it is dropped.
-pub struct Answered {
+pub struct ResponseBody {
     body: Body,
-    seat: Seat,
+    seat: ConnectionSeat,
 }
 
-impl Answered {
-    pub const fn new(body: Body, seat: Seat) -> Self {
+impl ResponseBody {
+    pub const fn new(body: Body, seat: ConnectionSeat) -> Self {
         Self { body, seat }
     }
 }
 
-impl Drop for Answered {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.seat.rests();
+        self.seat.end_request();
     }
 }
 
-impl HttpBody for Answered {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -17,44 +17,44 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::body::{Answered, Paced};
-use super::crowd::Asked;
-use super::peer::{Peer, Proxies, Way};
-use super::{Seat, Visit};
+use super::body::{PacedBody, ResponseBody};
+use super::crowd::RequestStart;
+use super::peer::{Peer, ProxyTrust, TrustedProxies};
+use super::{CallerContext, ConnectionSeat};
 use crate::clock::Clock;
 use crate::http::error::Problem;
 use crate::lifecycle::Lifecycle;
-use crate::pace::Pace;
+use crate::pace::PaceWatch;
 
 /// Time in which a connection must send its first request, TLS handshake included.
-pub const FIRST: Duration = Duration::from_secs(15);
+pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time an unauthenticated connection may stay idle between two requests. Longer than clients keep
 /// idle connections, so that the client usually closes first.
-pub const REST: Duration = Duration::from_secs(120);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time to finish the response to an unauthenticated caller after its connection was displaced.
-const LAST: Duration = Duration::from_secs(1);
+const DISPLACED_GRACE: Duration = Duration::from_secs(1);
 /// Limit in bytes of received data not yet read, and of response data not yet sent; the head of a
 /// request must fit.
-const BUFFER: usize = 32 * 1024;
-const HEADERS: usize = 100;
+const MAX_BUFFER: usize = 32 * 1024;
+const MAX_HEADERS: usize = 100;
 
 /// Everything a connection needs to be served.
 #[derive(Clone)]
-pub struct Manner {
+pub struct ConnectionContext {
     pub router: Router,
-    pub proxies: Arc<Proxies>,
+    pub proxies: Arc<TrustedProxies>,
     pub clock: Clock,
     /// Tasks of the connections; its soft stop ends them.
     pub visits: Lifecycle,
 }
 
 /// Serves requests on a connection until it closes, is displaced, or exceeds a time limit.
-pub async fn serve(
+pub async fn serve_connection(
     io: impl AsyncRead + AsyncWrite + Unpin + Send,
     from: IpAddr,
     is_tls: bool,
-    seat: Seat,
-    manner: &Manner,
+    seat: ConnectionSeat,
+    manner: &ConnectionContext,
 ) {
     let service = {
         let (seat, manner, inner) = (
@@ -63,7 +63,7 @@ pub async fn serve(
             TowerToHyperService::new(manner.router.clone()),
         );
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let peer = Peer::of(
+            let peer = Peer::from_connection(
                 from,
                 is_tls,
                 request.headers(),
@@ -71,30 +71,33 @@ pub async fn serve(
                 &manner.proxies,
             );
             let is_for_another =
-                peer.way == Way::PassedOn && !manner.proxies.are_trusted(peer.address);
-            let asked = seat.asks(is_for_another.then_some(peer.address));
-            let mut request = request.map(|body| Body::new(Paced::new(body, manner.clock.clone())));
+                peer.proxy == ProxyTrust::Trusted && !manner.proxies.contains(peer.address);
+            let asked = seat.start_request(is_for_another.then_some(peer.address));
+            let mut request =
+                request.map(|body| Body::new(PacedBody::new(body, manner.clock.clone())));
             request
                 .extensions_mut()
-                .insert(Visit::new(peer, seat.clone()));
+                .insert(CallerContext::new(peer, seat.clone()));
             let (answering, seat) = (inner.call(request), seat.clone());
             async move {
                 let answer = match asked {
-                    Asked::TooMuch => Problem::TooManyRequests("from this address").into_response(),
-                    Asked::Well | Asked::TooLate => answering.await?,
+                    RequestStart::TooMany => {
+                        Problem::TooManyRequests("from this address").into_response()
+                    }
+                    RequestStart::Accepted | RequestStart::Displaced => answering.await?,
                 };
-                Ok::<_, Infallible>(answer.map(|body| Body::new(Answered::new(body, seat))))
+                Ok::<_, Infallible>(answer.map(|body| Body::new(ResponseBody::new(body, seat))))
             }
         })
     };
-    let io = TokioIo::new(Watched {
+    let io = TokioIo::new(PacedStream {
         io,
-        pace: Pace::new(manner.clock.clone()),
+        pace: PaceWatch::new(manner.clock.clone()),
     });
     let connection = http1::Builder::new()
         .header_read_timeout(None)
-        .max_buf_size(BUFFER)
-        .max_headers(HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        .max_headers(MAX_HEADERS)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let mut is_ending = false;
@@ -104,7 +107,7 @@ pub async fn serve(
             // Polled first, so that a request that arrived before the connection was displaced is
             // answered. Errors are the caller's own: it disconnected, or did not speak HTTP.
             _ = connection.as_mut() => return,
-            () = ends(&seat, &manner.visits), if !is_ending => {
+            () = await_end(&seat, &manner.visits), if !is_ending => {
                 if !seat.is_worth_finishing() {
                     return;
                 }
@@ -112,9 +115,9 @@ pub async fn serve(
                 connection.as_mut().graceful_shutdown();
             }
             // A caller that is still unauthenticated by then is cut off.
-            () = manner.clock.sleep(LAST), if is_ending && seat.is_displaced_stranger() => return,
-            () = manner.clock.sleep(seat.patience(manner.clock.uptime())) => {
-                if seat.is_too_late(manner.clock.uptime()) {
+            () = manner.clock.sleep(DISPLACED_GRACE), if is_ending && seat.is_displaced_stranger() => return,
+            () = manner.clock.sleep(seat.time_left(manner.clock.uptime())) => {
+                if seat.is_overdue(manner.clock.uptime()) {
                     return seat.count_late();
                 }
             }
@@ -122,27 +125,27 @@ pub async fn serve(
     }
 }
 
-async fn ends(seat: &Seat, visits: &Lifecycle) {
+async fn await_end(seat: &ConnectionSeat, visits: &Lifecycle) {
     tokio::select! {
-        () = seat.must_leave() => {}
-        () = visits.stopping() => {}
+        () = seat.await_displacement() => {}
+        () = visits.await_stop() => {}
     }
 }
 
 /// A stream that fails when its peer does not read the written data fast enough.
-struct Watched<I> {
+struct PacedStream<I> {
     io: I,
-    pace: Pace,
+    pace: PaceWatch,
 }
 
-impl<I> Watched<I> {
-    fn watched(
+impl<I> PacedStream<I> {
+    fn check_pace(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) => self.pace.moved(*bytes),
+            Poll::Ready(Ok(bytes)) => self.pace.record_bytes(*bytes),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 if let Poll::Ready(too_slow) = self.pace.poll_too_slow(context) {
@@ -154,7 +157,7 @@ impl<I> Watched<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for PacedStream<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -164,14 +167,14 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for PacedStream<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.watched(context, written)
+        self.check_pace(context, written)
     }
 
     fn poll_write_vectored(
@@ -180,7 +183,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(context, pieces);
-        self.watched(context, written)
+        self.check_pace(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -191,7 +194,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         let flushed = Pin::new(&mut self.io).poll_flush(context);
         match flushed {
             // Everything has left.
-            Poll::Ready(Ok(())) => self.pace.rest(),
+            Poll::Ready(Ok(())) => self.pace.reset(),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 if let Poll::Ready(too_slow) = self.pace.poll_too_slow(context) {

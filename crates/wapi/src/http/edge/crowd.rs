@@ -14,60 +14,61 @@ use std::time::Duration;
 
 /// Maximum numbers of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConnectionLimits {
     pub all: usize,
-    pub of_an_address: usize,
+    pub per_address: usize,
     /// Requests answered at the same time for one session-restricted key.
-    pub of_a_key: usize,
+    pub per_key: usize,
 }
 
 /// One descriptor in four is for callers; the others are kept for WhatsApp, webhooks, files and
 /// databases.
-const SHARE: usize = 4;
+const DESCRIPTOR_SHARE: usize = 4;
 /// Upper limit of connections, however many descriptors are available.
-const MOST: usize = 2_048;
-const LEAST: usize = 16;
+const MAX_CONNECTIONS: usize = 2_048;
+const MIN_CONNECTIONS: usize = 16;
 /// Time in which a new connection is displaced only after idle unauthenticated ones: a handshake
 /// and one round trip.
-const JUST_COME: Duration = Duration::from_secs(2);
+const ARRIVAL_GRACE: Duration = Duration::from_secs(2);
 
-impl Limits {
+impl ConnectionLimits {
     /// Returns the limits for a process that may open this many descriptors.
-    pub fn of(descriptors: u64) -> Self {
-        let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / SHARE).clamp(LEAST, MOST);
+    pub fn from_descriptors(descriptors: u64) -> Self {
+        let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / DESCRIPTOR_SHARE)
+            .clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
         Self {
             all,
-            of_an_address: all / 2,
-            of_a_key: all / 4,
+            per_address: all / 2,
+            per_key: all / 4,
         }
     }
 }
 
 /// Activity of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ConnectionActivity {
     /// No complete request has arrived yet.
     Arriving,
     /// A request is being answered.
     Busy,
     /// The last request was answered, and the next may follow.
-    Resting,
+    Idle,
 }
 
 /// Result of the start of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    Well,
+pub enum RequestStart {
+    Accepted,
     /// The connection has just been displaced.
-    TooLate,
+    Displaced,
     /// The client address named by a proxy already has its maximum of requests in progress.
-    TooMuch,
+    TooMany,
 }
 
 /// Result of admitting a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Arrival {
-    Welcome {
+pub enum ConnectionAdmission {
+    Admitted {
         id: u64,
         /// The displaced connection.
         instead_of: Option<u64>,
@@ -75,118 +76,123 @@ pub enum Arrival {
     /// All connections are busy.
     Full,
     /// All connections of this address are busy.
-    FullOfThem,
+    AddressFull,
 }
 
 /// All open connections.
-pub struct Crowd {
-    limits: Limits,
-    guests: HashMap<u64, Guest>,
+pub struct ConnectionSet {
+    limits: ConnectionLimits,
+    entries: HashMap<u64, ConnectionEntry>,
     /// Number of connections per address.
-    counts: HashMap<IpAddr, usize>,
+    per_address: HashMap<IpAddr, usize>,
     /// Number of requests in progress per session-restricted key.
-    keys: HashMap<Arc<str>, usize>,
-    last: u64,
+    per_key: HashMap<Arc<str>, usize>,
+    last_id: u64,
 }
 
-struct Guest {
+struct ConnectionEntry {
     /// Address the connection counts for; `None` for this machine and the operator's proxies, which
     /// may use all the room.
-    own: Option<IpAddr>,
+    own_address: Option<IpAddr>,
     /// Client address named by a proxy for the current request.
-    asks_for: Option<IpAddr>,
-    standing: Standing,
+    proxied_address: Option<IpAddr>,
+    activity: ConnectionActivity,
     /// Whether the last request carried a valid key.
-    is_known: bool,
+    is_authenticated: bool,
     /// Session-restricted key of the request in progress.
     key: Option<Arc<str>>,
     since: Duration,
 }
 
-impl Guest {
+impl ConnectionEntry {
     /// Order in which connections are displaced, lowest first; `None` is never displaced.
-    fn rank(&self, now: Duration) -> Option<u8> {
-        match (self.standing, self.is_known) {
-            (Standing::Arriving, _) if now >= self.since + JUST_COME => Some(0),
-            (Standing::Resting, false) => Some(1),
-            (Standing::Arriving, _) => Some(2),
-            (Standing::Busy, false) => Some(3),
-            (Standing::Resting, true) => Some(4),
-            (Standing::Busy, true) => None,
+    fn displacement_rank(&self, now: Duration) -> Option<u8> {
+        match (self.activity, self.is_authenticated) {
+            (ConnectionActivity::Arriving, _) if now >= self.since + ARRIVAL_GRACE => Some(0),
+            (ConnectionActivity::Idle, false) => Some(1),
+            (ConnectionActivity::Arriving, _) => Some(2),
+            (ConnectionActivity::Busy, false) => Some(3),
+            (ConnectionActivity::Idle, true) => Some(4),
+            (ConnectionActivity::Busy, true) => None,
         }
     }
 
     /// Address whose share of the room the connection uses.
-    fn address(&self) -> Option<IpAddr> {
-        self.asks_for.or(self.own)
+    fn counted_address(&self) -> Option<IpAddr> {
+        self.proxied_address.or(self.own_address)
     }
 }
 
-impl Crowd {
-    pub fn new(limits: Limits) -> Self {
+impl ConnectionSet {
+    pub fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
-            guests: HashMap::new(),
-            counts: HashMap::new(),
-            keys: HashMap::new(),
-            last: 0,
+            entries: HashMap::new(),
+            per_address: HashMap::new(),
+            per_key: HashMap::new(),
+            last_id: 0,
         }
     }
 
     /// Admits a connection. With `is_capped`, the address may not use all the room.
-    pub fn arrive(&mut self, address: IpAddr, is_capped: bool, now: Duration) -> Arrival {
-        let own = is_capped.then(|| block(address));
-        let instead_of = if own.is_some() && self.of(own) >= self.limits.of_an_address {
-            match self.first_to_leave(own, now) {
-                None => return Arrival::FullOfThem,
+    pub fn admit(
+        &mut self,
+        address: IpAddr,
+        is_capped: bool,
+        now: Duration,
+    ) -> ConnectionAdmission {
+        let own = is_capped.then(|| client_network(address));
+        let instead_of = if own.is_some() && self.address_count(own) >= self.limits.per_address {
+            match self.find_displaceable(own, now) {
+                None => return ConnectionAdmission::AddressFull,
                 leaves => leaves,
             }
-        } else if self.guests.len() >= self.limits.all {
-            match self.first_to_leave(None, now) {
-                None => return Arrival::Full,
+        } else if self.entries.len() >= self.limits.all {
+            match self.find_displaceable(None, now) {
+                None => return ConnectionAdmission::Full,
                 leaves => leaves,
             }
         } else {
             None
         };
         if let Some(id) = instead_of {
-            self.leave(id);
+            self.remove(id);
         }
-        self.last += 1;
-        let standing = Standing::Arriving;
-        let guest = Guest {
-            own,
-            asks_for: None,
-            standing,
-            is_known: false,
+        self.last_id += 1;
+        let standing = ConnectionActivity::Arriving;
+        let guest = ConnectionEntry {
+            own_address: own,
+            proxied_address: None,
+            activity: standing,
+            is_authenticated: false,
             key: None,
             since: now,
         };
-        self.guests.insert(self.last, guest);
-        counted(&mut self.counts, own);
-        Arrival::Welcome {
-            id: self.last,
+        self.entries.insert(self.last_id, guest);
+        increment_count(&mut self.per_address, own);
+        ConnectionAdmission::Admitted {
+            id: self.last_id,
             instead_of,
         }
     }
 
     /// Number of connections counted for an address.
-    fn of(&self, address: Option<IpAddr>) -> usize {
+    fn address_count(&self, address: Option<IpAddr>) -> usize {
         address
-            .and_then(|address| self.counts.get(&address).copied())
+            .and_then(|address| self.per_address.get(&address).copied())
             .unwrap_or(0)
     }
 
-    fn first_to_leave(&self, of: Option<IpAddr>, now: Duration) -> Option<u64> {
+    fn find_displaceable(&self, of: Option<IpAddr>, now: Duration) -> Option<u64> {
         let these = self
-            .guests
+            .entries
             .iter()
-            .filter(|(_, guest)| of.is_none() || guest.address() == of);
+            .filter(|(_, guest)| of.is_none() || guest.counted_address() == of);
         let ranked = these.filter_map(|(id, guest)| {
             Some((
                 (
-                    guest.rank(now)?,
-                    Reverse(self.of(guest.address())),
+                    guest.displacement_rank(now)?,
+                    Reverse(self.address_count(guest.counted_address())),
                     guest.since,
                     *id,
                 ),
@@ -197,88 +203,95 @@ impl Crowd {
     }
 
     /// Records the start of a request; `passed_on` is the client address named by a trusted proxy.
-    pub fn asks(&mut self, id: u64, passed_on: Option<IpAddr>, now: Duration) -> Asked {
-        let Some(guest) = self.guests.get_mut(&id) else {
-            return Asked::TooLate;
+    pub fn start_request(
+        &mut self,
+        id: u64,
+        passed_on: Option<IpAddr>,
+        now: Duration,
+    ) -> RequestStart {
+        let Some(guest) = self.entries.get_mut(&id) else {
+            return RequestStart::Displaced;
         };
-        (guest.standing, guest.since) = (Standing::Busy, now);
+        (guest.activity, guest.since) = (ConnectionActivity::Busy, now);
         // A proxy may send the requests of many clients over one connection.
-        let asks_for = passed_on.filter(|_| guest.own.is_none()).map(block);
-        let before = std::mem::replace(&mut guest.asks_for, asks_for);
+        let asks_for = passed_on
+            .filter(|_| guest.own_address.is_none())
+            .map(client_network);
+        let before = std::mem::replace(&mut guest.proxied_address, asks_for);
         if before == asks_for {
-            return Asked::Well;
+            return RequestStart::Accepted;
         }
-        uncounted(&mut self.counts, before);
-        counted(&mut self.counts, asks_for);
-        if self.of(asks_for) > self.limits.of_an_address {
-            Asked::TooMuch
+        decrement_count(&mut self.per_address, before);
+        increment_count(&mut self.per_address, asks_for);
+        if self.address_count(asks_for) > self.limits.per_address {
+            RequestStart::TooMany
         } else {
-            Asked::Well
+            RequestStart::Accepted
         }
     }
 
     /// Records that the request was answered and the next may follow.
-    pub fn rests(&mut self, id: u64, now: Duration) {
-        let Some(guest) = self.guests.get_mut(&id) else {
+    pub fn end_request(&mut self, id: u64, now: Duration) {
+        let Some(guest) = self.entries.get_mut(&id) else {
             return;
         };
-        (guest.standing, guest.since) = (Standing::Resting, now);
-        uncounted(&mut self.counts, guest.asks_for.take());
-        uncounted(&mut self.keys, guest.key.take());
+        (guest.activity, guest.since) = (ConnectionActivity::Idle, now);
+        decrement_count(&mut self.per_address, guest.proxied_address.take());
+        decrement_count(&mut self.per_key, guest.key.take());
     }
 
     /// Records whether the request carried a valid key.
-    pub fn is_known(&mut self, id: u64, is_known: bool) {
-        if let Some(guest) = self.guests.get_mut(&id) {
-            guest.is_known = is_known;
+    pub fn set_authenticated(&mut self, id: u64, is_known: bool) {
+        if let Some(guest) = self.entries.get_mut(&id) {
+            guest.is_authenticated = is_known;
         }
     }
 
     /// Counts the request for a session-restricted key. Returns false if the key already has its
     /// share of requests in progress, so that other keys keep some room.
-    pub fn is_for(&mut self, id: u64, key: &Arc<str>) -> bool {
-        let Some(guest) = self.guests.get_mut(&id) else {
+    pub fn add_key_request(&mut self, id: u64, key: &Arc<str>) -> bool {
+        let Some(guest) = self.entries.get_mut(&id) else {
             return true;
         };
-        uncounted(&mut self.keys, guest.key.replace(Arc::clone(key)));
-        counted(&mut self.keys, Some(Arc::clone(key)));
-        self.keys
+        decrement_count(&mut self.per_key, guest.key.replace(Arc::clone(key)));
+        increment_count(&mut self.per_key, Some(Arc::clone(key)));
+        self.per_key
             .get(key)
-            .is_none_or(|count| *count <= self.limits.of_a_key)
+            .is_none_or(|count| *count <= self.limits.per_key)
     }
 
     /// Returns the activity of the connection, and when it began.
-    pub fn standing(&self, id: u64) -> Option<(Standing, Duration)> {
-        self.guests
+    pub fn activity_of(&self, id: u64) -> Option<(ConnectionActivity, Duration)> {
+        self.entries
             .get(&id)
-            .map(|guest| (guest.standing, guest.since))
+            .map(|guest| (guest.activity, guest.since))
     }
 
     /// Removes the connection.
-    pub fn leave(&mut self, id: u64) {
-        let Some(guest) = self.guests.remove(&id) else {
+    pub fn remove(&mut self, id: u64) {
+        let Some(guest) = self.entries.remove(&id) else {
             return;
         };
-        uncounted(&mut self.counts, guest.address());
-        uncounted(&mut self.keys, guest.key);
+        decrement_count(&mut self.per_address, guest.counted_address());
+        decrement_count(&mut self.per_key, guest.key);
     }
 
     pub fn len(&self) -> usize {
-        self.guests.len()
+        self.entries.len()
     }
 
-    pub const fn limits(&self) -> Limits {
+    pub const fn limits(&self) -> ConnectionLimits {
         self.limits
     }
 }
 
-fn counted<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
+fn increment_count<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
     if let Some(key) = key {
         *counts.entry(key).or_default() += 1;
     }
 }
 
-fn uncounted<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
+fn decrement_count<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
     let Some(key) = key else { return };
     if let Entry::Occupied(mut count) = counts.entry(key) {
         *count.get_mut() -= 1;
@@ -290,7 +303,7 @@ fn uncounted<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
 
 /// Returns the address that counts as one client: IPv6 addresses are cut to their /56, since one
 /// network is given 2^72 addresses or more.
-pub fn block(address: IpAddr) -> IpAddr {
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72).into(),
         address => address,
@@ -298,203 +311,4 @@ pub fn block(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        all: 6,
-        of_an_address: 3,
-        of_a_key: 2,
-    };
-
-    fn address(last: u8) -> IpAddr {
-        [192, 0, 2, last].into()
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    fn comes(crowd: &mut Crowd, last: u8, seconds: u64) -> (u64, Option<u64>) {
-        match crowd.arrive(address(last), last != 1, at(seconds)) {
-            Arrival::Welcome { id, instead_of } => (id, instead_of),
-            refused => panic!("{refused:?}"),
-        }
-    }
-
-    #[test]
-    fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
-        let mut crowd = Crowd::new(LIMITS);
-        let ids: Vec<_> = (0..6)
-            .map(|number| comes(&mut crowd, 1, number).0)
-            .collect();
-        for (id, standing, known) in [
-            (ids[0], Standing::Busy, true),
-            (ids[1], Standing::Resting, true),
-            (ids[2], Standing::Busy, false),
-            (ids[3], Standing::Resting, false),
-        ] {
-            assert_eq!(crowd.asks(id, None, at(10)), Asked::Well);
-            if standing == Standing::Resting {
-                crowd.rests(id, at(10));
-            }
-            crowd.is_known(id, known);
-        }
-        let mut left = Vec::new();
-        for number in 0..5 {
-            let (id, instead_of) = comes(&mut crowd, 1, 20 + number);
-            crowd.asks(id, None, at(20));
-            crowd.is_known(id, true);
-            left.push(instead_of.unwrap());
-        }
-        assert_eq!(left, [ids[4], ids[5], ids[3], ids[2], ids[1]]);
-        assert_eq!(crowd.asks(ids[4], None, at(30)), Asked::TooLate);
-        assert_eq!(
-            crowd.arrive(address(1), false, at(30)),
-            Arrival::Full,
-            "who is being answered is not cut off"
-        );
-    }
-
-    #[test]
-    fn an_address_makes_room_for_itself_and_the_one_with_most_for_others() {
-        let mut crowd = Crowd::new(LIMITS);
-        let first = comes(&mut crowd, 2, 0).0;
-        let ids: Vec<_> = (0..3)
-            .map(|number| comes(&mut crowd, 3, 1 + number).0)
-            .collect();
-        assert_eq!(
-            comes(&mut crowd, 3, 5).1,
-            Some(ids[0]),
-            "its own oldest, though another's is older"
-        );
-        let own: Vec<_> = (0..2)
-            .map(|number| comes(&mut crowd, 1, 6 + number).0)
-            .collect();
-        assert_eq!(
-            comes(&mut crowd, 2, 8).1,
-            Some(ids[1]),
-            "the address with most of it"
-        );
-        crowd.asks(first, None, at(9));
-        assert_eq!(
-            comes(&mut crowd, 1, 10).1,
-            Some(ids[2]),
-            "three have two each; the oldest of them"
-        );
-        for id in own {
-            crowd.leave(id);
-            crowd.leave(id);
-        }
-        assert_eq!(crowd.len(), 4);
-        for _ in 0..2 {
-            let id = comes(&mut crowd, 3, 11).0;
-            crowd.asks(id, None, at(11));
-            crowd.is_known(id, true);
-        }
-        let id = comes(&mut crowd, 3, 12).0;
-        crowd.asks(id, None, at(12));
-        crowd.is_known(id, true);
-        assert_eq!(crowd.arrive(address(3), true, at(13)), Arrival::FullOfThem);
-    }
-
-    #[test]
-    fn who_has_just_come_stays_before_strangers_who_were_answered() {
-        let mut crowd = Crowd::new(LIMITS);
-        let rest: Vec<_> = (0..6)
-            .map(|number| comes(&mut crowd, 10 + number, 0).0)
-            .collect();
-        for id in &rest {
-            crowd.asks(*id, None, at(0));
-            crowd.rests(*id, at(0));
-        }
-        let (newcomer, instead_of) = comes(&mut crowd, 2, 100);
-        assert_eq!(instead_of, Some(rest[0]));
-        assert_eq!(
-            comes(&mut crowd, 3, 101).1,
-            Some(rest[1]),
-            "and not who is on the way to ask"
-        );
-        assert_eq!(
-            comes(&mut crowd, 4, 102).1,
-            Some(newcomer),
-            "unless that takes too long"
-        );
-    }
-
-    #[test]
-    fn whom_a_proxy_speaks_for_has_the_share_of_an_address() {
-        let mut crowd = Crowd::new(Limits { all: 20, ..LIMITS });
-        let ids: Vec<_> = (0..5).map(|_| comes(&mut crowd, 1, 0).0).collect();
-        let asked: Vec<_> = ids[..4]
-            .iter()
-            .map(|id| crowd.asks(*id, Some(address(9)), at(1)))
-            .collect();
-        assert_eq!(
-            asked,
-            [Asked::Well, Asked::Well, Asked::Well, Asked::TooMuch]
-        );
-        assert_eq!(
-            crowd.asks(ids[4], Some(address(8)), at(1)),
-            Asked::Well,
-            "others are not the worse for it"
-        );
-        crowd.rests(ids[3], at(2));
-        crowd.rests(ids[0], at(2));
-        assert_eq!(crowd.asks(ids[3], Some(address(9)), at(3)), Asked::Well);
-        crowd.leave(ids[1]);
-        assert_eq!(crowd.asks(ids[0], Some(address(9)), at(3)), Asked::Well);
-        for id in &ids {
-            crowd.leave(*id);
-        }
-        assert!(crowd.counts.is_empty());
-        let own = comes(&mut crowd, 7, 4).0;
-        assert_eq!(crowd.asks(own, Some(address(6)), at(4)), Asked::Well);
-        crowd.leave(own);
-        assert!(crowd.counts.is_empty());
-    }
-
-    #[test]
-    fn a_key_of_some_sessions_leaves_room_for_others() {
-        let (mut crowd, key) = (Crowd::new(LIMITS), Arc::from("key_1"));
-        let ids: Vec<_> = (0..3).map(|_| comes(&mut crowd, 1, 0).0).collect();
-        assert_eq!(
-            ids.iter()
-                .map(|id| crowd.is_for(*id, &key))
-                .collect::<Vec<_>>(),
-            [true, true, false]
-        );
-        crowd.rests(ids[2], at(1));
-        assert!(!crowd.is_for(ids[2], &key));
-        crowd.rests(ids[2], at(1));
-        crowd.leave(ids[0]);
-        assert!(crowd.is_for(ids[2], &key));
-        assert!(crowd.is_for(ids[1], &Arc::from("key_2")));
-        crowd.leave(ids[1]);
-        crowd.leave(ids[2]);
-        assert!(crowd.keys.is_empty());
-    }
-
-    #[test]
-    fn most_descriptors_are_kept_for_the_gateway_itself() {
-        assert_eq!(
-            Limits::of(1_024),
-            Limits {
-                all: 256,
-                of_an_address: 128,
-                of_a_key: 64
-            }
-        );
-        assert_eq!(Limits::of(u64::MAX).all, MOST);
-        assert_eq!(Limits::of(0).all, LEAST);
-    }
-
-    #[test]
-    fn a_network_of_version_six_is_one_address() {
-        let parse = |text: &str| block(text.parse().unwrap());
-        assert_eq!(parse("2001:db8::1"), parse("2001:db8:0:ff::1"));
-        assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:100::1"));
-        assert_eq!(parse("::ffff:192.0.2.7"), parse("192.0.2.7"));
-        assert!(parse("::1").is_loopback());
-    }
-}
+mod tests;

@@ -23,41 +23,43 @@ use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
 use crate::meters::Counter;
 
-use connection::Manner;
-pub use crowd::block;
-use crowd::{Arrival, Asked, Crowd, Limits, Standing};
-pub use peer::{Peer, Proxies, Way};
-pub use tls::Tls;
+use connection::ConnectionContext;
+pub use crowd::client_network;
+use crowd::{
+    ConnectionActivity, ConnectionAdmission, ConnectionLimits, ConnectionSet, RequestStart,
+};
+pub use peer::{Peer, ProxyTrust, TrustedProxies};
+pub use tls::TlsServer;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
 /// Silence after which the kernel probes whether the peer is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 /// Pause after the system failed to accept a connection.
-const PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Response to a connection for which there is no room.
-const FULL: &[u8] =
+const FULL_RESPONSE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// Accepts connections; cheap to clone.
 #[derive(Clone)]
-pub struct Edge {
-    room: Arc<Room>,
-    proxies: Arc<Proxies>,
+pub struct HttpEdge {
+    registry: Arc<ConnectionRegistry>,
+    proxies: Arc<TrustedProxies>,
     clock: Clock,
 }
 
 /// All open connections, and counts of their outcomes.
-pub struct Room {
-    crowd: Mutex<(Crowd, HashMap<u64, CancellationToken>)>,
+pub struct ConnectionRegistry {
+    connections: Mutex<(ConnectionSet, HashMap<u64, CancellationToken>)>,
     /// Open sockets, including those of displaced connections.
     sockets: Arc<Semaphore>,
-    pub counts: Counts,
+    pub counts: ConnectionCounts,
 }
 
 /// Counts since the start.
 #[derive(Default)]
-pub struct Counts {
+pub struct ConnectionCounts {
     pub let_in: Counter,
     /// Refused because all connections were busy.
     pub refused: Counter,
@@ -67,41 +69,41 @@ pub struct Counts {
     pub late: Counter,
 }
 
-impl Edge {
+impl HttpEdge {
     /// Creates an edge for a process that may open this many files and connections.
-    pub fn new(proxies: Proxies, descriptors: u64, clock: Clock) -> Self {
-        let limits = Limits::of(descriptors);
+    pub fn new(proxies: TrustedProxies, descriptors: u64, clock: Clock) -> Self {
+        let limits = ConnectionLimits::from_descriptors(descriptors);
         // A displaced connection keeps its socket for a moment longer.
         let sockets = Arc::new(Semaphore::new(limits.all + limits.all / 4));
-        let crowd = Mutex::new((Crowd::new(limits), HashMap::new()));
+        let crowd = Mutex::new((ConnectionSet::new(limits), HashMap::new()));
         Self {
-            room: Arc::new(Room {
-                crowd,
+            registry: Arc::new(ConnectionRegistry {
+                connections: crowd,
                 sockets,
-                counts: Counts::default(),
+                counts: ConnectionCounts::default(),
             }),
             proxies: proxies.into(),
             clock,
         }
     }
 
-    pub fn room(&self) -> Arc<Room> {
-        Arc::clone(&self.room)
+    pub fn shared_registry(&self) -> Arc<ConnectionRegistry> {
+        Arc::clone(&self.registry)
     }
 
     /// Returns the visit of a caller on this machine that uses no connection.
-    pub fn visit(&self) -> Visit {
+    pub fn local_context(&self) -> CallerContext {
         let peer = Peer {
             address: Ipv4Addr::LOCALHOST.into(),
             is_https: None,
-            way: Way::Direct,
+            proxy: ProxyTrust::Direct,
         };
-        Visit::new(
+        CallerContext::new(
             peer,
-            Seat::new(
+            ConnectionSeat::new(
                 u64::MAX,
                 CancellationToken::new(),
-                self.room(),
+                self.shared_registry(),
                 self.clock.clone(),
             ),
         )
@@ -113,7 +115,7 @@ impl Edge {
         &self,
         listener: TcpListener,
         router: Router,
-        tls: Option<Tls>,
+        tls: Option<TlsServer>,
         visits: &Lifecycle,
         grace: Duration,
     ) -> io::Result<()> {
@@ -123,22 +125,22 @@ impl Edge {
         SockRef::from(&listener).listen(BACKLOG)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (proxies, clock) = (Arc::clone(&self.proxies), self.clock.clone());
-        let manner = Manner {
+        let manner = ConnectionContext {
             router,
             proxies,
             clock,
             visits: visits.clone(),
         };
-        while let Some(accepted) = visits.unless_stopping(self.next(&listener)).await {
+        while let Some(accepted) = visits.unless_stopping(self.accept_next(&listener)).await {
             match accepted {
                 Ok((socket, from, place)) => {
-                    self.let_in(socket, from, place, tls.as_ref(), &manner, visits)
+                    self.admit_connection(socket, from, place, tls.as_ref(), &manner, visits)
                 }
                 // The client has left already, or there are no descriptors; the listener survives
                 // both.
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be taken");
-                    visits.unless_stopping(self.clock.sleep(PAUSE)).await;
+                    visits.unless_stopping(self.clock.sleep(ACCEPT_PAUSE)).await;
                 }
             }
         }
@@ -147,11 +149,11 @@ impl Edge {
         Ok(())
     }
 
-    async fn next(
+    async fn accept_next(
         &self,
         listener: &tokio::net::TcpListener,
     ) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let place = Arc::clone(&self.room.sockets)
+        let place = Arc::clone(&self.registry.sockets)
             .acquire_owned()
             .await
             .expect("this room is never closed");
@@ -160,39 +162,45 @@ impl Edge {
         socket.set_nodelay(true)?;
         // Without this, the connection of a client machine that vanished would stay open until it
         // is displaced.
-        SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+        SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_TIME))?;
         Ok((socket, from.ip().to_canonical(), place))
     }
 
-    fn let_in(
+    fn admit_connection(
         &self,
         socket: TcpStream,
         from: IpAddr,
         place: OwnedSemaphorePermit,
-        tls: Option<&Tls>,
-        manner: &Manner,
+        tls: Option<&TlsServer>,
+        manner: &ConnectionContext,
         visits: &Lifecycle,
     ) {
-        let is_capped = !from.is_loopback() && !self.proxies.are_trusted(from);
-        let Some(seat) = Room::arrive(&self.room, from, is_capped, &self.clock) else {
-            return refuse(socket, tls.is_some());
+        let is_capped = !from.is_loopback() && !self.proxies.contains(from);
+        let Some(seat) = ConnectionRegistry::admit(&self.registry, from, is_capped, &self.clock)
+        else {
+            return refuse_connection(socket, tls.is_some());
         };
         let (manner, tls) = (manner.clone(), tls.cloned());
         visits.spawn(async move {
             let seat = seat;
             match tls {
-                None => connection::serve(socket, from, false, seat.clone(), &manner).await,
+                None => {
+                    connection::serve_connection(socket, from, false, seat.clone(), &manner).await
+                }
                 Some(tls) => {
-                    let shaken = manner.clock.timeout(connection::FIRST, tls.accept(socket));
+                    let shaken = manner
+                        .clock
+                        .timeout(connection::FIRST_REQUEST_TIMEOUT, tls.accept(socket));
                     let shaken = tokio::select! {
                         biased;
                         shaken = shaken => shaken,
-                        () = seat.must_leave() => return,
-                        () = manner.visits.stopping() => return,
+                        () = seat.await_displacement() => return,
+                        () = manner.visits.await_stop() => return,
                     };
                     match shaken {
                         Ok(Ok(stream)) => {
-                            connection::serve(stream, from, true, seat.clone(), &manner).await
+                            connection::serve_connection(stream, from, true, seat.clone(), &manner)
+                                .await
                         }
                         Ok(Err(_)) => {}
                         Err(_) => seat.count_late(),
@@ -205,19 +213,25 @@ impl Edge {
 }
 
 /// Sends a refusal if that needs no waiting.
-fn refuse(socket: TcpStream, is_tls: bool) {
+fn refuse_connection(socket: TcpStream, is_tls: bool) {
     if let Ok(mut socket) = socket.into_std()
         && !is_tls
     {
-        let _ = io::Write::write(&mut socket, FULL);
+        let _ = io::Write::write(&mut socket, FULL_RESPONSE);
     }
 }
 
-impl Room {
-    fn arrive(room: &Arc<Self>, from: IpAddr, is_capped: bool, clock: &Clock) -> Option<Seat> {
+impl ConnectionRegistry {
+    fn admit(
+        room: &Arc<Self>,
+        from: IpAddr,
+        is_capped: bool,
+        clock: &Clock,
+    ) -> Option<ConnectionSeat> {
         let mut guard = room.lock();
         let (crowd, bells) = &mut *guard;
-        let Arrival::Welcome { id, instead_of } = crowd.arrive(from, is_capped, clock.uptime())
+        let ConnectionAdmission::Admitted { id, instead_of } =
+            crowd.admit(from, is_capped, clock.uptime())
         else {
             room.counts.refused.add(1);
             return None;
@@ -229,139 +243,155 @@ impl Room {
         room.counts.let_in.add(1);
         let bell = CancellationToken::new();
         bells.insert(id, bell.clone());
-        Some(Seat::new(id, bell, Arc::clone(room), clock.clone()))
+        Some(ConnectionSeat::new(
+            id,
+            bell,
+            Arc::clone(room),
+            clock.clone(),
+        ))
     }
 
     /// Returns the number of connections and their limit.
-    pub fn now(&self) -> (usize, usize) {
+    pub fn count_and_limit(&self) -> (usize, usize) {
         let guard = self.lock();
         (guard.0.len(), guard.0.limits().all)
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Crowd, HashMap<u64, CancellationToken>)> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, (ConnectionSet, HashMap<u64, CancellationToken>)> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection's place in the room, given back when its last clone is dropped.
 #[derive(Clone)]
-pub struct Seat(Arc<Place>);
+pub struct ConnectionSeat(Arc<SeatInner>);
 
-struct Place {
+struct SeatInner {
     id: u64,
     /// Cancelled when the connection is displaced.
-    bell: CancellationToken,
-    room: Arc<Room>,
+    displacement: CancellationToken,
+    registry: Arc<ConnectionRegistry>,
     clock: Clock,
     /// Whether the last request carried a valid key.
-    is_known: AtomicBool,
+    is_authenticated: AtomicBool,
     /// Whether a request arrived while the connection was being displaced.
-    has_asked_late: AtomicBool,
+    has_late_request: AtomicBool,
 }
 
-impl Drop for Place {
+impl Drop for SeatInner {
     fn drop(&mut self) {
-        let mut guard = self.room.lock();
-        guard.0.leave(self.id);
+        let mut guard = self.registry.lock();
+        guard.0.remove(self.id);
         guard.1.remove(&self.id);
     }
 }
 
-impl Seat {
-    fn new(id: u64, bell: CancellationToken, room: Arc<Room>, clock: Clock) -> Self {
+impl ConnectionSeat {
+    fn new(id: u64, bell: CancellationToken, room: Arc<ConnectionRegistry>, clock: Clock) -> Self {
         let (is_known, has_asked_late) = Default::default();
-        Self(Arc::new(Place {
+        Self(Arc::new(SeatInner {
             id,
-            bell,
-            room,
+            displacement: bell,
+            registry: room,
             clock,
-            is_known,
-            has_asked_late,
+            is_authenticated: is_known,
+            has_late_request: has_asked_late,
         }))
     }
 
-    fn asks(&self, passed_on: Option<IpAddr>) -> Asked {
+    fn start_request(&self, passed_on: Option<IpAddr>) -> RequestStart {
         let now = self.0.clock.uptime();
-        let asked = self.0.room.lock().0.asks(self.0.id, passed_on, now);
+        let asked = self
+            .0
+            .registry
+            .lock()
+            .0
+            .start_request(self.0.id, passed_on, now);
         self.0
-            .has_asked_late
-            .fetch_or(asked == Asked::TooLate, Ordering::Relaxed);
+            .has_late_request
+            .fetch_or(asked == RequestStart::Displaced, Ordering::Relaxed);
         asked
     }
 
-    fn rests(&self) {
+    fn end_request(&self) {
         let now = self.0.clock.uptime();
-        self.0.room.lock().0.rests(self.0.id, now);
+        self.0.registry.lock().0.end_request(self.0.id, now);
     }
 
-    fn knows(&self, is_known: bool) {
-        if self.0.is_known.swap(is_known, Ordering::Relaxed) != is_known {
-            self.0.room.lock().0.is_known(self.0.id, is_known);
+    fn set_authenticated(&self, is_known: bool) {
+        if self.0.is_authenticated.swap(is_known, Ordering::Relaxed) != is_known {
+            self.0
+                .registry
+                .lock()
+                .0
+                .set_authenticated(self.0.id, is_known);
         }
     }
 
-    fn is_known(&self) -> bool {
-        self.0.is_known.load(Ordering::Relaxed)
+    fn is_authenticated(&self) -> bool {
+        self.0.is_authenticated.load(Ordering::Relaxed)
     }
 
-    async fn must_leave(&self) {
-        self.0.bell.cancelled().await;
+    async fn await_displacement(&self) {
+        self.0.displacement.cancelled().await;
     }
 
     /// Returns whether the work in progress is finished before the connection closes: requests with
     /// a key, a request that arrived while the connection was displaced, and during shutdown every
     /// request.
     fn is_worth_finishing(&self) -> bool {
-        match self.0.room.lock().0.standing(self.0.id) {
-            Some((standing, _)) => standing != Standing::Arriving,
-            None => self.is_known() || self.0.has_asked_late.load(Ordering::Relaxed),
+        match self.0.registry.lock().0.activity_of(self.0.id) {
+            Some((standing, _)) => standing != ConnectionActivity::Arriving,
+            None => self.is_authenticated() || self.0.has_late_request.load(Ordering::Relaxed),
         }
     }
 
     /// Returns whether the connection was displaced without having shown a valid key.
     fn is_displaced_stranger(&self) -> bool {
-        self.0.bell.is_cancelled() && !self.is_known()
+        self.0.displacement.is_cancelled() && !self.is_authenticated()
     }
 
-    /// Returns the time until [`is_too_late`](Self::is_too_late) should be checked again.
-    fn patience(&self, now: Duration) -> Duration {
-        match self.limit() {
+    /// Returns the time until [`is_overdue`](Self::is_too_late) should be checked again.
+    fn time_left(&self, now: Duration) -> Duration {
+        match self.time_limit() {
             Some((limit, since)) => (since + limit).saturating_sub(now),
-            None => connection::FIRST,
+            None => connection::FIRST_REQUEST_TIMEOUT,
         }
     }
 
-    fn is_too_late(&self, now: Duration) -> bool {
-        self.limit()
+    fn is_overdue(&self, now: Duration) -> bool {
+        self.time_limit()
             .is_some_and(|(limit, since)| now >= since + limit)
     }
 
-    fn limit(&self) -> Option<(Duration, Duration)> {
-        let (standing, since) = self.0.room.lock().0.standing(self.0.id)?;
+    fn time_limit(&self) -> Option<(Duration, Duration)> {
+        let (standing, since) = self.0.registry.lock().0.activity_of(self.0.id)?;
         match standing {
-            Standing::Arriving => Some((connection::FIRST, since)),
+            ConnectionActivity::Arriving => Some((connection::FIRST_REQUEST_TIMEOUT, since)),
             // An authenticated connection makes room when it is needed, and may stay until then.
-            Standing::Resting if self.is_known() => None,
-            Standing::Resting => Some((connection::REST, since)),
-            Standing::Busy => None,
+            ConnectionActivity::Idle if self.is_authenticated() => None,
+            ConnectionActivity::Idle => Some((connection::IDLE_TIMEOUT, since)),
+            ConnectionActivity::Busy => None,
         }
     }
 
     fn count_late(&self) {
-        self.0.room.counts.late.add(1);
+        self.0.registry.counts.late.add(1);
     }
 }
 
 /// Facts about the caller of a request that are not in the request.
 #[derive(Clone)]
-pub struct Visit {
+pub struct CallerContext {
     pub peer: Peer,
-    seat: Seat,
+    seat: ConnectionSeat,
     key: Arc<OnceLock<Arc<str>>>,
 }
 
-impl Visit {
-    fn new(peer: Peer, seat: Seat) -> Self {
+impl CallerContext {
+    fn new(peer: Peer, seat: ConnectionSeat) -> Self {
         Self {
             peer,
             seat,
@@ -372,20 +402,27 @@ impl Visit {
     /// Records the id of the key that was shown, or that no key is required. `is_narrow` marks a
     /// session-restricted key. Returns false if such a key already has its maximum of requests in
     /// progress.
-    pub fn enters(&self, key: Arc<str>, is_narrow: bool) -> bool {
-        let is_welcome = !is_narrow || self.seat.0.room.lock().0.is_for(self.seat.0.id, &key);
-        self.seat.knows(is_welcome);
+    pub fn record_key(&self, key: Arc<str>, is_narrow: bool) -> bool {
+        let is_welcome = !is_narrow
+            || self
+                .seat
+                .0
+                .registry
+                .lock()
+                .0
+                .add_key_request(self.seat.0.id, &key);
+        self.seat.set_authenticated(is_welcome);
         let _ = self.key.set(key);
         is_welcome
     }
 
     /// Records that a required key was missing or invalid.
-    pub fn is_refused(&self) {
-        self.seat.knows(false);
+    pub fn record_refusal(&self) {
+        self.seat.set_authenticated(false);
     }
 
     /// Returns the id of the key; empty where no key is required.
-    pub fn key(&self) -> Option<&str> {
+    pub fn key_id(&self) -> Option<&str> {
         self.key.get().map(AsRef::as_ref)
     }
 }

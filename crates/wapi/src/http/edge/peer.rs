@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, Version};
 
-use crate::guard::Network;
+use crate::guard::IpNetwork;
 
 /// Headers in which proxies name their clients, beside those that begin with `x-forwarded`.
-const OF_PROXIES: [&str; 15] = [
+const PROXY_HEADERS: [&str; 15] = [
     "forwarded",
     "forwarded-for",
     "via",
@@ -31,25 +31,25 @@ pub struct Peer {
     pub address: IpAddr,
     /// Whether the original request used HTTPS, if known.
     pub is_https: Option<bool>,
-    pub way: Way,
+    pub proxy: ProxyTrust,
 }
 
 /// Path of a request to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum ProxyTrust {
     Direct,
     /// Through one of the operator's proxies.
-    PassedOn,
+    Trusted,
     /// Through an unknown proxy.
-    Doubtful,
+    Untrusted,
 }
 
 /// Networks of the operator's proxies.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies(pub Vec<Network>);
+pub struct TrustedProxies(pub Vec<IpNetwork>);
 
-impl Proxies {
-    pub fn are_trusted(&self, address: IpAddr) -> bool {
+impl TrustedProxies {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
@@ -58,52 +58,53 @@ impl Proxies {
 impl Peer {
     /// Determines the peer from the connection's address and the proxy headers. `is_tls` says
     /// whether the connection itself uses TLS.
-    pub fn of(
+    pub fn from_connection(
         from: IpAddr,
         is_tls: bool,
         headers: &HeaderMap,
         version: Version,
-        proxies: &Proxies,
+        proxies: &TrustedProxies,
     ) -> Self {
         let from = from.to_canonical();
-        let was_passed_on = says_it_was_passed_on(headers, version);
-        if !proxies.are_trusted(from) {
+        let was_passed_on = is_proxied(headers, version);
+        if !proxies.contains(from) {
             let way = if was_passed_on {
-                Way::Doubtful
+                ProxyTrust::Untrusted
             } else {
-                Way::Direct
+                ProxyTrust::Direct
             };
             return Self {
                 address: from,
                 is_https: Some(is_tls),
-                way,
+                proxy: way,
             };
         }
         let is_https = if was_passed_on {
-            scheme(headers)
+            forwarded_https(headers)
         } else {
             Some(is_tls)
         };
         // Some proxies add no headers, and every request from a proxy's address counts as passed
         // on.
         Self {
-            address: origin(from, headers, proxies),
+            address: client_address(from, headers, proxies),
             is_https,
-            way: Way::PassedOn,
+            proxy: ProxyTrust::Trusted,
         }
     }
 }
 
 /// Returns whether the request shows signs of a proxy. HTTP/1.0 counts as one: only proxies still
 /// speak it, do so unless configured otherwise, and then name no client.
-fn says_it_was_passed_on(headers: &HeaderMap, version: Version) -> bool {
-    let is_of_a_proxy = |name: &str| name.starts_with("x-forwarded") || OF_PROXIES.contains(&name);
+fn is_proxied(headers: &HeaderMap, version: Version) -> bool {
+    let is_of_a_proxy =
+        |name: &str| name.starts_with("x-forwarded") || PROXY_HEADERS.contains(&name);
     version <= Version::HTTP_10 || headers.keys().any(|name| is_of_a_proxy(name.as_str()))
 }
 
 /// Returns the last address that is not one of the operator's proxies. Each proxy appends its
 /// client's address to the list it received, and the part that others wrote may be forged.
-fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
+fn client_address(from: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> IpAddr {
     let mut origin = from;
     let lists = headers
         .get_all("x-forwarded-for")
@@ -111,11 +112,11 @@ fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
         .rev()
         .map(|list| list.to_str().unwrap_or_default());
     for entry in lists.flat_map(|list| list.rsplit(',')) {
-        let Some(address) = address(entry.trim()) else {
+        let Some(address) = parse_address(entry.trim()) else {
             break;
         };
         origin = address;
-        if !proxies.are_trusted(address) {
+        if !proxies.contains(address) {
             break;
         }
     }
@@ -123,7 +124,7 @@ fn origin(from: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
 }
 
 /// Parses an address as proxies write it, with or without a port.
-fn address(entry: &str) -> Option<IpAddr> {
+fn parse_address(entry: &str) -> Option<IpAddr> {
     let bare = entry.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>().ok();
     address
@@ -131,7 +132,7 @@ fn address(entry: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-fn scheme(headers: &HeaderMap) -> Option<bool> {
+fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
     let said = headers
         .get_all("x-forwarded-proto")
         .iter()
@@ -149,21 +150,24 @@ fn scheme(headers: &HeaderMap) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn peer(from: &str, headers: &[(&'static str, &'static str)]) -> (String, Option<bool>, Way) {
-        let networks = ["10.0.0.0/8", "::1"].map(|network| Network::parse(network).unwrap());
+    fn peer(
+        from: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> (String, Option<bool>, ProxyTrust) {
+        let networks = ["10.0.0.0/8", "::1"].map(|network| IpNetwork::parse(network).unwrap());
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             all.append(*name, value.parse().unwrap());
         }
-        let proxies = Proxies(networks.into());
-        let peer = Peer::of(
+        let proxies = TrustedProxies(networks.into());
+        let peer = Peer::from_connection(
             from.parse().unwrap(),
             false,
             &all,
             Version::HTTP_11,
             &proxies,
         );
-        (peer.address.to_string(), peer.is_https, peer.way)
+        (peer.address.to_string(), peer.is_https, peer.proxy)
     }
 
     #[test]
@@ -179,21 +183,24 @@ mod tests {
             let (address, is_https, way) = peer("192.0.2.1", &[(header, "203.0.113.9")]);
             assert_eq!(
                 (address.as_str(), is_https, way),
-                ("192.0.2.1", Some(false), Way::Doubtful),
+                ("192.0.2.1", Some(false), ProxyTrust::Untrusted),
                 "{header}"
             );
         }
-        assert_eq!(peer("192.0.2.1", &[("accept", "*/*")]).2, Way::Direct);
-        let old = Peer::of(
+        assert_eq!(
+            peer("192.0.2.1", &[("accept", "*/*")]).2,
+            ProxyTrust::Direct
+        );
+        let old = Peer::from_connection(
             [127, 0, 0, 1].into(),
             false,
             &HeaderMap::new(),
             Version::HTTP_10,
-            &Proxies::default(),
+            &TrustedProxies::default(),
         );
         assert_eq!(
-            old.way,
-            Way::Doubtful,
+            old.proxy,
+            ProxyTrust::Untrusted,
             "what nginx makes of a request unless it is told otherwise"
         );
     }
@@ -223,10 +230,10 @@ mod tests {
             "203.0.113.9"
         );
         let (_, is_https, way) = peer("::1", &[("x-forwarded-proto", "http, https")]);
-        assert_eq!((is_https, way), (Some(true), Way::PassedOn));
+        assert_eq!((is_https, way), (Some(true), ProxyTrust::Trusted));
         assert_eq!(
             peer("::1", &[]),
-            ("::1".to_owned(), Some(false), Way::PassedOn),
+            ("::1".to_owned(), Some(false), ProxyTrust::Trusted),
             "one that says nothing of it"
         );
     }

@@ -14,29 +14,29 @@ use tokio_rustls::server::TlsStream;
 
 use crate::clock::Clock;
 use crate::config::CertificateFiles;
-use crate::lifecycle::{Hangups, Lifecycle};
+use crate::lifecycle::{HangupSignals, Lifecycle};
 
 /// Interval between checks of the files.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Accepts TLS connections; cheap to clone.
 #[derive(Clone)]
-pub struct Tls {
+pub struct TlsServer {
     files: CertificateFiles,
-    current: Arc<RwLock<Current>>,
+    current: Arc<RwLock<LoadedCertificate>>,
 }
 
-struct Current {
+struct LoadedCertificate {
     config: Arc<ServerConfig>,
     /// Contents of the files it was made from.
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-impl Tls {
+impl TlsServer {
     /// Reads the files, or returns an error that names their fault.
     pub async fn open(files: CertificateFiles) -> Result<Self> {
-        let current = Current::read(&files).await?;
+        let current = LoadedCertificate::read(&files).await?;
         Ok(Self {
             files,
             current: Arc::new(RwLock::new(current)),
@@ -45,8 +45,8 @@ impl Tls {
 
     /// Loads the current contents of the files. Returns whether they changed; on an error the
     /// former certificate stays.
-    pub async fn renew(&self) -> Result<bool> {
-        let found = Current::read(&self.files).await?;
+    pub async fn renew_certificate(&self) -> Result<bool> {
+        let found = LoadedCertificate::read(&self.files).await?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if (&found.certificate, &found.key) == (&current.certificate, &current.key) {
             return Ok(false);
@@ -56,19 +56,24 @@ impl Tls {
     }
 
     /// Renews the certificate periodically and at every SIGHUP, until the soft stop.
-    pub async fn keep_renewing(self, mut hangups: Hangups, clock: Clock, lifecycle: Lifecycle) {
+    pub async fn keep_renewing(
+        self,
+        mut hangups: HangupSignals,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) {
         let mut complaint = String::new();
         loop {
             let woken = async {
                 tokio::select! {
-                    () = clock.sleep(LOOK_EVERY) => {}
+                    () = clock.sleep(CHECK_INTERVAL) => {}
                     () = hangups.next() => {}
                 }
             };
             if lifecycle.unless_stopping(woken).await.is_none() {
                 return;
             }
-            match self.renew().await {
+            match self.renew_certificate().await {
                 Ok(is_new) => {
                     complaint.clear();
                     if is_new {
@@ -103,7 +108,7 @@ impl Tls {
     }
 }
 
-impl Current {
+impl LoadedCertificate {
     async fn read(files: &CertificateFiles) -> Result<Self> {
         let CertificateFiles { certificate, key } = files;
         let read = async |name: &str, path: &std::path::Path| {
@@ -114,7 +119,7 @@ impl Current {
             read("WAPI_CERT_FILE_PATH", certificate).await?,
             read("WAPI_CERT_KEY_PATH", key).await?,
         );
-        let config = config(&certificate_pem, &key_pem).with_context(|| {
+        let config = server_config(&certificate_pem, &key_pem).with_context(|| {
             format!(
                 "WAPI_CERT_FILE_PATH ({}) and WAPI_CERT_KEY_PATH ({}) are not a PEM certificate and its key",
                 certificate.display(),
@@ -129,8 +134,11 @@ impl Current {
     }
 }
 
-fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
-    let (certificate, key) = (pem(certificate, "the first")?, pem(key, "the second")?);
+fn server_config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
+    let (certificate, key) = (
+        check_pem(certificate, "the first")?,
+        check_pem(key, "the second")?,
+    );
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>()?;
     if chain.is_empty() {
         bail!("there is no certificate in the first");
@@ -145,7 +153,7 @@ fn config(certificate: &[u8], key: &[u8]) -> Result<ServerConfig> {
 
 /// Returns the PEM text without a byte order mark, or an error that names the actual format and how
 /// to convert it.
-fn pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
+fn check_pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let has = |words: &str| {
         bytes
@@ -181,8 +189,8 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         crate::app::install_crypto();
-        config(certificate.as_bytes(), key.as_bytes()).unwrap();
-        config(
+        server_config(certificate.as_bytes(), key.as_bytes()).unwrap();
+        server_config(
             format!("\u{feff}{certificate}").as_bytes(),
             format!("\u{feff}{key}").as_bytes(),
         )
@@ -217,7 +225,10 @@ mod tests {
                 "no key in the second",
             ),
         ] {
-            let told = format!("{:#}", config(certificate, key).map(drop).unwrap_err());
+            let told = format!(
+                "{:#}",
+                server_config(certificate, key).map(drop).unwrap_err()
+            );
             assert!(told.contains(words), "{words}: {told}");
         }
     }

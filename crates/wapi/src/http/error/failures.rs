@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::event::Failure;
+use crate::event::SendFailure;
 
 /// The code of a failed message to a number that is not on WhatsApp.
 pub const NOT_ON_WHATSAPP: &str = "not_on_whatsapp";
@@ -14,7 +14,7 @@ pub(super) const NEWSLETTER_NOT_FOUND: &str = "newsletter_not_found";
 const NOT_NEWSLETTER_ADMIN: &str = "not_newsletter_admin";
 
 /// Returns the stable code and the title.
-pub(super) fn code(failure: &Failure) -> (&'static str, &'static str) {
+pub(super) fn failure_code(failure: &SendFailure) -> (&'static str, &'static str) {
     match failure.code.as_str() {
         "whatsapp_refused" => ("whatsapp_refused", "WhatsApp refused the message"),
         "media_unavailable" => ("media_unavailable", "The file cannot be sent"),
@@ -31,7 +31,7 @@ pub(super) fn code(failure: &Failure) -> (&'static str, &'static str) {
     }
 }
 
-pub(super) fn status(failure: &Failure) -> StatusCode {
+pub(super) fn failure_status(failure: &SendFailure) -> StatusCode {
     match failure.code.as_str() {
         // The recipient cannot be reached: the caller has to name another one.
         NOT_ON_WHATSAPP | GROUP_NOT_FOUND | NEWSLETTER_NOT_FOUND => StatusCode::NOT_FOUND,

@@ -1,17 +1,17 @@
 //! Problems of failed commands to sessions, and of refused changes to API keys.
 
 use super::Problem;
-use crate::keys::Refused;
+use crate::keys::ApiKeyError;
 use crate::sessions::CommandError;
-use crate::whatsapp::NoCode;
+use crate::whatsapp::PairingCodeError;
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<ApiKeyError> for Problem {
+    fn from(refused: ApiKeyError) -> Self {
         match refused {
-            Refused::Unknown => Self::NoApiKey,
-            Refused::AdminFirst => Self::AdminKeyFirst,
-            Refused::LastAdmin => Self::LastAdminKey,
-            Refused::Store(error) => {
+            ApiKeyError::NotFound => Self::NoApiKey,
+            ApiKeyError::AdminFirst => Self::AdminKeyFirst,
+            ApiKeyError::LastAdmin => Self::LastAdminKey,
+            ApiKeyError::Store(error) => {
                 tracing::error!(%error, "the keys cannot be read or changed");
                 Self::Internal
             }
@@ -29,14 +29,16 @@ impl From<CommandError> for Problem {
             CommandError::Paired => Self::AlreadyPaired,
             CommandError::NotOnline { status, reason } => Self::NotOnline { status, reason },
             CommandError::Busy => Self::SessionBusy,
-            CommandError::NoAnswer(error) => Self::NoAnswer {
+            CommandError::RoundTrip(error) => Self::WhatsappTimeout {
                 detail: error.to_string(),
             },
-            CommandError::NoCode(NoCode::Silence(within)) => Self::NoAnswer {
+            CommandError::PairingCode(PairingCodeError::Timeout(within)) => Self::WhatsappTimeout {
                 detail: format!("no pairing code came within {within:?}"),
             },
-            CommandError::NoCode(NoCode::Refused(detail)) => Self::NoPairingCode { detail },
-            CommandError::NotSaved(error) => Self::NotReady {
+            CommandError::PairingCode(PairingCodeError::Refused(detail)) => {
+                Self::PairingCodeRefused { detail }
+            }
+            CommandError::Store(error) => Self::NotReady {
                 detail: error.to_string(),
             },
         }

@@ -1,9 +1,9 @@
 //! Problems of failed messages, requests to WhatsApp, and file downloads.
 
 use super::Problem;
-use crate::fetch::NoFile;
-use crate::sessions::{AskError, NotDeleted, NotSet, SendError};
-use crate::whatsapp::NotAnswered;
+use crate::fetch::FetchError;
+use crate::sessions::{ChatTimerError, DeleteMessageError, RequestError, SendError};
+use crate::whatsapp::LinkRequestError;
 
 impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
@@ -11,7 +11,7 @@ impl From<SendError> for Problem {
             SendError::Unknown => Self::NoSession,
             SendError::NotOnline { status, reason } => Self::NotOnline { status, reason },
             SendError::NotPaired => Self::NotPaired,
-            SendError::Full(most) => Self::QueueFull(most),
+            SendError::QueueFull(most) => Self::QueueFull(most),
             SendError::Stopping => Self::Stopping,
             SendError::Store(error) => Self::NotReady {
                 detail: error.to_string(),
@@ -20,53 +20,53 @@ impl From<SendError> for Problem {
     }
 }
 
-impl From<NotDeleted> for Problem {
-    fn from(error: NotDeleted) -> Self {
+impl From<DeleteMessageError> for Problem {
+    fn from(error: DeleteMessageError) -> Self {
         match error {
-            NotDeleted::NotReady(error) => error.into(),
-            NotDeleted::NoAnswer(detail) => Self::NoAnswer { detail },
+            DeleteMessageError::NotReady(error) => error.into(),
+            DeleteMessageError::NoAnswer(detail) => Self::WhatsappTimeout { detail },
         }
     }
 }
 
-impl From<NotSet> for Problem {
-    fn from(error: NotSet) -> Self {
+impl From<ChatTimerError> for Problem {
+    fn from(error: ChatTimerError) -> Self {
         match error {
-            NotSet::NotAsked(error) => error.into(),
-            NotSet::NotSent(error) => error.into(),
-            NotSet::Failed(failure) => Self::NotSent(failure),
-            NotSet::NoAnswer => Self::NoAnswer {
+            ChatTimerError::Request(error) => error.into(),
+            ChatTimerError::Send(error) => error.into(),
+            ChatTimerError::Failed(failure) => Self::NotSent(failure),
+            ChatTimerError::NoAnswer => Self::WhatsappTimeout {
                 detail: error.to_string(),
             },
         }
     }
 }
 
-impl From<AskError> for Problem {
-    fn from(error: AskError) -> Self {
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
         match error {
-            AskError::Unknown => Self::NoSession,
-            AskError::NotPaired => Self::NotPaired,
-            AskError::NotOnline { status, reason } => Self::NotOnline { status, reason },
-            AskError::NoMessage => Self::NoMessage,
-            AskError::Store(error) => Self::NotReady {
+            RequestError::Unknown => Self::NoSession,
+            RequestError::NotPaired => Self::NotPaired,
+            RequestError::NotOnline { status, reason } => Self::NotOnline { status, reason },
+            RequestError::MessageNotFound => Self::NoMessage,
+            RequestError::Store(error) => Self::NotReady {
                 detail: error.to_string(),
             },
-            AskError::NotAnswered(NotAnswered::Silence(within)) => Self::NoAnswer {
+            RequestError::Link(LinkRequestError::Timeout(within)) => Self::WhatsappTimeout {
                 detail: format!("WhatsApp did not answer within {within:?}"),
             },
-            AskError::NotAnswered(error) => Self::Refused {
+            RequestError::Link(error) => Self::WhatsappRefused {
                 detail: error.to_string(),
             },
         }
     }
 }
 
-impl From<NoFile> for Problem {
-    fn from(error: NoFile) -> Self {
+impl From<FetchError> for Problem {
+    fn from(error: FetchError) -> Self {
         match error {
-            NoFile::Crowded(most) => Self::TooManyLinks(most),
-            error => Self::field("image_url", error.to_string()),
+            FetchError::QueueFull(most) => Self::TooManyLinks(most),
+            error => Self::invalid_field("image_url", error.to_string()),
         }
     }
 }

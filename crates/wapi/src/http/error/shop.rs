@@ -9,7 +9,7 @@ pub enum MissingInShop {
 
 impl MissingInShop {
     /// Returns the stable code and the title.
-    pub(super) const fn code(self) -> (&'static str, &'static str) {
+    pub(super) const fn code_and_title(self) -> (&'static str, &'static str) {
         match self {
             Self::Catalog => ("catalog_not_found", "There is no catalogue"),
             Self::Order => ("order_not_found", "There is no such order"),

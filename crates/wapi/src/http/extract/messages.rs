@@ -2,28 +2,28 @@
 
 use serde_json::Value;
 
-use super::{FieldError, Fields, kind};
+use super::{FieldError, JsonFields, json_type_name};
 
-impl Fields {
+impl JsonFields {
     /// Returns the remaining fields as JSON text: the same for the same fields.
-    pub fn canonical(&self) -> String {
+    pub fn canonical_json(&self) -> String {
         serde_json::to_string(&self.fields).expect("JSON that was read can be written")
     }
 
     /// Whether a field of this name exists and is not `null`.
-    pub fn has(&self, field: &str) -> bool {
+    pub fn has_value(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|value| !value.is_null())
     }
 
     /// Reads a boolean; false if it is left out.
-    pub fn flag(&mut self, field: &'static str) -> bool {
-        match self.take(field) {
+    pub fn flag_or_false(&mut self, field: &'static str) -> bool {
+        match self.take_field(field) {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => flag,
             Some(other) => {
-                self.refuse(
+                self.refuse_field(
                     field,
-                    format!("is {}, but must be true or false", kind(&other)),
+                    format!("is {}, but must be true or false", json_type_name(&other)),
                 );
                 false
             }
@@ -36,10 +36,10 @@ impl Fields {
         field: &'static str,
         range: std::ops::RangeInclusive<u64>,
     ) -> Option<u64> {
-        let value = self.take(field).filter(|value| !value.is_null())?;
+        let value = self.take_field(field).filter(|value| !value.is_null())?;
         let number = value.as_u64().filter(|number| range.contains(number));
         if number.is_none() {
-            self.refuse(
+            self.refuse_field(
                 field,
                 format!(
                     "must be a whole number from {} to {}",
@@ -52,7 +52,7 @@ impl Fields {
     }
 
     /// Reads and parses an optional text.
-    pub fn optional_parsed<T, E: std::fmt::Display>(
+    pub fn parse_optional<T, E: std::fmt::Display>(
         &mut self,
         field: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -60,34 +60,34 @@ impl Fields {
         let text = self.optional_text(field)?;
         match parse(&text) {
             Ok(value) => Some(value),
-            Err(error) => self.wrong(field, error.to_string()),
+            Err(error) => self.record_error(field, error.to_string()),
         }
     }
 
     /// Reads a required text of at most `longest` characters.
     pub fn text_up_to(&mut self, field: &'static str, longest: usize) -> Option<String> {
-        let text = self.text(field)?;
-        self.judged(field, fits(text, longest))
+        let text = self.required_text(field)?;
+        self.ok_or_record(field, limit_length(text, longest))
     }
 
     /// Reads a text of at most `longest` characters, which may be left out or empty.
     pub fn optional_text_up_to(&mut self, field: &'static str, longest: usize) -> Option<String> {
         let text = self.optional_text(field).filter(|text| !text.is_empty())?;
-        self.judged(field, fits(text, longest))
+        self.ok_or_record(field, limit_length(text, longest))
     }
 
     /// Reads a required number.
-    pub fn decimal(
+    pub fn required_decimal(
         &mut self,
         field: &'static str,
         range: std::ops::RangeInclusive<f64>,
     ) -> Option<f64> {
-        let number = match self.take(field) {
-            None | Some(Value::Null) => return self.wrong(field, "is missing"),
+        let number = match self.take_field(field) {
+            None | Some(Value::Null) => return self.record_error(field, "is missing"),
             Some(value) => value.as_f64().filter(|number| range.contains(number)),
         };
         let problem = || format!("must be a number from {} to {}", range.start(), range.end());
-        self.judged(field, number.ok_or_else(problem))
+        self.ok_or_record(field, number.ok_or_else(problem))
     }
 
     /// Whether a field is an object.
@@ -96,13 +96,13 @@ impl Fields {
     }
 
     /// Reads a list of objects, `count` of them; each must be [taken back](Self::absorb).
-    pub fn objects(
+    pub fn required_objects(
         &mut self,
         field: &'static str,
         count: std::ops::RangeInclusive<usize>,
     ) -> Option<Vec<Self>> {
-        let objects: Option<Vec<_>> = match self.take(field) {
-            Some(Value::Array(list)) => list.into_iter().map(Self::of).collect(),
+        let objects: Option<Vec<_>> = match self.take_field(field) {
+            Some(Value::Array(list)) => list.into_iter().map(Self::from_value).collect(),
             _ => None,
         };
         let objects = objects.filter(|list| count.contains(&list.len()));
@@ -113,24 +113,24 @@ impl Fields {
                 count.end()
             )
         };
-        self.judged(field, objects.ok_or_else(problem))
+        self.ok_or_record(field, objects.ok_or_else(problem))
     }
 
     /// Returns `None` if the value is not an object.
-    pub(in crate::http) fn of(value: Value) -> Option<Self> {
+    pub(in crate::http) fn from_value(value: Value) -> Option<Self> {
         match value {
-            Value::Object(fields) => Some(Self::with(fields)),
+            Value::Object(fields) => Some(Self::from_map(fields)),
             _ => None,
         }
     }
 
     /// Drops a field unread.
-    pub fn ignore(&mut self, field: &str) {
+    pub fn ignore_field(&mut self, field: &str) {
         self.fields.remove(field);
     }
 
     /// Records an error of a field, and drops the field.
-    pub fn refuse(&mut self, field: &'static str, detail: impl Into<String>) {
+    pub fn refuse_field(&mut self, field: &'static str, detail: impl Into<String>) {
         self.fields.remove(field);
         self.errors.push(FieldError {
             field: field.into(),
@@ -139,7 +139,7 @@ impl Fields {
     }
 }
 
-fn fits(text: String, longest: usize) -> Result<String, String> {
+fn limit_length(text: String, longest: usize) -> Result<String, String> {
     if text.chars().count() > longest {
         Err(format!("is longer than {longest} characters"))
     } else {

@@ -11,21 +11,21 @@ use futures_util::{Stream, StreamExt};
 
 /// Maximum number of form bytes beside the contents of its parts: before and after it, and in each
 /// part's header.
-pub const BESIDE: usize = 64 * 1024;
+pub const MAX_OVERHEAD: usize = 64 * 1024;
 
 /// How often in a row the reader may poll at the limit: between two contents it passes through some
 /// steps.
-const IN_VAIN: u32 = 16;
+const MAX_IDLE_POLLS: u32 = 16;
 
-/// More than [`BESIDE`] bytes lie beside the contents.
+/// More than [`MAX_OVERHEAD`] bytes lie beside the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {} KiB stand outside of the contents of its parts", BESIDE / 1024)]
-pub struct TooMuch;
+#[error("more than {} KiB stand outside of the contents of its parts", MAX_OVERHEAD / 1024)]
+pub struct FormOverheadError;
 
 /// A form body that is read no faster than it is consumed.
-pub struct Budgeted {
+pub struct BudgetedBody {
     pieces: BodyDataStream,
-    held: Held,
+    held: HeldBytes,
     /// The buffered bytes at the last poll that reached the limit, and the number of such polls
     /// since.
     enough: (usize, u32),
@@ -33,11 +33,11 @@ pub struct Budgeted {
 
 /// The number of bytes that are read and not yet consumed.
 #[derive(Debug, Clone, Default)]
-pub struct Held(Arc<AtomicUsize>);
+pub struct HeldBytes(Arc<AtomicUsize>);
 
-impl Held {
+impl HeldBytes {
     /// Records consumed bytes of a content.
-    pub fn used(&self, bytes: usize) {
+    pub fn mark_consumed(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -46,9 +46,9 @@ impl Held {
     }
 }
 
-impl Budgeted {
-    pub fn new(body: Body) -> (Self, Held) {
-        let held = Held::default();
+impl BudgetedBody {
+    pub fn new(body: Body) -> (Self, HeldBytes) {
+        let held = HeldBytes::default();
         (
             Self {
                 pieces: body.into_data_stream(),
@@ -60,12 +60,12 @@ impl Budgeted {
     }
 }
 
-impl Stream for Budgeted {
+impl Stream for BudgetedBody {
     type Item = Result<Bytes, axum::BoxError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let held = self.held.get();
-        if held >= BESIDE {
+        if held >= MAX_OVERHEAD {
             // Polling again and again without consuming anything means searching in vain for an
             // end.
             let asked = if self.enough.0 == held {
@@ -74,8 +74,8 @@ impl Stream for Budgeted {
                 0
             };
             self.enough = (held, asked);
-            if asked > IN_VAIN {
-                return Poll::Ready(Some(Err(TooMuch.into())));
+            if asked > MAX_IDLE_POLLS {
+                return Poll::Ready(Some(Err(FormOverheadError.into())));
             }
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -106,13 +106,13 @@ mod tests {
             counter.fetch_add(piece.len(), Ordering::Relaxed);
             Ok::<_, std::convert::Infallible>(piece)
         });
-        let (pieces, held) = Budgeted::new(Body::from_stream(pieces));
+        let (pieces, held) = BudgetedBody::new(Body::from_stream(pieces));
         let mut form = Multipart::new(pieces, "b");
         let content = async {
             let mut content = 0;
             while let Some(mut part) = form.next_field().await? {
                 while let Some(piece) = part.chunk().await? {
-                    held.used(piece.len());
+                    held.mark_consumed(piece.len());
                     content += piece.len();
                 }
             }
@@ -137,7 +137,7 @@ mod tests {
             let (content, read) = read(form, 4_096).await;
             assert!(content.is_err(), "form {number} was taken");
             assert!(
-                read <= 2 * BESIDE,
+                read <= 2 * MAX_OVERHEAD,
                 "{read} bytes of form {number} were read"
             );
         }
@@ -152,7 +152,7 @@ mod tests {
             b"\r\n--b--\r\n",
         ]
         .concat();
-        for piece in [7, 4_096, BESIDE, 1 << 20] {
+        for piece in [7, 4_096, MAX_OVERHEAD, 1 << 20] {
             let (read, _) = read(form.clone(), piece).await;
             assert_eq!(read.unwrap(), content.len(), "in pieces of {piece}");
         }

@@ -8,7 +8,7 @@ use futures_util::{FutureExt, stream};
 use multer::Multipart;
 
 use super::{headers, upload};
-use crate::media::filename::Disposition;
+use crate::media::filename::ContentDisposition;
 
 /// Parses a range; the first byte is the file's size, the others are the header.
 pub fn range(bytes: &[u8]) {
@@ -20,7 +20,7 @@ pub fn range(bytes: &[u8]) {
     };
     let size = u64::from(*size);
     let asked = HeaderMap::from_iter([(header::RANGE, wanted)]);
-    if let Ok(Some(part)) = headers::range(&asked, "hash", size) {
+    if let Ok(Some(part)) = headers::parse_range(&asked, "hash", size) {
         assert!(
             part.start < part.end && part.end <= size,
             "{part:?} of {size}"
@@ -37,7 +37,7 @@ pub fn form(bytes: &[u8]) {
     let Ok(content_type) = std::str::from_utf8(&bytes[..line]) else {
         return;
     };
-    let Ok(Some(boundary)) = upload::boundary(content_type) else {
+    let Ok(Some(boundary)) = upload::parse_boundary(content_type) else {
         return;
     };
     let body = bytes.get(line + 1..).unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn form(bytes: &[u8]) {
         while let Ok(Some(mut part)) = form.next_field().await {
             part.headers()
                 .get(header::CONTENT_DISPOSITION)
-                .map(|value| Disposition::read(value.as_bytes()));
+                .map(|value| ContentDisposition::parse(value.as_bytes()));
             while let Ok(Some(_)) = part.chunk().await {}
         }
     };

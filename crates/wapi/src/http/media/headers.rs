@@ -9,23 +9,23 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::store::MediaFacts;
 
 /// Types that browsers show without running any of their content.
-const SHOWN: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+const INLINE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 /// Characters that are percent-encoded in `filename*` (RFC 8187).
 const IN_NAMES: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
 
 /// The requested range lies outside the file.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unsatisfiable;
+pub struct RangeError;
 
 /// Returns the headers of a file, the same for the whole and for any part.
-pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
+pub fn file_headers(facts: &MediaFacts, sha256: &str) -> HeaderMap {
     let mime_type = facts
         .mime_type
         .as_deref()
         .unwrap_or("application/octet-stream");
     let kind = HeaderValue::from_str(mime_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let disposition = if is_shown(mime_type) {
+    let disposition = if is_inline(mime_type) {
         "inline"
     } else {
         "attachment"
@@ -66,7 +66,7 @@ pub fn of(facts: &MediaFacts, sha256: &str) -> HeaderMap {
 }
 
 /// Returns the length and position of the bytes sent.
-pub fn of_part(part: &Range<u64>, size: u64, is_part: bool) -> HeaderMap {
+pub fn range_headers(part: &Range<u64>, size: u64, is_part: bool) -> HeaderMap {
     let ours = |text: String| HeaderValue::from_str(&text).expect("it is visible ASCII");
     let mut headers = HeaderMap::from_iter([(
         header::CONTENT_LENGTH,
@@ -81,20 +81,20 @@ pub fn of_part(part: &Range<u64>, size: u64, is_part: bool) -> HeaderMap {
     headers
 }
 
-fn is_shown(mime_type: &str) -> bool {
+fn is_inline(mime_type: &str) -> bool {
     let essence = mime_type
         .split(';')
         .next()
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    SHOWN.contains(&essence.as_str())
+    INLINE_TYPES.contains(&essence.as_str())
         || essence.starts_with("audio/")
         || essence.starts_with("video/")
 }
 
 /// Whether the caller already has the file, according to `If-None-Match`.
-pub fn is_known(asked: &HeaderMap, sha256: &str) -> bool {
+pub fn is_not_modified(asked: &HeaderMap, sha256: &str) -> bool {
     let Some(known) = asked
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
@@ -109,11 +109,11 @@ pub fn is_known(asked: &HeaderMap, sha256: &str) -> bool {
 
 /// Returns the requested range; `None` for the whole file. Requests for several ranges, and invalid
 /// ones, are answered with the whole file.
-pub fn range(
+pub fn parse_range(
     asked: &HeaderMap,
     sha256: &str,
     size: u64,
-) -> Result<Option<Range<u64>>, Unsatisfiable> {
+) -> Result<Option<Range<u64>>, RangeError> {
     let is_of_this_file = |value: &HeaderValue| {
         value
             .to_str()
@@ -152,7 +152,7 @@ pub fn range(
     if part.start < part.end {
         Ok(Some(part))
     } else {
-        Err(Unsatisfiable)
+        Err(RangeError)
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn ranges_are_those_of_the_rfc() {
-        let range = |value: &str| range(&asks(header::RANGE, value), "hash", 10);
+        let range = |value: &str| parse_range(&asks(header::RANGE, value), "hash", 10);
         assert_eq!(range("bytes=0-3"), Ok(Some(0..4)));
         assert_eq!(range("bytes=4-"), Ok(Some(4..10)));
         assert_eq!(range("bytes=-3"), Ok(Some(7..10)));
@@ -185,7 +185,7 @@ mod tests {
             assert_eq!(range(whole), Ok(None), "{whole}");
         }
         for unsatisfiable in ["bytes=10-", "bytes=10-20", "bytes=-0"] {
-            assert_eq!(range(unsatisfiable), Err(Unsatisfiable), "{unsatisfiable}");
+            assert_eq!(range(unsatisfiable), Err(RangeError), "{unsatisfiable}");
         }
     }
 
@@ -193,14 +193,17 @@ mod tests {
     fn a_part_of_another_file_is_not_sent() {
         let mut asked = asks(header::RANGE, "bytes=0-3");
         asked.insert(header::IF_RANGE, "\"other\"".parse().unwrap());
-        assert_eq!(range(&asked, "hash", 10), Ok(None));
+        assert_eq!(parse_range(&asked, "hash", 10), Ok(None));
         asked.insert(header::IF_RANGE, "\"hash\"".parse().unwrap());
-        assert_eq!(range(&asked, "hash", 10), Ok(Some(0..4)));
-        assert!(is_known(
+        assert_eq!(parse_range(&asked, "hash", 10), Ok(Some(0..4)));
+        assert!(is_not_modified(
             &asks(header::IF_NONE_MATCH, "\"x\", W/\"hash\""),
             "hash"
         ));
-        assert!(!is_known(&asks(header::IF_NONE_MATCH, "\"x\""), "hash"));
+        assert!(!is_not_modified(
+            &asks(header::IF_NONE_MATCH, "\"x\""),
+            "hash"
+        ));
     }
 
     #[test]
@@ -211,7 +214,7 @@ mod tests {
                 filename: name.map(str::to_owned),
                 ..MediaFacts::default()
             };
-            let headers = of(&facts, "hash");
+            let headers = file_headers(&facts, "hash");
             assert_eq!(headers["x-content-type-options"], "nosniff");
             headers["content-disposition"].to_str().unwrap().to_owned()
         };

@@ -7,18 +7,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use multer::{Field, Multipart};
 
-use super::MediaInfo;
-use super::budget::{Budgeted, Held};
-use crate::fetch::{NoFile, Whose};
+use super::MediaDocument;
+use super::budget::{BudgetedBody, HeldBytes};
+use crate::fetch::{FetchError, FetchRequester};
 use crate::http::Gateway;
 use crate::http::error::{FieldError, Problem};
-use crate::http::extract::{Fields, Named};
-use crate::http::query::Query;
-use crate::media::filename::{self, Disposition};
-use crate::media::types::essence;
-use crate::media::{File, Intake, NotTaken, Taken};
+use crate::http::extract::{JsonFields, SessionPath};
+use crate::http::query::QueryParameters;
+use crate::media::filename::{self, ContentDisposition};
+use crate::media::types::type_essence;
+use crate::media::{MediaFile, ReceivedFile, SpoolError, SpoolWriter};
 use crate::message;
-use crate::pace::TooSlow;
+use crate::pace::TooSlowError;
 use crate::sessions::SessionName;
 use crate::store::Life;
 
@@ -32,22 +32,22 @@ const LONGEST_NAME: usize = 255;
 /// `POST …/media`: takes a form with the part `file`, streamed to disk, or `{"link": "https://…"}`,
 /// which is downloaded at once. With `sha256`, a file with another hash is refused. Returns 201
 /// with the file's id.
-pub async fn upload(
+pub async fn upload_media(
     State(gateway): State<Gateway>,
-    Named(session): Named,
-    query: Query,
+    SessionPath(session): SessionPath,
+    query: QueryParameters,
     request: Request,
 ) -> Result<Response, Problem> {
-    query.done()?;
-    let life = gateway.life(&session)?;
+    query.finish()?;
+    let life = gateway.current_life(&session)?;
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
-    let file = match boundary(kind)? {
+    let file = match parse_boundary(kind)? {
         Some(boundary) => {
-            posted(
+            read_form(
                 &gateway,
                 &session,
                 request.into_body(),
@@ -57,99 +57,106 @@ pub async fn upload(
             .await?
         }
         None => {
-            linked(
+            fetch_json_link(
                 &gateway,
                 &session,
-                Fields::from_request(request, &()).await?,
+                JsonFields::from_request(request, &()).await?,
             )
             .await?
         }
     };
-    kept(&gateway, &life, file).await
+    save_upload(&gateway, &life, file).await
 }
 
 /// Returns the boundary of a multipart form; `None` if the content type is not a form's.
-pub fn boundary(content_type: &str) -> Result<Option<String>, Problem> {
-    if essence(content_type) != "multipart/form-data" {
+pub fn parse_boundary(content_type: &str) -> Result<Option<String>, Problem> {
+    if type_essence(content_type) != "multipart/form-data" {
         return Ok(None);
     }
-    let boundary = filename::parameters(content_type)
+    let boundary = filename::parse_parameters(content_type)
         .into_iter()
         .find(|(name, _)| name == "boundary");
     let boundary = boundary
         .map(|(_, boundary)| boundary)
         .filter(|boundary| (1..=200).contains(&boundary.len()));
-    let missing =
-        || Problem::Body("its Content-Type says multipart/form-data without a boundary".to_owned());
+    let missing = || {
+        Problem::InvalidBody(
+            "its Content-Type says multipart/form-data without a boundary".to_owned(),
+        )
+    };
     boundary.map(Some).ok_or_else(missing)
 }
 
-async fn kept(gateway: &Gateway, life: &Life, file: File) -> Result<Response, Problem> {
-    let record = gateway.media.add(life, file).await.map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), "an upload cannot be kept");
-        Problem::NotReady {
-            detail: "the file cannot be kept at the moment".to_owned(),
-        }
-    })?;
-    Ok((StatusCode::CREATED, Json(MediaInfo::from(record))).into_response())
+async fn save_upload(gateway: &Gateway, life: &Life, file: MediaFile) -> Result<Response, Problem> {
+    let record = gateway
+        .media
+        .add_upload(life, file)
+        .await
+        .map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "an upload cannot be kept");
+            Problem::NotReady {
+                detail: "the file cannot be kept at the moment".to_owned(),
+            }
+        })?;
+    Ok((StatusCode::CREATED, Json(MediaDocument::from(record))).into_response())
 }
 
-async fn linked(
+async fn fetch_json_link(
     gateway: &Gateway,
     session: &SessionName,
-    mut fields: Fields,
-) -> Result<File, Problem> {
+    mut fields: JsonFields,
+) -> Result<MediaFile, Problem> {
     let (link, sha256) = (
-        fields.text("link"),
-        fields.optional_parsed(SHA256, message::sha256),
+        fields.required_text("link"),
+        fields.parse_optional(SHA256, message::parse_sha256),
     );
     fields.refuse_unknown();
-    let link = fields.done(link)?;
-    fetched(gateway, session, &link, sha256.as_deref()).await
+    let link = fields.finish(link)?;
+    fetch_link(gateway, session, &link, sha256.as_deref()).await
 }
 
 /// Downloads the file at a link, checking its hash if one is given.
-pub async fn fetched(
+pub async fn fetch_link(
     gateway: &Gateway,
     session: &SessionName,
     link: &str,
     sha256: Option<&str>,
-) -> Result<File, Problem> {
+) -> Result<MediaFile, Problem> {
     match gateway
         .fetcher
-        .any_file(Whose::caller(session.as_str()), link, sha256)
+        .fetch_any_file(FetchRequester::for_caller(session.as_str()), link, sha256)
         .await
     {
         Ok(file) => Ok(file),
-        Err(NoFile::OtherHash(found)) => Err(other_hash(&found)),
-        Err(NoFile::NotKept(error)) => Err(NotTaken::Disk(error).into()),
-        Err(NoFile::Crowded(most)) => Err(Problem::TooManyLinks(most)),
-        Err(error) => Err(Problem::field("link", error.to_string())),
+        Err(FetchError::OtherHash(found)) => Err(hash_problem(&found)),
+        Err(FetchError::Disk(error)) => Err(SpoolError::Disk(error).into()),
+        Err(FetchError::QueueFull(most)) => Err(Problem::TooManyLinks(most)),
+        Err(error) => Err(Problem::invalid_field("link", error.to_string())),
     }
 }
 
 /// Reads a form's file, whose length need not be known, and its expected hash, in either order.
-pub async fn posted(
+pub async fn read_form(
     gateway: &Gateway,
     session: &SessionName,
     body: Body,
     boundary: String,
     largest: u64,
-) -> Result<File, Problem> {
-    let (pieces, held) = Budgeted::new(body);
+) -> Result<MediaFile, Problem> {
+    let (pieces, held) = BudgetedBody::new(body);
     let mut form = Multipart::new(pieces, boundary);
     let (mut found, mut sha256) = (None, None);
-    while let Some(mut part) = form.next_field().await.map_err(broken)? {
+    while let Some(mut part) = form.next_field().await.map_err(form_problem)? {
         let disposition = part
             .headers()
             .get(header::CONTENT_DISPOSITION)
-            .map(|value| Disposition::read(value.as_bytes()));
-        let Disposition { name, filename } = disposition.unwrap_or_default();
+            .map(|value| ContentDisposition::parse(value.as_bytes()));
+        let ContentDisposition { name, filename } = disposition.unwrap_or_default();
         match name.as_deref().unwrap_or_default() {
             FILE if found.is_none() => {
-                found = Some(file(gateway, &mut part, &held, filename, largest).await?)
+                found = Some(read_file_part(gateway, &mut part, &held, filename, largest).await?)
             }
-            SHA256 if sha256.is_none() => sha256 = Some(hash(&mut part).await?),
+            SHA256 if sha256.is_none() => sha256 = Some(read_hash(&mut part).await?),
             name => {
                 let why = if [FILE, SHA256].contains(&name) {
                     "is there twice"
@@ -157,7 +164,7 @@ pub async fn posted(
                     "is not a field of this route"
                 };
                 let field = name.chars().take(LONGEST_NAME).collect::<String>().into();
-                return Err(Problem::Fields(vec![FieldError {
+                return Err(Problem::InvalidFields(vec![FieldError {
                     field,
                     detail: why.to_owned(),
                 }]));
@@ -165,93 +172,101 @@ pub async fn posted(
         }
     }
     let why = "is missing: the form must have a part of this name, with the file in it";
-    let Posted {
+    let PostedFile {
         taken,
         head,
         filename,
-        said,
-    } = found.ok_or_else(|| Problem::field(FILE, why))?;
+        declared_type: said,
+    } = found.ok_or_else(|| Problem::invalid_field(FILE, why))?;
     match sha256 {
-        Some(sha256) if sha256 != taken.sha256 => Err(other_hash(&taken.sha256)),
+        Some(sha256) if sha256 != taken.sha256 => Err(hash_problem(&taken.sha256)),
         _ => {
-            let workshop = gateway.media.workshop().of(session.as_str());
-            Ok(workshop.file(taken, &head, filename, said.as_deref()).await)
+            let workshop = gateway
+                .media
+                .conversion_pool()
+                .for_session(session.as_str());
+            Ok(workshop
+                .identify_file(taken, &head, filename, said.as_deref())
+                .await)
         }
     }
 }
 
-fn other_hash(found: &str) -> Problem {
-    Problem::field(
+fn hash_problem(found: &str) -> Problem {
+    Problem::invalid_field(
         SHA256,
         format!("is not that of the file that came, which is {found}; send the file again"),
     )
 }
 
-async fn hash(part: &mut Field<'_>) -> Result<String, Problem> {
+async fn read_hash(part: &mut Field<'_>) -> Result<String, Problem> {
     let mut text = Vec::new();
-    while let Some(piece) = part.chunk().await.map_err(broken)? {
+    while let Some(piece) = part.chunk().await.map_err(form_problem)? {
         text.extend_from_slice(&piece);
         if text.len() > LONGEST_NAME {
             break;
         }
     }
-    message::sha256(String::from_utf8_lossy(&text).trim())
-        .map_err(|why| Problem::field(SHA256, why))
+    message::parse_sha256(String::from_utf8_lossy(&text).trim())
+        .map_err(|why| Problem::invalid_field(SHA256, why))
 }
 
 /// An uploaded file with the name and type that the form gives.
-struct Posted {
-    taken: Taken,
+struct PostedFile {
+    taken: ReceivedFile,
     /// The file's first bytes.
     head: Vec<u8>,
     filename: Option<String>,
-    said: Option<String>,
+    declared_type: Option<String>,
 }
 
-async fn file(
+async fn read_file_part(
     gateway: &Gateway,
     part: &mut Field<'_>,
-    held: &Held,
+    held: &HeldBytes,
     filename: Option<String>,
     largest: u64,
-) -> Result<Posted, Problem> {
+) -> Result<PostedFile, Problem> {
     let said = part
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .map(str::to_owned);
-    let mut intake = Intake::begin(gateway.media.workshop().place(), largest).await?;
-    while let Some(piece) = part.chunk().await.map_err(broken)? {
-        held.used(piece.len());
-        intake.take(&piece).await?;
+    let mut intake =
+        SpoolWriter::create(gateway.media.conversion_pool().reserve_file(), largest).await?;
+    while let Some(piece) = part.chunk().await.map_err(form_problem)? {
+        held.mark_consumed(piece.len());
+        intake.write_piece(&piece).await?;
     }
     let (taken, head) = intake.finish().await?;
-    Ok(Posted {
+    Ok(PostedFile {
         taken,
         head,
         filename,
-        said,
+        declared_type: said,
     })
 }
 
-fn broken(error: multer::Error) -> Problem {
-    if TooSlow::is_behind(&error) {
-        return Problem::TooSlow;
+fn form_problem(error: multer::Error) -> Problem {
+    if TooSlowError::is_cause_of(&error) {
+        return Problem::BodyTooSlow;
     }
     // The underlying error says more than that of the form reader.
     let cause =
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
-    Problem::Body(match cause {
+    Problem::InvalidBody(match cause {
         Some(cause) => format!("it is no whole form: {error}: {cause}"),
         None => format!("it is no whole form: {error}"),
     })
 }
 
-impl From<NotTaken> for Problem {
-    fn from(error: NotTaken) -> Self {
+impl From<SpoolError> for Problem {
+    fn from(error: SpoolError) -> Self {
         match error {
-            NotTaken::TooLarge(most) => Self::TooLarge(usize::try_from(most).unwrap_or(usize::MAX)),
-            NotTaken::Disk(error) => {
+            SpoolError::TooLarge(most) => {
+                Self::BodyTooLarge(usize::try_from(most).unwrap_or(usize::MAX))
+            }
+            SpoolError::Disk(error) => {
                 tracing::error!(%error, "an upload cannot be written to the disk");
                 Self::NotReady {
                     detail: "the file cannot be written to the disk at the moment".to_owned(),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::body::Asked;
-use super::{Accepting, content, unreadable};
+use super::body::MessageRequest;
+use super::{MessageAcceptor, content, message_problem};
 use crate::http::error::Problem;
-use crate::http::extract::Fields;
-use crate::message::{Album, Content, Message};
+use crate::http::extract::JsonFields;
+use crate::message::{AlbumContent, Message, MessageContent};
 use crate::store::{IdempotencyKey, SentMessage};
 
 /// WhatsApp shows smaller groups as single messages.
@@ -14,29 +14,32 @@ const ITEMS: std::ops::RangeInclusive<usize> = 2..=10;
 const KINDS: [&str; 2] = ["image", "video"];
 
 /// Reads `[{"image": {…}}, {"video": {…}}]`.
-pub(super) fn items(fields: &mut Fields) -> Option<Vec<Message>> {
-    let list = fields.objects("album", ITEMS)?;
+pub(super) fn read_album(fields: &mut JsonFields) -> Option<Vec<Message>> {
+    let list = fields.required_objects("album", ITEMS)?;
     let mut items = Vec::with_capacity(list.len());
     for (index, mut item) in list.into_iter().enumerate() {
-        items.push(self::item(&mut item));
-        fields.absorb(&format!("album[{index}]"), item);
+        items.push(self::read_album_item(&mut item));
+        fields.absorb_errors(&format!("album[{index}]"), item);
     }
     items.into_iter().collect()
 }
 
-fn item(fields: &mut Fields) -> Option<Message> {
-    let there: Vec<_> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
+fn read_album_item(fields: &mut JsonFields) -> Option<Message> {
+    let there: Vec<_> = KINDS
+        .into_iter()
+        .filter(|kind| fields.has_value(kind))
+        .collect();
     let [kind] = there[..] else {
-        KINDS.into_iter().for_each(|kind| fields.ignore(kind));
-        fields.refuse("image", "must be there, or else `video`, and not both");
+        KINDS.into_iter().for_each(|kind| fields.ignore_field(kind));
+        fields.refuse_field("image", "must be there, or else `video`, and not both");
         return None;
     };
-    let content = content::content(fields, kind)?;
+    let content = content::read_content(fields, kind)?;
     if content
-        .file()
+        .media_file()
         .is_some_and(|(_, media)| media.view_once || media.round || media.gif)
     {
-        fields.refuse(
+        fields.refuse_field(
             kind,
             "cannot be of a kind of its own within an album: no view_once, gif or round",
         );
@@ -45,7 +48,7 @@ fn item(fields: &mut Fields) -> Option<Message> {
 }
 
 /// Returns the content of the announcing message.
-pub(super) fn announced(items: &[Message]) -> Content {
+pub(super) fn build_announcement(items: &[Message]) -> MessageContent {
     let count = |kind: &str| {
         items
             .iter()
@@ -53,8 +56,8 @@ pub(super) fn announced(items: &[Message]) -> Content {
             .count()
     };
     let of = |kind| u32::try_from(count(kind)).unwrap_or(u32::MAX);
-    Content::Album {
-        album: Album {
+    MessageContent::Album {
+        album: AlbumContent {
             images: of("image"),
             videos: of("video"),
         },
@@ -64,49 +67,57 @@ pub(super) fn announced(items: &[Message]) -> Content {
 /// Queues all messages of an album, the announcing one first. Under an idempotency key, each
 /// message has a key of its own, so that a request that was cut off continues where it stopped when
 /// it is repeated.
-pub(super) async fn accept(
-    accepting: &Accepting<'_>,
-    asked: &Asked,
+pub(super) async fn accept_album(
+    accepting: &MessageAcceptor<'_>,
+    asked: &MessageRequest,
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<(Vec<SentMessage>, bool), Problem> {
-    let Accepting {
+    let MessageAcceptor {
         gateway,
         session,
         life,
     } = accepting;
-    let (parent, replayed) = accepting.one(asked, key.clone(), Duration::ZERO).await?;
+    let (parent, replayed) = accepting
+        .accept_one(asked, key.clone(), Duration::ZERO)
+        .await?;
     let mut ids = vec![parent.id.clone()];
-    for (index, item) in asked.items.iter().enumerate() {
+    for (index, item) in asked.album_items.iter().enumerate() {
         let message = Message {
             album_id: Some(parent.id.clone()),
             ..item.clone()
         };
         let (send_at, expires_in) = (asked.send_at, asked.expires_in);
-        let child = Asked {
+        let child = MessageRequest {
             send_at,
             expires_in,
-            ..Asked::about(asked.to.clone(), message)
+            ..MessageRequest::from_message(asked.to.clone(), message)
         };
         let key = key.clone().map(|key| IdempotencyKey {
             route: format!("{} album[{index}]", key.route),
             ..key
         });
-        ids.push(accepting.one(&child, key, Duration::ZERO).await?.0.id);
+        ids.push(
+            accepting
+                .accept_one(&child, key, Duration::ZERO)
+                .await?
+                .0
+                .id,
+        );
     }
     // Messages leave one after the other; a waiting caller waits for the last.
     if let (false, Some(last)) = (wait.is_zero(), ids.last())
-        && let Some(verdict) = gateway.sessions.verdict_on(session, last)
+        && let Some(verdict) = gateway.sessions.watch_outcome(session, last)
     {
-        gateway.sessions.verdict(verdict, wait).await;
+        gateway.sessions.wait_for_outcome(verdict, wait).await;
     }
     let mut messages = Vec::with_capacity(ids.len());
     for id in &ids {
         let found = gateway
             .store
-            .sent_message(life, id)
+            .find_sent_message(life, id)
             .await
-            .map_err(unreadable)?;
+            .map_err(message_problem)?;
         messages.push(found.ok_or(Problem::NoMessage)?);
     }
     Ok((messages, replayed))

@@ -8,49 +8,49 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::body::Asked;
-use super::shown::Answer;
-use super::{Accepting, answer_with, idempotency_key, marked, unreadable};
+use super::body::MessageRequest;
+use super::shown::SendAnswer;
+use super::{MessageAcceptor, build_answer, mark_replayed, message_problem, read_idempotency_key};
 use crate::http::Gateway;
-use crate::http::error::{Document, FieldError, Problem};
-use crate::http::extract::{Fields, Named};
-use crate::http::query::Query;
+use crate::http::error::{FieldError, Problem, ProblemDocument};
+use crate::http::extract::{JsonFields, SessionPath};
+use crate::http::query::QueryParameters;
 use crate::keys::Caller;
-use crate::store::{Acceptance, IdempotencyKey};
+use crate::store::{AcceptOutcome, IdempotencyKey};
 
 /// Maximum number of messages in a request.
-pub const MOST: usize = 100;
+pub const MAX_BATCH: usize = 100;
 
 #[derive(Serialize)]
-struct Answers {
+struct BatchAnswer {
     /// In the order of the messages.
-    results: Vec<Outcome>,
+    results: Vec<BatchOutcome>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Outcome {
-    Accepted(Answer),
-    Refused { error: Document },
+enum BatchOutcome {
+    Accepted(SendAnswer),
+    Refused { error: ProblemDocument },
 }
 
 /// `POST …/messages/batch`: queues many messages. Returns 202 if at least one is accepted. One
 /// malformed message makes the whole request fail.
-pub async fn send(
+pub async fn send_batch(
     State(gateway): State<Gateway>,
-    Named(session): Named,
+    SessionPath(session): SessionPath,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
     headers: HeaderMap,
-    fields: Fields,
+    fields: JsonFields,
 ) -> Result<Response, Problem> {
-    query.done()?;
+    query.finish()?;
     let route = format!("POST /v1/sessions/{}/messages/batch", session.url_segment());
-    let key = idempotency_key(&caller, &headers, route, &fields)?;
-    let messages = read(fields)?;
-    let life = gateway.life(&session)?;
-    let key = key.map(|key| key.of(&life));
-    let accepting = Accepting {
+    let key = read_idempotency_key(&caller, &headers, route, &fields)?;
+    let messages = read_batch(fields)?;
+    let life = gateway.current_life(&session)?;
+    let key = key.map(|key| key.bind_life(&life));
+    let accepting = MessageAcceptor {
         gateway: &gateway,
         session: &session,
         life: &life,
@@ -64,28 +64,31 @@ pub async fn send(
         })
     };
     // The request differs if any of its messages does, including those that this one lacks.
-    for key in (0..MOST).filter_map(share) {
+    for key in (0..MAX_BATCH).filter_map(share) {
         if matches!(
             gateway
                 .store
-                .accepted_before(&key)
+                .find_accepted(&key)
                 .await
-                .map_err(unreadable)?,
-            Some(Acceptance::KeyTaken)
+                .map_err(message_problem)?,
+            Some(AcceptOutcome::KeyTaken)
         ) {
-            return Err(Problem::KeyTaken);
+            return Err(Problem::IdempotencyKeyReused);
         }
     }
     gateway
         .sessions
-        .meet(&session, messages.iter().map(|asked| &asked.to))
+        .prefetch_registrations(&session, messages.iter().map(|asked| &asked.to))
         .await;
     let mut outcomes = Vec::with_capacity(messages.len());
     for (index, asked) in messages.into_iter().enumerate() {
         outcomes.push(
-            match accepting.all(&asked, share(index), Duration::ZERO).await {
+            match accepting
+                .accept_all(&asked, share(index), Duration::ZERO)
+                .await
+            {
                 Ok((messages, replayed)) => Ok((
-                    answer_with(&gateway, &asked, &session, messages).await,
+                    build_answer(&gateway, &asked, &session, messages).await,
                     replayed,
                 )),
                 Err(problem) => Err(problem),
@@ -94,47 +97,49 @@ pub async fn send(
     }
     if outcomes.iter().all(Result::is_err) {
         return Err(match outcomes.into_iter().find_map(Result::err) {
-            Some(Problem::Fields(errors)) => Problem::Fields(of_message(0, errors).collect()),
+            Some(Problem::InvalidFields(errors)) => {
+                Problem::InvalidFields(prefix_errors(0, errors).collect())
+            }
             Some(other) => other,
             None => Problem::Internal,
         });
     }
     let is_any_new = outcomes.iter().flatten().any(|(_, replayed)| !replayed);
-    let result = |outcome: Result<(Answer, bool), Problem>| match outcome {
-        Ok((answer, _)) => Outcome::Accepted(answer),
-        Err(problem) => Outcome::Refused {
-            error: problem.document(),
+    let result = |outcome: Result<(SendAnswer, bool), Problem>| match outcome {
+        Ok((answer, _)) => BatchOutcome::Accepted(answer),
+        Err(problem) => BatchOutcome::Refused {
+            error: problem.into_document(),
         },
     };
-    let answers = Answers {
+    let answers = BatchAnswer {
         results: outcomes.into_iter().map(result).collect(),
     };
-    Ok(marked(
+    Ok(mark_replayed(
         (StatusCode::ACCEPTED, Json(answers)).into_response(),
         !is_any_new,
     ))
 }
 
-fn read(mut fields: Fields) -> Result<Vec<Asked>, Problem> {
-    let items = fields.objects("messages", 1..=MOST);
+fn read_batch(mut fields: JsonFields) -> Result<Vec<MessageRequest>, Problem> {
+    let items = fields.required_objects("messages", 1..=MAX_BATCH);
     fields.refuse_unknown();
     let (mut messages, mut wrong) = (Vec::new(), Vec::new());
-    for (index, item) in fields.done(items)?.into_iter().enumerate() {
-        match Asked::read(item) {
+    for (index, item) in fields.finish(items)?.into_iter().enumerate() {
+        match MessageRequest::read(item) {
             Ok(asked) => messages.push(asked),
-            Err(Problem::Fields(errors)) => wrong.extend(of_message(index, errors)),
+            Err(Problem::InvalidFields(errors)) => wrong.extend(prefix_errors(index, errors)),
             Err(other) => return Err(other),
         }
     }
     if wrong.is_empty() {
         Ok(messages)
     } else {
-        Err(Problem::Fields(wrong))
+        Err(Problem::InvalidFields(wrong))
     }
 }
 
 /// Prefixes the field names of one message's errors.
-fn of_message(index: usize, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
+fn prefix_errors(index: usize, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
     errors
         .into_iter()
         .map(move |FieldError { field, detail }| FieldError {

@@ -5,16 +5,16 @@ use jiff::{SignedDuration, Timestamp};
 use super::{albums, content, newsletter, status};
 use crate::fetch;
 use crate::http::error::{FieldError, Problem};
-use crate::http::extract::Fields;
+use crate::http::extract::JsonFields;
 use crate::media::{self, types};
-use crate::message::{ChatId, Content, Context, Media, MediaKind, Message};
+use crate::message::{ChatId, MediaContent, MediaKind, Message, MessageContent, MessageContext};
 use crate::store::{Life, MediaRecord, MediaState};
 
 /// A month, in seconds.
-const LONGEST_LIFE: u64 = 31 * 24 * 3600;
+const MAX_LIFETIME: u64 = 31 * 24 * 3600;
 const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Tolerance for clock differences; a time further back is a mistake.
-const PAST: SignedDuration = SignedDuration::from_secs(60);
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The kinds that can be sent; below, those that cannot, with the reason.
 pub const KINDS: [&str; 18] = [
@@ -37,7 +37,7 @@ pub const KINDS: [&str; 18] = [
     "poll_vote",
     "event_response",
 ];
-const NOT_SENT: [(&str, &str); 2] = [
+const UNSENDABLE_KINDS: [(&str, &str); 2] = [
     ("template", "cannot be sent yet"),
     (
         "order",
@@ -48,73 +48,75 @@ const NOT_SENT: [(&str, &str); 2] = [
 const MOST_MENTIONS: usize = 1_024;
 
 /// The earliest time at which a message leaves, and the latest.
-pub type Times = (Option<Timestamp>, Option<Timestamp>);
+pub type SendWindow = (Option<Timestamp>, Option<Timestamp>);
 
 /// A message as the caller wants it sent.
-pub struct Asked {
+pub struct MessageRequest {
     pub to: ChatId,
     /// The recipient as the caller wrote it.
     pub input: String,
     pub message: Message,
     /// The images and videos of an album, which follow the message.
-    pub items: Vec<Message>,
+    pub album_items: Vec<Message>,
     pub send_at: Option<Timestamp>,
     pub expires_in: Option<SignedDuration>,
 }
 
-impl Asked {
-    pub fn read(mut fields: Fields) -> Result<Self, Problem> {
+impl MessageRequest {
+    pub fn read(mut fields: JsonFields) -> Result<Self, Problem> {
         let mut input = String::new();
-        let to = fields.parsed("to", |text| {
+        let to = fields.parse_required("to", |text| {
             input = text.to_owned();
             ChatId::parse_with_status(text)
         });
-        let kind = kind(&mut fields);
+        let kind = read_kind(&mut fields);
         let items = if kind == Some("album") {
-            albums::items(&mut fields)
+            albums::read_album(&mut fields)
         } else {
             Some(Vec::new())
         };
         let content = match (kind, &items) {
-            (Some("album"), items) => items.as_ref().map(|items| albums::announced(items)),
-            (kind, _) => kind.and_then(|kind| content::content(&mut fields, kind)),
+            (Some("album"), items) => items
+                .as_ref()
+                .map(|items| albums::build_announcement(items)),
+            (kind, _) => kind.and_then(|kind| content::read_content(&mut fields, kind)),
         };
-        status::check(&mut fields, to.as_ref(), kind, content.as_ref());
-        newsletter::check(&mut fields, to.as_ref(), kind, content.as_ref());
-        let context = context(&mut fields);
+        status::check_status_post(&mut fields, to.as_ref(), kind, content.as_ref());
+        newsletter::check_newsletter_post(&mut fields, to.as_ref(), kind, content.as_ref());
+        let context = read_context(&mut fields);
         if context.is_some()
             && content
                 .as_ref()
-                .is_some_and(|content| !content.stands_alone())
+                .is_some_and(|content| !content.is_standalone())
         {
-            fields.refuse(
+            fields.refuse_field(
                 "context",
                 "does not belong to a message that names the one it is about itself",
             );
         }
-        let mentions = mentions(&mut fields);
-        let audience = status::audience(&mut fields, to.as_ref(), kind);
-        let send_at = fields.optional_parsed("send_at", |text| {
+        let mentions = read_mentions(&mut fields);
+        let audience = status::read_audience(&mut fields, to.as_ref(), kind);
+        let send_at = fields.parse_optional("send_at", |text| {
             text.parse::<Timestamp>()
                 .map_err(|_| "is not a time; write it like 2026-12-01T09:00:00Z")
         });
-        let expires_in = fields.optional_number("expires_in", 1..=LONGEST_LIFE);
+        let expires_in = fields.optional_number("expires_in", 1..=MAX_LIFETIME);
         let expires_in = expires_in
             .and_then(|seconds| i64::try_from(seconds).ok())
             .map(SignedDuration::from_secs);
-        refuse_others(&mut fields, kind);
+        refuse_other_kinds(&mut fields, kind);
         let message = content.map(|content| Message {
             context,
             mentions,
             audience,
             ..Message::new(content)
         });
-        let (to, message) = fields.done(to.zip(message))?;
+        let (to, message) = fields.finish(to.zip(message))?;
         Ok(Self {
             to,
             input,
             message,
-            items: items.unwrap_or_default(),
+            album_items: items.unwrap_or_default(),
             send_at,
             expires_in,
         })
@@ -122,21 +124,21 @@ impl Asked {
 
     /// Checks that the message's files are available, belong to the session, and can be sent as
     /// this kind.
-    pub async fn check_file(&self, media: &media::Media, life: &Life) -> Result<(), Problem> {
+    pub async fn check_files(&self, media: &media::Media, life: &Life) -> Result<(), Problem> {
         check_file(&self.message, "", media, life).await?;
-        for (index, item) in self.items.iter().enumerate() {
+        for (index, item) in self.album_items.iter().enumerate() {
             check_file(item, &format!("album[{index}]."), media, life).await?;
         }
         Ok(())
     }
 
     /// A message about an earlier message of a chat.
-    pub fn about(to: ChatId, message: Message) -> Self {
+    pub fn from_message(to: ChatId, message: Message) -> Self {
         Self {
             input: to.to_string(),
             to,
             message,
-            items: Vec::new(),
+            album_items: Vec::new(),
             send_at: None,
             expires_in: None,
         }
@@ -144,13 +146,16 @@ impl Asked {
 
     /// Returns the message's times relative to now. The lifetime of a scheduled message starts when
     /// it is due.
-    pub fn times(&self, now: Timestamp) -> Result<Times, Problem> {
+    pub fn send_window(&self, now: Timestamp) -> Result<SendWindow, Problem> {
         let send_at = match self.send_at {
             Some(time) if time.duration_since(now) > FURTHEST_AHEAD => {
-                return Err(Problem::field("send_at", "is more than a year ahead"));
+                return Err(Problem::invalid_field(
+                    "send_at",
+                    "is more than a year ahead",
+                ));
             }
-            Some(time) if now.duration_since(time) > PAST => {
-                return Err(Problem::field("send_at", "is in the past"));
+            Some(time) if now.duration_since(time) > CLOCK_TOLERANCE => {
+                return Err(Problem::invalid_field("send_at", "is in the past"));
             }
             other => other.filter(|time| *time > now),
         };
@@ -161,7 +166,7 @@ impl Asked {
     }
 }
 
-/// Checks the file of one message; `within` is the message's position in the request.
+/// Checks the file of one message; `find_boxes` is the message's position in the request.
 async fn check_file(
     message: &Message,
     within: &str,
@@ -170,34 +175,37 @@ async fn check_file(
 ) -> Result<(), Problem> {
     let Some((
         kind,
-        Media {
+        MediaContent {
             id: Some(id),
             sha256,
             ..
         },
-    )) = message.content.file()
+    )) = message.content.media_file()
     else {
         return Ok(());
     };
     let place = match &message.content {
-        Content::Product { .. } => "product.image",
+        MessageContent::Product { .. } => "product.image",
         content => content.kind(),
     };
     let about = |name: &str, detail: String| {
         let field = format!("{within}{place}.{name}").into();
-        Problem::Fields(vec![FieldError { field, detail }])
+        Problem::InvalidFields(vec![FieldError { field, detail }])
     };
     let wrong = |detail: String| about("id", detail);
-    let found = media.find(id).await.map_err(|error| Problem::NotReady {
-        detail: error.to_string(),
-    })?;
+    let found = media
+        .find_media(id)
+        .await
+        .map_err(|error| Problem::NotReady {
+            detail: error.to_string(),
+        })?;
     match found.filter(|record| record.session == *life) {
         None => Err(wrong(
             "names no file of this session; upload it with POST /v1/sessions/…/media".to_owned(),
         )),
-        Some(record) if !can_be_had(&record) => Err(wrong(format!(
+        Some(record) if !is_available(&record) => Err(wrong(format!(
             "names a file that is not here: it is {}",
-            record.state.word()
+            record.state.as_str()
         ))),
         Some(record) => {
             let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
@@ -212,8 +220,8 @@ async fn check_file(
             let came_so = record.kind.as_deref() == Some(message.content.kind());
             // A file that phones accepted once is accepted again.
             if !came_so {
-                types::fits(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
-                let most = fetch::most(kind, media.policy().largest);
+                types::check_type(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
+                let most = fetch::size_limit(kind, media.policy().largest);
                 if record.facts.size.is_some_and(|size| size > most) {
                     return Err(wrong(format!(
                         "is larger than {} MiB; it can be sent as a document",
@@ -222,24 +230,30 @@ async fn check_file(
                 }
             }
             let conversion = match kind {
-                MediaKind::Voice if mime_type != types::OPUS => Some(media::Purpose::VoiceNote),
-                MediaKind::Sticker if types::moving(mime_type).is_some() => {
-                    Some(media::Purpose::Sticker)
+                MediaKind::Voice if mime_type != types::OPUS => {
+                    Some(media::ConversionPurpose::VoiceNote)
+                }
+                MediaKind::Sticker if types::video_demuxer(mime_type).is_some() => {
+                    Some(media::ConversionPurpose::Sticker)
                 }
                 MediaKind::Image | MediaKind::Sticker if types::is_heif(mime_type) => {
-                    Some(media::Purpose::Picture)
+                    Some(media::ConversionPurpose::Jpeg)
                 }
-                MediaKind::Image if mime_type == types::APNG => Some(media::Purpose::Gif),
-                MediaKind::Video if types::must_become_mp4(mime_type) => Some(media::Purpose::Film),
-                MediaKind::Video if types::moves(mime_type) => Some(media::Purpose::Gif),
+                MediaKind::Image if mime_type == types::APNG => Some(media::ConversionPurpose::Gif),
+                MediaKind::Video if types::needs_mp4(mime_type) => {
+                    Some(media::ConversionPurpose::Video)
+                }
+                MediaKind::Video if types::can_be_animated(mime_type) => {
+                    Some(media::ConversionPurpose::Gif)
+                }
                 _ => None,
             };
             match conversion {
                 Some(purpose) if media.can_convert(purpose) => Ok(()),
-                Some(media::Purpose::Picture) => Err(wrong(
-                    media::NotConverted::NoHeif(mime_type.to_owned()).to_string(),
+                Some(media::ConversionPurpose::Jpeg) => Err(wrong(
+                    media::ConversionError::NoHeifConverter(mime_type.to_owned()).to_string(),
                 )),
-                Some(purpose) => Err(wrong(media::NotConverted::NoFfmpeg(purpose).to_string())),
+                Some(purpose) => Err(wrong(media::ConversionError::NoFfmpeg(purpose).to_string())),
                 None => Ok(()),
             }
         }
@@ -247,7 +261,7 @@ async fn check_file(
 }
 
 /// Whether a file is stored here or, as far as is known, still on WhatsApp's servers.
-fn can_be_had(record: &MediaRecord) -> bool {
+fn is_available(record: &MediaRecord) -> bool {
     match record.state {
         MediaState::Stored => true,
         MediaState::Remote | MediaState::Waiting => record.source.is_some(),
@@ -256,15 +270,18 @@ fn can_be_had(record: &MediaRecord) -> bool {
 }
 
 /// Reads the kind of the message: its `type`, or the only object present.
-fn kind(fields: &mut Fields) -> Option<&'static str> {
-    let there: Vec<_> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
+fn read_kind(fields: &mut JsonFields) -> Option<&'static str> {
+    let there: Vec<_> = KINDS
+        .into_iter()
+        .filter(|kind| fields.has_value(kind))
+        .collect();
     match fields.optional_text("type") {
         Some(name) => match KINDS.into_iter().find(|kind| *kind == name) {
             Some(kind) => Some(kind),
             None => {
-                let known = NOT_SENT.into_iter().find(|(kind, _)| *kind == name);
+                let known = UNSENDABLE_KINDS.into_iter().find(|(kind, _)| *kind == name);
                 let why = known.map_or("is no kind of message", |(_, why)| why);
-                fields.refuse(
+                fields.refuse_field(
                     "type",
                     format!("`{}` {why}; use {}", name.escape_debug(), KINDS.join(", ")),
                 );
@@ -273,9 +290,14 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
         },
         None => match there[..] {
             [only] => Some(only),
-            [] if NOT_SENT.into_iter().any(|(kind, _)| fields.has(kind)) => None,
+            [] if UNSENDABLE_KINDS
+                .into_iter()
+                .any(|(kind, _)| fields.has_value(kind)) =>
+            {
+                None
+            }
             _ => {
-                fields.refuse(
+                fields.refuse_field(
                     "type",
                     format!(
                         "is missing, and must say which of {} this is",
@@ -288,11 +310,11 @@ fn kind(fields: &mut Fields) -> Option<&'static str> {
     }
 }
 
-fn context(fields: &mut Fields) -> Option<Context> {
-    let mut inner = fields.inner("context")?;
-    let message_id = inner.text("message_id");
-    fields.absorb("context", inner);
-    Some(Context {
+fn read_context(fields: &mut JsonFields) -> Option<MessageContext> {
+    let mut inner = fields.nested_fields("context")?;
+    let message_id = inner.required_text("message_id");
+    fields.absorb_errors("context", inner);
+    Some(MessageContext {
         message_id: message_id?,
         from: None,
         phone: None,
@@ -303,38 +325,38 @@ fn context(fields: &mut Fields) -> Option<Context> {
 }
 
 /// Reads the addresses of mentioned people; the text contains `@` and their number.
-fn mentions(fields: &mut Fields) -> Vec<String> {
+fn read_mentions(fields: &mut JsonFields) -> Vec<String> {
     let texts = fields.optional_texts("mentions").unwrap_or_default();
     if texts.len() > MOST_MENTIONS {
-        fields.refuse("mentions", format!("are more than {MOST_MENTIONS}"));
+        fields.refuse_field("mentions", format!("are more than {MOST_MENTIONS}"));
     }
     let mut mentions = Vec::with_capacity(texts.len());
     for text in texts {
         match ChatId::parse(&text) {
             Ok(person) if person.is_person() => mentions.push(person.to_string()),
-            Ok(_) => fields.refuse("mentions", "name people, not groups"),
-            Err(error) => fields.refuse("mentions", error.to_string()),
+            Ok(_) => fields.refuse_field("mentions", "name people, not groups"),
+            Err(error) => fields.refuse_field("mentions", error.to_string()),
         }
     }
     mentions
 }
 
 /// Refuses the objects of other kinds, kinds that cannot be sent, and unknown fields.
-fn refuse_others(fields: &mut Fields, meant: Option<&str>) {
+fn refuse_other_kinds(fields: &mut JsonFields, meant: Option<&str>) {
     for kind in KINDS {
         match meant {
-            Some(meant) if fields.has(kind) => fields.refuse(
+            Some(meant) if fields.has_value(kind) => fields.refuse_field(
                 kind,
                 format!("does not belong to a message of type {meant}"),
             ),
             Some(_) => {}
             // The missing kind is reported already.
-            None => fields.ignore(kind),
+            None => fields.ignore_field(kind),
         }
     }
-    for (kind, why) in NOT_SENT {
-        if fields.has(kind) {
-            fields.refuse(kind, why);
+    for (kind, why) in UNSENDABLE_KINDS {
+        if fields.has_value(kind) {
+            fields.refuse_field(kind, why);
         }
     }
     fields.refuse_unknown();
@@ -427,9 +449,9 @@ mod tests {
             let mut fields = Map::from_iter(both);
             fields.extend(beside);
             let whole = Value::Object(fields);
-            match Asked::read(Fields::of(whole.clone()).unwrap()) {
+            match MessageRequest::read(JsonFields::from_value(whole.clone()).unwrap()) {
                 Ok(asked) => prop_assert_eq!(asked.message.content.kind(), kind),
-                Err(Problem::Fields(errors)) => {
+                Err(Problem::InvalidFields(errors)) => {
                     prop_assert!(!errors.is_empty());
                     for error in errors {
                         let top = error.field.split(['.', '[']).next().unwrap();

@@ -5,89 +5,89 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
-use super::body::Asked;
+use super::body::MessageRequest;
 use super::{
-    Accepting, NamedMessage, accept, again, answer, changed, content, idempotency_key, newsletter,
-    patience,
+    MessageAcceptor, MessagePath, accept_message, content, newsletter, read_idempotency_key,
+    read_wait, respond_accepted, respond_again, respond_changed,
 };
-use super::{repeated, unreadable};
-use crate::event::{Member, Role};
+use super::{message_problem, respond_repeated};
+use crate::event::{GroupMember, GroupRole};
 use crate::http::Gateway;
 use crate::http::error::Problem;
-use crate::http::extract::Fields;
-use crate::http::query::Query;
+use crate::http::extract::JsonFields;
+use crate::http::query::QueryParameters;
 use crate::keys::Caller;
-use crate::message::{ChatId, Content, Deletion, Edit, Message};
+use crate::message::{ChatId, DeletionContent, EditContent, Message, MessageContent};
 use crate::sessions::SessionName;
-use crate::store::{CANCELLED, Life, Quoted, Rewording, SentMessage};
+use crate::store::{CANCELLED, EditOutcome, Life, QuotedMessage, SentMessage};
 
 /// Kinds of message with a text that can be edited.
 const CHANGEABLE: [&str; 4] = ["text", "image", "video", "document"];
 /// Phones ignore edits of messages older than this.
-const EDITABLE: SignedDuration = SignedDuration::from_mins(15);
+const EDIT_PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
 /// `PATCH …/messages/{id}`: edits a text or a caption sent through the gateway. The edit is sent as
 /// a message of its own.
-pub async fn edit(
+pub async fn edit_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
+    message: MessagePath,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
     headers: HeaderMap,
-    fields: Fields,
+    fields: JsonFields,
 ) -> Result<Response, Problem> {
-    let route = format!("PATCH {}", message.route());
+    let route = format!("PATCH {}", message.route_path());
     let (wait, key) = (
-        patience(query)?,
-        idempotency_key(&caller, &headers, route, &fields)?,
+        read_wait(query)?,
+        read_idempotency_key(&caller, &headers, route, &fields)?,
     );
-    let NamedMessage { session, id } = message;
-    let NewWords {
+    let MessagePath { session, id } = message;
+    let EditRequest {
         kind,
         edit,
-        says_preview,
-    } = new_words(fields, id.clone())?;
-    let life = gateway.life(&session)?;
-    let key = key.map(|key| key.of(&life));
-    let accepting = Accepting {
+        sets_preview: says_preview,
+    } = read_edit(fields, id.clone())?;
+    let life = gateway.current_life(&session)?;
+    let key = key.map(|key| key.bind_life(&life));
+    let accepting = MessageAcceptor {
         gateway: &gateway,
         session: &session,
         life: &life,
     };
-    if let Some(answer) = repeated(&accepting, key.as_ref(), None, wait).await? {
+    if let Some(answer) = respond_repeated(&accepting, key.as_ref(), None, wait).await? {
         return Ok(answer);
     }
     let found = gateway
         .store
-        .sent_message(&life, &id)
+        .find_sent_message(&life, &id)
         .await
-        .map_err(unreadable)?;
-    let (to, found) = found.ok_or(Problem::NoMessage).and_then(chat_of)?;
-    not_status(&to)?;
+        .map_err(message_problem)?;
+    let (to, found) = found.ok_or(Problem::NoMessage).and_then(resolve_chat)?;
+    refuse_status_or_post(&to)?;
     if found.message.content.kind() != kind {
         let found = found.message.content.kind();
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "id",
             format!("names a message of type {found}, not {kind}"),
         ));
     }
     if found.deleted_at.is_some() {
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "id",
             "names a message that was deleted; send a new one",
         ));
     }
     // A message that has not left is sent with the new text.
     if found.sent_at.is_none() {
-        let message = reworded(found.message.clone(), &edit, says_preview);
+        let message = apply_edit(found.message.clone(), &edit, says_preview);
         match gateway
             .sessions
-            .reword(&session, &id, message, key.clone())
+            .edit_message(&session, &id, message, key.clone())
             .await?
         {
-            Rewording::Done => {
-                let asked = Asked::about(to, found.message);
-                return changed(
+            EditOutcome::Edited => {
+                let asked = MessageRequest::from_message(to, found.message);
+                return respond_changed(
                     &gateway,
                     &session,
                     &life,
@@ -96,26 +96,26 @@ pub async fn edit(
                 )
                 .await;
             }
-            Rewording::Repeated(id) => return again(&accepting, &id, None, wait).await,
-            Rewording::KeyTaken => return Err(Problem::KeyTaken),
-            Rewording::TooLate => {}
+            EditOutcome::Repeated(id) => return respond_again(&accepting, &id, None, wait).await,
+            EditOutcome::KeyTaken => return Err(Problem::IdempotencyKeyReused),
+            EditOutcome::TooLate => {}
         }
     }
     let said_at = found.sent_at.unwrap_or(gateway.clock.now());
-    if gateway.clock.now().duration_since(said_at) > EDITABLE {
-        return Err(Problem::TooLate);
+    if gateway.clock.now().duration_since(said_at) > EDIT_PERIOD {
+        return Err(Problem::EditTooLate);
     }
-    let asked = Asked::about(to, Message::new(Content::Edit { edit }));
-    let (messages, replayed) = accepting.all(&asked, key, wait).await?;
-    answer(&gateway, &asked, &session, messages, replayed).await
+    let asked = MessageRequest::from_message(to, Message::new(MessageContent::Edit { edit }));
+    let (messages, replayed) = accepting.accept_all(&asked, key, wait).await?;
+    respond_accepted(&gateway, &asked, &session, messages, replayed).await
 }
 
 /// Replaces a message's text or caption. A link preview stays on or off unless the edit sets it.
-fn reworded(message: Message, edit: &Edit, says_preview: bool) -> Message {
+fn apply_edit(message: Message, edit: &EditContent, says_preview: bool) -> Message {
     let mut message = message;
-    let had_preview = matches!(&message.content, Content::Text { text } if text.preview_url);
-    message.content.reword(edit);
-    if let Content::Text { text } = &mut message.content
+    let had_preview = matches!(&message.content, MessageContent::Text { text } if text.preview_url);
+    message.content.apply_edit(edit);
+    if let MessageContent::Text { text } = &mut message.content
         && !says_preview
     {
         text.preview_url = had_preview;
@@ -124,23 +124,25 @@ fn reworded(message: Message, edit: &Edit, says_preview: bool) -> Message {
 }
 
 /// A requested edit.
-struct NewWords {
+struct EditRequest {
     /// The kind of the edited message.
     kind: &'static str,
-    edit: Edit,
+    edit: EditContent,
     /// Whether the edit sets `preview_url`.
-    says_preview: bool,
+    sets_preview: bool,
 }
 
 /// Reads the kind of the edited message and its new text or caption.
-fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem> {
+fn read_edit(mut fields: JsonFields, message_id: String) -> Result<EditRequest, Problem> {
     let there: Vec<_> = CHANGEABLE
         .into_iter()
-        .filter(|kind| fields.has(kind))
+        .filter(|kind| fields.has_value(kind))
         .collect();
     let [kind] = there[..] else {
-        CHANGEABLE.into_iter().for_each(|kind| fields.ignore(kind));
-        fields.refuse(
+        CHANGEABLE
+            .into_iter()
+            .for_each(|kind| fields.ignore_field(kind));
+        fields.refuse_field(
             "text",
             format!(
                 "is missing; what can be changed is one of {}",
@@ -148,44 +150,44 @@ fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem
             ),
         );
         fields.refuse_unknown();
-        return fields.done(None);
+        return fields.finish(None);
     };
     if fields
         .optional_text("type")
         .is_some_and(|named| named != kind)
     {
-        fields.refuse(
+        fields.refuse_field(
             "type",
             format!("is not {kind}, which is what the other words are for"),
         );
     }
     let mut says_preview = false;
-    let edit = fields.inner(kind).map(|mut inner| {
-        says_preview = inner.is_given("preview_url");
+    let edit = fields.nested_fields(kind).map(|mut inner| {
+        says_preview = inner.has_field("preview_url");
         let edit = match kind {
-            "text" => content::text(&mut inner).map(|text| Edit {
+            "text" => content::read_text(&mut inner).map(|text| EditContent {
                 message_id,
                 text: Some(text),
                 caption: None,
             }),
             _ => {
-                let caption = content::caption(&mut inner).unwrap_or_default();
-                Some(Edit {
+                let caption = content::read_caption(&mut inner).unwrap_or_default();
+                Some(EditContent {
                     message_id,
                     text: None,
                     caption: Some(caption),
                 })
             }
         };
-        fields.absorb(kind, inner);
+        fields.absorb_errors(kind, inner);
         edit
     });
     fields.refuse_unknown();
-    let edit = fields.done(edit.flatten())?;
-    Ok(NewWords {
+    let edit = fields.finish(edit.flatten())?;
+    Ok(EditRequest {
         kind,
         edit,
-        says_preview,
+        sets_preview: says_preview,
     })
 }
 
@@ -193,73 +195,77 @@ fn new_words(mut fields: Fields, message_id: String) -> Result<NewWords, Problem
 /// account's own devices.
 ///
 /// A message not sent through the gateway is found by its `chat`.
-pub async fn delete(
+pub async fn delete_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    mut query: Query,
+    message: MessagePath,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
-    let (from, chat) = (query.text("for"), query.text("chat"));
-    let wait = patience(query)?;
-    let life = gateway.life(&message.session)?;
+    let (from, chat) = (query.optional_text("for"), query.optional_text("chat"));
+    let wait = read_wait(query)?;
+    let life = gateway.current_life(&message.session)?;
     let is_for_all_or_me = matches!(from.as_deref(), None | Some("everyone" | "me"));
-    if is_for_all_or_me && let Some(cancelled) = cancelled(&gateway, &life, &message).await? {
+    if is_for_all_or_me && let Some(cancelled) = cancel_unsent(&gateway, &life, &message).await? {
         return Ok(cancelled);
     }
-    let (chat, quoted) = find(&gateway, &life, &message, chat.as_deref()).await?;
-    let NamedMessage { session, id } = message;
+    let (chat, quoted) = find_message(&gateway, &life, &message, chat.as_deref()).await?;
+    let MessagePath { session, id } = message;
     match from.as_deref() {
         None | Some("everyone") => {
-            not_post(&chat)?;
+            refuse_post(&chat)?;
             if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
-                return Err(Problem::field(
+                return Err(Problem::invalid_field(
                     "id",
                     "names a message of somebody else; `for=me` deletes it here alone",
                 ));
             }
             if quoted.author.is_some()
                 && let ChatId::Group(group) = &chat
-                && !is_admin(&gateway, &session, group).await?
+                && !is_group_admin(&gateway, &session, group).await?
             {
                 let detail = "names a message of somebody else, and the account is no admin of the group; `for=me` deletes it here alone";
-                return Err(Problem::field("id", detail));
+                return Err(Problem::invalid_field("id", detail));
             }
             // The deletion of a status must go to its audience.
             let audience = quoted
                 .message
                 .map(|message| message.audience)
                 .unwrap_or_default();
-            let deletion = Content::Deletion {
-                deletion: Deletion { message_id: id },
+            let deletion = MessageContent::Deletion {
+                deletion: DeletionContent { message_id: id },
             };
             let deletion = Message {
                 audience,
                 ..Message::new(deletion)
             };
-            accept(
+            accept_message(
                 &gateway,
                 session,
                 life,
-                Asked::about(chat, deletion),
+                MessageRequest::from_message(chat, deletion),
                 None,
                 wait,
             )
             .await
         }
         Some("me") => {
-            not_status(&chat)?;
+            refuse_status_or_post(&chat)?;
             gateway
                 .sessions
                 .delete_for_me(&session, &chat, &id, quoted.author.as_deref())
                 .await?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
-        Some(_) => Err(Problem::field("for", "must be `everyone` or `me`")),
+        Some(_) => Err(Problem::invalid_field("for", "must be `everyone` or `me`")),
     }
 }
 
 /// Whether the account is an admin of the group. Phones ignore deletions of others' messages by
 /// members without that role.
-async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Result<bool, Problem> {
+async fn is_group_admin(
+    gateway: &Gateway,
+    session: &SessionName,
+    group: &str,
+) -> Result<bool, Problem> {
     let account = gateway
         .sessions
         .find(session)
@@ -267,8 +273,8 @@ async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Resu
         .state()
         .account;
     let account = account.ok_or(Problem::NoMessage)?;
-    let group = gateway.sessions.group(session, group).await?;
-    let is_theirs = |member: &&Member| {
+    let group = gateway.sessions.find_group(session, group).await?;
+    let is_theirs = |member: &&GroupMember| {
         member.person.phone.as_deref() == Some(&*account.phone)
             || (account.lid.is_some() && member.person.lid == account.lid)
     };
@@ -276,32 +282,33 @@ async fn is_admin(gateway: &Gateway, session: &SessionName, group: &str) -> Resu
         .participants
         .iter()
         .find(is_theirs)
-        .is_some_and(|member| member.role != Role::Member))
+        .is_some_and(|member| member.role != GroupRole::Member))
 }
 
 /// Cancels a message that has not left, so that nobody receives it. Returns `None` if there is no
 /// such message.
-async fn cancelled(
+async fn cancel_unsent(
     gateway: &Gateway,
     life: &Life,
-    message: &NamedMessage,
+    message: &MessagePath,
 ) -> Result<Option<Response>, Problem> {
-    let NamedMessage { session, id } = message;
+    let MessagePath { session, id } = message;
     let found = gateway
         .store
-        .sent_message(life, id)
+        .find_sent_message(life, id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     let Some(found) = found.filter(|found| found.sent_at.is_none() && found.failure.is_none())
     else {
         return Ok(None);
     };
-    let is_cancelled = found.status == CANCELLED || gateway.sessions.cancel(session, id).await?;
+    let is_cancelled =
+        found.status == CANCELLED || gateway.sessions.cancel_message(session, id).await?;
     let chat = ChatId::parse_with_status(&found.chat).map_err(|_| Problem::NoMessage)?;
     match is_cancelled {
         true => {
-            let asked = Asked::about(chat, found.message);
-            changed(gateway, session, life, (id, StatusCode::OK), &asked)
+            let asked = MessageRequest::from_message(chat, found.message);
+            respond_changed(gateway, session, life, (id, StatusCode::OK), &asked)
                 .await
                 .map(Some)
         }
@@ -310,57 +317,57 @@ async fn cancelled(
 }
 
 /// `POST …/messages/{id}/forward`: sends the same content to another chat, marked as forwarded.
-pub async fn forward(
+pub async fn forward_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
+    message: MessagePath,
     caller: Caller,
-    query: Query,
+    query: QueryParameters,
     headers: HeaderMap,
-    mut fields: Fields,
+    mut fields: JsonFields,
 ) -> Result<Response, Problem> {
-    let route = format!("POST {}/forward", message.route());
+    let route = format!("POST {}/forward", message.route_path());
     let (wait, key) = (
-        patience(query)?,
-        idempotency_key(&caller, &headers, route, &fields)?,
+        read_wait(query)?,
+        read_idempotency_key(&caller, &headers, route, &fields)?,
     );
     let mut input = String::new();
-    let to = fields.parsed("to", |text| {
+    let to = fields.parse_required("to", |text| {
         input = text.to_owned();
         ChatId::parse(text)
     });
     let chat = fields.optional_text("chat");
     fields.refuse_unknown();
-    let to = fields.done(to)?;
-    let life = gateway.life(&message.session)?;
-    let key = key.map(|key| key.of(&life));
-    let accepting = Accepting {
+    let to = fields.finish(to)?;
+    let life = gateway.current_life(&message.session)?;
+    let key = key.map(|key| key.bind_life(&life));
+    let accepting = MessageAcceptor {
         gateway: &gateway,
         session: &message.session,
         life: &life,
     };
-    if let Some(answer) = repeated(&accepting, key.as_ref(), Some(&input), wait).await? {
+    if let Some(answer) = respond_repeated(&accepting, key.as_ref(), Some(&input), wait).await? {
         return Ok(answer);
     }
-    let (_, quoted) = find(&gateway, &life, &message, chat.as_deref()).await?;
+    let (_, quoted) = find_message(&gateway, &life, &message, chat.as_deref()).await?;
     let mut content = quoted
         .message
         .map(|message| message.content)
         .ok_or(Problem::NoMessage)?;
-    if !can_be_forwarded(&content) {
+    if !can_forward(&content) {
         let kind = content.kind();
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "id",
             format!("names a message of type {kind}, which cannot be forwarded"),
         ));
     }
-    if matches!(to, ChatId::Newsletter(_)) && !newsletter::takes(&content) {
+    if matches!(to, ChatId::Newsletter(_)) && !newsletter::can_post(&content) {
         let kind = content.kind();
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "to",
             format!("is a newsletter, where {kind} is not shown"),
         ));
     }
-    if let Content::Text { text } = &mut content {
+    if let MessageContent::Text { text } = &mut content {
         // Background and font belong to a status.
         (text.background_color, text.font) = (None, None);
     }
@@ -372,23 +379,23 @@ pub async fn forward(
         forwarded: true,
         ..Message::new(content)
     };
-    let asked = Asked {
+    let asked = MessageRequest {
         input,
-        ..Asked::about(to, message_again)
+        ..MessageRequest::from_message(to, message_again)
     };
-    let (messages, replayed) = accepting.all(&asked, key, wait).await?;
-    answer(&gateway, &asked, &message.session, messages, replayed).await
+    let (messages, replayed) = accepting.accept_all(&asked, key, wait).await?;
+    respond_accepted(&gateway, &asked, &message.session, messages, replayed).await
 }
 
 /// Refuses a status, which can only be deleted for everyone, and a newsletter post, which cannot be
 /// changed.
-pub(super) fn not_status(chat: &ChatId) -> Result<(), Problem> {
+pub(super) fn refuse_status_or_post(chat: &ChatId) -> Result<(), Problem> {
     match chat {
-        ChatId::Newsletter(_) => Err(Problem::field(
+        ChatId::Newsletter(_) => Err(Problem::invalid_field(
             "id",
             "names a post in a newsletter, which stays as it is",
         )),
-        ChatId::Status => Err(Problem::field(
+        ChatId::Status => Err(Problem::invalid_field(
             "id",
             "names a status, which can be taken back from everyone, and that is all",
         )),
@@ -396,9 +403,9 @@ pub(super) fn not_status(chat: &ChatId) -> Result<(), Problem> {
     }
 }
 
-fn not_post(chat: &ChatId) -> Result<(), Problem> {
+fn refuse_post(chat: &ChatId) -> Result<(), Problem> {
     if matches!(chat, ChatId::Newsletter(_)) {
-        not_status(chat)
+        refuse_status_or_post(chat)
     } else {
         Ok(())
     }
@@ -406,53 +413,55 @@ fn not_post(chat: &ChatId) -> Result<(), Problem> {
 
 /// A file must be available; received ones are not if the gateway stores only descriptions of
 /// files.
-fn can_be_forwarded(content: &Content) -> bool {
+fn can_forward(content: &MessageContent) -> bool {
     match content {
-        Content::Text { .. } | Content::Location { .. } | Content::Contacts { .. } => true,
-        Content::Poll { .. } | Content::Event { .. } => true,
-        Content::Product { product } if product.image.is_none() => true,
-        content => content.file().is_some_and(|(_, media)| {
+        MessageContent::Text { .. }
+        | MessageContent::Location { .. }
+        | MessageContent::Contacts { .. } => true,
+        MessageContent::Poll { .. } | MessageContent::Event { .. } => true,
+        MessageContent::Product { product } if product.image.is_none() => true,
+        content => content.media_file().is_some_and(|(_, media)| {
             (media.link.is_some() || media.id.is_some()) && !media.view_once
         }),
     }
 }
 
 /// Finds a message sent through the gateway, or else a message of the given chat.
-pub(super) async fn find(
+pub(super) async fn find_message(
     gateway: &Gateway,
     life: &Life,
-    message: &NamedMessage,
+    message: &MessagePath,
     chat: Option<&str>,
-) -> Result<(ChatId, Quoted), Problem> {
-    let NamedMessage { session, id } = message;
+) -> Result<(ChatId, QuotedMessage), Problem> {
+    let MessagePath { session, id } = message;
     let sent = gateway
         .store
-        .sent_message(life, id)
+        .find_sent_message(life, id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     let chat = match (sent, chat) {
-        (Some(sent), _) => chat_of(sent)?.0,
+        (Some(sent), _) => resolve_chat(sent)?.0,
         (None, Some(chat)) => ChatId::parse_with_status(chat)
-            .map_err(|error| Problem::field("chat", error.to_string()))?,
+            .map_err(|error| Problem::invalid_field("chat", error.to_string()))?,
         (None, None) => return Err(Problem::NoMessage),
     };
     let quoted = gateway
         .sessions
-        .quoted(session, life, &chat, id)
+        .find_quoted(session, life, &chat, id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     Ok((chat, quoted.ok_or(Problem::NoMessage)?))
 }
 
-fn chat_of(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
+fn resolve_chat(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
     if sent.failure.is_some() {
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "id",
             "names a message that failed, so that nobody has it",
         ));
     }
     if sent.status == CANCELLED {
-        return Err(Problem::field(
+        return Err(Problem::invalid_field(
             "id",
             "names a message that was taken back before it left, so that nobody has it",
         ));

@@ -1,28 +1,28 @@
 //! Contact cards in a request, given by phone numbers or as a vCard.
 
-use crate::http::extract::Fields;
-use crate::message::{ChatId, Contact, Phone, vcard};
+use crate::http::extract::JsonFields;
+use crate::message::{ChatId, ContactCard, ContactPhone, vcard};
 
 /// WhatsApp's own limits.
 const MOST_CONTACTS: usize = 257;
 const LONGEST_NAME: usize = 1_000;
 const LONGEST_VCARD: usize = 65_536;
 
-pub(super) fn contacts(fields: &mut Fields) -> Option<Vec<Contact>> {
-    let list = fields.objects("contacts", 1..=MOST_CONTACTS)?;
+pub(super) fn read_contacts(fields: &mut JsonFields) -> Option<Vec<ContactCard>> {
+    let list = fields.required_objects("contacts", 1..=MOST_CONTACTS)?;
     let mut contacts = Vec::with_capacity(list.len());
     for (index, mut inner) in list.into_iter().enumerate() {
-        contacts.push(people(&mut inner));
-        fields.absorb(&format!("contacts[{index}]"), inner);
+        contacts.push(read_contact_cards(&mut inner));
+        fields.absorb_errors(&format!("contacts[{index}]"), inner);
     }
-    let contacts: Vec<Contact> = contacts
+    let contacts: Vec<ContactCard> = contacts
         .into_iter()
         .collect::<Option<Vec<_>>>()?
         .into_iter()
         .flatten()
         .collect();
     if contacts.len() > MOST_CONTACTS {
-        fields.refuse(
+        fields.refuse_field(
             "contacts",
             format!(
                 "are {} with all their vCards, and can be {MOST_CONTACTS}",
@@ -34,17 +34,17 @@ pub(super) fn contacts(fields: &mut Fields) -> Option<Vec<Contact>> {
 }
 
 /// Reads one contact, or several if their vCards follow one another, as address books export them.
-fn people(fields: &mut Fields) -> Option<Vec<Contact>> {
-    let name = name(fields);
+fn read_contact_cards(fields: &mut JsonFields) -> Option<Vec<ContactCard>> {
+    let name = read_contact_name(fields);
     if let Some(vcard) = fields.optional_text_up_to("vcard", LONGEST_VCARD) {
         // Contacts in events have both, and can be sent back unchanged.
-        fields.ignore("phones");
-        let cards = vcard::split(&vcard);
+        fields.ignore_field("phones");
+        let cards = vcard::split_cards(&vcard);
         if cards.is_empty() {
-            fields.refuse("vcard", "is no vCard: it has no line BEGIN:VCARD");
+            fields.refuse_field("vcard", "is no vCard: it has no line BEGIN:VCARD");
         }
         if cards.len() > 1 && name.is_some() {
-            fields.refuse(
+            fields.refuse_field(
                 "name",
                 format!(
                     "is one, and the vCard has {}; leave it out, or part them",
@@ -53,65 +53,67 @@ fn people(fields: &mut Fields) -> Option<Vec<Contact>> {
             );
         }
         let named = |vcard: String| {
-            let name = name.clone().or_else(|| Contact::shown_name(&vcard));
-            name.map(|name| Contact::from_vcard(name.chars().take(LONGEST_NAME).collect(), vcard))
+            let name = name.clone().or_else(|| ContactCard::display_name(&vcard));
+            name.map(|name| {
+                ContactCard::from_vcard(name.chars().take(LONGEST_NAME).collect(), vcard)
+            })
         };
         let people: Option<Vec<_>> = cards.into_iter().map(named).collect();
         if people.is_none() {
             fields
-                .refuse("name", "is missing, and the vCard names nobody: it has no FN, N, NICKNAME, ORG, EMAIL or TEL");
+                .refuse_field("name", "is missing, and the vCard names nobody: it has no FN, N, NICKNAME, ORG, EMAIL or TEL");
         }
         return people;
     }
-    let phones = phones(fields);
+    let phones = read_phones(fields);
     if name.is_none() {
-        fields.refuse("name", "is missing");
+        fields.refuse_field("name", "is missing");
     }
-    Some(vec![Contact::from_phones(name?, &phones?)])
+    Some(vec![ContactCard::from_phones(name?, &phones?)])
 }
 
 /// Reads a text, or `{"formatted_name": "…"}` as in Meta's Cloud API.
-fn name(fields: &mut Fields) -> Option<String> {
+fn read_contact_name(fields: &mut JsonFields) -> Option<String> {
     if !fields.is_object("name") {
         return fields.optional_text_up_to("name", LONGEST_NAME);
     }
-    let mut inner = fields.inner("name")?;
+    let mut inner = fields.nested_fields("name")?;
     let name = inner.text_up_to("formatted_name", LONGEST_NAME);
     for part in ["first_name", "last_name", "middle_name", "prefix", "suffix"] {
-        inner.ignore(part);
+        inner.ignore_field(part);
     }
-    fields.absorb("name", inner);
+    fields.absorb_errors("name", inner);
     name
 }
 
-fn phones(fields: &mut Fields) -> Option<Vec<Phone>> {
-    if !fields.has("phones") {
-        fields.refuse("phones", "are missing, and so is a vCard");
+fn read_phones(fields: &mut JsonFields) -> Option<Vec<ContactPhone>> {
+    if !fields.has_value("phones") {
+        fields.refuse_field("phones", "are missing, and so is a vCard");
         return None;
     }
-    let list = fields.objects("phones", 1..=20)?;
+    let list = fields.required_objects("phones", 1..=20)?;
     let mut phones = Vec::with_capacity(list.len());
     for (index, mut inner) in list.into_iter().enumerate() {
-        phones.push(phone(&mut inner));
-        fields.absorb(&format!("phones[{index}]"), inner);
+        phones.push(read_phone(&mut inner));
+        fields.absorb_errors(&format!("phones[{index}]"), inner);
     }
     phones.into_iter().collect()
 }
 
 /// Reads a phone number. Phones can open a chat with a contact whose vCard names its account, so a
 /// number that may have an account is assumed to have one.
-fn phone(fields: &mut Fields) -> Option<Phone> {
+fn read_phone(fields: &mut JsonFields) -> Option<ContactPhone> {
     let phone = fields.text_up_to("phone", 100);
-    let wa_id = fields.optional_parsed("wa_id", |text| match ChatId::parse(text) {
+    let wa_id = fields.parse_optional("wa_id", |text| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
         Ok(_) => Err("is no phone number".to_owned()),
         Err(error) => Err(error.to_string()),
     });
-    fields.ignore("type");
+    fields.ignore_field("type");
     let phone = phone?;
     if phone.contains(['\r', '\n']) {
-        fields.refuse("phone", "has more than one line");
+        fields.refuse_field("phone", "has more than one line");
     }
-    let wa_id = wa_id.or_else(|| ChatId::international(&phone));
-    Some(Phone { phone, wa_id })
+    let wa_id = wa_id.or_else(|| ChatId::international_digits(&phone));
+    Some(ContactPhone { phone, wa_id })
 }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::http::extract::Fields;
+use crate::http::extract::JsonFields;
 use crate::media::filename;
 use crate::message::{
-    self, CalendarEvent, ChatId, Content, GroupInvite, LiveLocation, Location, Media, MediaKind,
-    Place, Reaction, Text, emoji,
+    self, CalendarEvent, ChatId, EventVenue, GroupInvite, LiveLocation, Location, MediaContent,
+    MediaKind, MessageContent, ReactionContent, TextContent, emoji,
 };
 
 use super::{contacts, interactive, polls, products, status};
@@ -23,94 +23,107 @@ const FURTHEST: u64 = 100_000;
 /// In metres per second.
 const FASTEST: f64 = 10_000.0;
 
-pub(super) fn content(fields: &mut Fields, kind: &'static str) -> Option<Content> {
-    if !fields.has(kind) {
-        fields.refuse(kind, "is missing");
+pub(super) fn read_content(fields: &mut JsonFields, kind: &'static str) -> Option<MessageContent> {
+    if !fields.has_value(kind) {
+        fields.refuse_field(kind, "is missing");
         return None;
     }
     if kind == "contacts" {
-        return contacts::contacts(fields).map(|contacts| Content::Contacts { contacts });
+        return contacts::read_contacts(fields)
+            .map(|contacts| MessageContent::Contacts { contacts });
     }
-    let mut inner = fields.inner(kind)?;
+    let mut inner = fields.nested_fields(kind)?;
     let content = match kind {
-        "text" => status::text(&mut inner).map(|text| Content::Text { text }),
-        "image" => linked(&mut inner, MediaKind::Image).map(|image| Content::Image { image }),
-        "video" => linked(&mut inner, MediaKind::Video).map(|video| Content::Video { video }),
-        "audio" => linked(&mut inner, MediaKind::Audio).map(|audio| Content::Audio { audio }),
-        "sticker" => {
-            linked(&mut inner, MediaKind::Sticker).map(|sticker| Content::Sticker { sticker })
+        "text" => status::read_status_text(&mut inner).map(|text| MessageContent::Text { text }),
+        "image" => {
+            read_media(&mut inner, MediaKind::Image).map(|image| MessageContent::Image { image })
         }
-        "location" => location(&mut inner).map(|location| Content::Location { location }),
-        "poll_vote" => polls::vote(&mut inner).map(|poll_vote| Content::PollVote { poll_vote }),
-        "event_response" => polls::response(&mut inner)
-            .map(|event_response| Content::EventResponse { event_response }),
-        "poll" => polls::poll(&mut inner).map(|poll| Content::Poll { poll }),
-        "event" => event(&mut inner).map(|event| Content::Event { event }),
-        "live_location" => {
-            live_location(&mut inner).map(|live_location| Content::LiveLocation { live_location })
+        "video" => {
+            read_media(&mut inner, MediaKind::Video).map(|video| MessageContent::Video { video })
         }
-        "group_invite" => {
-            group_invite(&mut inner).map(|group_invite| Content::GroupInvite { group_invite })
+        "audio" => {
+            read_media(&mut inner, MediaKind::Audio).map(|audio| MessageContent::Audio { audio })
         }
-        "interactive" => interactive::interactive(&mut inner)
-            .map(|interactive| Content::Interactive { interactive }),
-        "product" => products::product(&mut inner).map(|product| Content::Product {
+        "sticker" => read_media(&mut inner, MediaKind::Sticker)
+            .map(|sticker| MessageContent::Sticker { sticker }),
+        "location" => {
+            read_location(&mut inner).map(|location| MessageContent::Location { location })
+        }
+        "poll_vote" => {
+            polls::read_vote(&mut inner).map(|poll_vote| MessageContent::PollVote { poll_vote })
+        }
+        "event_response" => polls::read_event_response(&mut inner)
+            .map(|event_response| MessageContent::EventResponse { event_response }),
+        "poll" => polls::read_poll(&mut inner).map(|poll| MessageContent::Poll { poll }),
+        "event" => read_calendar_event(&mut inner).map(|event| MessageContent::Event { event }),
+        "live_location" => read_live_location(&mut inner)
+            .map(|live_location| MessageContent::LiveLocation { live_location }),
+        "group_invite" => read_group_invite(&mut inner)
+            .map(|group_invite| MessageContent::GroupInvite { group_invite }),
+        "interactive" => interactive::read_interactive(&mut inner)
+            .map(|interactive| MessageContent::Interactive { interactive }),
+        "product" => products::read_product(&mut inner).map(|product| MessageContent::Product {
             product: Box::new(product),
         }),
-        "reaction" => reaction(&mut inner).map(|reaction| Content::Reaction { reaction }),
-        _ => linked(&mut inner, MediaKind::Document).map(|document| Content::Document { document }),
+        "reaction" => {
+            read_reaction(&mut inner).map(|reaction| MessageContent::Reaction { reaction })
+        }
+        _ => read_media(&mut inner, MediaKind::Document)
+            .map(|document| MessageContent::Document { document }),
     };
-    fields.absorb(kind, inner);
+    fields.absorb_errors(kind, inner);
     content
 }
 
-pub(super) fn text(fields: &mut Fields) -> Option<Text> {
-    let preview_url = fields.flag("preview_url");
-    fields.text_up_to("body", LONGEST_TEXT).map(|body| Text {
-        preview_url,
-        ..Text::new(body)
-    })
+pub(super) fn read_text(fields: &mut JsonFields) -> Option<TextContent> {
+    let preview_url = fields.flag_or_false("preview_url");
+    fields
+        .text_up_to("body", LONGEST_TEXT)
+        .map(|body| TextContent {
+            preview_url,
+            ..TextContent::new(body)
+        })
 }
 
 /// Reads the caption of a file.
-pub(super) fn caption(fields: &mut Fields) -> Option<String> {
-    if !fields.is_given("caption") {
-        fields.refuse("caption", "is missing; an empty one takes it away");
+pub(super) fn read_caption(fields: &mut JsonFields) -> Option<String> {
+    if !fields.has_field("caption") {
+        fields.refuse_field("caption", "is missing; an empty one takes it away");
     }
     fields.optional_text_up_to("caption", LONGEST_CAPTION)
 }
 
-pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
+pub(super) fn read_media(fields: &mut JsonFields, kind: MediaKind) -> Option<MediaContent> {
     let id = fields.optional_text("id");
     let named = match id {
-        Some(_) if fields.has("link") => {
-            fields.ignore("link");
-            fields.refuse(
+        Some(_) if fields.has_value("link") => {
+            fields.ignore_field("link");
+            fields.refuse_field(
                 "id",
                 "cannot be there beside `link`; name the file by one of the two",
             );
             None
         }
-        Some(id) => Some(Media {
+        Some(id) => Some(MediaContent {
             id: Some(id),
-            ..Media::default()
+            ..MediaContent::default()
         }),
         None => {
-            let link = fields.parsed("link", |text| {
-                crate::fetch::web_address(text).map(|_| text.to_owned())
+            let link = fields.parse_required("link", |text| {
+                crate::fetch::parse_web_address(text).map(|_| text.to_owned())
             });
-            link.map(Media::linked)
+            link.map(MediaContent::from_link)
         }
     };
     let is_named = named.is_some();
     // The other fields are read in any case, so that valid ones are not reported as unknown.
     let mut media = named.unwrap_or_default();
-    media.sha256 = fields.optional_parsed("sha256", message::sha256);
+    media.sha256 = fields.parse_optional("sha256", message::parse_sha256);
     if !matches!(kind, MediaKind::Audio | MediaKind::Sticker) {
         media.caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     }
     if !matches!(kind, MediaKind::Document | MediaKind::Sticker) {
-        media.view_once = fields.flag("view_once");
+        media.view_once = fields.flag_or_false("view_once");
     }
     match kind {
         MediaKind::Document => {
@@ -118,17 +131,17 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
                 .optional_text_up_to("filename", LONGEST_NAME)
                 .filter(|name| !name.trim().is_empty());
             let judged = filename
-                .map(|name| filename::base(&name).ok_or_else(|| "names no file".to_owned()));
-            media.filename = judged.and_then(|judged| fields.judged("filename", judged));
+                .map(|name| filename::base_name(&name).ok_or_else(|| "names no file".to_owned()));
+            media.filename = judged.and_then(|judged| fields.ok_or_record("filename", judged));
         }
-        MediaKind::Audio | MediaKind::Voice => media.voice = fields.flag("voice"),
+        MediaKind::Audio | MediaKind::Voice => media.voice = fields.flag_or_false("voice"),
         MediaKind::Video => {
-            (media.gif, media.round) = (fields.flag("gif"), fields.flag("round"));
+            (media.gif, media.round) = (fields.flag_or_false("gif"), fields.flag_or_false("round"));
             if media.gif && media.round {
-                fields.refuse("round", "cannot be true beside `gif`");
+                fields.refuse_field("round", "cannot be true beside `gif`");
             }
             if media.round && media.caption.is_some() {
-                fields.refuse("caption", "does not belong to a video note");
+                fields.refuse_field("caption", "does not belong to a video note");
             }
         }
         MediaKind::Image | MediaKind::Sticker => {}
@@ -145,16 +158,16 @@ pub(super) fn linked(fields: &mut Fields, kind: MediaKind) -> Option<Media> {
         "duration",
         "pages",
     ] {
-        if !fields.has(unknown) {
-            fields.ignore(unknown);
+        if !fields.has_value(unknown) {
+            fields.ignore_field(unknown);
         }
     }
     is_named.then_some(media)
 }
 
-fn location(fields: &mut Fields) -> Option<Location> {
-    let latitude = fields.decimal("latitude", -90.0..=90.0);
-    let longitude = fields.decimal("longitude", -180.0..=180.0);
+fn read_location(fields: &mut JsonFields) -> Option<Location> {
+    let latitude = fields.required_decimal("latitude", -90.0..=90.0);
+    let longitude = fields.required_decimal("longitude", -180.0..=180.0);
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let address = fields.optional_text_up_to("address", LONGEST_NAME);
     Some(Location {
@@ -167,20 +180,20 @@ fn location(fields: &mut Fields) -> Option<Location> {
 
 /// Reads the position at which live sharing begins. Only phones can send later positions to
 /// WhatsApp.
-fn live_location(fields: &mut Fields) -> Option<LiveLocation> {
-    let latitude = fields.decimal("latitude", -90.0..=90.0);
-    let longitude = fields.decimal("longitude", -180.0..=180.0);
+fn read_live_location(fields: &mut JsonFields) -> Option<LiveLocation> {
+    let latitude = fields.required_decimal("latitude", -90.0..=90.0);
+    let longitude = fields.required_decimal("longitude", -180.0..=180.0);
     let whole = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
     let accuracy = whole(fields.optional_number("accuracy", 0..=FURTHEST));
     let bearing = whole(fields.optional_number("bearing", 0..=359));
-    let speed = if fields.has("speed") {
-        fields.decimal("speed", 0.0..=FASTEST)
+    let speed = if fields.has_value("speed") {
+        fields.required_decimal("speed", 0.0..=FASTEST)
     } else {
         None
     };
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
     for told in ["speed", "sequence"] {
-        fields.ignore(told);
+        fields.ignore_field(told);
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -199,15 +212,15 @@ fn live_location(fields: &mut Fields) -> Option<LiveLocation> {
     })
 }
 
-fn group_invite(fields: &mut Fields) -> Option<GroupInvite> {
-    let group = fields.parsed("group", |text| match ChatId::parse(text) {
+fn read_group_invite(fields: &mut JsonFields) -> Option<GroupInvite> {
+    let group = fields.parse_required("group", |text| match ChatId::parse(text) {
         Ok(group @ ChatId::Group(_)) => Ok(group.to_string()),
         _ => Err("is no group; write it as …@g.us"),
     });
     let code = fields.text_up_to("code", LONGEST_CODE);
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
-    let expires_at = fields.parsed("expires_at", time);
+    let expires_at = fields.parse_required("expires_at", parse_time);
     Some(GroupInvite {
         group: group?,
         code: code?,
@@ -217,17 +230,17 @@ fn group_invite(fields: &mut Fields) -> Option<GroupInvite> {
     })
 }
 
-fn event(fields: &mut Fields) -> Option<CalendarEvent> {
+fn read_calendar_event(fields: &mut JsonFields) -> Option<CalendarEvent> {
     let name = fields.text_up_to("name", LONGEST_NAME);
     let description = fields.optional_text_up_to("description", LONGEST_DESCRIPTION);
-    let start = fields.parsed("start", time);
-    let end = fields.optional_parsed("end", time);
+    let start = fields.parse_required("start", parse_time);
+    let end = fields.parse_optional("end", parse_time);
     if start.zip(end).is_some_and(|(start, end)| end <= start) {
-        fields.refuse("end", "is not after the start");
+        fields.refuse_field("end", "is not after the start");
     }
-    let place = fields.inner("place").map(|mut inner| {
-        let place = self::place(&mut inner);
-        fields.absorb("place", inner);
+    let place = fields.nested_fields("place").map(|mut inner| {
+        let place = self::read_event_place(&mut inner);
+        fields.absorb_errors("place", inner);
         place
     });
     let event = CalendarEvent {
@@ -243,7 +256,7 @@ fn event(fields: &mut Fields) -> Option<CalendarEvent> {
 }
 
 /// Parses a time; WhatsApp stores whole seconds.
-fn time(text: &str) -> Result<Timestamp, &'static str> {
+fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
     let time = text
         .parse::<Timestamp>()
         .ok()
@@ -251,11 +264,11 @@ fn time(text: &str) -> Result<Timestamp, &'static str> {
     time.ok_or("is not a time; write it like 2026-12-01T09:00:00Z")
 }
 
-fn place(fields: &mut Fields) -> Place {
-    let has_point = fields.has("latitude") || fields.has("longitude");
+fn read_event_place(fields: &mut JsonFields) -> EventVenue {
+    let has_point = fields.has_value("latitude") || fields.has_value("longitude");
     let mut degrees = |field, most: f64| {
         if has_point {
-            fields.decimal(field, -most..=most)
+            fields.required_decimal(field, -most..=most)
         } else {
             None
         }
@@ -264,11 +277,11 @@ fn place(fields: &mut Fields) -> Place {
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let address = fields.optional_text_up_to("address", LONGEST_NAME);
     if !has_point && name.is_none() && address.is_none() {
-        fields.refuse("name", "is missing, and so are an address and a point");
+        fields.refuse_field("name", "is missing, and so are an address and a point");
     }
-    fields.ignore("latitude");
-    fields.ignore("longitude");
-    Place {
+    fields.ignore_field("latitude");
+    fields.ignore_field("longitude");
+    EventVenue {
         name,
         address,
         latitude,
@@ -276,10 +289,10 @@ fn place(fields: &mut Fields) -> Place {
     }
 }
 
-fn reaction(fields: &mut Fields) -> Option<Reaction> {
-    let message_id = fields.text("message_id");
-    if !fields.is_given("emoji") {
-        fields.refuse("emoji", "is missing; null takes an earlier reaction back");
+fn read_reaction(fields: &mut JsonFields) -> Option<ReactionContent> {
+    let message_id = fields.required_text("message_id");
+    if !fields.has_field("emoji") {
+        fields.refuse_field("emoji", "is missing; null takes an earlier reaction back");
     }
     let emoji = fields
         .optional_text("emoji")
@@ -288,12 +301,12 @@ fn reaction(fields: &mut Fields) -> Option<Reaction> {
         .as_ref()
         .is_some_and(|emoji| !emoji::is_one_emoji(emoji))
     {
-        fields.refuse(
+        fields.refuse_field(
             "emoji",
             "is not one emoji, and nothing else; null takes an earlier reaction back",
         );
     }
-    Some(Reaction {
+    Some(ReactionContent {
         message_id: message_id?,
         emoji,
     })

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::body::Asked;
-use crate::http::extract::Fields;
+use super::body::MessageRequest;
+use crate::http::extract::JsonFields;
 use crate::message::Message;
 
 /// Parses the bytes as the body of a send request.
@@ -11,13 +11,13 @@ pub fn request(bytes: &[u8]) {
     let Ok(body) = serde_json::from_slice(bytes) else {
         return;
     };
-    let Some(fields) = Fields::of(body) else {
+    let Some(fields) = JsonFields::from_value(body) else {
         return;
     };
-    let Ok(asked) = Asked::read(fields) else {
+    let Ok(asked) = MessageRequest::read(fields) else {
         return;
     };
-    let _ = asked.times(Timestamp::UNIX_EPOCH);
+    let _ = asked.send_window(Timestamp::UNIX_EPOCH);
     let kept = serde_json::to_string(&asked.message).expect("a message is JSON");
     assert_eq!(
         serde_json::from_str::<Message>(&kept).expect("what was kept can be read"),

@@ -5,55 +5,55 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::body::Asked;
-use super::changes::{find, not_status};
-use super::{NamedMessage, accept, patience};
+use super::body::MessageRequest;
+use super::changes::{find_message, refuse_status_or_post};
+use super::{MessagePath, accept_message, read_wait};
 use crate::http::Gateway;
 use crate::http::error::Problem;
-use crate::http::extract::FieldsOrNothing;
-use crate::http::query::Query;
-use crate::message::{ChatId, Content, Keep, Message, Pin};
-use crate::store::{Life, Quoted};
+use crate::http::extract::OptionalJson;
+use crate::http::query::QueryParameters;
+use crate::message::{ChatId, KeepContent, Message, MessageContent, PinContent};
+use crate::store::{Life, QuotedMessage};
 
 /// A week, the default of phones.
-const USUAL_PIN: u32 = Pin::DURATIONS[1];
+const USUAL_PIN: u32 = PinContent::DURATIONS[1];
 
 /// `PUT …/pin {duration?}`: pins a message at the top of the chat for everyone in it.
-pub async fn pin(
+pub async fn pin_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
-    FieldsOrNothing(mut fields): FieldsOrNothing,
+    message: MessagePath,
+    query: QueryParameters,
+    OptionalJson(mut fields): OptionalJson,
 ) -> Result<Response, Problem> {
-    let longest = u64::from(Pin::DURATIONS[2]);
+    let longest = u64::from(PinContent::DURATIONS[2]);
     let duration = fields
         .optional_number("duration", 1..=longest)
         .and_then(|seconds| u32::try_from(seconds).ok());
-    if duration.is_some_and(|seconds| !Pin::DURATIONS.contains(&seconds)) {
-        fields.refuse(
+    if duration.is_some_and(|seconds| !PinContent::DURATIONS.contains(&seconds)) {
+        fields.refuse_field(
             "duration",
             "must be 86400 (a day), 604800 (a week) or 2592000 (30 days)",
         );
     }
     fields.refuse_unknown();
-    fields.done(Some(()))?;
-    let pin = |message_id| Content::Pin {
-        pin: Pin {
+    fields.finish(Some(()))?;
+    let pin = |message_id| MessageContent::Pin {
+        pin: PinContent {
             message_id,
             duration: duration.or(Some(USUAL_PIN)),
         },
     };
-    marked(&gateway, message, query, pin).await
+    send_mark(&gateway, message, query, pin).await
 }
 
 /// `DELETE …/pin`: unpins a message.
-pub async fn unpin(
+pub async fn unpin_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
+    message: MessagePath,
+    query: QueryParameters,
 ) -> Result<Response, Problem> {
-    marked(&gateway, message, query, |message_id| Content::Pin {
-        pin: Pin {
+    send_mark(&gateway, message, query, |message_id| MessageContent::Pin {
+        pin: PinContent {
             message_id,
             duration: None,
         },
@@ -62,52 +62,58 @@ pub async fn unpin(
 }
 
 /// `PUT …/keep`: keeps a message in a chat with disappearing messages.
-pub async fn keep(
+pub async fn keep_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
+    message: MessagePath,
+    query: QueryParameters,
 ) -> Result<Response, Problem> {
-    marked(&gateway, message, query, |message_id| Content::Keep {
-        keep: Keep {
-            message_id,
-            kept: true,
-        },
+    send_mark(&gateway, message, query, |message_id| {
+        MessageContent::Keep {
+            keep: KeepContent {
+                message_id,
+                kept: true,
+            },
+        }
     })
     .await
 }
 
 /// `DELETE …/keep`: lets a kept message disappear again.
-pub async fn unkeep(
+pub async fn unkeep_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
+    message: MessagePath,
+    query: QueryParameters,
 ) -> Result<Response, Problem> {
-    marked(&gateway, message, query, |message_id| Content::Keep {
-        keep: Keep {
-            message_id,
-            kept: false,
-        },
+    send_mark(&gateway, message, query, |message_id| {
+        MessageContent::Keep {
+            keep: KeepContent {
+                message_id,
+                kept: false,
+            },
+        }
     })
     .await
 }
 
 /// Sends a pin or keep, which are messages of their own because everyone in the chat sees them.
-async fn marked(
+async fn send_mark(
     gateway: &Gateway,
-    message: NamedMessage,
-    mut query: Query,
-    mark: impl FnOnce(String) -> Content,
+    message: MessagePath,
+    mut query: QueryParameters,
+    mark: impl FnOnce(String) -> MessageContent,
 ) -> Result<Response, Problem> {
-    let chat = query.text("chat");
-    let wait = patience(query)?;
-    let life = gateway.life(&message.session)?;
-    let chat = markable(gateway, &life, &message, chat.as_deref()).await?.0;
-    let NamedMessage { session, id } = message;
-    accept(
+    let chat = query.optional_text("chat");
+    let wait = read_wait(query)?;
+    let life = gateway.current_life(&message.session)?;
+    let chat = find_markable(gateway, &life, &message, chat.as_deref())
+        .await?
+        .0;
+    let MessagePath { session, id } = message;
+    accept_message(
         gateway,
         session,
         life,
-        Asked::about(chat, Message::new(mark(id))),
+        MessageRequest::from_message(chat, Message::new(mark(id))),
         None,
         wait,
     )
@@ -115,21 +121,21 @@ async fn marked(
 }
 
 /// Finds a message that phones show in the chat, so that it can be marked.
-async fn markable(
+async fn find_markable(
     gateway: &Gateway,
     life: &Life,
-    message: &NamedMessage,
+    message: &MessagePath,
     chat: Option<&str>,
-) -> Result<(ChatId, Quoted), Problem> {
-    let (chat, quoted) = find(gateway, life, message, chat).await?;
-    not_status(&chat)?;
+) -> Result<(ChatId, QuotedMessage), Problem> {
+    let (chat, quoted) = find_message(gateway, life, message, chat).await?;
+    refuse_status_or_post(&chat)?;
     match quoted
         .message
         .as_ref()
         .map(|message| &message.content)
-        .filter(|content| !content.stands_alone())
+        .filter(|content| !content.is_standalone())
     {
-        Some(content) => Err(Problem::field(
+        Some(content) => Err(Problem::invalid_field(
             "id",
             format!(
                 "names a message of type {}, which is none of its own",
@@ -141,37 +147,37 @@ async fn markable(
 }
 
 /// `PUT …/star`: stars a message for the account alone, on all of its devices.
-pub async fn star(
+pub async fn star_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
+    message: MessagePath,
+    query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
-    starred(&gateway, &message, query, true).await
+    set_starred(&gateway, &message, query, true).await
 }
 
 /// `DELETE …/star`: removes the star.
-pub async fn unstar(
+pub async fn unstar_message(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
+    message: MessagePath,
+    query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
-    starred(&gateway, &message, query, false).await
+    set_starred(&gateway, &message, query, false).await
 }
 
-async fn starred(
+async fn set_starred(
     gateway: &Gateway,
-    message: &NamedMessage,
-    mut query: Query,
+    message: &MessagePath,
+    mut query: QueryParameters,
     starred: bool,
 ) -> Result<StatusCode, Problem> {
-    let chat = query.text("chat");
-    query.done()?;
-    let life = gateway.life(&message.session)?;
-    let (chat, quoted) = markable(gateway, &life, message, chat.as_deref()).await?;
-    let NamedMessage { session, id } = message;
+    let chat = query.optional_text("chat");
+    query.finish()?;
+    let life = gateway.current_life(&message.session)?;
+    let (chat, quoted) = find_markable(gateway, &life, message, chat.as_deref()).await?;
+    let MessagePath { session, id } = message;
     gateway
         .sessions
-        .star(session, &chat, id, quoted.author.as_deref(), starred)
+        .set_starred(session, &chat, id, quoted.author.as_deref(), starred)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

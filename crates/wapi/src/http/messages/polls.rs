@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::http::error::{FieldError, Problem};
-use crate::http::extract::Fields;
-use crate::message::emoji::look;
-use crate::message::{CalendarEvent, ChatId, Content, EventResponse, Poll, PollVote, Quiz};
+use crate::http::extract::JsonFields;
+use crate::message::emoji::normalize_text;
+use crate::message::{
+    CalendarEvent, ChatId, EventResponse, MessageContent, PollContent, PollQuiz, PollVote,
+};
 use crate::store::{self, CANCELLED, Life, Store};
 
 /// WhatsApp's own limits, in characters.
@@ -15,34 +17,34 @@ const OPTIONS: std::ops::RangeInclusive<usize> = 2..=12;
 /// Maximum number of guests that a person brings to an event.
 const MOST_GUESTS: u64 = 99;
 
-pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
+pub(super) fn read_poll(fields: &mut JsonFields) -> Option<PollContent> {
     let question = fields.text_up_to("question", LONGEST_QUESTION);
-    let options = fields.texts("options").and_then(|options| {
-        let judged = options_fit(&options);
-        fields.judged("options", judged.map(|()| options))
+    let options = fields.required_texts("options").and_then(|options| {
+        let judged = check_options(&options);
+        fields.ok_or_record("options", judged.map(|()| options))
     });
     let most = options.as_ref().map_or(*OPTIONS.end(), Vec::len) as u64;
     let max_selections = fields
         .optional_number("max_selections", 1..=most)
         .unwrap_or(1);
-    let quiz = fields.inner("quiz").and_then(|mut inner| {
-        let answer = inner.text("answer");
+    let quiz = fields.nested_fields("quiz").and_then(|mut inner| {
+        let answer = inner.required_text("answer");
         let is_among = |answer| {
             options
                 .as_ref()
                 .is_none_or(|options| options.contains(answer))
         };
         if !answer.as_ref().is_none_or(is_among) {
-            inner.refuse("answer", "is none of the options");
+            inner.refuse_field("answer", "is none of the options");
         }
-        fields.absorb("quiz", inner);
-        answer.map(|answer| Quiz { answer })
+        fields.absorb_errors("quiz", inner);
+        answer.map(|answer| PollQuiz { answer })
     });
     if quiz.is_some() && max_selections != 1 {
-        fields.refuse("max_selections", "must be 1 for a quiz");
+        fields.refuse_field("max_selections", "must be 1 for a quiz");
     }
     let max_selections = u32::try_from(max_selections).ok()?;
-    Some(Poll {
+    Some(PollContent {
         question: question?,
         options: options?,
         max_selections,
@@ -50,7 +52,7 @@ pub(super) fn poll(fields: &mut Fields) -> Option<Poll> {
     })
 }
 
-fn options_fit(options: &[String]) -> Result<(), String> {
+fn check_options(options: &[String]) -> Result<(), String> {
     if !OPTIONS.contains(&options.len()) {
         return Err(format!(
             "must be {} to {}, and are {}",
@@ -59,13 +61,17 @@ fn options_fit(options: &[String]) -> Result<(), String> {
             options.len()
         ));
     }
-    let fits =
-        |option: &String| !look(option).is_empty() && option.chars().count() <= LONGEST_OPTION;
+    let fits = |option: &String| {
+        !normalize_text(option).is_empty() && option.chars().count() <= LONGEST_OPTION
+    };
     if !options.iter().all(fits) {
         return Err(format!("must each have 1 to {LONGEST_OPTION} characters"));
     }
     // A vote refers to options by the hash of their text; people tell them apart by sight.
-    let looks: Vec<_> = options.iter().map(|option| look(option)).collect();
+    let looks: Vec<_> = options
+        .iter()
+        .map(|option| normalize_text(option))
+        .collect();
     let twin = looks
         .iter()
         .enumerate()
@@ -80,8 +86,11 @@ fn options_fit(options: &[String]) -> Result<(), String> {
 }
 
 /// Reads `{"message_id", "options"}`; [`check`] compares the options with the poll's.
-pub(super) fn vote(fields: &mut Fields) -> Option<PollVote> {
-    let (message_id, options) = (fields.text("message_id"), fields.texts("options"));
+pub(super) fn read_vote(fields: &mut JsonFields) -> Option<PollVote> {
+    let (message_id, options) = (
+        fields.required_text("message_id"),
+        fields.required_texts("options"),
+    );
     Some(PollVote {
         message_id: message_id?,
         options: options?,
@@ -89,9 +98,9 @@ pub(super) fn vote(fields: &mut Fields) -> Option<PollVote> {
 }
 
 /// Reads `{"message_id", "response", "extra_guests"?}`.
-pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
-    let message_id = fields.text("message_id");
-    let response = fields.parsed("response", |text| {
+pub(super) fn read_event_response(fields: &mut JsonFields) -> Option<EventResponse> {
+    let message_id = fields.required_text("message_id");
+    let response = fields.parse_required("response", |text| {
         match CalendarEvent::RESPONSES.contains(&text) {
             true => Ok(text.to_owned()),
             false => Err(format!(
@@ -113,32 +122,35 @@ pub(super) fn response(fields: &mut Fields) -> Option<EventResponse> {
 
 /// Checks that the poll or event is known and accepts this vote or response. Its encryption secret
 /// came with the poll or event.
-pub(super) async fn check(
-    content: &Content,
+pub(super) async fn check_vote(
+    content: &MessageContent,
     to: &ChatId,
     store: &Store,
     life: &Life,
 ) -> Result<(), Problem> {
     let (id, chosen, field) = match content {
-        Content::PollVote { poll_vote } => {
+        MessageContent::PollVote { poll_vote } => {
             (&poll_vote.message_id, Some(&poll_vote.options), "poll_vote")
         }
-        Content::EventResponse { event_response } => {
+        MessageContent::EventResponse { event_response } => {
             (&event_response.message_id, None, "event_response")
         }
         _ => return Ok(()),
     };
     let wrong = |inner: &str, detail: String| {
-        Err(Problem::Fields(vec![FieldError {
+        Err(Problem::InvalidFields(vec![FieldError {
             field: format!("{field}.{inner}").into(),
             detail,
         }]))
     };
-    let known = store.poll(life, id).await.map_err(super::unreadable)?;
-    let sent = store
-        .sent_message(life, id)
+    let known = store
+        .find_poll(life, id)
         .await
-        .map_err(super::unreadable)?;
+        .map_err(super::message_problem)?;
+    let sent = store
+        .find_sent_message(life, id)
+        .await
+        .map_err(super::message_problem)?;
     let is_there = sent.is_none_or(|sent| {
         sent.failure.is_none() && sent.status != CANCELLED && sent.deleted_at.is_none()
     });
@@ -152,21 +164,25 @@ pub(super) async fn check(
             "message_id",
             "names no poll that came in, or was sent, through this session".to_owned(),
         ),
-        (Some(poll), _) if !is_in(&poll, to, store, life).await? => Err(Problem::field(
-            "to",
-            format!("is another chat than the one of what `{field}` is about"),
-        )),
+        (Some(poll), _) if !is_in_chat(&poll, to, store, life).await? => {
+            Err(Problem::invalid_field(
+                "to",
+                format!("is another chat than the one of what `{field}` is about"),
+            ))
+        }
         (Some(_), None) => Ok(()),
-        (Some(poll), Some(chosen)) => match unfit(&poll.options, poll.max_selections, chosen) {
-            Some(detail) => wrong("options", detail),
-            None => Ok(()),
-        },
+        (Some(poll), Some(chosen)) => {
+            match find_vote_error(&poll.options, poll.max_selections, chosen) {
+                Some(detail) => wrong("options", detail),
+                None => Ok(()),
+            }
+        }
     }
 }
 
 /// Whether the poll was sent in this chat: a vote sent elsewhere reaches nobody able to decrypt it.
-async fn is_in(
-    poll: &store::Poll,
+async fn is_in_chat(
+    poll: &store::StoredPoll,
     to: &ChatId,
     store: &Store,
     life: &Life,
@@ -175,13 +191,13 @@ async fn is_in(
         return Ok(true);
     };
     let known = store
-        .known_id(life, &[chat])
+        .find_identity(life, &[chat])
         .await
-        .map_err(super::unreadable)?;
+        .map_err(super::message_problem)?;
     Ok(known.as_ref().unwrap_or(chat) == &to.to_string())
 }
 
-fn unfit(options: &[String], most: u32, chosen: &[String]) -> Option<String> {
+fn find_vote_error(options: &[String], most: u32, chosen: &[String]) -> Option<String> {
     if let Some(other) = chosen.iter().find(|option| !options.contains(option)) {
         return Some(format!(
             "`{other}` is not among the poll's: {}",

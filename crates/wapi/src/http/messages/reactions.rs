@@ -1,43 +1,43 @@
 //! Reactions: checking that the target message is known.
 
-use super::unreadable;
+use super::message_problem;
 use crate::http::Gateway;
 use crate::http::error::Problem;
-use crate::message::{ChatId, Content, Reaction};
+use crate::message::{ChatId, MessageContent, ReactionContent};
 use crate::sessions::SessionName;
-use crate::store::{Life, Quoted};
+use crate::store::{Life, QuotedMessage};
 
 /// Checks the target of a reaction. A reaction to an unknown message would be shown nowhere, and
 /// one to a status goes to its author, who is known only from that status.
-pub(super) async fn is_known(
+pub(super) async fn check_reaction_target(
     gateway: &Gateway,
     session: &SessionName,
     life: &Life,
     to: &ChatId,
-    content: &Content,
+    content: &MessageContent,
 ) -> Result<(), Problem> {
-    let Content::Reaction {
-        reaction: Reaction { message_id: id, .. },
+    let MessageContent::Reaction {
+        reaction: ReactionContent { message_id: id, .. },
     } = content
     else {
         return Ok(());
     };
     let quoted = gateway
         .sessions
-        .quoted(session, life, to, id)
+        .find_quoted(session, life, to, id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     let sent = gateway
         .store
-        .sent_message(life, id)
+        .find_sent_message(life, id)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     // Content that phones do not show as a message of its own cannot carry a reaction.
-    let is_shown = |quoted: &Quoted| {
+    let is_shown = |quoted: &QuotedMessage| {
         quoted
             .message
             .as_ref()
-            .is_none_or(|message| message.content.stands_alone())
+            .is_none_or(|message| message.content.is_standalone())
     };
     match (quoted, sent) {
         (Some(_), Some(sent)) if sent.deleted_at.is_some() => return Err(Problem::NoMessage),
@@ -50,14 +50,14 @@ pub(super) async fn is_known(
         .sessions
         .all_addresses(session, life, to)
         .await
-        .map_err(unreadable)?;
+        .map_err(message_problem)?;
     if to.is_person() {
         // A reaction to the contact's status is sent in their chat.
         let status = gateway
             .sessions
-            .quoted(session, life, &ChatId::Status, id)
+            .find_quoted(session, life, &ChatId::Status, id)
             .await
-            .map_err(unreadable)?;
+            .map_err(message_problem)?;
         if status
             .and_then(|status| status.author)
             .is_some_and(|author| chats.contains(&author))
@@ -66,8 +66,11 @@ pub(super) async fn is_known(
         }
     }
     // Messages from history sync are only in the history.
-    let kept = match gateway.history.look().await {
-        Ok(kept) => kept.knows(life, &chats, id).await.map_err(unreadable)?,
+    let kept = match gateway.history.current_db().await {
+        Ok(kept) => kept
+            .has_message(life, &chats, id)
+            .await
+            .map_err(message_problem)?,
         Err(_) => false,
     };
     if kept {

@@ -3,22 +3,22 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::body::Asked;
-use crate::event::Failure;
+use super::body::MessageRequest;
+use crate::event::SendFailure;
 use crate::message::{ChatId, Message};
 use crate::sessions::SessionName;
-use crate::store::{CANCELLED, Progress, SentMessage};
+use crate::store::{CANCELLED, RecipientProgress, SentMessage};
 
 /// The answer to an accepted message.
 #[derive(Debug, Serialize)]
-pub struct Answer {
+pub struct SendAnswer {
     messages: Vec<MessageInfo>,
-    contacts: [Contact; 1],
+    contacts: [ResolvedContact; 1],
 }
 
 /// A message's recipient, as the caller wrote it and as WhatsApp knows it; `null` where unknown.
 #[derive(Debug, Serialize)]
-struct Contact {
+struct ResolvedContact {
     input: String,
     /// International number, digits only.
     wa_id: Option<String>,
@@ -36,7 +36,7 @@ pub struct MessageInfo {
     #[serde(flatten)]
     message: Message,
     /// The furthest status that any recipient has reached.
-    status: Status,
+    status: MessageStatus,
     #[serde(serialize_with = "crate::stamp::serialize")]
     accepted_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,16 +57,16 @@ pub struct MessageInfo {
     deleted_at: Option<Timestamp>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure>,
-    recipients: Vec<Recipient>,
+    error: Option<SendFailure>,
+    recipients: Vec<RecipientInfo>,
     /// All status changes, oldest first.
-    history: Vec<Moment>,
+    history: Vec<StatusChange>,
 }
 
 /// The delivery status of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum MessageStatus {
     /// It has not left.
     Queued,
     /// It may have left and is not acknowledged. It is sent again under the same id until the
@@ -85,7 +85,7 @@ enum Status {
 
 /// The times at which one recipient received, read and played the message.
 #[derive(Debug, Serialize)]
-struct Recipient {
+struct RecipientInfo {
     id: String,
     #[serde(serialize_with = "crate::stamp::optional")]
     delivered_at: Option<Timestamp>,
@@ -96,18 +96,18 @@ struct Recipient {
 }
 
 #[derive(Debug, Serialize)]
-struct Moment {
-    status: Status,
+struct StatusChange {
+    status: MessageStatus,
     #[serde(serialize_with = "crate::stamp::serialize")]
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<String>,
 }
 
-impl Answer {
+impl SendAnswer {
     /// `number`: the phone number of the recipient's chat, if known. WhatsApp may know the
     /// requested recipient by another form of the number.
-    pub fn new(asked: &Asked, messages: Vec<MessageInfo>, number: Option<String>) -> Self {
+    pub fn new(asked: &MessageRequest, messages: Vec<MessageInfo>, number: Option<String>) -> Self {
         let (wa_id, lid) = match &asked.to {
             ChatId::Phone(asked) => (number.or_else(|| Some(asked.clone())), None),
             ChatId::Lid(_) => (None, Some(asked.to.to_string())),
@@ -115,7 +115,7 @@ impl Answer {
         };
         Self {
             messages,
-            contacts: [Contact {
+            contacts: [ResolvedContact {
                 input: asked.input.clone(),
                 wa_id,
                 lid,
@@ -126,12 +126,12 @@ impl Answer {
 
 impl MessageInfo {
     pub fn new(session: SessionName, message: SentMessage) -> Self {
-        let history = history(&message);
+        let history = status_history(&message);
         let furthest = history
             .iter()
             .map(|moment| moment.status)
             .max()
-            .unwrap_or(Status::Queued);
+            .unwrap_or(MessageStatus::Queued);
         Self {
             id: message.id,
             session,
@@ -145,20 +145,20 @@ impl MessageInfo {
             edited_at: message.edited_at,
             deleted_at: message.deleted_at,
             error: message.failure,
-            recipients: message.recipients.into_iter().map(recipient).collect(),
+            recipients: message.recipients.into_iter().map(recipient_info).collect(),
             history,
         }
     }
 }
 
-fn recipient(progress: Progress) -> Recipient {
-    let Progress {
+fn recipient_info(progress: RecipientProgress) -> RecipientInfo {
+    let RecipientProgress {
         recipient: id,
         delivered_at,
         read_at,
         played_at,
     } = progress;
-    Recipient {
+    RecipientInfo {
         id,
         delivered_at,
         read_at,
@@ -166,14 +166,14 @@ fn recipient(progress: Progress) -> Recipient {
     }
 }
 
-fn history(message: &SentMessage) -> Vec<Moment> {
-    let mut history = vec![Moment {
-        status: Status::Queued,
+fn status_history(message: &SentMessage) -> Vec<StatusChange> {
+    let mut history = vec![StatusChange {
+        status: MessageStatus::Queued,
         at: message.accepted_at,
         recipient: None,
     }];
     let mut add = |status, at: Option<Timestamp>, recipient: Option<&String>| {
-        history.extend(at.map(|at| Moment {
+        history.extend(at.map(|at| StatusChange {
             status,
             at,
             recipient: recipient.cloned(),
@@ -181,36 +181,36 @@ fn history(message: &SentMessage) -> Vec<Moment> {
     };
     if message.status == "unknown" {
         add(
-            Status::Unknown,
+            MessageStatus::Unknown,
             message.attempted_at.or(Some(message.accepted_at)),
             None,
         );
     }
     if message.status == "failed" {
         add(
-            Status::Failed,
+            MessageStatus::Failed,
             message.settled_at.or(Some(message.accepted_at)),
             None,
         );
     }
     if message.status == CANCELLED {
         add(
-            Status::Cancelled,
+            MessageStatus::Cancelled,
             message.settled_at.or(Some(message.accepted_at)),
             None,
         );
     }
-    add(Status::Sent, message.sent_at, None);
-    for Progress {
+    add(MessageStatus::Sent, message.sent_at, None);
+    for RecipientProgress {
         recipient,
         delivered_at,
         read_at,
         played_at,
     } in &message.recipients
     {
-        add(Status::Delivered, *delivered_at, Some(recipient));
-        add(Status::Read, *read_at, Some(recipient));
-        add(Status::Played, *played_at, Some(recipient));
+        add(MessageStatus::Delivered, *delivered_at, Some(recipient));
+        add(MessageStatus::Read, *read_at, Some(recipient));
+        add(MessageStatus::Played, *played_at, Some(recipient));
     }
     // WhatsApp's times are whole seconds, so equal times are ordered by the usual order of events.
     history[1..].sort_by_key(|moment| (moment.at, moment.status));

@@ -1,8 +1,8 @@
 //! Status posts: their audience, and the look of a text.
 
 use super::content;
-use crate::http::extract::Fields;
-use crate::message::{ChatId, Content, Font, Text};
+use crate::http::extract::JsonFields;
+use crate::message::{ChatId, MessageContent, StatusFont, TextContent};
 
 /// Kinds that phones show as a status.
 const POSTABLE: [&str; 4] = ["text", "image", "video", "audio"];
@@ -11,17 +11,17 @@ const REACTION: &str = "reaction";
 const MOST_RECIPIENTS: usize = 5_000;
 
 /// Reads a text and its look.
-pub(super) fn text(fields: &mut Fields) -> Option<Text> {
-    let background_color = fields.optional_parsed("background_color", color);
-    let font = fields.optional_parsed("font", font);
-    content::text(fields).map(|text| Text {
+pub(super) fn read_status_text(fields: &mut JsonFields) -> Option<TextContent> {
+    let background_color = fields.parse_optional("background_color", parse_color);
+    let font = fields.parse_optional("font", parse_font);
+    content::read_text(fields).map(|text| TextContent {
         background_color,
         font,
         ..text
     })
 }
 
-fn color(text: &str) -> Result<String, &'static str> {
+fn parse_color(text: &str) -> Result<String, &'static str> {
     let digits = text
         .strip_prefix('#')
         .filter(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -30,26 +30,26 @@ fn color(text: &str) -> Result<String, &'static str> {
         .ok_or("is no colour; write it like #1E6E4F")
 }
 
-fn font(text: &str) -> Result<Font, String> {
-    let found = Font::ALL.into_iter().find(|(name, _)| *name == text);
+fn parse_font(text: &str) -> Result<StatusFont, String> {
+    let found = StatusFont::ALL.into_iter().find(|(name, _)| *name == text);
     found.map(|(_, font)| font).ok_or_else(|| {
         format!(
             "is none; use {}",
-            Font::ALL.map(|(name, _)| name).join(", ")
+            StatusFont::ALL.map(|(name, _)| name).join(", ")
         )
     })
 }
 
 /// Reads the addresses of the people who may see a status.
-pub(super) fn audience(
-    fields: &mut Fields,
+pub(super) fn read_audience(
+    fields: &mut JsonFields,
     to: Option<&ChatId>,
     kind: Option<&'static str>,
 ) -> Vec<String> {
     match to {
         Some(ChatId::Status) if kind == Some(REACTION) => {
-            if fields.has("recipients") {
-                fields.refuse(
+            if fields.has_value("recipients") {
+                fields.refuse_field(
                     "recipients",
                     "does not belong to a reaction, which goes to the status's author",
                 );
@@ -57,49 +57,49 @@ pub(super) fn audience(
             return Vec::new();
         }
         Some(ChatId::Status) => {}
-        Some(_) if fields.has("recipients") => {
-            fields.refuse(
+        Some(_) if fields.has_value("recipients") => {
+            fields.refuse_field(
                 "recipients",
                 "belongs to a status alone, which is sent with `\"to\": \"status\"`",
             );
             return Vec::new();
         }
         _ => {
-            fields.ignore("recipients");
+            fields.ignore_field("recipients");
             return Vec::new();
         }
     }
     let texts = fields.optional_texts("recipients").unwrap_or_default();
     if texts.is_empty() {
-        fields.refuse(
+        fields.refuse_field(
             "recipients",
             "is missing; name those who may see it, since the gateway has no list of contacts",
         );
     }
     if texts.len() > MOST_RECIPIENTS {
-        fields.refuse("recipients", format!("are more than {MOST_RECIPIENTS}"));
+        fields.refuse_field("recipients", format!("are more than {MOST_RECIPIENTS}"));
     }
     let mut audience = Vec::with_capacity(texts.len());
     for text in texts {
         match ChatId::parse(&text) {
             Ok(person @ (ChatId::Phone(_) | ChatId::Lid(_))) => audience.push(person.to_string()),
-            Ok(_) => fields.refuse("recipients", "name people, not groups"),
-            Err(error) => fields.refuse("recipients", error.to_string()),
+            Ok(_) => fields.refuse_field("recipients", "name people, not groups"),
+            Err(error) => fields.refuse_field("recipients", error.to_string()),
         }
     }
     audience
 }
 
 /// Refuses messages that cannot be a status, and fields that only a status has.
-pub(super) fn check(
-    fields: &mut Fields,
+pub(super) fn check_status_post(
+    fields: &mut JsonFields,
     to: Option<&ChatId>,
     kind: Option<&'static str>,
-    content: Option<&Content>,
+    content: Option<&MessageContent>,
 ) {
     let Some(to) = to else { return };
     let text = content.and_then(|content| {
-        if let Content::Text { text } = content {
+        if let MessageContent::Text { text } = content {
             Some(text)
         } else {
             None
@@ -107,7 +107,7 @@ pub(super) fn check(
     });
     if *to != ChatId::Status {
         if text.is_some_and(|text| text.background_color.is_some() || text.font.is_some()) {
-            fields.refuse(
+            fields.refuse_field(
                 "text",
                 "has `background_color` and `font` in a status alone",
             );
@@ -115,13 +115,13 @@ pub(super) fn check(
         return;
     }
     for field in ["context", "mentions"] {
-        if fields.has(field) {
-            fields.refuse(field, "does not belong to a status");
+        if fields.has_value(field) {
+            fields.refuse_field(field, "does not belong to a status");
         }
     }
     let Some(kind) = kind else { return };
     if kind != REACTION && !POSTABLE.contains(&kind) {
-        fields.refuse(
+        fields.refuse_field(
             "to",
             format!(
                 "is status, where {kind} is not shown; use {}",
@@ -129,19 +129,21 @@ pub(super) fn check(
             ),
         );
     }
-    if content.is_some_and(|content| matches!(content, Content::Audio { audio } if !audio.voice)) {
-        fields.refuse(
+    if content
+        .is_some_and(|content| matches!(content, MessageContent::Audio { audio } if !audio.voice))
+    {
+        fields.refuse_field(
             "audio",
             "is shown as a voice note in a status; say `voice: true`",
         );
     }
     if text.is_some_and(|text| text.preview_url) {
-        fields.refuse("text", "has no `preview_url` in a status");
+        fields.refuse_field("text", "has no `preview_url` in a status");
     }
     if content
-        .and_then(Content::file)
+        .and_then(MessageContent::media_file)
         .is_some_and(|(_, file)| file.view_once)
     {
-        fields.refuse(kind, "has no `view_once` in a status");
+        fields.refuse_field(kind, "has no `view_once` in a status");
     }
 }

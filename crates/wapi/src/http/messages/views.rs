@@ -3,31 +3,36 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::NamedMessage;
+use super::MessagePath;
 use crate::http::Gateway;
 use crate::http::error::Problem;
-use crate::http::query::Query;
+use crate::http::query::QueryParameters;
 use crate::message::ChatId;
 
 /// `POST …/messages/{id}/view`: sends a view receipt to the author of a status.
-pub async fn view(
+pub async fn view_status(
     State(gateway): State<Gateway>,
-    message: NamedMessage,
-    query: Query,
+    message: MessagePath,
+    query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
-    query.done()?;
-    let NamedMessage { session, id } = message;
-    let life = gateway.life(&session)?;
+    query.finish()?;
+    let MessagePath { session, id } = message;
+    let life = gateway.current_life(&session)?;
     let status = gateway
         .sessions
-        .quoted(&session, &life, &ChatId::Status, &id)
+        .find_quoted(&session, &life, &ChatId::Status, &id)
         .await
-        .map_err(super::unreadable)?;
+        .map_err(super::message_problem)?;
     let author = match status.map(|status| status.author) {
         Some(Some(author)) => author,
-        Some(None) => return Err(Problem::field("id", "names a status of the account itself")),
+        Some(None) => {
+            return Err(Problem::invalid_field(
+                "id",
+                "names a status of the account itself",
+            ));
+        }
         None => return Err(Problem::NoMessage),
     };
-    gateway.sessions.view(&session, &id, &author).await?;
+    gateway.sessions.view_status(&session, &id, &author).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,44 +2,46 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{JSON, Operation, route};
-use super::schema::{count, flag, list, number, object, reference, said, text};
+use super::operation::{JSON, Operation, describe_route};
+use super::schema::{
+    boolean, count, list_of, number, object, schema_reference, text, with_description,
+};
 
-pub fn operations() -> Vec<Operation> {
-    let feed = filtered(route(
+pub fn describe_operations() -> Vec<Operation> {
+    let feed = with_event_filter(describe_route(
         "GET",
         "/v1/events",
         "What happened, from any point on",
     ))
-    .query(
+    .with_query(
         "after",
         number(0, i64::MAX),
         "A place: the `next` of the last answer. 0, or nothing: the beginning.",
     )
-    .query(
+    .with_query(
         "limit",
         number(1, 1_000),
         "Events in one answer; 100 when nothing is said.",
     )
-    .query("wait", number(0, 60), "Seconds to wait for something new.")
-    .answers(200, "A page.", page())
-    .problems(&[(503, "stopping")]);
-    let stream = filtered(route(
+    .with_query("wait", number(0, 60), "Seconds to wait for something new.")
+    .with_answer(200, "A page.", feed_page_schema())
+    .with_problems(&[(503, "stopping")]);
+    let stream = with_event_filter(describe_route(
         "GET",
         "/v1/events/stream",
         "What happens, as server-sent events",
     ))
-    .query(
+    .with_query(
         "after",
         number(0, i64::MAX),
         "A place to go on from; nothing: what comes from now on.",
     )
-    .header(
+    .with_header(
         "Last-Event-ID",
         text(),
         "The last id that was read; goes before `after`.",
     )
-    .answers_as(
+    .with_answer_types(
         200,
         "Each event's id is its place, its data an entry of the feed.",
         &[("text/event-stream", text())],
@@ -47,32 +49,35 @@ pub fn operations() -> Vec<Operation> {
     vec![feed, stream]
 }
 
-fn page() -> Value {
+fn feed_page_schema() -> Value {
     object(&[
-        ("events", list(entry())),
-        ("next", said(count(), "The `after` of the next call.")),
+        ("events", list_of(feed_entry_schema())),
+        (
+            "next",
+            with_description(count(), "The `after` of the next call."),
+        ),
         (
             "more",
-            said(
-                flag(),
+            with_description(
+                boolean(),
                 "Whether there may be more at once: a page holds up to 4 MiB and has looked at some thousands of events, wanted or not. `wait` looks on.",
             ),
         ),
     ])
 }
 
-fn filtered(operation: Operation) -> Operation {
+fn with_event_filter(operation: Operation) -> Operation {
     operation
-        .query(
+        .with_query(
             "types",
             text(),
             "Types of events, separated by commas; nothing: all.",
         )
-        .query("session", text(), "Only of this session.")
+        .with_query("session", text(), "Only of this session.")
 }
 
 /// Returns the document's `webhooks`: the requests that the gateway itself makes.
-pub fn posts() -> Value {
+pub fn describe_posts() -> Value {
     let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "schema": text(), "description": description});
     let parameters = [
         header(
@@ -92,18 +97,21 @@ pub fn posts() -> Value {
         "operationId": "event",
         "summary": "An event, posted to each webhook that wants its type",
         "parameters": parameters,
-        "requestBody": {"required": true, "content": {JSON: {"schema": reference("Event")}}},
+        "requestBody": {"required": true, "content": {JSON: {"schema": schema_reference("Event")}}},
         "responses": {"2XX": {"description": "Taken. Anything else, or silence for 15 seconds, is tried again for about three days."}},
     }}})
 }
 
-fn entry() -> Value {
+fn feed_entry_schema() -> Value {
     object(&[
         (
             "seq",
-            said(count(), "Its place among all events; never goes backwards."),
+            with_description(count(), "Its place among all events; never goes backwards."),
         ),
-        ("id", said(text(), "Travels as `webhook-id` with webhooks.")),
-        ("event", reference("Event")),
+        (
+            "id",
+            with_description(text(), "Travels as `webhook-id` with webhooks."),
+        ),
+        ("event", schema_reference("Event")),
     ])
 }

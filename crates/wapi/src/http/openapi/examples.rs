@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Returns name, title, and body of `POST /v1/sessions/{session}/messages`.
-pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
+pub fn example_messages() -> Vec<(&'static str, &'static str, Value)> {
     let to = "+375 44 703-48-10";
     let kinds = [
         (
@@ -107,29 +107,29 @@ pub fn messages() -> Vec<(&'static str, &'static str, Value)> {
         ),
     ];
     let mut messages: Vec<_> = kinds
-        .map(|(kind, title, content)| (kind, title, addressed(content, to)))
+        .map(|(kind, title, content)| (kind, title, with_recipient(content, to)))
         .into();
     let reply = json!({"text": {"body": "Thank you!"}, "context": {"message_id": "3EB0538DA65A5960C82A0F"}});
-    messages.push(("reply", "An answer to a message", addressed(reply, to)));
+    messages.push(("reply", "An answer to a message", with_recipient(reply, to)));
     let mention = json!({"text": {"body": "@375447034810, are you there?"}, "mentions": [to]});
     messages.push((
         "mention",
         "A mention in a group",
-        addressed(mention, "120363025246125486@g.us"),
+        with_recipient(mention, "120363025246125486@g.us"),
     ));
     let hasty = json!({"text": {"body": "Your code is 4711."}, "expires_in": 300});
     messages.push((
         "hasty",
         "A text that is sent within five minutes or never",
-        addressed(hasty, to),
+        with_recipient(hasty, to),
     ));
     let status =
         json!({"text": {"body": "Open today", "background_color": "#1E6E4F"}, "recipients": [to]});
-    messages.push(("status", "A status", addressed(status, "status")));
+    messages.push(("status", "A status", with_recipient(status, "status")));
     messages
 }
 
-fn addressed(mut content: Value, to: &str) -> Value {
+fn with_recipient(mut content: Value, to: &str) -> Value {
     content["to"] = to.into();
     content
 }

@@ -2,11 +2,14 @@
 
 use serde_json::Value;
 
-use super::operation::{Operation, route};
-use super::schema::{count, flag, list, object, or_null, reference, said, text, time, words};
+use super::operation::{Operation, describe_route};
+use super::schema::{
+    boolean, count, list_of, object, or_null, schema_reference, string_enum, text, time_output,
+    with_description,
+};
 
 /// Problems of every route that sends a request to WhatsApp.
-pub const ASKED: [(u16, &str); 5] = [
+pub const REQUEST_PROBLEMS: [(u16, &str); 5] = [
     (404, "session_not_found"),
     (409, "session_not_online"),
     (409, "session_not_paired"),
@@ -14,68 +17,71 @@ pub const ASKED: [(u16, &str); 5] = [
     (504, "whatsapp_timeout"),
 ];
 
-pub fn operations() -> Vec<Operation> {
+pub fn describe_operations() -> Vec<Operation> {
     vec![
-        route(
+        describe_route(
             "GET",
             "/v1/sessions/{session}/groups",
             "The groups an account is in",
         )
-        .answers(
+        .with_answer(
             200,
             "The groups, by address.",
-            object(&[("groups", list(reference("Group")))]),
+            object(&[("groups", list_of(schema_reference("Group")))]),
         )
-        .problems(&ASKED),
-        route(
+        .with_problems(&REQUEST_PROBLEMS),
+        describe_route(
             "GET",
             "/v1/sessions/{session}/groups/{group}",
             "A group and its members",
         )
-        .answers(200, "The group.", reference("Group"))
-        .problems(&ASKED)
-        .problems(&[(404, "group_not_found")]),
+        .with_answer(200, "The group.", schema_reference("Group"))
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[(404, "group_not_found")]),
     ]
 }
 
-pub fn person() -> [(&'static str, Value); 7] {
+pub fn person_members() -> [(&'static str, Value); 7] {
     [
         (
             "id",
-            said(
+            with_description(
                 text(),
                 "The number's address where the number is known, else the LID.",
             ),
         ),
         (
             "phone",
-            or_null(said(text(), "International number, digits only.")),
+            or_null(with_description(
+                text(),
+                "International number, digits only.",
+            )),
         ),
         ("lid", or_null(text())),
         (
             "name",
-            or_null(said(
+            or_null(with_description(
                 text(),
                 "What to call them: `saved_name`, else `verified_name`, else what they call themselves.",
             )),
         ),
         (
             "saved_name?",
-            said(
+            with_description(
                 text(),
                 "As the account has saved them; left out where it has not.",
             ),
         ),
         (
             "verified_name?",
-            said(
+            with_description(
                 text(),
                 "The name of a business, checked by WhatsApp; left out where there is none.",
             ),
         ),
         (
             "push_name?",
-            said(
+            with_description(
                 text(),
                 "What they call themselves; left out where it is `name`, or not known.",
             ),
@@ -83,27 +89,36 @@ pub fn person() -> [(&'static str, Value); 7] {
     ]
 }
 
-pub fn group() -> Value {
-    let role = said(
-        words(&["member", "admin", "superadmin"]),
+pub fn group_schema() -> Value {
+    let role = with_description(
+        string_enum(&["member", "admin", "superadmin"]),
         "`superadmin` is the admin who founded the group.",
     );
-    let member = object(&[&person()[..], &[("role", role)]].concat());
+    let member = object(&[&person_members()[..], &[("role", role)]].concat());
     object(&[
-        ("id", said(text(), "`…@g.us`; messages are sent to it.")),
+        (
+            "id",
+            with_description(text(), "`…@g.us`; messages are sent to it."),
+        ),
         ("subject", text()),
         ("description", or_null(text())),
-        ("created_at", or_null(time())),
-        ("created_by", or_null(object(&person()))),
-        ("announcement", said(flag(), "Only admins may write.")),
+        ("created_at", or_null(time_output())),
+        ("created_by", or_null(object(&person_members()))),
+        (
+            "announcement",
+            with_description(boolean(), "Only admins may write."),
+        ),
         (
             "locked",
-            said(flag(), "Only admins may change subject and description."),
+            with_description(boolean(), "Only admins may change subject and description."),
         ),
         (
             "expires_in",
-            or_null(said(count(), "Seconds until messages disappear.")),
+            or_null(with_description(
+                count(),
+                "Seconds until messages disappear.",
+            )),
         ),
-        ("participants", list(member)),
+        ("participants", list_of(member)),
     ])
 }

@@ -2,86 +2,88 @@
 
 use serde_json::Value;
 
-use super::groups::person;
+use super::groups::person_members;
 use super::kinds;
-use super::operation::{Operation, route, session_name};
+use super::operation::{Operation, describe_route, session_name_schema};
 use super::schema::{
-    count, flag, list, number, object, or_null, reference, said, text, time, words,
+    boolean, count, list_of, number, object, or_null, schema_reference, string_enum, text,
+    time_output, with_description,
 };
 
-pub fn operations() -> Vec<Operation> {
+pub fn describe_operations() -> Vec<Operation> {
     let page = |name: &'static str, of: &str| {
         object(&[
-            (name, list(reference(of))),
-            ("next", cursor("the next call")),
+            (name, list_of(schema_reference(of))),
+            ("next", cursor_schema("the next call")),
         ])
     };
     let look = |path, summary| {
-        route("GET", path, summary).problems(&[(404, "session_not_found"), (409, "history_off")])
+        describe_route("GET", path, summary)
+            .with_problems(&[(404, "session_not_found"), (409, "history_off")])
     };
     let listed = |path, summary| {
-        look(path, summary).query("limit", number(1, 500), "50 when nothing is said.")
+        look(path, summary).with_query("limit", number(1, 500), "50 when nothing is said.")
     };
     vec![
         listed(
             "/v1/sessions/{session}/chats",
             "Chats, the one with the newest message first",
         )
-        .query("before", text(), "`next` of an answer before.")
-        .answers(200, "Some chats.", page("chats", "Chat")),
+        .with_query("before", text(), "`next` of an answer before.")
+        .with_answer(200, "Some chats.", page("chats", "Chat")),
         look("/v1/sessions/{session}/chats/{chat}", "A chat")
-            .answers(200, "The chat.", reference("Chat"))
-            .problems(&[(404, "chat_not_found")]),
+            .with_answer(200, "The chat.", schema_reference("Chat"))
+            .with_problems(&[(404, "chat_not_found")]),
         listed(
             "/v1/sessions/{session}/chats/{chat}/messages",
             "The messages of a chat, the newest first",
         )
-        .query(
+        .with_query(
             "before",
             text(),
             "`before` of an answer before: older ones.",
         )
-        .query("after", text(), "`after` of an answer before: newer ones.")
-        .answers(200, "Some messages.", messages())
-        .problems(&[(404, "chat_not_found")]),
+        .with_query("after", text(), "`after` of an answer before: newer ones.")
+        .with_answer(200, "Some messages.", message_page_schema())
+        .with_problems(&[(404, "chat_not_found")]),
         listed(
             "/v1/sessions/{session}/messages",
             "Messages by what they say, the one that came last first",
         )
-        .query(
+        .with_query(
             "q",
             text(),
             "Words or their beginnings, or any part of what is written without blanks.",
         )
-        .query("chat", text(), "In this chat only.")
-        .query("before", text(), "`next` of an answer before.")
-        .answers(200, "Some messages.", page("messages", "KeptMessage")),
+        .with_query("chat", text(), "In this chat only.")
+        .with_query("before", text(), "`next` of an answer before.")
+        .with_answer(200, "Some messages.", page("messages", "KeptMessage")),
         listed("/v1/sessions/{session}/contacts", "People, by id")
-            .query("after", text(), "`next` of an answer before.")
-            .answers(200, "Some people.", page("contacts", "Contact")),
+            .with_query("after", text(), "`next` of an answer before.")
+            .with_answer(200, "Some people.", page("contacts", "Contact")),
         look(
             "/v1/sessions/{session}/contacts/{contact}",
             "What is known of somebody",
         )
-        .answers(200, "The person.", reference("Contact"))
-        .problems(&[(404, "contact_not_found")]),
+        .with_answer(200, "The person.", schema_reference("Contact"))
+        .with_problems(&[(404, "contact_not_found")]),
     ]
 }
 
-fn cursor(what: &str) -> Value {
-    or_null(said(
+fn cursor_schema(what: &str) -> Value {
+    or_null(with_description(
         text(),
         &format!("For {what}; `null` when there are no more."),
     ))
 }
 
-fn messages() -> Value {
+fn message_page_schema() -> Value {
     object(&[
-        ("messages", list(reference("KeptMessage"))),
-        ("before", cursor("older ones")),
+        ("messages", list_of(schema_reference("KeptMessage"))),
+        ("before", cursor_schema("older ones")),
         (
             "after",
-            or_null(said(
+            or_null(with_description(
                 text(),
                 "For newer ones, now or later; `null` when there is no message.",
             )),
@@ -89,54 +91,66 @@ fn messages() -> Value {
     ])
 }
 
-pub fn contact() -> Value {
-    object(&person())
+pub fn contact_schema() -> Value {
+    object(&person_members())
 }
 
-pub fn chat() -> Value {
-    let mut members = person().to_vec();
+pub fn chat_schema() -> Value {
+    let mut members = person_members().to_vec();
     members.extend([
-        ("last_message", or_null(reference("KeptMessage"))),
+        ("last_message", or_null(schema_reference("KeptMessage"))),
         (
             "unread_count",
-            said(count(), "Messages of others that were not read."),
+            with_description(count(), "Messages of others that were not read."),
         ),
-        ("unread", said(flag(), "Marked as unread by hand.")),
-        ("archived", flag()),
-        ("pinned", flag()),
+        (
+            "unread",
+            with_description(boolean(), "Marked as unread by hand."),
+        ),
+        ("archived", boolean()),
+        ("pinned", boolean()),
         (
             "muted_until",
-            or_null(said(time(), "In the year 9998: for ever.")),
+            or_null(with_description(
+                time_output(),
+                "In the year 9998: for ever.",
+            )),
         ),
     ]);
     object(&members)
 }
 
-pub fn message() -> Value {
+pub fn stored_message_schema() -> Value {
     let reaction = object(&[
-        ("from", reference("Contact")),
-        ("from_me", flag()),
+        ("from", schema_reference("Contact")),
+        ("from_me", boolean()),
         ("emoji", text()),
     ]);
     let mut members = vec![
-        ("session", session_name()),
-        ("id", said(text(), "WhatsApp's own.")),
+        ("session", session_name_schema()),
+        ("id", with_description(text(), "WhatsApp's own.")),
         ("chat", text()),
-        ("from", reference("Contact")),
-        ("from_me", said(flag(), "The account wrote it itself.")),
-        ("timestamp", time()),
+        ("from", schema_reference("Contact")),
+        (
+            "from_me",
+            with_description(boolean(), "The account wrote it itself."),
+        ),
+        ("timestamp", time_output()),
         (
             "type",
-            said(
+            with_description(
                 text(),
                 "The name of the object that says it; `deleted`: nothing any more.",
             ),
         ),
-        ("status?", words(&["sent", "delivered", "read", "played"])),
-        ("edited_at?", time()),
-        ("deleted_at?", time()),
-        ("reactions", list(reaction)),
+        (
+            "status?",
+            string_enum(&["sent", "delivered", "read", "played"]),
+        ),
+        ("edited_at?", time_output()),
+        ("deleted_at?", time_output()),
+        ("reactions", list_of(reaction)),
     ];
-    members.extend(kinds::shown());
+    members.extend(kinds::shown_members());
     object(&members)
 }

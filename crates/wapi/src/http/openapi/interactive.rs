@@ -2,41 +2,45 @@
 
 use serde_json::{Value, json};
 
-use super::schema::{object, or_null, said, text, with, words};
+use super::schema::{object, or_null, string_enum, text, with_description, with_keyword};
 
-const LIMITS: &str = "As in Meta's Cloud API. WhatsApp means this for businesses: it comes from a linked device as what it calls a native \
+const DESCRIPTION: &str = "As in Meta's Cloud API. WhatsApp means this for businesses: it comes from a linked device as what it calls a native \
                       flow, which phones show in chats of two. WhatsApp Web and older phones may show the body alone, groups may show \
                       nothing, and WhatsApp may change that any day: for what must be read, say it in the body. The answer comes as \
                       `interactive` with `button_reply` or `list_reply`. `pix` shows a Brazilian Pix key to pay to; without a \
                       `reference_id` it gets one. WhatsApp may refuse it from accounts that are no business.";
 
-pub fn sent() -> Vec<(&'static str, Value)> {
+pub fn sent_members() -> Vec<(&'static str, Value)> {
     let frame = || object(&[("text", text())]);
-    let header = object(&[("type", words(&["text"])), ("text", text())]);
-    let action = said(
+    let header = object(&[("type", string_enum(&["text"])), ("text", text())]);
+    let action = with_description(
         json!({"type": "object"}),
         "What the type says: see the examples.",
     );
     let interactive = object(&[
         (
             "type",
-            words(&["button", "list", "cta_url", "cta_call", "cta_copy", "pix"]),
+            string_enum(&["button", "list", "cta_url", "cta_call", "cta_copy", "pix"]),
         ),
         ("header?", or_null(header)),
         (
             "body?",
-            or_null(said(frame(), "Must be there, but for `pix`.")),
+            or_null(with_description(frame(), "Must be there, but for `pix`.")),
         ),
         ("footer?", or_null(frame())),
         ("action", action),
     ]);
     vec![(
         "interactive?",
-        with(said(interactive, LIMITS), "examples", examples()),
+        with_keyword(
+            with_description(interactive, DESCRIPTION),
+            "examples",
+            interactive_examples(),
+        ),
     )]
 }
 
-fn examples() -> Value {
+fn interactive_examples() -> Value {
     let row = json!({"id": "1", "title": "Tea", "description": "Green or black"});
     let call = |parameters: Value| json!({"parameters": parameters});
     json!([

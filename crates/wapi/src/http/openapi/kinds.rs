@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 
 use super::schema::{
-    count, decimal, flag, list, moment, number, object, or_null, said, sha256, text, with, words,
+    boolean, count, decimal, list_of, number, object, or_null, sha256, string_enum, text,
+    time_input, with_description, with_keyword,
 };
 use crate::message::CalendarEvent;
 
-type Member = (&'static str, Value);
+type KindMember = (&'static str, Value);
 
-pub fn files() -> Vec<Member> {
-    let mut members = single_files();
+pub fn file_members() -> Vec<KindMember> {
+    let mut members = single_file_members();
     let of = |kind: &str| {
         members
             .iter()
@@ -21,14 +22,14 @@ pub fn files() -> Vec<Member> {
         ("image?", of("image?").unwrap_or_default()),
         ("video?", of("video?").unwrap_or_default()),
     ]);
-    let album = with(
-        with(list(item), "minItems", 2.into()),
+    let album = with_keyword(
+        with_keyword(list_of(item), "minItems", 2.into()),
         "maxItems",
         10.into(),
     );
     members.push((
         "album?",
-        said(
+        with_description(
             album,
             "Pictures and films that are shown together: a message each, and one before.",
         ),
@@ -36,10 +37,10 @@ pub fn files() -> Vec<Member> {
     members
 }
 
-fn single_files() -> Vec<Member> {
-    let linked = |more: &[Member]| {
-        let id = said(text(), "Of a file at `/v1/media`.");
-        let link = said(
+fn single_file_members() -> Vec<KindMember> {
+    let linked = |more: &[KindMember]| {
+        let id = with_description(text(), "Of a file at `/v1/media`.");
+        let link = with_description(
             text(),
             "Where it is fetched from when its turn comes; instead of `id`.",
         );
@@ -58,9 +59,9 @@ fn single_files() -> Vec<Member> {
     };
     let (caption, once) = (
         ("caption?", or_null(text())),
-        ("view_once?", or_null(flag())),
+        ("view_once?", or_null(boolean())),
     );
-    let filename = said(
+    let filename = with_description(
         text(),
         "Without folders; left out, what its upload, its server or its address calls it.",
     );
@@ -70,12 +71,12 @@ fn single_files() -> Vec<Member> {
             "video?",
             linked(&[
                 caption.clone(),
-                ("gif?", or_null(flag())),
-                ("round?", or_null(flag())),
+                ("gif?", or_null(boolean())),
+                ("round?", or_null(boolean())),
                 once.clone(),
             ]),
         ),
-        ("audio?", linked(&[("voice?", or_null(flag())), once])),
+        ("audio?", linked(&[("voice?", or_null(boolean())), once])),
         ("sticker?", linked(&[])),
         (
             "document?",
@@ -84,7 +85,7 @@ fn single_files() -> Vec<Member> {
     ]
 }
 
-pub fn others() -> Vec<Member> {
+pub fn other_members() -> Vec<KindMember> {
     let words = || or_null(text());
     let (latitude, longitude) = (decimal(-90, 90), decimal(-180, 180));
     let place = object(&[
@@ -102,24 +103,24 @@ pub fn others() -> Vec<Member> {
     let event = object(&[
         ("name", text()),
         ("description?", words()),
-        ("start", moment()),
-        ("end?", or_null(moment())),
+        ("start", time_input()),
+        ("end?", or_null(time_input())),
         ("place?", or_null(place)),
     ]);
-    let emoji = said(words(), "One; `null` takes an earlier one back.");
+    let emoji = with_description(words(), "One; `null` takes an earlier one back.");
     vec![
         ("location?", location),
-        ("live_location?", live_location()),
-        ("group_invite?", group_invite()),
+        ("live_location?", live_location_schema()),
+        ("group_invite?", group_invite_schema()),
         (
             "contacts?",
-            with(
-                with(list(contact()), "minItems", 1.into()),
+            with_keyword(
+                with_keyword(list_of(contact_card_schema()), "minItems", 1.into()),
                 "maxItems",
                 257.into(),
             ),
         ),
-        ("poll?", poll()),
+        ("poll?", poll_schema()),
         ("event?", event),
         (
             "reaction?",
@@ -127,23 +128,26 @@ pub fn others() -> Vec<Member> {
         ),
         (
             "poll_vote?",
-            object(&[("message_id", text()), ("options", list(text()))]),
+            object(&[("message_id", text()), ("options", list_of(text()))]),
         ),
-        ("event_response?", event_response()),
+        ("event_response?", event_response_schema()),
     ]
 }
 
 /// Returns the members of a sent message.
-pub fn shown() -> Vec<Member> {
+pub fn shown_members() -> Vec<KindMember> {
     let words = || or_null(text());
     let whole = || or_null(count());
     let file = || {
         object(&[
             ("link?", text()),
-            ("id?", said(text(), "Of the file at `/v1/media`.")),
+            (
+                "id?",
+                with_description(text(), "Of the file at `/v1/media`."),
+            ),
             (
                 "url?",
-                said(
+                with_description(
                     text(),
                     "Where the file is, below the gateway's own address.",
                 ),
@@ -151,16 +155,16 @@ pub fn shown() -> Vec<Member> {
             ("mime_type", words()),
             ("caption", words()),
             ("filename", words()),
-            ("size", said(whole(), "Bytes.")),
+            ("size", with_description(whole(), "Bytes.")),
             ("sha256", words()),
             ("width", whole()),
             ("height", whole()),
-            ("duration", said(whole(), "Seconds.")),
-            ("pages?", said(count(), "Of documents.")),
-            ("voice?", flag()),
-            ("gif?", flag()),
-            ("round?", flag()),
-            ("view_once?", flag()),
+            ("duration", with_description(whole(), "Seconds.")),
+            ("pages?", with_description(count(), "Of documents.")),
+            ("voice?", boolean()),
+            ("gif?", boolean()),
+            ("round?", boolean()),
+            ("view_once?", boolean()),
         ])
     };
     let body = || object(&[("body", text())]);
@@ -169,7 +173,7 @@ pub fn shown() -> Vec<Member> {
             "text?",
             object(&[
                 ("body", text()),
-                ("preview_url?", flag()),
+                ("preview_url?", boolean()),
                 ("background_color?", text()),
                 ("font?", text()),
             ]),
@@ -186,26 +190,26 @@ pub fn shown() -> Vec<Member> {
         ("context?", object(&[("message_id", text())])),
         (
             "mentions?",
-            said(list(text()), "The ids of those it mentions."),
+            with_description(list_of(text()), "The ids of those it mentions."),
         ),
         (
             "mentioned?",
-            said(
-                list(object(&super::groups::person())),
+            with_description(
+                list_of(object(&super::groups::person_members())),
                 "The same as people. Of what comes in.",
             ),
         ),
-        ("forwarded?", flag()),
+        ("forwarded?", boolean()),
         (
             "audience?",
-            said(
-                list(text()),
+            with_description(
+                list_of(text()),
                 "Of a status: the addresses of those who may see it.",
             ),
         ),
         (
             "album_id?",
-            said(
+            with_description(
                 text(),
                 "The message that announced the album it is part of.",
             ),
@@ -216,27 +220,27 @@ pub fn shown() -> Vec<Member> {
         ),
         (
             "interactive?",
-            said(json!({"type": "object"}), "As it was sent."),
+            with_description(json!({"type": "object"}), "As it was sent."),
         ),
         (
             "expires_after?",
-            said(count(), "Seconds after which it disappears."),
+            with_description(count(), "Seconds after which it disappears."),
         ),
     ];
     members
         .extend(["image?", "video?", "audio?", "document?", "sticker?"].map(|kind| (kind, file())));
-    members.extend(others());
-    members.extend(super::marks::shown());
-    members.extend(super::products::told());
+    members.extend(other_members());
+    members.extend(super::marks::shown_members());
+    members.extend(super::products::shown_members());
     members
 }
 
-fn contact() -> Value {
+fn contact_card_schema() -> Value {
     let phone = object(&[
-        ("phone", said(text(), "As it is shown.")),
+        ("phone", with_description(text(), "As it is shown.")),
         (
             "wa_id?",
-            or_null(said(
+            or_null(with_description(
                 text(),
                 "The account's number; left out, an international `phone`.",
             )),
@@ -246,15 +250,15 @@ fn contact() -> Value {
     object(&[
         (
             "name?",
-            said(
+            with_description(
                 json!({}),
                 "A text, or `{\"formatted_name\": \"…\"}`; left out, the vCard's `FN`, or what else names somebody.",
             ),
         ),
-        ("phones?", or_null(list(phone))),
+        ("phones?", or_null(list_of(phone))),
         (
             "vcard?",
-            or_null(said(
+            or_null(with_description(
                 text(),
                 "Instead of `phones`, of any version; several cards are several contacts, and have no `name` beside them.",
             )),
@@ -262,54 +266,60 @@ fn contact() -> Value {
     ])
 }
 
-fn live_location() -> Value {
+fn live_location_schema() -> Value {
     let place = object(&[
         ("latitude", decimal(-90, 90)),
         ("longitude", decimal(-180, 180)),
-        ("accuracy?", or_null(said(number(0, 100_000), "Metres."))),
+        (
+            "accuracy?",
+            or_null(with_description(number(0, 100_000), "Metres.")),
+        ),
         (
             "speed?",
-            or_null(said(decimal(0, 10_000), "Metres a second.")),
+            or_null(with_description(decimal(0, 10_000), "Metres a second.")),
         ),
         (
             "bearing?",
-            or_null(said(number(0, 359), "Degrees clockwise from north.")),
+            or_null(with_description(
+                number(0, 359),
+                "Degrees clockwise from north.",
+            )),
         ),
         ("caption?", or_null(text())),
         ("sequence?", or_null(count())),
     ]);
-    said(
+    with_description(
         place,
         "Where somebody is at the beginning. WhatsApp takes moves and the end from phones alone.",
     )
 }
 
-fn group_invite() -> Value {
-    let code = said(
+fn group_invite_schema() -> Value {
+    let code = with_description(
         text(),
         "As WhatsApp gave it for a person whom nobody may add.",
     );
     object(&[
-        ("group", said(text(), "`…@g.us`")),
+        ("group", with_description(text(), "`…@g.us`")),
         ("code", code),
-        ("expires_at", moment()),
+        ("expires_at", time_input()),
         ("name?", or_null(text())),
         ("caption?", or_null(text())),
     ])
 }
 
-fn event_response() -> Value {
-    let guests = or_null(said(number(0, 99), "Others who come along."));
+fn event_response_schema() -> Value {
+    let guests = or_null(with_description(number(0, 99), "Others who come along."));
     object(&[
         ("message_id", text()),
-        ("response", words(&CalendarEvent::RESPONSES)),
+        ("response", string_enum(&CalendarEvent::RESPONSES)),
         ("extra_guests?", guests),
     ])
 }
 
-fn poll() -> Value {
-    let options = with(
-        with(list(text()), "minItems", 2.into()),
+fn poll_schema() -> Value {
+    let options = with_keyword(
+        with_keyword(list_of(text()), "minItems", 2.into()),
         "maxItems",
         12.into(),
     );
@@ -318,14 +328,17 @@ fn poll() -> Value {
         ("options", options),
         (
             "max_selections?",
-            or_null(said(
+            or_null(with_description(
                 number(1, 12),
                 "How many one person may choose; 1 when nothing is said.",
             )),
         ),
         (
             "quiz?",
-            or_null(object(&[("answer", said(text(), "The right option."))])),
+            or_null(object(&[(
+                "answer",
+                with_description(text(), "The right option."),
+            )])),
         ),
     ])
 }

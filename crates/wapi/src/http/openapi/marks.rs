@@ -2,29 +2,31 @@
 
 use serde_json::{Value, json};
 
-use super::groups::ASKED;
-use super::messages::{accepted, answer};
-use super::operation::{Operation, route};
-use super::schema::{object, or_null, said, text};
-use crate::message::Pin;
+use super::groups::REQUEST_PROBLEMS;
+use super::messages::{send_answer_schema, with_send_answers};
+use super::operation::{Operation, describe_route};
+use super::schema::{object, or_null, text, with_description};
+use crate::message::PinContent;
 
-const CHAT: &str = "Where the message is, if it was not sent through here.";
+const CHAT_DESCRIPTION: &str = "Where the message is, if it was not sent through here.";
 
-pub fn operations() -> Vec<Operation> {
-    let seconds = said(
-        json!({"enum": Pin::DURATIONS}),
+pub fn describe_operations() -> Vec<Operation> {
+    let seconds = with_description(
+        json!({"enum": PinContent::DURATIONS}),
         "Seconds: a day, a week or 30 days; a week when nothing is said.",
     );
     let duration = object(&[("duration?", or_null(seconds))]);
-    let mark = |method, path, summary| {
-        accepted(route(method, path, summary), &answer()).query("chat", text(), CHAT)
-    };
+    let mark =
+        |method, path, summary| {
+            with_send_answers(describe_route(method, path, summary), &send_answer_schema())
+                .with_query("chat", text(), CHAT_DESCRIPTION)
+        };
     let star = |method, summary| {
-        route(method, "/v1/sessions/{session}/messages/{id}/star", summary)
-            .query("chat", text(), CHAT)
-            .answers_nothing(204, "It is done, on all devices of the account.")
-            .problems(&ASKED)
-            .problems(&[(404, "message_not_found"), (503, "not_ready")])
+        describe_route(method, "/v1/sessions/{session}/messages/{id}/star", summary)
+            .with_query("chat", text(), CHAT_DESCRIPTION)
+            .with_empty_answer(204, "It is done, on all devices of the account.")
+            .with_problems(&REQUEST_PROBLEMS)
+            .with_problems(&[(404, "message_not_found"), (503, "not_ready")])
     };
     const PIN: &str = "/v1/sessions/{session}/messages/{id}/pin";
     const KEEP: &str = "/v1/sessions/{session}/messages/{id}/keep";
@@ -34,7 +36,7 @@ pub fn operations() -> Vec<Operation> {
             PIN,
             "Put a message at the top of its chat, for everyone there",
         )
-        .optional_body(duration),
+        .with_optional_body(duration),
         mark(
             "DELETE",
             PIN,
@@ -52,20 +54,20 @@ pub fn operations() -> Vec<Operation> {
         ),
         star("PUT", "Put a star to a message, for the account alone"),
         star("DELETE", "Take a star away from a message"),
-        route(
+        describe_route(
             "POST",
             "/v1/sessions/{session}/messages/{id}/view",
             "Tell whoever posted a status that it was seen",
         )
-        .answers_nothing(204, "Its author is told.")
-        .problems(&ASKED)
-        .problems(&[(404, "message_not_found"), (503, "not_ready")]),
+        .with_empty_answer(204, "Its author is told.")
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[(404, "message_not_found"), (503, "not_ready")]),
     ]
 }
 
 /// Returns the members in which sent messages show their marks.
-pub fn shown() -> [(&'static str, Value); 3] {
-    let duration = or_null(said(
+pub fn shown_members() -> [(&'static str, Value); 3] {
+    let duration = or_null(with_description(
         super::schema::count(),
         "Seconds; `null` takes it down.",
     ));
@@ -76,11 +78,14 @@ pub fn shown() -> [(&'static str, Value); 3] {
         ),
         (
             "timer?",
-            object(&[("seconds", said(super::schema::count(), "0: messages stay."))]),
+            object(&[(
+                "seconds",
+                with_description(super::schema::count(), "0: messages stay."),
+            )]),
         ),
         (
             "keep?",
-            object(&[("message_id", text()), ("kept", super::schema::flag())]),
+            object(&[("message_id", text()), ("kept", super::schema::boolean())]),
         ),
     ]
 }

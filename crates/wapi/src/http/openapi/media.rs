@@ -2,75 +2,81 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Operation, route, session_name};
-use super::schema::{count, form, number, object, or_null, reference, said, text, time, words};
+use super::operation::{Operation, describe_route, session_name_schema};
+use super::schema::{
+    count, number, object, or_null, schema_reference, string_enum, text, text_format, time_output,
+    with_description,
+};
 
-pub fn operations() -> Vec<Operation> {
-    let range = said(text(), "As in `bytes=0-1023`.");
+pub fn describe_operations() -> Vec<Operation> {
+    let range = with_description(text(), "As in `bytes=0-1023`.");
     let hash = super::schema::sha256("Of the file; another one is not taken.");
     vec![
-        route("GET", "/v1/media/{id}", "What is known of a file")
-            .answers(
+        describe_route("GET", "/v1/media/{id}", "What is known of a file")
+            .with_answer(
                 200,
                 "The file, be it here or still at WhatsApp.",
-                reference("Media"),
+                schema_reference("Media"),
             )
-            .problems(&[(404, "media_not_found")]),
-        route("GET", "/v1/media/{id}/content", "A file")
-            .query(
+            .with_problems(&[(404, "media_not_found")]),
+        describe_route("GET", "/v1/media/{id}/content", "A file")
+            .with_query(
                 "wait",
                 number(0, 60),
                 "Seconds to wait for a file that is still at WhatsApp; 30 when nothing is said.",
             )
-            .header("Range", range, "The part that is wanted.")
-            .answers_as(
+            .with_header("Range", range, "The part that is wanted.")
+            .with_answer_types(
                 200,
                 "The file. Its type is what its sender said it is.",
-                &[("*/*", form("binary"))],
+                &[("*/*", text_format("binary"))],
             )
-            .answers_as(206, "The part.", &[("*/*", form("binary"))])
-            .answers_nothing(304, "The caller has it already.")
-            .problems(&[
+            .with_answer_types(206, "The part.", &[("*/*", text_format("binary"))])
+            .with_empty_answer(304, "The caller has it already.")
+            .with_problems(&[
                 (404, "media_not_found"),
                 (409, "media_not_ready"),
                 (410, "media_gone"),
             ])
-            .problems(&[(416, "range_not_satisfiable"), (503, "not_ready")]),
-        route(
+            .with_problems(&[(416, "range_not_satisfiable"), (503, "not_ready")]),
+        describe_route(
             "POST",
             "/v1/sessions/{session}/media",
             "Upload a file, to be sent later",
         )
-        .body(object(&[
-            ("link", said(form("uri"), "Where it is fetched from.")),
+        .with_body(object(&[
+            (
+                "link",
+                with_description(text_format("uri"), "Where it is fetched from."),
+            ),
             ("sha256?", or_null(hash.clone())),
         ]))
-        .body_as(
+        .with_body_type(
             "multipart/form-data",
-            object(&[("file", form("binary")), ("sha256?", hash)]),
+            object(&[("file", text_format("binary")), ("sha256?", hash)]),
         )
-        .answers(
+        .with_answer(
             201,
             "The file; its `id` stands in messages.",
-            reference("Media"),
+            schema_reference("Media"),
         )
-        .problems(&[(404, "session_not_found"), (503, "not_ready")]),
-        route("DELETE", "/v1/media/{id}", "Remove a file")
-            .answers_nothing(204, "It is here no more, and is not fetched again.")
-            .problems(&[(404, "media_not_found")]),
+        .with_problems(&[(404, "session_not_found"), (503, "not_ready")]),
+        describe_route("DELETE", "/v1/media/{id}", "Remove a file")
+            .with_empty_answer(204, "It is here no more, and is not fetched again.")
+            .with_problems(&[(404, "media_not_found")]),
     ]
 }
 
-pub fn media() -> Value {
+pub fn media_schema() -> Value {
     let pixels = || or_null(count());
-    let status = words(&["remote", "waiting", "stored", "failed", "removed"]);
-    let kind = json!({"anyOf": [words(&["image", "video", "audio", "document", "sticker"]), {"type": "null"}]});
+    let status = string_enum(&["remote", "waiting", "stored", "failed", "removed"]);
+    let kind = json!({"anyOf": [string_enum(&["image", "video", "audio", "document", "sticker"]), {"type": "null"}]});
     object(&[
         ("id", text()),
-        ("session", session_name()),
+        ("session", session_name_schema()),
         (
             "message_id",
-            or_null(said(
+            or_null(with_description(
                 text(),
                 "The message it came with; `null` for uploads.",
             )),
@@ -78,7 +84,7 @@ pub fn media() -> Value {
         ("chat", or_null(text())),
         (
             "status",
-            said(
+            with_description(
                 status,
                 "Only what is `stored` is here; what is `remote` is fetched when it is asked for.",
             ),
@@ -86,27 +92,27 @@ pub fn media() -> Value {
         ("type", kind),
         ("mime_type", or_null(text())),
         ("filename", or_null(text())),
-        ("size", or_null(said(count(), "Bytes."))),
+        ("size", or_null(with_description(count(), "Bytes."))),
         (
             "sha256",
-            or_null(said(text(), "Of the file, in hexadecimal.")),
+            or_null(with_description(text(), "Of the file, in hexadecimal.")),
         ),
         ("width", pixels()),
         ("height", pixels()),
-        ("duration", or_null(said(count(), "Seconds."))),
-        ("pages", or_null(said(count(), "Of documents."))),
+        ("duration", or_null(with_description(count(), "Seconds."))),
+        ("pages", or_null(with_description(count(), "Of documents."))),
         (
             "url",
-            said(
+            with_description(
                 text(),
                 "Where the file is, below the gateway's own address.",
             ),
         ),
         (
             "error",
-            or_null(said(text(), "Why the last download failed.")),
+            or_null(with_description(text(), "Why the last download failed.")),
         ),
-        ("created_at", time()),
-        ("stored_at", or_null(time())),
+        ("created_at", time_output()),
+        ("stored_at", or_null(time_output())),
     ])
 }

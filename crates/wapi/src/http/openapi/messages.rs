@@ -2,104 +2,105 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Operation, route, session_name};
+use super::operation::{Operation, describe_route, session_name_schema};
 use super::schema::{
-    flag, list, moment, number, object, or_null, reference, said, text, time, with, words,
+    boolean, list_of, number, object, or_null, schema_reference, string_enum, text, time_input,
+    time_output, with_description, with_keyword,
 };
 use super::{examples, interactive, kinds, products};
 use crate::http::messages::KINDS;
-use crate::http::messages::batch::MOST;
-use crate::message::Font;
+use crate::http::messages::batch::MAX_BATCH;
+use crate::message::StatusFont;
 
-pub fn operations() -> Vec<Operation> {
-    let answer = answer();
+pub fn describe_operations() -> Vec<Operation> {
+    let answer = send_answer_schema();
     vec![
-        accepted(
-            route(
+        with_send_answers(
+            describe_route(
                 "POST",
                 "/v1/sessions/{session}/messages",
                 "Send a message, once",
             ),
             &answer,
         )
-        .header(
+        .with_header(
             "Idempotency-Key",
             text(),
             "The same key and body again: the same message, for 24 hours.",
         )
-        .body(wish())
-        .examples(examples::messages())
-        .problems(&[(409, "idempotency_key_reused")]),
-        batch(&answer),
-        route(
+        .with_body(send_request_schema())
+        .with_examples(examples::example_messages())
+        .with_problems(&[(409, "idempotency_key_reused")]),
+        describe_batch(&answer),
+        describe_route(
             "GET",
             "/v1/sessions/{session}/messages/{id}",
             "A message that was sent, and what became of it",
         )
-        .answers(200, "The message.", reference("Message"))
-        .problems(&[(404, "session_not_found"), (404, "message_not_found")]),
-        accepted(
-            route(
+        .with_answer(200, "The message.", schema_reference("Message"))
+        .with_problems(&[(404, "session_not_found"), (404, "message_not_found")]),
+        with_send_answers(
+            describe_route(
                 "PATCH",
                 "/v1/sessions/{session}/messages/{id}",
                 "Give a text, or a file, other words, sent or not",
             ),
             &answer,
         )
-        .header("Idempotency-Key", text(), "As for sending.")
-        .body(other_words())
-        .problems(&[(409, "idempotency_key_reused"), (409, "too_late")]),
-        accepted(
-            route(
+        .with_header("Idempotency-Key", text(), "As for sending.")
+        .with_body(edit_schema())
+        .with_problems(&[(409, "idempotency_key_reused"), (409, "too_late")]),
+        with_send_answers(
+            describe_route(
                 "DELETE",
                 "/v1/sessions/{session}/messages/{id}",
                 "Take a message back, sent or not",
             ),
             &answer,
         )
-        .query(
+        .with_query(
             "for",
-            words(&["everyone", "me"]),
+            string_enum(&["everyone", "me"]),
             "From everyone, or from the own devices alone.",
         )
-        .query(
+        .with_query(
             "chat",
             text(),
             "Where a message is that was not sent through here.",
         )
-        .answers_nothing(204, "It is gone from the own devices.")
-        .problems(&[(409, "session_not_online"), (504, "whatsapp_timeout")]),
-        accepted(
-            route(
+        .with_empty_answer(204, "It is gone from the own devices.")
+        .with_problems(&[(409, "session_not_online"), (504, "whatsapp_timeout")]),
+        with_send_answers(
+            describe_route(
                 "POST",
                 "/v1/sessions/{session}/messages/{id}/forward",
                 "Send the same words to somebody",
             ),
             &answer,
         )
-        .header("Idempotency-Key", text(), "As for sending.")
-        .body(object(&[
-            ("to", address()),
+        .with_header("Idempotency-Key", text(), "As for sending.")
+        .with_body(object(&[
+            ("to", recipient_schema()),
             (
                 "chat?",
-                or_null(said(
+                or_null(with_description(
                     text(),
                     "Where it is, if it was not sent through here.",
                 )),
             ),
         ]))
-        .problems(&[(409, "idempotency_key_reused")]),
+        .with_problems(&[(409, "idempotency_key_reused")]),
     ]
 }
 
 /// Schema of an edit: one of these members.
-fn other_words() -> Value {
-    let caption = || object(&[("caption", or_null(said(text(), "Empty: none.")))]);
-    let text_object = object(&[("body", text()), ("preview_url?", or_null(flag()))]);
+fn edit_schema() -> Value {
+    let caption = || object(&[("caption", or_null(with_description(text(), "Empty: none.")))]);
+    let text_object = object(&[("body", text()), ("preview_url?", or_null(boolean()))]);
     object(&[
         (
             "type?",
-            or_null(words(&["text", "image", "video", "document"])),
+            or_null(string_enum(&["text", "image", "video", "document"])),
         ),
         ("text?", text_object),
         ("image?", caption()),
@@ -109,48 +110,48 @@ fn other_words() -> Value {
 }
 
 /// Returns the schema of an accepted message and its recipient.
-pub fn answer() -> Value {
+pub fn send_answer_schema() -> Value {
     let contact = object(&[
         ("input", text()),
         ("wa_id", or_null(text())),
         ("lid", or_null(text())),
     ]);
     let some = |of, most: u8| {
-        with(
-            with(list(of), "minItems", 1.into()),
+        with_keyword(
+            with_keyword(list_of(of), "minItems", 1.into()),
             "maxItems",
             most.into(),
         )
     };
     object(&[
-        ("messages", some(reference("Message"), 11)),
+        ("messages", some(schema_reference("Message"), 11)),
         ("contacts", some(contact, 1)),
     ])
 }
 
 /// Adds the responses shared by all routes that send.
-pub fn accepted(operation: Operation, answer: &Value) -> Operation {
+pub fn with_send_answers(operation: Operation, answer: &Value) -> Operation {
     operation
-        .query(
+        .with_query(
             "wait",
             number(0, 60),
             "Seconds to wait for WhatsApp; 10 when nothing is said.",
         )
-        .answers(200, "WhatsApp has taken it.", answer.clone())
-        .answers(202, "It is stored, and on its way.", answer.clone())
-        .problems(&[(404, "session_not_found"), (409, "session_not_paired")])
-        .problems(&[
+        .with_answer(200, "WhatsApp has taken it.", answer.clone())
+        .with_answer(202, "It is stored, and on its way.", answer.clone())
+        .with_problems(&[(404, "session_not_found"), (409, "session_not_paired")])
+        .with_problems(&[
             (404, "message_not_found"),
             (429, "queue_full"),
             (503, "stopping"),
             (503, "not_ready"),
         ])
-        .problems(&[
+        .with_problems(&[
             (502, "whatsapp_refused"),
             (502, "media_unavailable"),
             (502, "expired"),
         ])
-        .problems(&[
+        .with_problems(&[
             (502, "session_logged_out"),
             (502, "not_sendable"),
             (404, "not_on_whatsapp"),
@@ -160,44 +161,44 @@ pub fn accepted(operation: Operation, answer: &Value) -> Operation {
         ])
 }
 
-fn batch(answer: &Value) -> Operation {
-    let most = u64::try_from(MOST).unwrap_or_default();
-    let messages = with(
-        with(list(wish()), "minItems", 1.into()),
+fn describe_batch(answer: &Value) -> Operation {
+    let most = u64::try_from(MAX_BATCH).unwrap_or_default();
+    let messages = with_keyword(
+        with_keyword(list_of(send_request_schema()), "minItems", 1.into()),
         "maxItems",
         most.into(),
     );
-    let refused = object(&[("error", reference("Problem"))]);
-    let result = said(
+    let refused = object(&[("error", schema_reference("Problem"))]);
+    let result = with_description(
         json!({"anyOf": [answer, refused]}),
         "As the message alone would have been answered.",
     );
     let summary = "Send many messages, each accepted on its own";
     let first = json!({"to": "+375 44 703-48-10", "text": {"body": "We open at nine."}});
     let second = json!({"to": "+375 29 703-48-10", "text": {"body": "We open at nine."}});
-    route("POST", "/v1/sessions/{session}/messages/batch", summary)
-        .header(
+    describe_route("POST", "/v1/sessions/{session}/messages/batch", summary)
+        .with_header(
             "Idempotency-Key",
             text(),
             "As for sending; what was cut off is gone on with.",
         )
-        .body(object(&[("messages", messages)]))
-        .examples(vec![(
+        .with_body(object(&[("messages", messages)]))
+        .with_examples(vec![(
             "batch",
             "The same to two people",
             json!({"messages": [first, second]}),
         )])
-        .answers(
+        .with_answer(
             202,
             "In the order of the messages. A problem with all of them is answered as one.",
-            object(&[("results", list(result))]),
+            object(&[("results", list_of(result))]),
         )
-        .problems(&[
+        .with_problems(&[
             (409, "idempotency_key_reused"),
             (404, "session_not_found"),
             (409, "session_not_paired"),
         ])
-        .problems(&[
+        .with_problems(&[
             (404, "message_not_found"),
             (429, "queue_full"),
             (503, "stopping"),
@@ -205,24 +206,24 @@ fn batch(answer: &Value) -> Operation {
         ])
 }
 
-fn wish() -> Value {
+fn send_request_schema() -> Value {
     let text_object = object(&[
         ("body", text()),
         (
             "preview_url?",
-            or_null(said(
-                flag(),
+            or_null(with_description(
+                boolean(),
                 "The pages of the first links are asked, for 5 seconds at most, what to show.",
             )),
         ),
         (
             "background_color?",
-            or_null(said(text(), "Of a status: `#RRGGBB`.")),
+            or_null(with_description(text(), "Of a status: `#RRGGBB`.")),
         ),
         (
             "font?",
-            or_null(said(
-                words(&Font::ALL.map(|(name, _)| name)),
+            or_null(with_description(
+                string_enum(&StatusFont::ALL.map(|(name, _)| name)),
                 "Of a status.",
             )),
         ),
@@ -230,60 +231,60 @@ fn wish() -> Value {
     let mut members = vec![
         (
             "to",
-            said(
-                address(),
+            with_description(
+                recipient_schema(),
                 "A number in any spelling, an address, or `status`.",
             ),
         ),
-        ("type?", or_null(words(&KINDS))),
+        ("type?", or_null(string_enum(&KINDS))),
         ("text?", text_object),
         (
             "context?",
             or_null(object(&[(
                 "message_id",
-                said(text(), "The message this one answers."),
+                with_description(text(), "The message this one answers."),
             )])),
         ),
         (
             "mentions?",
-            or_null(list(said(
+            or_null(list_of(with_description(
                 text(),
                 "A person, as in `to`. The words say `@` and the number.",
             ))),
         ),
         (
             "recipients?",
-            or_null(list(said(
+            or_null(list_of(with_description(
                 text(),
                 "A person, as in `to`: who may see a status.",
             ))),
         ),
-        ("send_at?", or_null(moment())),
+        ("send_at?", or_null(time_input())),
         (
             "expires_in?",
-            or_null(said(
+            or_null(with_description(
                 number(1, 31 * 24 * 3600),
                 "Seconds; not sent by then, it fails.",
             )),
         ),
     ];
-    members.extend(kinds::files());
-    members.extend(kinds::others());
-    members.extend(interactive::sent());
-    members.extend(products::sent());
+    members.extend(kinds::file_members());
+    members.extend(kinds::other_members());
+    members.extend(interactive::sent_members());
+    members.extend(products::sent_members());
     object(&members)
 }
 
-fn address() -> Value {
-    said(
-        with(text(), "examples", json!(["375447034810"])),
+fn recipient_schema() -> Value {
+    with_description(
+        with_keyword(text(), "examples", json!(["375447034810"])),
         "A number in any spelling, or an address.",
     )
 }
 
-pub fn message() -> Value {
+pub fn message_schema() -> Value {
     let status = || {
-        words(&[
+        string_enum(&[
             "queued",
             "unknown",
             "failed",
@@ -296,36 +297,42 @@ pub fn message() -> Value {
     };
     let recipient = object(&[
         ("id", text()),
-        ("delivered_at", or_null(time())),
-        ("read_at", or_null(time())),
-        ("played_at", or_null(time())),
+        ("delivered_at", or_null(time_output())),
+        ("read_at", or_null(time_output())),
+        ("played_at", or_null(time_output())),
     ]);
     let mut members = vec![
-        ("id", said(text(), "WhatsApp's own.")),
-        ("session", session_name()),
+        ("id", with_description(text(), "WhatsApp's own.")),
+        ("session", session_name_schema()),
         ("chat", text()),
-        ("type", said(text(), "The name of the object that says it.")),
+        (
+            "type",
+            with_description(text(), "The name of the object that says it."),
+        ),
         ("status", status()),
-        ("accepted_at", time()),
-        ("send_at?", time()),
-        ("expires_at?", time()),
-        ("sent_at", or_null(time())),
+        ("accepted_at", time_output()),
+        ("send_at?", time_output()),
+        ("expires_at?", time_output()),
+        ("sent_at", or_null(time_output())),
         ("error?", object(&[("code", text()), ("detail", text())])),
-        ("recipients", list(recipient)),
-        ("edited_at?", said(time(), "When it was given other words.")),
+        ("recipients", list_of(recipient)),
+        (
+            "edited_at?",
+            with_description(time_output(), "When it was given other words."),
+        ),
         (
             "deleted_at?",
-            said(time(), "When it was taken back from everyone."),
+            with_description(time_output(), "When it was taken back from everyone."),
         ),
         (
             "history",
-            list(object(&[
+            list_of(object(&[
                 ("status", status()),
-                ("at", time()),
+                ("at", time_output()),
                 ("recipient?", text()),
             ])),
         ),
     ];
-    members.extend(kinds::shown());
+    members.extend(kinds::shown_members());
     object(&members)
 }

@@ -32,42 +32,42 @@ use axum::response::Html;
 use serde_json::{Map, Value, json};
 
 use super::error::MEDIA_TYPE;
-use super::table::Row;
-use operation::{JSON, Operation, Presence, path_parameter};
-use schema::{list, object, said, text, words};
+use super::table::RouteRow;
+use operation::{BodyPresence, JSON, Operation, path_parameter};
+use schema::{list_of, object, string_enum, text, with_description};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document(&super::table().rows));
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| build_document(&super::route_table().rows));
 
 /// Returns the OpenAPI document. It holds no data of the gateway, so it needs no key.
-pub async fn read() -> Json<&'static Value> {
+pub async fn serve_document() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
 /// Forbids loading and scripts; the page carries its own style.
-pub(super) const POLICY: (HeaderName, &str) = (
+pub(super) const PAGE_POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
 
-static PAGE: LazyLock<String> = LazyLock::new(|| page::page(&DOCUMENT));
+static PAGE: LazyLock<String> = LazyLock::new(|| page::render_page(&DOCUMENT));
 
 /// Serves the document as an HTML page.
-pub async fn docs() -> ([(HeaderName, &'static str); 1], Html<&'static str>) {
-    ([POLICY], Html(&PAGE))
+pub async fn serve_page() -> ([(HeaderName, &'static str); 1], Html<&'static str>) {
+    ([PAGE_POLICY], Html(&PAGE))
 }
 
 /// In display order.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A group of related routes.
-struct Family {
+struct RouteFamily {
     tag: &'static str,
     description: &'static str,
     operations: Vec<Operation>,
 }
 
-fn families() -> Vec<Family> {
-    let family = |tag, description, operations| Family {
+fn route_families() -> Vec<RouteFamily> {
+    let family = |tag, description, operations| RouteFamily {
         tag,
         description,
         operations,
@@ -76,88 +76,95 @@ fn families() -> Vec<Family> {
         family(
             "Sessions",
             "WhatsApp accounts: link them, start and stop them, see how they are.",
-            sessions::operations(),
+            sessions::describe_operations(),
         ),
         family(
             "Messages",
             "Send, change, take back, pass on; and what became of it.",
-            about_messages(),
+            message_operations(),
         ),
-        family("Files", "What messages carry.", media::operations()),
+        family(
+            "Files",
+            "What messages carry.",
+            media::describe_operations(),
+        ),
         family(
             "Profiles",
             "What accounts show of themselves, and whom they block.",
-            profile::operations(),
+            profile::describe_operations(),
         ),
         family(
             "Groups",
             "The groups an account is in.",
-            groups::operations(),
+            groups::describe_operations(),
         ),
         family(
             "Newsletters",
             "The newsletters (channels) an account follows, and its own.",
-            newsletters::operations(),
+            newsletters::describe_operations(),
         ),
         family(
             "Shops",
             "What businesses offer, and what their customers order.",
-            products::operations(),
+            products::describe_operations(),
         ),
         family(
             "History",
             "Chats, contacts and messages as they are kept.",
-            history::operations(),
+            history::describe_operations(),
         ),
         family(
             "Signals",
             "Reading, typing, presence, calls, and who is on WhatsApp.",
-            signals::operations(),
+            signals::describe_operations(),
         ),
         family(
             "Events",
             "Everything that happened, from any point on.",
-            events::operations(),
+            events::describe_operations(),
         ),
         family(
             "Webhooks",
             "Who is told of events, and how that went.",
-            webhooks::operations(),
+            webhooks::describe_operations(),
         ),
-        family("API keys", "Who may call.", api_keys::operations()),
+        family("API keys", "Who may call.", api_keys::describe_operations()),
         family(
             "Watching",
             "Health, metrics, and this document.",
-            watching::operations(),
+            watching::describe_operations(),
         ),
         family(
             "The original routes",
             "Those of the first wapi, unchanged.",
-            original::operations(),
+            original::describe_operations(),
         ),
     ]
 }
 
-fn about_messages() -> Vec<Operation> {
-    [messages::operations(), marks::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+fn message_operations() -> Vec<Operation> {
+    [
+        messages::describe_operations(),
+        marks::describe_operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Describes every route of the table.
-fn document(rows: &[Row]) -> Value {
-    let families = families();
+fn build_document(rows: &[RouteRow]) -> Value {
+    let families = route_families();
     let mut paths: Map<String, Value> = Map::new();
     for row in rows {
         let operation = families
             .iter()
-            .find_map(|family| Some((family, family.operation(row)?)));
+            .find_map(|family| Some((family, family.find_operation(row)?)));
         let path = paths.entry(row.path).or_insert_with(|| json!({}));
         path[row.method.to_lowercase()] = operation.map_or_else(
             || json!({"responses": {}}),
             |(family, operation)| {
-                let mut written = written(operation, row);
+                let mut written = operation_object(operation, row);
                 written["tags"] = json!([family.tag]);
                 written
             },
@@ -174,32 +181,32 @@ fn document(rows: &[Row]) -> Value {
         },
         "tags": families.iter().map(|it| json!({"name": it.tag, "description": it.description})).collect::<Vec<_>>(),
         "paths": paths,
-        "webhooks": events::posts(),
+        "webhooks": events::describe_posts(),
         "components": {
-            "schemas": {"Problem": problem(), "Account": sessions::account(), "Session": sessions::session(),
-                        "Message": messages::message(), "Group": groups::group(),
-                        "Chat": history::chat(), "Contact": history::contact(), "KeptMessage": history::message(),
-                        "Media": media::media(), "Newsletter": newsletters::newsletter(),
-                        "ApiKey": api_keys::api_key(), "Webhook": webhooks::webhook()},
+            "schemas": {"Problem": problem_schema(), "Account": sessions::account_schema(), "Session": sessions::session_schema(),
+                        "Message": messages::message_schema(), "Group": groups::group_schema(),
+                        "Chat": history::chat_schema(), "Contact": history::contact_schema(), "KeptMessage": history::stored_message_schema(),
+                        "Media": media::media_schema(), "Newsletter": newsletters::newsletter_schema(),
+                        "ApiKey": api_keys::api_key_schema(), "Webhook": webhooks::webhook_schema()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
             },
         },
     });
-    for (name, schema) in told::schemas() {
+    for (name, schema) in told::event_schemas() {
         document["components"]["schemas"][name] = schema;
     }
     document
 }
 
-impl Family {
-    fn operation(&self, row: &Row) -> Option<&Operation> {
-        self.operations.iter().find(|it| it.is(row))
+impl RouteFamily {
+    fn find_operation(&self, row: &RouteRow) -> Option<&Operation> {
+        self.operations.iter().find(|it| it.is_for(row))
     }
 }
 
-fn written(operation: &Operation, row: &Row) -> Value {
+fn operation_object(operation: &Operation, row: &RouteRow) -> Value {
     let names = row
         .path
         .split('/')
@@ -212,10 +219,10 @@ fn written(operation: &Operation, row: &Row) -> Value {
         "summary": operation.summary,
         "operationId": names::operation_id(row.method, row.path),
         "parameters": parameters,
-        "responses": responses(operation, row),
+        "responses": response_objects(operation, row),
     });
     if let Some((schema, presence)) = &operation.body {
-        let required = *presence == Presence::Required;
+        let required = *presence == BodyPresence::Required;
         written["requestBody"] =
             json!({"required": required, "content": {JSON: {"schema": schema}}});
         for (name, title, value) in &operation.examples {
@@ -228,20 +235,20 @@ fn written(operation: &Operation, row: &Row) -> Value {
     }
     if let Some(scope) = row.scope {
         written["security"] = json!([{"bearer": []}, {"header": []}]);
-        let or_admin = if scope == crate::keys::Scope::Admin {
+        let or_admin = if scope == crate::access::Scope::Admin {
             ""
         } else {
             " or `admin`"
         };
         written["description"] = json!(format!(
             "For keys with the scope `{}`{or_admin}.",
-            scope.word()
+            scope.as_str()
         ));
     }
     written
 }
 
-fn responses(operation: &Operation, row: &Row) -> Value {
+fn response_objects(operation: &Operation, row: &RouteRow) -> Value {
     let mut responses = Map::new();
     for (status, meaning, media) in &operation.answers {
         let content: Map<_, _> = media
@@ -254,12 +261,12 @@ fn responses(operation: &Operation, row: &Row) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
-    let mut problems = everywhere(operation, row);
+    let mut problems = common_problems(operation, row);
     problems.extend_from_slice(&operation.problems);
     problems.sort_unstable();
     for same in problems.chunk_by(|one, other| one.0 == other.0) {
         let codes: Vec<_> = same.iter().map(|(_, code)| *code).collect();
-        let schema = json!({"allOf": [schema::reference("Problem"), {"properties": {"code": words(&codes)}}]});
+        let schema = json!({"allOf": [schema::schema_reference("Problem"), {"properties": {"code": string_enum(&codes)}}]});
         let response =
             json!({"description": codes.join(", "), "content": {MEDIA_TYPE: {"schema": schema}}});
         responses.insert(same[0].0.to_string(), response);
@@ -268,7 +275,7 @@ fn responses(operation: &Operation, row: &Row) -> Value {
 }
 
 /// Returns the problems that every route of this kind may answer.
-fn everywhere(operation: &Operation, row: &Row) -> Vec<(u16, &'static str)> {
+fn common_problems(operation: &Operation, row: &RouteRow) -> Vec<(u16, &'static str)> {
     let mut problems = vec![(500, "internal")];
     if row.scope.is_some() {
         problems.extend([
@@ -294,16 +301,19 @@ fn everywhere(operation: &Operation, row: &Row) -> Vec<(u16, &'static str)> {
     problems
 }
 
-fn problem() -> Value {
+fn problem_schema() -> Value {
     let wrong = object(&[("field", text()), ("detail", text())]);
     let members = [
-        ("type", said(text(), "`urn:wapi:problem:` and the code.")),
+        (
+            "type",
+            with_description(text(), "`urn:wapi:problem:` and the code."),
+        ),
         ("title", text()),
         ("status", schema::number(400, 599)),
-        ("detail", said(text(), "What to change.")),
+        ("detail", with_description(text(), "What to change.")),
         (
             "code",
-            said(
+            with_description(
                 text(),
                 "Stable; programs decide by it. Each route names those it answers; where there is no route it is \
                  `route_not_found` (404), and `method_not_allowed` (405) where a route does not take the method.",
@@ -311,11 +321,14 @@ fn problem() -> Value {
         ),
         (
             "request_id",
-            said(text(), "Also in the header `X-Request-Id`, and in the log."),
+            with_description(text(), "Also in the header `X-Request-Id`, and in the log."),
         ),
-        ("errors?", said(list(wrong), "Each field that is wrong.")),
+        (
+            "errors?",
+            with_description(list_of(wrong), "Each field that is wrong."),
+        ),
     ];
-    said(object(&members), "What went wrong (RFC 9457).")
+    with_description(object(&members), "What went wrong (RFC 9457).")
 }
 
 #[cfg(test)]
@@ -324,11 +337,11 @@ mod tests {
 
     #[test]
     fn every_route_of_the_table_is_described_with_its_answers() {
-        for row in super::super::table().rows {
-            let found = families()
+        for row in super::super::route_table().rows {
+            let found = route_families()
                 .iter()
                 .flat_map(|family| &family.operations)
-                .filter(|it| it.is(&row))
+                .filter(|it| it.is_for(&row))
                 .count();
             assert_eq!(
                 found, 1,
@@ -380,7 +393,7 @@ mod tests {
 
     #[test]
     fn no_two_operations_have_one_name() {
-        let mut names: Vec<_> = super::super::table()
+        let mut names: Vec<_> = super::super::route_table()
             .rows
             .iter()
             .map(|row| names::operation_id(row.method, row.path))

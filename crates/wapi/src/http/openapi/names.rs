@@ -1,7 +1,7 @@
 //! Operation ids for generated clients: `listSessions`, `sendMessage`. Pure.
 
 /// Routes for which the rule gives no good name.
-const NAMED: [(&str, &str, &str); 20] = [
+const IRREGULAR_IDS: [(&str, &str, &str); 20] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
@@ -63,7 +63,7 @@ const NAMED: [(&str, &str, &str); 20] = [
 /// Returns the operation id of a route: a verb and the nouns of the path, without the session that
 /// nearly all routes share.
 pub fn operation_id(method: &str, path: &str) -> String {
-    if let Some((.., name)) = NAMED
+    if let Some((.., name)) = IRREGULAR_IDS
         .iter()
         .find(|(verb, route, _)| (*verb, *route) == (method, path))
     {
@@ -83,8 +83,8 @@ pub fn operation_id(method: &str, path: &str) -> String {
         .enumerate()
         .filter(|(_, segment)| !is_name(segment))
         .map(|(index, segment)| match segments.get(index + 1) {
-            Some(next) if is_name(next) => singular(&pascal(segment)),
-            _ => pascal(segment),
+            Some(next) if is_name(next) => to_singular(&to_pascal_case(segment)),
+            _ => to_pascal_case(segment),
         });
     let mut nouns: Vec<_> = nouns.collect();
     let is_list = segments
@@ -98,7 +98,7 @@ pub fn operation_id(method: &str, path: &str) -> String {
         "DELETE" => "delete".to_owned(),
         _ if is_list => {
             let made = nouns.pop().unwrap_or_default();
-            nouns.push(singular(&made));
+            nouns.push(to_singular(&made));
             "create".to_owned()
         }
         // A command: the last word of the path is the verb.
@@ -114,7 +114,7 @@ pub fn operation_id(method: &str, path: &str) -> String {
 }
 
 /// Turns `api-keys` into `ApiKeys`.
-fn pascal(segment: &str) -> String {
+fn to_pascal_case(segment: &str) -> String {
     let words = segment
         .split(['-', '_', '.'])
         .filter(|word| !word.is_empty());
@@ -123,7 +123,7 @@ fn pascal(segment: &str) -> String {
         .collect()
 }
 
-fn singular(word: &str) -> String {
+fn to_singular(word: &str) -> String {
     match (word.strip_suffix("ies"), word.strip_suffix('s')) {
         (Some(stem), _) => format!("{stem}y"),
         (None, Some(stem)) => stem.to_owned(),

@@ -2,70 +2,79 @@
 
 use serde_json::Value;
 
-use super::groups::ASKED;
-use super::operation::{Operation, route};
-use super::schema::{count, flag, list, object, or_null, reference, said, text, time, words};
+use super::groups::REQUEST_PROBLEMS;
+use super::operation::{Operation, describe_route};
+use super::schema::{
+    boolean, count, list_of, object, or_null, schema_reference, string_enum, text, time_output,
+    with_description,
+};
 
-pub fn operations() -> Vec<Operation> {
+pub fn describe_operations() -> Vec<Operation> {
     let not_found = [(404, "newsletter_not_found")];
     vec![
-        route(
+        describe_route(
             "GET",
             "/v1/sessions/{session}/newsletters",
             "The newsletters an account follows or may post in",
         )
-        .answers(
+        .with_answer(
             200,
             "The newsletters, by address.",
-            object(&[("newsletters", list(reference("Newsletter")))]),
+            object(&[("newsletters", list_of(schema_reference("Newsletter")))]),
         )
-        .problems(&ASKED),
-        route(
+        .with_problems(&REQUEST_PROBLEMS),
+        describe_route(
             "GET",
             "/v1/sessions/{session}/newsletters/{newsletter}",
             "A newsletter, followed or not",
         )
-        .answers(200, "The newsletter.", reference("Newsletter"))
-        .problems(&ASKED)
-        .problems(&not_found),
-        route(
+        .with_answer(200, "The newsletter.", schema_reference("Newsletter"))
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&not_found),
+        describe_route(
             "PUT",
             "/v1/sessions/{session}/newsletters/{newsletter}/follow",
             "Follow a newsletter",
         )
-        .answers_nothing(204, "What is posted from now on is told.")
-        .problems(&ASKED)
-        .problems(&not_found),
-        route(
+        .with_empty_answer(204, "What is posted from now on is told.")
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&not_found),
+        describe_route(
             "DELETE",
             "/v1/sessions/{session}/newsletters/{newsletter}/follow",
             "Follow a newsletter no more",
         )
-        .answers_nothing(
+        .with_empty_answer(
             204,
             "Nothing of it is told any more. An owner cannot leave.",
         )
-        .problems(&ASKED)
-        .problems(&not_found),
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&not_found),
     ]
 }
 
-pub fn newsletter() -> Value {
-    let role = said(
-        words(&["guest", "follower", "admin", "owner"]),
+pub fn newsletter_schema() -> Value {
+    let role = with_description(
+        string_enum(&["guest", "follower", "admin", "owner"]),
         "What the account is; admins and owners post.",
     );
     object(&[
-        ("id", said(text(), "`…@newsletter`; posts are sent to it.")),
+        (
+            "id",
+            with_description(text(), "`…@newsletter`; posts are sent to it."),
+        ),
         ("name", text()),
         ("description", or_null(text())),
         ("role", role),
         ("followers", count()),
         (
             "verified",
-            said(flag(), "WhatsApp vouches for whose it is."),
+            with_description(boolean(), "WhatsApp vouches for whose it is."),
         ),
-        ("link", or_null(said(text(), "Where people find it."))),
-        ("created_at", or_null(time())),
+        (
+            "link",
+            or_null(with_description(text(), "Where people find it.")),
+        ),
+        ("created_at", or_null(time_output())),
     ])
 }

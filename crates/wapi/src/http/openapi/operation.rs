@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::table::Row;
-use super::schema::{number, said, text};
+use super::super::table::RouteRow;
+use super::schema::{number, text, with_description};
 
 /// Schema per media type.
-type Media = Vec<(&'static str, Value)>;
+type MediaSchemas = Vec<(&'static str, Value)>;
 
 /// One method of one path, as documented for callers.
 pub struct Operation {
@@ -14,20 +14,20 @@ pub struct Operation {
     pub path: &'static str,
     pub summary: &'static str,
     pub parameters: Vec<Value>,
-    pub body: Option<(Value, Presence)>,
+    pub body: Option<(Value, BodyPresence)>,
     /// Example bodies: name, title, value.
     pub examples: Vec<(&'static str, &'static str, Value)>,
     /// Other media types of the body, with their schemas.
-    pub body_forms: Media,
+    pub body_forms: MediaSchemas,
     /// Status, meaning, and schema per media type.
-    pub answers: Vec<(u16, &'static str, Media)>,
+    pub answers: Vec<(u16, &'static str, MediaSchemas)>,
     /// Status and code of problems beyond those of every route.
     pub problems: Vec<(u16, &'static str)>,
 }
 
 /// Whether a body must be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
+pub enum BodyPresence {
     Required,
     Optional,
 }
@@ -35,7 +35,11 @@ pub enum Presence {
 pub const JSON: &str = "application/json";
 
 /// Starts the description of a route; [`Operation`]'s methods add the rest.
-pub const fn route(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+pub const fn describe_route(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+) -> Operation {
     Operation {
         method,
         path,
@@ -51,56 +55,57 @@ pub const fn route(method: &'static str, path: &'static str, summary: &'static s
 
 impl Operation {
     /// Returns whether it describes this row of the route table.
-    pub fn is(&self, row: &Row) -> bool {
+    pub fn is_for(&self, row: &RouteRow) -> bool {
         (self.method, self.path) == (row.method, row.path)
     }
 
-    pub fn query(mut self, name: &str, schema: Value, description: &str) -> Self {
+    pub fn with_query(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters.push(
             json!({"name": name, "in": "query", "schema": schema, "description": description}),
         );
         self
     }
 
-    pub fn required_query(mut self, name: &str, schema: Value, description: &str) -> Self {
+    pub fn with_required_query(mut self, name: &str, schema: Value, description: &str) -> Self {
         let parameter = json!({"name": name, "in": "query", "required": true, "schema": schema});
-        self.parameters.push(said(parameter, description));
+        self.parameters
+            .push(with_description(parameter, description));
         self
     }
 
-    pub fn header(mut self, name: &str, schema: Value, description: &str) -> Self {
+    pub fn with_header(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters.push(
             json!({"name": name, "in": "header", "schema": schema, "description": description}),
         );
         self
     }
 
-    pub fn body(mut self, schema: Value) -> Self {
-        self.body = Some((schema, Presence::Required));
+    pub fn with_body(mut self, schema: Value) -> Self {
+        self.body = Some((schema, BodyPresence::Required));
         self
     }
 
-    pub fn examples(mut self, examples: Vec<(&'static str, &'static str, Value)>) -> Self {
+    pub fn with_examples(mut self, examples: Vec<(&'static str, &'static str, Value)>) -> Self {
         self.examples = examples;
         self
     }
 
-    pub fn optional_body(mut self, schema: Value) -> Self {
-        self.body = Some((schema, Presence::Optional));
+    pub fn with_optional_body(mut self, schema: Value) -> Self {
+        self.body = Some((schema, BodyPresence::Optional));
         self
     }
 
     /// Adds another media type of the body.
-    pub fn body_as(mut self, media_type: &'static str, schema: Value) -> Self {
+    pub fn with_body_type(mut self, media_type: &'static str, schema: Value) -> Self {
         self.body_forms.push((media_type, schema));
         self
     }
 
-    pub fn answers(self, status: u16, meaning: &'static str, schema: Value) -> Self {
-        self.answers_as(status, meaning, &[(JSON, schema)])
+    pub fn with_answer(self, status: u16, meaning: &'static str, schema: Value) -> Self {
+        self.with_answer_types(status, meaning, &[(JSON, schema)])
     }
 
-    pub fn answers_as(
+    pub fn with_answer_types(
         mut self,
         status: u16,
         meaning: &'static str,
@@ -111,12 +116,12 @@ impl Operation {
     }
 
     /// Adds a status without a body.
-    pub fn answers_nothing(mut self, status: u16, meaning: &'static str) -> Self {
+    pub fn with_empty_answer(mut self, status: u16, meaning: &'static str) -> Self {
         self.answers.push((status, meaning, Vec::new()));
         self
     }
 
-    pub fn problems(mut self, problems: &[(u16, &'static str)]) -> Self {
+    pub fn with_problems(mut self, problems: &[(u16, &'static str)]) -> Self {
         self.problems.extend_from_slice(problems);
         self
     }
@@ -125,7 +130,10 @@ impl Operation {
 /// Describes a parameter between braces in a path.
 pub fn path_parameter(name: &str) -> Value {
     let (schema, description) = match name {
-        "session" => (session_name(), "The session's name, percent-encoded."),
+        "session" => (
+            session_name_schema(),
+            "The session's name, percent-encoded.",
+        ),
         "group" => (text(), "The group's address, `…@g.us`."),
         "chat" => (text(), "A number in any spelling, or an address."),
         "contact" => (text(), "A number in any spelling, or a person's address."),
@@ -140,9 +148,9 @@ pub fn path_parameter(name: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": schema, "description": description})
 }
 
-pub fn session_name() -> Value {
+pub fn session_name_schema() -> Value {
     let name = json!({"type": "string", "minLength": 1, "maxLength": 200, "examples": ["shop"]});
-    said(
+    with_description(
         name,
         "Any text but `.` and `..`; as a file name, percent-encoded, it must fit into 240 bytes.",
     )

@@ -2,18 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Operation, route, session_name};
+use super::operation::{Operation, describe_route, session_name_schema};
 use super::schema::{
-    flag, form, object, open_object, or_null, reference, said, text, time, with, words,
+    boolean, object, open_object, or_null, schema_reference, string_enum, text, text_format,
+    time_output, with_description, with_keyword,
 };
 
-pub fn operations() -> Vec<Operation> {
+pub fn describe_operations() -> Vec<Operation> {
     vec![
-        route("POST", "/register-session", "Start a session, or wake it")
-            .body(open_object(&[("session_id", session_name())]))
-            .answers(200, "It is online.", session_info())
-            .answers(202, "Its QR code waits to be scanned.", session_info())
-            .problems(&[
+        describe_route("POST", "/register-session", "Start a session, or wake it")
+            .with_body(open_object(&[("session_id", session_name_schema())]))
+            .with_answer(200, "It is online.", session_info_schema())
+            .with_answer(
+                202,
+                "Its QR code waits to be scanned.",
+                session_info_schema(),
+            )
+            .with_problems(&[
                 (409, "session_failed"),
                 (409, "session_not_online"),
                 (503, "stopping"),
@@ -21,47 +26,54 @@ pub fn operations() -> Vec<Operation> {
                 (503, "not_ready"),
                 (504, "whatsapp_timeout"),
             ]),
-        sending("/send-message", "Send a text", &[("text", text())]),
-        sending(
+        describe_send("/send-message", "Send a text", &[("text", text())]),
+        describe_send(
             "/send-image",
             "Send a picture",
-            &[("image_url", form("uri")), ("caption?", or_null(text()))],
+            &[
+                ("image_url", text_format("uri")),
+                ("caption?", or_null(text())),
+            ],
         ),
-        route(
+        describe_route(
             "GET",
             "/get-qr-code/{session}",
             "The QR code that waits to be scanned",
         )
-        .answers_as(200, "The picture.", &[("image/png", said(text(), "PNG."))])
-        .problems(&[(404, "session_not_found"), (404, "qr_code_not_found")]),
-        route(
+        .with_answer_types(
+            200,
+            "The picture.",
+            &[("image/png", with_description(text(), "PNG."))],
+        )
+        .with_problems(&[(404, "session_not_found"), (404, "qr_code_not_found")]),
+        describe_route(
             "GET",
             "/get-session-info/{session}",
             "A session and its connection",
         )
-        .answers(200, "The session.", session_info())
-        .problems(&[(404, "session_not_found")]),
-        route(
+        .with_answer(200, "The session.", session_info_schema())
+        .with_problems(&[(404, "session_not_found")]),
+        describe_route(
             "GET",
             "/get-active-connection-info/{session}",
             "The live connection of a session",
         )
-        .answers(200, "The connection.", connection_info())
-        .problems(&[(404, "session_not_found"), (404, "connection_not_found")]),
+        .with_answer(200, "The connection.", connection_info_schema())
+        .with_problems(&[(404, "session_not_found"), (404, "connection_not_found")]),
     ]
 }
 
-fn sending(
+fn describe_send(
     path: &'static str,
     summary: &'static str,
     content: &[(&'static str, Value)],
 ) -> Operation {
     let mut members = vec![
-        ("session_name", session_name()),
+        ("session_name", session_name_schema()),
         (
             "chat_id",
-            said(
-                with(text(), "examples", json!(["375447034810"])),
+            with_description(
+                with_keyword(text(), "examples", json!(["375447034810"])),
                 "A number, or an address such as `375447034810@s.whatsapp.net` or `…@g.us`.",
             ),
         ),
@@ -71,24 +83,24 @@ fn sending(
         ("id", text()),
         ("chat", text()),
         ("session", text()),
-        ("timestamp", time()),
-        ("status", words(&["sent"])),
+        ("timestamp", time_output()),
+        ("status", string_enum(&["sent"])),
     ];
-    route("POST", path, summary)
-        .body(open_object(&members))
-        .answers(200, "WhatsApp has taken it.", object(&sent))
-        .problems(&[
+    describe_route("POST", path, summary)
+        .with_body(open_object(&members))
+        .with_answer(200, "WhatsApp has taken it.", object(&sent))
+        .with_problems(&[
             (404, "session_not_found"),
             (409, "session_not_online"),
             (409, "session_not_paired"),
         ])
-        .problems(&[
+        .with_problems(&[
             (429, "queue_full"),
             (429, "too_many_links"),
             (502, "whatsapp_refused"),
             (502, "media_unavailable"),
         ])
-        .problems(&[
+        .with_problems(&[
             (502, "session_logged_out"),
             (502, "not_sendable"),
             (404, "not_on_whatsapp"),
@@ -96,33 +108,33 @@ fn sending(
             (404, "newsletter_not_found"),
             (403, "not_newsletter_admin"),
         ])
-        .problems(&[
+        .with_problems(&[
             (503, "stopping"),
             (503, "not_ready"),
             (504, "whatsapp_timeout"),
         ])
 }
 
-fn session_info() -> Value {
+fn session_info_schema() -> Value {
     object(&[
-        ("session_id", session_name()),
-        ("status", super::sessions::status()),
+        ("session_id", session_name_schema()),
+        ("status", super::sessions::status_schema()),
         ("reason", or_null(text())),
-        ("paired", flag()),
-        ("connection", super::sessions::connection()),
-        ("account", or_null(reference("Account"))),
-        ("last_received_at", or_null(time())),
+        ("paired", boolean()),
+        ("connection", super::sessions::connection_schema()),
+        ("account", or_null(schema_reference("Account"))),
+        ("last_received_at", or_null(time_output())),
         ("qr_code?", text()),
-        ("qr_code_expires_at?", time()),
+        ("qr_code_expires_at?", time_output()),
     ])
 }
 
-fn connection_info() -> Value {
+fn connection_info_schema() -> Value {
     object(&[
-        ("session_id", session_name()),
-        ("state", words(&["online"])),
-        ("since", time()),
-        ("account", or_null(reference("Account"))),
-        ("last_received_at", or_null(time())),
+        ("session_id", session_name_schema()),
+        ("state", string_enum(&["online"])),
+        ("since", time_output()),
+        ("account", or_null(schema_reference("Account"))),
+        ("last_received_at", or_null(time_output())),
     ])
 }

@@ -7,47 +7,56 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::METHODS;
-use shape::shape;
+use shape::render_schema;
 
 const STYLE: &str = include_str!("page/style.css");
 
 /// Renders the whole page.
-pub fn page(document: &Value) -> String {
+pub fn render_page(document: &Value) -> String {
     let (mut index, mut body) = (String::new(), String::new());
     for tag in document["tags"].as_array().into_iter().flatten() {
-        let (name, id) = (word(&tag["name"]), anchor(word(&tag["name"])));
-        write(
+        let (name, id) = (
+            text_or_empty(&tag["name"]),
+            to_anchor(text_or_empty(&tag["name"])),
+        );
+        write_html(
             &mut index,
-            format_args!("<li><a href=\"#{id}\">{}</a>", escaped(name)),
+            format_args!("<li><a href=\"#{id}\">{}</a>", escape_html(name)),
         );
-        write(
+        write_html(
             &mut body,
-            format_args!("<h2 id=\"{id}\">{}</h2>", escaped(name)),
+            format_args!("<h2 id=\"{id}\">{}</h2>", escape_html(name)),
         );
-        write(
+        write_html(
             &mut body,
-            format_args!("<p>{}</p>", prose(word(&tag["description"]))),
+            format_args!(
+                "<p>{}</p>",
+                render_prose(text_or_empty(&tag["description"]))
+            ),
         );
-        for (path, method, operation) in operations(document) {
+        for (path, method, operation) in list_operations(document) {
             if operation["tags"][0] == tag["name"] {
-                body.push_str(&described(path, method, operation));
+                body.push_str(&render_operation(path, method, operation));
             }
         }
     }
     index.push_str("<li><a href=\"#schemas\">Objects</a>");
     body.push_str("<h2 id=\"schemas\">Objects</h2>");
-    for (name, schema) in object(&document["components"]["schemas"]) {
-        write(
+    for (name, schema) in object_entries(&document["components"]["schemas"]) {
+        write_html(
             &mut body,
             format_args!("<section id=\"schema-{name}\"><h3>{name}</h3>"),
         );
-        write(
+        write_html(
             &mut body,
-            format_args!("<p>{}</p>", prose(word(&schema["description"]))),
+            format_args!(
+                "<p>{}</p>",
+                render_prose(text_or_empty(&schema["description"]))
+            ),
         );
-        write(
+        write_html(
             &mut body,
-            format_args!("<pre>{}</pre></section>", shape(schema)),
+            format_args!("<pre>{}</pre></section>", render_schema(schema)),
         );
     }
     let info = &document["info"];
@@ -56,104 +65,108 @@ pub fn page(document: &Value) -> String {
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body><nav><ul>{index}</ul></nav>\
          <main><h1>{title} <small>{version}</small></h1><p>{summary}. {description} For programs: \
          <a href=\"openapi.json\">openapi.json</a>.</p>{body}</main></body></html>",
-        title = escaped(word(&info["title"])),
-        version = escaped(word(&info["version"])),
-        summary = escaped(word(&info["summary"])),
-        description = prose(word(&info["description"])),
+        title = escape_html(text_or_empty(&info["title"])),
+        version = escape_html(text_or_empty(&info["version"])),
+        summary = escape_html(text_or_empty(&info["summary"])),
+        description = render_prose(text_or_empty(&info["description"])),
     )
 }
 
 /// Lists path, method and description of every operation.
-fn operations(document: &Value) -> impl Iterator<Item = (&String, &'static str, &Value)> {
-    object(&document["paths"]).flat_map(|(path, methods)| {
+fn list_operations(document: &Value) -> impl Iterator<Item = (&String, &'static str, &Value)> {
+    object_entries(&document["paths"]).flat_map(|(path, methods)| {
         METHODS
             .iter()
             .filter_map(move |method| Some((path, *method, methods.get(method.to_lowercase())?)))
     })
 }
 
-fn described(path: &str, method: &str, operation: &Value) -> String {
+fn render_operation(path: &str, method: &str, operation: &Value) -> String {
     let mut text = format!(
         "<details id=\"{id}\"><summary><b class=\"{method}\">{method}</b> <code>{path}</code> <span>{summary}</span></summary>\
          <p>{description}</p>",
-        id = word(&operation["operationId"]),
-        path = escaped(path),
-        summary = escaped(word(&operation["summary"])),
-        description = prose(word(&operation["description"])),
+        id = text_or_empty(&operation["operationId"]),
+        path = escape_html(path),
+        summary = escape_html(text_or_empty(&operation["summary"])),
+        description = render_prose(text_or_empty(&operation["description"])),
     );
     let parameters = operation["parameters"].as_array().into_iter().flatten();
-    let rows: String = parameters.map(parameter).collect();
+    let rows: String = parameters.map(render_parameter).collect();
     if !rows.is_empty() {
-        write(&mut text, format_args!("<table>{rows}</table>"));
+        write_html(&mut text, format_args!("<table>{rows}</table>"));
     }
-    for (media_type, content) in object(&operation["requestBody"]["content"]) {
-        write(
+    for (media_type, content) in object_entries(&operation["requestBody"]["content"]) {
+        write_html(
             &mut text,
             format_args!("<h4>Body <small>{media_type}</small></h4>"),
         );
-        write(
+        write_html(
             &mut text,
-            format_args!("<pre>{}</pre>", shape(&content["schema"])),
+            format_args!("<pre>{}</pre>", render_schema(&content["schema"])),
         );
-        for (name, example) in object(&content["examples"]) {
+        for (name, example) in object_entries(&content["examples"]) {
             let shown =
                 serde_json::to_string_pretty(&example["value"]).expect("JSON is always text");
             let title = example["summary"].as_str().unwrap_or(name);
-            write(
+            write_html(
                 &mut text,
-                format_args!("<h5>{}</h5><pre>{}</pre>", escaped(title), escaped(&shown)),
+                format_args!(
+                    "<h5>{}</h5><pre>{}</pre>",
+                    escape_html(title),
+                    escape_html(&shown)
+                ),
             );
         }
     }
-    for (status, answer) in object(&operation["responses"]) {
-        text.push_str(&answered(status, answer));
+    for (status, answer) in object_entries(&operation["responses"]) {
+        text.push_str(&render_answer(status, answer));
     }
     text + "</details>"
 }
 
-fn parameter(parameter: &Value) -> String {
+fn render_parameter(parameter: &Value) -> String {
     format!(
         "<tr><th><code>{name}</code><td>{place}<td><code>{shape}</code><td>{said}</tr>",
-        name = escaped(word(&parameter["name"])),
-        place = escaped(word(&parameter["in"])),
-        shape = shape(&parameter["schema"]),
-        said = prose(word(&parameter["description"])),
+        name = escape_html(text_or_empty(&parameter["name"])),
+        place = escape_html(text_or_empty(&parameter["in"])),
+        shape = render_schema(&parameter["schema"]),
+        said = render_prose(text_or_empty(&parameter["description"])),
     )
 }
 
-fn answered(status: &str, answer: &Value) -> String {
+fn render_answer(status: &str, answer: &Value) -> String {
     let mut text = format!(
         "<h4>{} <small>{}</small></h4>",
-        escaped(status),
-        prose(word(&answer["description"]))
+        escape_html(status),
+        render_prose(text_or_empty(&answer["description"]))
     );
     // The description of a problem lists its codes; its schema is always the same.
     let is_good = status.starts_with('2');
-    for (media_type, content) in object(&answer["content"]).filter(|_| is_good) {
-        write(
+    for (media_type, content) in object_entries(&answer["content"]).filter(|_| is_good) {
+        write_html(
             &mut text,
             format_args!(
                 "<p><small>{media_type}</small></p><pre>{}</pre>",
-                shape(&content["schema"])
+                render_schema(&content["schema"])
             ),
         );
     }
     text
 }
 
-fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+fn object_entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }
 
-fn word(value: &Value) -> &str {
+fn text_or_empty(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn anchor(name: &str) -> String {
+fn to_anchor(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }
 
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -161,20 +174,20 @@ fn escaped(text: &str) -> String {
 }
 
 /// Renders text between backticks as code.
-fn prose(text: &str) -> String {
+fn render_prose(text: &str) -> String {
     let mut shown = String::new();
-    for (index, part) in escaped(text).split('`').enumerate() {
+    for (index, part) in escape_html(text).split('`').enumerate() {
         let (open, close) = if index % 2 == 1 {
             ("<code>", "</code>")
         } else {
             ("", "")
         };
-        write(&mut shown, format_args!("{open}{part}{close}"));
+        write_html(&mut shown, format_args!("{open}{part}{close}"));
     }
     shown
 }
 
-fn write(text: &mut String, what: std::fmt::Arguments<'_>) {
+fn write_html(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).expect("memory takes any text");
 }
 
@@ -192,7 +205,7 @@ mod tests {
                 "operationId": "getA", "tags": ["All of it"], "summary": "<i>", "responses": {"200": {"description": "Good."}},
             }}},
         });
-        let page = page(&document);
+        let page = render_page(&document);
         assert!(
             page.contains("&lt;b&gt;")
                 && page.contains("a &amp; b")

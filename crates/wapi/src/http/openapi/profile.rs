@@ -2,15 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::groups::{ASKED, person};
-use super::operation::{Operation, route};
-use super::schema::{form, list, object, or_null, said, text, with, words};
+use super::groups::{REQUEST_PROBLEMS, person_members};
+use super::operation::{Operation, describe_route};
+use super::schema::{
+    list_of, object, or_null, string_enum, text, text_format, with_description, with_keyword,
+};
 use crate::http::profile::{LONGEST_ABOUT, LONGEST_NAME};
 
-pub fn operations() -> Vec<Operation> {
+pub fn describe_operations() -> Vec<Operation> {
     let up_to = |longest: usize| {
-        with(
-            with(text(), "minLength", json!(1)),
+        with_keyword(
+            with_keyword(text(), "minLength", json!(1)),
             "maxLength",
             json!(longest),
         )
@@ -20,110 +22,125 @@ pub fn operations() -> Vec<Operation> {
         ("about?", up_to(LONGEST_ABOUT)),
     ]);
     let picture = object(&[
-        ("id?", said(text(), "A file that was uploaded, or came in.")),
-        ("link?", said(form("uri"), "Where it is fetched from.")),
+        (
+            "id?",
+            with_description(text(), "A file that was uploaded, or came in."),
+        ),
+        (
+            "link?",
+            with_description(text_format("uri"), "Where it is fetched from."),
+        ),
     ]);
     let block = |method, summary| {
-        route(
+        describe_route(
             method,
             "/v1/sessions/{session}/contacts/{contact}/block",
             summary,
         )
-        .problems(&ASKED)
-        .problems(&[(404, "not_on_whatsapp")])
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[(404, "not_on_whatsapp")])
     };
     vec![
-        route(
+        describe_route(
             "GET",
             "/v1/sessions/{session}/profile",
             "What the account shows of itself",
         )
-        .answers(200, "The profile.", profile())
-        .problems(&ASKED),
-        route(
+        .with_answer(200, "The profile.", profile_schema())
+        .with_problems(&REQUEST_PROBLEMS),
+        describe_route(
             "PUT",
             "/v1/sessions/{session}/profile",
             "Change its name or its about text: at least one of these",
         )
-        .body(with(change, "minProperties", json!(1)))
-        .answers_nothing(204, "It is changed, for everybody.")
-        .problems(&ASKED),
-        route(
+        .with_body(with_keyword(change, "minProperties", json!(1)))
+        .with_empty_answer(204, "It is changed, for everybody.")
+        .with_problems(&REQUEST_PROBLEMS),
+        describe_route(
             "PUT",
             "/v1/sessions/{session}/profile/picture",
             "Show a picture; a square of its middle is taken",
         )
-        .body(with(
-            with(picture, "minProperties", json!(1)),
+        .with_body(with_keyword(
+            with_keyword(picture, "minProperties", json!(1)),
             "maxProperties",
             json!(1),
         ))
-        .body_as("image/*", form("binary"))
-        .body_as("multipart/form-data", object(&[("file", form("binary"))]))
-        .answers_nothing(204, "It is shown.")
-        .problems(&ASKED)
-        .problems(&[
+        .with_body_type("image/*", text_format("binary"))
+        .with_body_type(
+            "multipart/form-data",
+            object(&[("file", text_format("binary"))]),
+        )
+        .with_empty_answer(204, "It is shown.")
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[
             (404, "media_not_found"),
             (409, "media_not_ready"),
             (410, "media_gone"),
             (503, "not_ready"),
         ]),
-        route(
+        describe_route(
             "DELETE",
             "/v1/sessions/{session}/profile/picture",
             "Show no picture any more",
         )
-        .answers_nothing(204, "None is shown.")
-        .problems(&ASKED),
-        route(
+        .with_empty_answer(204, "None is shown.")
+        .with_problems(&REQUEST_PROBLEMS),
+        describe_route(
             "GET",
             "/v1/sessions/{session}/contacts/{contact}/picture",
             "Somebody's picture",
         )
-        .query(
+        .with_query(
             "size",
-            words(&["full", "preview"]),
+            string_enum(&["full", "preview"]),
             "`preview` is a small one; `full` when nothing is said.",
         )
-        .answers_as(
+        .with_answer_types(
             200,
             "The picture; its `ETag` is another when they change it.",
-            &[("image/jpeg", form("binary"))],
+            &[("image/jpeg", text_format("binary"))],
         )
-        .answers_nothing(304, "The caller has it already.")
-        .problems(&ASKED)
-        .problems(&[(404, "picture_not_found")]),
-        route(
+        .with_empty_answer(304, "The caller has it already.")
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[(404, "picture_not_found")]),
+        describe_route(
             "GET",
             "/v1/sessions/{session}/blocked",
             "Whom the account blocks",
         )
-        .answers(
+        .with_answer(
             200,
             "The people.",
-            object(&[("contacts", list(object(&person())))]),
+            object(&[("contacts", list_of(object(&person_members())))]),
         )
-        .problems(&ASKED),
+        .with_problems(&REQUEST_PROBLEMS),
         block(
             "PUT",
             "Block somebody: what they write goes nowhere, and they are not told",
         )
-        .answers_nothing(204, "They are blocked."),
+        .with_empty_answer(204, "They are blocked."),
         block("DELETE", "Let somebody through again")
-            .answers_nothing(204, "What they write comes in again."),
+            .with_empty_answer(204, "What they write comes in again."),
     ]
 }
 
-fn profile() -> Value {
+fn profile_schema() -> Value {
     let picture = object(&[
-        ("id", said(text(), "Another one when it changes.")),
+        (
+            "id",
+            with_description(text(), "Another one when it changes."),
+        ),
         (
             "url",
-            said(text(), "Where it is, below the gateway's own address."),
+            with_description(text(), "Where it is, below the gateway's own address."),
         ),
     ]);
-    let mut members = person().to_vec();
-    members.push(("about", or_null(said(text(), "The text below the name."))));
+    let mut members = person_members().to_vec();
+    members.push((
+        "about",
+        or_null(with_description(text(), "The text below the name.")),
+    ));
     members.push(("picture", or_null(picture)));
     object(&members)
 }

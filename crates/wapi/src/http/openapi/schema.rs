@@ -6,42 +6,42 @@ pub fn text() -> Value {
     json!({"type": "string"})
 }
 
-pub fn said(schema: Value, description: &str) -> Value {
-    with(schema, "description", json!(description))
+pub fn with_description(schema: Value, description: &str) -> Value {
+    with_keyword(schema, "description", json!(description))
 }
 
 /// A text of a known format, such as `date-time`.
-pub fn form(name: &str) -> Value {
+pub fn text_format(name: &str) -> Value {
     json!({"type": "string", "format": name})
 }
 
 /// A time as callers may write it.
-pub fn moment() -> Value {
-    form("date-time")
+pub fn time_input() -> Value {
+    text_format("date-time")
 }
 
 /// A time as [`crate::stamp`] writes it.
-pub fn time() -> Value {
-    with(
-        form("date-time"),
+pub fn time_output() -> Value {
+    with_keyword(
+        text_format("date-time"),
         "pattern",
         json!(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
     )
 }
 
-pub fn words(words: &[&str]) -> Value {
+pub fn string_enum(words: &[&str]) -> Value {
     json!({"type": "string", "enum": words})
 }
 
 /// The SHA-256 hash of a file, in hexadecimal.
 pub fn sha256(what: &str) -> Value {
-    said(
+    with_description(
         json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}),
         what,
     )
 }
 
-pub fn flag() -> Value {
+pub fn boolean() -> Value {
     json!({"type": "boolean"})
 }
 
@@ -59,17 +59,17 @@ pub fn count() -> Value {
     json!({"type": "integer", "minimum": 0})
 }
 
-pub fn list(of: Value) -> Value {
+pub fn list_of(of: Value) -> Value {
     json!({"type": "array", "items": of})
 }
 
 /// A list with at least one item.
-pub fn some_of(of: Value) -> Value {
+pub fn non_empty_list(of: Value) -> Value {
     json!({"type": "array", "items": of, "minItems": 1})
 }
 
 /// Any object.
-pub fn anything() -> Value {
+pub fn any_object() -> Value {
     json!({"type": "object"})
 }
 
@@ -77,13 +77,13 @@ pub fn or_null(schema: Value) -> Value {
     json!({"anyOf": [schema, {"type": "null"}]})
 }
 
-pub fn reference(name: &str) -> Value {
+pub fn schema_reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 /// An object with exactly these members. A question mark after a name marks it as optional.
 pub fn object(members: &[(&str, Value)]) -> Value {
-    with(open_object(members), "additionalProperties", json!(false))
+    with_keyword(open_object(members), "additionalProperties", json!(false))
 }
 
 /// The same, but other members are allowed.
@@ -101,7 +101,7 @@ pub fn open_object(members: &[(&str, Value)]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
-pub fn with(mut schema: Value, key: &str, value: Value) -> Value {
+pub fn with_keyword(mut schema: Value, key: &str, value: Value) -> Value {
     schema[key] = value;
     schema
 }

@@ -2,82 +2,87 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{JSON, Operation, route, session_name};
+use super::operation::{JSON, Operation, describe_route, session_name_schema};
 use super::schema::{
-    anything, flag, list, number, object, or_null, reference, said, text, time, with, words,
+    any_object, boolean, list_of, number, object, or_null, schema_reference, string_enum, text,
+    time_output, with_description, with_keyword,
 };
-use crate::sessions::{AppState, Status};
+use crate::sessions::{AppStateSync, SessionPhase};
 
-pub fn operations() -> Vec<Operation> {
-    let mut operations = orders();
+pub fn describe_operations() -> Vec<Operation> {
+    let mut operations = describe_commands();
     operations.extend([
-        route("GET", "/v1/sessions", "All sessions, by name").answers(
+        describe_route("GET", "/v1/sessions", "All sessions, by name").with_answer(
             200,
             "The sessions the key is for.",
-            object(&[("sessions", list(reference("Session")))]),
+            object(&[("sessions", list_of(schema_reference("Session")))]),
         ),
-        route("POST", "/v1/sessions", "Make a session")
-            .body(new_session())
-            .answers(
+        describe_route("POST", "/v1/sessions", "Make a session")
+            .with_body(new_session_schema())
+            .with_answer(
                 201,
                 "The session, and the code to type where one was asked for.",
-                created(),
+                created_session_schema(),
             )
-            .problems(&[
+            .with_problems(&[
                 (409, "session_exists"),
                 (409, "session_already_paired"),
                 (409, "session_not_online"),
             ])
-            .problems(&[(409, "history_off"), (503, "session_busy")])
-            .problems(&[
+            .with_problems(&[(409, "history_off"), (503, "session_busy")])
+            .with_problems(&[
                 (502, "pairing_code_refused"),
                 (503, "not_ready"),
                 (504, "whatsapp_timeout"),
             ]),
-        route("GET", "/v1/sessions/{session}", "A session")
-            .answers(200, "The session.", reference("Session"))
-            .problems(&[(404, "session_not_found")]),
-        route(
+        describe_route("GET", "/v1/sessions/{session}", "A session")
+            .with_answer(200, "The session.", schema_reference("Session"))
+            .with_problems(&[(404, "session_not_found")]),
+        describe_route(
             "DELETE",
             "/v1/sessions/{session}",
             "Remove a session; what it has received is still delivered",
         )
-        .query(
+        .with_query(
             "logout",
-            words(&["true", "false"]),
+            string_enum(&["true", "false"]),
             "Whether it is taken off its account's list of devices first.",
         )
-        .query("purge", words(&["true", "false"]), PURGE)
-        .answers_nothing(204, "It is gone.")
-        .problems(&COMMON),
-        route(
+        .with_query("purge", string_enum(&["true", "false"]), PURGE_DESCRIPTION)
+        .with_empty_answer(204, "It is gone.")
+        .with_problems(&COMMAND_PROBLEMS),
+        describe_route(
             "POST",
             "/v1/sessions/{session}/check",
             "Prove the whole way in, from WhatsApp to the disk",
         )
-        .answers(200, "What was found.", check())
-        .problems(&COMMON),
-        route(
+        .with_answer(200, "What was found.", check_schema())
+        .with_problems(&COMMAND_PROBLEMS),
+        describe_route(
             "GET",
             "/v1/sessions/{session}/qr",
             "The QR code that waits to be scanned",
         )
-        .query("wait", number(0, 60), "Seconds to wait for one.")
-        .answers_as(200, "In the form that `Accept` likes best.", &qr_forms())
-        .problems(&[
+        .with_query("wait", number(0, 60), "Seconds to wait for one.")
+        .with_answer_types(
+            200,
+            "In the form that `Accept` likes best.",
+            &qr_code_types(),
+        )
+        .with_problems(&[
             (404, "session_not_found"),
             (404, "qr_code_not_found"),
             (406, "not_acceptable"),
         ]),
-        route(
+        describe_route(
             "POST",
             "/v1/sessions/{session}/pairing-code",
             "A code to type into the phone instead of scanning",
         )
-        .body(object(&[("phone", phone())]))
-        .answers(200, "The code.", object(&[("code", text())]))
-        .problems(&COMMON)
-        .problems(&[
+        .with_body(object(&[("phone", phone_schema())]))
+        .with_answer(200, "The code.", object(&[("code", text())]))
+        .with_problems(&COMMAND_PROBLEMS)
+        .with_problems(&[
             (409, "session_already_paired"),
             (502, "pairing_code_refused"),
         ]),
@@ -85,11 +90,11 @@ pub fn operations() -> Vec<Operation> {
     operations
 }
 
-const PURGE: &str = "Whether everything goes that was kept under its name, whatever accounts it was linked to; what still was to be \
+const PURGE_DESCRIPTION: &str = "Whether everything goes that was kept under its name, whatever accounts it was linked to; what still was to be \
     delivered, too. It may be asked for after the session was removed. Otherwise it stays for whoever links the same account under this name.";
 
 /// Problems of a command to a session.
-const COMMON: [(u16, &str); 6] = [
+const COMMAND_PROBLEMS: [(u16, &str); 6] = [
     (404, "session_not_found"),
     (409, "session_not_online"),
     (409, "session_not_paired"),
@@ -98,7 +103,7 @@ const COMMON: [(u16, &str); 6] = [
     (504, "whatsapp_timeout"),
 ];
 
-fn orders() -> Vec<Operation> {
+fn describe_commands() -> Vec<Operation> {
     let orders = [
         (
             "/v1/sessions/{session}/start",
@@ -118,55 +123,61 @@ fn orders() -> Vec<Operation> {
         ),
     ];
     let order = |(path, summary)| {
-        route("POST", path, summary)
-            .answers(200, "The session.", reference("Session"))
-            .problems(&COMMON)
+        describe_route("POST", path, summary)
+            .with_answer(200, "The session.", schema_reference("Session"))
+            .with_problems(&COMMAND_PROBLEMS)
     };
     orders.into_iter().map(order).collect()
 }
 
-fn phone() -> Value {
-    let number = with(text(), "examples", json!(["+375 44 703-48-10"]));
-    said(
+fn phone_schema() -> Value {
+    let number = with_keyword(text(), "examples", json!(["+375 44 703-48-10"]));
+    with_description(
         number,
         "International: 7 to 15 digits that start with the country's code; signs between them are ignored.",
     )
 }
 
-fn new_session() -> Value {
-    let by_qr = object(&[("method", words(&["qr"]))]);
-    let by_code = object(&[("method", words(&["code"])), ("phone", phone())]);
+fn new_session_schema() -> Value {
+    let by_qr = object(&[("method", string_enum(&["qr"]))]);
+    let by_code = object(&[
+        ("method", string_enum(&["code"])),
+        ("phone", phone_schema()),
+    ]);
     object(&[
-        ("id", session_name()),
+        ("id", session_name_schema()),
         (
             "pairing?",
             json!({"anyOf": [by_qr, by_code, {"type": "null"}]}),
         ),
         (
             "history?",
-            or_null(said(
-                flag(),
+            or_null(with_description(
+                boolean(),
                 "Whether the phone is asked for its chats and messages when it is linked.",
             )),
         ),
         (
             "metadata?",
-            or_null(said(anything(), "Kept with it, and shown with it.")),
+            or_null(with_description(
+                any_object(),
+                "Kept with it, and shown with it.",
+            )),
         ),
     ])
 }
 
-fn created() -> Value {
-    let mut created = session();
+fn created_session_schema() -> Value {
+    let mut created = session_schema();
     created["properties"]["pairing_code"] = text();
     created
 }
 
-fn qr_forms() -> [(&'static str, Value); 4] {
+fn qr_code_types() -> [(&'static str, Value); 4] {
     let document = object(&[
         ("text", text()),
-        ("png", said(text(), "In base64.")),
-        ("expires_at", time()),
+        ("png", with_description(text(), "In base64.")),
+        ("expires_at", time_output()),
     ]);
     [
         ("image/png", text()),
@@ -176,11 +187,11 @@ fn qr_forms() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn check() -> Value {
+fn check_schema() -> Value {
     let part = |more: &[(&'static str, Value)]| {
         let members = [
             &[
-                ("ok", flag()),
+                ("ok", boolean()),
                 ("ms?", json!({"type": "number"})),
                 ("detail?", text()),
             ],
@@ -190,19 +201,25 @@ fn check() -> Value {
         object(&members)
     };
     object(&[
-        ("ok", said(flag(), "Whether everything is proven.")),
-        ("checked_at", time()),
+        (
+            "ok",
+            with_description(boolean(), "Whether everything is proven."),
+        ),
+        ("checked_at", time_output()),
         ("socket", part(&[])),
         ("store", part(&[])),
-        ("inbound", part(&[("proof?", words(&["phone", "traffic"]))])),
+        (
+            "inbound",
+            part(&[("proof?", string_enum(&["phone", "traffic"]))]),
+        ),
     ])
 }
 
-pub fn status() -> Value {
-    words(&Status::ALL.map(Status::word))
+pub fn status_schema() -> Value {
+    string_enum(&SessionPhase::ALL.map(SessionPhase::as_str))
 }
 
-pub fn account() -> Value {
+pub fn account_schema() -> Value {
     object(&[
         ("phone", text()),
         ("lid", or_null(text())),
@@ -210,56 +227,59 @@ pub fn account() -> Value {
     ])
 }
 
-pub fn connection() -> Value {
+pub fn connection_schema() -> Value {
     object(&[
-        ("state", words(&["offline", "connecting", "online"])),
-        ("since", time()),
+        ("state", string_enum(&["offline", "connecting", "online"])),
+        ("since", time_output()),
     ])
 }
 
-fn history() -> Value {
+fn history_schema() -> Value {
     let said_of =
         "What its phone tells of the time before it was linked; `null` when it was not asked for.";
     let members = [
         (
             "status",
-            words(&["waiting", "receiving", "complete", "incomplete"]),
+            string_enum(&["waiting", "receiving", "complete", "incomplete"]),
         ),
         ("progress", number(0, 100)),
-        ("started_at", or_null(time())),
-        ("updated_at", or_null(time())),
+        ("started_at", or_null(time_output())),
+        ("updated_at", or_null(time_output())),
     ];
-    said(object(&members), said_of)
+    with_description(object(&members), said_of)
 }
 
-pub fn session() -> Value {
+pub fn session_schema() -> Value {
     object(&[
-        ("id", session_name()),
-        ("status", status()),
+        ("id", session_name_schema()),
+        ("status", status_schema()),
         ("reason", or_null(text())),
-        ("since", time()),
-        ("paired", flag()),
-        ("connection", connection()),
+        ("since", time_output()),
+        ("paired", boolean()),
+        ("connection", connection_schema()),
         (
             "app_state",
-            said(
-                or_null(words(&AppState::WORDS)),
+            with_description(
+                or_null(string_enum(&AppStateSync::WORDS)),
                 "Whether it has read what the account's devices share: names, contacts, archived and muted chats. `waiting`: its phone has \
                  not shared the keys to that, as one that is off; messages come and go all the same. `null` while it is not online.",
             ),
         ),
-        ("account", or_null(reference("Account"))),
-        ("last_received_at", or_null(time())),
-        ("qr?", object(&[("path", text()), ("expires_at", time())])),
-        ("history", or_null(history())),
+        ("account", or_null(schema_reference("Account"))),
+        ("last_received_at", or_null(time_output())),
+        (
+            "qr?",
+            object(&[("path", text()), ("expires_at", time_output())]),
+        ),
+        ("history", or_null(history_schema())),
         (
             "disabled_webhooks",
-            list(object(&[
+            list_of(object(&[
                 ("id", text()),
-                ("reason", words(&["asked", "gone", "failing"])),
-                ("disabled_at", time()),
+                ("reason", string_enum(&["asked", "gone", "failing"])),
+                ("disabled_at", time_output()),
             ])),
         ),
-        ("metadata", anything()),
+        ("metadata", any_object()),
     ])
 }

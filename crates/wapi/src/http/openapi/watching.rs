@@ -1,34 +1,42 @@
 //! Health, metrics, and the API document.
 
-use super::operation::{Operation, route};
-use super::schema::{anything, object, text, words};
+use super::operation::{Operation, describe_route};
+use super::schema::{any_object, object, string_enum, text};
 
-pub fn operations() -> Vec<Operation> {
+pub fn describe_operations() -> Vec<Operation> {
     vec![
-        route("GET", "/", "What this is and where to go, for people").answers_as(
+        describe_route("GET", "/", "What this is and where to go, for people").with_answer_types(
             200,
             "A page.",
             &[("text/html", text())],
         ),
-        route("GET", "/health/live", "Whether the program runs").answers(
+        describe_route("GET", "/health/live", "Whether the program runs").with_answer(
             200,
             "It does.",
-            object(&[("status", words(&["live"]))]),
+            object(&[("status", string_enum(&["live"]))]),
         ),
-        route(
+        describe_route(
             "GET",
             "/health/ready",
             "Whether it can take requests and save what comes in",
         )
-        .answers(200, "It can.", object(&[("status", words(&["ready"]))]))
-        .problems(&[(503, "starting"), (503, "stopping"), (503, "not_ready")]),
-        route("GET", "/openapi.json", "This document").answers(200, "OpenAPI 3.1.", anything()),
-        route("GET", "/docs", "This document, for people").answers_as(
+        .with_answer(
+            200,
+            "It can.",
+            object(&[("status", string_enum(&["ready"]))]),
+        )
+        .with_problems(&[(503, "starting"), (503, "stopping"), (503, "not_ready")]),
+        describe_route("GET", "/openapi.json", "This document").with_answer(
+            200,
+            "OpenAPI 3.1.",
+            any_object(),
+        ),
+        describe_route("GET", "/docs", "This document, for people").with_answer_types(
             200,
             "A page.",
             &[("text/html", text())],
         ),
-        route("GET", "/metrics", "How it goes, for Prometheus").answers_as(
+        describe_route("GET", "/metrics", "How it goes, for Prometheus").with_answer_types(
             200,
             "The text format, version 0.0.4.",
             &[("text/plain", text())],

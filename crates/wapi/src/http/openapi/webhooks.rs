@@ -2,169 +2,196 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Operation, route, session_name};
+use super::operation::{Operation, describe_route, session_name_schema};
 use super::schema::{
-    anything, count, flag, list, moment, number, object, or_null, reference, said, some_of, text,
-    time, words,
+    any_object, boolean, count, list_of, non_empty_list, number, object, or_null, schema_reference,
+    string_enum, text, time_input, time_output, with_description,
 };
 
 /// Problems of every route that names a webhook in its path.
-const NAMED: [(u16, &str); 2] = [(404, "webhook_not_found"), (503, "not_ready")];
-const ORIGINAL: (u16, &str) = (409, "webhook_is_original");
+const WEBHOOK_PROBLEMS: [(u16, &str); 2] = [(404, "webhook_not_found"), (503, "not_ready")];
+const ORIGINAL_PROBLEM: (u16, &str) = (409, "webhook_is_original");
 
-pub fn operations() -> Vec<Operation> {
-    let one = |method, summary| route(method, "/v1/webhooks/{id}", summary).problems(&NAMED);
+pub fn describe_operations() -> Vec<Operation> {
+    let one = |method, summary| {
+        describe_route(method, "/v1/webhooks/{id}", summary).with_problems(&WEBHOOK_PROBLEMS)
+    };
     let mut operations = vec![
-        route("GET", "/v1/webhooks", "All webhooks, the oldest first")
-            .answers(
+        describe_route("GET", "/v1/webhooks", "All webhooks, the oldest first")
+            .with_answer(
                 200,
                 "The webhooks.",
-                object(&[("webhooks", list(reference("Webhook")))]),
+                object(&[("webhooks", list_of(schema_reference("Webhook")))]),
             )
-            .problems(&[(503, "not_ready")]),
-        route("POST", "/v1/webhooks", "Make a webhook")
-            .body(object(
+            .with_problems(&[(503, "not_ready")]),
+        describe_route("POST", "/v1/webhooks", "Make a webhook")
+            .with_body(object(
                 &[
-                    &[("url", text()), ("secret?", or_null(secret()))],
-                    &wishes()[..],
+                    &[("url", text()), ("secret?", or_null(secret_schema()))],
+                    &endpoint_members()[..],
                 ]
                 .concat(),
             ))
-            .answers(201, "The webhook, with its secret.", with_secret())
-            .problems(&[(503, "not_ready")]),
-        one("GET", "A webhook").answers(200, "The webhook.", reference("Webhook")),
+            .with_answer(
+                201,
+                "The webhook, with its secret.",
+                created_webhook_schema(),
+            )
+            .with_problems(&[(503, "not_ready")]),
+        one("GET", "A webhook").with_answer(200, "The webhook.", schema_reference("Webhook")),
         one("PATCH", "Change a webhook: what is left out stays")
-            .body(object(
+            .with_body(object(
                 &[
-                    &[("url?", or_null(text())), ("enabled?", or_null(flag()))],
-                    &wishes()[..],
+                    &[("url?", or_null(text())), ("enabled?", or_null(boolean()))],
+                    &endpoint_members()[..],
                 ]
                 .concat(),
             ))
-            .answers(200, "The webhook.", reference("Webhook"))
-            .problems(&[ORIGINAL]),
+            .with_answer(200, "The webhook.", schema_reference("Webhook"))
+            .with_problems(&[ORIGINAL_PROBLEM]),
         one("DELETE", "Remove a webhook, and what waits for it")
-            .answers_nothing(204, "It is gone.")
-            .problems(&[ORIGINAL]),
+            .with_empty_answer(204, "It is gone.")
+            .with_problems(&[ORIGINAL_PROBLEM]),
     ];
-    operations.extend(orders());
-    operations.extend(deliveries());
+    operations.extend(describe_commands());
+    operations.extend(describe_deliveries());
     operations
 }
 
-fn orders() -> [Operation; 3] {
+fn describe_commands() -> [Operation; 3] {
     let order = |path, summary, body| {
-        route("POST", path, summary)
-            .optional_body(body)
-            .problems(&NAMED)
+        describe_route("POST", path, summary)
+            .with_optional_body(body)
+            .with_problems(&WEBHOOK_PROBLEMS)
     };
     let tested = object(&[
         (
             "taken",
-            said(flag(), "Whether this would have counted as taken: a 2xx."),
+            with_description(
+                boolean(),
+                "Whether this would have counted as taken: a 2xx.",
+            ),
         ),
         ("error", or_null(text())),
         ("status", or_null(number(100, 999))),
         (
             "answer",
-            or_null(said(text(), "The first KiB of what it answered.")),
+            or_null(with_description(
+                text(),
+                "The first KiB of what it answered.",
+            )),
         ),
         ("took_ms", count()),
     ]);
     let renewed = object(&[
-        ("secret", secret()),
-        ("former_until", said(time(), "Until then both sign.")),
+        ("secret", secret_schema()),
+        (
+            "former_until",
+            with_description(time_output(), "Until then both sign."),
+        ),
     ]);
     [
         order(
             "/v1/webhooks/{id}/test",
             "Post a test",
-            object(&[("session?", or_null(session_name()))]),
+            object(&[("session?", or_null(session_name_schema()))]),
         )
-        .answers(200, "How it went.", tested)
-        .problems(&[(409, "webhook_is_original")]),
+        .with_answer(200, "How it went.", tested)
+        .with_problems(&[(409, "webhook_is_original")]),
         order(
             "/v1/webhooks/{id}/rotate-secret",
             "Sign with another secret",
-            object(&[("secret?", or_null(secret()))]),
+            object(&[("secret?", or_null(secret_schema()))]),
         )
-        .answers(200, "The new secret.", renewed)
-        .problems(&[ORIGINAL]),
+        .with_answer(200, "The new secret.", renewed)
+        .with_problems(&[ORIGINAL_PROBLEM]),
         order(
             "/v1/webhooks/{id}/enable",
             "Go on where it was",
             object(&[]),
         )
-        .answers(200, "The webhook.", reference("Webhook")),
+        .with_answer(200, "The webhook.", schema_reference("Webhook")),
     ]
 }
 
-fn deliveries() -> [Operation; 3] {
-    let page = object(&[("deliveries", list(delivery())), ("next", or_null(count()))]);
-    let states = words(&["waiting", "delivered", "dead"]);
+fn describe_deliveries() -> [Operation; 3] {
+    let page = object(&[
+        ("deliveries", list_of(delivery_schema())),
+        ("next", or_null(count())),
+    ]);
+    let states = string_enum(&["waiting", "delivered", "dead"]);
     [
-        route(
+        describe_route(
             "GET",
             "/v1/webhooks/{id}/deliveries",
             "What a webhook was told, the newest first",
         )
-        .query("status", states, "Only these; `dead`: given up.")
-        .query(
+        .with_query("status", states, "Only these; `dead`: given up.")
+        .with_query(
             "before",
             number(0, i64::MAX),
             "The `next` of the last answer.",
         )
-        .query(
+        .with_query(
             "limit",
             number(1, 500),
             "Deliveries in one answer; 50 when nothing is said.",
         )
-        .answers(200, "A page; `next` is `null` at the end.", page)
-        .problems(&NAMED),
-        route(
+        .with_answer(200, "A page; `next` is `null` at the end.", page)
+        .with_problems(&WEBHOOK_PROBLEMS),
+        describe_route(
             "POST",
             "/v1/webhooks/{id}/deliveries/{delivery}/resend",
             "Try a delivery again",
         )
-        .optional_body(object(&[]))
-        .answers(
+        .with_optional_body(object(&[]))
+        .with_answer(
             202,
             "It is on its way.",
-            object(&[("id", count()), ("status", words(&["waiting"]))]),
+            object(&[("id", count()), ("status", string_enum(&["waiting"]))]),
         )
-        .problems(&NAMED)
-        .problems(&[(404, "delivery_not_found")]),
-        route(
+        .with_problems(&WEBHOOK_PROBLEMS)
+        .with_problems(&[(404, "delivery_not_found")]),
+        describe_route(
             "POST",
             "/v1/webhooks/{id}/replay",
             "Tell again what happened in some time",
         )
-        .body(object(&[("from", moment()), ("to?", or_null(moment()))]))
-        .answers(
+        .with_body(object(&[
+            ("from", time_input()),
+            ("to?", or_null(time_input())),
+        ]))
+        .with_answer(
             202,
             "They are on their way.",
             object(&[("events", count())]),
         )
-        .problems(&NAMED)
-        .problems(&[(503, "stopping")]),
+        .with_problems(&WEBHOOK_PROBLEMS)
+        .with_problems(&[(503, "stopping")]),
     ]
 }
 
 /// Returns the members that can be set on creation and later.
-fn wishes() -> [(&'static str, Value); 3] {
+fn endpoint_members() -> [(&'static str, Value); 3] {
     let headers = json!({"type": "object", "additionalProperties": or_null(text())});
     [
         (
             "session?",
-            or_null(said(session_name(), "`null`: of all sessions.")),
+            or_null(with_description(
+                session_name_schema(),
+                "`null`: of all sessions.",
+            )),
         ),
         (
             "types?",
-            or_null(said(some_of(text()), "Types of events; `null`: all.")),
+            or_null(with_description(
+                non_empty_list(text()),
+                "Types of events; `null`: all.",
+            )),
         ),
         (
             "headers?",
-            or_null(said(
+            or_null(with_description(
                 headers,
                 "Sent along with every post; `null` takes one away.",
             )),
@@ -172,16 +199,16 @@ fn wishes() -> [(&'static str, Value); 3] {
     ]
 }
 
-fn secret() -> Value {
-    said(
+fn secret_schema() -> Value {
+    with_description(
         text(),
         "`whsec_` and 24 to 64 bytes of base64. Shown when it is made, and never again.",
     )
 }
 
-fn with_secret() -> Value {
-    let mut made = webhook();
-    made["properties"]["secret"] = secret();
+fn created_webhook_schema() -> Value {
+    let mut made = webhook_schema();
+    made["properties"]["secret"] = secret_schema();
     made["required"]
         .as_array_mut()
         .expect("an object has a list of them")
@@ -189,17 +216,17 @@ fn with_secret() -> Value {
     made
 }
 
-fn delivery() -> Value {
+fn delivery_schema() -> Value {
     let attempt = object(&[
         ("number", count()),
-        ("at", time()),
+        ("at", time_output()),
         ("error", text()),
         ("status", or_null(count())),
         ("answer", or_null(text())),
     ]);
     object(&[
         ("id", count()),
-        ("status", words(&["waiting", "delivered", "dead"])),
+        ("status", string_enum(&["waiting", "delivered", "dead"])),
         (
             "event",
             object(&[
@@ -209,33 +236,36 @@ fn delivery() -> Value {
             ]),
         ),
         ("attempts", count()),
-        ("created_at", time()),
-        ("settled_at", or_null(time())),
-        ("next_attempt_at", or_null(time())),
-        ("failed_attempts", list(attempt)),
+        ("created_at", time_output()),
+        ("settled_at", or_null(time_output())),
+        ("next_attempt_at", or_null(time_output())),
+        ("failed_attempts", list_of(attempt)),
     ])
 }
 
-pub fn webhook() -> Value {
+pub fn webhook_schema() -> Value {
     object(&[
         (
             "id",
-            said(text(), "`original` for the one that the settings name."),
+            with_description(text(), "`original` for the one that the settings name."),
         ),
         ("url", text()),
         ("session", or_null(text())),
-        ("types", or_null(list(text()))),
-        ("headers", said(anything(), "The values are hidden.")),
-        ("enabled", flag()),
+        ("types", or_null(list_of(text()))),
+        (
+            "headers",
+            with_description(any_object(), "The values are hidden."),
+        ),
+        ("enabled", boolean()),
         (
             "disabled",
             or_null(object(&[
-                ("reason", words(&["asked", "gone", "failing"])),
-                ("since", time()),
+                ("reason", string_enum(&["asked", "gone", "failing"])),
+                ("since", time_output()),
             ])),
         ),
-        ("failing_since", or_null(time())),
+        ("failing_since", or_null(time_output())),
         ("failures", count()),
-        ("created_at", time()),
+        ("created_at", time_output()),
     ])
 }

@@ -4,13 +4,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 /// Maximum number of boxes read per container box.
-const MOST_BOXES: usize = 1_000;
+const MAX_BOXES: usize = 1_000;
 /// Bytes that are read of an item property association list.
-const LONGEST_LIST: u64 = 256 * 1024;
+const MAX_LIST_BYTES: u64 = 256 * 1024;
 
 /// The properties in the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Film {
+pub struct Mp4Info {
     /// Rounded up.
     pub seconds: u32,
     /// Width and height in pixels, if there is video.
@@ -18,31 +18,31 @@ pub struct Film {
 }
 
 /// Reads the properties. `None` if this is no such file.
-pub fn read(file: &mut (impl Read + Seek)) -> io::Result<Option<Film>> {
+pub fn read_info(file: &mut (impl Read + Seek)) -> io::Result<Option<Mp4Info>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let Some(movie) = boxes(file, 0..length, b"moov")?.pop() else {
+    let Some(movie) = boxes_named(file, 0..length, b"moov")?.pop() else {
         return Ok(None);
     };
-    let Some(header) = boxes(file, movie.clone(), b"mvhd")?.pop() else {
+    let Some(header) = boxes_named(file, movie.clone(), b"mvhd")?.pop() else {
         return Ok(None);
     };
-    let Some(seconds) = seconds(&bytes(file, header)?) else {
+    let Some(seconds) = parse_duration(&read_start(file, header)?) else {
         return Ok(None);
     };
     let mut frame = None;
-    for track in boxes(file, movie, b"trak")? {
-        for header in boxes(file, track, b"tkhd")? {
-            frame = frame.or(size(&bytes(file, header)?));
+    for track in boxes_named(file, movie, b"trak")? {
+        for header in boxes_named(file, track, b"tkhd")? {
+            frame = frame.or(parse_size(&read_start(file, header)?));
         }
     }
-    Ok(Some(Film { seconds, frame }))
+    Ok(Some(Mp4Info { seconds, frame }))
 }
 
 /// Whether there is a video track, whatever the header says about its dimensions.
-pub fn has_pictures(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+pub fn has_video(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let length = file.seek(SeekFrom::End(0))?;
-    for handler in within(file, 0..length, &[b"moov", b"trak", b"mdia", b"hdlr"])? {
-        if bytes(file, handler)?.get(8..12) == Some(b"vide") {
+    for handler in find_boxes(file, 0..length, &[b"moov", b"trak", b"mdia", b"hdlr"])? {
+        if read_start(file, handler)?.get(8..12) == Some(b"vide") {
             return Ok(true);
         }
     }
@@ -50,20 +50,20 @@ pub fn has_pictures(file: &mut (impl Read + Seek)) -> io::Result<bool> {
 }
 
 /// Returns the codecs of the video and audio tracks, from their sample descriptions.
-pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
+pub fn read_codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut codecs = Vec::new();
-    for track in within(file, 0..length, &[b"moov", b"trak", b"mdia"])? {
-        let Some(handler) = boxes(file, track.clone(), b"hdlr")?.pop() else {
+    for track in find_boxes(file, 0..length, &[b"moov", b"trak", b"mdia"])? {
+        let Some(handler) = boxes_named(file, track.clone(), b"hdlr")?.pop() else {
             continue;
         };
-        let handler = bytes(file, handler)?;
+        let handler = read_start(file, handler)?;
         if !matches!(handler.get(8..12), Some(b"vide" | b"soun")) {
             continue;
         }
-        for description in within(file, track, &[b"minf", b"stbl", b"stsd"])? {
+        for description in find_boxes(file, track, &[b"minf", b"stbl", b"stsd"])? {
             codecs.extend(
-                bytes(file, description)?
+                read_start(file, description)?
                     .get(12..16)
                     .and_then(|codec| <[u8; 4]>::try_from(codec).ok()),
             );
@@ -75,20 +75,20 @@ pub fn codecs(file: &mut (impl Read + Seek)) -> io::Result<Vec<[u8; 4]>> {
 /// Returns the dimensions of the primary image of a HEIC or AVIF file, with all its tiles and
 /// without the padding of its last blocks (ISO/IEC 14496-12 and 23008-12). If the file does not
 /// name one, returns those of the largest image.
-pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
+pub fn primary_image_size(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> {
     let length = file.seek(SeekFrom::End(0))?;
-    let Some(meta) = boxes(file, 0..length, b"meta")?.pop() else {
+    let Some(meta) = boxes_named(file, 0..length, b"meta")?.pop() else {
         return Ok(None);
     };
     // A version and flags come first.
     let inside = meta.start.saturating_add(4).min(meta.end)..meta.end;
     let mut properties = Vec::new();
-    for container in within(file, inside.clone(), &[b"iprp", b"ipco"])? {
+    for container in find_boxes(file, inside.clone(), &[b"iprp", b"ipco"])? {
         properties.extend(all_boxes(file, container)?);
-        properties.truncate(MOST_BOXES);
+        properties.truncate(MAX_BOXES);
     }
     let mut shown = None;
-    for place in of_primary(file, inside)? {
+    for place in primary_properties(file, inside)? {
         let Some((name, at)) = place
             .checked_sub(1)
             .and_then(|place| properties.get(place))
@@ -97,14 +97,14 @@ pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> 
             continue;
         };
         match &name {
-            b"ispe" => shown = extents(&bytes(file, at)?).or(shown),
-            b"clap" => shown = clipped(&bytes(file, at)?).or(shown),
+            b"ispe" => shown = parse_extents(&read_start(file, at)?).or(shown),
+            b"clap" => shown = parse_crop(&read_start(file, at)?).or(shown),
             _ => {}
         }
     }
     let mut largest = None;
     for (_, at) in properties.into_iter().filter(|(name, _)| name == b"ispe") {
-        let size = extents(&bytes(file, at)?);
+        let size = parse_extents(&read_start(file, at)?);
         largest = largest
             .max(size.map(|(width, height)| (u64::from(width) * u64::from(height), width, height)));
     }
@@ -113,38 +113,39 @@ pub fn picture(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32)>> 
 
 /// Returns the indexes of the primary image's properties among all properties, counted from 1, in
 /// the order of their application.
-fn of_primary(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec<usize>> {
-    let Some(primary) = boxes(file, meta.clone(), b"pitm")?.pop() else {
+fn primary_properties(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Result<Vec<usize>> {
+    let Some(primary) = boxes_named(file, meta.clone(), b"pitm")?.pop() else {
         return Ok(Vec::new());
     };
-    let primary = bytes(file, primary)?;
-    let Some(primary) = number(&primary, 4, if primary.first() == Some(&0) { 2 } else { 4 }) else {
+    let primary = read_start(file, primary)?;
+    let Some(primary) = read_number(&primary, 4, if primary.first() == Some(&0) { 2 } else { 4 })
+    else {
         return Ok(Vec::new());
     };
     let mut places = Vec::new();
-    for associations in within(file, meta, &[b"iprp", b"ipma"])? {
-        let associations = up_to(file, associations, LONGEST_LIST)?;
-        places.extend(associated(&associations, primary).unwrap_or_default());
+    for associations in find_boxes(file, meta, &[b"iprp", b"ipma"])? {
+        let associations = read_up_to(file, associations, MAX_LIST_BYTES)?;
+        places.extend(associated_properties(&associations, primary).unwrap_or_default());
     }
     Ok(places)
 }
 
 /// Returns the property indexes of an item from an `ipma` box. `None` if there are none, or the box
 /// is truncated.
-fn associated(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
+fn associated_properties(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     let (version, is_wide) = (*ipma.first()?, ipma.get(3)? & 1 == 1);
     let (id, place) = (
         if version == 0 { 2 } else { 4 },
         if is_wide { 2 } else { 1 },
     );
     let mut at = 8;
-    for _ in 0..short(ipma, 4)? {
-        let (found, count) = (number(ipma, at, id)?, usize::from(*ipma.get(at + id)?));
+    for _ in 0..read_u32(ipma, 4)? {
+        let (found, count) = (read_number(ipma, at, id)?, usize::from(*ipma.get(at + id)?));
         at += id + 1;
         if found == item {
             // The first bit marks essential properties.
             let mask = (1_u32 << (8 * place - 1)) - 1;
-            let places = (0..count).map_while(|index| number(ipma, at + index * place, place));
+            let places = (0..count).map_while(|index| read_number(ipma, at + index * place, place));
             return Some(places.map(|number| (number & mask) as usize).collect());
         }
         at += count * place;
@@ -152,22 +153,22 @@ fn associated(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     None
 }
 
-fn extents(ispe: &[u8]) -> Option<(u32, u32)> {
-    short(ispe, 4).zip(short(ispe, 8))
+fn parse_extents(ispe: &[u8]) -> Option<(u32, u32)> {
+    read_u32(ispe, 4).zip(read_u32(ispe, 8))
 }
 
 /// Returns the dimensions of a cropped image, which are two fractions.
-fn clipped(clap: &[u8]) -> Option<(u32, u32)> {
+fn parse_crop(clap: &[u8]) -> Option<(u32, u32)> {
     let whole = |at: usize| {
-        short(clap, at)?
-            .checked_div(short(clap, at + 4)?)
+        read_u32(clap, at)?
+            .checked_div(read_u32(clap, at + 4)?)
             .filter(|side| *side > 0)
     };
     whole(0).zip(whole(8))
 }
 
 /// Returns the content of each box at the end of a path of names.
-fn within(
+fn find_boxes(
     file: &mut (impl Read + Seek),
     range: Range<u64>,
     path: &[&[u8; 4]],
@@ -176,8 +177,8 @@ fn within(
     for name in path {
         let mut inner = Vec::new();
         for range in found {
-            inner.extend(boxes(file, range, name)?);
-            inner.truncate(MOST_BOXES);
+            inner.extend(boxes_named(file, range, name)?);
+            inner.truncate(MAX_BOXES);
         }
         found = inner;
     }
@@ -185,7 +186,7 @@ fn within(
 }
 
 /// Returns the content of each box of this name within a range.
-fn boxes(
+fn boxes_named(
     file: &mut (impl Read + Seek),
     within: Range<u64>,
     name: &[u8; 4],
@@ -203,7 +204,7 @@ fn all_boxes(
 ) -> io::Result<Vec<([u8; 4], Range<u64>)>> {
     let mut found = Vec::new();
     let mut start = within.start;
-    for _ in 0..MOST_BOXES {
+    for _ in 0..MAX_BOXES {
         if start + 8 > within.end {
             break;
         }
@@ -231,11 +232,11 @@ fn all_boxes(
 }
 
 /// Reads the beginning of a box; most of the boxes needed are no longer than that.
-fn bytes(file: &mut (impl Read + Seek), at: Range<u64>) -> io::Result<Vec<u8>> {
-    up_to(file, at, 256)
+fn read_start(file: &mut (impl Read + Seek), at: Range<u64>) -> io::Result<Vec<u8>> {
+    read_up_to(file, at, 256)
 }
 
-fn up_to(file: &mut (impl Read + Seek), at: Range<u64>, most: u64) -> io::Result<Vec<u8>> {
+fn read_up_to(file: &mut (impl Read + Seek), at: Range<u64>, most: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(at.start))?;
     let mut bytes = Vec::new();
     file.take(at.end.saturating_sub(at.start).min(most))
@@ -243,11 +244,11 @@ fn up_to(file: &mut (impl Read + Seek), at: Range<u64>, most: u64) -> io::Result
     Ok(bytes)
 }
 
-fn seconds(mvhd: &[u8]) -> Option<u32> {
+fn parse_duration(mvhd: &[u8]) -> Option<u32> {
     let (scale, duration) = match mvhd.first()? {
-        0 => (short(mvhd, 12)?, u64::from(short(mvhd, 16)?)),
+        0 => (read_u32(mvhd, 12)?, u64::from(read_u32(mvhd, 16)?)),
         _ => (
-            short(mvhd, 20)?,
+            read_u32(mvhd, 20)?,
             u64::from_be_bytes(mvhd.get(24..32)?.try_into().ok()?),
         ),
     };
@@ -259,10 +260,10 @@ fn seconds(mvhd: &[u8]) -> Option<u32> {
 
 /// Reads the dimensions, which are the last two numbers, with 16 fractional bits. Phones record
 /// upright videos with frames on their side, and the matrix before the dimensions rotates them.
-fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
+fn parse_size(tkhd: &[u8]) -> Option<(u32, u32)> {
     let at = if *tkhd.first()? == 0 { 76 } else { 88 };
-    let (width, height) = (short(tkhd, at)? >> 16, short(tkhd, at + 4)? >> 16);
-    let matrix = |index: usize| short(tkhd, at - 36 + 4 * index);
+    let (width, height) = (read_u32(tkhd, at)? >> 16, read_u32(tkhd, at + 4)? >> 16);
+    let matrix = |index: usize| read_u32(tkhd, at - 36 + 4 * index);
     let is_turned = (matrix(0)?, matrix(4)?) == (0, 0) && matrix(1)? != 0 && matrix(3)? != 0;
     let (width, height) = if is_turned {
         (height, width)
@@ -273,7 +274,7 @@ fn size(tkhd: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Reads a big-endian number of up to four bytes.
-fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
+fn read_number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
     Some(
         bytes
             .get(at..at + length)?
@@ -282,7 +283,7 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
     )
 }
 
-fn short(bytes: &[u8], at: usize) -> Option<u32> {
+fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
@@ -308,16 +309,20 @@ mod tests {
             .concat();
         let movie = boxed(b"moov", &[boxed(b"mvhd", &mvhd), tracks].concat());
         let whole = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 99]), movie].concat();
-        let film = read(&mut io::Cursor::new(whole)).unwrap();
+        let film = read_info(&mut io::Cursor::new(whole)).unwrap();
         assert_eq!(
             film,
-            Some(Film {
+            Some(Mp4Info {
                 seconds: 6,
                 frame: Some((640, 360))
             })
         );
         (picture[47], picture[55]) = (1, 1);
-        assert_eq!(size(&picture), Some((360, 640)), "it was filmed upright");
+        assert_eq!(
+            parse_size(&picture),
+            Some((360, 640)),
+            "it was filmed upright"
+        );
     }
 
     fn numbers(numbers: &[u32]) -> Vec<u8> {
@@ -380,17 +385,17 @@ mod tests {
     }
 
     /// A box name of four letters, and the box's numbers.
-    type Property = (&'static [u8; 4], &'static [u32]);
+    type BoxProperty = (&'static [u8; 4], &'static [u32]);
 
     #[test]
     fn a_picture_is_as_large_as_what_is_shown_of_it() {
-        const TILE: Property = (b"ispe", &[0, 512, 512]);
-        const WHOLE: Property = (b"ispe", &[0, 802, 604]);
-        const LARGER: Property = (b"ispe", &[0, 9_000, 9_000]);
-        const CLIP: Property = (b"clap", &[801, 1, 1_206, 2, 0, 1, 0, 1]);
-        const TURNED: Property = (b"irot", &[0]);
-        type Shown<'a> = (&'a [Property], &'a [u16], (u32, u32));
-        let list: [Shown<'_>; 6] = [
+        const TILE: BoxProperty = (b"ispe", &[0, 512, 512]);
+        const WHOLE: BoxProperty = (b"ispe", &[0, 802, 604]);
+        const LARGER: BoxProperty = (b"ispe", &[0, 9_000, 9_000]);
+        const CLIP: BoxProperty = (b"clap", &[801, 1, 1_206, 2, 0, 1, 0, 1]);
+        const TURNED: BoxProperty = (b"irot", &[0]);
+        type ShownCase<'a> = (&'a [BoxProperty], &'a [u16], (u32, u32));
+        let list: [ShownCase<'_>; 6] = [
             (&[TILE, TURNED, WHOLE], &[3, 2], (802, 604)),
             (&[TILE, TURNED, WHOLE, CLIP], &[3, 2, 4], (801, 603)),
             // Properties of other images do not matter.
@@ -403,10 +408,10 @@ mod tests {
         for (properties, of_primary, size) in list {
             for (version, is_wide) in [(0, false), (0, true), (1, false), (1, true)] {
                 let file = heif(properties, of_primary, version, is_wide);
-                let found = picture(&mut io::Cursor::new(&file)).unwrap();
+                let found = primary_image_size(&mut io::Cursor::new(&file)).unwrap();
                 assert_eq!(found, Some(size), "{of_primary:?} {version} {is_wide}");
                 for length in 0..file.len() {
-                    let _ = picture(&mut io::Cursor::new(&file[..length]));
+                    let _ = primary_image_size(&mut io::Cursor::new(&file[..length]));
                 }
             }
         }
@@ -420,7 +425,7 @@ mod tests {
             b"\xff\xff\xff\xffmoov",
             b"\0\0\0\x08moov",
         ] {
-            assert_eq!(read(&mut io::Cursor::new(bytes)).ok().flatten(), None);
+            assert_eq!(read_info(&mut io::Cursor::new(bytes)).ok().flatten(), None);
         }
     }
 }

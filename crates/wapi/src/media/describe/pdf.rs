@@ -8,42 +8,42 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use flate2::read::ZlibDecoder;
 
-use syntax::{Dict, Members, Syntax, Value};
+use syntax::{DictAccess, PdfDict, PdfParser, PdfValue};
 
 /// Bytes at the start and the end in which the file's header and the offset of its last table are
 /// searched.
-const HEAD: u64 = 1024;
-const TAIL: u64 = 2048;
+const HEAD_BYTES: u64 = 1024;
+const TAIL_BYTES: u64 = 2048;
 /// The longest piece of the file that holds one object, in bytes. The list of pages may precede
 /// their number.
-const OBJECT: u64 = 512 * 1024;
+const MAX_OBJECT_BYTES: u64 = 512 * 1024;
 /// Most objects are shorter than this.
-const SHORT: u64 = 4096;
+const SHORT_OBJECT_BYTES: u64 = 4096;
 /// The longest inflated stream, in bytes: a table of a million objects.
-const STREAM: u64 = 8 * 1024 * 1024;
+const MAX_STREAM_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes read and inflated in total.
-const BUDGET: u64 = 64 * 1024 * 1024;
+const READ_BUDGET: u64 = 64 * 1024 * 1024;
 /// Maximum number of consecutive tables, each an earlier state of the file; of parts per table; and
 /// of references in a chain.
-const MOST_TABLES: usize = 64;
-const MOST_PARTS: usize = 10_000;
-const MOST_STEPS: usize = 8;
+const MAX_TABLES: usize = 64;
+const MAX_PARTS: usize = 10_000;
+const MAX_STEPS: usize = 8;
 /// Exact length of a table's entries, in bytes.
-const ENTRY: u64 = 20;
+const ENTRY_BYTES: u64 = 20;
 
 /// Returns the number of pages; `None` if this is no PDF, or a damaged one.
-pub fn pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
+pub fn count_pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
     let size = file.seek(SeekFrom::End(0))?;
-    let mut pdf = Pdf {
+    let mut pdf = PdfReader {
         file,
         size,
         start: 0,
-        left: BUDGET,
+        left: READ_BUDGET,
     };
-    Ok(pdf.pages().ok().flatten().filter(|pages| *pages > 0))
+    Ok(pdf.count_pages().ok().flatten().filter(|pages| *pages > 0))
 }
 
-struct Pdf<'a, F> {
+struct PdfReader<'a, F> {
     file: &'a mut F,
     size: u64,
     /// Offset of the actual file: mail programs and printers put data before it.
@@ -53,79 +53,83 @@ struct Pdf<'a, F> {
 }
 
 /// The location of an object.
-enum Place {
-    At(u64),
+enum ObjectLocation {
+    Offset(u64),
     /// In the object stream of this number.
-    Within(u32),
+    InStream(u32),
 }
 
 /// A cross-reference table. Its trailer may refer to a stream with more entries, and to an earlier
 /// table.
-struct Table {
-    trailer: Dict,
+struct XrefTable {
+    trailer: PdfDict,
     /// The rows of a cross-reference stream, in place of entries in the file.
     rows: Option<Vec<u8>>,
     at: u64,
 }
 
-impl<F: Read + Seek> Pdf<'_, F> {
-    fn pages(&mut self) -> io::Result<Option<u32>> {
-        let head = self.piece(0, HEAD)?;
+impl<F: Read + Seek> PdfReader<'_, F> {
+    fn count_pages(&mut self) -> io::Result<Option<u32>> {
+        let head = self.read_piece(0, HEAD_BYTES)?;
         let Some(start) = head.windows(5).position(|word| word == b"%PDF-") else {
             return Ok(None);
         };
         self.start = start as u64;
         let whole = self.size - self.start;
-        let tail = self.piece(whole.saturating_sub(TAIL), TAIL)?;
+        let tail = self.read_piece(whole.saturating_sub(TAIL_BYTES), TAIL_BYTES)?;
         let word = b"startxref";
         let Some(at) = tail.windows(word.len()).rposition(|found| found == word) else {
             return Ok(None);
         };
-        let Some(first) = Syntax::new(&tail[at + word.len()..]).number() else {
+        let Some(first) = PdfParser::new(&tail[at + word.len()..]).parse_number() else {
             return Ok(None);
         };
-        let Some(trailer) = self.table(first)?.map(|table| table.trailer) else {
+        let Some(trailer) = self.read_table(first)?.map(|table| table.trailer) else {
             return Ok(None);
         };
-        let Some(catalog) = self.followed(first, trailer.get("Root"))? else {
+        let Some(catalog) = self.resolve_value(first, trailer.get("Root"))? else {
             return Ok(None);
         };
-        let Some(tree) = self.followed(first, catalog.get("Pages"))? else {
+        let Some(tree) = self.resolve_value(first, catalog.get("Pages"))? else {
             return Ok(None);
         };
         Ok(self
-            .followed(first, tree.get("Count"))?
-            .and_then(|count| count.number())
+            .resolve_value(first, tree.get("Count"))?
+            .and_then(|count| count.as_number())
             .and_then(|n| u32::try_from(n).ok()))
     }
 
     /// Resolves a value through references.
-    fn followed(&mut self, first: u64, value: Option<&Value>) -> io::Result<Option<Value>> {
+    fn resolve_value(
+        &mut self,
+        first: u64,
+        value: Option<&PdfValue>,
+    ) -> io::Result<Option<PdfValue>> {
         let mut value = value.cloned();
-        for _ in 0..MOST_STEPS {
-            let Some(Value::Reference(number)) = value else {
+        for _ in 0..MAX_STEPS {
+            let Some(PdfValue::Reference(number)) = value else {
                 return Ok(value);
             };
-            value = self.object(first, number)?;
+            value = self.read_object(first, number)?;
         }
         Ok(None)
     }
 
-    fn object(&mut self, first: u64, number: u32) -> io::Result<Option<Value>> {
-        match self.place(first, number)? {
-            Some(Place::At(at)) => Ok(self
-                .at(at)?
+    fn read_object(&mut self, first: u64, number: u32) -> io::Result<Option<PdfValue>> {
+        match self.locate_object(first, number)? {
+            Some(ObjectLocation::Offset(at)) => Ok(self
+                .read_object_at(at)?
                 .and_then(|(found, value, _)| (found == number).then_some(value))),
-            Some(Place::Within(stream)) => {
-                let Some(Place::At(at)) = self.place(first, stream)? else {
+            Some(ObjectLocation::InStream(stream)) => {
+                let Some(ObjectLocation::Offset(at)) = self.locate_object(first, stream)? else {
                     return Ok(None);
                 };
-                let Some((_, Value::Dict(dict), Some(bytes))) = self.at(at)? else {
+                let Some((_, PdfValue::Dict(dict), Some(bytes))) = self.read_object_at(at)? else {
                     return Ok(None);
                 };
                 Ok(self
-                    .inflated(&dict, bytes)?
-                    .and_then(|bytes| packed(&dict, &bytes, number)))
+                    .inflate_stream(&dict, bytes)?
+                    .and_then(|bytes| read_packed(&dict, &bytes, number)))
             }
             None => Ok(None),
         }
@@ -133,30 +137,32 @@ impl<F: Read + Seek> Pdf<'_, F> {
 
     /// Reads an object at an offset: its number, its value, and the offset of its stream, if it has
     /// one.
-    fn at(&mut self, at: u64) -> io::Result<Option<(u32, Value, Option<u64>)>> {
-        self.read_at(at, |syntax| {
-            let (number, value) = syntax.object()?;
+    fn read_object_at(&mut self, at: u64) -> io::Result<Option<(u32, PdfValue, Option<u64>)>> {
+        self.parse_at(at, |syntax| {
+            let (number, value) = syntax.parse_object()?;
             Some((
                 number,
                 value,
-                syntax.stream().map(|offset| at + offset as u64),
+                syntax.stream_offset().map(|offset| at + offset as u64),
             ))
         })
     }
 
     /// Reads something that is usually short.
-    fn read_at<T>(
+    fn parse_at<T>(
         &mut self,
         at: u64,
-        read: impl Fn(&mut Syntax) -> Option<T>,
+        read: impl Fn(&mut PdfParser) -> Option<T>,
     ) -> io::Result<Option<T>> {
-        for most in [SHORT, OBJECT] {
-            let piece = self.piece(at, most)?;
-            let mut syntax = Syntax::new(&piece);
+        for most in [SHORT_OBJECT_BYTES, MAX_OBJECT_BYTES] {
+            let piece = self.read_piece(at, most)?;
+            let mut syntax = PdfParser::new(&piece);
             let found = read(&mut syntax);
             // A value near the end of the piece may continue after it.
             let is_whole = (piece.len() as u64) < most || syntax.offset() + 32 < piece.len();
-            if is_whole && (found.is_some() || most == OBJECT || (piece.len() as u64) < most) {
+            if is_whole
+                && (found.is_some() || most == MAX_OBJECT_BYTES || (piece.len() as u64) < most)
+            {
                 return Ok(found);
             }
         }
@@ -164,79 +170,79 @@ impl<F: Read + Seek> Pdf<'_, F> {
     }
 
     /// Finds an object in the newest table that contains it.
-    fn place(&mut self, first: u64, number: u32) -> io::Result<Option<Place>> {
+    fn locate_object(&mut self, first: u64, number: u32) -> io::Result<Option<ObjectLocation>> {
         let mut waiting = vec![first];
-        for _ in 0..MOST_TABLES {
+        for _ in 0..MAX_TABLES {
             let Some(at) = waiting.pop() else { break };
-            let Some(table) = self.table(at)? else {
+            let Some(table) = self.read_table(at)? else {
                 return Ok(None);
             };
             let found = match &table.rows {
-                Some(rows) => row(&table.trailer, rows, number),
-                None => self.entry(table.at, number)?,
+                Some(rows) => find_row(&table.trailer, rows, number),
+                None => self.find_entry(table.at, number)?,
             };
             if found.is_some() {
                 return Ok(found);
             }
             // Entries hidden from programs older than 2003 are in a stream beside the table.
-            let next =
-                ["Prev", "XRefStm"].map(|name| table.trailer.get(name).and_then(Value::number));
+            let next = ["Prev", "XRefStm"]
+                .map(|name| table.trailer.get(name).and_then(PdfValue::as_number));
             waiting.extend(next.into_iter().flatten());
         }
         Ok(None)
     }
 
-    fn table(&mut self, at: u64) -> io::Result<Option<Table>> {
-        let piece = self.piece(at, 64)?;
-        let mut syntax = Syntax::new(&piece);
-        if !syntax.word(b"xref") {
-            let Some((_, Value::Dict(trailer), Some(bytes))) = self.at(at)? else {
+    fn read_table(&mut self, at: u64) -> io::Result<Option<XrefTable>> {
+        let piece = self.read_piece(at, 64)?;
+        let mut syntax = PdfParser::new(&piece);
+        if !syntax.take_word(b"xref") {
+            let Some((_, PdfValue::Dict(trailer), Some(bytes))) = self.read_object_at(at)? else {
                 return Ok(None);
             };
-            let rows = self.inflated(&trailer, bytes)?;
-            return Ok(rows.map(|rows| Table {
+            let rows = self.inflate_stream(&trailer, bytes)?;
+            return Ok(rows.map(|rows| XrefTable {
                 trailer,
                 rows: Some(rows),
                 at,
             }));
         }
         let mut end = at + syntax.offset() as u64;
-        for _ in 0..MOST_PARTS {
-            let piece = self.piece(end, 64)?;
-            let mut syntax = Syntax::new(&piece);
-            if syntax.word(b"trailer") {
-                let trailer = self.read_at(end, |syntax| {
-                    syntax.word(b"trailer").then(|| syntax.value())?
+        for _ in 0..MAX_PARTS {
+            let piece = self.read_piece(end, 64)?;
+            let mut syntax = PdfParser::new(&piece);
+            if syntax.take_word(b"trailer") {
+                let trailer = self.parse_at(end, |syntax| {
+                    syntax.take_word(b"trailer").then(|| syntax.parse_value())?
                 })?;
-                let Some(Value::Dict(trailer)) = trailer else {
+                let Some(PdfValue::Dict(trailer)) = trailer else {
                     return Ok(None);
                 };
-                return Ok(Some(Table {
+                return Ok(Some(XrefTable {
                     trailer,
                     rows: None,
                     at,
                 }));
             }
-            let Some((_, count, offset)) = part(&mut syntax) else {
+            let Some((_, count, offset)) = parse_part(&mut syntax) else {
                 return Ok(None);
             };
             end = end
                 .saturating_add(offset)
-                .saturating_add(count.saturating_mul(ENTRY));
+                .saturating_add(count.saturating_mul(ENTRY_BYTES));
         }
         Ok(None)
     }
 
     /// Looks up an object in the table at `at`.
-    fn entry(&mut self, at: u64, number: u32) -> io::Result<Option<Place>> {
+    fn find_entry(&mut self, at: u64, number: u32) -> io::Result<Option<ObjectLocation>> {
         let mut end = at;
-        for index in 0..MOST_PARTS {
-            let piece = self.piece(end, 64)?;
-            let mut syntax = Syntax::new(&piece);
+        for index in 0..MAX_PARTS {
+            let piece = self.read_piece(end, 64)?;
+            let mut syntax = PdfParser::new(&piece);
             if index == 0 {
-                syntax.word(b"xref");
+                syntax.take_word(b"xref");
             }
-            let Some((first, count, offset)) = part(&mut syntax) else {
+            let Some((first, count, offset)) = parse_part(&mut syntax) else {
                 return Ok(None);
             };
             end = end.saturating_add(offset);
@@ -244,25 +250,30 @@ impl<F: Read + Seek> Pdf<'_, F> {
                 .checked_sub(first)
                 .filter(|index| *index < count)
             {
-                let entry = self.piece(end.saturating_add(index.saturating_mul(ENTRY)), ENTRY)?;
+                let entry = self.read_piece(
+                    end.saturating_add(index.saturating_mul(ENTRY_BYTES)),
+                    ENTRY_BYTES,
+                )?;
                 let is_used = entry.get(17) == Some(&b'n');
-                let place = Syntax::new(&entry).number().map(Place::At);
+                let place = PdfParser::new(&entry)
+                    .parse_number()
+                    .map(ObjectLocation::Offset);
                 return Ok(place.filter(|_| is_used));
             }
-            end = end.saturating_add(count.saturating_mul(ENTRY));
+            end = end.saturating_add(count.saturating_mul(ENTRY_BYTES));
         }
         Ok(None)
     }
 
     /// Decodes a stream; `None` for filters that tables and objects do not use.
-    fn inflated(&mut self, dict: &Dict, at: u64) -> io::Result<Option<Vec<u8>>> {
+    fn inflate_stream(&mut self, dict: &PdfDict, at: u64) -> io::Result<Option<Vec<u8>>> {
         let filter = match dict.get("Filter") {
             None => None,
-            Some(Value::Array(filters)) if filters.len() > 1 => return Ok(None),
-            Some(Value::Array(filters)) => filters.first().and_then(Value::name),
-            Some(filter) => filter.name(),
+            Some(PdfValue::Array(filters)) if filters.len() > 1 => return Ok(None),
+            Some(PdfValue::Array(filters)) => filters.first().and_then(PdfValue::as_name),
+            Some(filter) => filter.as_name(),
         };
-        let most = self.left.min(STREAM);
+        let most = self.left.min(MAX_STREAM_BYTES);
         self.file
             .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
         let mut bytes = Vec::new();
@@ -272,12 +283,12 @@ impl<F: Read + Seek> Pdf<'_, F> {
                 (&mut packed).take(most).read_to_end(&mut bytes)?;
                 // Much input may become no output, and little input much output.
                 let read = packed.total_in();
-                self.spend(read)?;
+                self.spend_budget(read)?;
             }
             None => {
                 let length = dict
                     .get("Length")
-                    .and_then(Value::number)
+                    .and_then(PdfValue::as_number)
                     .unwrap_or_default();
                 (&mut *self.file)
                     .take(length.min(most))
@@ -285,21 +296,21 @@ impl<F: Read + Seek> Pdf<'_, F> {
             }
             _ => return Ok(None),
         }
-        self.spend(bytes.len() as u64)?;
-        Ok(unpredicted(dict, bytes))
+        self.spend_budget(bytes.len() as u64)?;
+        Ok(undo_prediction(dict, bytes))
     }
 
     /// Reads up to `most` bytes from an offset.
-    fn piece(&mut self, at: u64, most: u64) -> io::Result<Vec<u8>> {
+    fn read_piece(&mut self, at: u64, most: u64) -> io::Result<Vec<u8>> {
         self.file
             .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
         let mut piece = Vec::new();
         (&mut *self.file).take(most).read_to_end(&mut piece)?;
-        self.spend(piece.len() as u64)?;
+        self.spend_budget(piece.len() as u64)?;
         Ok(piece)
     }
 
-    fn spend(&mut self, bytes: u64) -> io::Result<()> {
+    fn spend_budget(&mut self, bytes: u64) -> io::Result<()> {
         self.left = self
             .left
             .checked_sub(bytes.max(1))
@@ -309,17 +320,17 @@ impl<F: Read + Seek> Pdf<'_, F> {
 }
 
 /// Reads the header of a table's part: its first number, its count, and the offset of its entries.
-fn part(syntax: &mut Syntax) -> Option<(u64, u64, u64)> {
-    let (first, count) = (syntax.number()?, syntax.number()?);
-    syntax.blanks();
+fn parse_part(syntax: &mut PdfParser) -> Option<(u64, u64, u64)> {
+    let (first, count) = (syntax.parse_number()?, syntax.parse_number()?);
+    syntax.skip_blanks();
     Some((first, count, syntax.offset() as u64))
 }
 
 /// Looks up an object in the rows of a cross-reference stream.
-fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
+fn find_row(dict: &PdfDict, rows: &[u8], number: u32) -> Option<ObjectLocation> {
     let widths: Vec<usize> = dict
         .get("W")?
-        .numbers()?
+        .as_numbers()?
         .into_iter()
         .map(usize::try_from)
         .collect::<Result<_, _>>()
@@ -330,10 +341,13 @@ fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
     if widths.iter().any(|width| *width > 8) {
         return None;
     }
-    let size = dict.get("Size").and_then(Value::number).unwrap_or_default();
+    let size = dict
+        .get("Size")
+        .and_then(PdfValue::as_number)
+        .unwrap_or_default();
     let parts = dict
         .get("Index")
-        .and_then(Value::numbers)
+        .and_then(PdfValue::as_numbers)
         .unwrap_or_else(|| vec![0, size]);
     let mut before = 0u64;
     for part in parts.chunks_exact(2) {
@@ -355,8 +369,8 @@ fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
                 .fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte))
         };
         return match if kind == 0 { 1 } else { number(&row[..kind]) } {
-            1 => Some(Place::At(number(&row[kind..kind + second]))),
-            2 => Some(Place::Within(
+            1 => Some(ObjectLocation::Offset(number(&row[kind..kind + second]))),
+            2 => Some(ObjectLocation::InStream(
                 u32::try_from(number(&row[kind..kind + second])).ok()?,
             )),
             _ => None,
@@ -366,28 +380,28 @@ fn row(dict: &Dict, rows: &[u8], number: u32) -> Option<Place> {
 }
 
 /// Reads an object from an object stream.
-fn packed(dict: &Dict, bytes: &[u8], number: u32) -> Option<Value> {
-    let first = usize::try_from(dict.get("First")?.number()?).ok()?;
-    let mut head = Syntax::new(bytes.get(..first)?);
-    while let (Some(found), Some(offset)) = (head.number(), head.number()) {
+fn read_packed(dict: &PdfDict, bytes: &[u8], number: u32) -> Option<PdfValue> {
+    let first = usize::try_from(dict.get("First")?.as_number()?).ok()?;
+    let mut head = PdfParser::new(bytes.get(..first)?);
+    while let (Some(found), Some(offset)) = (head.parse_number(), head.parse_number()) {
         if found == u64::from(number) {
             let at = first.checked_add(usize::try_from(offset).ok()?)?;
-            return Syntax::new(bytes.get(at..)?).value();
+            return PdfParser::new(bytes.get(at..)?).parse_value();
         }
     }
     None
 }
 
 /// Reverses PNG prediction, which most tables use.
-fn unpredicted(dict: &Dict, bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn undo_prediction(dict: &PdfDict, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let parameters = match dict.get("DecodeParms") {
-        Some(Value::Array(parameters)) => parameters.first(),
+        Some(PdfValue::Array(parameters)) => parameters.first(),
         parameters => parameters,
     };
     let number = |name| {
         parameters
             .and_then(|parameters| parameters.get(name))
-            .and_then(Value::number)
+            .and_then(PdfValue::as_number)
     };
     match number("Predictor").unwrap_or(1) {
         1 => return Some(bytes),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn filename(header: &str) -> Option<String> {
-    Disposition::read(header.as_bytes()).filename
+    ContentDisposition::parse(header.as_bytes()).filename
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn headers_name_files_in_many_ways() {
         assert_eq!(filename(header).as_deref(), Some(name), "{header}");
     }
     assert_eq!(
-        Disposition::read(b"attachment; filename=caf\xe9.pdf")
+        ContentDisposition::parse(b"attachment; filename=caf\xe9.pdf")
             .filename
             .as_deref(),
         Some("café.pdf")
@@ -204,7 +204,7 @@ fn what_names_no_file_names_none() {
     ] {
         assert_eq!(filename(header), None, "{header}");
     }
-    let field = Disposition::read(b"form-data; NAME=\"file\"; filename=\"\"");
+    let field = ContentDisposition::parse(b"form-data; NAME=\"file\"; filename=\"\"");
     assert_eq!(
         (field.name.as_deref(), field.filename),
         (Some("file"), None)
@@ -213,8 +213,8 @@ fn what_names_no_file_names_none() {
 
 #[test]
 fn a_long_name_keeps_its_ending() {
-    let long = base(&format!("{}.pdf", "я".repeat(300))).unwrap();
-    assert_eq!(long.chars().count(), LONGEST);
+    let long = base_name(&format!("{}.pdf", "я".repeat(300))).unwrap();
+    assert_eq!(long.chars().count(), MAX_NAME_LENGTH);
     assert!(long.ends_with("я.pdf"));
 }
 
@@ -238,7 +238,7 @@ fn addresses_name_files() {
         ("https://example.com/.php", Some(".php")),
     ] {
         assert_eq!(
-            of_address(&Url::parse(address).unwrap()).as_deref(),
+            name_from_url(&Url::parse(address).unwrap()).as_deref(),
             name,
             "{address}"
         );
@@ -247,7 +247,7 @@ fn addresses_name_files() {
 
 #[test]
 fn a_document_has_a_name_that_phones_can_open() {
-    for (name, mime_type, complete_name) in [
+    for (name, mime_type, expected) in [
         (Some("a.pdf"), "application/pdf", "a.pdf"),
         (Some("a"), "application/pdf", "a.pdf"),
         (Some("a"), "Text/CSV; charset=utf-8", "a.csv"),
@@ -277,8 +277,8 @@ fn a_document_has_a_name_that_phones_can_open() {
         (None, "application/x-unheard-of", "document"),
     ] {
         assert_eq!(
-            complete(name, mime_type),
-            complete_name,
+            complete_name(name, mime_type),
+            expected,
             "{name:?} {mime_type}"
         );
     }
@@ -294,7 +294,7 @@ fn a_name_in_any_number_of_pieces_is_read_at_once() {
     let clock = crate::clock::Clock::system();
     let began = clock.uptime();
     let name = filename(&format!("attachment{}", pieces(200_000))).unwrap();
-    assert_eq!(name.len(), LONGEST);
+    assert_eq!(name.len(), MAX_NAME_LENGTH);
     let took = clock.uptime() - began;
     assert!(took < std::time::Duration::from_secs(10), "{took:?}");
     for (header, name) in [

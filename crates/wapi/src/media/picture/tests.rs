@@ -7,12 +7,12 @@ use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
 use tempfile::TempDir;
 
 use super::*;
-use crate::media::describe::{Described, describe, make_sticker};
-use crate::media::portrait::make_portrait;
+use crate::media::describe::{MediaProperties, make_sticker, read_properties};
+use crate::media::portrait::make_avatar;
 
-struct Folder(TempDir);
+struct ImageFolder(TempDir);
 
-impl Folder {
+impl ImageFolder {
     fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -61,13 +61,13 @@ fn is_red(picture: &DynamicImage, x: u32, y: u32) -> bool {
     red > 150 && blue < 100
 }
 
-fn thumbnail(found: &Described) -> DynamicImage {
+fn thumbnail(found: &MediaProperties) -> DynamicImage {
     image::load_from_memory(found.thumbnail.as_ref().expect("a thumbnail")).unwrap()
 }
 
 #[test]
 fn a_picture_is_seen_as_it_was_held() {
-    let folder = Folder::new();
+    let folder = ImageFolder::new();
     // The resulting position of the red corner: right, below.
     for (orientation, is_upright, right, below) in [
         (1, false, false, false),
@@ -81,7 +81,7 @@ fn a_picture_is_seen_as_it_was_held() {
     ] {
         let path = folder.file(&held(orientation));
         let (width, height) = if is_upright { (20, 40) } else { (40, 20) };
-        let found = describe(&path, "image/jpeg");
+        let found = read_properties(&path, "image/jpeg");
         assert_eq!(
             (found.width, found.height),
             (Some(width), Some(height)),
@@ -89,10 +89,15 @@ fn a_picture_is_seen_as_it_was_held() {
         );
         let sticker = folder.0.path().join("sticker");
         assert!(make_sticker(&path, &sticker));
-        let sticker = open(&sticker).unwrap();
-        let portrait = image::load_from_memory(&make_portrait(&path).unwrap()).unwrap();
+        let sticker = open_image(&sticker).unwrap();
+        let portrait = image::load_from_memory(&make_avatar(&path).unwrap()).unwrap();
         for (what, picture, (width, height), (left, top)) in [
-            ("the picture", open(&path).unwrap(), (width, height), (0, 0)),
+            (
+                "the picture",
+                open_image(&path).unwrap(),
+                (width, height),
+                (0, 0),
+            ),
             ("its thumbnail", thumbnail(&found), (width, height), (0, 0)),
             (
                 "the sticker",
@@ -125,7 +130,7 @@ fn a_picture_is_seen_as_it_was_held() {
 
 #[test]
 fn what_cannot_be_seen_is_white() {
-    let folder = Folder::new();
+    let folder = ImageFolder::new();
     let clear = DynamicImage::from(ImageBuffer::from_pixel(30, 20, Rgba([0u8, 0, 0, 0])));
     let half = DynamicImage::from(ImageBuffer::from_pixel(30, 20, Rgba([0u8, 0, 0, 128])));
     let deep = DynamicImage::from(ImageBuffer::from_pixel(30, 20, Rgba([0u16, 0, 0, 0])));
@@ -139,9 +144,9 @@ fn what_cannot_be_seen_is_white() {
         (&grey, ImageFormat::Png, 255),
     ] {
         let path = folder.file(&bytes(picture, format));
-        let found = describe(&path, "image/png");
+        let found = read_properties(&path, "image/png");
         let small = thumbnail(&found).to_rgb8();
-        let portrait = image::load_from_memory(&make_portrait(&path).unwrap())
+        let portrait = image::load_from_memory(&make_avatar(&path).unwrap())
             .unwrap()
             .to_rgb8();
         for pixel in [small.get_pixel(15, 10), portrait.get_pixel(96, 96)] {
@@ -155,7 +160,7 @@ fn what_cannot_be_seen_is_white() {
 
 #[test]
 fn every_sort_of_picture_is_opened() {
-    let folder = Folder::new();
+    let folder = ImageFolder::new();
     let deep = DynamicImage::from(ImageBuffer::from_pixel(30, 20, Rgb([u16::MAX, 0, 0])));
     let grey = DynamicImage::from(ImageBuffer::from_pixel(30, 20, Luma([200u8])));
     let deep_grey = DynamicImage::from(ImageBuffer::from_pixel(30, 20, Luma([51_400u16])));
@@ -189,7 +194,7 @@ fn every_sort_of_picture_is_opened() {
             [255, 0, 0],
         ),
     ] {
-        let found = describe(&folder.file(&bytes), "image/png");
+        let found = read_properties(&folder.file(&bytes), "image/png");
         assert_eq!((found.width, found.height), (Some(30), Some(20)), "{what}");
         let seen = thumbnail(&found).to_rgb8().get_pixel(15, 10).0;
         assert!(
@@ -203,7 +208,7 @@ fn every_sort_of_picture_is_opened() {
 
 #[test]
 fn what_breaks_off_is_measured_all_the_same() {
-    let folder = Folder::new();
+    let folder = ImageFolder::new();
     let noise = ImageBuffer::from_fn(300, 200, |x, y| {
         Rgb([
             (x * 7 % 256) as u8,
@@ -213,13 +218,13 @@ fn what_breaks_off_is_measured_all_the_same() {
     });
     for format in [ImageFormat::Jpeg, ImageFormat::Png] {
         let whole = bytes(&noise.clone().into(), format);
-        let found = describe(&folder.file(&whole[..whole.len() * 2 / 3]), "image/png");
+        let found = read_properties(&folder.file(&whole[..whole.len() * 2 / 3]), "image/png");
         assert_eq!(
             (found.width, found.height),
             (Some(300), Some(200)),
             "{format:?}"
         );
-        let behind = describe(
+        let behind = read_properties(
             &folder.file(&[&whole[..], b"what somebody added"].concat()),
             "image/png",
         );
@@ -227,7 +232,7 @@ fn what_breaks_off_is_measured_all_the_same() {
     }
     let huge = folder.0.path().join("huge.png");
     image::GrayImage::new(12_000, 12_000).save(&huge).unwrap();
-    let found = describe(&huge, "image/png");
+    let found = read_properties(&huge, "image/png");
     assert_eq!(
         (found.width, found.height, found.thumbnail),
         (Some(12_000), Some(12_000), None)

@@ -22,27 +22,27 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::{Local, PIECE, Spooled, Storage, shelf};
-use crate::media::Bytestream;
+use super::{LocalFile, PIECE_BYTES, SpooledFile, Storage, hash_prefix};
+use crate::media::ByteStream;
 use crate::roots;
 
 /// Bytes per part of an upload; S3 accepts no smaller ones, and at most 10,000 per file.
-const PART: usize = 5 * 1024 * 1024;
+const PART_BYTES: usize = 5 * 1024 * 1024;
 /// Parts of a file in flight, besides the one being read.
-const PARTS: usize = 2;
+const MAX_PARTS: usize = 2;
 /// Concurrent uploads: together they take up to 30 MiB.
-const FILES: usize = 2;
+const MAX_UPLOADS: usize = 2;
 /// Time without data after which a request fails.
-const SILENCE: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Limits for retries. They are short, since callers wait, and a failed operation is retried later
 /// as a whole.
-const RETRY: Duration = Duration::from_secs(10);
-const RETRIES: usize = 2;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_RETRIES: usize = 2;
 
 /// A bucket, and the access to it.
 #[derive(Debug, Clone)]
-pub struct S3 {
+pub struct S3Config {
     pub bucket: String,
     /// Prefix of all names; may be empty.
     pub prefix: String,
@@ -54,33 +54,33 @@ pub struct S3 {
 }
 
 /// Files in any `object_store` backend.
-pub struct Bucket {
+pub struct BucketStorage {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    room: Semaphore,
+    uploads: Semaphore,
 }
 
-impl Bucket {
+impl BucketStorage {
     /// Creates a client without connecting, as the server may be away.
-    pub fn s3(at: &S3) -> Result<Self> {
+    pub fn from_s3(at: &S3Config) -> Result<Self> {
         let options = ClientOptions::new()
             .with_allow_http(
                 at.endpoint
                     .as_ref()
                     .is_some_and(|endpoint| endpoint.scheme() == "http"),
             )
-            .with_connect_timeout(CONNECT)
+            .with_connect_timeout(CONNECT_TIMEOUT)
             // The duration of a large transfer is unlimited.
             .with_timeout_disabled()
-            .with_read_timeout(SILENCE);
-        let options = roots::bundled()
+            .with_read_timeout(READ_TIMEOUT);
+        let options = roots::bundled_roots()
             .iter()
             .filter_map(|root| Certificate::from_der(root).ok())
             .fold(options, ClientOptions::with_root_certificate);
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
-            max_retries: RETRIES,
-            retry_timeout: RETRY,
+            max_retries: MAX_RETRIES,
+            retry_timeout: RETRY_TIMEOUT,
         };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&at.bucket)
@@ -102,26 +102,26 @@ impl Bucket {
         Self {
             store,
             prefix: Path::from(prefix),
-            room: Semaphore::new(FILES),
+            uploads: Semaphore::new(MAX_UPLOADS),
         }
     }
 
-    fn path(&self, sha256: &str) -> io::Result<Path> {
-        Ok(self.prefix.clone().join(shelf(sha256)?).join(sha256))
+    fn object_path(&self, sha256: &str) -> io::Result<Path> {
+        Ok(self.prefix.clone().join(hash_prefix(sha256)?).join(sha256))
     }
 
     /// Returns the size of an existing file, in bytes.
-    async fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+    async fn object_size(&self, path: &Path) -> io::Result<Option<u64>> {
         match self.store.head(path).await {
             Ok(found) => Ok(Some(found.size)),
             Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(storage_error(error)),
         }
     }
 }
 
 /// Converts an error. A missing bucket reports each file as missing, but the bucket may come back.
-fn failed(error: Error) -> io::Error {
+fn storage_error(error: Error) -> io::Error {
     match &error {
         Error::NotFound { source, .. } if source.to_string().contains("NoSuchBucket") => {
             io::Error::other(error)
@@ -132,17 +132,17 @@ fn failed(error: Error) -> io::Error {
 }
 
 #[async_trait]
-impl Storage for Bucket {
-    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
-        let path = self.path(sha256)?;
+impl Storage for BucketStorage {
+    async fn store_file(&self, spooled: &SpooledFile, sha256: &str) -> io::Result<()> {
+        let path = self.object_path(sha256)?;
         let file = fs::File::open(spooled.path()).await?;
-        if self.size(&path).await? == Some(file.metadata().await?.len()) {
+        if self.object_size(&path).await? == Some(file.metadata().await?.len()) {
             return Ok(());
         }
-        let _room = self.room.acquire().await.map_err(io::Error::other)?;
-        let mut file = BufReader::with_capacity(PIECE, file);
-        let mut upload = BufWriter::with_capacity(Arc::clone(&self.store), path, PART)
-            .with_max_concurrency(PARTS);
+        let _room = self.uploads.acquire().await.map_err(io::Error::other)?;
+        let mut file = BufReader::with_capacity(PIECE_BYTES, file);
+        let mut upload = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES)
+            .with_max_concurrency(MAX_PARTS);
         match tokio::io::copy_buf(&mut file, &mut upload).await {
             // The name appears only after this, when the file is complete.
             Ok(_) => upload.shutdown().await,
@@ -155,24 +155,34 @@ impl Storage for Bucket {
         }
     }
 
-    async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream> {
-        let path = self.path(sha256)?;
+    async fn read_range(&self, sha256: &str, range: Range<u64>) -> io::Result<ByteStream> {
+        let path = self.object_path(sha256)?;
         if range.is_empty() {
-            self.size(&path).await?.ok_or(io::ErrorKind::NotFound)?;
+            self.object_size(&path)
+                .await?
+                .ok_or(io::ErrorKind::NotFound)?;
             return Ok(stream::empty().boxed());
         }
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
-        let found = self.store.get_opts(&path, options).await.map_err(failed)?;
-        Ok(found.into_stream().map_err(failed).boxed())
+        let found = self
+            .store
+            .get_opts(&path, options)
+            .await
+            .map_err(storage_error)?;
+        Ok(found.into_stream().map_err(storage_error).boxed())
     }
 
-    async fn local(&self, sha256: &str, place: Spooled) -> io::Result<Local> {
-        let found = self.store.get(&self.path(sha256)?).await.map_err(failed)?;
+    async fn open_local(&self, sha256: &str, place: SpooledFile) -> io::Result<LocalFile> {
+        let found = self
+            .store
+            .get(&self.object_path(sha256)?)
+            .await
+            .map_err(storage_error)?;
         let size = found.meta.size;
-        let (mut content, mut written) = (found.into_stream().map_err(failed), 0);
+        let (mut content, mut written) = (found.into_stream().map_err(storage_error), 0);
         let mut file = fs::File::create_new(place.path()).await?;
         while let Some(piece) = content.try_next().await? {
             file.write_all(&piece).await?;
@@ -184,13 +194,13 @@ impl Storage for Bucket {
                 "the bucket gave {written} of {size} bytes"
             )));
         }
-        Ok(Local::Copied(place))
+        Ok(LocalFile::Copy(place))
     }
 
-    async fn remove(&self, sha256: &str) -> io::Result<()> {
-        match self.store.delete(&self.path(sha256)?).await {
+    async fn remove_file(&self, sha256: &str) -> io::Result<()> {
+        match self.store.delete(&self.object_path(sha256)?).await {
             Err(Error::NotFound { .. }) => Ok(()),
-            done => done.map_err(failed),
+            done => done.map_err(storage_error),
         }
     }
 }

@@ -11,48 +11,48 @@ use futures_util::stream::try_unfold;
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::{Local, PIECE, Spooled, Storage, shelf};
+use super::{LocalFile, PIECE_BYTES, SpooledFile, Storage, hash_prefix};
 use crate::durable;
-use crate::media::Bytestream;
+use crate::media::ByteStream;
 
 /// Files on the local disk.
-pub struct Disk {
+pub struct DiskStorage {
     folder: PathBuf,
 }
 
-impl Disk {
+impl DiskStorage {
     pub async fn open(folder: &Path) -> io::Result<Self> {
-        durable::make_folder(folder).await?;
+        durable::create_folder(folder).await?;
         Ok(Self {
             folder: folder.to_owned(),
         })
     }
 
-    fn path(&self, sha256: &str) -> io::Result<PathBuf> {
-        Ok(self.folder.join(shelf(sha256)?).join(sha256))
+    fn file_path(&self, sha256: &str) -> io::Result<PathBuf> {
+        Ok(self.folder.join(hash_prefix(sha256)?).join(sha256))
     }
 }
 
 #[async_trait]
-impl Storage for Disk {
-    async fn keep(&self, spooled: &Spooled, sha256: &str) -> io::Result<()> {
-        let path = self.path(sha256)?;
-        durable::make_folder(path.parent().expect("it is in a folder")).await?;
+impl Storage for DiskStorage {
+    async fn store_file(&self, spooled: &SpooledFile, sha256: &str) -> io::Result<()> {
+        let path = self.file_path(sha256)?;
+        durable::create_folder(path.parent().expect("it is in a folder")).await?;
         match fs::try_exists(&path).await? {
             // The task that put it there may not have synced it yet.
-            true => durable::sync_names(&path).await,
-            false => durable::put(spooled.path(), &path).await,
+            true => durable::sync_parent(&path).await,
+            false => durable::put_file(spooled.path(), &path).await,
         }
     }
 
-    async fn read(&self, sha256: &str, range: Range<u64>) -> io::Result<Bytestream> {
-        let mut file = fs::File::open(self.path(sha256)?).await?;
+    async fn read_range(&self, sha256: &str, range: Range<u64>) -> io::Result<ByteStream> {
+        let mut file = fs::File::open(self.file_path(sha256)?).await?;
         file.seek(io::SeekFrom::Start(range.start)).await?;
         let left = range.end.saturating_sub(range.start);
         Ok(try_unfold(file.take(left), |mut file| async move {
-            let mut piece = Vec::with_capacity(PIECE);
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
             let read = (&mut file)
-                .take(PIECE as u64)
+                .take(PIECE_BYTES as u64)
                 .read_to_end(&mut piece)
                 .await?;
             Ok((read > 0).then(|| (Bytes::from(piece), file)))
@@ -60,13 +60,13 @@ impl Storage for Disk {
         .boxed())
     }
 
-    async fn local(&self, sha256: &str, _place: Spooled) -> io::Result<Local> {
-        let path = self.path(sha256)?;
+    async fn open_local(&self, sha256: &str, _place: SpooledFile) -> io::Result<LocalFile> {
+        let path = self.file_path(sha256)?;
         fs::metadata(&path).await?;
-        Ok(Local::Kept(path))
+        Ok(LocalFile::Stored(path))
     }
 
-    async fn remove(&self, sha256: &str) -> io::Result<()> {
-        durable::remove(&self.path(sha256)?).await
+    async fn remove_file(&self, sha256: &str) -> io::Result<()> {
+        durable::remove_file(&self.file_path(sha256)?).await
     }
 }

@@ -13,18 +13,18 @@ use url::Url;
 
 use super::*;
 use crate::clock::Clock;
-use crate::ids::hex;
+use crate::ids::to_hex;
 
 const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 /// An S3 server on a free loopback port, which ends with the test.
-struct Server {
+struct S3Server {
     _child: Child,
     endpoint: Url,
 }
 
-impl Server {
-    /// Starts a server with the bucket `files`. Returns `None`, and reports it, if moto, which
+impl S3Server {
+    /// Starts a server with the bucket `file_members`. Returns `None`, and reports it, if moto, which
     /// `scripts/test` installs, is missing.
     async fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
@@ -72,9 +72,9 @@ impl Server {
     }
 }
 
-fn s3(endpoint: &Url) -> Bucket {
+fn s3(endpoint: &Url) -> BucketStorage {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let at = S3 {
+    let at = S3Config {
         bucket: "files".to_owned(),
         prefix: "of/wapi".to_owned(),
         endpoint: Some(endpoint.clone()),
@@ -82,39 +82,41 @@ fn s3(endpoint: &Url) -> Bucket {
         access_key_id: "key".to_owned(),
         secret_access_key: "secret".to_owned().into(),
     };
-    Bucket::s3(&at).unwrap()
+    BucketStorage::from_s3(&at).unwrap()
 }
 
-async fn spooled(spool: &Spool, bytes: &[u8]) -> Spooled {
-    let spooled = spool.place();
+async fn spooled(spool: &SpoolFolder, bytes: &[u8]) -> SpooledFile {
+    let spooled = spool.reserve_file();
     fs::write(spooled.path(), bytes).await.unwrap();
     spooled
 }
 
 async fn read(storage: &dyn Storage, name: &str, range: Range<u64>) -> io::Result<Vec<u8>> {
-    let pieces: Vec<Bytes> = storage.read(name, range).await?.try_collect().await?;
+    let pieces: Vec<Bytes> = storage.read_range(name, range).await?.try_collect().await?;
     Ok(pieces.concat())
 }
 
-async fn local(storage: &dyn Storage, spool: &Spool, name: &str) -> io::Result<Vec<u8>> {
-    match storage.local(name, spool.place()).await? {
-        Local::Kept(path) => fs::read(path).await,
-        Local::Copied(copy) => fs::read(copy.path()).await,
+async fn local(storage: &dyn Storage, spool: &SpoolFolder, name: &str) -> io::Result<Vec<u8>> {
+    match storage.open_local(name, spool.reserve_file()).await? {
+        LocalFile::Stored(path) => fs::read(path).await,
+        LocalFile::Copy(copy) => fs::read(copy.path()).await,
     }
 }
 
 /// All storage backends, by name.
-async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option<Server>) {
-    let disk = Disk::open(&folder.path().join("disk")).await.unwrap();
+async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option<S3Server>) {
+    let disk = DiskStorage::open(&folder.path().join("disk"))
+        .await
+        .unwrap();
     let mut all: Vec<(_, Box<dyn Storage>)> = vec![
         ("disk", Box::new(disk)),
         (
             "memory",
-            Box::new(Bucket::new(Arc::new(InMemory::new()), "a/b")),
+            Box::new(BucketStorage::new(Arc::new(InMemory::new()), "a/b")),
         ),
     ];
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let server = Server::start().await;
+    let server = S3Server::start().await;
     if let Some(server) = &server {
         all.push(("s3", Box::new(s3(&server.endpoint))));
     }
@@ -125,7 +127,7 @@ async fn all(folder: &TempDir) -> (Vec<(&'static str, Box<dyn Storage>)>, Option
 async fn a_file_is_kept_once_read_in_parts_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let incoming = folder.path().join("incoming");
-    let spool = Spool::open(&incoming).await.unwrap();
+    let spool = SpoolFolder::open(&incoming).await.unwrap();
     let (all, _server) = all(&folder).await;
     // More than two parts, and not a whole number of them.
     let large: Vec<u8> = (0..11 * 1024 * 1024 + 5).map(|at| (at / 7) as u8).collect();
@@ -133,7 +135,7 @@ async fn a_file_is_kept_once_read_in_parts_and_removed() {
         let storage = storage.as_ref();
         for _ in 0..2 {
             storage
-                .keep(&spooled(&spool, b"hello").await, NAME)
+                .store_file(&spooled(&spool, b"hello").await, NAME)
                 .await
                 .unwrap();
         }
@@ -148,8 +150,8 @@ async fn a_file_is_kept_once_read_in_parts_and_removed() {
             b"hello",
             "{which}"
         );
-        storage.remove(NAME).await.unwrap();
-        storage.remove(NAME).await.unwrap();
+        storage.remove_file(NAME).await.unwrap();
+        storage.remove_file(NAME).await.unwrap();
         let gone = [
             read(storage, NAME, 0..5).await,
             read(storage, NAME, 0..0).await,
@@ -159,14 +161,14 @@ async fn a_file_is_kept_once_read_in_parts_and_removed() {
             assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound, "{which}");
         }
 
-        let (empty, name) = ("0".repeat(64), hex(&[7; 32]));
+        let (empty, name) = ("0".repeat(64), to_hex(&[7; 32]));
         storage
-            .keep(&spooled(&spool, b"").await, &empty)
+            .store_file(&spooled(&spool, b"").await, &empty)
             .await
             .unwrap();
         assert_eq!(read(storage, &empty, 0..0).await.unwrap(), b"", "{which}");
         storage
-            .keep(&spooled(&spool, &large).await, &name)
+            .store_file(&spooled(&spool, &large).await, &name)
             .await
             .unwrap();
         assert!(
@@ -194,12 +196,14 @@ async fn a_file_is_kept_once_read_in_parts_and_removed() {
 #[tokio::test]
 async fn no_name_leads_anywhere_else() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open(&folder.path().join("incoming")).await.unwrap();
+    let spool = SpoolFolder::open(&folder.path().join("incoming"))
+        .await
+        .unwrap();
     for (which, storage) in all(&folder).await.0 {
         for name in ["", "..", "../../etc/passwd", &"é".repeat(32)] {
             assert!(
                 storage
-                    .keep(&spooled(&spool, b"x").await, name)
+                    .store_file(&spooled(&spool, b"x").await, name)
                     .await
                     .is_err(),
                 "{which}: {name}"
@@ -215,7 +219,7 @@ async fn no_name_leads_anywhere_else() {
 #[tokio::test]
 async fn a_bucket_that_is_away_has_lost_nothing_and_says_so_soon() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open(folder.path()).await.unwrap();
+    let spool = SpoolFolder::open(folder.path()).await.unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -224,7 +228,7 @@ async fn a_bucket_that_is_away_has_lost_nothing_and_says_so_soon() {
     let away = s3(&Url::parse(&format!("http://127.0.0.1:{port}")).unwrap());
     let asked = async {
         let kept = away
-            .keep(&spooled(&spool, b"hello").await, NAME)
+            .store_file(&spooled(&spool, b"hello").await, NAME)
             .await
             .map(|()| Vec::new());
         for result in [
@@ -244,7 +248,7 @@ async fn a_bucket_that_is_away_has_lost_nothing_and_says_so_soon() {
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_no_reason_to_give_a_file_up() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Some(server) = Server::start().await else {
+    let Some(server) = S3Server::start().await else {
         return;
     };
     reqwest::Client::new()

@@ -4,7 +4,7 @@ use super::{MP4, OLE, OPUS, WEBP, ZIP};
 
 /// Types whose files always begin with a signature known here, so that other files cannot have
 /// them. Types written as text are excluded, because people leave out their first lines.
-const SIGNED: [&str; 43] = [
+const SIGNED_TYPES: [&str; 43] = [
     "image/jpeg",
     "image/png",
     super::APNG,
@@ -51,20 +51,20 @@ const SIGNED: [&str; 43] = [
 ];
 
 /// Whether all files of this type begin with a signature known here.
-pub(super) fn always_begins_so(mime_type: &str) -> bool {
-    SIGNED.contains(&mime_type)
+pub(super) fn has_signature(mime_type: &str) -> bool {
+    SIGNED_TYPES.contains(&mime_type)
 }
 
 /// Returns the type of a file's signature, if it is known.
-pub(super) fn of(head: &[u8]) -> Option<&'static str> {
-    picture(head)
-        .or_else(|| boxed(head))
-        .or_else(|| sound(head))
-        .or_else(|| film(head))
-        .or_else(|| paper(head))
+pub(super) fn type_by_signature(head: &[u8]) -> Option<&'static str> {
+    image_signature(head)
+        .or_else(|| box_signature(head))
+        .or_else(|| audio_signature(head))
+        .or_else(|| video_signature(head))
+        .or_else(|| document_signature(head))
 }
 
-fn picture(head: &[u8]) -> Option<&'static str> {
+fn image_signature(head: &[u8]) -> Option<&'static str> {
     Some(match head {
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
@@ -82,8 +82,8 @@ fn picture(head: &[u8]) -> Option<&'static str> {
             b'B',
             b'P',
             ..,
-        ] if !is_written(head) => WEBP,
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] if !is_written(head) => "image/gif",
+        ] if !is_text_like(head) => WEBP,
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] if !is_text_like(head) => "image/gif",
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "image/bmp",
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "image/tiff",
         [0, 0, 1, 0, _, 0, ..] => "image/x-icon",
@@ -95,7 +95,7 @@ fn picture(head: &[u8]) -> Option<&'static str> {
 
 /// Whether the bytes may be text in any charset. An ASCII signature then proves nothing, while
 /// binary files contain zeros and the like close behind it.
-fn is_written(head: &[u8]) -> bool {
+fn is_text_like(head: &[u8]) -> bool {
     /// Fewer bytes are not conclusive.
     const SHORTEST: usize = 17;
     let is_sign = |byte: &u8| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
@@ -103,14 +103,14 @@ fn is_written(head: &[u8]) -> bool {
 }
 
 /// Detects ISO/IEC 14496-12 containers, whose brand determines the type.
-fn boxed(head: &[u8]) -> Option<&'static str> {
-    if is_written(head) {
+fn box_signature(head: &[u8]) -> Option<&'static str> {
+    if is_text_like(head) {
         return None;
     }
     let size = u32::from_be_bytes(head.get(..4)?.try_into().ok()?);
     // The first of these may be as large as a file; the others contain only a few numbers.
     let is_one = match head.get(4..8)? {
-        b"ftyp" => return Some(branded(head)),
+        b"ftyp" => return Some(type_by_brands(head)),
         // Old QuickTime files begin with an arbitrary box.
         b"mdat" => size < 2 || (8..1 << 30).contains(&size),
         b"moov" => (8..1 << 26).contains(&size),
@@ -128,7 +128,7 @@ fn boxed(head: &[u8]) -> Option<&'static str> {
 }
 
 /// Returns the type of the first known brand: the major one, then the compatible ones.
-fn branded(head: &[u8]) -> &'static str {
+fn type_by_brands(head: &[u8]) -> &'static str {
     let size = head
         .get(..4)
         .and_then(|size| size.try_into().ok())
@@ -142,12 +142,12 @@ fn branded(head: &[u8]) -> &'static str {
         .chain(compatible.chunks_exact(4));
     let is_picture = matches!(head.get(8..12), Some(b"mif1" | b"msf1" | b"mif2"));
     brands
-        .filter_map(brand)
+        .filter_map(type_by_brand)
         .next()
         .unwrap_or(if is_picture { "image/heif" } else { MP4 })
 }
 
-fn brand(brand: &[u8]) -> Option<&'static str> {
+fn type_by_brand(brand: &[u8]) -> Option<&'static str> {
     Some(match brand {
         b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => {
             "image/heic"
@@ -166,13 +166,13 @@ fn brand(brand: &[u8]) -> Option<&'static str> {
     })
 }
 
-fn sound(head: &[u8]) -> Option<&'static str> {
+fn audio_signature(head: &[u8]) -> Option<&'static str> {
     Some(match head {
         [b'#', b'!', b'A', b'M', b'R', b'\n', ..]
         | [b'#', b'!', b'A', b'M', b'R', b'-', b'W', b'B', b'\n', ..] => "audio/amr",
         // The others begin with ASCII words, or with letters of old charsets.
-        _ if is_written(head) => return None,
-        [b'O', b'g', b'g', b'S', ..] => ogg(head),
+        _ if is_text_like(head) => return None,
+        [b'O', b'g', b'g', b'S', ..] => ogg_type(head),
         [
             b'R',
             b'I',
@@ -224,7 +224,7 @@ fn is_mpeg(second: u8, third: Option<&u8>) -> bool {
 }
 
 /// Detects the codec of an Ogg file, named after the 28-byte header of its first page.
-fn ogg(head: &[u8]) -> &'static str {
+fn ogg_type(head: &[u8]) -> &'static str {
     let others: [&[u8]; 4] = [b"\x01vorbis", b"\x7fFLAC", b"Speex", b"\x80theora"];
     let content = head.get(28..).unwrap_or_default();
     if others.into_iter().any(|other| content.starts_with(other)) {
@@ -234,7 +234,7 @@ fn ogg(head: &[u8]) -> &'static str {
     }
 }
 
-fn film(head: &[u8]) -> Option<&'static str> {
+fn video_signature(head: &[u8]) -> Option<&'static str> {
     Some(match head {
         [0x1a, 0x45, 0xdf, 0xa3, ..] => match head[..head.len().min(64)]
             .windows(8)
@@ -257,14 +257,14 @@ fn film(head: &[u8]) -> Option<&'static str> {
             b'I',
             b' ',
             ..,
-        ] if !is_written(head) => "video/x-msvideo",
+        ] if !is_text_like(head) => "video/x-msvideo",
         [b'F', b'L', b'V', 1, ..] => "video/x-flv",
         [0, 0, 1, 0xba | 0xb3, ..] => "video/mpeg",
         _ => return None,
     })
 }
 
-fn paper(head: &[u8]) -> Option<&'static str> {
+fn document_signature(head: &[u8]) -> Option<&'static str> {
     let text = head
         .strip_prefix(b"\xef\xbb\xbf")
         .unwrap_or(head)
@@ -274,7 +274,7 @@ fn paper(head: &[u8]) -> Option<&'static str> {
             .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
     };
     Some(match head {
-        [b'P', b'K', 3, 4, ..] => stored(head).unwrap_or(ZIP),
+        [b'P', b'K', 3, 4, ..] => zip_entry_type(head).unwrap_or(ZIP),
         [b'P', b'K', 5, 6, ..] | [b'P', b'K', 7, 8, ..] => ZIP,
         [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1, ..] => OLE,
         [0x1f, 0x8b, ..] => "application/gzip",
@@ -308,11 +308,11 @@ fn paper(head: &[u8]) -> Option<&'static str> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => "application/zstd",
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "application/x-7z-compressed",
         [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => "application/vnd.rar",
-        [b'M', b'Z', ..] if head.len() > 64 && !is_written(head) => {
+        [b'M', b'Z', ..] if head.len() > 64 && !is_text_like(head) => {
             "application/vnd.microsoft.portable-executable"
         }
         _ if head.starts_with(b"SQLite format 3\0") => "application/vnd.sqlite3",
-        _ if head.get(257..262) == Some(b"ustar") && !is_written(head) => "application/x-tar",
+        _ if head.get(257..262) == Some(b"ustar") && !is_text_like(head) => "application/x-tar",
         _ if text.starts_with(b"%PDF-") => "application/pdf",
         _ if text.starts_with(b"{\\rtf") => "application/rtf",
         _ if text.starts_with(b"%!PS") => "application/postscript",
@@ -320,13 +320,13 @@ fn paper(head: &[u8]) -> Option<&'static str> {
         _ if begins("BEGIN:VCALENDAR") => "text/calendar",
         _ if begins("<svg") => "image/svg+xml",
         _ if begins("<!doctype html") || begins("<html") => "text/html",
-        _ if begins("<?xml") => marked(text),
+        _ if begins("<?xml") => xml_type(text),
         _ => return None,
     })
 }
 
 /// Detects the type of an XML file from its elements.
-fn marked(text: &[u8]) -> &'static str {
+fn xml_type(text: &[u8]) -> &'static str {
     let has = |word: &[u8]| {
         text.windows(word.len())
             .any(|part| part.eq_ignore_ascii_case(word))
@@ -339,7 +339,7 @@ fn marked(text: &[u8]) -> &'static str {
 }
 
 /// Detects OpenDocument and EPUB files from their first entry, which is uncompressed.
-fn stored(head: &[u8]) -> Option<&'static str> {
+fn zip_entry_type(head: &[u8]) -> Option<&'static str> {
     const KINDS: [&str; 5] = [
         "application/vnd.oasis.opendocument.text",
         "application/vnd.oasis.opendocument.spreadsheet",

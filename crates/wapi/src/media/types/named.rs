@@ -159,7 +159,7 @@ const OTHER_NAMES: [(&str, &str); 18] = [
 ];
 
 /// Types that describe only an arbitrary file.
-const NOTHING: [&str; 8] = [
+const UNSPECIFIC_TYPES: [&str; 8] = [
     "application/octet-stream",
     "binary/octet-stream",
     "application/binary",
@@ -171,7 +171,7 @@ const NOTHING: [&str; 8] = [
 ];
 
 /// Returns the type of an extension.
-pub fn type_of(extension: &str) -> Option<&'static str> {
+pub fn type_by_extension(extension: &str) -> Option<&'static str> {
     TYPES
         .iter()
         .find(|(_, endings)| endings.split(' ').any(|ending| ending == extension))
@@ -188,8 +188,8 @@ pub fn extension_of(mime_type: &str) -> Option<&'static str> {
 
 /// Normalizes a declared type: without parameters, and under its usual name. `None` if it is
 /// invalid or describes any file.
-pub fn said(text: &str) -> Option<String> {
-    let essence = essence(text);
+pub fn normalize_type(text: &str) -> Option<String> {
+    let essence = type_essence(text);
     let is_token = |part: &str| {
         let signs = b"!#$&-^_.+*";
         !part.is_empty()
@@ -204,11 +204,12 @@ pub fn said(text: &str) -> Option<String> {
         .iter()
         .find(|(other, _)| *other == essence)
         .map(|(_, usual)| (*usual).to_owned());
-    Some(usual.unwrap_or(essence)).filter(|essence| is_type && !NOTHING.contains(&essence.as_str()))
+    Some(usual.unwrap_or(essence))
+        .filter(|essence| is_type && !UNSPECIFIC_TYPES.contains(&essence.as_str()))
 }
 
 /// Returns a media type without its parameters, in lower case.
-pub fn essence(mime_type: &str) -> String {
+pub fn type_essence(mime_type: &str) -> String {
     mime_type
         .split(';')
         .next()
@@ -235,7 +236,7 @@ mod tests {
         assert!(
             TYPES
                 .iter()
-                .all(|(name, _)| said(name).is_some() || NOTHING.contains(name))
+                .all(|(name, _)| normalize_type(name).is_some() || UNSPECIFIC_TYPES.contains(name))
         );
     }
 
@@ -253,7 +254,7 @@ mod tests {
             ("*/*", None),
             ("text/<x>", None),
         ] {
-            assert_eq!(said(text).as_deref(), meant, "{text}");
+            assert_eq!(normalize_type(text).as_deref(), meant, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 /// The numbering of a country.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Country {
+pub(super) struct NumberingPlan {
     /// The country code.
     pub code: u16,
     /// Least and greatest number of digits behind the code.
@@ -47,21 +47,21 @@ const PAID_FOR: &str = "\
     800:9; 853 0800:7; 855 1800:10; 960 800:10; 965 18:7; 966 800:10; 968 500:7 8007:9; 970 1700:10 1800:10; 971 \
     800:5,6,7,10,11,12; 972 1255:7; 974 800:7,9; 977 1660:11 1800:11; 996 800:10";
 
-impl Country {
+impl NumberingPlan {
     /// Returns the country whose code begins a number; no code begins another one.
-    pub fn of(number: &str) -> Option<Self> {
+    pub fn find_by_number(number: &str) -> Option<Self> {
         COUNTRIES
             .split(' ')
-            .filter_map(Self::read)
+            .filter_map(Self::parse)
             .find(|country| number.starts_with(&country.code.to_string()))
     }
 
     /// Returns whether a number of this country, without the code, can have this many digits.
-    pub fn has_numbers_like(&self, national: &str) -> bool {
-        (self.digits.0..=self.digits.1).contains(&national.len()) || self.is_paid_for(national)
+    pub fn is_valid_national(&self, national: &str) -> bool {
+        (self.digits.0..=self.digits.1).contains(&national.len()) || self.is_toll_free(national)
     }
 
-    fn is_paid_for(&self, national: &str) -> bool {
+    fn is_toll_free(&self, national: &str) -> bool {
         let length = national.len().to_string();
         let of_it = |entry: &&str| {
             entry
@@ -79,7 +79,7 @@ impl Country {
             })
     }
 
-    fn read(entry: &str) -> Option<Self> {
+    fn parse(entry: &str) -> Option<Self> {
         let (code, digits) = entry.split_once(':')?;
         let (least, most) = digits.trim_end_matches('z').split_once('-')?;
         let digits = (least.parse().ok()?, most.parse().ok()?);
@@ -100,11 +100,14 @@ mod tests {
         let entries: Vec<_> = COUNTRIES.split(' ').collect();
         let countries: Vec<_> = entries
             .iter()
-            .map(|entry| Country::read(entry).expect(entry))
+            .map(|entry| NumberingPlan::parse(entry).expect(entry))
             .collect();
         for country in &countries {
             let code = country.code.to_string();
-            assert_eq!(Country::of(&format!("{code}5")), Some(*country));
+            assert_eq!(
+                NumberingPlan::find_by_number(&format!("{code}5")),
+                Some(*country)
+            );
             assert!(
                 country.digits.0 <= country.digits.1 && code.len() + country.digits.1 <= 15,
                 "{code}"
@@ -125,13 +128,13 @@ mod tests {
                 {
                     assert!(code.len() + length <= 15 && start.len() < length, "{entry}");
                     assert!(
-                        country.has_numbers_like(&format!("{start:5<length$}")),
+                        country.is_valid_national(&format!("{start:5<length$}")),
                         "{entry}"
                     );
                     assert!(!start.starts_with('0') || country.keeps_zeros, "{entry}");
                 }
             }
         }
-        assert_eq!(Country::of("80447034810"), None);
+        assert_eq!(NumberingPlan::find_by_number("80447034810"), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn number(text: &str) -> Result<Number, NoNumber> {
-    let text = visible(text);
-    linked(&text).unwrap_or_else(|| parse(&text))
+fn number(text: &str) -> Result<PhoneNumber, PhoneNumberError> {
+    let text = strip_invisible(text);
+    parse_link(&text).unwrap_or_else(|| parse_number(&text))
 }
 
-fn read(text: &str) -> Result<String, NoNumber> {
+fn read(text: &str) -> Result<String, PhoneNumberError> {
     number(text).map(|number| number.digits)
 }
 
@@ -158,7 +158,7 @@ fn a_number_is_international_by_its_plus_its_zeros_or_where_it_stands() {
         "https://api.whatsapp.com/send?phone=375447034810",
         "whatsapp://send?phone=375447034810",
     ] {
-        let wanted = Number {
+        let wanted = PhoneNumber {
             digits: "375447034810".to_owned(),
             is_international: true,
         };
@@ -191,7 +191,7 @@ fn digits_of_every_script_are_digits() {
     // All decimal digits of Unicode come in tens, in order.
     let points = 0..=u32::from(char::MAX);
     let all: Vec<_> = points
-        .filter_map(|point| char::from_u32(point).and_then(digit))
+        .filter_map(|point| char::from_u32(point).and_then(ascii_digit))
         .collect();
     assert!(all.len() >= 600);
     assert!(

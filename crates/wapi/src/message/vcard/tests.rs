@@ -4,7 +4,7 @@ use super::*;
 
 /// Returns the name, and each phone with its account.
 fn read(card: &str) -> (Option<String>, Vec<(String, Option<String>)>) {
-    let Card { name, phones } = Card::read(&card.replace('\n', "\r\n"));
+    let VCard { name, phones } = VCard::parse(&card.replace('\n', "\r\n"));
     (
         name,
         phones
@@ -39,7 +39,7 @@ fn the_documents_examples_are_read() {
                EMAIL;TYPE=INTERNET,PREF:Frank_Dawson@Lotus.com\nURL:http://home.earthlink.net/~fdawson\nEND:vCard\n\n\
                BEGIN:vCard\nVERSION:3.0\nFN:Tim Howes\nORG:Netscape Communications Corp.\n\
                TEL;TYPE=VOICE,MSG,WORK:+1-415-937-3419\nTEL;TYPE=FAX,WORK:+1-415-528-4164\nEND:vCard\n";
-    let cards = split(two);
+    let cards = split_cards(two);
     assert_eq!(cards.len(), 2);
     is(
         &cards[0],
@@ -148,11 +148,11 @@ fn what_programs_write_is_read() {
 fn a_text_is_parted_into_its_cards() {
     let card = |name: &str| format!("BEGIN:VCARD\r\nFN:{name}\r\nEND:VCARD");
     assert_eq!(
-        split(&format!("\u{feff}{}\r\n{}\r\n", card("Ann"), card("Bob"))),
+        split_cards(&format!("\u{feff}{}\r\n{}\r\n", card("Ann"), card("Bob"))),
         [card("Ann"), card("Bob")]
     );
     assert_eq!(
-        split(&format!(
+        split_cards(&format!(
             "words before\n{}\nand between\n{}",
             card("Ann"),
             card("Bob")
@@ -160,7 +160,7 @@ fn a_text_is_parted_into_its_cards() {
         [card("Ann"), card("Bob")]
     );
     let within = "BEGIN:VCARD\nAGENT:\nBEGIN:VCARD\nEND:VCARD\nEND:VCARD";
-    assert_eq!(split(within), [within]);
-    assert_eq!(split("BEGIN:VCARD\nFN:cut"), ["BEGIN:VCARD\nFN:cut"]);
-    assert_eq!(split("FN:Ann"), [""; 0]);
+    assert_eq!(split_cards(within), [within]);
+    assert_eq!(split_cards("BEGIN:VCARD\nFN:cut"), ["BEGIN:VCARD\nFN:cut"]);
+    assert_eq!(split_cards("FN:Ann"), [""; 0]);
 }

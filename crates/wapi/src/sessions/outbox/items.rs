@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::store::Place;
+use crate::store::MessageSeq;
 
 /// Whether a message may wait for its session to come online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Haste {
-    Patient,
+pub enum SendMode {
+    Queued,
     /// Its caller waits and gets an error at once; afterwards the message must not be sent.
-    NowOrNever,
+    Immediate,
 }
 
 /// A message that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    pub place: Place,
+pub struct QueuedMessage {
+    pub seq: MessageSeq,
     pub chat: String,
     pub send_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
-    pub haste: Haste,
+    pub mode: SendMode,
     /// Whether the store has recorded that it may leave.
-    pub is_marked: bool,
+    pub is_recorded: bool,
     /// Whether it may have left in an earlier run.
     pub may_have_left: bool,
     /// Whether a file has to be fetched before it can leave.
@@ -32,7 +32,7 @@ pub struct Message {
 
 /// The progress of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum SendStage {
     /// Its time has not come.
     Scheduled,
     /// It waits in its lane.
@@ -40,56 +40,56 @@ pub(super) enum Stage {
     /// Its file is being fetched and uploaded.
     Preparing,
     /// The store is recording that it may leave.
-    Marking,
+    Persisting,
     /// The engine has it, and WhatsApp has not answered.
-    Leaving,
+    InFlight,
     /// It may have left, and no attempt is under way.
-    Doubtful,
+    Unconfirmed,
     /// It waits after a transient failure.
-    Resting,
+    Backoff,
 }
 
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct OutboxItem {
     pub chat: String,
-    pub place: Place,
+    pub seq: MessageSeq,
     pub send_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
-    pub haste: Haste,
-    pub stage: Stage,
-    pub is_marked: bool,
+    pub mode: SendMode,
+    pub stage: SendStage,
+    pub is_recorded: bool,
     pub is_prepared: bool,
     pub may_have_left: bool,
     /// Failed attempts and unanswered attempts so far.
-    pub tries: u32,
-    pub asked: u32,
+    pub attempts: u32,
+    pub unanswered: u32,
     pub timer: Option<Duration>,
 }
 
-impl Item {
-    pub fn new(message: Message) -> Self {
-        let Message {
-            place,
+impl OutboxItem {
+    pub fn new(message: QueuedMessage) -> Self {
+        let QueuedMessage {
+            seq,
             chat,
             send_at,
             expires_at,
-            haste,
-            is_marked,
+            mode,
+            is_recorded,
             may_have_left,
             has_file,
         } = message;
         Self {
             chat,
-            place,
+            seq,
             send_at,
             expires_at,
-            haste,
-            stage: Stage::Waiting,
-            is_marked,
+            mode,
+            stage: SendStage::Waiting,
+            is_recorded,
             is_prepared: !has_file,
             may_have_left,
-            tries: 0,
-            asked: 0,
+            attempts: 0,
+            unanswered: 0,
             timer: None,
         }
     }
@@ -101,38 +101,38 @@ impl Item {
     }
 
     pub fn may_have_left_by_now(&self) -> bool {
-        self.may_have_left || self.stage == Stage::Leaving
+        self.may_have_left || self.stage == SendStage::InFlight
     }
 }
 
 /// Reasons why messages fail.
 pub mod failures {
-    use crate::event::Failure;
-    use crate::store::Verdict;
+    use crate::event::SendFailure;
+    use crate::store::SendOutcome;
 
     /// WhatsApp's error code for a message to a new contact whom the account may not message.
-    pub const NEW_CHAT: &str = "463";
+    pub const NEW_CHAT_CODE: &str = "463";
 
-    fn failed(code: &str, detail: &str) -> Verdict {
-        Verdict::Failed(Failure {
+    fn failed_outcome(code: &str, detail: &str) -> SendOutcome {
+        SendOutcome::Failed(SendFailure {
             code: code.to_owned(),
             detail: detail.to_owned(),
         })
     }
 
     /// Explains WhatsApp's refusal of a newsletter post.
-    pub fn refused_post(code: &str) -> Verdict {
+    pub fn post_refusal(code: &str) -> SendOutcome {
         match code {
-            "404" => no_newsletter(),
+            "404" => newsletter_not_found(),
             "401" | "403" => not_newsletter_admin(),
-            _ => refused(code),
+            _ => message_refusal(code),
         }
     }
 
     /// Explains WhatsApp's refusal of a message to a group.
-    pub fn refused_in_group(code: &str) -> Verdict {
+    pub fn group_refusal(code: &str) -> SendOutcome {
         match code {
-            "401" | "403" => failed(
+            "401" | "403" => failed_outcome(
                 "whatsapp_refused",
                 &format!(
                     "WhatsApp refused the message with code {code}: the account may not write in this group; it left it or was removed, \
@@ -140,14 +140,14 @@ pub mod failures {
                 ),
             ),
             "404" => not_in_group(),
-            _ => refused(code),
+            _ => message_refusal(code),
         }
     }
 
     /// Explains WhatsApp's refusal of a message to a person.
-    pub fn refused(code: &str) -> Verdict {
+    pub fn message_refusal(code: &str) -> SendOutcome {
         let reason = match code {
-            NEW_CHAT => {
+            NEW_CHAT_CODE => {
                 "this account may not write to new contacts for now; wait, and let people write first"
             }
             "479" => "the message was not in a form it accepts",
@@ -155,67 +155,67 @@ pub mod failures {
             "503" => "it could not take the message for now",
             _ => "it gave no reason",
         };
-        failed(
+        failed_outcome(
             "whatsapp_refused",
             &format!("WhatsApp refused the message with code {code}: {reason}"),
         )
     }
 
-    pub fn expired() -> Verdict {
-        failed("expired", "it could not be sent before it expired")
+    pub fn message_expired() -> SendOutcome {
+        failed_outcome("expired", "it could not be sent before it expired")
     }
 
-    pub fn offline() -> Verdict {
-        failed(
+    pub fn session_offline() -> SendOutcome {
+        failed_outcome(
             "session_not_online",
             "the session was not online, and the message was not to wait",
         )
     }
 
-    pub fn logged_out() -> Verdict {
-        failed(
+    pub fn device_logged_out() -> SendOutcome {
+        failed_outcome(
             "session_logged_out",
             "the device was logged out before the message could be sent",
         )
     }
 
-    pub fn media(detail: String) -> Verdict {
-        Verdict::Failed(Failure {
+    pub fn media_unavailable(detail: String) -> SendOutcome {
+        SendOutcome::Failed(SendFailure {
             code: "media_unavailable".to_owned(),
             detail,
         })
     }
 
-    pub fn nobody_there() -> Verdict {
-        failed(
+    pub fn not_on_whatsapp() -> SendOutcome {
+        failed_outcome(
             "not_on_whatsapp",
             "nobody has this number on WhatsApp; check it, with its country's code",
         )
     }
 
-    pub fn not_in_group() -> Verdict {
-        failed(
+    pub fn not_in_group() -> SendOutcome {
+        failed_outcome(
             "group_not_found",
             "the account is in no such group; GET /v1/sessions/…/groups lists those it is in",
         )
     }
 
-    pub fn no_newsletter() -> Verdict {
-        failed(
+    pub fn newsletter_not_found() -> SendOutcome {
+        failed_outcome(
             "newsletter_not_found",
             "there is no such newsletter; GET /v1/sessions/…/newsletters lists those it follows",
         )
     }
 
-    pub fn not_newsletter_admin() -> Verdict {
-        failed(
+    pub fn not_newsletter_admin() -> SendOutcome {
+        failed_outcome(
             "not_newsletter_admin",
             "the account may not post in this newsletter; its owner has to make it an admin",
         )
     }
 
-    pub fn engine() -> Verdict {
-        failed(
+    pub fn not_sendable() -> SendOutcome {
+        failed_outcome(
             "not_sendable",
             "the message could not be encrypted for this chat, or who is in it could not be learnt",
         )

@@ -2,47 +2,47 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::items::{Haste, Item, Stage};
-use crate::store::{OpenMessage, Place};
+use super::items::{OutboxItem, SendMode, SendStage};
+use crate::store::{MessageSeq, UnsettledMessage};
 
 #[derive(Default)]
-pub(super) struct Lanes {
-    items: HashMap<Place, Item>,
+pub(super) struct ChatLanes {
+    items: HashMap<MessageSeq, OutboxItem>,
     /// Messages whose time has come, by chat. No lane is empty.
-    lanes: HashMap<String, VecDeque<Place>>,
+    lanes: HashMap<String, VecDeque<MessageSeq>>,
 }
 
-impl Lanes {
+impl ChatLanes {
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    pub fn get(&self, place: Place) -> Option<&Item> {
+    pub fn get(&self, place: MessageSeq) -> Option<&OutboxItem> {
         self.items.get(&place)
     }
 
-    pub fn get_mut(&mut self, place: Place) -> Option<&mut Item> {
+    pub fn get_mut(&mut self, place: MessageSeq) -> Option<&mut OutboxItem> {
         self.items.get_mut(&place)
     }
 
     /// Returns the last message of a chat's lane.
-    pub fn last(&self, chat: &str) -> Option<&Item> {
+    pub fn last_of_chat(&self, chat: &str) -> Option<&OutboxItem> {
         self.get(*self.lanes.get(chat)?.back()?)
     }
 
-    pub fn insert(&mut self, item: Item, stage: Stage) {
-        self.items.insert(item.place, Item { stage, ..item });
+    pub fn insert(&mut self, item: OutboxItem, stage: SendStage) {
+        self.items.insert(item.seq, OutboxItem { stage, ..item });
     }
 
-    pub fn set(&mut self, place: Place, stage: Stage) {
+    pub fn set_stage(&mut self, place: MessageSeq, stage: SendStage) {
         if let Some(item) = self.get_mut(place) {
             item.stage = stage;
         }
     }
 
     /// Appends a message to its lane. Returns whether it is the first there.
-    pub fn join(&mut self, place: Place) -> bool {
+    pub fn join_lane(&mut self, place: MessageSeq) -> bool {
         let Some(item) = self.items.get(&place) else {
             return false;
         };
@@ -52,7 +52,7 @@ impl Lanes {
     }
 
     /// Removes a message. Returns it and, if it was the first of its lane, its successor.
-    pub fn remove(&mut self, place: Place) -> Option<(Item, Option<Place>)> {
+    pub fn remove(&mut self, place: MessageSeq) -> Option<(OutboxItem, Option<MessageSeq>)> {
         let item = self.items.remove(&place)?;
         let Some(lane) = self.lanes.get_mut(&item.chat) else {
             return Some((item, None));
@@ -60,7 +60,7 @@ impl Lanes {
         let was_first = lane.front() == Some(&place);
         if was_first {
             lane.pop_front();
-        } else if item.stage != Stage::Scheduled {
+        } else if item.stage != SendStage::Scheduled {
             lane.retain(|other| *other != place);
         }
         let next = lane.front().copied().filter(|_| was_first);
@@ -71,26 +71,28 @@ impl Lanes {
     }
 
     /// Lists all messages, in the order they were accepted.
-    pub fn all(&self) -> Vec<Place> {
-        self.those(|_| true)
+    pub fn all_messages(&self) -> Vec<MessageSeq> {
+        self.filter_messages(|_| true)
     }
 
     /// Lists the messages in certain stages.
-    pub fn at(&self, is_it: impl Fn(Stage) -> bool) -> Vec<Place> {
-        self.those(|item| is_it(item.stage))
+    pub fn in_stage(&self, is_it: impl Fn(SendStage) -> bool) -> Vec<MessageSeq> {
+        self.filter_messages(|item| is_it(item.stage))
     }
 
     /// Lists the messages that must not wait for a connection and certainly have not left.
-    pub fn stranded(&self) -> Vec<Place> {
-        self.those(|item| item.haste == Haste::NowOrNever && !item.may_have_left_by_now())
+    pub fn stranded_messages(&self) -> Vec<MessageSeq> {
+        self.filter_messages(|item| {
+            item.mode == SendMode::Immediate && !item.may_have_left_by_now()
+        })
     }
 
-    fn those(&self, is_it: impl Fn(&Item) -> bool) -> Vec<Place> {
+    fn filter_messages(&self, is_it: impl Fn(&OutboxItem) -> bool) -> Vec<MessageSeq> {
         let mut places: Vec<_> = self
             .items
             .values()
             .filter(|item| is_it(item))
-            .map(|item| item.place)
+            .map(|item| item.seq)
             .collect();
         places.sort_unstable();
         places
@@ -99,13 +101,13 @@ impl Lanes {
 
 /// Sorts messages into the order in which an earlier run would have sent them: first those that may
 /// have left, then all others as they were accepted, with scheduled ones inserted at their times.
-pub fn in_order(messages: Vec<OpenMessage>) -> Vec<OpenMessage> {
+pub fn restore_order(messages: Vec<UnsettledMessage>) -> Vec<UnsettledMessage> {
     let (mut ordered, rest): (Vec<_>, Vec<_>) = messages
         .into_iter()
         .partition(|message| message.may_have_left);
     let (mut scheduled, unscheduled): (Vec<_>, Vec<_>) =
         rest.into_iter().partition(|one| one.send_at.is_some());
-    scheduled.sort_by_key(|message| (message.send_at, message.place));
+    scheduled.sort_by_key(|message| (message.send_at, message.seq));
     let mut scheduled = scheduled.into_iter().peekable();
     // The order of acceptance never depends on a clock, which may have been set back.
     for message in unscheduled {

@@ -6,65 +6,65 @@ use jiff::Timestamp;
 
 #[cfg(doc)]
 use super::Outbox;
-use crate::store::{Place, Verdict};
+use crate::store::{MessageSeq, SendOutcome};
 
 /// The current time: wall-clock time for the callers' dates, and a monotonic uptime for our own
 /// timeouts.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct OutboxClock {
     pub now: Timestamp,
     pub uptime: Duration,
 }
 
 /// Whether the session is online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
-    Up,
-    Down,
+pub enum OutboxConnectivity {
+    Online,
+    Offline,
 }
 
 /// An action to perform. Its result is reported to the named method of [`Outbox`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum OutboxStep {
     /// Fetch and upload the message's file: [`Outbox::prepared`].
-    Prepare(Place),
+    Prepare(MessageSeq),
     /// Record that these may have left: [`Outbox::marked`].
-    Mark(Vec<Place>),
+    RecordAttempts(Vec<MessageSeq>),
     /// Hand the message to the engine: [`Outbox::handed_over`], and [`Outbox::answered`] when
     /// WhatsApp answers.
-    HandOver(Place),
+    HandOver(MessageSeq),
     /// Record this outcome. No result is reported.
-    Judge(Place, Verdict),
+    RecordOutcome(MessageSeq, SendOutcome),
 }
 
 /// The result of handing a message to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandedOver {
+pub enum HandoverResult {
     /// It was sent; WhatsApp may or may not answer.
-    Left,
+    Sent,
     /// It has not left, because there is no connection.
     Offline,
     /// It has not left, because the engine could not encode it.
     Failed,
     /// It has not left, because the number is not on WhatsApp.
-    NobodyThere,
+    NotOnWhatsapp,
     /// It has not left, because the account is not in the group.
     NotInGroup,
     /// It has not left, because there is no such newsletter.
-    NoNewsletter,
+    NewsletterNotFound,
     /// It has not left, because the account may not post in the newsletter.
     NotNewsletterAdmin,
     /// It may have left.
-    Unclear,
+    Unconfirmed,
 }
 
 /// Reasons why a message could not be prepared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unprepared {
+pub enum UnpreparedError {
     /// It was edited meanwhile.
     Outdated,
     /// Its file can never be sent.
-    Unfit(String),
+    Permanent(String),
     /// A later attempt may succeed.
-    Passing(String),
+    Transient(String),
 }

@@ -4,127 +4,145 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::outbox::{HandedOver, Unprepared};
-use super::super::{Parts, Session};
+use super::super::outbox::{HandoverResult, UnpreparedError};
+use super::super::{Session, SessionDeps};
 use crate::clock::Clock;
 use crate::event::Account;
-use crate::fetch::{NoFile, Whose};
-use crate::media::{Described, File};
-use crate::message::{ChatId, Content, Edit, Message, STATUS};
-use crate::store::{Life, MediaFacts, MediaRecord, MediaState, Place, Poll, Store, StoreError};
-use crate::whatsapp::{Attached, Beside, Known, Link, NotHandedOver, NotPrepared, Prepared, Quote};
+use crate::fetch::{FetchError, FetchRequester};
+use crate::media::{MediaFile, MediaProperties};
+use crate::message::{ChatId, EditContent, Message, MessageContent, STATUS};
+use crate::store::{
+    Life, MediaFacts, MediaRecord, MediaState, MessageSeq, Store, StoreError, StoredPoll,
+};
+use crate::whatsapp::{
+    AttachedFile, HandoverError, KnownFile, Link, PrepareError, PreparedMessage, Quote, SendContext,
+};
 
 /// Longest wait per attempt for a file that WhatsApp has deleted and the phone uploads again.
-const BROUGHT: Duration = Duration::from_secs(60);
+const REUPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The result of one part.
-pub(super) enum Done {
-    Prepared(Place, Result<Prepared, Unprepared>),
-    Marked(Vec<Place>, Result<(), ()>),
-    HandedOver(Place, HandedOver),
+pub(super) enum WorkResult {
+    Prepared(MessageSeq, Result<PreparedMessage, UnpreparedError>),
+    Recorded(Vec<MessageSeq>, Result<(), ()>),
+    HandedOver(MessageSeq, HandoverResult),
     /// Whether a person to whom the account may not write first has written to it meanwhile.
-    Trusted(Place, bool),
+    TrustChecked(MessageSeq, bool),
 }
 
 /// Everything needed to work on a message.
-pub(super) struct Work {
-    pub place: Place,
+pub(super) struct SendWork {
+    pub seq: MessageSeq,
     pub life: Life,
     pub session: Arc<Session>,
-    pub around: Parts,
+    pub deps: SessionDeps,
     pub id: String,
     pub to: ChatId,
     pub message: Option<Message>,
-    pub file: Option<File>,
-    pub prepared: Option<Prepared>,
+    pub file: Option<MediaFile>,
+    pub prepared: Option<PreparedMessage>,
 }
 
-pub(super) async fn mark(store: Store, places: Vec<Place>) -> Done {
-    let marked = store.mark_attempted(places.clone()).await.map_err(drop);
-    Done::Marked(places, marked)
+pub(super) async fn record_attempts(store: Store, places: Vec<MessageSeq>) -> WorkResult {
+    let marked = store.record_attempts(places.clone()).await.map_err(drop);
+    WorkResult::Recorded(places, marked)
 }
 
 /// Checks for the recipient's trust token after a message was refused as the first one to a new
 /// contact.
-pub(super) async fn trusted(place: Place, session: Arc<Session>, by: ChatId) -> Done {
+pub(super) async fn check_trust(
+    place: MessageSeq,
+    session: Arc<Session>,
+    by: ChatId,
+) -> WorkResult {
     let is_trusted = match session.link() {
-        Some(link) => link.is_trusted_now(&by).await,
+        Some(link) => link.wait_for_trust(&by).await,
         None => false,
     };
-    Done::Trusted(place, is_trusted)
+    WorkResult::TrustChecked(place, is_trusted)
 }
 
-impl Work {
+impl SendWork {
     /// Fetches the message's file and uploads it to WhatsApp's media servers.
-    pub async fn prepare(mut self) -> Done {
-        let outcome = self.prepared().await;
-        Done::Prepared(self.place, outcome)
+    pub async fn prepare_message(mut self) -> WorkResult {
+        let outcome = self.try_prepare().await;
+        WorkResult::Prepared(self.seq, outcome)
     }
 
-    async fn prepared(&mut self) -> Result<Prepared, Unprepared> {
-        let message = self.message().await.map_err(Unprepared::Passing)?;
-        let file = match (self.file.take(), message.content.file()) {
+    async fn try_prepare(&mut self) -> Result<PreparedMessage, UnpreparedError> {
+        let message = self
+            .load_message()
+            .await
+            .map_err(UnpreparedError::Transient)?;
+        let file = match (self.file.take(), message.content.media_file()) {
             (None, Some((kind, file))) => Some(match (&file.id, &file.link) {
-                (Some(id), _) => self.kept(id).await?,
+                (Some(id), _) => self.stored_file(id).await?,
                 (None, link) => {
                     let link = link.as_deref().unwrap_or_default();
-                    let whose = Whose::sender(self.session.name.as_str());
+                    let whose = FetchRequester::for_sender(self.session.name.as_str());
                     let fetched =
-                        self.around
+                        self.deps
                             .fetcher
-                            .file(whose, link, kind, file.sha256.as_deref());
-                    fetched.await.map_err(unprepared)?.into()
+                            .fetch_file(whose, link, kind, file.sha256.as_deref());
+                    fetched.await.map_err(prepare_failure)?.into()
                 }
             }),
-            (file, _) => file.map(Attached::from),
+            (file, _) => file.map(AttachedFile::from),
         };
         let link = self
             .session
             .link()
-            .ok_or_else(|| Unprepared::Passing("the session went offline".to_owned()))?;
-        self.is_of(&link).map_err(Unprepared::Unfit)?;
-        let quote = self.quote(&message, &link).await;
+            .ok_or_else(|| UnpreparedError::Transient("the session went offline".to_owned()))?;
+        self.check_account(&link)
+            .map_err(UnpreparedError::Permanent)?;
+        let quote = self.find_quote(&message, &link).await;
         let secret = self
-            .secret(&message, &link)
+            .poll_secret(&message, &link)
             .await
-            .map_err(|error| Unprepared::Passing(error.to_string()))?;
+            .map_err(|error| UnpreparedError::Transient(error.to_string()))?;
         let preview = match &message.content {
-            Content::Text { text } if text.preview_url => {
-                self.around
+            MessageContent::Text { text } if text.preview_url => {
+                self.deps
                     .fetcher
-                    .preview(self.session.name.as_str(), &text.body)
+                    .fetch_preview(self.session.name.as_str(), &text.body)
                     .await
             }
             _ => None,
         };
-        let beside = Beside {
+        let beside = SendContext {
             quote,
             secret,
             preview,
-            ..Beside::default()
+            ..SendContext::default()
         };
-        let mut prepared = link.prepare(&self.to, &message, file, &beside).await;
+        let mut prepared = link
+            .prepare_message(&self.to, &message, file, &beside)
+            .await;
         let id = message
             .content
-            .file()
+            .media_file()
             .and_then(|(_, file)| file.id.as_deref());
-        if let Some(id) = id.filter(|_| matches!(prepared, Err(NotPrepared::NotHere))) {
-            let file = Some(self.brought(id).await?);
-            prepared = link.prepare(&self.to, &message, file, &beside).await;
+        if let Some(id) = id.filter(|_| matches!(prepared, Err(PrepareError::FileMissing))) {
+            let file = Some(self.download_file(id).await?);
+            prepared = link
+                .prepare_message(&self.to, &message, file, &beside)
+                .await;
         }
         prepared.map_err(|error| match error {
-            NotPrepared::NotHere | NotPrepared::NotUploaded(_) | NotPrepared::NotConverted(_) => {
-                Unprepared::Passing(error.to_string())
+            PrepareError::FileMissing
+            | PrepareError::NotUploaded(_)
+            | PrepareError::NotConverted(_) => UnpreparedError::Transient(error.to_string()),
+            PrepareError::Unfit(_) | PrepareError::NotEncodable => {
+                UnpreparedError::Permanent(error.to_string())
             }
-            NotPrepared::Unfit(_) | NotPrepared::Unsayable => Unprepared::Unfit(error.to_string()),
         })
     }
 
     /// Returns a file that was uploaded or received before. It need not be stored here if WhatsApp
     /// may still have it.
-    async fn kept(&self, id: &str) -> Result<Attached, Unprepared> {
-        let record = self.record(id).await?;
-        let file = self.local(&record).await?;
+    async fn stored_file(&self, id: &str) -> Result<AttachedFile, UnpreparedError> {
+        let record = self.find_record(id).await?;
+        let file = self.open_local(&record).await?;
         let remote = record
             .source
             .as_deref()
@@ -138,106 +156,106 @@ impl Work {
             pages,
             ..
         } = record.facts;
-        let described = Described {
+        let described = MediaProperties {
             width,
             height,
             duration,
             pages,
-            ..Described::default()
+            ..MediaProperties::default()
         };
-        let known = remote.map(|remote| Known {
+        let known = remote.map(|remote| KnownFile {
             remote,
             mime_type: mime_type.unwrap_or_default(),
             name,
             described,
         });
         if file.is_none() && known.is_none() {
-            Err(gone(id))
+            Err(file_gone(id))
         } else {
-            Ok(Attached { file, known })
+            Ok(AttachedFile { file, known })
         }
     }
 
     /// Downloads a received file now.
-    async fn brought(&self, id: &str) -> Result<Attached, Unprepared> {
-        let record = self.record(id).await?;
+    async fn download_file(&self, id: &str) -> Result<AttachedFile, UnpreparedError> {
+        let record = self.find_record(id).await?;
         let brought = self
-            .around
+            .deps
             .media
-            .fetch(record, BROUGHT)
+            .fetch_media(record, REUPLOAD_TIMEOUT)
             .await
-            .map_err(|error| unreadable(id, &error))?;
-        match (self.local(&brought).await?, brought.error) {
+            .map_err(|error| file_unreadable(id, &error))?;
+        match (self.open_local(&brought).await?, brought.error) {
             (Some(file), _) => Ok(file.into()),
-            (None, _) if brought.state == MediaState::Waiting => Err(Unprepared::Passing(format!(
-                "the file {id} is still being downloaded"
-            ))),
+            (None, _) if brought.state == MediaState::Waiting => Err(UnpreparedError::Transient(
+                format!("the file {id} is still being downloaded"),
+            )),
             (None, why) => Err(why.map_or_else(
-                || gone(id),
-                |why| Unprepared::Unfit(format!("the file {id}: {why}")),
+                || file_gone(id),
+                |why| UnpreparedError::Permanent(format!("the file {id}: {why}")),
             )),
         }
     }
 
-    async fn record(&self, id: &str) -> Result<MediaRecord, Unprepared> {
+    async fn find_record(&self, id: &str) -> Result<MediaRecord, UnpreparedError> {
         let record = self
-            .around
+            .deps
             .media
-            .find(id)
+            .find_media(id)
             .await
-            .map_err(|error| unreadable(id, &error))?;
+            .map_err(|error| file_unreadable(id, &error))?;
         let is_ours = |record: &MediaRecord| record.session == self.life;
         record
             .filter(|record| is_ours(record) && record.state != MediaState::Removed)
-            .ok_or_else(|| gone(id))
+            .ok_or_else(|| file_gone(id))
     }
 
-    async fn local(&self, record: &MediaRecord) -> Result<Option<File>, Unprepared> {
-        match self.around.media.file(record).await {
+    async fn open_local(&self, record: &MediaRecord) -> Result<Option<MediaFile>, UnpreparedError> {
+        match self.deps.media.open_file(record).await {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unreadable(&record.id, &error)),
+            Err(error) => Err(file_unreadable(&record.id, &error)),
         }
     }
 
-    pub async fn hand_over(mut self, limit: Duration) -> Done {
-        let outcome = self.handed_over(limit).await;
-        Done::HandedOver(self.place, outcome)
+    pub async fn hand_over(mut self, limit: Duration) -> WorkResult {
+        let outcome = self.try_hand_over(limit).await;
+        WorkResult::HandedOver(self.seq, outcome)
     }
 
-    async fn handed_over(&mut self, limit: Duration) -> HandedOver {
+    async fn try_hand_over(&mut self, limit: Duration) -> HandoverResult {
         let Some(link) = self.session.link() else {
-            return HandedOver::Offline;
+            return HandoverResult::Offline;
         };
-        if self.is_of(&link).is_err() {
-            return HandedOver::Failed;
+        if self.check_account(&link).is_err() {
+            return HandoverResult::Failed;
         }
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
-            None => match self.made(&link).await {
+            None => match self.prepare_without_file(&link).await {
                 Some(made) => made,
-                None => return HandedOver::Failed,
+                None => return HandoverResult::Failed,
             },
         };
         match link.hand_over(&self.to, prepared, &self.id, limit).await {
-            Ok(()) => HandedOver::Left,
-            Err(NotHandedOver::Offline) => HandedOver::Offline,
-            Err(NotHandedOver::Unclear) => HandedOver::Unclear,
-            Err(NotHandedOver::NotOnWhatsapp) => HandedOver::NobodyThere,
-            Err(NotHandedOver::NotInGroup) => HandedOver::NotInGroup,
-            Err(NotHandedOver::NoNewsletter) => HandedOver::NoNewsletter,
-            Err(NotHandedOver::NotNewsletterAdmin) => HandedOver::NotNewsletterAdmin,
-            Err(NotHandedOver::Failed(reason)) => {
+            Ok(()) => HandoverResult::Sent,
+            Err(HandoverError::Offline) => HandoverResult::Offline,
+            Err(HandoverError::Unconfirmed) => HandoverResult::Unconfirmed,
+            Err(HandoverError::NotOnWhatsapp) => HandoverResult::NotOnWhatsapp,
+            Err(HandoverError::NotInGroup) => HandoverResult::NotInGroup,
+            Err(HandoverError::NoNewsletter) => HandoverResult::NewsletterNotFound,
+            Err(HandoverError::NotNewsletterAdmin) => HandoverResult::NotNewsletterAdmin,
+            Err(HandoverError::Failed(reason)) => {
                 // The engine's error may contain phone numbers.
                 tracing::debug!(session = %self.session.name, reason, "the engine could not send a message");
                 tracing::warn!(session = %self.session.name, id = self.id, "the engine could not send a message");
-                HandedOver::Failed
+                HandoverResult::Failed
             }
         }
     }
 
     /// Fails if the link belongs to another account than the message was written for.
-    fn is_of(&self, link: &Link) -> Result<(), String> {
+    fn check_account(&self, link: &Link) -> Result<(), String> {
         let is_theirs = link.life().is_some_and(|life| life == self.life);
         is_theirs
             .then_some(())
@@ -245,34 +263,39 @@ impl Work {
     }
 
     /// Prepares a message without a file, which needs nothing in advance. A link preview is lost.
-    async fn made(&mut self, link: &Link) -> Option<Prepared> {
-        let message = self.message().await.ok()?;
-        let poll = match message.content.ballot() {
-            Some((poll, _)) => Some((poll, self.around.store.poll(&self.life, poll).await.ok()??)),
+    async fn prepare_without_file(&mut self, link: &Link) -> Option<PreparedMessage> {
+        let message = self.load_message().await.ok()?;
+        let poll = match message.content.chosen_options() {
+            Some((poll, _)) => Some((
+                poll,
+                self.deps.store.find_poll(&self.life, poll).await.ok()??,
+            )),
             None => None,
         };
         let quote = match &poll {
-            Some((id, poll)) => Some(question(id, poll, link)),
-            None => self.quote(&message, link).await,
+            Some((id, poll)) => Some(poll_quote(id, poll, link)),
+            None => self.find_quote(&message, link).await,
         };
-        let secret = self.secret(&message, link).await.ok()?;
-        let original = self.original(&message, link).await;
-        let beside = Beside {
+        let secret = self.poll_secret(&message, link).await.ok()?;
+        let original = self.find_original(&message, link).await;
+        let beside = SendContext {
             quote,
             secret,
             poll: poll.map(|(_, poll)| poll),
             preview: None,
             original,
         };
-        link.prepare(&self.to, &message, None, &beside).await.ok()
+        link.prepare_message(&self.to, &message, None, &beside)
+            .await
+            .ok()
     }
 
     /// Returns the sent payload of a message whose caption is edited: phones expect all of it
     /// again.
-    async fn original(&self, message: &Message, link: &Link) -> Option<Vec<u8>> {
-        let Content::Edit {
+    async fn find_original(&self, message: &Message, link: &Link) -> Option<Vec<u8>> {
+        let MessageContent::Edit {
             edit:
-                Edit {
+                EditContent {
                     message_id,
                     text: None,
                     ..
@@ -283,13 +306,13 @@ impl Work {
         };
         let chats = [
             Some(self.to.to_string()),
-            link.other_address(&self.to).await,
+            link.find_other_address(&self.to).await,
         ];
         for chat in chats.into_iter().flatten() {
             let found = self
-                .around
+                .deps
                 .store
-                .payload(&self.life, &chat, message_id)
+                .find_payload(&self.life, &chat, message_id)
                 .await;
             if let Ok(Some(original)) = found {
                 return Some(original);
@@ -298,10 +321,10 @@ impl Work {
         None
     }
 
-    async fn message(&mut self) -> Result<Message, String> {
+    async fn load_message(&mut self) -> Result<Message, String> {
         match self.message.take() {
             Some(message) => Ok(message),
-            None => self.around.store.content(self.place).await.map_err(|error| {
+            None => self.deps.store.message_content(self.seq).await.map_err(|error| {
                 tracing::error!(session = %self.session.name, %error, "a message cannot be read back");
                 "the message cannot be read back".to_owned()
             }),
@@ -310,12 +333,16 @@ impl Work {
 
     /// Returns the key that encrypts a poll's votes or an event's answers. A poll that is sent
     /// again keeps its key.
-    async fn secret(&self, message: &Message, link: &Link) -> Result<Option<Vec<u8>>, StoreError> {
-        let creator = || own_address(link).unwrap_or_default();
+    async fn poll_secret(
+        &self,
+        message: &Message,
+        link: &Link,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let creator = || link_address(link).unwrap_or_default();
         let secret = || rand::random::<[u8; 32]>().to_vec();
         let chat = || self.to.to_string();
         let poll = match &message.content {
-            Content::Poll { poll } => Poll {
+            MessageContent::Poll { poll } => StoredPoll {
                 chat: Some(chat()),
                 creator: creator(),
                 secret: secret(),
@@ -323,35 +350,35 @@ impl Work {
                 options: poll.options.clone(),
                 max_selections: poll.max_selections,
             },
-            Content::Event { event } => {
-                Poll::event(chat(), creator(), secret(), event.name.clone())
+            MessageContent::Event { event } => {
+                StoredPoll::from_event(chat(), creator(), secret(), event.name.clone())
             }
             _ => return Ok(None),
         };
         Ok(Some(
-            self.around
+            self.deps
                 .store
-                .keep_poll(&self.life, &self.id, poll)
+                .save_poll(&self.life, &self.id, poll)
                 .await?,
         ))
     }
 
     /// Returns the message that this one quotes or refers to. In a chat of two, an unknown message
     /// is assumed to be the other person's.
-    async fn quote(&self, message: &Message, link: &Link) -> Option<Quote> {
-        let id = message.refers_to()?.to_owned();
+    async fn find_quote(&self, message: &Message, link: &Link) -> Option<Quote> {
+        let id = message.referenced_id()?.to_owned();
         let (session, chat) = (&self.life, self.to.to_string());
-        let chats = [Some(chat.clone()), link.other_address(&self.to).await];
+        let chats = [Some(chat.clone()), link.find_other_address(&self.to).await];
         let chats: Vec<_> = chats.into_iter().flatten().collect();
         let known = self
-            .around
+            .deps
             .store
-            .quoted(session, &chats, &id)
+            .find_quoted(session, &chats, &id)
             .await
             .ok()
             .flatten();
         if known.is_none()
-            && let Some(status) = self.status(&chats, &id).await
+            && let Some(status) = self.find_status(&chats, &id).await
         {
             return Some(status);
         }
@@ -359,7 +386,7 @@ impl Work {
             (quoted.author, quoted.message)
         });
         let is_own = author.is_none();
-        let author = author.or_else(|| own_address(link)).unwrap_or(chat);
+        let author = author.or_else(|| link_address(link)).unwrap_or(chat);
         Some(Quote {
             id,
             author,
@@ -370,11 +397,11 @@ impl Work {
     }
 
     /// Finds a status of the recipient.
-    async fn status(&self, author: &[String], id: &str) -> Option<Quote> {
+    async fn find_status(&self, author: &[String], id: &str) -> Option<Quote> {
         let known = self
-            .around
+            .deps
             .store
-            .quoted(&self.life, &[STATUS.to_owned()], id)
+            .find_quoted(&self.life, &[STATUS.to_owned()], id)
             .await
             .ok()??;
         let by = known.author.filter(|by| author.contains(by))?;
@@ -390,10 +417,10 @@ impl Work {
 
 /// Returns the poll or event that a vote or answer refers to. Its author is stored with its secret,
 /// which is kept longer than the message.
-fn question(id: &str, poll: &Poll, link: &Link) -> Quote {
+fn poll_quote(id: &str, poll: &StoredPoll, link: &Link) -> Quote {
     let own = link.account();
     let is_own = own.is_some_and(|own| {
-        poll.creator == own.address() || own.lid.as_ref() == Some(&poll.creator)
+        poll.creator == own.phone_address() || own.lid.as_ref() == Some(&poll.creator)
     });
     Quote {
         id: id.to_owned(),
@@ -404,39 +431,39 @@ fn question(id: &str, poll: &Poll, link: &Link) -> Quote {
     }
 }
 
-fn gone(id: &str) -> Unprepared {
-    Unprepared::Unfit(format!("the file {id} is not here any more"))
+fn file_gone(id: &str) -> UnpreparedError {
+    UnpreparedError::Permanent(format!("the file {id} is not here any more"))
 }
 
-fn unreadable(id: &str, error: &dyn std::fmt::Display) -> Unprepared {
-    Unprepared::Passing(format!("the file {id} cannot be read: {error}"))
+fn file_unreadable(id: &str, error: &dyn std::fmt::Display) -> UnpreparedError {
+    UnpreparedError::Transient(format!("the file {id} cannot be read: {error}"))
 }
 
 /// Returns the address of a session's own account, online or not.
-pub(super) fn own_number(session: &Session) -> Option<String> {
-    session.look(|state| state.account.as_ref().map(Account::address))
+pub(super) fn account_address(session: &Session) -> Option<String> {
+    session.read_state(|state| state.account.as_ref().map(Account::phone_address))
 }
 
-fn own_address(link: &Link) -> Option<String> {
-    link.account().map(|own| own.address())
+fn link_address(link: &Link) -> Option<String> {
+    link.account().map(|own| own.phone_address())
 }
 
 /// A server that is away may come back, but an answer about the file is final.
-fn unprepared(error: NoFile) -> Unprepared {
+fn prepare_failure(error: FetchError) -> UnpreparedError {
     let detail = format!("the file {error}");
     match error {
-        NoFile::Unreachable(_)
-        | NoFile::Timeout(_)
-        | NoFile::TooSlow(_)
-        | NoFile::Crowded(_)
-        | NoFile::NotKept(_) => Unprepared::Passing(detail),
-        NoFile::Status(429 | 500..) => Unprepared::Passing(detail),
-        _ => Unprepared::Unfit(detail),
+        FetchError::Unreachable(_)
+        | FetchError::Timeout(_)
+        | FetchError::TooSlow(_)
+        | FetchError::QueueFull(_)
+        | FetchError::Disk(_) => UnpreparedError::Transient(detail),
+        FetchError::Status(429 | 500..) => UnpreparedError::Transient(detail),
+        _ => UnpreparedError::Permanent(detail),
     }
 }
 
 /// Completes after this time, or never.
-pub(super) async fn alarm(clock: Clock, pause: Option<Duration>) {
+pub(super) async fn sleep_or_wait(clock: Clock, pause: Option<Duration>) {
     match pause {
         Some(pause) => clock.sleep(pause).await,
         None => pending().await,

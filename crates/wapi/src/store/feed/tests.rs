@@ -7,32 +7,32 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::super::DeliveryState;
-use super::super::tests::{event, soon, store};
+use super::super::tests::{new_event, new_store, soon};
 use super::*;
 use crate::store::NewEvent;
 
 /// Events of each kind in the smaller database; the larger one has twice as many.
-const FEW: i64 = 100_000;
+const EVENTS_PER_KIND: i64 = 100_000;
 
 /// Returns a store with `count` emptied events, `count` of a busy session, `count` of a removed
 /// one, and three of a quiet session at the end; each has a delivery.
-async fn filled(count: i64) -> (Store, tempfile::TempDir) {
-    let (store, folder) = store().await;
+async fn filled_store(count: i64) -> (Store, tempfile::TempDir) {
+    let (store, folder) = new_store().await;
     store
-        .put_endpoint("quiet", "http://127.0.0.1/", &[])
+        .save_endpoint("quiet", "http://127.0.0.1/", &[])
         .await
         .unwrap();
     store
-        .put_endpoint("over", "http://127.0.0.1/", &[])
+        .save_endpoint("over", "http://127.0.0.1/", &[])
         .await
         .unwrap();
     for name in ["gone", "busy", "quiet"] {
-        store.lives.begun(name);
+        store.lives.ensure_life(name);
     }
-    store.lives.ended("gone");
+    store.lives.end_life("gone");
     // The next commit saves the lives.
-    store.note_received().await.unwrap();
-    store.probe().await.unwrap();
+    store.record_received().await.unwrap();
+    store.probe_disk().await.unwrap();
     let mut connection = SqliteConnectOptions::new()
         .filename(folder.path().join("wapi.db"))
         .foreign_keys(false)
@@ -73,85 +73,89 @@ async fn filled(count: i64) -> (Store, tempfile::TempDir) {
 }
 
 /// The queries, and their costs on the connections of callers, in thousands of SQLite steps.
-type Costs = Vec<(String, u64)>;
+type QueryCosts = Vec<(String, u64)>;
 
-async fn cost(
-    costs: &mut Costs,
+async fn measure_cost(
+    costs: &mut QueryCosts,
     what: &str,
-    questions: &Questions,
+    questions: &ReadPool,
     asked: impl Future<Output = ()>,
 ) {
-    let before = questions.taken.load(Ordering::Relaxed);
+    let before = questions.progress_calls.load(Ordering::Relaxed);
     asked.await;
     costs.push((
         what.to_owned(),
-        questions.taken.load(Ordering::Relaxed) - before,
+        questions.progress_calls.load(Ordering::Relaxed) - before,
     ));
 }
 
-async fn costs(store: &Store) -> Costs {
-    let mut costs = Costs::new();
-    let life = |name: &str| vec![store.lives.current(name).unwrap()];
-    let names = || Lived::By(vec![("quiet".to_owned(), Since::Ever)]);
+async fn measure_costs(store: &Store) -> QueryCosts {
+    let mut costs = QueryCosts::new();
+    let life = |name: &str| vec![store.lives.current_life(name).unwrap()];
+    let names = || LifeFilter::Named(vec![("quiet".to_owned(), AccessSince::Always)]);
     let (rare, usual) = (
         vec!["session.paired".to_owned()],
         vec!["message.received".to_owned()],
     );
     for (what, types, lives) in [
-        ("all of everybody", vec![], Lived::Any),
-        ("a rare type of everybody", rare.clone(), Lived::Any),
-        ("a rare type of those there are", rare.clone(), Lived::Now),
+        ("all of everybody", vec![], LifeFilter::Any),
+        ("a rare type of everybody", rare.clone(), LifeFilter::Any),
+        (
+            "a rare type of those there are",
+            rare.clone(),
+            LifeFilter::Current,
+        ),
         (
             "a rare type of the busy one",
             rare.clone(),
-            Lived::Of(life("busy")),
+            LifeFilter::Listed(life("busy")),
         ),
         (
             "a rare type of two",
             rare,
-            Lived::Of([life("busy"), life("quiet")].concat()),
+            LifeFilter::Listed([life("busy"), life("quiet")].concat()),
         ),
         ("all of the quiet one", vec![], names()),
         ("a type of the quiet one", usual.clone(), names()),
-        ("a type of those there are", usual, Lived::Now),
-        ("nobody's", vec![], Lived::Of(vec![])),
+        ("a type of those there are", usual, LifeFilter::Current),
+        ("nobody's", vec![], LifeFilter::Listed(vec![])),
     ] {
-        let wanted = Wanted {
+        let wanted = EventFilter {
             types,
             hidden: &["session.qr"],
             lives,
         };
-        let reading = async { drop(store.reader(0, wanted).read(100).await.unwrap()) };
-        cost(&mut costs, what, &store.browsers, reading).await;
+        let reading = async { drop(store.open_reader(0, wanted).read_page(100).await.unwrap()) };
+        measure_cost(&mut costs, what, &store.api_readers, reading).await;
     }
     for endpoint in ["hook", "quiet", "over"] {
         for state in [None].into_iter().chain(DeliveryState::ALL.map(Some)) {
             let listing = async {
                 drop(
                     store
-                        .deliveries(endpoint, state, i64::MAX, 50)
+                        .list_deliveries(endpoint, state, i64::MAX, 50)
                         .await
                         .unwrap(),
                 )
             };
-            cost(
+            measure_cost(
                 &mut costs,
                 &format!("deliveries to {endpoint}: {state:?}"),
-                &store.browsers,
+                &store.api_readers,
                 listing,
             )
             .await;
         }
     }
-    cost(&mut costs, "a moment", &store.browsers, async {
-        assert!(store.place_of(soon()).await.unwrap() > 0)
+    measure_cost(&mut costs, "a moment", &store.api_readers, async {
+        assert!(store.position_at(soon()).await.unwrap() > 0)
     })
     .await;
     let (quiet, chats) = (life("quiet").remove(0), ["a".to_owned(), "a".to_owned()]);
     let unread = async {
         assert_eq!(
             store
-                .unread(&quiet, &chats, None)
+                .find_unread(&quiet, &chats, None)
                 .await
                 .unwrap()
                 .unwrap()
@@ -159,14 +163,17 @@ async fn costs(store: &Store) -> Costs {
             3
         )
     };
-    cost(&mut costs, "what is unread", &store.browsers, unread).await;
+    measure_cost(&mut costs, "what is unread", &store.api_readers, unread).await;
     costs
 }
 
 #[tokio::test]
 async fn a_page_costs_no_more_when_there_is_twice_as_much_of_what_is_not_in_it() {
-    let ((small, _one), (large, _other)) = (filled(FEW).await, filled(2 * FEW).await);
-    let (few, many) = (costs(&small).await, costs(&large).await);
+    let ((small, _one), (large, _other)) = (
+        filled_store(EVENTS_PER_KIND).await,
+        filled_store(2 * EVENTS_PER_KIND).await,
+    );
+    let (few, many) = (measure_costs(&small).await, measure_costs(&large).await);
     let dearer: Vec<_> = few
         .iter()
         .zip(&many)
@@ -182,50 +189,56 @@ async fn a_page_costs_no_more_when_there_is_twice_as_much_of_what_is_not_in_it()
 
 #[tokio::test]
 async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
-    let (store, _folder) = filled(FEW).await;
+    let (store, _folder) = filled_store(EVENTS_PER_KIND).await;
     for lives in [
-        Lived::Any,
-        Lived::Now,
-        Lived::Of(vec![store.lives.current("quiet").unwrap()]),
+        LifeFilter::Any,
+        LifeFilter::Current,
+        LifeFilter::Listed(vec![store.lives.current_life("quiet").unwrap()]),
     ] {
         let types = vec!["message.received".to_owned(), "session.paired".to_owned()];
-        let mut reader = store.reader(
+        let mut reader = store.open_reader(
             0,
-            Wanted {
+            EventFilter {
                 types,
                 lives,
-                ..Wanted::default()
+                ..EventFilter::default()
             },
         );
-        let (mut found, mut pages) = (reader.read(2).await.unwrap(), 1);
+        let (mut found, mut pages) = (reader.read_page(2).await.unwrap(), 1);
         while reader.has_more() {
             // The reader goes on without any new commit.
             let more = store
                 .clock
-                .timeout(Duration::from_secs(20), reader.read_more(2))
+                .timeout(Duration::from_secs(20), reader.read_next(2))
                 .await
                 .expect("it goes on");
             (found, pages) = ([found, more.unwrap()].concat(), pages + 1);
         }
         let ids: Vec<_> = found.iter().map(|event| event.id.as_str()).collect();
-        assert_eq!((ids, reader.place()), (vec!["q1", "q2", "q3"], 3 * FEW + 3));
+        assert_eq!(
+            (ids, reader.position()),
+            (vec!["q1", "q2", "q3"], 3 * EVENTS_PER_KIND + 3)
+        );
         assert!(pages < 10, "{pages} pages");
     }
 }
 
 #[tokio::test]
 async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
-    let (store, _folder) = store().await;
+    let (store, _folder) = new_store().await;
     let body = format!("{{\"n\":\"{}\"}}", "x".repeat(1 << 20));
     let large = |number: u32| NewEvent {
         body: body.clone(),
-        ..event("a", &number.to_string())
+        ..new_event("a", &number.to_string())
     };
-    store.append((0..10).map(large).collect()).await.unwrap();
-    let mut reader = store.reader(0, Wanted::default());
-    let mut pages = vec![reader.read(100).await.unwrap().len()];
+    store
+        .append_events((0..10).map(large).collect())
+        .await
+        .unwrap();
+    let mut reader = store.open_reader(0, EventFilter::default());
+    let mut pages = vec![reader.read_page(100).await.unwrap().len()];
     while reader.has_more() {
-        pages.push(reader.read_more(100).await.unwrap().len());
+        pages.push(reader.read_next(100).await.unwrap().len());
     }
-    assert_eq!((pages, reader.place()), (vec![3, 3, 3, 1], 10));
+    assert_eq!((pages, reader.position()), (vec![3, 3, 3, 1], 10));
 }

@@ -5,21 +5,25 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::step::{Change, KeptStatus, NewKept, Step};
-use super::{Kept, StoreError, changes, words};
-use crate::event::{Names, Person};
-use crate::ids::hex;
+use super::step::{HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage};
+use super::{HistoryDb, StoreError, changes, words};
+use crate::event::{Person, PersonNames};
+use crate::ids::to_hex;
 use crate::store::Life;
 use sha2::{Digest, Sha256};
 
-impl Kept {
+impl HistoryDb {
     /// Writes steps in order, together with the position `seq` they were read up to; all or
     /// nothing. Skips steps of events that were processed already, or that precede the deletion of
     /// their session.
     ///
     /// SQLite takes 32,766 parameters in a statement, so there must not be more than a few
     /// thousand.
-    pub async fn write(&self, steps: &[Step], seq: i64) -> Result<(), StoreError> {
+    pub async fn write_mutations(
+        &self,
+        steps: &[HistoryMutation],
+        seq: i64,
+    ) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
         let known: i64 = sqlx::query_scalar("SELECT seq FROM progress")
@@ -29,13 +33,13 @@ impl Kept {
             .fetch_all(&mut *connection)
             .await?;
         let gone: HashMap<i64, i64> = gone.into_iter().collect();
-        let is_new = |step: &&Step| {
+        let is_new = |step: &&HistoryMutation| {
             step.seq > known
                 && gone
                     .get(&step.session.id())
                     .is_none_or(|seq| step.seq > *seq)
         };
-        let new: Vec<&Step> = steps.iter().filter(is_new).collect();
+        let new: Vec<&HistoryMutation> = steps.iter().filter(is_new).collect();
         write_all(connection, &new).await?;
         sqlx::query("UPDATE progress SET seq = $1")
             .bind(seq)
@@ -52,7 +56,7 @@ impl Kept {
 /// Writes steps in order.
 pub(super) async fn write_all(
     connection: &mut SqliteConnection,
-    steps: &[&Step],
+    steps: &[&HistoryMutation],
 ) -> Result<(), sqlx::Error> {
     for steps in steps.split_inclusive(|step| step.change.empties()) {
         write(connection, steps).await?;
@@ -61,17 +65,20 @@ pub(super) async fn write_all(
 }
 
 /// The row ids of chats, by life and id.
-pub(super) type Places<'a> = HashMap<(&'a Life, &'a str), i64>;
+pub(super) type ChatRows<'a> = HashMap<(&'a Life, &'a str), i64>;
 
-async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(), sqlx::Error> {
+async fn write(
+    connection: &mut SqliteConnection,
+    steps: &[&HistoryMutation],
+) -> Result<(), sqlx::Error> {
     if steps.is_empty() {
         return Ok(());
     }
     let places = chats(connection, steps).await?;
-    let messages: Vec<(i64, &Life, &NewKept)> = steps
+    let messages: Vec<(i64, &Life, &NewHistoryMessage)> = steps
         .iter()
         .filter_map(|step| match &step.change {
-            Change::Message(new) => Some((
+            HistoryChange::Message(new) => Some((
                 *places.get(&(&step.session, new.chat.as_str()))?,
                 &step.session,
                 &**new,
@@ -94,14 +101,14 @@ async fn write(connection: &mut SqliteConnection, steps: &[&Step]) -> Result<(),
 /// Returns the chats of these steps, and creates the new ones.
 async fn chats<'a>(
     connection: &mut SqliteConnection,
-    steps: &[&'a Step],
-) -> Result<Places<'a>, sqlx::Error> {
+    steps: &[&'a HistoryMutation],
+) -> Result<ChatRows<'a>, sqlx::Error> {
     let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for step in steps {
-        let Some(chat) = step.change.chat() else {
+        let Some(chat) = step.change.chat_id() else {
             continue;
         };
-        let at = if let Change::Message(new) = &step.change {
+        let at = if let HistoryChange::Message(new) = &step.change {
             new.at.as_millisecond()
         } else {
             0
@@ -116,9 +123,9 @@ async fn chats<'a>(
 pub(super) async fn place<'a>(
     connection: &mut SqliteConnection,
     active: &BTreeMap<(&'a Life, &'a str), i64>,
-) -> Result<Places<'a>, sqlx::Error> {
+) -> Result<ChatRows<'a>, sqlx::Error> {
     if active.is_empty() {
-        return Ok(Places::new());
+        return Ok(ChatRows::new());
     }
     let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO chats (session, id, active_at) ");
     sql.push_values(active, |mut row, ((session, chat), at)| {
@@ -140,16 +147,16 @@ pub(super) async fn place<'a>(
 }
 
 /// The key of a message: its chat's row id, its own id, and its sender.
-pub(super) type Named = (i64, String, String);
+pub(super) type MessageRowKey = (i64, String, String);
 
 /// Inserts the messages that are not there yet, each given with its chat's row id and session;
 /// returns the keys of the inserted ones. They follow all existing messages, or precede the row id
 /// `before`.
 pub(super) async fn messages(
     connection: &mut SqliteConnection,
-    messages: &[(i64, &Life, &NewKept)],
+    messages: &[(i64, &Life, &NewHistoryMessage)],
     before: Option<i64>,
-) -> Result<HashSet<Named>, sqlx::Error> {
+) -> Result<HashSet<MessageRowKey>, sqlx::Error> {
     if messages.is_empty() {
         return Ok(HashSet::new());
     }
@@ -170,7 +177,7 @@ pub(super) async fn messages(
     });
     sql.push(" ON CONFLICT DO NOTHING RETURNING place, chat, id, sender");
     let rows = sql.build().fetch_all(&mut *connection).await?;
-    let mut by_name: HashMap<(i64, &str, &str), (&Life, &NewKept)> = HashMap::new();
+    let mut by_name: HashMap<(i64, &str, &str), (&Life, &NewHistoryMessage)> = HashMap::new();
     for (chat, session, new) in messages {
         by_name
             .entry((*chat, &new.id, new.sender()))
@@ -217,36 +224,38 @@ pub(super) fn scope(session: &Life, chat: i64) -> String {
 /// Session names may contain anything; this is a single term. It is the same for all lives of a
 /// name, as it was before lives were distinguished.
 pub(super) fn scope_of_session(session: &Life) -> String {
-    format!("s{}", hex(&Sha256::digest(session.name())[..8]))
+    format!("s{}", to_hex(&Sha256::digest(session.name())[..8]))
 }
 
 /// Updates the unread counters: each message of others adds one, and seeing the chat resets the
 /// counter.
 async fn count(
     connection: &mut SqliteConnection,
-    steps: &[&Step],
-    places: &Places<'_>,
-    new: &mut HashSet<Named>,
+    steps: &[&HistoryMutation],
+    places: &ChatRows<'_>,
+    new: &mut HashSet<MessageRowKey>,
 ) -> Result<(), sqlx::Error> {
     let mut counts: HashMap<i64, (bool, i64)> = HashMap::new();
     for step in steps {
         let Some(place) = step
             .change
-            .chat()
+            .chat_id()
             .and_then(|chat| places.get(&(&step.session, chat)))
         else {
             continue;
         };
         match &step.change {
             // A message that is delivered twice counts once.
-            Change::Message(kept)
+            HistoryChange::Message(kept)
                 if kept.from.is_some()
                     && new.remove(&(*place, kept.id.clone(), kept.sender().to_owned())) =>
             {
                 counts.entry(*place).or_default().1 += 1;
             }
-            Change::Seen { .. } => drop(counts.insert(*place, (true, 0))),
-            Change::Chat { change, .. } if change.unread == Some(false) && change.is_of_all() => {
+            HistoryChange::Seen { .. } => drop(counts.insert(*place, (true, 0))),
+            HistoryChange::Chat { change, .. }
+                if change.unread == Some(false) && change.is_for_all_messages() =>
+            {
                 counts.insert(*place, (true, 0));
             }
             _ => {}
@@ -272,12 +281,12 @@ async fn count(
 /// Updates the statuses of the account's own messages.
 async fn statuses(
     connection: &mut SqliteConnection,
-    steps: &[&Step],
-    places: &Places<'_>,
+    steps: &[&HistoryMutation],
+    places: &ChatRows<'_>,
 ) -> Result<(), sqlx::Error> {
-    let mut furthest: BTreeMap<(i64, &str), KeptStatus> = BTreeMap::new();
+    let mut furthest: BTreeMap<(i64, &str), MessageProgress> = BTreeMap::new();
     for step in steps {
-        let Change::Status { chat, id, status } = &step.change else {
+        let HistoryChange::Status { chat, id, status } = &step.change else {
             continue;
         };
         let Some(place) = places.get(&(&step.session, chat.as_str())) else {
@@ -309,7 +318,7 @@ pub(super) async fn contacts<'a>(
     for (session, person) in people.filter(|(_, person)| !person.id.is_empty()) {
         let known = by_id.entry((session, person.id.clone())).or_default();
         let earlier = std::mem::take(known);
-        let names = person.names().or(earlier.names());
+        let names = person.all_names().or_earlier(earlier.all_names());
         let Person { id, phone, lid, .. } = person;
         let (phone, lid) = (phone.or(earlier.phone), lid.or(earlier.lid));
         *known = Person {
@@ -318,7 +327,7 @@ pub(super) async fn contacts<'a>(
             lid,
             ..Person::default()
         }
-        .called(names);
+        .with_names(names);
     }
     if by_id.is_empty() {
         return Ok(());
@@ -327,11 +336,11 @@ pub(super) async fn contacts<'a>(
         "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) ",
     );
     sql.push_values(by_id, |mut row, ((session, id), person)| {
-        let Names {
+        let PersonNames {
             saved,
             verified,
             push,
-        } = person.names();
+        } = person.all_names();
         row.push_bind(session.id())
             .push_bind(id)
             .push_bind(person.phone)

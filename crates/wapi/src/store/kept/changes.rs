@@ -4,39 +4,45 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::batch::{Places, scope};
-use super::step::{About, Change, Step, is_group};
+use super::batch::{ChatRows, scope};
+use super::step::{ChangeTarget, HistoryChange, HistoryMutation, is_group};
 use super::{merging, removal, words};
-use crate::event::{ChatChange, Person, Right};
-use crate::message::{Content, Message};
+use crate::event::{ChatChange, DeletionRight, Person};
+use crate::message::{Message, MessageContent};
 use crate::store::Life;
 
 /// Applies the parts of a step other than new messages, counters and statuses.
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
-    step: &Step,
-    places: &Places<'_>,
+    step: &HistoryMutation,
+    places: &ChatRows<'_>,
 ) -> Result<(), sqlx::Error> {
-    if let Change::Merged { old, new } = &step.change {
+    if let HistoryChange::Merged { old, new } = &step.change {
         return merging::merge(connection, &step.session, old, new).await;
     }
     let place = step
         .change
-        .chat()
+        .chat_id()
         .and_then(|chat| places.get(&(&step.session, chat)));
     let Some(place) = place.copied() else {
         return Ok(());
     };
     match &step.change {
-        Change::Edited { of, content } => edit(connection, place, &step.session, of, content).await,
-        Change::Deleted { of, by } => delete(connection, place, of, *by).await,
-        Change::Reaction { of, emoji } => react(connection, place, of, emoji.as_deref()).await,
-        Change::Chat { chat, change } => set(connection, place, &step.session, chat, change).await,
-        Change::Message(_)
-        | Change::Seen { .. }
-        | Change::Status { .. }
-        | Change::Contact(_)
-        | Change::Merged { .. } => Ok(()),
+        HistoryChange::Edited { of, content } => {
+            edit(connection, place, &step.session, of, content).await
+        }
+        HistoryChange::Deleted { of, by } => delete(connection, place, of, *by).await,
+        HistoryChange::Reaction { of, emoji } => {
+            react(connection, place, of, emoji.as_deref()).await
+        }
+        HistoryChange::Chat { chat, change } => {
+            set(connection, place, &step.session, chat, change).await
+        }
+        HistoryChange::Message(_)
+        | HistoryChange::Seen { .. }
+        | HistoryChange::Status { .. }
+        | HistoryChange::Contact(_)
+        | HistoryChange::Merged { .. } => Ok(()),
     }
 }
 
@@ -44,7 +50,7 @@ async fn edit(
     connection: &mut SqliteConnection,
     place: i64,
     session: &Life,
-    of: &About,
+    of: &ChangeTarget,
     content: &Message,
 ) -> Result<(), sqlx::Error> {
     let sql = "SELECT place, content FROM messages WHERE chat = $1 AND id = $2 AND sender = $3 \
@@ -84,8 +90,10 @@ async fn edit(
 /// In a message with a file only the caption can be edited; the edit does not repeat the rest.
 fn edited(mut earlier: Message, content: &Message) -> Message {
     let caption = match &content.content {
-        Content::Text { text } => Some(text.body.clone()),
-        other => other.file().and_then(|(_, file)| file.caption.clone()),
+        MessageContent::Text { text } => Some(text.body.clone()),
+        other => other
+            .media_file()
+            .and_then(|(_, file)| file.caption.clone()),
     };
     if let Some(file) = earlier.content.media_mut() {
         file.caption = caption.filter(|caption| !caption.is_empty());
@@ -101,8 +109,8 @@ fn edited(mut earlier: Message, content: &Message) -> Message {
 async fn delete(
     connection: &mut SqliteConnection,
     place: i64,
-    of: &About,
-    by: Right,
+    of: &ChangeTarget,
+    by: DeletionRight,
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE messages SET content = '', deleted_at = $1 \
                WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
@@ -112,7 +120,7 @@ async fn delete(
         .bind(&of.id)
         .bind(of.sender());
     let gone: Vec<i64> = query
-        .bind(by == Right::Admin && is_group(&of.chat))
+        .bind(by == DeletionRight::Admin && is_group(&of.chat))
         .fetch_all(&mut *connection)
         .await?;
     for message in gone {
@@ -131,7 +139,7 @@ async fn delete(
 async fn react(
     connection: &mut SqliteConnection,
     place: i64,
-    of: &About,
+    of: &ChangeTarget,
     emoji: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let sql = match emoji {
@@ -235,7 +243,7 @@ async fn set(
         .bind(change.unread);
     query.execute(&mut *connection).await?;
     // Reading all of the chat is counted by the batch.
-    if change.unread != Some(false) || change.is_of_all() {
+    if change.unread != Some(false) || change.is_for_all_messages() {
         return Ok(());
     }
     let Some(id) = &change.read_up_to else {

@@ -5,19 +5,19 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::contacts::names;
-use super::found::{self, Cursor, Found};
+use super::found::{self, HistoryCursor, StoredMessage};
 use super::step::by_address;
-use super::{Kept, StoreError};
+use super::{HistoryDb, StoreError};
 use crate::event::Person;
-use crate::store::{Life, time};
+use crate::store::{Life, to_timestamp};
 
 /// A chat in the history.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptChat {
-    pub cursor: Cursor,
+pub struct StoredChat {
+    pub cursor: HistoryCursor,
     /// The other person; for a group, its address and subject.
     pub chat: Person,
-    pub last_message: Option<Found>,
+    pub last_message: Option<StoredMessage>,
     /// Number of unread messages of others.
     pub unread: u32,
     pub marked_unread: bool,
@@ -32,16 +32,16 @@ const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.un
                               ORDER BY m.at DESC, m.place DESC LIMIT 1) AS last \
                       FROM chats c LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";
 
-impl Kept {
+impl HistoryDb {
     /// Returns up to `limit` chats of a session before a cursor, the one with the newest message
     /// first.
-    pub async fn chats(
+    pub async fn list_chats(
         &self,
         session: &Life,
-        before: Option<Cursor>,
+        before: Option<HistoryCursor>,
         limit: u32,
-    ) -> Result<Vec<KeptChat>, StoreError> {
-        let before = before.unwrap_or(Cursor::END);
+    ) -> Result<Vec<StoredChat>, StoreError> {
+        let before = before.unwrap_or(HistoryCursor::END);
         let sql = format!(
             "{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4"
         );
@@ -50,23 +50,27 @@ impl Kept {
             .bind(before.at)
             .bind(before.place)
             .bind(limit);
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.browsers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
         with_last(&mut question, session, &rows).await
     }
 
     /// Returns one chat.
-    pub async fn chat(&self, session: &Life, id: &str) -> Result<Option<KeptChat>, StoreError> {
+    pub async fn find_chat(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<StoredChat>, StoreError> {
         let sql = format!("{SELECT} AND c.id = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.browsers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
         Ok(with_last(&mut question, session, &rows).await?.pop())
     }
 
     /// Returns the chats with unread messages that contain messages with these ids, each with the
     /// newest of those.
-    pub async fn unread_among(
+    pub async fn find_unread_chats(
         &self,
         session: &Life,
         ids: &[String],
@@ -101,7 +105,7 @@ async fn with_last(
     connection: &mut SqliteConnection,
     session: &Life,
     rows: &[SqliteRow],
-) -> Result<Vec<KeptChat>, StoreError> {
+) -> Result<Vec<StoredChat>, StoreError> {
     let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
     let mut last = found::at(connection, session, &places).await?;
     let mut chats = Vec::with_capacity(rows.len());
@@ -115,14 +119,14 @@ async fn with_last(
     Ok(chats)
 }
 
-fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {
+fn chat(row: &SqliteRow, last_message: Option<StoredMessage>) -> StoredChat {
     let id: String = row.get("id");
     let known = by_address(&id);
     // For a group, the subject.
     let mut names = names(row);
     names.push = names.push.or_else(|| row.get("subject"));
-    KeptChat {
-        cursor: Cursor {
+    StoredChat {
+        cursor: HistoryCursor {
             at: row.get("active_at"),
             place: row.get("place"),
         },
@@ -132,12 +136,12 @@ fn chat(row: &SqliteRow, last_message: Option<Found>) -> KeptChat {
             id,
             ..Person::default()
         }
-        .called(names),
+        .with_names(names),
         last_message,
         unread: u32::try_from(row.get::<i64, _>("unread")).unwrap_or_default(),
         marked_unread: row.get("marked_unread"),
         archived: row.get("archived"),
         pinned: row.get("pinned"),
-        muted_until: row.get::<Option<i64>, _>("muted_until").map(time),
+        muted_until: row.get::<Option<i64>, _>("muted_until").map(to_timestamp),
     }
 }

@@ -3,20 +3,20 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Kept, StoreError};
-use crate::event::{Names, Person};
+use super::{HistoryDb, StoreError};
+use crate::event::{Person, PersonNames};
 use crate::store::Life;
 
-impl Kept {
+impl HistoryDb {
     /// Returns up to `limit` contacts of a session in order of their ids, after the id `after`.
-    pub async fn contacts(
+    pub async fn list_contacts(
         &self,
         session: &Life,
         after: &str,
         limit: u32,
     ) -> Result<Vec<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.browsers.acquire().await?;
         let rows = sqlx::query(sql)
             .bind(session)
             .bind(after)
@@ -27,9 +27,13 @@ impl Kept {
     }
 
     /// Returns one contact.
-    pub async fn contact(&self, session: &Life, id: &str) -> Result<Option<Person>, StoreError> {
+    pub async fn find_contact(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.browsers.acquire().await?;
         let row = sqlx::query(sql)
             .bind(session)
             .bind(id)
@@ -39,7 +43,11 @@ impl Kept {
     }
 
     /// Returns the names of a contact, for the gateway itself.
-    pub async fn names_of(&self, session: &Life, id: &str) -> Result<Option<Names>, StoreError> {
+    pub async fn find_names(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<PersonNames>, StoreError> {
         let sql = "SELECT saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql)
             .bind(session)
@@ -57,12 +65,12 @@ fn person(row: &SqliteRow) -> Person {
         lid: row.get("lid"),
         ..Person::default()
     };
-    person.called(names(row))
+    person.with_names(names(row))
 }
 
 /// Reads the names from the row of a contact.
-pub(super) fn names(row: &SqliteRow) -> Names {
-    Names {
+pub(super) fn names(row: &SqliteRow) -> PersonNames {
+    PersonNames {
         saved: row.get("saved_name"),
         verified: row.get("verified_name"),
         push: row.get("push_name"),

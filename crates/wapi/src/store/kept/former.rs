@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::step::Step;
-use super::{Kept, StoreError, batch};
-use crate::store::{Life, time};
+use super::step::HistoryMutation;
+use super::{HistoryDb, StoreError, batch};
+use crate::store::{Life, to_timestamp};
 
 /// The data recorded under one session name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Former {
+pub struct UnassignedName {
     pub name: String,
     /// The time of the oldest message that came as an event; a history sync may contain older ones.
     pub oldest: Option<Timestamp>,
@@ -18,16 +18,16 @@ pub struct Former {
 
 /// The assignment of a name's data to a life.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub struct NameAssignment {
     pub name: String,
     pub life: Life,
     /// A life whose events have to be read again, since its data cannot be separated from the rest.
     pub read_again: Option<Life>,
 }
 
-impl Kept {
+impl HistoryDb {
     /// Returns the names with unassigned data.
-    pub async fn former(&self) -> Result<Vec<Former>, StoreError> {
+    pub async fn unassigned_names(&self) -> Result<Vec<UnassignedName>, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats')";
         if !sqlx::query_scalar::<_, bool>(sql)
             .fetch_one(&self.readers)
@@ -39,18 +39,18 @@ impl Kept {
                    FROM (SELECT session, place FROM former_chats UNION SELECT session, NULL FROM former_contacts \
                          UNION SELECT session, NULL FROM former_forgotten) c GROUP BY session";
         let rows = sqlx::query(sql).fetch_all(&self.readers).await?;
-        let former = |row: &SqliteRow| Former {
+        let former = |row: &SqliteRow| UnassignedName {
             name: row.get("session"),
-            oldest: row.get::<Option<i64>, _>("oldest").map(time),
+            oldest: row.get::<Option<i64>, _>("oldest").map(to_timestamp),
         };
         Ok(rows.iter().map(former).collect())
     }
 
     /// Assigns the data to lives, in one transaction. Data of other names is deleted.
-    pub async fn settle_former(&self, settled: &[Settled]) -> Result<(), StoreError> {
+    pub async fn assign_names(&self, settled: &[NameAssignment]) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
-        for Settled {
+        for NameAssignment {
             name,
             life,
             read_again,
@@ -77,21 +77,21 @@ impl Kept {
     }
 
     /// Returns the ids of lives whose events have to be read again.
-    pub async fn unread_lives(&self) -> Result<Vec<i64>, StoreError> {
+    pub async fn lives_to_reread(&self) -> Result<Vec<i64>, StoreError> {
         Ok(sqlx::query_scalar("SELECT session FROM unread")
             .fetch_all(&self.readers)
             .await?)
     }
 
     /// Writes steps of events that were processed before; existing data stays as it is.
-    pub async fn write_again(&self, steps: &[Step]) -> Result<(), StoreError> {
+    pub async fn write_reread(&self, steps: &[HistoryMutation]) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         batch::write_all(open.connection(), &steps.iter().collect::<Vec<_>>()).await?;
         Ok(open.commit().await?)
     }
 
     /// Records that all events of a life were read again.
-    pub async fn was_read(&self, life: i64) -> Result<(), StoreError> {
+    pub async fn finish_reread(&self, life: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         sqlx::query("DELETE FROM unread WHERE session = $1")
             .bind(life)
@@ -126,7 +126,7 @@ mod tests {
     use sqlx::sqlite::SqliteConnectOptions;
     use sqlx::{ConnectOptions, Connection, Executor};
 
-    use super::super::{STEPS, Side};
+    use super::super::{PageAnchor, STEPS};
     use super::*;
     use crate::store::migrations;
 
@@ -151,8 +151,8 @@ mod tests {
         .unwrap();
         old.close().await.unwrap();
 
-        let kept = Kept::open(&file).await.unwrap();
-        let former = kept.former().await.unwrap();
+        let kept = HistoryDb::open(&file).await.unwrap();
+        let former = kept.unassigned_names().await.unwrap();
         let oldest = |name: &str| {
             former
                 .iter()
@@ -166,24 +166,27 @@ mod tests {
             (Some(5), Some(6)),
             "what a phone told does not count"
         );
-        let [shop, over, now] = [1, 2, 3].map(|id| Life::test(id, "x"));
+        let [shop, over, now] = [1, 2, 3].map(|id| Life::for_test(id, "x"));
         let settled = [
-            Settled {
+            NameAssignment {
                 name: "shop".to_owned(),
                 life: shop.clone(),
                 read_again: None,
             },
-            Settled {
+            NameAssignment {
                 name: "two".to_owned(),
                 life: over.clone(),
                 read_again: Some(now.clone()),
             },
         ];
-        kept.settle_former(&settled).await.unwrap();
-        assert_eq!(kept.former().await.unwrap(), []);
-        assert_eq!(kept.chat(&shop, "ann").await.unwrap().unwrap().unread, 2);
+        kept.assign_names(&settled).await.unwrap();
+        assert_eq!(kept.unassigned_names().await.unwrap(), []);
         assert_eq!(
-            kept.contact(&shop, "ann")
+            kept.find_chat(&shop, "ann").await.unwrap().unwrap().unread,
+            2
+        );
+        assert_eq!(
+            kept.find_contact(&shop, "ann")
                 .await
                 .unwrap()
                 .unwrap()
@@ -192,17 +195,17 @@ mod tests {
             Some("Ann")
         );
         assert_eq!(
-            kept.messages(&shop, "ann", Side::Newest, 9)
+            kept.list_messages(&shop, "ann", PageAnchor::Newest, 9)
                 .await
                 .unwrap()
                 .0
                 .len(),
             2
         );
-        assert_eq!(kept.chat(&now, "ann").await.unwrap(), None);
-        assert_eq!(kept.chats(&over, None, 9).await.unwrap().len(), 1);
-        assert_eq!(kept.unread_lives().await.unwrap(), [3]);
-        kept.was_read(3).await.unwrap();
+        assert_eq!(kept.find_chat(&now, "ann").await.unwrap(), None);
+        assert_eq!(kept.list_chats(&over, None, 9).await.unwrap().len(), 1);
+        assert_eq!(kept.lives_to_reread().await.unwrap(), [3]);
+        kept.finish_reread(3).await.unwrap();
         assert_eq!(
             kept.remove_forgotten(9).await.unwrap(),
             1,

@@ -11,19 +11,19 @@ use sqlx::{QueryBuilder, Row};
 
 use super::batch::scope_of_session;
 use super::contacts::names;
-use super::step::KeptStatus;
-use super::{Kept, MOST_BYTES, StoreError, words};
+use super::step::MessageProgress;
+use super::{HistoryDb, MOST_BYTES, StoreError, words};
 use crate::event::Person;
-use crate::message::{Content, Message};
-use crate::store::{Life, time};
+use crate::message::{Message, MessageContent};
+use crate::store::{Life, to_timestamp};
 
 /// Most matches inspected for one page, including those of other lives.
 const MOST_MATCHES: i64 = 5_000;
 
 /// A message in the history.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    pub cursor: Cursor,
+pub struct StoredMessage {
+    pub cursor: HistoryCursor,
     pub chat: String,
     pub id: String,
     /// `None`: the account itself.
@@ -31,14 +31,14 @@ pub struct Found {
     pub at: Timestamp,
     /// The current content; `None` once it was deleted.
     pub message: Option<Message>,
-    pub status: Option<KeptStatus>,
+    pub status: Option<MessageProgress>,
     pub edited_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
-    pub reactions: Vec<FoundReaction>,
+    pub reactions: Vec<StoredReaction>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundReaction {
+pub struct StoredReaction {
     /// `None`: the account itself.
     pub by: Option<Person>,
     pub emoji: String,
@@ -47,25 +47,25 @@ pub struct FoundReaction {
 /// A position among messages or chats in order of time. It stays valid while others are added or
 /// removed around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor {
+pub struct HistoryCursor {
     pub(super) at: i64,
     pub(super) place: i64,
 }
 
-impl Cursor {
+impl HistoryCursor {
     pub(super) const END: Self = Self {
         at: i64::MAX,
         place: i64::MAX,
     };
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for HistoryCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.at, self.place)
     }
 }
 
-impl FromStr for Cursor {
+impl FromStr for HistoryCursor {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -79,11 +79,11 @@ impl FromStr for Cursor {
 
 /// The direction of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum PageAnchor {
     /// The newest page.
     Newest,
-    Before(Cursor),
-    After(Cursor),
+    Before(HistoryCursor),
+    After(HistoryCursor),
 }
 
 const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
@@ -91,20 +91,20 @@ const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status,
                       FROM messages m JOIN chats c ON c.place = m.chat \
                       LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
 
-impl Kept {
+impl HistoryDb {
     /// Returns up to `limit` messages of a chat next to a cursor, the newest first, and whether
     /// there may be more. Returns fewer when they are large.
-    pub async fn messages(
+    pub async fn list_messages(
         &self,
         session: &Life,
         chat: &str,
-        side: Side,
+        side: PageAnchor,
         limit: u32,
-    ) -> Result<(Vec<Found>, bool), StoreError> {
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
         let (cursor, condition, order) = match side {
-            Side::Newest => (Cursor::END, "<", "DESC"),
-            Side::Before(cursor) => (cursor, "<", "DESC"),
-            Side::After(cursor) => (cursor, ">", "ASC"),
+            PageAnchor::Newest => (HistoryCursor::END, "<", "DESC"),
+            PageAnchor::Before(cursor) => (cursor, "<", "DESC"),
+            PageAnchor::After(cursor) => (cursor, ">", "ASC"),
         };
         let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
         sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ")
@@ -123,9 +123,9 @@ impl Kept {
             .push(order)
             .push(" LIMIT ")
             .push_bind(limit);
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.browsers.acquire().await?;
         let (mut found, is_cut) = some(sql.build().fetch(&mut *question)).await?;
-        if matches!(side, Side::After(_)) {
+        if matches!(side, PageAnchor::After(_)) {
             found.reverse();
         }
         add_reactions(&mut question, session, &mut found).await?;
@@ -134,14 +134,14 @@ impl Kept {
     }
 
     /// Returns whether a message exists in a chat, given by any of its addresses.
-    pub async fn knows(
+    pub async fn has_message(
         &self,
         session: &Life,
         chats: &[String],
         id: &str,
     ) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
-        let mut question = self.browsers.ask().await?;
+        let mut question = self.browsers.acquire().await?;
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
             if query.fetch_optional(&mut *question).await?.is_some() {
@@ -155,19 +155,19 @@ impl Kept {
     /// cursor: the latest arrivals first, and after them those of the history sync. Also returns
     /// the cursor for the next page, even if the page is not full; `None` at the end. Returns
     /// `None` if the text contains no searchable word.
-    pub async fn search(
+    pub async fn search_messages(
         &self,
         session: &Life,
         chat: Option<&str>,
         asked: &str,
-        before: Option<Cursor>,
+        before: Option<HistoryCursor>,
         limit: u32,
-    ) -> Result<Option<(Vec<Found>, Option<Cursor>)>, StoreError> {
+    ) -> Result<Option<(Vec<StoredMessage>, Option<HistoryCursor>)>, StoreError> {
         let Some(question) = words::question(asked) else {
             return Ok(None);
         };
         let mut scope = format!("\"{}\"", scope_of_session(session));
-        let mut connection = self.browsers.ask().await?;
+        let mut connection = self.browsers.acquire().await?;
         if let Some(chat) = chat {
             let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
             let place: Option<i64> = sql
@@ -186,7 +186,7 @@ impl Kept {
                    WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
         let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
         let query = query
-            .bind(before.unwrap_or(Cursor::END).place)
+            .bind(before.unwrap_or(HistoryCursor::END).place)
             .bind(MOST_MATCHES)
             .bind(session);
         let mut matches = query.fetch(&mut *connection);
@@ -206,7 +206,7 @@ impl Kept {
         found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
         let next = last
             .filter(|_| !is_end)
-            .map(|place| Cursor { at: 0, place });
+            .map(|place| HistoryCursor { at: 0, place });
         Ok(Some((found, next)))
     }
 }
@@ -216,7 +216,7 @@ pub(super) async fn at(
     connection: &mut SqliteConnection,
     session: &Life,
     places: &[i64],
-) -> Result<Vec<Found>, StoreError> {
+) -> Result<Vec<StoredMessage>, StoreError> {
     if places.is_empty() {
         return Ok(Vec::new());
     }
@@ -226,7 +226,7 @@ pub(super) async fn at(
         .push(" AND m.place IN (");
     push_list(&mut sql, places);
     let rows = sql.push(")").build().fetch_all(&mut *connection).await?;
-    let mut found: Vec<Found> = rows.iter().map(found).collect();
+    let mut found: Vec<StoredMessage> = rows.iter().map(found).collect();
     add_reactions(connection, session, &mut found).await?;
     Ok(found)
 }
@@ -234,7 +234,7 @@ pub(super) async fn at(
 /// Reads as many messages as fit in a page, and returns whether there are more.
 async fn some(
     mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
-) -> Result<(Vec<Found>, bool), sqlx::Error> {
+) -> Result<(Vec<StoredMessage>, bool), sqlx::Error> {
     let (mut some, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.try_next().await? {
         bytes += row.get::<&str, _>("content").len();
@@ -249,7 +249,7 @@ async fn some(
 async fn add_reactions(
     connection: &mut SqliteConnection,
     session: &Life,
-    found: &mut [Found],
+    found: &mut [StoredMessage],
 ) -> Result<(), StoreError> {
     let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
     if places.is_empty() {
@@ -266,9 +266,9 @@ async fn add_reactions(
         .build()
         .fetch_all(connection)
         .await?;
-    let mut by_message: HashMap<i64, Vec<FoundReaction>> = HashMap::new();
+    let mut by_message: HashMap<i64, Vec<StoredReaction>> = HashMap::new();
     for row in &rows {
-        let reaction = FoundReaction {
+        let reaction = StoredReaction {
             by: person(row, "person"),
             emoji: row.get("emoji"),
         };
@@ -290,28 +290,30 @@ fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {
     }
 }
 
-fn found(row: &SqliteRow) -> Found {
+fn found(row: &SqliteRow) -> StoredMessage {
     // A newer version may have written content that this one does not know.
     let unreadable = || {
-        Message::new(Content::Unsupported {
+        Message::new(MessageContent::Unsupported {
             raw: serde_json::Value::Null,
         })
     };
     let content: &str = row.get("content");
     let at: i64 = row.get("at");
-    let optional_time = |column| row.get::<Option<i64>, _>(column).map(time);
-    Found {
-        cursor: Cursor {
+    let optional_time = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
+    StoredMessage {
+        cursor: HistoryCursor {
             at,
             place: row.get("place"),
         },
         chat: row.get("chat"),
         id: row.get("id"),
         from: person(row, "sender"),
-        at: time(at),
+        at: to_timestamp(at),
         message: (!content.is_empty())
             .then(|| serde_json::from_str(content).unwrap_or_else(|_| unreadable())),
-        status: row.get::<Option<i64>, _>("status").map(KeptStatus::of),
+        status: row
+            .get::<Option<i64>, _>("status")
+            .map(MessageProgress::from_rank),
         edited_at: optional_time("edited_at"),
         deleted_at: optional_time("deleted_at"),
         reactions: Vec::new(),
@@ -327,5 +329,5 @@ fn person(row: &SqliteRow, column: &str) -> Option<Person> {
         lid: row.get("lid"),
         ..Person::default()
     };
-    (!id.is_empty()).then(|| person(id).called(names(row)))
+    (!id.is_empty()).then(|| person(id).with_names(names(row)))
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::step::{NewKept, is_group};
-use super::{Kept, StoreError, batch};
-use crate::event::{Names, Person};
+use super::step::{NewHistoryMessage, is_group};
+use super::{HistoryDb, StoreError, batch};
+use crate::event::{Person, PersonNames};
 use crate::store::Life;
 
 /// Messages in one transaction: the projection waits for it.
@@ -15,11 +15,11 @@ const AT_ONCE: usize = 200;
 
 /// The part of a history sync to import for one account.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Imports {
+pub struct HistoryImport {
     pub chats: Vec<ImportedChat>,
     pub contacts: Vec<Person>,
     /// Older than all earlier imports, also within the same second; the oldest first.
-    pub messages: Vec<NewKept>,
+    pub messages: Vec<NewHistoryMessage>,
 }
 
 /// A chat as the phone sends it.
@@ -36,10 +36,14 @@ pub struct ImportedChat {
     pub muted_until: Option<Timestamp>,
 }
 
-impl Kept {
+impl HistoryDb {
     /// Imports the data in small transactions; repeating it changes nothing. Existing chats only
     /// get a missing name, contacts missing data, and messages at most a later status.
-    pub async fn import(&self, session: &Life, imports: &Imports) -> Result<(), StoreError> {
+    pub async fn import_history(
+        &self,
+        session: &Life,
+        imports: &HistoryImport,
+    ) -> Result<(), StoreError> {
         for chats in imports.chats.chunks(AT_ONCE) {
             let mut open = self.begin().await?;
             for chat in chats {
@@ -112,11 +116,11 @@ async fn fill_in<'a>(
                    lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
                    verified_name = COALESCE(verified_name, excluded.verified_name), \
                    push_name = COALESCE(push_name, excluded.push_name)";
-        let Names {
+        let PersonNames {
             saved,
             verified,
             push,
-        } = person.names();
+        } = person.all_names();
         let query = sqlx::query(sql)
             .bind(session)
             .bind(&person.id)
@@ -135,7 +139,7 @@ async fn fill_in<'a>(
 async fn import_messages(
     connection: &mut SqliteConnection,
     session: &Life,
-    messages: &[NewKept],
+    messages: &[NewHistoryMessage],
 ) -> Result<(), sqlx::Error> {
     let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for message in messages {
@@ -143,7 +147,7 @@ async fn import_messages(
         *active = message.at.as_millisecond().max(*active);
     }
     let places = batch::place(connection, &active).await?;
-    let placed: Vec<(i64, &Life, &NewKept)> = messages
+    let placed: Vec<(i64, &Life, &NewHistoryMessage)> = messages
         .iter()
         .filter_map(|message| {
             Some((

@@ -27,15 +27,15 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::questions::Questions;
-use super::{BUSY, LOG_PAGES, StoreError, migrations, retention};
+use super::questions::ReadPool;
+use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, StoreError, migrations, retention};
 use crate::durable;
 
-pub use chats::KeptChat;
-pub use former::{Former, Settled};
-pub use found::{Cursor, Found, FoundReaction, Side};
-pub use imported::{ImportedChat, Imports};
-pub use step::{About, Change, KeptStatus, NewKept, Step};
+pub use chats::StoredChat;
+pub use former::{NameAssignment, UnassignedName};
+pub use found::{HistoryCursor, PageAnchor, StoredMessage, StoredReaction};
+pub use imported::{HistoryImport, ImportedChat};
+pub use step::{ChangeTarget, HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage};
 
 /// The migrations, oldest first. A released one is never changed; corrections are new migrations.
 const STEPS: [&str; 3] = [
@@ -53,31 +53,31 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The history database; cheap to clone.
 #[derive(Clone)]
-pub struct Kept {
+pub struct HistoryDb {
     readers: SqlitePool,
-    browsers: Questions,
-    writer: Arc<Mutex<Writer>>,
+    browsers: ReadPool,
+    writer: Arc<Mutex<HistoryWriter>>,
 }
 
-struct Writer {
+struct HistoryWriter {
     connection: SqliteConnection,
     /// A transaction was begun and has not ended.
     is_open: bool,
 }
 
-impl Kept {
+impl HistoryDb {
     /// Opens or creates the database, and migrates its tables. Fails if a newer version wrote it.
     pub async fn open(file: &Path) -> Result<Self> {
-        durable::make_file(file)
+        durable::create_file(file)
             .await
             .with_context(|| format!("making {}", file.display()))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
+            .busy_timeout(BUSY_TIMEOUT)
             .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", LOG_PAGES)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .disable_statement_logging();
         let name = file.display();
         let mut connection = options
@@ -96,11 +96,11 @@ impl Kept {
                 .max_connections(most)
                 .connect_lazy_with(options.clone())
         };
-        let (readers, browsers) = (pool(READERS), Questions::new(pool(BROWSERS)));
+        let (readers, browsers) = (pool(READERS), ReadPool::new(pool(BROWSERS)));
         Ok(Self {
             readers,
             browsers,
-            writer: Arc::new(Mutex::new(Writer {
+            writer: Arc::new(Mutex::new(HistoryWriter {
                 connection,
                 is_open: false,
             })),
@@ -108,7 +108,7 @@ impl Kept {
     }
 
     /// Returns the sequence number of the last processed event.
-    pub async fn progress(&self) -> Result<i64, StoreError> {
+    pub async fn processed_seq(&self) -> Result<i64, StoreError> {
         let mut writer = self.writer.lock().await;
         Ok(sqlx::query_scalar("SELECT seq FROM progress")
             .fetch_one(&mut writer.connection)
@@ -129,7 +129,7 @@ impl Kept {
     }
 
     /// Begins a transaction. One that was abandoned in the middle is rolled back by the next.
-    async fn begin(&self) -> Result<Open<'_>, sqlx::Error> {
+    async fn begin(&self) -> Result<HistoryTransaction<'_>, sqlx::Error> {
         let mut writer = self.writer.lock().await;
         if writer.is_open {
             // SQLite may have rolled it back already.
@@ -141,14 +141,14 @@ impl Kept {
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut writer.connection)
             .await?;
-        Ok(Open(writer))
+        Ok(HistoryTransaction(writer))
     }
 }
 
 /// A transaction.
-struct Open<'a>(MutexGuard<'a, Writer>);
+struct HistoryTransaction<'a>(MutexGuard<'a, HistoryWriter>);
 
-impl Open<'_> {
+impl HistoryTransaction<'_> {
     fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.0.connection
     }

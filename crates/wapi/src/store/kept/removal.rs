@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
-use super::{Kept, StoreError};
+use super::{HistoryDb, StoreError};
 use crate::store::Life;
 
 /// Pages returned to the file system in one go.
 const PAGES: u32 = 256;
 
-impl Kept {
+impl HistoryDb {
     /// Removes up to `limit` messages written before a time, the oldest first; returns the number
     /// removed.
     pub async fn remove_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -24,7 +24,7 @@ impl Kept {
 
     /// Forgets a session: from now on its data is unreachable, and its events up to `seq` are
     /// ignored. Its messages are removed by [`Self::remove_forgotten`].
-    pub async fn forget(&self, session: &Life, seq: i64) -> Result<(), StoreError> {
+    pub async fn forget_session(&self, session: &Life, seq: i64) -> Result<(), StoreError> {
         let mut open = self.begin().await?;
         let connection = open.connection();
         // No life has the number -1, and row ids are never reused.
@@ -66,7 +66,7 @@ impl Kept {
 
     /// Resets the progress so that all events are processed again, and returns the position to
     /// start from. Existing data stays as it is.
-    pub async fn start_over(&self) -> Result<i64, StoreError> {
+    pub async fn reset_progress(&self) -> Result<i64, StoreError> {
         let mut open = self.begin().await?;
         for sql in ["UPDATE progress SET seq = 0", "DELETE FROM forgotten"] {
             sqlx::query(sql).execute(open.connection()).await?;
@@ -76,7 +76,7 @@ impl Kept {
     }
 
     /// Returns some free pages to the file system.
-    pub async fn shrink(&self) -> Result<(), StoreError> {
+    pub async fn shrink_file(&self) -> Result<(), StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
         let mut writer = self.writer.lock().await;
         sqlx::query(sql).execute(&mut writer.connection).await?;

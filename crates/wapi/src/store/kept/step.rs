@@ -2,37 +2,43 @@
 
 use jiff::Timestamp;
 
-use crate::event::{ChatChange, Person, Right};
+use crate::event::{ChatChange, DeletionRight, Person};
 use crate::message::Message;
 use crate::store::Life;
 
 /// One change to the history of a session.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct HistoryMutation {
     /// Sequence number of the event that caused it.
     pub seq: i64,
     pub session: Life,
-    pub change: Change,
+    pub change: HistoryChange,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum HistoryChange {
     /// A message in a chat; counted as unread if others wrote it. An existing message stays as it
     /// is.
-    Message(Box<NewKept>),
+    Message(Box<NewHistoryMessage>),
     /// The account wrote on its phone, so it has seen the chat.
     Seen { chat: String },
     /// New content of a message. Valid only from its author.
-    Edited { of: About, content: Box<Message> },
+    Edited {
+        of: ChangeTarget,
+        content: Box<Message>,
+    },
     /// Deletion of a message for everyone, by its author or a group admin.
-    Deleted { of: About, by: Right },
+    Deleted { of: ChangeTarget, by: DeletionRight },
     /// An emoji reaction to a message; `None` removes it.
-    Reaction { of: About, emoji: Option<String> },
+    Reaction {
+        of: ChangeTarget,
+        emoji: Option<String>,
+    },
     /// Progress of one of the account's own messages; never goes back.
     Status {
         chat: String,
         id: String,
-        status: KeptStatus,
+        status: MessageProgress,
     },
     /// New properties of a chat. A group's name is its subject.
     Chat { chat: Person, change: ChatChange },
@@ -44,7 +50,7 @@ pub enum Change {
 
 /// A message to be added.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewKept {
+pub struct NewHistoryMessage {
     pub chat: String,
     /// WhatsApp's id.
     pub id: String,
@@ -53,12 +59,12 @@ pub struct NewKept {
     pub at: Timestamp,
     pub message: Message,
     /// Only for the account's own messages.
-    pub status: Option<KeptStatus>,
+    pub status: Option<MessageProgress>,
     /// Reactions from before it was added: the person (`None`: the account itself), and the emoji.
     pub reactions: Vec<(Option<Person>, String)>,
 }
 
-impl NewKept {
+impl NewHistoryMessage {
     pub(super) fn sender(&self) -> &str {
         self.from.as_ref().map_or("", |from| &from.id)
     }
@@ -66,7 +72,7 @@ impl NewKept {
 
 /// The message that a change affects, its author, and the time of the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
+pub struct ChangeTarget {
     pub chat: String,
     /// The message's id.
     pub id: String,
@@ -77,21 +83,21 @@ pub struct About {
 
 /// Progress of one of the account's own messages, as far as the furthest recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KeptStatus {
+pub enum MessageProgress {
     Sent = 1,
     Delivered = 2,
     Read = 3,
     Played = 4,
 }
 
-impl About {
+impl ChangeTarget {
     pub(super) fn sender(&self) -> &str {
         self.by.as_ref().map_or("", |by| &by.id)
     }
 }
 
-impl KeptStatus {
-    pub const fn word(self) -> &'static str {
+impl MessageProgress {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "sent",
             Self::Delivered => "delivered",
@@ -100,7 +106,7 @@ impl KeptStatus {
         }
     }
 
-    pub(super) const fn of(rank: i64) -> Self {
+    pub(super) const fn from_rank(rank: i64) -> Self {
         match rank {
             ..=1 => Self::Sent,
             2 => Self::Delivered,
@@ -110,9 +116,9 @@ impl KeptStatus {
     }
 }
 
-impl Change {
+impl HistoryChange {
     /// Returns the chat it affects, if any.
-    pub fn chat(&self) -> Option<&str> {
+    pub fn chat_id(&self) -> Option<&str> {
         match self {
             Self::Message(new) => Some(&new.chat),
             Self::Edited { of, .. } | Self::Deleted { of, .. } | Self::Reaction { of, .. } => {

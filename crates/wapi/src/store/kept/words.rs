@@ -8,7 +8,7 @@
 //! matches adjacent characters; an emoji becomes a term; other words are terms as they stand,
 //! matched by prefix.
 
-use crate::message::{Content, Message};
+use crate::message::{Message, MessageContent};
 
 /// Characters of a search text that are used, and words of one.
 const LONGEST: usize = 500;
@@ -18,7 +18,7 @@ const MOST_WORDS: usize = 32;
 /// and the names in it.
 pub(super) fn of_message(message: &Message) -> String {
     let mut said: Vec<&str> = Vec::new();
-    if let Some((_, file)) = message.content.file() {
+    if let Some((_, file)) = message.content.media_file() {
         said.extend(
             [&file.caption, &file.filename]
                 .into_iter()
@@ -27,8 +27,8 @@ pub(super) fn of_message(message: &Message) -> String {
         );
     }
     match &message.content {
-        Content::Text { text } => said.push(&text.body),
-        Content::Location { location } => {
+        MessageContent::Text { text } => said.push(&text.body),
+        MessageContent::Location { location } => {
             said.extend(
                 [&location.name, &location.address]
                     .into_iter()
@@ -36,22 +36,24 @@ pub(super) fn of_message(message: &Message) -> String {
                     .map(String::as_str),
             );
         }
-        Content::LiveLocation { live_location } => said.extend(live_location.caption.as_deref()),
-        Content::Contacts { contacts } => {
+        MessageContent::LiveLocation { live_location } => {
+            said.extend(live_location.caption.as_deref())
+        }
+        MessageContent::Contacts { contacts } => {
             said.extend(contacts.iter().map(|contact| contact.name.as_str()))
         }
-        Content::Poll { poll } => {
+        MessageContent::Poll { poll } => {
             said.push(&poll.question);
             said.extend(poll.options.iter().map(String::as_str));
         }
-        Content::Interactive { interactive } => {
+        MessageContent::Interactive { interactive } => {
             said.extend(interactive.body.as_ref().map(|body| body.text.as_str()))
         }
-        Content::Event { event } => {
+        MessageContent::Event { event } => {
             said.push(&event.name);
             said.extend(event.description.as_deref());
         }
-        Content::Product { product } => {
+        MessageContent::Product { product } => {
             let words = [
                 &product.title,
                 &product.description,
@@ -60,7 +62,7 @@ pub(super) fn of_message(message: &Message) -> String {
             ];
             said.extend(words.into_iter().flatten().map(String::as_str));
         }
-        Content::Order { order } => {
+        MessageContent::Order { order } => {
             said.extend(
                 [&order.title, &order.message]
                     .into_iter()
@@ -68,7 +70,7 @@ pub(super) fn of_message(message: &Message) -> String {
                     .map(String::as_str),
             );
         }
-        Content::GroupInvite { group_invite } => {
+        MessageContent::GroupInvite { group_invite } => {
             said.extend(
                 [&group_invite.name, &group_invite.caption]
                     .into_iter()
@@ -92,7 +94,7 @@ pub(super) fn of_message(message: &Message) -> String {
 pub(super) fn question(asked: &str) -> Option<String> {
     let asked: String = asked.chars().take(LONGEST).collect();
     // Characters without blanks between them must be adjacent in the text.
-    let phrases: Vec<Vec<Word>> = asked
+    let phrases: Vec<Vec<SearchTerm>> = asked
         .split_whitespace()
         .map(words)
         .filter(|words| !words.is_empty())
@@ -100,7 +102,7 @@ pub(super) fn question(asked: &str) -> Option<String> {
     if phrases.is_empty() {
         return None;
     }
-    let phrase = |words: &Vec<Word>| {
+    let phrase = |words: &Vec<SearchTerm>| {
         let texts: Vec<&str> = words
             .iter()
             .take(MOST_WORDS)
@@ -124,13 +126,13 @@ pub(super) fn question(asked: &str) -> Option<String> {
     )
 }
 
-struct Word {
+struct SearchTerm {
     text: String,
     /// It may be the beginning of a longer word.
     goes_on: bool,
 }
 
-fn words(text: &str) -> Vec<Word> {
+fn words(text: &str) -> Vec<SearchTerm> {
     let mut words = Vec::new();
     let mut current = String::new();
     for character in text.chars().filter(|character| !is_decoration(*character)) {
@@ -142,12 +144,12 @@ fn words(text: &str) -> Vec<Word> {
         }
         finish(&mut words, &mut current);
         if is_emoji(character) {
-            words.push(Word {
+            words.push(SearchTerm {
                 text: format!("emoji{:x}", u32::from(character)),
                 goes_on: false,
             });
         } else if has_no_blanks(character) && (character.is_alphanumeric() || is_mark(character)) {
-            words.push(Word {
+            words.push(SearchTerm {
                 text: character.to_string(),
                 goes_on: false,
             });
@@ -157,9 +159,9 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-fn finish(words: &mut Vec<Word>, current: &mut String) {
+fn finish(words: &mut Vec<SearchTerm>, current: &mut String) {
     if !current.is_empty() {
-        words.push(Word {
+        words.push(SearchTerm {
             text: std::mem::take(current),
             goes_on: true,
         });

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::clock::Time;
+use crate::clock::TimeSource;
 use crate::event::MessageKey;
 
 /// The endpoints: the first subscribes to all types, the second to one.
@@ -20,23 +20,23 @@ const KINDS: [&str; 2] = ["message.received", "message.sent"];
 
 /// One step of a history.
 #[derive(Debug, Clone)]
-enum Step {
-    Append(Vec<Message>),
+enum ModelStep {
+    Append(Vec<ModelMessage>),
     /// Settles the due delivery at the index `which` (modulo their number), and saves the outcome
-    /// `times` times.
+    /// `send_window` times.
     Settle {
         which: usize,
-        ending: Ending,
+        ending: ModelOutcome,
         times: usize,
     },
-    Pass {
+    AdvanceClock {
         seconds: i64,
     },
     Restart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Message {
+struct ModelMessage {
     session: u8,
     chat: u8,
     number: u8,
@@ -44,17 +44,17 @@ struct Message {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Ending {
+enum ModelOutcome {
     Delivered,
-    Again { seconds: i64 },
-    Aside { seconds: i64 },
+    Retry { seconds: i64 },
+    Parked { seconds: i64 },
     Dead,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn any_step() -> impl Strategy<Value = ModelStep> {
     let message =
         (0..2_u8, 0..3_u8, 0..30_u8, 0..KINDS.len()).prop_map(|(session, chat, number, kind)| {
-            Message {
+            ModelMessage {
                 session,
                 chat,
                 number,
@@ -62,30 +62,30 @@ fn step() -> impl Strategy<Value = Step> {
             }
         });
     let ending = prop_oneof![
-        4 => Just(Ending::Delivered),
-        3 => (0..60_i64).prop_map(|seconds| Ending::Again { seconds }),
-        2 => (0..60_i64).prop_map(|seconds| Ending::Aside { seconds }),
-        1 => Just(Ending::Dead),
+        4 => Just(ModelOutcome::Delivered),
+        3 => (0..60_i64).prop_map(|seconds| ModelOutcome::Retry { seconds }),
+        2 => (0..60_i64).prop_map(|seconds| ModelOutcome::Parked { seconds }),
+        1 => Just(ModelOutcome::Dead),
     ];
     prop_oneof![
-        4 => prop::collection::vec(message, 1..5).prop_map(Step::Append),
-        6 => (any::<usize>(), ending, 1..3_usize).prop_map(|(which, ending, times)| Step::Settle { which, ending, times }),
-        2 => (1..40_i64).prop_map(|seconds| Step::Pass { seconds }),
-        1 => Just(Step::Restart),
+        4 => prop::collection::vec(message, 1..5).prop_map(ModelStep::Append),
+        6 => (any::<usize>(), ending, 1..3_usize).prop_map(|(which, ending, times)| ModelStep::Settle { which, ending, times }),
+        2 => (1..40_i64).prop_map(|seconds| ModelStep::AdvanceClock { seconds }),
+        1 => Just(ModelStep::Restart),
     ]
 }
 
 /// A clock that advances only on demand.
 #[derive(Clone)]
-struct Still(Arc<Mutex<Timestamp>>);
+struct ManualClock(Arc<Mutex<Timestamp>>);
 
-impl Still {
-    fn pass(&self, seconds: i64) {
+impl ManualClock {
+    fn advance(&self, seconds: i64) {
         *self.0.lock().expect("nobody panics with it") += SignedDuration::from_secs(seconds);
     }
 }
 
-impl Time for Still {
+impl TimeSource for ManualClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().expect("nobody panics with it")
     }
@@ -101,19 +101,19 @@ impl Time for Still {
 }
 
 /// A lane: endpoint, session, chat, and the parked event, if it is the lane of one.
-type Lane = (&'static str, u8, u8, Option<Message>);
+type ModelLane = (&'static str, u8, u8, Option<ModelMessage>);
 
 /// The expected state of the store.
 #[derive(Default)]
-struct Model {
-    known: BTreeSet<Message>,
+struct StoreModel {
+    known: BTreeSet<ModelMessage>,
     /// The waiting messages of each lane, oldest first, and the due time of the first.
-    lanes: BTreeMap<Lane, (VecDeque<Message>, Timestamp)>,
-    attempts: BTreeMap<(&'static str, Message), u32>,
+    lanes: BTreeMap<ModelLane, (VecDeque<ModelMessage>, Timestamp)>,
+    attempts: BTreeMap<(&'static str, ModelMessage), u32>,
 }
 
-impl Model {
-    fn append(&mut self, messages: &[Message], now: Timestamp) {
+impl StoreModel {
+    fn append(&mut self, messages: &[ModelMessage], now: Timestamp) {
         for &message in messages {
             if !self.known.insert(message) {
                 continue;
@@ -131,7 +131,7 @@ impl Model {
     }
 
     /// Returns the lanes whose head is due, in the order of their keys.
-    fn due(&self, now: Timestamp) -> Vec<Lane> {
+    fn due_lanes(&self, now: Timestamp) -> Vec<ModelLane> {
         self.lanes
             .iter()
             .filter(|(_, (_, due_at))| *due_at <= now)
@@ -139,7 +139,7 @@ impl Model {
             .collect()
     }
 
-    fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+    fn next_due_time(&self, now: Timestamp) -> Option<Timestamp> {
         self.lanes
             .values()
             .map(|(_, due_at)| *due_at)
@@ -147,16 +147,16 @@ impl Model {
             .min()
     }
 
-    fn first(&self, lane: &Lane) -> Message {
+    fn head_message(&self, lane: &ModelLane) -> ModelMessage {
         *self.lanes[lane]
             .0
             .front()
             .expect("a lane without anything is gone")
     }
 
-    /// Returns the fields of `Due` for the head of a lane.
-    fn shown(&self, lane: &Lane) -> (&'static str, Message, u32, bool) {
-        let message = self.first(lane);
+    /// Returns the fields of `DueDelivery` for the head of a lane.
+    fn expected_due(&self, lane: &ModelLane) -> (&'static str, ModelMessage, u32, bool) {
+        let message = self.head_message(lane);
         (
             lane.0,
             message,
@@ -165,28 +165,28 @@ impl Model {
         )
     }
 
-    fn settle(&mut self, lane: Lane, ending: Ending, now: Timestamp) {
-        let message = self.first(&lane);
+    fn settle(&mut self, lane: ModelLane, ending: ModelOutcome, now: Timestamp) {
+        let message = self.head_message(&lane);
         *self.attempts.entry((lane.0, message)).or_default() += 1;
         let later = |seconds| now + SignedDuration::from_secs(seconds);
         match ending {
-            Ending::Again { seconds } => {
+            ModelOutcome::Retry { seconds } => {
                 self.lanes.get_mut(&lane).expect("it is due").1 = later(seconds)
             }
-            Ending::Aside { seconds } if lane.3.is_none() => {
-                self.leave(lane, now);
+            ModelOutcome::Parked { seconds } if lane.3.is_none() => {
+                self.leave_lane(lane, now);
                 self.lanes.insert(
                     (lane.0, lane.1, lane.2, Some(message)),
                     ([message].into(), later(seconds)),
                 );
             }
             // The schedule never parks a delivery twice; the store ignores it.
-            Ending::Aside { .. } => {}
-            Ending::Delivered | Ending::Dead => self.leave(lane, now),
+            ModelOutcome::Parked { .. } => {}
+            ModelOutcome::Delivered | ModelOutcome::Dead => self.leave_lane(lane, now),
         }
     }
 
-    fn leave(&mut self, lane: Lane, now: Timestamp) {
+    fn leave_lane(&mut self, lane: ModelLane, now: Timestamp) {
         let (waiting, due_at) = self.lanes.get_mut(&lane).expect("it is due");
         waiting.pop_front();
         *due_at = now;
@@ -197,19 +197,19 @@ impl Model {
 }
 
 /// The store and its model, side by side.
-struct Pair {
+struct StorePair {
     folder: tempfile::TempDir,
     store: Store,
-    model: Model,
-    time: Still,
+    model: StoreModel,
+    time: ManualClock,
     /// Final outcomes, by endpoint: these must not become due again.
-    done: BTreeSet<(&'static str, Message)>,
+    done: BTreeSet<(&'static str, ModelMessage)>,
     /// Deliveries that a worker knows to be due.
     handed: BTreeSet<i64>,
 }
 
-fn event(message: &Message) -> NewEvent {
-    let Message {
+fn to_event(message: &ModelMessage) -> NewEvent {
+    let ModelMessage {
         session,
         chat,
         number,
@@ -222,7 +222,7 @@ fn event(message: &Message) -> NewEvent {
     };
     NewEvent {
         id: format!("evt_{}", rand::random::<u64>()),
-        session: Life::test(i64::from(*session) + 1, &format!("session {session}")),
+        session: Life::for_test(i64::from(*session) + 1, &format!("session {session}")),
         chat: key.chat.clone(),
         message: Some(key),
         kind: KINDS[*kind],
@@ -230,7 +230,7 @@ fn event(message: &Message) -> NewEvent {
     }
 }
 
-fn of(due: &Due) -> (&'static str, Message, u32, bool) {
+fn due_fields(due: &DueDelivery) -> (&'static str, ModelMessage, u32, bool) {
     let number = |text: &str| {
         text.rsplit(' ')
             .next()
@@ -247,73 +247,76 @@ fn of(due: &Due) -> (&'static str, Message, u32, bool) {
         .position(|kind| *kind == due.kind)
         .expect("one of ours");
     let id = &due.message.as_ref().expect("it is about a message").id;
-    let message = Message {
+    let message = ModelMessage {
         session: number(due.session.name()),
         chat: number(&due.chat),
         number: number(id),
         kind,
     };
-    (endpoint, message, due.attempts, due.is_aside)
+    (endpoint, message, due.attempts, due.is_parked)
 }
 
-impl Pair {
+impl StorePair {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let time = Still(Arc::new(Mutex::new(
+        let time = ManualClock(Arc::new(Mutex::new(
             Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
         )));
-        let store = Self::open(&folder, &time).await;
+        let store = Self::open_store(&folder, &time).await;
         for (endpoint, types) in ENDPOINTS {
             store
-                .put_endpoint(endpoint, "http://127.0.0.1/", types)
+                .save_endpoint(endpoint, "http://127.0.0.1/", types)
                 .await
                 .expect("it is saved");
         }
         Self {
             folder,
             store,
-            model: Model::default(),
+            model: StoreModel::default(),
             time,
             done: BTreeSet::new(),
             handed: BTreeSet::new(),
         }
     }
 
-    async fn open(folder: &tempfile::TempDir, time: &Still) -> Store {
+    async fn open_store(folder: &tempfile::TempDir, time: &ManualClock) -> Store {
         Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone()))
             .await
             .expect("it opens")
     }
 
-    async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    async fn apply_step(&mut self, step: &ModelStep) -> Result<(), TestCaseError> {
         match step {
-            Step::Append(messages) => {
+            ModelStep::Append(messages) => {
                 self.store
-                    .append(messages.iter().map(event).collect())
+                    .append_events(messages.iter().map(to_event).collect())
                     .await
                     .expect("it is saved");
                 self.model.append(messages, self.time.now());
             }
-            Step::Settle {
+            ModelStep::Settle {
                 which,
                 ending,
                 times,
-            } => self.settle(*which, *ending, *times).await?,
-            Step::Pass { seconds } => self.time.pass(*seconds),
-            Step::Restart => {
+            } => self.settle_due(*which, *ending, *times).await?,
+            ModelStep::AdvanceClock { seconds } => self.time.advance(*seconds),
+            ModelStep::Restart => {
                 self.store.close().await;
-                self.store = Self::open(&self.folder, &self.time).await;
+                self.store = Self::open_store(&self.folder, &self.time).await;
             }
         }
-        self.hand_out(matches!(step, Step::Pass { .. } | Step::Restart))
-            .await?;
-        self.agree().await
+        self.check_handed_out(matches!(
+            step,
+            ModelStep::AdvanceClock { .. } | ModelStep::Restart
+        ))
+        .await?;
+        self.check_agreement().await
     }
 
     /// Checks that deliveries handed out from memory are those in the database, and that no others
     /// are due. A worker that `asks` reads the database.
-    async fn hand_out(&mut self, asks: bool) -> Result<(), TestCaseError> {
-        let (fresh, due) = (self.store.fresh(), self.due().await);
+    async fn check_handed_out(&mut self, asks: bool) -> Result<(), TestCaseError> {
+        let (fresh, due) = (self.store.take_ready(), self.due_deliveries().await);
         for fresh in &fresh.due {
             prop_assert!(due.contains(fresh), "{fresh:?} is none of {due:?}");
         }
@@ -326,29 +329,29 @@ impl Pair {
         Ok(())
     }
 
-    async fn due(&self) -> Vec<Due> {
+    async fn due_deliveries(&self) -> Vec<DueDelivery> {
         self.store
-            .due(self.time.now(), 1_000)
+            .due_deliveries(self.time.now(), 1_000)
             .await
             .expect("it can be read")
     }
 
     /// Checks that store and model agree on the due deliveries.
-    async fn agree(&self) -> Result<(), TestCaseError> {
+    async fn check_agreement(&self) -> Result<(), TestCaseError> {
         let now = self.time.now();
-        let mut stored: Vec<_> = self.due().await.iter().map(of).collect();
+        let mut stored: Vec<_> = self.due_deliveries().await.iter().map(due_fields).collect();
         let mut modelled: Vec<_> = self
             .model
-            .due(now)
+            .due_lanes(now)
             .iter()
-            .map(|lane| self.model.shown(lane))
+            .map(|lane| self.model.expected_due(lane))
             .collect();
         stored.sort_unstable();
         modelled.sort_unstable();
         prop_assert_eq!(&stored, &modelled);
         prop_assert_eq!(
-            self.store.next_due(now).await.expect("it can be read"),
-            self.model.next_due(now)
+            self.store.next_due_time(now).await.expect("it can be read"),
+            self.model.next_due_time(now)
         );
         let again = stored
             .iter()
@@ -357,54 +360,54 @@ impl Pair {
         Ok(())
     }
 
-    async fn settle(
+    async fn settle_due(
         &mut self,
         which: usize,
-        ending: Ending,
+        ending: ModelOutcome,
         times: usize,
     ) -> Result<(), TestCaseError> {
         let now = self.time.now();
-        let lanes = self.model.due(now);
+        let lanes = self.model.due_lanes(now);
         let Some(&lane) = (!lanes.is_empty()).then(|| &lanes[which % lanes.len()]) else {
             return Ok(());
         };
         // The worker reports a failure once; it may repeat a success, if it is unknown whether the
         // first report was saved.
-        let times = if matches!(ending, Ending::Again { .. }) {
+        let times = if matches!(ending, ModelOutcome::Retry { .. }) {
             1
         } else {
             times
         };
-        let ending = if lane.3.is_some() && matches!(ending, Ending::Aside { .. }) {
-            Ending::Delivered
+        let ending = if lane.3.is_some() && matches!(ending, ModelOutcome::Parked { .. }) {
+            ModelOutcome::Delivered
         } else {
             ending
         };
-        let shown = self.model.shown(&lane);
+        let shown = self.model.expected_due(&lane);
         let delivery = self
-            .due()
+            .due_deliveries()
             .await
             .iter()
-            .find(|due| of(due) == shown)
+            .find(|due| due_fields(due) == shown)
             .map(|due| due.delivery);
         let Some(delivery) = delivery else {
             return Err(TestCaseError::fail(format!("{shown:?} is not due")));
         };
         for _ in 0..times {
             self.store
-                .settle(Settled {
+                .settle_delivery(SettledDelivery {
                     delivery,
-                    outcome: outcome(ending, now),
+                    outcome: to_outcome(ending, now),
                 })
                 .await
                 .expect("it is saved");
         }
-        if matches!(ending, Ending::Aside { .. }) && times > 1 {
+        if matches!(ending, ModelOutcome::Parked { .. }) && times > 1 {
             // Each report counts as an attempt.
             *self.model.attempts.entry((lane.0, shown.1)).or_default() +=
                 u32::try_from(times - 1).expect("few");
         }
-        if matches!(ending, Ending::Delivered | Ending::Dead) {
+        if matches!(ending, ModelOutcome::Delivered | ModelOutcome::Dead) {
             self.done.insert((lane.0, shown.1));
         }
         self.model.settle(lane, ending, now);
@@ -412,13 +415,14 @@ impl Pair {
     }
 
     /// Delivers all remaining events after a restart.
-    async fn drain(&mut self) -> Result<(), TestCaseError> {
-        self.take(&Step::Restart).await?;
-        self.take(&Step::Pass { seconds: 3_600 }).await?;
-        while !self.model.due(self.time.now()).is_empty() {
-            self.take(&Step::Settle {
+    async fn drain_all(&mut self) -> Result<(), TestCaseError> {
+        self.apply_step(&ModelStep::Restart).await?;
+        self.apply_step(&ModelStep::AdvanceClock { seconds: 3_600 })
+            .await?;
+        while !self.model.due_lanes(self.time.now()).is_empty() {
+            self.apply_step(&ModelStep::Settle {
                 which: 0,
-                ending: Ending::Delivered,
+                ending: ModelOutcome::Delivered,
                 times: 1,
             })
             .await?;
@@ -429,21 +433,21 @@ impl Pair {
     }
 }
 
-fn outcome(ending: Ending, now: Timestamp) -> Outcome {
-    let (error, due_at) = (Failed::from("it answered 500"), |seconds| {
+fn to_outcome(ending: ModelOutcome, now: Timestamp) -> DeliveryOutcome {
+    let (error, due_at) = (AttemptFailure::from("it answered 500"), |seconds| {
         now + SignedDuration::from_secs(seconds)
     });
     match ending {
-        Ending::Delivered => Outcome::Delivered,
-        Ending::Again { seconds } => Outcome::Again {
+        ModelOutcome::Delivered => DeliveryOutcome::Delivered,
+        ModelOutcome::Retry { seconds } => DeliveryOutcome::Retry {
             error,
             due_at: due_at(seconds),
         },
-        Ending::Aside { seconds } => Outcome::Aside {
+        ModelOutcome::Parked { seconds } => DeliveryOutcome::Parked {
             error,
             due_at: due_at(seconds),
         },
-        Ending::Dead => Outcome::Dead { error },
+        ModelOutcome::Dead => DeliveryOutcome::Dead { error },
     }
 }
 
@@ -451,14 +455,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_does_what_its_model_does(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_store_does_what_its_model_does(steps in prop::collection::vec(any_step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let mut pair = Pair::new().await;
+            let mut pair = StorePair::new().await;
             for step in &steps {
-                pair.take(step).await?;
+                pair.apply_step(step).await?;
             }
-            pair.drain().await
+            pair.drain_all().await
         })?;
     }
 }

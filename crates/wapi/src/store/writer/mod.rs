@@ -10,66 +10,72 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-pub(super) use self::orders::Change;
-use self::orders::{Asked, Order, Touch};
-use super::endpoints::Subscriber;
-use super::failure::Failure;
-use super::fresh::{Fresh, News, Turns};
-use super::lives::{self, Lives, Unsaved};
+pub(super) use self::orders::StoreChange;
+use self::orders::{EmptyWrite, PendingChange, WriteCommand};
+use super::endpoints::EventSubscriber;
+use super::failure::CommitError;
+use super::fresh::{CommitEffects, ReadyDeliveries, ReadyQueue};
+use super::lives::{self, LifeRegistry, UnsavedLife};
 use super::{
-    NewEvent, Payload, Settled, StoreError, deliveries, ended, endpoints, events, payloads,
+    NewEvent, SentPayload, SettledDelivery, StoreError, deliveries, endpoints, events, payloads,
+    stopping_error,
 };
 use crate::clock::Clock;
 use crate::lifecycle::Lifecycle;
-use crate::meters::Meters;
+use crate::meters::GatewayMetrics;
 
 /// The capacity of the queue of changes; callers wait while it is full.
-const ROOM: usize = 4_096;
+const QUEUE_CAPACITY: usize = 4_096;
 /// The most changes in one transaction.
-const AT_ONCE: usize = 512;
+const MAX_BATCH: usize = 512;
 /// The minimum time between the beginnings of two commits under load: more changes share the cost
 /// of each. Measured: with 4 ms instead of none, a received message takes a tenth less CPU.
-const PACE: Duration = Duration::from_millis(3);
+const COMMIT_PACE: Duration = Duration::from_millis(3);
 /// The number of simultaneous changes that counts as load. A caller that sends messages one after
 /// the other has at most two, the message and the outcome of the previous one, and would wait in
 /// vain for others to join.
-const MANY: usize = 4;
+const LOAD_THRESHOLD: usize = 4;
 /// The interval of the writer's own attempts while nothing can be saved.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failure, so that a full disk is not tried a thousand times a second.
-const REST: Duration = Duration::from_millis(100);
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// The longest time until a caller learns of a failed change that may still be found after a crash.
-const DOUBT: Duration = Duration::from_secs(20);
+const UNDO_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A handle on the writer; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Writer {
-    orders: mpsc::Sender<Order>,
-    shared: Arc<Shared>,
+pub(super) struct DatabaseWriter {
+    commands: mpsc::Sender<WriteCommand>,
+    shared: Arc<WriterState>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct WriterState {
     changed: Notify,
     commits: watch::Sender<()>,
-    trouble: Mutex<Option<StoreError>>,
-    turns: Mutex<Turns>,
+    write_error: Mutex<Option<StoreError>>,
+    ready_queue: Mutex<ReadyQueue>,
 }
 
-impl Shared {
-    fn turns(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+impl WriterState {
+    fn lock_ready_queue(&self) -> MutexGuard<'_, ReadyQueue> {
+        self.ready_queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trouble(&self) -> Option<StoreError> {
-        self.trouble
+    fn write_error(&self) -> Option<StoreError> {
+        self.write_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn set_trouble(&self, trouble: Option<StoreError>) {
-        let mut current = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    fn set_write_error(&self, trouble: Option<StoreError>) {
+        let mut current = self
+            .write_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match (&*current, &trouble) {
             (None, Some(error)) => {
                 tracing::error!(%error, "nothing can be saved; WhatsApp keeps what comes in")
@@ -81,17 +87,17 @@ impl Shared {
     }
 }
 
-impl Writer {
+impl DatabaseWriter {
     pub fn start(
         connection: SqliteConnection,
-        lives: Arc<Lives>,
+        lives: Arc<LifeRegistry>,
         clock: Clock,
-        meters: Arc<Meters>,
+        meters: Arc<GatewayMetrics>,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let (orders, incoming) = mpsc::channel(ROOM);
-        let shared = Arc::<Shared>::default();
-        let task = Task {
+        let (commands, incoming) = mpsc::channel(QUEUE_CAPACITY);
+        let shared = Arc::<WriterState>::default();
+        let task = WriterTask {
             connection,
             lives,
             clock,
@@ -100,31 +106,33 @@ impl Writer {
             shared: Arc::clone(&shared),
             subscribers: None,
             last_begun: Duration::ZERO,
-            last_had: 0,
+            last_change_count: 0,
         };
         lifecycle.spawn(task.run(incoming));
-        Self { orders, shared }
+        Self { commands, shared }
     }
 
-    pub async fn append(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.order(|done| Order::Append(events, done)).await
+    pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        self.send_command(|done| WriteCommand::Append(events, done))
+            .await
     }
 
-    pub async fn settle(&self, settled: Settled) -> Result<(), StoreError> {
-        self.order(|done| Order::Settle(settled, done)).await
+    pub async fn settle_delivery(&self, settled: SettledDelivery) -> Result<(), StoreError> {
+        self.send_command(|done| WriteCommand::Settle(settled, done))
+            .await
     }
 
     /// Returns once the payload is queued.
-    pub async fn keep_payload(&self, payload: Payload) -> Result<(), StoreError> {
-        self.orders
-            .send(Order::Payload(payload))
+    pub async fn save_payload(&self, payload: SentPayload) -> Result<(), StoreError> {
+        self.commands
+            .send(WriteCommand::Payload(payload))
             .await
-            .map_err(|_| ended())
+            .map_err(|_| stopping_error())
     }
 
-    pub async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
-        self.order(|done| {
-            Order::Other(Box::new(Asked {
+    pub async fn apply_change<C: StoreChange>(&self, change: C) -> Result<C::Answer, StoreError> {
+        self.send_command(|done| {
+            WriteCommand::Change(Box::new(PendingChange {
                 change,
                 answer: None,
                 done,
@@ -133,66 +141,69 @@ impl Writer {
         .await
     }
 
-    async fn order<T>(
+    async fn send_command<T>(
         &self,
-        order: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Order,
+        order: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> WriteCommand,
     ) -> Result<T, StoreError> {
         let (done, answer) = oneshot::channel();
-        self.orders.send(order(done)).await.map_err(|_| ended())?;
-        answer.await.map_err(|_| ended())?
+        self.commands
+            .send(order(done))
+            .await
+            .map_err(|_| stopping_error())?;
+        answer.await.map_err(|_| stopping_error())?
     }
 
     /// Completes after a commit. One just before the call is not missed.
-    pub async fn changed(&self) {
+    pub async fn wait_for_commit(&self) {
         self.shared.changed.notified().await;
     }
 
     /// Takes the deliveries that have become due since the last call.
-    pub fn fresh(&self) -> Fresh {
-        self.shared.turns().take()
+    pub fn take_ready(&self) -> ReadyDeliveries {
+        self.shared.lock_ready_queue().take()
     }
 
-    pub fn commits(&self) -> watch::Receiver<()> {
+    pub fn watch_commits(&self) -> watch::Receiver<()> {
         self.shared.commits.subscribe()
     }
 
-    pub fn trouble(&self) -> Option<StoreError> {
-        self.shared.trouble()
+    pub fn write_error(&self) -> Option<StoreError> {
+        self.shared.write_error()
     }
 }
 
-struct Task {
+struct WriterTask {
     connection: SqliteConnection,
-    lives: Arc<Lives>,
+    lives: Arc<LifeRegistry>,
     clock: Clock,
-    meters: Arc<Meters>,
+    meters: Arc<GatewayMetrics>,
     lifecycle: Lifecycle,
-    shared: Arc<Shared>,
+    shared: Arc<WriterState>,
     /// A cache of the rows, until a change may concern them.
-    subscribers: Option<Vec<Subscriber>>,
+    subscribers: Option<Vec<EventSubscriber>>,
     /// The start of the last commit, on the clock's uptime.
     last_begun: Duration,
     /// The number of its changes with a waiting caller.
-    last_had: usize,
+    last_change_count: usize,
 }
 
-impl Task {
+impl WriterTask {
     /// Runs until the program stops, and saves the changes queued before that.
-    async fn run(mut self, mut incoming: mpsc::Receiver<Order>) {
+    async fn run(mut self, mut incoming: mpsc::Receiver<WriteCommand>) {
         let lifecycle = self.lifecycle.clone();
-        let mut orders = Vec::with_capacity(AT_ONCE);
+        let mut orders = Vec::with_capacity(MAX_BATCH);
         loop {
-            let is_in_trouble = self.shared.trouble().is_some();
-            self.keep_pace(incoming.len()).await;
+            let is_in_trouble = self.shared.write_error().is_some();
+            self.pace_commits(incoming.len()).await;
             tokio::select! {
                 biased;
-                count = incoming.recv_many(&mut orders, AT_ONCE) => match count {
+                count = incoming.recv_many(&mut orders, MAX_BATCH) => match count {
                     0 => break,
-                    _ => self.save(&mut orders).await,
+                    _ => self.save_commands(&mut orders).await,
                 },
-                () = lifecycle.stopping() => break,
+                () = lifecycle.await_stop() => break,
                 // There may be nothing to save for a while, and readiness should not wait for that.
-                () = self.clock.sleep(PROBE), if is_in_trouble => self.probe().await,
+                () = self.clock.sleep(PROBE_INTERVAL), if is_in_trouble => self.probe_disk().await,
             }
         }
         let _ = self.connection.close().await;
@@ -200,11 +211,11 @@ impl Task {
 
     /// Pauses if the last commit began only just now, and it had many changes or many are waiting.
     /// A change after a quiet moment, or alone, does not wait.
-    async fn keep_pace(&self, waiting: usize) {
-        if self.last_had.max(waiting) < MANY {
+    async fn pace_commits(&self, waiting: usize) {
+        if self.last_change_count.max(waiting) < LOAD_THRESHOLD {
             return;
         }
-        let rest = (self.last_begun + PACE).saturating_sub(self.clock.uptime());
+        let rest = (self.last_begun + COMMIT_PACE).saturating_sub(self.clock.uptime());
         if !rest.is_zero() {
             self.clock.sleep(rest).await;
         }
@@ -212,20 +223,20 @@ impl Task {
 
     /// Saves all changes together; if one of them fails, each on its own, so that the others
     /// succeed.
-    async fn save(&mut self, orders: &mut Vec<Order>) {
+    async fn save_commands(&mut self, orders: &mut Vec<WriteCommand>) {
         match self.commit_or_undo(orders).await {
-            Err(Failure::Change(_) | Failure::Panic) if orders.len() > 1 => {
+            Err(CommitError::Change(_) | CommitError::Panic) if orders.len() > 1 => {
                 for order in orders.drain(..) {
                     let mut alone = vec![order];
                     let outcome = self.commit_or_undo(&mut alone).await;
-                    self.answer(&mut alone, outcome);
+                    self.answer_commands(&mut alone, outcome);
                 }
             }
             outcome => {
                 let has_failed = outcome.is_err();
-                self.answer(orders, outcome);
+                self.answer_commands(orders, outcome);
                 if has_failed {
-                    self.clock.sleep(REST).await;
+                    self.clock.sleep(FAILURE_PAUSE).await;
                 }
             }
         }
@@ -233,11 +244,11 @@ impl Task {
         self.shared.commits.send_replace(());
     }
 
-    fn answer(&self, orders: &mut Vec<Order>, outcome: Result<(), Failure>) {
-        let is_about_the_disk = !matches!(outcome, Err(Failure::Panic));
-        let outcome = outcome.map_err(Failure::into_error);
+    fn answer_commands(&self, orders: &mut Vec<WriteCommand>, outcome: Result<(), CommitError>) {
+        let is_about_the_disk = !matches!(outcome, Err(CommitError::Panic));
+        let outcome = outcome.map_err(CommitError::into_store_error);
         if is_about_the_disk {
-            self.shared.set_trouble(outcome.clone().err());
+            self.shared.set_write_error(outcome.clone().err());
         }
         for order in orders.drain(..) {
             order.answer(outcome.clone());
@@ -245,17 +256,17 @@ impl Task {
     }
 
     /// Tests with an empty write whether saving works again.
-    async fn probe(&mut self) {
-        let outcome = self.touch().await;
+    async fn probe_disk(&mut self) {
+        let outcome = self.write_empty().await;
         self.shared
-            .set_trouble(outcome.map_err(Failure::into_error).err());
+            .set_write_error(outcome.map_err(CommitError::into_store_error).err());
     }
 
     /// Writes without changing any data: always the first page of the file, whichever tables exist.
-    async fn touch(&mut self) -> Result<(), Failure> {
+    async fn write_empty(&mut self) -> Result<(), CommitError> {
         let (done, _) = oneshot::channel();
-        self.commit(&mut [Order::Other(Box::new(Asked {
-            change: Touch,
+        self.commit(&mut [WriteCommand::Change(Box::new(PendingChange {
+            change: EmptyWrite,
             answer: None,
             done,
         }))])
@@ -269,15 +280,15 @@ impl Task {
     /// may have tried again. So another transaction overwrites it before the callers are answered.
     /// If that does not succeed within [`DOUBT`], they are answered all the same, and the outcome
     /// stays uncertain.
-    async fn commit_or_undo(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
+    async fn commit_or_undo(&mut self, orders: &mut [WriteCommand]) -> Result<(), CommitError> {
         let outcome = self.commit(orders).await;
-        let Err(Failure::Unsynced(error)) = &outcome else {
+        let Err(CommitError::Unsynced(error)) = &outcome else {
             return outcome;
         };
-        self.shared.set_trouble(Some(error.clone()));
-        let until = self.clock.uptime() + DOUBT;
-        while self.touch().await.is_err() && self.clock.uptime() < until {
-            self.clock.sleep(REST).await;
+        self.shared.set_write_error(Some(error.clone()));
+        let until = self.clock.uptime() + UNDO_TIMEOUT;
+        while self.write_empty().await.is_err() && self.clock.uptime() < until {
+            self.clock.sleep(FAILURE_PAUSE).await;
         }
         outcome
     }
@@ -286,99 +297,102 @@ impl Task {
     ///
     /// Uses explicit statements instead of the library's transactions: SQLite rolls back on its own
     /// when the disk is full, and the library would lose count.
-    async fn commit(&mut self, orders: &mut [Order]) -> Result<(), Failure> {
+    async fn commit(&mut self, orders: &mut [WriteCommand]) -> Result<(), CommitError> {
         let started = self.clock.uptime();
         self.last_begun = started;
-        self.last_had = orders
+        self.last_change_count = orders
             .iter()
-            .filter(|order| order.payload().is_none())
+            .filter(|order| order.as_payload().is_none())
             .count();
         // Takes the write lock at once: a transaction that starts with a read could fail later,
         // when another process holds the lock.
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
             .await
-            .map_err(Failure::database)?;
+            .map_err(CommitError::from_database)?;
         // A panic fails only its change; the writer serves all callers.
-        let mut news = News::default();
-        let (begun, change) = self.lives.unsaved();
+        let mut news = CommitEffects::default();
+        let (begun, change) = self.lives.unsaved_lives();
         let mut outcome = match self
             .lifecycle
             .clone()
-            .caught(self.write(orders, &begun, &mut news))
+            .catch_panic(self.write_changes(orders, &begun, &mut news))
             .await
         {
-            Some(written) => written.map_err(|error| Failure::Change(error.into())),
-            None => Err(Failure::Panic),
+            Some(written) => written.map_err(|error| CommitError::Change(error.into())),
+            None => Err(CommitError::Panic),
         };
         if outcome.is_ok() {
             outcome = sqlx::query("COMMIT")
                 .execute(&mut self.connection)
                 .await
                 .map(drop)
-                .map_err(Failure::commit);
+                .map_err(CommitError::from_commit);
         }
         if outcome.is_err() {
             // Fails if SQLite has rolled back already, which is fine.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
             self.meters.failed_commits.add(1);
             // The commit may have reached the disk all the same.
-            news = News {
-                is_unusual: true,
-                ..News::default()
+            news = CommitEffects {
+                is_queue_stale: true,
+                ..CommitEffects::default()
             };
             self.subscribers = None;
         } else {
-            self.lives.saved(change);
+            self.lives.mark_saved(change);
             self.meters.commit_changes.observe(orders.len() as f64);
             self.meters
                 .commit_seconds
                 .observe_time(self.clock.uptime().saturating_sub(started));
         }
-        self.shared.turns().follow(news);
+        self.shared.lock_ready_queue().apply_commit(news);
         outcome
     }
 
-    async fn write(
+    async fn write_changes(
         &mut self,
-        orders: &mut [Order],
-        begun: &[Unsaved],
-        news: &mut News,
+        orders: &mut [WriteCommand],
+        begun: &[UnsavedLife],
+        news: &mut CommitEffects,
     ) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
         // First, so that every life exists before its data.
-        lives::save(connection, begun).await?;
+        lives::save_lives(connection, begun).await?;
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
         // First, so that later queries find the payloads.
-        payloads::keep(
+        payloads::insert_payloads(
             connection,
-            &orders.iter().filter_map(Order::payload).collect::<Vec<_>>(),
+            &orders
+                .iter()
+                .filter_map(WriteCommand::as_payload)
+                .collect::<Vec<_>>(),
             now,
         )
         .await?;
         for order in orders {
             match order {
-                Order::Append(events, _) => appended.extend(&*events),
-                Order::Settle(outcome, _) => settled.push(&*outcome),
-                Order::Payload(_) => {}
-                Order::Other(asked) => {
+                WriteCommand::Append(events, _) => appended.extend(&*events),
+                WriteCommand::Settle(outcome, _) => settled.push(&*outcome),
+                WriteCommand::Payload(_) => {}
+                WriteCommand::Change(asked) => {
                     asked.write(connection, now).await?;
-                    news.is_unusual |= asked.moves_lanes();
+                    news.is_queue_stale |= asked.invalidates_ready_queue();
                 }
             }
         }
-        if news.is_unusual {
+        if news.is_queue_stale {
             self.subscribers = None;
         }
         if !appended.is_empty() {
             let subscribers = match &mut self.subscribers {
                 Some(known) => known,
-                unknown => unknown.insert(endpoints::subscribers(connection).await?),
+                unknown => unknown.insert(endpoints::load_subscribers(connection).await?),
             };
-            events::append(connection, &appended, subscribers, now, news).await?;
+            events::append_events(connection, &appended, subscribers, now, news).await?;
         }
-        deliveries::settle(connection, &settled, now, news).await?;
-        if news.is_unusual {
+        deliveries::settle_deliveries(connection, &settled, now, news).await?;
+        if news.is_queue_stale {
             // A failed attempt counts against its endpoint.
             self.subscribers = None;
         }

@@ -6,16 +6,16 @@ use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::oneshot;
 
-use crate::store::{NewEvent, Payload, Settled, StoreError};
+use crate::store::{NewEvent, SentPayload, SettledDelivery, StoreError};
 
 /// A change that writes itself, in a transaction shared with others. For changes that are not
 /// frequent.
-pub(in crate::store) trait Change: Send + Sync + 'static {
+pub(in crate::store) trait StoreChange: Send + Sync + 'static {
     /// The result for the caller after the commit.
     type Answer: Send + 'static;
 
     /// Returns whether the change may affect the due deliveries or their endpoints.
-    fn moves_lanes(_: &Self::Answer) -> bool {
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
         true
     }
 
@@ -29,16 +29,16 @@ pub(in crate::store) trait Change: Send + Sync + 'static {
 }
 
 /// A command for the writer. The frequent kinds are written together, in statements of many rows.
-pub(super) enum Order {
+pub(super) enum WriteCommand {
     Append(Vec<NewEvent>, oneshot::Sender<Result<(), StoreError>>),
-    Settle(Settled, oneshot::Sender<Result<(), StoreError>>),
+    Settle(SettledDelivery, oneshot::Sender<Result<(), StoreError>>),
     /// Has no waiting caller.
-    Payload(Payload),
-    Other(Box<dyn Erased>),
+    Payload(SentPayload),
+    Change(Box<dyn ErasedChange>),
 }
 
-impl Order {
-    pub const fn payload(&self) -> Option<&Payload> {
+impl WriteCommand {
+    pub const fn as_payload(&self) -> Option<&SentPayload> {
         if let Self::Payload(payload) = self {
             Some(payload)
         } else {
@@ -55,25 +55,25 @@ impl Order {
                     tracing::warn!(%error, "a message could not be kept; a phone that cannot read it asks in vain");
                 }
             }
-            Self::Other(asked) => asked.answer(outcome),
+            Self::Change(asked) => asked.answer(outcome),
         }
     }
 }
 
 /// A [`Change`] of any type, with its waiting caller.
 #[async_trait]
-pub(super) trait Erased: Send {
+pub(super) trait ErasedChange: Send {
     async fn write(
         &mut self,
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error>;
     /// Valid after the write; see [`Change::moves_lanes`].
-    fn moves_lanes(&self) -> bool;
+    fn invalidates_ready_queue(&self) -> bool;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-pub(super) struct Asked<C: Change> {
+pub(super) struct PendingChange<C: StoreChange> {
     pub change: C,
     /// Known before the commit, sent after it.
     pub answer: Option<C::Answer>,
@@ -81,7 +81,7 @@ pub(super) struct Asked<C: Change> {
 }
 
 #[async_trait]
-impl<C: Change> Erased for Asked<C> {
+impl<C: StoreChange> ErasedChange for PendingChange<C> {
     async fn write(
         &mut self,
         connection: &mut SqliteConnection,
@@ -91,8 +91,8 @@ impl<C: Change> Erased for Asked<C> {
         Ok(())
     }
 
-    fn moves_lanes(&self) -> bool {
-        self.answer.as_ref().is_none_or(C::moves_lanes)
+    fn invalidates_ready_queue(&self) -> bool {
+        self.answer.as_ref().is_none_or(C::invalidates_ready_queue)
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
@@ -103,9 +103,9 @@ impl<C: Change> Erased for Asked<C> {
 }
 
 /// A change that writes without changing any data.
-pub(super) struct Touch;
+pub(super) struct EmptyWrite;
 
-impl Change for Touch {
+impl StoreChange for EmptyWrite {
     type Answer = ();
 
     async fn write(

@@ -12,38 +12,39 @@ use whatsapp_rust::waproto::buffa::DecodeError;
 use whatsapp_rust::waproto::buffa::encoding::{Tag, WireType, decode_varint, skip_field};
 
 /// Path to a field in a record's protobuf, as field numbers from the outside in.
-type Place = &'static [u32];
+type FieldPath = &'static [u32];
 
 /// Fields of a session with a device that may be lost: the position of the current sending chain,
 /// which is reserved ahead (in a field of the engine's own), and the receiving chains.
-pub(super) const OF_SESSIONS: &[Place] = &[&[1, 6, 3], &[1, 7]];
+pub(super) const LOSSY_SESSION_FIELDS: &[FieldPath] = &[&[1, 6, 3], &[1, 7]];
 /// Fields of a group member's sender key that may be lost: the position of its chain, and the keys
 /// of skipped messages.
-pub(super) const OF_SENDER_KEYS: &[Place] = &[&[1, 2], &[1, 4]];
+pub(super) const LOSSY_SENDER_KEY_FIELDS: &[FieldPath] = &[&[1, 2], &[1, 4]];
 
 /// Maximum number of records remembered, 16 bytes each. Above it all are forgotten: each counts as
 /// new again and is synced once more.
-const MOST: usize = 4_000;
+const MAX_RECORDS: usize = 4_000;
 
 /// Hash of each written record's essential fields, by a hash of its name and kind.
 #[derive(Default)]
-pub(super) struct Essences(Mutex<HashMap<u64, u64>>);
+pub(super) struct RecordDigests(Mutex<HashMap<u64, u64>>);
 
 /// Records with changed essential fields, to be remembered once they are written.
-pub(super) struct News(Vec<(u64, Option<u64>)>);
+pub(super) struct ChangedRecords(Vec<(u64, Option<u64>)>);
 
-impl Essences {
+impl RecordDigests {
     /// Returns the records with essential fields that differ from the last write. The fields `lost`
     /// may be lost.
-    pub fn news<'a>(
+    pub fn find_changes<'a>(
         &self,
         records: impl Iterator<Item = (&'a str, &'a [u8])>,
-        lost: &[Place],
-    ) -> News {
+        lost: &[FieldPath],
+    ) -> ChangedRecords {
         let known = self.lock();
-        let essences = records.map(|(name, record)| (number(&(name, lost)), essence(record, lost)));
+        let essences =
+            records.map(|(name, record)| (hash_name(&(name, lost)), digest_record(record, lost)));
         // A record that cannot be read may hold any change.
-        News(
+        ChangedRecords(
             essences
                 .filter(|(name, essence)| essence.is_none() || known.get(name).copied() != *essence)
                 .collect(),
@@ -51,14 +52,14 @@ impl Essences {
     }
 
     /// Forgets a removed record: another in its place counts as new.
-    pub fn forget(&self, name: &str, lost: &[Place]) {
-        self.lock().remove(&number(&(name, lost)));
+    pub fn forget_record(&self, name: &str, lost: &[FieldPath]) {
+        self.lock().remove(&hash_name(&(name, lost)));
     }
 
     /// Remembers records that have been written.
-    pub fn remember(&self, news: News) {
+    pub fn remember_records(&self, news: ChangedRecords) {
         let mut known = self.lock();
-        if known.len() + news.0.len() > MOST {
+        if known.len() + news.0.len() > MAX_RECORDS {
             known.clear();
         }
         for (name, essence) in news.0 {
@@ -74,27 +75,27 @@ impl Essences {
     }
 }
 
-impl News {
+impl ChangedRecords {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-fn number(what: &impl Hash) -> u64 {
+fn hash_name(what: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()
 }
 
 /// Hashes a record without the fields `lost`; `None` if the record is not a protobuf.
-fn essence(record: &[u8], lost: &[Place]) -> Option<u64> {
+fn digest_record(record: &[u8], lost: &[FieldPath]) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let lost: Vec<&[u32]> = lost.to_vec();
-    digest(record, &lost, &mut hasher).ok()?;
+    digest_fields(record, &lost, &mut hasher).ok()?;
     Some(hasher.finish())
 }
 
-fn digest(
+fn digest_fields(
     mut bytes: &[u8],
     lost: &[&[u32]],
     hasher: &mut DefaultHasher,
@@ -115,7 +116,7 @@ fn digest(
                 .split_at_checked(length)
                 .ok_or(DecodeError::UnexpectedEof)?;
             hasher.write_u32(tag.field_number());
-            digest(content, &inside, hasher)?;
+            digest_fields(content, &inside, hasher)?;
             bytes = rest;
             continue;
         }
@@ -167,16 +168,16 @@ mod tests {
         bytes
     }
 
-    fn is_news(essences: &Essences, record: &[u8]) -> bool {
-        let news = essences.news([("bob.0", record)].into_iter(), OF_SESSIONS);
+    fn is_news(essences: &RecordDigests, record: &[u8]) -> bool {
+        let news = essences.find_changes([("bob.0", record)].into_iter(), LOSSY_SESSION_FIELDS);
         let is_news = !news.is_empty();
-        essences.remember(news);
+        essences.remember_records(news);
         is_news
     }
 
     #[test]
     fn only_what_a_promise_rests_on_is_news() {
-        let essences = Essences::default();
+        let essences = RecordDigests::default();
         assert!(
             is_news(&essences, &session(1, 0, 64, 0)),
             "nobody has seen it"
@@ -202,16 +203,16 @@ mod tests {
 
     #[test]
     fn what_comes_in_place_of_what_was_removed_is_news() {
-        let essences = Essences::default();
+        let essences = RecordDigests::default();
         let record = session(1, 0, 64, 0);
         assert!(is_news(&essences, &record) && !is_news(&essences, &record));
-        essences.forget("bob.0", OF_SESSIONS);
+        essences.forget_record("bob.0", LOSSY_SESSION_FIELDS);
         assert!(is_news(&essences, &record));
     }
 
     #[test]
     fn what_cannot_be_read_is_always_news() {
-        let essences = Essences::default();
+        let essences = RecordDigests::default();
         for _ in 0..2 {
             assert!(is_news(&essences, b"\xff"));
             assert!(is_news(&essences, &[0x0a, 0xff, 0x01, 0x00]));
@@ -220,9 +221,9 @@ mod tests {
 
     #[test]
     fn however_many_records_there_are_few_are_remembered() {
-        let essences = Essences::default();
-        for name in 0..=MOST {
-            essences.remember(News(vec![(name as u64, Some(1))]));
+        let essences = RecordDigests::default();
+        for name in 0..=MAX_RECORDS {
+            essences.remember_records(ChangedRecords(vec![(name as u64, Some(1))]));
         }
         assert_eq!(essences.lock().len(), 1);
     }

@@ -4,10 +4,10 @@
 //! The engine's own store would write each message to the session's file before the engine asks the
 //! gateway to save it, and delete it afterwards: two more synced commits per message. Here such a
 //! message stays in memory while the inbox saves it, and the key that decrypted it waits for that;
-//! see [`Opened`]. The file is synced only before a promise rests on it; see [`Synced`].
+//! see [`DecryptedBuffer`]. The file is synced only before a promise rests on it; see [`FileSync`].
 //!
 //! Where possible, the engine's writes for each message it sends are avoided, too: see
-//! [`Backend::keep_payload`], [`Tokens`] and [`GATHER`].
+//! [`EngineStore::keep_payload`], [`TokenCache`] and [`SECRETS_GATHERING`].
 
 mod essence;
 mod opened;
@@ -37,50 +37,50 @@ use whatsapp_rust::wacore::store::traits::{
 };
 
 use super::readiness::AppStateKeys;
-use super::retries::is_of_own_phone;
+use super::retries::is_answering_own_phone;
 use crate::clock::Clock;
 use crate::event::MessageKey;
-use crate::store::{Lifeline, Payload, Store};
+use crate::store::{DeviceLife, SentPayload, Store};
 
-use essence::{Essences, News, OF_SENDER_KEYS, OF_SESSIONS};
-pub(super) use opened::Opened;
-pub(super) use synced::Synced;
-use tokens::Tokens;
+use essence::{ChangedRecords, LOSSY_SENDER_KEY_FIELDS, LOSSY_SESSION_FIELDS, RecordDigests};
+pub(super) use opened::DecryptedBuffer;
+pub(super) use synced::FileSync;
+use tokens::TokenCache;
 
 /// Time for which the engine's buffer of message secrets gathers, so that one write takes many. The
 /// engine reads from the buffer first, and accepts its loss in a crash: without its secret, a vote
 /// on a poll cannot be read.
-const GATHER: Duration = Duration::from_millis(100);
+const SECRETS_GATHERING: Duration = Duration::from_millis(100);
 
 /// The engine's storage for one session.
-pub(super) struct Backend {
-    session: Lifeline,
+pub(super) struct EngineStore {
+    session: DeviceLife,
     file: SqliteStore,
-    synced: Arc<Synced>,
-    essences: Essences,
+    file_sync: Arc<FileSync>,
+    record_digests: RecordDigests,
     /// Whether the file says which account the device is linked to.
     knows_account: AtomicBool,
-    opened: Arc<Opened>,
-    tokens: Tokens,
-    keys: AppStateKeys,
+    decrypted: Arc<DecryptedBuffer>,
+    token_cache: TokenCache,
+    app_state_keys: AppStateKeys,
     store: Store,
     clock: Clock,
 }
 
-impl Backend {
+impl EngineStore {
     /// Returns the flag that says whether the phone has shared the account's app-state keys.
     pub fn app_state_keys(&self) -> AppStateKeys {
-        self.keys.clone()
+        self.app_state_keys.clone()
     }
 
     /// Returns the sync state of the session's file.
-    pub fn synced(&self) -> &Arc<Synced> {
-        &self.synced
+    pub fn file_sync(&self) -> &Arc<FileSync> {
+        &self.file_sync
     }
 
     /// Saves the account that the device is linked to, unless the file has it already. Does nothing
     /// before pairing.
-    pub async fn keep_account(&self, device: &Device) -> Result<()> {
+    pub async fn save_account(&self, device: &Device) -> Result<()> {
         if device.pn.is_none() || self.knows_account.load(Ordering::Acquire) {
             Ok(())
         } else {
@@ -88,10 +88,10 @@ impl Backend {
         }
     }
 
-    /// Changes the file and records the change as not synced. [`Synced::sync`] syncs it on demand.
+    /// Changes the file and records the change as not synced. [`FileSync::sync`] syncs it on demand.
     async fn write<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let changed = change.await;
-        self.synced.note(
+        self.file_sync.record_write(
             changed
                 .as_ref()
                 .err()
@@ -101,55 +101,64 @@ impl Backend {
     }
 
     /// Saves the payload of a sent message in the store's next commit instead of one of its own.
-    async fn keep_payload(&self, chat: &str, id: &str, message: &[u8]) -> Result<()> {
-        let (session, chat, id) = (self.session.life(), chat.to_owned(), id.to_owned());
-        let payload = Payload {
+    async fn save_payload(&self, chat: &str, id: &str, message: &[u8]) -> Result<()> {
+        let (session, chat, id) = (self.session.current_life(), chat.to_owned(), id.to_owned());
+        let payload = SentPayload {
             session,
             chat,
             id,
             message: message.to_vec(),
         };
-        self.store.keep_payload(payload).await.map_err(database)
+        self.store
+            .save_payload(payload)
+            .await
+            .map_err(database_error)
     }
 
     /// Changes the tokens in the file and clears the cache.
     async fn change_tokens<T>(&self, change: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let changed = change.await;
-        self.tokens.forget();
+        self.token_cache.clear_tokens();
         changed
     }
 
     /// Writes after saving all decrypted messages: a key must not reach the disk before the message
     /// it decrypted.
-    async fn after_what_was_opened(
+    async fn write_after_decrypted(
         &self,
         write: impl Future<Output = Result<()>> + Send,
     ) -> Result<()> {
-        self.opened.save().await.map_err(database)?;
+        self.decrypted
+            .save_messages()
+            .await
+            .map_err(database_error)?;
         self.write(write).await
     }
 
     /// Like [`Self::after_what_was_opened`], for a write that puts the keys of all messages
     /// decrypted so far into the file. If `news` is empty, nothing waits for a sync of the write.
-    async fn keep_keys(
+    async fn write_keys(
         &self,
-        news: News,
+        news: ChangedRecords,
         write: impl Future<Output = Result<()>> + Send,
     ) -> Result<()> {
-        let moved = self.opened.moved();
-        self.opened.save().await.map_err(database)?;
+        let moved = self.decrypted.advanced_count();
+        self.decrypted
+            .save_messages()
+            .await
+            .map_err(database_error)?;
         if news.is_empty() {
             write.await?;
         } else {
             self.write(write).await?;
-            self.essences.remember(news);
+            self.record_digests.remember_records(news);
         }
-        self.opened.keep_keys(moved);
+        self.decrypted.record_written_keys(moved);
         Ok(())
     }
 }
 
-fn database(error: crate::store::StoreError) -> StoreError {
+fn database_error(error: crate::store::StoreError) -> StoreError {
     StoreError::Database(Box::new(error))
 }
 
@@ -167,7 +176,7 @@ macro_rules! pass_on {
         $(but { $($own:tt)* })?
     ) => {
         #[async_trait]
-        impl $trait for Backend {
+        impl $trait for EngineStore {
             $(async fn $name(&self $(, $argument: $type)*) -> $answer {
                 self.file.$name($($argument),*).await
             })*
@@ -202,37 +211,37 @@ pass_on! {
         async fn remove_signed_prekey(&self, id: u32) -> Result<()>;
     } but {
         async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-            let news = self.essences.news([(address, session)].into_iter(), OF_SESSIONS);
-            self.keep_keys(news, self.file.put_session(address, session)).await
+            let news = self.record_digests.find_changes([(address, session)].into_iter(), LOSSY_SESSION_FIELDS);
+            self.write_keys(news, self.file.put_session(address, session)).await
         }
 
         async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-            let news = self.essences.news(sessions.iter().map(|(name, record)| (&**name, &**record)), OF_SESSIONS);
-            self.keep_keys(news, self.file.put_sessions_batch(sessions)).await
+            let news = self.record_digests.find_changes(sessions.iter().map(|(name, record)| (&**name, &**record)), LOSSY_SESSION_FIELDS);
+            self.write_keys(news, self.file.put_sessions_batch(sessions)).await
         }
 
         async fn delete_session(&self, address: &str) -> Result<()> {
-            self.essences.forget(address, OF_SESSIONS);
-            self.after_what_was_opened(self.file.delete_session(address)).await
+            self.record_digests.forget_record(address, LOSSY_SESSION_FIELDS);
+            self.write_after_decrypted(self.file.delete_session(address)).await
         }
 
         async fn remove_prekey(&self, id: u32) -> Result<()> {
-            self.after_what_was_opened(self.file.remove_prekey(id)).await
+            self.write_after_decrypted(self.file.remove_prekey(id)).await
         }
 
         async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-            let news = self.essences.news([(address, record)].into_iter(), OF_SENDER_KEYS);
-            self.keep_keys(news, self.file.put_sender_key(address, record)).await
+            let news = self.record_digests.find_changes([(address, record)].into_iter(), LOSSY_SENDER_KEY_FIELDS);
+            self.write_keys(news, self.file.put_sender_key(address, record)).await
         }
 
         async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-            let news = self.essences.news(sender_keys.iter().map(|(name, record)| (&**name, &**record)), OF_SENDER_KEYS);
-            self.keep_keys(news, self.file.put_sender_keys_batch(sender_keys)).await
+            let news = self.record_digests.find_changes(sender_keys.iter().map(|(name, record)| (&**name, &**record)), LOSSY_SENDER_KEY_FIELDS);
+            self.write_keys(news, self.file.put_sender_keys_batch(sender_keys)).await
         }
 
         async fn delete_sender_key(&self, address: &str) -> Result<()> {
-            self.essences.forget(address, OF_SENDER_KEYS);
-            self.after_what_was_opened(self.file.delete_sender_key(address)).await
+            self.record_digests.forget_record(address, LOSSY_SENDER_KEY_FIELDS);
+            self.write_after_decrypted(self.file.delete_sender_key(address)).await
         }
     }
 }
@@ -252,7 +261,7 @@ pass_on! {
     } but {
         async fn set_sync_key(&self, key_id: &[u8], key: AppStateSyncKey) -> Result<()> {
             self.write(self.file.set_sync_key(key_id, key)).await?;
-            self.keys.came();
+            self.app_state_keys.mark_shared();
             Ok(())
         }
     }
@@ -284,12 +293,12 @@ pass_on! {
         async fn delete_base_key(&self, address: &str, message_id: &str) -> Result<()>;
     } but {
         async fn get_tc_token(&self, jid: &str) -> Result<Option<TcTokenEntry>> {
-            let version = match self.tokens.find(jid) {
+            let version = match self.token_cache.find_token(jid) {
                 Ok(known) => return Ok(known),
                 Err(version) => version,
             };
             let token = self.file.get_tc_token(jid).await?;
-            self.tokens.remember(jid, token.clone(), version);
+            self.token_cache.remember_token(jid, token.clone(), version);
             Ok(token)
         }
 
@@ -316,24 +325,24 @@ pass_on! {
         /// Skips copies sent again to the own phone: they are wrapped for it and are not the
         /// payload that left.
         async fn store_sent_message(&self, chat_jid: &str, message_id: &str, payload: &[u8]) -> Result<()> {
-            if is_of_own_phone() {
+            if is_answering_own_phone() {
                 return Ok(());
             }
-            self.keep_payload(chat_jid, message_id, payload).await
+            self.save_payload(chat_jid, message_id, payload).await
         }
 
         /// Leaves the payload in the store: the engine puts back each payload it takes, and a crash
         /// in between would lose it.
         async fn take_sent_message(&self, chat_jid: &str, message_id: &str) -> Result<Option<Vec<u8>>> {
-            if is_of_own_phone() {
+            if is_answering_own_phone() {
                 return Ok(None);
             }
-            self.store.payload(&self.session.life(), chat_jid, message_id).await.map_err(database)
+            self.store.find_payload(&self.session.current_life(), chat_jid, message_id).await.map_err(database_error)
         }
 
         async fn delete_expired_sent_messages(&self, cutoff_timestamp: i64) -> Result<u32> {
             let before = Timestamp::from_second(cutoff_timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
-            let gone = self.store.forget_payloads(&self.session.life(), before).await.map_err(database)?;
+            let gone = self.store.delete_payloads(&self.session.current_life(), before).await.map_err(database_error)?;
             Ok(u32::try_from(gone).unwrap_or(u32::MAX))
         }
 
@@ -342,7 +351,7 @@ pass_on! {
         }
 
         async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-            self.opened.find(&key(PendingInboundKey { chat, sender, id })).await.map_err(database)
+            self.decrypted.find_message(&buffer_key(PendingInboundKey { chat, sender, id })).await.map_err(database_error)
         }
 
         async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
@@ -357,19 +366,19 @@ pass_on! {
         async fn store_pending_inbound_batch(&self, rows: &[PendingInboundRow<'_>]) -> Result<()> {
             let opened = |row: &PendingInboundRow<'_>| {
                 let PendingInboundRow { chat, sender, id, message } = *row;
-                (key(PendingInboundKey { chat, sender, id }), message.to_vec())
+                (buffer_key(PendingInboundKey { chat, sender, id }), message.to_vec())
             };
-            self.opened.add(rows.iter().map(opened));
+            self.decrypted.add_messages(rows.iter().map(opened));
             Ok(())
         }
 
         async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
-            self.opened.remove(keys.iter().copied().map(key).collect()).await.map_err(database)
+            self.decrypted.remove_messages(keys.iter().copied().map(buffer_key).collect()).await.map_err(database_error)
         }
     }
 }
 
-fn key(key: PendingInboundKey<'_>) -> MessageKey {
+fn buffer_key(key: PendingInboundKey<'_>) -> MessageKey {
     MessageKey {
         chat: key.chat.to_owned(),
         sender: key.sender.to_owned(),
@@ -407,7 +416,7 @@ pass_on! {
         async fn delete_expired_msg_secrets(&self, cutoff_timestamp: i64) -> Result<u32>;
     } but {
         async fn put_msg_secrets(&self, entries: Vec<MsgSecretEntry>) -> Result<usize> {
-            self.clock.sleep(GATHER).await;
+            self.clock.sleep(SECRETS_GATHERING).await;
             self.file.put_msg_secrets(entries).await
         }
     }

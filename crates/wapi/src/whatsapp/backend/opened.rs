@@ -4,7 +4,7 @@
 //! Decrypting a message advances its key, and WhatsApp cannot deliver the same message again in a
 //! form that the advanced key could decrypt. So the advanced key must not reach the disk before the
 //! message has: as an event or, if that is not possible yet, in its decrypted form. This buffer
-//! knows the messages in between; [`Backend`](super::Backend) asks it before it writes a key.
+//! knows the messages in between; [`EngineStore`](super::Backend) asks it before it writes a key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,196 +12,203 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use crate::event::MessageKey;
-use crate::store::{Lifeline, Store, StoreError};
+use crate::store::{DeviceLife, Store, StoreError};
 
 /// Messages of one session between the engine and the disk.
-pub(in crate::whatsapp) struct Opened {
-    session: Lifeline,
+pub(in crate::whatsapp) struct DecryptedBuffer {
+    session: DeviceLife,
     store: Store,
-    books: Mutex<Books>,
+    state: Mutex<BufferState>,
     /// Notified when the inbox has answered.
-    answered: Notify,
-    keys: watch::Sender<Keys>,
+    inbox_answered: Notify,
+    key_counts: watch::Sender<KeyCounts>,
 }
 
 /// Counts of messages: decrypted in all, and with their keys in the session's file.
 #[derive(Default)]
-struct Keys {
-    moved: u64,
-    kept: u64,
+struct KeyCounts {
+    advanced: u64,
+    written: u64,
 }
 
 #[derive(Default)]
-struct Books {
-    unsaved: HashMap<MessageKey, Unsaved>,
+struct BufferState {
+    unsaved: HashMap<MessageKey, UnsavedMessage>,
     /// Messages that are on the disk in their decrypted form.
-    kept: HashSet<MessageKey>,
+    saved: HashSet<MessageKey>,
     /// Messages that WhatsApp delivered again and that the engine got in their first decrypted
     /// form: the engine adds them once more, but no key has advanced for that.
     replayed: HashSet<MessageKey>,
 }
 
-struct Unsaved {
+struct UnsavedMessage {
     message: Vec<u8>,
-    stage: Stage,
+    stage: SaveStage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum SaveStage {
     /// Only this buffer has it.
-    Ours,
+    Buffered,
     /// The inbox is saving it as an event.
-    WithInbox,
+    InInbox,
 }
 
 /// Work to do before a key may be written.
-enum Standing {
+enum SaveStatus {
     Saved,
-    WithInbox,
-    Ours(Vec<(MessageKey, Vec<u8>)>),
+    InInbox,
+    Buffered(Vec<(MessageKey, Vec<u8>)>),
 }
 
-impl Books {
-    fn standing(&self) -> Standing {
+impl BufferState {
+    fn save_status(&self) -> SaveStatus {
         let ours = self
             .unsaved
             .iter()
-            .filter(|(_, unsaved)| unsaved.stage == Stage::Ours);
+            .filter(|(_, unsaved)| unsaved.stage == SaveStage::Buffered);
         let ours: Vec<_> = ours
             .map(|(key, unsaved)| (key.clone(), unsaved.message.clone()))
             .collect();
         match (self.unsaved.is_empty(), ours.is_empty()) {
-            (true, _) => Standing::Saved,
-            (false, true) => Standing::WithInbox,
-            (false, false) => Standing::Ours(ours),
+            (true, _) => SaveStatus::Saved,
+            (false, true) => SaveStatus::InInbox,
+            (false, false) => SaveStatus::Buffered(ours),
         }
     }
 }
 
-impl Opened {
-    pub fn new(session: Lifeline, store: Store) -> Self {
-        let books = Mutex::default();
+impl DecryptedBuffer {
+    pub fn new(session: DeviceLife, store: Store) -> Self {
+        let state = Mutex::default();
         Self {
             session,
             store,
-            books,
-            answered: Notify::new(),
-            keys: watch::Sender::default(),
+            state,
+            inbox_answered: Notify::new(),
+            key_counts: watch::Sender::default(),
         }
     }
 
     /// Adds messages that the engine has decrypted.
-    pub fn add(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
-        let mut books = self.books();
+    pub fn add_messages(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
+        let mut books = self.lock_state();
         for (key, message) in messages {
             if !books.replayed.remove(&key) {
-                self.keys.send_modify(|keys| keys.moved += 1);
+                self.key_counts.send_modify(|keys| keys.advanced += 1);
             }
             books.unsaved.insert(
                 key,
-                Unsaved {
+                UnsavedMessage {
                     message,
-                    stage: Stage::Ours,
+                    stage: SaveStage::Buffered,
                 },
             );
         }
     }
 
     /// Returns the number of messages decrypted so far.
-    pub fn moved(&self) -> u64 {
-        self.keys.borrow().moved
+    pub fn advanced_count(&self) -> u64 {
+        self.key_counts.borrow().advanced
     }
 
     /// Records that the keys of the first `moved` messages are in the session's file.
-    pub fn keep_keys(&self, moved: u64) {
-        self.keys
-            .send_modify(|keys| keys.kept = keys.kept.max(moved));
+    pub fn record_written_keys(&self, moved: u64) {
+        self.key_counts
+            .send_modify(|keys| keys.written = keys.written.max(moved));
     }
 
     /// Completes when the keys of all messages decrypted so far are in the session's file.
-    pub async fn keys_are_kept(&self) {
-        let moved = self.moved();
+    pub async fn wait_for_keys(&self) {
+        let moved = self.advanced_count();
         // This struct owns the sender, so waiting cannot fail.
         let _ = self
-            .keys
+            .key_counts
             .subscribe()
-            .wait_for(|keys| keys.kept >= moved)
+            .wait_for(|keys| keys.written >= moved)
             .await;
     }
 
     /// Marks these messages as being saved by the inbox. The caller reports success with
-    /// [`Handover::taken`]; dropping the handover counts as a failure.
-    pub fn hand_over(&self, keys: Vec<MessageKey>) -> Handover<'_> {
-        self.mark(&keys, Stage::WithInbox);
-        Handover { opened: self, keys }
+    /// [`InboxHandover::taken`]; dropping the handover counts as a failure.
+    pub fn hand_over(&self, keys: Vec<MessageKey>) -> InboxHandover<'_> {
+        self.set_stage(&keys, SaveStage::InInbox);
+        InboxHandover { buffer: self, keys }
     }
 
     /// Returns when none of the messages decrypted so far can be lost. After an error some still
     /// can.
-    pub async fn save(&self) -> Result<(), StoreError> {
+    pub async fn save_messages(&self) -> Result<(), StoreError> {
         loop {
             // Subscribes before it looks.
-            let answered = self.answered.notified();
-            let standing = self.books().standing();
+            let answered = self.inbox_answered.notified();
+            let standing = self.lock_state().save_status();
             let ours = match standing {
-                Standing::Saved => return Ok(()),
-                Standing::WithInbox => {
+                SaveStatus::Saved => return Ok(()),
+                SaveStatus::InInbox => {
                     answered.await;
                     continue;
                 }
-                Standing::Ours(messages) => messages,
+                SaveStatus::Buffered(messages) => messages,
             };
             let keys: Vec<_> = ours.iter().map(|(key, _)| key.clone()).collect();
-            self.store.keep(&self.session.life(), ours).await?;
-            let mut books = self.books();
+            self.store
+                .save_pending(&self.session.current_life(), ours)
+                .await?;
+            let mut books = self.lock_state();
             for key in keys {
                 books.unsaved.remove(&key);
-                books.kept.insert(key);
+                books.saved.insert(key);
             }
         }
     }
 
     /// Returns the message if it was decrypted before and is not known to be an event.
-    pub async fn find(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn find_message(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
         let unsaved = self
-            .books()
+            .lock_state()
             .unsaved
             .get(key)
             .map(|unsaved| unsaved.message.clone());
         if unsaved.is_some() {
-            self.books().replayed.insert(key.clone());
+            self.lock_state().replayed.insert(key.clone());
             return Ok(unsaved);
         }
-        let kept = self.store.kept(&self.session.life(), key).await?;
+        let kept = self
+            .store
+            .find_pending(&self.session.current_life(), key)
+            .await?;
         if kept.is_some() {
-            let mut books = self.books();
-            books.kept.insert(key.clone());
+            let mut books = self.lock_state();
+            books.saved.insert(key.clone());
             books.replayed.insert(key.clone());
         }
         Ok(kept)
     }
 
     /// Removes messages that the engine is done with.
-    pub async fn remove(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+    pub async fn remove_messages(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
         let kept: Vec<_> = {
-            let mut books = self.books();
+            let mut books = self.lock_state();
             for key in &keys {
                 books.unsaved.remove(key);
                 books.replayed.remove(key);
             }
             keys.into_iter()
-                .filter(|key| books.kept.remove(key))
+                .filter(|key| books.saved.remove(key))
                 .collect()
         };
         if kept.is_empty() {
             Ok(())
         } else {
-            self.store.release(&self.session.life(), kept).await
+            self.store
+                .release_pending(&self.session.current_life(), kept)
+                .await
         }
     }
 
-    fn mark(&self, keys: &[MessageKey], stage: Stage) {
-        let mut books = self.books();
+    fn set_stage(&self, keys: &[MessageKey], stage: SaveStage) {
+        let mut books = self.lock_state();
         for key in keys {
             if let Some(unsaved) = books.unsaved.get_mut(key) {
                 unsaved.stage = stage;
@@ -209,30 +216,30 @@ impl Opened {
         }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, BufferState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Messages that the inbox is saving.
-pub(in crate::whatsapp) struct Handover<'a> {
-    opened: &'a Opened,
+pub(in crate::whatsapp) struct InboxHandover<'a> {
+    buffer: &'a DecryptedBuffer,
     keys: Vec<MessageKey>,
 }
 
-impl Handover<'_> {
+impl InboxHandover<'_> {
     /// Removes the messages from the buffer: they are events now.
-    pub fn taken(mut self) {
-        let mut books = self.opened.books();
+    pub fn confirm_saved(mut self) {
+        let mut books = self.buffer.lock_state();
         for key in self.keys.drain(..) {
             books.unsaved.remove(&key);
         }
     }
 }
 
-impl Drop for Handover<'_> {
+impl Drop for InboxHandover<'_> {
     fn drop(&mut self) {
-        self.opened.mark(&self.keys, Stage::Ours);
-        self.opened.answered.notify_waiters();
+        self.buffer.set_stage(&self.keys, SaveStage::Buffered);
+        self.buffer.inbox_answered.notify_waiters();
     }
 }

@@ -8,32 +8,32 @@ use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig, Synchronous};
 use whatsapp_rust::wacore::store::error::{Result, StoreError};
 use whatsapp_rust::wacore::store::traits::AppSyncStore;
 
-use super::{AppStateKeys, Backend, Opened, Synced};
+use super::{AppStateKeys, DecryptedBuffer, EngineStore, FileSync};
 use crate::clock::Clock;
-use crate::store::{Lifeline, Store};
+use crate::store::{DeviceLife, Store};
 
 /// SQLite's page cache for each session, in KiB. A session's file is small and rarely read.
 const PAGE_CACHE_KIB: u32 = 64;
 
-impl Backend {
+impl EngineStore {
     /// Opens a session's file, or creates it.
     pub async fn open(
-        session: Lifeline,
+        session: DeviceLife,
         file: &Path,
-        opened: Arc<Opened>,
+        opened: Arc<DecryptedBuffer>,
         store: Store,
         clock: Clock,
     ) -> Result<Self> {
         let path = file
             .to_str()
             .ok_or_else(|| StoreError::Connection("the data folder's path is not UTF-8".into()))?;
-        // `Synced` syncs the writes that promises rest on, many at a time.
+        // `FileSync` syncs the writes that promises rest on, many at a time.
         let config = SqliteStoreConfig {
             synchronous: Synchronous::Normal,
             cache_size_kib: PAGE_CACHE_KIB,
             ..SqliteStoreConfig::default()
         };
-        let synced = Arc::new(Synced::new(file));
+        let synced = Arc::new(FileSync::new(file));
         let (tokens, essences) = Default::default();
         let file = SqliteStore::with_config(path, config).await?;
         let keys = AppStateKeys::new(file.get_latest_sync_key_id().await?.is_some());
@@ -41,12 +41,12 @@ impl Backend {
         Ok(Self {
             session,
             file,
-            synced,
-            essences,
+            file_sync: synced,
+            record_digests: essences,
             knows_account,
-            opened,
-            tokens,
-            keys,
+            decrypted: opened,
+            token_cache: tokens,
+            app_state_keys: keys,
             store,
             clock,
         })
@@ -54,12 +54,12 @@ impl Backend {
 
     /// Replaces the disk with one of the test's own.
     #[cfg(test)]
-    pub fn on(
+    pub fn with_sync_log(
         self,
         sync_log: impl Fn(&Path) -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         Self {
-            synced: Arc::new(self.synced.on(sync_log)),
+            file_sync: Arc::new(self.file_sync.with_sync_log(sync_log)),
             ..self
         }
     }

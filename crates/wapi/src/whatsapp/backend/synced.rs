@@ -12,51 +12,51 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::lifecycle::blocking;
+use crate::lifecycle::run_blocking;
 use crate::store::session_file;
 
 /// Syncs the log at a path.
-type SyncLog = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
+type SyncLogFn = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
 
 /// One session's file and its log.
-pub(in crate::whatsapp) struct Synced {
+pub(in crate::whatsapp) struct FileSync {
     file: PathBuf,
     log: PathBuf,
-    sync_log: Arc<SyncLog>,
-    state: Arc<State>,
+    sync_log: Arc<SyncLogFn>,
+    state: Arc<SyncState>,
     /// Held during a sync to its very end, also when nobody waits for it any more: a disk that
     /// hangs blocks one thread, not one for each try.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-struct State {
+struct SyncState {
     /// Number of changes so far. Those of an earlier run count as one.
     written: AtomicU64,
     /// Number of changes that are on the disk.
     synced: AtomicU64,
     /// Whether the disk has refused to sync. The kernel may have dropped the data it could not
     /// write, and reports success for the rest.
-    is_doubtful: AtomicBool,
+    has_refused: AtomicBool,
     /// Last failure, until an operation succeeds.
-    trouble: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
 }
 
-impl Synced {
+impl FileSync {
     pub fn new(file: &Path) -> Self {
-        Self::with(file, syncing_log())
+        Self::from_sync_log(file, make_sync_log())
     }
 
-    fn with(
+    fn from_sync_log(
         file: &Path,
         sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");
-        let state = State {
+        let state = SyncState {
             written: AtomicU64::new(1),
             synced: AtomicU64::new(0),
-            is_doubtful: AtomicBool::new(false),
-            trouble: Mutex::default(),
+            has_refused: AtomicBool::new(false),
+            last_error: Mutex::default(),
         };
         let (state, turn) = (Arc::new(state), Arc::default());
         Self {
@@ -70,25 +70,25 @@ impl Synced {
 
     /// Returns the state of the same file on a disk of the test's own.
     #[cfg(test)]
-    pub(super) fn on(
+    pub(super) fn with_sync_log(
         &self,
         sync_log: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self::with(&self.file, sync_log)
+        Self::from_sync_log(&self.file, sync_log)
     }
 
     /// Records that a write has, or may have, changed the file, and its error if it failed.
-    pub fn note(&self, failed: Option<&dyn std::fmt::Display>) {
+    pub fn record_write(&self, failed: Option<&dyn std::fmt::Display>) {
         self.state.written.fetch_add(1, Ordering::AcqRel);
         if let Some(error) = failed {
-            self.state.set_trouble(Some(error.to_string()));
+            self.state.set_last_error(Some(error.to_string()));
         }
     }
 
     /// Returns the disk's last error, until an operation succeeds.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn last_error(&self) -> Option<String> {
         self.state
-            .trouble
+            .last_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -106,18 +106,18 @@ impl Synced {
             return Ok(());
         }
         let upto = self.state.written.load(Ordering::Acquire);
-        if self.state.is_doubtful.load(Ordering::Acquire) {
-            return self.take_in(upto).await;
+        if self.state.has_refused.load(Ordering::Acquire) {
+            return self.checkpoint_log(upto).await;
         }
         let (state, sync_log, log) = (
             Arc::clone(&self.state),
             Arc::clone(&self.sync_log),
             self.log.clone(),
         );
-        let synced = blocking(move || {
+        let synced = run_blocking(move || {
             let _turn = turn;
             let synced = sync_log(&log);
-            state.ends(upto, &synced);
+            state.record_sync(upto, &synced);
             synced
         });
         match synced
@@ -126,16 +126,18 @@ impl Synced {
         {
             // The last user has closed the file, and SQLite has checkpointed the log into it; the
             // next user makes another.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.take_in(upto).await,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.checkpoint_log(upto).await
+            }
             synced => synced,
         }
     }
 
-    async fn take_in(&self, upto: u64) -> io::Result<()> {
-        let taken = session_file::take_in_log(&self.file)
+    async fn checkpoint_log(&self, upto: u64) -> io::Result<()> {
+        let taken = session_file::checkpoint_log(&self.file)
             .await
             .map_err(io::Error::other);
-        self.state.ends(upto, &taken);
+        self.state.record_sync(upto, &taken);
         taken
     }
 }
@@ -143,7 +145,7 @@ impl Synced {
 /// Returns a function that keeps the log open: the kernel reports a failed write once, to each
 /// handle that is open by then. SQLite checkpoints a long log by itself, and an error that it gets
 /// then is reported nowhere.
-fn syncing_log() -> impl Fn(&Path) -> io::Result<()> {
+fn make_sync_log() -> impl Fn(&Path) -> io::Result<()> {
     let kept = Mutex::<Option<File>>::default();
     move |path| {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,27 +159,30 @@ fn syncing_log() -> impl Fn(&Path) -> io::Result<()> {
     }
 }
 
-impl State {
+impl SyncState {
     fn is_synced(&self, wanted: u64) -> bool {
         self.synced.load(Ordering::Acquire) >= wanted
     }
 
-    fn ends(&self, upto: u64, synced: &io::Result<()>) {
+    fn record_sync(&self, upto: u64, synced: &io::Result<()>) {
         match synced {
             Ok(()) => {
-                self.is_doubtful.store(false, Ordering::Release);
+                self.has_refused.store(false, Ordering::Release);
                 self.synced.fetch_max(upto, Ordering::AcqRel);
-                self.set_trouble(None);
+                self.set_last_error(None);
             }
             Err(error) => {
-                self.is_doubtful.store(true, Ordering::Release);
-                self.set_trouble(Some(error.to_string()));
+                self.has_refused.store(true, Ordering::Release);
+                self.set_last_error(Some(error.to_string()));
             }
         }
     }
 
-    fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    fn set_last_error(&self, trouble: Option<String>) {
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 
@@ -192,11 +197,11 @@ mod tests {
 
     /// Returns a log with syncs that are counted, and wait for an allowance, which sets their
     /// result.
-    fn slow() -> (Synced, mpsc::Sender<io::Result<()>>, Arc<AtomicU64>) {
+    fn slow() -> (FileSync, mpsc::Sender<io::Result<()>>, Arc<AtomicU64>) {
         let (allow, allowed) = mpsc::channel();
         let (allowed, count) = (Mutex::new(allowed), Arc::<AtomicU64>::default());
         let counted = Arc::clone(&count);
-        let synced = Synced::with(Path::new("/nowhere/shop.db"), move |_| {
+        let synced = FileSync::from_sync_log(Path::new("/nowhere/shop.db"), move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
             allowed.lock().unwrap().recv().unwrap()
         });
@@ -211,7 +216,7 @@ mod tests {
         assert!(poll!(&mut first).is_pending());
         // Writes during a sync are for the next one, which all of these share.
         for _ in 0..5 {
-            synced.note(None);
+            synced.record_write(None);
         }
         let others = join_all((0..5).map(|_| synced.sync()));
         tokio::pin!(others);
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn the_log_that_stands_there_is_synced_and_not_one_that_was_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let (log, sync) = (folder.path().join("shop.db-wal"), syncing_log());
+        let (log, sync) = (folder.path().join("shop.db-wal"), make_sync_log());
         let is_there = |synced: io::Result<()>| match synced {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             synced => synced.is_ok(),
@@ -263,7 +268,7 @@ mod tests {
         let file = folder.path().join("shop.db");
         let (count, counted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let counting = Arc::clone(&counted);
-        let synced = Synced::with(&file, move |_| {
+        let synced = FileSync::from_sync_log(&file, move |_| {
             counting.fetch_add(1, Ordering::Relaxed);
             Err(io::Error::other("it is worn out"))
         });
@@ -279,6 +284,6 @@ mod tests {
         );
         std::fs::write(&file, b"").unwrap();
         synced.sync().await.unwrap();
-        assert_eq!(synced.trouble(), None);
+        assert_eq!(synced.last_error(), None);
     }
 }

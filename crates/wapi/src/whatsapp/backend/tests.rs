@@ -4,30 +4,33 @@ use tempfile::TempDir;
 
 use super::*;
 
-struct Session {
-    backend: Backend,
-    opened: Arc<Opened>,
+struct StoreFixture {
+    backend: EngineStore,
+    opened: Arc<DecryptedBuffer>,
     store: Store,
     _folder: TempDir,
 }
 
-async fn session() -> Session {
+async fn open_fixture() -> StoreFixture {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let store = Store::open(&path("wapi.db"), Clock::system())
         .await
         .unwrap();
-    let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
+    let opened = Arc::new(DecryptedBuffer::new(
+        store.device_life("shop"),
+        store.clone(),
+    ));
     let (file, time) = (path("shop.db"), Clock::system());
-    let backend = Backend::open(
-        store.lifeline("shop"),
+    let backend = EngineStore::open(
+        store.device_life("shop"),
         &file,
         Arc::clone(&opened),
         store.clone(),
         time,
     );
     let backend = backend.await.unwrap();
-    Session {
+    StoreFixture {
         backend,
         opened,
         store,
@@ -37,7 +40,7 @@ async fn session() -> Session {
 
 const BOB: &str = "1:2@lid";
 
-fn named(id: &str) -> MessageKey {
+fn message_key(id: &str) -> MessageKey {
     MessageKey {
         chat: BOB.to_owned(),
         sender: BOB.to_owned(),
@@ -45,7 +48,7 @@ fn named(id: &str) -> MessageKey {
     }
 }
 
-impl Session {
+impl StoreFixture {
     async fn opens(&self, id: &str) {
         self.backend
             .store_pending_inbound(BOB, BOB, id, id.as_bytes())
@@ -60,7 +63,7 @@ impl Session {
     async fn on_disk(&self) -> Vec<String> {
         let left = self
             .store
-            .left_behind(jiff::Timestamp::MAX, 10)
+            .find_pending_before(jiff::Timestamp::MAX, 10)
             .await
             .unwrap();
         left.into_iter().map(|left| left.key.id).collect()
@@ -69,7 +72,7 @@ impl Session {
 
 #[tokio::test]
 async fn a_key_is_not_written_before_what_it_opened_is_safe() {
-    let session = session().await;
+    let session = open_fixture().await;
     session.opens("1").await;
     assert_eq!(
         session.on_disk().await,
@@ -78,7 +81,10 @@ async fn a_key_is_not_written_before_what_it_opened_is_safe() {
     );
     session.moves_the_key_on().await.unwrap();
     assert_eq!(session.on_disk().await, ["1"]);
-    session.opened.hand_over(vec![named("1")]).taken();
+    session
+        .opened
+        .hand_over(vec![message_key("1")])
+        .confirm_saved();
     session
         .backend
         .delete_pending_inbound(BOB, BOB, "1")
@@ -89,9 +95,12 @@ async fn a_key_is_not_written_before_what_it_opened_is_safe() {
 
 #[tokio::test]
 async fn a_message_that_became_an_event_was_never_written_twice() {
-    let session = session().await;
+    let session = open_fixture().await;
     session.opens("1").await;
-    session.opened.hand_over(vec![named("1")]).taken();
+    session
+        .opened
+        .hand_over(vec![message_key("1")])
+        .confirm_saved();
     session.moves_the_key_on().await.unwrap();
     session
         .backend
@@ -111,9 +120,9 @@ async fn a_message_that_became_an_event_was_never_written_twice() {
 
 #[tokio::test]
 async fn a_key_waits_for_the_inbox_and_saves_what_the_inbox_refuses() {
-    let session = session().await;
+    let session = open_fixture().await;
     session.opens("1").await;
-    let handover = session.opened.hand_over(vec![named("1")]);
+    let handover = session.opened.hand_over(vec![message_key("1")]);
     let moving = session.moves_the_key_on();
     tokio::pin!(moving);
     assert!(futures_util::poll!(&mut moving).is_pending());
@@ -132,7 +141,7 @@ async fn a_key_waits_for_the_inbox_and_saves_what_the_inbox_refuses() {
 
 #[tokio::test]
 async fn a_key_stays_where_it_was_while_nothing_can_be_saved() {
-    let session = session().await;
+    let session = open_fixture().await;
     session.store.close().await;
     session.opens("1").await;
     session.moves_the_key_on().await.unwrap_err();

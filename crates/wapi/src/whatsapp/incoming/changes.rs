@@ -4,34 +4,34 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 
-use super::content::{inner, message as told};
-use crate::event::{Kept, Pinned};
+use super::content::{decode_body as told, unwrap_message};
+use crate::event::{KeepChange, PinChange};
 use crate::message::Message;
 
 /// A change and the id of the message that it changes.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Change {
+pub(super) struct DecodedChange {
     pub message_id: String,
-    pub what: What,
+    pub kind: ChangeKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum What {
+pub(super) enum ChangeKind {
     /// The new content.
     Edited(Box<Message>),
     Deleted,
     /// `None` removes an earlier reaction.
     Reaction(Option<String>),
-    Pinned(Pinned),
-    Kept(Kept),
+    Pinned(PinChange),
+    Kept(KeepChange),
 }
 
 /// Returns the change that a message makes; `None` for a message of its own.
-pub(super) fn change(message: &wa::Message) -> Option<Change> {
-    let body = inner(message);
+pub(super) fn decode_change(message: &wa::Message) -> Option<DecodedChange> {
+    let body = unwrap_message(message);
     let (key, what) = if let Some(reaction) = body.reaction_message.as_option() {
         let emoji = reaction.text.clone().filter(|emoji| !emoji.is_empty());
-        (&reaction.key, What::Reaction(emoji))
+        (&reaction.key, ChangeKind::Reaction(emoji))
     } else if let Some(pin) = body.pin_in_chat_message.as_option() {
         let pinned = pin.r#type? == PinType::PIN_FOR_ALL;
         let around = [message, body]
@@ -40,35 +40,35 @@ pub(super) fn change(message: &wa::Message) -> Option<Change> {
         let duration = around
             .and_then(|around| around.message_add_on_duration_in_secs)
             .filter(|_| pinned);
-        (&pin.key, What::Pinned(Pinned { pinned, duration }))
+        (&pin.key, ChangeKind::Pinned(PinChange { pinned, duration }))
     } else if let Some(keep) = body.keep_in_chat_message.as_option() {
         (
             &keep.key,
-            What::Kept(Kept {
+            ChangeKind::Kept(KeepChange {
                 kept: keep.keep_type? == wa::KeepType::KEEP_FOR_ALL,
             }),
         )
     } else {
         let protocol = body.protocol_message.as_option()?;
         let what = match protocol.r#type? {
-            Type::REVOKE => What::Deleted,
+            Type::REVOKE => ChangeKind::Deleted,
             Type::MESSAGE_EDIT => {
-                What::Edited(Box::new(told(protocol.edited_message.as_option()?)?))
+                ChangeKind::Edited(Box::new(told(protocol.edited_message.as_option()?)?))
             }
             _ => return None,
         };
         (&protocol.key, what)
     };
-    Some(Change {
+    Some(DecodedChange {
         message_id: key.as_option()?.id.clone()?,
-        what,
+        kind: what,
     })
 }
 
 /// Returns the disappearing-message timer that a message sets, in seconds, and the time it was set,
 /// in seconds since 1970; `None` for other messages.
-pub(super) fn timer(message: &wa::Message) -> Option<(u32, Option<i64>)> {
-    let protocol = inner(message).protocol_message.as_option()?;
+pub(super) fn decode_timer_change(message: &wa::Message) -> Option<(u32, Option<i64>)> {
+    let protocol = unwrap_message(message).protocol_message.as_option()?;
     let is_setting = protocol.r#type? == Type::EPHEMERAL_SETTING;
     is_setting.then(|| {
         (
@@ -124,18 +124,18 @@ mod tests {
             conversation: Some("new".to_owned()),
             ..Default::default()
         };
-        let edited = What::Edited(Box::new(Message::text("new".to_owned())));
-        for (message, what) in [
-            (reaction("👍"), What::Reaction(Some("👍".to_owned()))),
-            (reaction(""), What::Reaction(None)),
-            (protocol(Type::REVOKE, None), What::Deleted),
+        let edited = ChangeKind::Edited(Box::new(Message::from_text("new".to_owned())));
+        for (message, kind) in [
+            (reaction("👍"), ChangeKind::Reaction(Some("👍".to_owned()))),
+            (reaction(""), ChangeKind::Reaction(None)),
+            (protocol(Type::REVOKE, None), ChangeKind::Deleted),
             (protocol(Type::MESSAGE_EDIT, Some(text)), edited),
         ] {
             assert_eq!(
-                change(&message),
-                Some(Change {
+                decode_change(&message),
+                Some(DecodedChange {
                     message_id: "3EB0".to_owned(),
-                    what
+                    kind
                 })
             );
         }
@@ -143,10 +143,13 @@ mod tests {
 
     #[test]
     fn other_messages_change_nothing() {
-        assert_eq!(change(&protocol(Type::EPHEMERAL_SETTING, None)), None);
-        assert_eq!(change(&protocol(Type::MESSAGE_EDIT, None)), None);
         assert_eq!(
-            change(&wa::Message {
+            decode_change(&protocol(Type::EPHEMERAL_SETTING, None)),
+            None
+        );
+        assert_eq!(decode_change(&protocol(Type::MESSAGE_EDIT, None)), None);
+        assert_eq!(
+            decode_change(&wa::Message {
                 conversation: Some("hi".to_owned()),
                 ..Default::default()
             }),

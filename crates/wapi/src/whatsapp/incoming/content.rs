@@ -8,26 +8,26 @@ use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 
 use super::{files, interactive, kinds, products, raw};
 use crate::event::Person;
-use crate::message::{Content, Context, Media, Message, Text};
+use crate::message::{MediaContent, Message, MessageContent, MessageContext, TextContent};
 
 /// Converts a message; `None` if nobody would see it as one.
-pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
-    let content = content(message)?;
-    let about = about(inner(message));
+pub(in crate::whatsapp) fn decode_body(message: &wa::Message) -> Option<Message> {
+    let content = decode_content(message)?;
+    let about = context_info(unwrap_message(message));
     let mentions: Vec<String> = about
         .map(|about| about.mentioned_jid.clone())
         .unwrap_or_default();
     Some(Message {
         audience: Vec::new(),
         content,
-        context: about.and_then(context),
+        context: about.and_then(decode_context),
         mentioned: mentions
             .iter()
-            .filter_map(|person| address(person))
+            .filter_map(|person| parse_person(person))
             .collect(),
         mentions,
         forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
-        album_id: album(message),
+        album_id: album_id(message),
         expires_after: about
             .and_then(|about| about.expiration)
             .filter(|seconds| *seconds > 0),
@@ -36,7 +36,7 @@ pub(in crate::whatsapp) fn message(message: &wa::Message) -> Option<Message> {
 
 /// Unwraps a message from all wrappers: those that the engine unwraps, and those that it does not.
 /// They say how phones show their content.
-pub(in crate::whatsapp) fn inner(message: &wa::Message) -> &wa::Message {
+pub(in crate::whatsapp) fn unwrap_message(message: &wa::Message) -> &wa::Message {
     let mut body = message.get_base_message();
     loop {
         let wrappers = [
@@ -60,27 +60,27 @@ pub(in crate::whatsapp) fn inner(message: &wa::Message) -> &wa::Message {
     }
 }
 
-fn content(message: &wa::Message) -> Option<Content> {
+fn decode_content(message: &wa::Message) -> Option<MessageContent> {
     let view_once = message.is_view_once();
-    let body = inner(message);
+    let body = unwrap_message(message);
     if let Some(text) = body.text_content() {
         let link = body
             .extended_text_message
             .as_option()
             .and_then(|text| text.matched_text.as_ref());
         let preview_url = link.is_some_and(|link| !link.is_empty());
-        return Some(Content::Text {
-            text: Text {
+        return Some(MessageContent::Text {
+            text: TextContent {
                 preview_url,
-                ..Text::new(text.to_owned())
+                ..TextContent::new(text.to_owned())
             },
         });
     }
     if let Some(image) = body.image_message.as_option() {
-        return Some(Content::Image {
-            image: Media {
+        return Some(MessageContent::Image {
+            image: MediaContent {
                 view_once,
-                ..files::picture(image)
+                ..files::decode_image(image)
             },
         });
     }
@@ -90,48 +90,48 @@ fn content(message: &wa::Message) -> Option<Content> {
         .or(body.ptv_message.as_option())
     {
         let round = body.ptv_message.is_set();
-        return Some(Content::Video {
-            video: Media {
+        return Some(MessageContent::Video {
+            video: MediaContent {
                 view_once,
                 round,
-                ..files::film(video)
+                ..files::decode_video(video)
             },
         });
     }
     if let Some(audio) = body.audio_message.as_option() {
-        return Some(Content::Audio {
-            audio: Media {
+        return Some(MessageContent::Audio {
+            audio: MediaContent {
                 view_once,
-                ..files::sound(audio)
+                ..files::decode_audio(audio)
             },
         });
     }
     if let Some(document) = body.document_message.as_option() {
-        return Some(Content::Document {
-            document: files::file(document),
+        return Some(MessageContent::Document {
+            document: files::decode_document(document),
         });
     }
     if let Some(sticker) = body.sticker_message.as_option() {
-        return Some(Content::Sticker {
-            sticker: files::sticker_file(sticker),
+        return Some(MessageContent::Sticker {
+            sticker: files::decode_sticker(sticker),
         });
     }
-    if let Some(interactive) = interactive::content(body) {
-        return Some(Content::Interactive { interactive });
+    if let Some(interactive) = interactive::decode_interactive(body) {
+        return Some(MessageContent::Interactive { interactive });
     }
-    if let Some(content) = products::content(body) {
+    if let Some(content) = products::decode_product_or_order(body) {
         return Some(content);
     }
-    kinds::content(body).or_else(|| {
-        is_message(body).then(|| Content::Unsupported {
-            raw: raw::json(body),
+    kinds::decode_fileless(body).or_else(|| {
+        is_message(body).then(|| MessageContent::Unsupported {
+            raw: raw::message_to_json(body),
         })
     })
 }
 
 /// Returns the id of the album that an image or a video is part of.
-fn album(message: &wa::Message) -> Option<String> {
-    let both = [message, inner(message)].into_iter();
+fn album_id(message: &wa::Message) -> Option<String> {
+    let both = [message, unwrap_message(message)].into_iter();
     let around = both.filter_map(|message| message.message_context_info.as_option());
     let part = around
         .filter_map(|around| around.message_association.as_option())
@@ -164,26 +164,26 @@ fn is_message(body: &wa::Message) -> bool {
 }
 
 /// Converts a person's address. Mentions may name others, such as all of a group: `None` for those.
-fn address(person: &str) -> Option<Person> {
+fn parse_person(person: &str) -> Option<Person> {
     let jid: Jid = person.parse().ok()?;
     let is_person = jid.is_pn() || jid.is_lid();
     is_person.then(|| Person {
         id: person.to_owned(),
-        ..super::person(&jid, None, "")
+        ..super::build_person(&jid, None, "")
     })
 }
 
 /// Converts the reference to the message that is answered. A plain `conversation` cannot answer
 /// one.
-fn context(about: &wa::ContextInfo) -> Option<Context> {
+fn decode_context(about: &wa::ContextInfo) -> Option<MessageContext> {
     let author = about.participant.as_deref();
-    let person = author.and_then(address);
+    let person = author.and_then(parse_person);
     let author = author.and_then(|author| author.parse::<Jid>().ok());
-    let quoted = about.quoted_message.as_option().and_then(content);
+    let quoted = about.quoted_message.as_option().and_then(decode_content);
     // Clients that do not know the answered text quote an empty one.
-    let quoted =
-        quoted.filter(|quoted| !matches!(quoted, Content::Text { text } if text.body.is_empty()));
-    Some(Context {
+    let quoted = quoted
+        .filter(|quoted| !matches!(quoted, MessageContent::Text { text } if text.body.is_empty()));
+    Some(MessageContext {
         message_id: about.stanza_id.clone()?,
         from: author.map(|author| author.to_non_ad_string()),
         phone: person.as_ref().and_then(|person| person.phone.clone()),
@@ -194,7 +194,7 @@ fn context(about: &wa::ContextInfo) -> Option<Context> {
 }
 
 /// Returns the context of a message, from the field of its kind.
-pub(super) fn about(body: &wa::Message) -> Option<&wa::ContextInfo> {
+pub(super) fn context_info(body: &wa::Message) -> Option<&wa::ContextInfo> {
     macro_rules! first_of {
         ($($field:ident)+) => {
             [$(body.$field.as_option().and_then(|message| message.context_info.as_option())),+]

@@ -2,21 +2,25 @@
 
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::content::inner;
+use super::content::unwrap_message;
 use super::products;
-use crate::media::{Kind, Remote};
+use crate::media::{RemoteFile, RemoteFileKind};
 
 /// Returns the file a message carries, if it can be downloaded. Files of newsletter posts are
 /// public and have no key.
-pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Option<Remote> {
-    let body = inner(message);
+pub(super) fn remote_file(
+    message: &wa::Message,
+    from_me: bool,
+    is_post: bool,
+) -> Option<RemoteFile> {
+    let body = unwrap_message(message);
     macro_rules! remote {
         ($field:ident, $kind:expr) => {
             remote!(body.$field.as_option(), $kind)
         };
         ($file:expr, $kind:expr) => {
             if let Some(file) = $file {
-                return Some(Remote {
+                return Some(RemoteFile {
                     kind: $kind,
                     direct_path: file.direct_path.clone().filter(|path| !path.is_empty())?,
                     key: file
@@ -32,12 +36,12 @@ pub(super) fn file(message: &wa::Message, from_me: bool, is_post: bool) -> Optio
             }
         };
     }
-    remote!(image_message, Kind::Image);
-    remote!(video_message, Kind::Video);
-    remote!(ptv_message, Kind::Video);
-    remote!(audio_message, Kind::Audio);
-    remote!(document_message, Kind::Document);
-    remote!(sticker_message, Kind::Sticker);
-    remote!(products::picture(body), Kind::Image);
+    remote!(image_message, RemoteFileKind::Image);
+    remote!(video_message, RemoteFileKind::Video);
+    remote!(ptv_message, RemoteFileKind::Video);
+    remote!(audio_message, RemoteFileKind::Audio);
+    remote!(document_message, RemoteFileKind::Document);
+    remote!(sticker_message, RemoteFileKind::Sticker);
+    remote!(products::product_image(body), RemoteFileKind::Image);
     None
 }

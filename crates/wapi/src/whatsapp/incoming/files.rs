@@ -2,49 +2,49 @@
 
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
-use super::super::hex;
+use super::super::to_hex;
 use crate::media::filename;
-use crate::message::Media;
+use crate::message::MediaContent;
 
-pub(super) fn picture(image: &kinds::ImageMessage) -> Media {
-    Media {
+pub(super) fn decode_image(image: &kinds::ImageMessage) -> MediaContent {
+    MediaContent {
         mime_type: image.mimetype.clone(),
         caption: image.caption.clone(),
         size: image.file_length,
-        sha256: image.file_sha256.as_deref().map(hex),
+        sha256: image.file_sha256.as_deref().map(to_hex),
         width: image.width,
         height: image.height,
-        ..Media::default()
+        ..MediaContent::default()
     }
 }
 
-pub(super) fn film(video: &kinds::VideoMessage) -> Media {
-    Media {
+pub(super) fn decode_video(video: &kinds::VideoMessage) -> MediaContent {
+    MediaContent {
         mime_type: video.mimetype.clone(),
         caption: video.caption.clone(),
         size: video.file_length,
-        sha256: video.file_sha256.as_deref().map(hex),
+        sha256: video.file_sha256.as_deref().map(to_hex),
         width: video.width,
         height: video.height,
         duration: video.seconds,
         gif: video.gif_playback.unwrap_or(false),
-        ..Media::default()
+        ..MediaContent::default()
     }
 }
 
-pub(super) fn sound(audio: &kinds::AudioMessage) -> Media {
-    Media {
+pub(super) fn decode_audio(audio: &kinds::AudioMessage) -> MediaContent {
+    MediaContent {
         mime_type: audio.mimetype.clone(),
         size: audio.file_length,
-        sha256: audio.file_sha256.as_deref().map(hex),
+        sha256: audio.file_sha256.as_deref().map(to_hex),
         duration: audio.seconds,
         voice: audio.ptt.unwrap_or(false),
-        ..Media::default()
+        ..MediaContent::default()
     }
 }
 
-pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
-    Media {
+pub(super) fn decode_document(document: &kinds::DocumentMessage) -> MediaContent {
+    MediaContent {
         mime_type: document.mimetype.clone(),
         caption: document.caption.clone(),
         // Receivers may store the file under this name, which must not lead them elsewhere.
@@ -52,22 +52,22 @@ pub(super) fn file(document: &kinds::DocumentMessage) -> Media {
             .file_name
             .as_deref()
             .or(document.title.as_deref())
-            .and_then(filename::base),
+            .and_then(filename::base_name),
         // Some clients send 0 for an unknown number.
         pages: document.page_count.filter(|pages| *pages > 0),
         size: document.file_length,
-        sha256: document.file_sha256.as_deref().map(hex),
-        ..Media::default()
+        sha256: document.file_sha256.as_deref().map(to_hex),
+        ..MediaContent::default()
     }
 }
 
-pub(super) fn sticker_file(sticker: &kinds::StickerMessage) -> Media {
-    Media {
+pub(super) fn decode_sticker(sticker: &kinds::StickerMessage) -> MediaContent {
+    MediaContent {
         mime_type: sticker.mimetype.clone(),
         size: sticker.file_length,
-        sha256: sticker.file_sha256.as_deref().map(hex),
+        sha256: sticker.file_sha256.as_deref().map(to_hex),
         width: sticker.width,
         height: sticker.height,
-        ..Media::default()
+        ..MediaContent::default()
     }
 }

@@ -9,22 +9,23 @@ use whatsapp_rust::waproto::whatsapp::message::interactive_message::InteractiveM
 use whatsapp_rust::waproto::whatsapp::message::interactive_response_message::InteractiveResponseMessage as Answer;
 
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Filled, Header, Interactive, Link, Menu, Number,
-    PixKey, Section, Words,
+    ButtonAction, CodeParameters, CtaAction, FormReply, InteractiveContent, InteractiveElement,
+    InteractiveHeader, InteractiveText, ListAction, ListSection, PhoneParameters, PixKey,
+    ReplyButton, ReplyChoice, UrlParameters,
 };
 
 /// Converts an interactive message; `None` for other messages and unsupported forms.
-pub(super) fn content(body: &wa::Message) -> Option<Interactive> {
+pub(super) fn decode_interactive(body: &wa::Message) -> Option<InteractiveContent> {
     if let Some(message) = body.interactive_message.as_option() {
-        return native_flow(message);
+        return decode_native_flow(message);
     }
     if let Some(message) = body.buttons_message.as_option() {
-        return buttons(message);
+        return decode_buttons(message);
     }
     if let Some(message) = body.list_message.as_option() {
-        return Some(list(message));
+        return Some(decode_list(message));
     }
-    reply(body).map(|element| Interactive {
+    decode_reply(body).map(|element| InteractiveContent {
         header: None,
         body: None,
         footer: None,
@@ -33,22 +34,22 @@ pub(super) fn content(body: &wa::Message) -> Option<Interactive> {
 }
 
 /// Converts a reply: the button or row that was tapped.
-fn reply(body: &wa::Message) -> Option<Element> {
+fn decode_reply(body: &wa::Message) -> Option<InteractiveElement> {
     if let Some(reply) = body.buttons_response_message.as_option() {
         let title = reply
             .response
             .as_ref()
             .map(|Response::SelectedDisplayText(text)| text.clone());
-        return Some(Element::ButtonReply {
-            button_reply: choice(reply.selected_button_id.clone(), title),
+        return Some(InteractiveElement::ButtonReply {
+            button_reply: build_choice(reply.selected_button_id.clone(), title),
         });
     }
     if let Some(reply) = body.template_button_reply_message.as_option() {
-        let button_reply = choice(
+        let button_reply = build_choice(
             reply.selected_id.clone(),
             reply.selected_display_text.clone(),
         );
-        return Some(Element::ButtonReply { button_reply });
+        return Some(InteractiveElement::ButtonReply { button_reply });
     }
     if let Some(reply) = body.list_response_message.as_option() {
         let row = reply
@@ -56,17 +57,17 @@ fn reply(body: &wa::Message) -> Option<Element> {
             .as_option()
             .and_then(|row| row.selected_row_id.clone());
         let description = reply.description.clone().filter(|text| !text.is_empty());
-        return Some(Element::ListReply {
-            list_reply: Choice {
+        return Some(InteractiveElement::ListReply {
+            list_reply: ReplyChoice {
                 description,
-                ..choice(row, reply.title.clone())
+                ..build_choice(row, reply.title.clone())
             },
         });
     }
     let reply = body.interactive_response_message.as_option()?;
     let words = reply.body.as_option().and_then(|body| body.text.clone());
     let Answer::NativeFlowResponseMessage(flow) = reply.interactive_response_message.as_ref()?;
-    Some(flow_reply(
+    Some(decode_flow_reply(
         flow.name.as_deref(),
         flow.params_json.as_deref(),
         words,
@@ -74,33 +75,37 @@ fn reply(body: &wa::Message) -> Option<Element> {
 }
 
 /// Converts a reply to a native flow. For buttons and lists it names the tapped item by its id.
-fn flow_reply(name: Option<&str>, parameters: Option<&str>, words: Option<String>) -> Element {
+fn decode_flow_reply(
+    name: Option<&str>,
+    parameters: Option<&str>,
+    words: Option<String>,
+) -> InteractiveElement {
     let known: Value = parameters
         .and_then(|json| serde_json::from_str(json).ok())
         .unwrap_or_default();
     let id = known["id"].as_str().map(str::to_owned);
     match (name, id) {
-        (Some("quick_reply" | "menu_options"), id @ Some(_)) => Element::ButtonReply {
-            button_reply: choice(id, words.or_else(|| word(&known, "display_text"))),
+        (Some("quick_reply" | "menu_options"), id @ Some(_)) => InteractiveElement::ButtonReply {
+            button_reply: build_choice(id, words.or_else(|| text_field(&known, "display_text"))),
         },
         (Some("single_select"), id @ Some(_)) => {
-            let description = word(&known, "description").filter(|text| !text.is_empty());
-            let title = words.or_else(|| word(&known, "title"));
-            Element::ListReply {
-                list_reply: Choice {
+            let description = text_field(&known, "description").filter(|text| !text.is_empty());
+            let title = words.or_else(|| text_field(&known, "title"));
+            InteractiveElement::ListReply {
+                list_reply: ReplyChoice {
                     description,
-                    ..choice(id, title)
+                    ..build_choice(id, title)
                 },
             }
         }
         // Some phones name no flow when a row was chosen.
-        (None | Some(""), id @ Some(_)) => Element::ListReply {
-            list_reply: choice(id, words),
+        (None | Some(""), id @ Some(_)) => InteractiveElement::ListReply {
+            list_reply: build_choice(id, words),
         },
         _ => {
             let (name, response_json) = (name.map(str::to_owned), parameters.map(str::to_owned));
-            Element::NfmReply {
-                nfm_reply: Filled {
+            InteractiveElement::NfmReply {
+                nfm_reply: FormReply {
                     name,
                     body: words,
                     response_json,
@@ -110,29 +115,29 @@ fn flow_reply(name: Option<&str>, parameters: Option<&str>, words: Option<String
     }
 }
 
-fn choice(id: Option<String>, title: Option<String>) -> Choice {
-    Choice {
+fn build_choice(id: Option<String>, title: Option<String>) -> ReplyChoice {
+    ReplyChoice {
         id: id.unwrap_or_default(),
         title: title.unwrap_or_default(),
         description: None,
     }
 }
 
-fn word(json: &Value, name: &str) -> Option<String> {
+fn text_field(json: &Value, name: &str) -> Option<String> {
     json[name].as_str().map(str::to_owned)
 }
 
-fn words(text: Option<&String>) -> Option<Words> {
+fn build_text(text: Option<&String>) -> Option<InteractiveText> {
     text.filter(|text| !text.is_empty())
-        .map(|text| Words { text: text.clone() })
+        .map(|text| InteractiveText { text: text.clone() })
 }
 
-fn header(text: Option<&String>) -> Option<Header> {
+fn build_header(text: Option<&String>) -> Option<InteractiveHeader> {
     text.filter(|text| !text.is_empty())
-        .map(|text| Header::Text { text: text.clone() })
+        .map(|text| InteractiveHeader::Text { text: text.clone() })
 }
 
-fn native_flow(message: &kinds::InteractiveMessage) -> Option<Interactive> {
+fn decode_native_flow(message: &kinds::InteractiveMessage) -> Option<InteractiveContent> {
     let Some(Payload::NativeFlowMessage(flow)) = &message.interactive_message else {
         return None;
     };
@@ -141,16 +146,16 @@ fn native_flow(message: &kinds::InteractiveMessage) -> Option<Interactive> {
             serde_json::from_str::<Value>(button.button_params_json.as_deref()?).ok()?;
         Some((button.name.as_deref()?, parameters))
     });
-    let element = element(&each.collect::<Option<Vec<_>>>()?)?;
-    Some(Interactive {
-        header: header(
+    let element = decode_element(&each.collect::<Option<Vec<_>>>()?)?;
+    Some(InteractiveContent {
+        header: build_header(
             message
                 .header
                 .as_option()
                 .and_then(|header| header.title.as_ref()),
         ),
-        body: words(message.body.as_option().and_then(|body| body.text.as_ref())),
-        footer: words(
+        body: build_text(message.body.as_option().and_then(|body| body.text.as_ref())),
+        footer: build_text(
             message
                 .footer
                 .as_option()
@@ -160,60 +165,62 @@ fn native_flow(message: &kinds::InteractiveMessage) -> Option<Interactive> {
     })
 }
 
-fn element(buttons: &[(&str, Value)]) -> Option<Element> {
+fn decode_element(buttons: &[(&str, Value)]) -> Option<InteractiveElement> {
     if let [(name, known)] = buttons {
-        let display_text = word(known, "display_text").unwrap_or_default();
+        let display_text = text_field(known, "display_text").unwrap_or_default();
         match *name {
-            "single_select" => return menu(known).map(|action| Element::List { action }),
+            "single_select" => {
+                return decode_menu(known).map(|action| InteractiveElement::List { action });
+            }
             "cta_url" => {
-                let parameters = Link {
+                let parameters = UrlParameters {
                     display_text,
-                    url: word(known, "url")?,
+                    url: text_field(known, "url")?,
                 };
-                return Some(Element::CtaUrl {
-                    action: Call { parameters },
+                return Some(InteractiveElement::CtaUrl {
+                    action: CtaAction { parameters },
                 });
             }
             "cta_call" => {
-                let parameters = Number {
+                let parameters = PhoneParameters {
                     display_text,
-                    phone_number: word(known, "phone_number")?,
+                    phone_number: text_field(known, "phone_number")?,
                 };
-                return Some(Element::CtaCall {
-                    action: Call { parameters },
+                return Some(InteractiveElement::CtaCall {
+                    action: CtaAction { parameters },
                 });
             }
             "cta_copy" => {
-                let parameters = Code {
+                let parameters = CodeParameters {
                     display_text,
-                    code: word(known, "copy_code")?,
+                    code: text_field(known, "copy_code")?,
                 };
-                return Some(Element::CtaCopy {
-                    action: Call { parameters },
+                return Some(InteractiveElement::CtaCopy {
+                    action: CtaAction { parameters },
                 });
             }
             "payment_info" => {
-                return pix(known).map(|parameters| Element::Pix {
-                    action: Call { parameters },
+                return decode_pix_key(known).map(|parameters| InteractiveElement::Pix {
+                    action: CtaAction { parameters },
                 });
             }
             _ => {}
         }
     }
     let one = |(name, known): &(&str, Value)| {
-        let reply = choice(word(known, "id"), word(known, "display_text"));
-        (*name == "quick_reply").then_some(Button::Reply { reply })
+        let reply = build_choice(text_field(known, "id"), text_field(known, "display_text"));
+        (*name == "quick_reply").then_some(ReplyButton::Reply { reply })
     };
     let buttons: Option<Vec<_>> = buttons.iter().map(one).collect();
     buttons
         .filter(|buttons| !buttons.is_empty())
-        .map(|buttons| Element::Button {
-            action: Buttons { buttons },
+        .map(|buttons| InteractiveElement::Button {
+            action: ButtonAction { buttons },
         })
 }
 
 /// Converts a Pix key; `None` for other ways to pay, and for an amount, which has no field here.
-fn pix(known: &Value) -> Option<PixKey> {
+fn decode_pix_key(known: &Value) -> Option<PixKey> {
     let has_amount = known["total_amount"]["value"]
         .as_f64()
         .is_some_and(|amount| amount != 0.0);
@@ -224,22 +231,22 @@ fn pix(known: &Value) -> Option<PixKey> {
         .iter()
         .find(|setting| setting["type"] == "pix_static_code")?["pix_static_code"];
     Some(PixKey {
-        merchant_name: word(code, "merchant_name").unwrap_or_default(),
-        key: word(code, "key")?,
-        key_type: word(code, "key_type").unwrap_or_default(),
-        reference_id: word(known, "reference_id").unwrap_or_default(),
+        merchant_name: text_field(code, "merchant_name").unwrap_or_default(),
+        key: text_field(code, "key")?,
+        key_type: text_field(code, "key_type").unwrap_or_default(),
+        reference_id: text_field(known, "reference_id").unwrap_or_default(),
     })
 }
 
-fn menu(known: &Value) -> Option<Menu> {
-    let row = |row: &Value| Choice {
-        description: word(row, "description").filter(|text| !text.is_empty()),
-        ..choice(word(row, "id"), word(row, "title"))
+fn decode_menu(known: &Value) -> Option<ListAction> {
+    let row = |row: &Value| ReplyChoice {
+        description: text_field(row, "description").filter(|text| !text.is_empty()),
+        ..build_choice(text_field(row, "id"), text_field(row, "title"))
     };
     let section = |section: &Value| {
         let rows = section["rows"].as_array()?.iter().map(row).collect();
-        Some(Section {
-            title: word(section, "title").filter(|title| !title.is_empty()),
+        Some(ListSection {
+            title: text_field(section, "title").filter(|title| !title.is_empty()),
             rows,
         })
     };
@@ -248,17 +255,17 @@ fn menu(known: &Value) -> Option<Menu> {
         .iter()
         .map(section)
         .collect::<Option<Vec<_>>>()?;
-    Some(Menu {
-        button: word(known, "title").unwrap_or_default(),
+    Some(ListAction {
+        button: text_field(known, "title").unwrap_or_default(),
         sections,
     })
 }
 
 /// Converts buttons in the form that businesses wrote before native flows.
-fn buttons(message: &kinds::ButtonsMessage) -> Option<Interactive> {
+fn decode_buttons(message: &kinds::ButtonsMessage) -> Option<InteractiveContent> {
     let header = match &message.header {
         None => None,
-        Some(ButtonsHeader::Text(text)) => header(Some(text)),
+        Some(ButtonsHeader::Text(text)) => build_header(Some(text)),
         // A file above the text has no field here.
         Some(_) => return None,
     };
@@ -267,42 +274,42 @@ fn buttons(message: &kinds::ButtonsMessage) -> Option<Interactive> {
             .button_text
             .as_option()
             .and_then(|text| text.display_text.clone());
-        Button::Reply {
-            reply: choice(button.button_id.clone(), title),
+        ReplyButton::Reply {
+            reply: build_choice(button.button_id.clone(), title),
         }
     };
-    let action = Buttons {
+    let action = ButtonAction {
         buttons: message.buttons.iter().map(one).collect(),
     };
     let (body, footer) = (
-        words(message.content_text.as_ref()),
-        words(message.footer_text.as_ref()),
+        build_text(message.content_text.as_ref()),
+        build_text(message.footer_text.as_ref()),
     );
-    Some(Interactive {
+    Some(InteractiveContent {
         header,
         body,
         footer,
-        element: Element::Button { action },
+        element: InteractiveElement::Button { action },
     })
 }
 
-fn list(message: &kinds::ListMessage) -> Interactive {
-    let row = |row: &kinds::list_message::Row| Choice {
+fn decode_list(message: &kinds::ListMessage) -> InteractiveContent {
+    let row = |row: &kinds::list_message::Row| ReplyChoice {
         description: row.description.clone().filter(|text| !text.is_empty()),
-        ..choice(row.row_id.clone(), row.title.clone())
+        ..build_choice(row.row_id.clone(), row.title.clone())
     };
-    let section = |section: &kinds::list_message::Section| Section {
+    let section = |section: &kinds::list_message::Section| ListSection {
         title: section.title.clone().filter(|title| !title.is_empty()),
         rows: section.rows.iter().map(row).collect(),
     };
-    let action = Menu {
+    let action = ListAction {
         button: message.button_text.clone().unwrap_or_default(),
         sections: message.sections.iter().map(section).collect(),
     };
-    Interactive {
-        header: header(message.title.as_ref()),
-        body: words(message.description.as_ref()),
-        footer: words(message.footer_text.as_ref()),
-        element: Element::List { action },
+    InteractiveContent {
+        header: build_header(message.title.as_ref()),
+        body: build_text(message.description.as_ref()),
+        footer: build_text(message.footer_text.as_ref()),
+        element: InteractiveElement::List { action },
     }
 }

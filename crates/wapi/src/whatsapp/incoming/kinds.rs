@@ -5,49 +5,52 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use crate::message::{
-    Album, CalendarEvent, Contact, Content, GroupInvite, LiveLocation, Location, Place, Poll, Quiz,
+    AlbumContent, CalendarEvent, ContactCard, EventVenue, GroupInvite, LiveLocation, Location,
+    MessageContent, PollContent, PollQuiz,
 };
 
 /// Converts a message of one of these kinds; `None` for others.
-pub(super) fn content(body: &wa::Message) -> Option<Content> {
-    if let Some(location) = body.location_message.as_option().and_then(location) {
-        return Some(Content::Location { location });
+pub(super) fn decode_fileless(body: &wa::Message) -> Option<MessageContent> {
+    if let Some(location) = body.location_message.as_option().and_then(decode_location) {
+        return Some(MessageContent::Location { location });
     }
     if let Some(live_location) = body
         .live_location_message
         .as_option()
-        .and_then(live_location)
+        .and_then(decode_live_location)
     {
-        return Some(Content::LiveLocation { live_location });
+        return Some(MessageContent::LiveLocation { live_location });
     }
-    if let Some(contacts) = contacts(body) {
-        return Some(Content::Contacts { contacts });
+    if let Some(contacts) = decode_contacts(body) {
+        return Some(MessageContent::Contacts { contacts });
     }
-    if let Some(poll) = creation(body) {
-        return Some(Content::Poll {
-            poll: self::poll(poll),
+    if let Some(poll) = poll_creation(body) {
+        return Some(MessageContent::Poll {
+            poll: self::decode_poll(poll),
         });
     }
     if let Some(event) = body.event_message.as_option() {
-        return Some(Content::Event {
-            event: calendar_event(event),
+        return Some(MessageContent::Event {
+            event: decode_calendar_event(event),
         });
     }
     if let Some(album) = body.album_message.as_option() {
         let images = album.expected_image_count.unwrap_or_default();
         let videos = album.expected_video_count.unwrap_or_default();
-        return Some(Content::Album {
-            album: Album { images, videos },
+        return Some(MessageContent::Album {
+            album: AlbumContent { images, videos },
         });
     }
     let invite = body.group_invite_message.as_option()?;
-    Some(Content::GroupInvite {
-        group_invite: group_invite(invite),
+    Some(MessageContent::GroupInvite {
+        group_invite: decode_group_invite(invite),
     })
 }
 
 /// Returns a poll from any of the versions it may be written in, which say the same.
-pub(in crate::whatsapp) fn creation(body: &wa::Message) -> Option<&kinds::PollCreationMessage> {
+pub(in crate::whatsapp) fn poll_creation(
+    body: &wa::Message,
+) -> Option<&kinds::PollCreationMessage> {
     let versions = [
         &body.poll_creation_message,
         &body.poll_creation_message_v2,
@@ -59,19 +62,19 @@ pub(in crate::whatsapp) fn creation(body: &wa::Message) -> Option<&kinds::PollCr
 }
 
 /// Converts a location; `None` if a coordinate is not a finite number.
-fn location(place: &kinds::LocationMessage) -> Option<Location> {
+fn decode_location(place: &kinds::LocationMessage) -> Option<Location> {
     Some(Location {
-        latitude: degrees(place.degrees_latitude)?,
-        longitude: degrees(place.degrees_longitude)?,
+        latitude: finite_degrees(place.degrees_latitude)?,
+        longitude: finite_degrees(place.degrees_longitude)?,
         name: place.name.clone(),
         address: place.address.clone(),
     })
 }
 
-fn live_location(place: &kinds::LiveLocationMessage) -> Option<LiveLocation> {
+fn decode_live_location(place: &kinds::LiveLocationMessage) -> Option<LiveLocation> {
     Some(LiveLocation {
-        latitude: degrees(place.degrees_latitude)?,
-        longitude: degrees(place.degrees_longitude)?,
+        latitude: finite_degrees(place.degrees_latitude)?,
+        longitude: finite_degrees(place.degrees_longitude)?,
         accuracy: place.accuracy_in_meters,
         speed: place.speed_in_mps.filter(|speed| speed.is_finite()),
         bearing: place.degrees_clockwise_from_magnetic_north,
@@ -81,18 +84,18 @@ fn live_location(place: &kinds::LiveLocationMessage) -> Option<LiveLocation> {
 }
 
 /// Returns finite degrees, 0 if unset: the wire can carry NaN and infinities, and JSON cannot.
-fn degrees(degrees: Option<f64>) -> Option<f64> {
+fn finite_degrees(degrees: Option<f64>) -> Option<f64> {
     Some(degrees.unwrap_or_default()).filter(|degrees| degrees.is_finite())
 }
 
-fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
+fn decode_contacts(body: &wa::Message) -> Option<Vec<ContactCard>> {
     let one = |contact: &kinds::ContactMessage| {
         let vcard = contact.vcard.clone().unwrap_or_default();
         let name = contact
             .display_name
             .clone()
-            .or_else(|| Contact::shown_name(&vcard));
-        Contact::from_vcard(name.unwrap_or_default(), vcard)
+            .or_else(|| ContactCard::display_name(&vcard));
+        ContactCard::from_vcard(name.unwrap_or_default(), vcard)
     };
     if let Some(contact) = body.contact_message.as_option() {
         return Some(vec![one(contact)]);
@@ -102,7 +105,7 @@ fn contacts(body: &wa::Message) -> Option<Vec<Contact>> {
         .map(|several| several.contacts.iter().map(one).collect())
 }
 
-pub(in crate::whatsapp) fn poll(creation: &kinds::PollCreationMessage) -> Poll {
+pub(in crate::whatsapp) fn decode_poll(creation: &kinds::PollCreationMessage) -> PollContent {
     let options: Vec<_> = creation
         .options
         .iter()
@@ -116,16 +119,16 @@ pub(in crate::whatsapp) fn poll(creation: &kinds::PollCreationMessage) -> Poll {
         .correct_answer
         .as_option()
         .and_then(|answer| answer.option_name.clone());
-    Poll {
+    PollContent {
         question: creation.name.clone().unwrap_or_default(),
         max_selections: limit.unwrap_or(all),
         options,
-        quiz: answer.map(|answer| Quiz { answer }),
+        quiz: answer.map(|answer| PollQuiz { answer }),
     }
 }
 
-fn calendar_event(event: &kinds::EventMessage) -> CalendarEvent {
-    let place = event.location.as_option().map(|place| Place {
+fn decode_calendar_event(event: &kinds::EventMessage) -> CalendarEvent {
+    let place = event.location.as_option().map(|place| EventVenue {
         name: place.name.clone(),
         address: place.address.clone(),
         latitude: place.degrees_latitude.filter(|degrees| degrees.is_finite()),
@@ -136,25 +139,25 @@ fn calendar_event(event: &kinds::EventMessage) -> CalendarEvent {
     CalendarEvent {
         name: event.name.clone().unwrap_or_default(),
         description: event.description.clone(),
-        start: event.start_time.and_then(time),
-        end: event.end_time.and_then(time),
+        start: event.start_time.and_then(unix_timestamp),
+        end: event.end_time.and_then(unix_timestamp),
         place,
         join_link: event.join_link.clone(),
         canceled: event.is_canceled.unwrap_or(false),
     }
 }
 
-fn group_invite(invite: &kinds::GroupInviteMessage) -> GroupInvite {
+fn decode_group_invite(invite: &kinds::GroupInviteMessage) -> GroupInvite {
     GroupInvite {
         group: invite.group_jid.clone().unwrap_or_default(),
         code: invite.invite_code.clone().unwrap_or_default(),
         name: invite.group_name.clone(),
         caption: invite.caption.clone(),
-        expires_at: invite.invite_expiration.and_then(time),
+        expires_at: invite.invite_expiration.and_then(unix_timestamp),
     }
 }
 
 /// Converts seconds since 1970.
-fn time(seconds: i64) -> Option<Timestamp> {
+fn unix_timestamp(seconds: i64) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }

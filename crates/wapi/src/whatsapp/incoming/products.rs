@@ -5,18 +5,18 @@ use whatsapp_rust::waproto::whatsapp::message as kinds;
 use whatsapp_rust::waproto::whatsapp::message::order_message::{OrderStatus, OrderSurface};
 
 use super::files;
-use crate::message::{Content, Order, Price, Product};
+use crate::message::{MessageContent, Order, Price, Product};
 
 /// Converts a product or an order; `None` for other messages. A whole catalogue is not supported.
-pub(super) fn content(body: &wa::Message) -> Option<Content> {
+pub(super) fn decode_product_or_order(body: &wa::Message) -> Option<MessageContent> {
     if let Some(order) = body.order_message.as_option() {
-        return Some(Content::Order {
-            order: Box::new(self::order(order)),
+        return Some(MessageContent::Order {
+            order: Box::new(self::decode_order(order)),
         });
     }
     let message = body.product_message.as_option()?;
     let snapshot = message.product.as_option()?;
-    let price = |amount| price(amount, snapshot.currency_code.as_deref());
+    let price = |amount| decode_price(amount, snapshot.currency_code.as_deref());
     let product = Product {
         id: snapshot.product_id.clone(),
         owner: message.business_owner_jid.clone(),
@@ -27,17 +27,17 @@ pub(super) fn content(body: &wa::Message) -> Option<Content> {
         retailer_id: snapshot.retailer_id.clone(),
         url: snapshot.url.clone(),
         image_count: snapshot.product_image_count,
-        image: snapshot.product_image.as_option().map(files::picture),
+        image: snapshot.product_image.as_option().map(files::decode_image),
         body: message.body.clone(),
         footer: message.footer.clone(),
     };
-    Some(Content::Product {
+    Some(MessageContent::Product {
         product: Box::new(product),
     })
 }
 
 /// Returns a product's image, an ordinary encrypted one.
-pub(super) fn picture(body: &wa::Message) -> Option<&kinds::ImageMessage> {
+pub(super) fn product_image(body: &wa::Message) -> Option<&kinds::ImageMessage> {
     body.product_message
         .as_option()?
         .product
@@ -46,7 +46,7 @@ pub(super) fn picture(body: &wa::Message) -> Option<&kinds::ImageMessage> {
         .as_option()
 }
 
-fn order(order: &kinds::OrderMessage) -> Order {
+fn decode_order(order: &kinds::OrderMessage) -> Order {
     let status = order.status.map(|status| match status {
         OrderStatus::INQUIRY => "inquiry",
         OrderStatus::ACCEPTED => "accepted",
@@ -62,11 +62,11 @@ fn order(order: &kinds::OrderMessage) -> Order {
         item_count: order.item_count.and_then(|count| u32::try_from(count).ok()),
         status: status.map(str::to_owned),
         surface: surface.map(str::to_owned),
-        total: price(order.total_amount1000, order.total_currency_code.as_deref()),
+        total: decode_price(order.total_amount1000, order.total_currency_code.as_deref()),
     }
 }
 
 /// Converts an amount in thousandths; `None` without a currency.
-fn price(thousandths: Option<i64>, currency: Option<&str>) -> Option<Price> {
+fn decode_price(thousandths: Option<i64>, currency: Option<&str>) -> Option<Price> {
     Price::from_thousandths(thousandths?, currency?.to_owned())
 }

@@ -6,32 +6,32 @@ use serde_json::Value;
 use whatsapp_rust::waproto::whatsapp as wa;
 
 /// Converts a message to JSON without unset fields; bytes become base64.
-pub(super) fn json(body: &wa::Message) -> Value {
+pub(super) fn message_to_json(body: &wa::Message) -> Value {
     let mut body = body.clone();
     // Keys accompany messages. They decrypt others.
     body.sender_key_distribution_message.take();
     body.fast_ratchet_key_sender_key_distribution_message.take();
     body.message_context_info.take();
     let mut json = serde_json::to_value(&body).unwrap_or_default();
-    tidy(&mut json);
+    tidy_json(&mut json);
     json
 }
 
-fn tidy(value: &mut Value) {
+fn tidy_json(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.values_mut().for_each(tidy);
-            fields.retain(|_, value| !is_nothing(value));
+            fields.values_mut().for_each(tidy_json);
+            fields.retain(|_, value| !is_unset(value));
         }
-        Value::Array(list) => match bytes(list) {
+        Value::Array(list) => match parse_bytes(list) {
             Some(bytes) => *value = Value::String(STANDARD.encode(bytes)),
-            None => list.iter_mut().for_each(tidy),
+            None => list.iter_mut().for_each(tidy_json),
         },
         _ => {}
     }
 }
 
-fn is_nothing(value: &Value) -> bool {
+fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(list) => list.is_empty(),
@@ -42,7 +42,7 @@ fn is_nothing(value: &Value) -> bool {
 
 /// Returns a list of small numbers as bytes, since the engine writes bytes so. Messages have next
 /// to no real lists of small numbers.
-fn bytes(list: &[Value]) -> Option<Vec<u8>> {
+fn parse_bytes(list: &[Value]) -> Option<Vec<u8>> {
     if list.is_empty() {
         return None;
     }
@@ -76,7 +76,7 @@ mod tests {
         };
         message.message_context_info = MessageField::some(secret);
         assert_eq!(
-            json(&message),
+            message_to_json(&message),
             json!({"order_message": {"order_id": "7", "thumbnail": "AQID"}})
         );
     }

@@ -3,9 +3,9 @@ use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use super::*;
-use crate::message::{Content, Context, Media, Text};
+use crate::message::{MediaContent, MessageContent, MessageContext, TextContent};
 
-fn from(sender: &str, chat: &str) -> MessageInfo {
+fn message_info(sender: &str, chat: &str) -> MessageInfo {
     let mut info = MessageInfo {
         id: "3EB0".into(),
         push_name: "Ann".to_owned(),
@@ -18,23 +18,23 @@ fn from(sender: &str, chat: &str) -> MessageInfo {
 }
 
 /// Returns the message of the event.
-fn told(
+fn decode_received(
     session: &str,
     message: &wa::Message,
     info: &MessageInfo,
     other: Option<&Jid>,
 ) -> Option<ReceivedMessage> {
-    let known = Known {
+    let known = MessageAddresses {
         other: other.cloned(),
         own: vec!["99@lid".parse().unwrap()],
     };
-    match received(session, message, info, &known)?.data {
+    match decode_message(session, message, info, &known)?.data {
         EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(*told),
         other => panic!("told as {}", other.kind()),
     }
 }
 
-fn text(body: &str) -> wa::Message {
+fn text_message(body: &str) -> wa::Message {
     wa::Message {
         conversation: Some(body.to_owned()),
         ..Default::default()
@@ -47,8 +47,14 @@ const ANN_LID: &str = "123456789012345:2@lid";
 #[test]
 fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
     for (sender, other) in [(ANN, ANN_LID), (ANN_LID, ANN)] {
-        let info = from(sender, &sender.replace(":2", ""));
-        let message = told("s", &text("hi"), &info, Some(&other.parse().unwrap())).unwrap();
+        let info = message_info(sender, &sender.replace(":2", ""));
+        let message = decode_received(
+            "s",
+            &text_message("hi"),
+            &info,
+            Some(&other.parse().unwrap()),
+        )
+        .unwrap();
         assert_eq!(message.chat, "375447034810@s.whatsapp.net");
         let ann = Person {
             id: "375447034810@s.whatsapp.net".to_owned(),
@@ -63,10 +69,10 @@ fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
 
 #[test]
 fn a_person_whose_number_is_hidden_has_their_lid() {
-    let message = told(
+    let message = decode_received(
         "s",
-        &text("hi"),
-        &from(ANN_LID, "123456789012345@lid"),
+        &text_message("hi"),
+        &message_info(ANN_LID, "123456789012345@lid"),
         None,
     )
     .unwrap();
@@ -78,10 +84,10 @@ fn a_person_whose_number_is_hidden_has_their_lid() {
 
 #[test]
 fn a_group_is_the_chat_and_the_sender_a_person() {
-    let message = told(
+    let message = decode_received(
         "s",
-        &text("hi"),
-        &from(ANN, "120363025246125486@g.us"),
+        &text_message("hi"),
+        &message_info(ANN, "120363025246125486@g.us"),
         None,
     )
     .unwrap();
@@ -91,11 +97,11 @@ fn a_group_is_the_chat_and_the_sender_a_person() {
 
 #[test]
 fn what_we_wrote_on_another_device_is_told_as_ours_in_the_chat_of_the_other() {
-    let mut ours = from("11:2@s.whatsapp.net", "123456789012345@lid");
+    let mut ours = message_info("11:2@s.whatsapp.net", "123456789012345@lid");
     ours.source.is_from_me = true;
-    let message = told(
+    let message = decode_received(
         "s",
-        &text("hi"),
+        &text_message("hi"),
         &ours,
         Some(&"375447034810@s.whatsapp.net".parse().unwrap()),
     )
@@ -112,18 +118,21 @@ fn what_we_wrote_on_another_device_is_told_as_ours_in_the_chat_of_the_other() {
 
 #[test]
 fn nothing_is_told_of_the_protocol() {
-    let info = from(ANN, "375447034810@s.whatsapp.net");
+    let info = message_info(ANN, "375447034810@s.whatsapp.net");
     let protocol = wa::Message {
         protocol_message: MessageField::some(Default::default()),
         ..Default::default()
     };
-    assert_eq!(told("s", &protocol, &info, None), None);
+    assert_eq!(decode_received("s", &protocol, &info, None), None);
     let keys = wa::Message {
         sender_key_distribution_message: MessageField::some(Default::default()),
         ..Default::default()
     };
-    assert_eq!(told("s", &keys, &info, None), None);
-    assert_eq!(told("s", &wa::Message::default(), &info, None), None);
+    assert_eq!(decode_received("s", &keys, &info, None), None);
+    assert_eq!(
+        decode_received("s", &wa::Message::default(), &info, None),
+        None
+    );
 }
 
 #[test]
@@ -141,17 +150,19 @@ fn media_keep_their_caption_and_metadata() {
         image_message: MessageField::some(image),
         ..Default::default()
     };
-    let Some(Content::Image { image }) = content::message(&message).map(|told| told.content) else {
+    let Some(MessageContent::Image { image }) =
+        content::decode_body(&message).map(|told| told.content)
+    else {
         panic!("not an image")
     };
-    let expected = Media {
+    let expected = MediaContent {
         mime_type: Some("image/png".to_owned()),
         caption: Some("look".to_owned()),
         size: Some(12),
         sha256: Some("ab01".to_owned()),
         width: Some(3),
         height: Some(4),
-        ..Media::default()
+        ..MediaContent::default()
     };
     assert_eq!(image, expected);
 }
@@ -166,16 +177,16 @@ fn what_has_no_shape_yet_is_told_all_the_same() {
         invoice_message: MessageField::some(invoice),
         ..Default::default()
     };
-    let message = told(
+    let message = decode_received(
         "s",
         &invoice,
-        &from(ANN, "375447034810@s.whatsapp.net"),
+        &message_info(ANN, "375447034810@s.whatsapp.net"),
         None,
     )
     .unwrap();
     assert_eq!(
         message.message.content,
-        Content::Unsupported {
+        MessageContent::Unsupported {
             raw: serde_json::json!({"invoice_message": {"note": "7"}})
         }
     );
@@ -195,16 +206,16 @@ fn an_answer_names_the_message_it_answers() {
         extended_text_message: MessageField::some(text),
         ..Default::default()
     };
-    let told = told(
+    let told = decode_received(
         "s",
         &message,
-        &from(ANN, "375447034810@s.whatsapp.net"),
+        &message_info(ANN, "375447034810@s.whatsapp.net"),
         None,
     )
     .unwrap();
     assert_eq!(
         told.message.context,
-        Some(Context {
+        Some(MessageContext {
             message_id: "3EB1".to_owned(),
             from: None,
             phone: None,
@@ -215,18 +226,23 @@ fn an_answer_names_the_message_it_answers() {
     );
     assert_eq!(
         told.message.content,
-        Content::Text {
-            text: Text::new("yes".to_owned())
+        MessageContent::Text {
+            text: TextContent::new("yes".to_owned())
         }
     );
 }
 
 #[test]
 fn a_message_is_recognised_by_the_addresses_it_came_with() {
-    let info = from(ANN_LID, "123456789012345@lid");
-    let key = received("s", &text("hi"), &info, &Known::default())
-        .unwrap()
-        .key;
+    let info = message_info(ANN_LID, "123456789012345@lid");
+    let key = decode_message(
+        "s",
+        &text_message("hi"),
+        &info,
+        &MessageAddresses::default(),
+    )
+    .unwrap()
+    .key;
     let lid = "123456789012345@lid".to_owned();
     assert_eq!(
         key,
@@ -252,7 +268,7 @@ fn with_field(number: u32) -> wa::Message {
 }
 
 /// Returns the names of the fields that are set.
-fn set(message: &wa::Message) -> Vec<String> {
+fn set_fields(message: &wa::Message) -> Vec<String> {
     let json = serde_json::to_value(message).unwrap();
     json.as_object()
         .unwrap()
@@ -278,15 +294,15 @@ fn of_all_kinds_there_are_none_is_dropped() {
         "secret_encrypted_message",
         "enc_event_response_message",
     ];
-    let nothing = set(&wa::Message::default());
+    let nothing = set_fields(&wa::Message::default());
     let mut kinds = 0;
     for number in 1..1_000 {
         let message = with_field(number);
-        let named: Vec<_> = set(&message)
+        let named: Vec<_> = set_fields(&message)
             .into_iter()
             .filter(|name| !nothing.contains(name))
             .collect();
-        let told = content::message(&message);
+        let told = content::decode_body(&message);
         match named.first().map(String::as_str) {
             Some(name) if NOT_MESSAGES.contains(&name) => assert_eq!(told, None, "{name}"),
             Some(name) => {
@@ -333,9 +349,9 @@ fn wrappers_are_looked_into() {
         },
     ] {
         assert_eq!(
-            content::message(&wrapped).unwrap().content,
-            Content::Text {
-                text: Text::new("hi".to_owned())
+            content::decode_body(&wrapped).unwrap().content,
+            MessageContent::Text {
+                text: TextContent::new("hi".to_owned())
             }
         );
     }

@@ -4,11 +4,11 @@ use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::{Quote, quoted};
+use super::{Quote, build_quoted};
 use crate::message::Message;
 
 /// Attaches the context. A bare text has no field for one, and becomes an extended text.
-pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Option<&Quote>) {
+pub(super) fn attach_context(protobuf: &mut wa::Message, message: &Message, quote: Option<&Quote>) {
     let quote = quote.filter(|_| message.context.is_some());
     let is_plain =
         message.mentions.is_empty() && !message.forwarded && message.expires_after.is_none();
@@ -19,8 +19,8 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
         quote
             .message
             .as_ref()
-            .and_then(quoted)
-            .unwrap_or_else(unknown)
+            .and_then(build_quoted)
+            .unwrap_or_else(empty_quote)
     });
     let context = wa::ContextInfo {
         stanza_id: quote.map(|quote| quote.id.clone()),
@@ -41,7 +41,7 @@ pub(super) fn attach(protobuf: &mut wa::Message, message: &Message, quote: Optio
 }
 
 /// Returns an empty quoted message: phones show a reply as one only if it quotes something.
-fn unknown() -> wa::Message {
+fn empty_quote() -> wa::Message {
     wa::Message {
         conversation: Some(String::new()),
         ..Default::default()

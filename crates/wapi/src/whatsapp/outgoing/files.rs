@@ -7,11 +7,11 @@ use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message as kinds;
 
-use crate::media::{Described, filename};
-use crate::message::{Media, MediaKind};
+use crate::media::{MediaProperties, filename};
+use crate::message::{MediaContent, MediaKind};
 
 /// A file on WhatsApp's media servers.
-pub struct Uploaded {
+pub struct UploadedMedia {
     pub(in crate::whatsapp) url: String,
     pub(in crate::whatsapp) direct_path: String,
     pub(in crate::whatsapp) media_key: Vec<u8>,
@@ -26,13 +26,13 @@ pub struct Uploaded {
     pub(in crate::whatsapp) streaming_sidecar: Option<Vec<u8>>,
     /// Name of the file in a newsletter post; such a file has no key and is not encrypted.
     pub(in crate::whatsapp) handle: Option<String>,
-    pub(in crate::whatsapp) form: Form,
-    pub(in crate::whatsapp) described: Described,
+    pub(in crate::whatsapp) form: MediaForm,
+    pub(in crate::whatsapp) described: MediaProperties,
 }
 
 /// Form in which phones accept a file; it may differ from the form the file came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Form {
+pub struct MediaForm {
     pub kind: MediaKind,
     pub mime_type: String,
     /// Whether the video plays in a loop.
@@ -41,11 +41,11 @@ pub struct Form {
     pub name: Option<String>,
 }
 
-impl Uploaded {
+impl UploadedMedia {
     pub(in crate::whatsapp) fn new(
         uploaded: UploadResponse,
-        form: Form,
-        described: Described,
+        form: MediaForm,
+        described: MediaProperties,
     ) -> Self {
         Self {
             url: uploaded.url,
@@ -92,9 +92,13 @@ macro_rules! filled {
 }
 
 /// Builds a media message; without `file`, the preview that a quote shows.
-pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) -> wa::Message {
+pub(super) fn build_media(
+    kind: MediaKind,
+    media: &MediaContent,
+    file: Option<UploadedMedia>,
+) -> wa::Message {
     let Some(mut file) = file else {
-        return without_file(kind, media);
+        return build_media_preview(kind, media);
     };
     let (caption, described) = (media.caption.clone(), std::mem::take(&mut file.described));
     let (kind, is_gif) = (file.form.kind, media.gif || file.form.is_gif);
@@ -119,7 +123,7 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
             message.audio_message = sound;
         }
         MediaKind::Document => {
-            let found = || filename::complete(file.form.name.as_deref(), &file.form.mime_type);
+            let found = || filename::complete_name(file.form.name.as_deref(), &file.form.mime_type);
             let name = Some(media.filename.clone().unwrap_or_else(found));
             let (file_name, title) = (name.clone(), name);
             let document = filled!(DocumentMessage, file, { caption: caption, file_name: file_name, title: title });
@@ -127,7 +131,7 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
         }
         MediaKind::Sticker => message.sticker_message = filled!(StickerMessage, file, {}),
     }
-    fill_in(&mut message, described);
+    fill_details(&mut message, described);
     if media.round {
         // A round video is the same protobuf in another field.
         message.ptv_message = std::mem::take(&mut message.video_message);
@@ -136,8 +140,8 @@ pub(super) fn message(kind: MediaKind, media: &Media, file: Option<Uploaded>) ->
 }
 
 /// Fills in the details that phones show before they download the file.
-fn fill_in(message: &mut wa::Message, described: Described) {
-    let Described {
+fn fill_details(message: &mut wa::Message, described: MediaProperties) {
+    let MediaProperties {
         width,
         height,
         duration,
@@ -162,7 +166,7 @@ fn fill_in(message: &mut wa::Message, described: Described) {
 
 /// Replaces the caption of a media message; an empty caption removes it. Returns `None` for a kind
 /// without captions.
-pub(super) fn captioned(original: wa::Message, caption: &str) -> Option<wa::Message> {
+pub(super) fn replace_caption(original: wa::Message, caption: &str) -> Option<wa::Message> {
     let mut message = original.into_base_message();
     message.message_context_info.take();
     let caption = Some(caption.to_owned()).filter(|caption| !caption.is_empty());
@@ -176,7 +180,7 @@ pub(super) fn captioned(original: wa::Message, caption: &str) -> Option<wa::Mess
     Some(message)
 }
 
-fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
+fn build_media_preview(kind: MediaKind, media: &MediaContent) -> wa::Message {
     let (mimetype, caption) = (media.mime_type.clone(), media.caption.clone());
     let mut message = wa::Message::default();
     match kind {
@@ -231,7 +235,7 @@ fn without_file(kind: MediaKind, media: &Media) -> wa::Message {
 }
 
 /// Wraps a view-once message. Audio has a wrapper of its own.
-pub(super) fn once(message: wa::Message) -> wa::Message {
+pub(super) fn wrap_view_once(message: wa::Message) -> wa::Message {
     let is_audio = message.audio_message.is_set();
     let wrapped = MessageField::some(kinds::FutureProofMessage {
         message: MessageField::some(message),
@@ -255,18 +259,18 @@ mod tests {
     #[test]
     fn what_was_seen_in_a_file_is_said() {
         let thumbnail = Some(b"small".to_vec());
-        let described = Described {
+        let described = MediaProperties {
             width: Some(3),
             height: Some(2),
             duration: Some(7),
             thumbnail,
-            ..Described::default()
+            ..MediaProperties::default()
         };
         let mut image = wa::Message {
             image_message: MessageField::some(Default::default()),
             ..Default::default()
         };
-        fill_in(&mut image, described.clone());
+        fill_details(&mut image, described.clone());
         let image = image.image_message.as_option().unwrap();
         assert_eq!(
             (image.width, image.height, image.jpeg_thumbnail.as_deref()),
@@ -276,7 +280,7 @@ mod tests {
             audio_message: MessageField::some(Default::default()),
             ..Default::default()
         };
-        fill_in(&mut audio, described);
+        fill_details(&mut audio, described);
         assert_eq!(audio.audio_message.as_option().unwrap().seconds, Some(7));
     }
 }

@@ -9,14 +9,17 @@ use whatsapp_rust::waproto::whatsapp::message::interactive_message::{
     self as parts, InteractiveMessage as Payload, NativeFlowMessage,
 };
 
-use crate::message::interactive::{Button, Choice, Element, Header, Interactive, PixKey, Section};
+use crate::message::interactive::{
+    InteractiveContent, InteractiveElement, InteractiveHeader, ListSection, PixKey, ReplyButton,
+    ReplyChoice,
+};
 
 /// The only version in use.
 const VERSION: i32 = 1;
 
 /// Builds the message; `None` for elements that are only received.
-pub(super) fn message(interactive: &Interactive) -> Option<wa::Message> {
-    let buttons = buttons(&interactive.element)?
+pub(super) fn build_interactive(interactive: &InteractiveContent) -> Option<wa::Message> {
+    let buttons = build_buttons(&interactive.element)?
         .into_iter()
         .map(|(name, parameters)| NativeFlowButton {
             name: Some(name.to_owned()),
@@ -30,7 +33,7 @@ pub(super) fn message(interactive: &Interactive) -> Option<wa::Message> {
     let header = interactive
         .header
         .as_ref()
-        .map(|Header::Text { text }| parts::Header {
+        .map(|InteractiveHeader::Text { text }| parts::Header {
             title: Some(text.clone()),
             has_media_attachment: Some(false),
             ..Default::default()
@@ -57,10 +60,10 @@ pub(super) fn message(interactive: &Interactive) -> Option<wa::Message> {
 }
 
 /// Returns the name and parameters of each button; `None` for elements that are only received.
-fn buttons(element: &Element) -> Option<Vec<(&'static str, Value)>> {
+fn build_buttons(element: &InteractiveElement) -> Option<Vec<(&'static str, Value)>> {
     Some(match element {
-        Element::Button { action } => {
-            let one = |Button::Reply { reply }: &Button| {
+        InteractiveElement::Button { action } => {
+            let one = |ReplyButton::Reply { reply }: &ReplyButton| {
                 (
                     "quick_reply",
                     json!({"display_text": reply.title, "id": reply.id}),
@@ -68,41 +71,43 @@ fn buttons(element: &Element) -> Option<Vec<(&'static str, Value)>> {
             };
             action.buttons.iter().map(one).collect()
         }
-        Element::List { action } => {
-            let sections: Vec<_> = action.sections.iter().map(section).collect();
+        InteractiveElement::List { action } => {
+            let sections: Vec<_> = action.sections.iter().map(build_section).collect();
             vec![(
                 "single_select",
                 json!({"title": action.button, "sections": sections}),
             )]
         }
-        Element::CtaUrl { action } => {
+        InteractiveElement::CtaUrl { action } => {
             let link = &action.parameters;
             let url = json!({"display_text": link.display_text, "url": link.url, "merchant_url": link.url});
             vec![("cta_url", url)]
         }
-        Element::CtaCall { action } => {
+        InteractiveElement::CtaCall { action } => {
             let number = &action.parameters;
             vec![(
                 "cta_call",
                 json!({"display_text": number.display_text, "phone_number": number.phone_number}),
             )]
         }
-        Element::CtaCopy { action } => {
+        InteractiveElement::CtaCopy { action } => {
             let code = &action.parameters;
             vec![(
                 "cta_copy",
                 json!({"display_text": code.display_text, "copy_code": code.code}),
             )]
         }
-        Element::Pix { action } => vec![("payment_info", pix(&action.parameters))],
-        Element::ButtonReply { .. } | Element::ListReply { .. } | Element::NfmReply { .. } => {
+        InteractiveElement::Pix { action } => vec![("payment_info", build_pix(&action.parameters))],
+        InteractiveElement::ButtonReply { .. }
+        | InteractiveElement::ListReply { .. }
+        | InteractiveElement::NfmReply { .. } => {
             return None;
         }
     })
 }
 
 /// Builds the parameters as phones do for a key without an amount.
-fn pix(pix: &PixKey) -> Value {
+fn build_pix(pix: &PixKey) -> Value {
     let nothing = json!({"value": 0, "offset": 100});
     let item = json!({"name": "", "amount": nothing, "quantity": 0, "sale_amount": nothing});
     let order =
@@ -116,8 +121,8 @@ fn pix(pix: &PixKey) -> Value {
     })
 }
 
-fn section(section: &Section) -> Value {
-    let row = |row: &Choice| match &row.description {
+fn build_section(section: &ListSection) -> Value {
+    let row = |row: &ReplyChoice| match &row.description {
         Some(description) => json!({"id": row.id, "title": row.title, "description": description}),
         None => json!({"id": row.id, "title": row.title}),
     };

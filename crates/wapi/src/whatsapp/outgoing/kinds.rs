@@ -11,37 +11,37 @@ use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinT
 use whatsapp_rust::waproto::whatsapp::message::poll_creation_message::Option as Choice;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 
-use super::super::hex;
-use super::Sealed;
-use crate::fetch::Preview;
+use super::super::to_hex;
+use super::SealedPayload;
+use crate::fetch::LinkPreview;
 use crate::message::{
-    CalendarEvent, ChatTimer, Contact, Content, GroupInvite, LiveLocation, Location, Pin, Poll,
-    Reaction, Text,
+    CalendarEvent, ChatTimer, ContactCard, GroupInvite, LiveLocation, Location, MessageContent,
+    PinContent, PollContent, ReactionContent, TextContent,
 };
 
 /// Builds the message; `None` for kinds that are only received or need more than their content.
-pub(super) fn message(content: &Content) -> Option<wa::Message> {
+pub(super) fn build_content(content: &MessageContent) -> Option<wa::Message> {
     Some(match content {
-        Content::Text { text } => self::text(text),
-        Content::Location { location } => wa::Message {
-            location_message: MessageField::some(place(location)),
+        MessageContent::Text { text } => self::build_text(text),
+        MessageContent::Location { location } => wa::Message {
+            location_message: MessageField::some(build_location(location)),
             ..Default::default()
         },
-        Content::Contacts { contacts } => self::contacts(contacts),
-        Content::Poll { poll } => self::poll(poll),
-        Content::Event { event } => wa::Message {
-            event_message: MessageField::some(calendar_event(event)),
+        MessageContent::Contacts { contacts } => self::build_contacts(contacts),
+        MessageContent::Poll { poll } => self::build_poll(poll),
+        MessageContent::Event { event } => wa::Message {
+            event_message: MessageField::some(build_calendar_event(event)),
             ..Default::default()
         },
-        Content::LiveLocation { live_location } => wa::Message {
-            live_location_message: MessageField::some(live_place(live_location)),
+        MessageContent::LiveLocation { live_location } => wa::Message {
+            live_location_message: MessageField::some(build_live_location(live_location)),
             ..Default::default()
         },
-        Content::GroupInvite { group_invite } => wa::Message {
-            group_invite_message: MessageField::some(invite(group_invite)),
+        MessageContent::GroupInvite { group_invite } => wa::Message {
+            group_invite_message: MessageField::some(build_group_invite(group_invite)),
             ..Default::default()
         },
-        Content::Album { album } => {
+        MessageContent::Album { album } => {
             let announced = kinds::AlbumMessage {
                 expected_image_count: Some(album.images),
                 expected_video_count: Some(album.videos),
@@ -52,13 +52,15 @@ pub(super) fn message(content: &Content) -> Option<wa::Message> {
                 ..Default::default()
             }
         }
-        Content::Interactive { interactive } => super::interactive::message(interactive)?,
-        Content::Product { product } => super::products::message(product, None),
+        MessageContent::Interactive { interactive } => {
+            super::interactive::build_interactive(interactive)?
+        }
+        MessageContent::Product { product } => super::products::build_product(product, None),
         _ => return None,
     })
 }
 
-pub(super) fn text(text: &Text) -> wa::Message {
+pub(super) fn build_text(text: &TextContent) -> wa::Message {
     wa::Message {
         conversation: Some(text.body.clone()),
         ..Default::default()
@@ -67,9 +69,12 @@ pub(super) fn text(text: &Text) -> wa::Message {
 
 /// Builds a text with a link preview. By the link, phones find the part of the text that the
 /// preview belongs to.
-pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
+pub(super) fn build_text_with_preview(
+    text: &TextContent,
+    preview: Option<&LinkPreview>,
+) -> wa::Message {
     let Some(preview) = preview else {
-        return self::text(text);
+        return self::build_text(text);
     };
     let extended = kinds::ExtendedTextMessage {
         text: Some(text.body.clone()),
@@ -87,7 +92,11 @@ pub(super) fn text_with(text: &Text, preview: Option<&Preview>) -> wa::Message {
 }
 
 /// Builds a reaction; one without an emoji removes the previous one.
-pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp) -> wa::Message {
+pub(super) fn build_reaction(
+    reaction: &ReactionContent,
+    key: wa::MessageKey,
+    now: Timestamp,
+) -> wa::Message {
     build_reaction_message(
         key,
         reaction.emoji.clone().unwrap_or_default(),
@@ -95,8 +104,12 @@ pub(super) fn reaction(reaction: &Reaction, key: wa::MessageKey, now: Timestamp)
     )
 }
 
-pub(super) fn vote(sealed: Sealed, poll: wa::MessageKey, now: Timestamp) -> wa::Message {
-    let Sealed { payload, iv, .. } = sealed;
+pub(super) fn build_vote(
+    sealed: SealedPayload,
+    poll: wa::MessageKey,
+    now: Timestamp,
+) -> wa::Message {
+    let SealedPayload { payload, iv, .. } = sealed;
     let update = kinds::PollUpdateMessage {
         poll_creation_message_key: MessageField::some(poll),
         vote: MessageField::some(kinds::PollEncValue {
@@ -112,8 +125,8 @@ pub(super) fn vote(sealed: Sealed, poll: wa::MessageKey, now: Timestamp) -> wa::
     }
 }
 
-pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
-    let Sealed { payload, iv, .. } = sealed;
+pub(super) fn build_response(sealed: SealedPayload, event: wa::MessageKey) -> wa::Message {
+    let SealedPayload { payload, iv, .. } = sealed;
     let answer = kinds::EncEventResponseMessage {
         event_creation_message_key: MessageField::some(event),
         enc_payload: Some(payload),
@@ -127,7 +140,7 @@ pub(super) fn response(sealed: Sealed, event: wa::MessageKey) -> wa::Message {
 
 /// Builds a disappearing-messages setting. It carries its own time, so that a device that receives
 /// it late can tell which setting is the latest.
-pub(super) fn timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
+pub(super) fn build_timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
     let setting = kinds::ProtocolMessage {
         r#type: Some(ProtocolType::EPHEMERAL_SETTING),
         ephemeral_expiration: Some(timer.seconds),
@@ -141,7 +154,7 @@ pub(super) fn timer(timer: &ChatTimer, now: Timestamp) -> wa::Message {
 }
 
 /// Builds a pin. Its duration is in the message context, as for every add-on to a message.
-pub(super) fn pin(pin: &Pin, key: wa::MessageKey, now: Timestamp) -> wa::Message {
+pub(super) fn build_pin(pin: &PinContent, key: wa::MessageKey, now: Timestamp) -> wa::Message {
     let kind = if pin.duration.is_some() {
         PinType::PIN_FOR_ALL
     } else {
@@ -163,7 +176,7 @@ pub(super) fn pin(pin: &Pin, key: wa::MessageKey, now: Timestamp) -> wa::Message
     }
 }
 
-fn place(location: &Location) -> kinds::LocationMessage {
+fn build_location(location: &Location) -> kinds::LocationMessage {
     kinds::LocationMessage {
         degrees_latitude: Some(location.latitude),
         degrees_longitude: Some(location.longitude),
@@ -173,7 +186,7 @@ fn place(location: &Location) -> kinds::LocationMessage {
     }
 }
 
-fn live_place(place: &LiveLocation) -> kinds::LiveLocationMessage {
+fn build_live_location(place: &LiveLocation) -> kinds::LiveLocationMessage {
     kinds::LiveLocationMessage {
         degrees_latitude: Some(place.latitude),
         degrees_longitude: Some(place.longitude),
@@ -186,7 +199,7 @@ fn live_place(place: &LiveLocation) -> kinds::LiveLocationMessage {
     }
 }
 
-fn invite(invite: &GroupInvite) -> kinds::GroupInviteMessage {
+fn build_group_invite(invite: &GroupInvite) -> kinds::GroupInviteMessage {
     kinds::GroupInviteMessage {
         group_jid: Some(invite.group.clone()),
         invite_code: Some(invite.code.clone()),
@@ -198,8 +211,8 @@ fn invite(invite: &GroupInvite) -> kinds::GroupInviteMessage {
 }
 
 /// Builds a message with contacts. A single contact has its own message type.
-fn contacts(contacts: &[Contact]) -> wa::Message {
-    let one = |contact: &Contact| kinds::ContactMessage {
+fn build_contacts(contacts: &[ContactCard]) -> wa::Message {
+    let one = |contact: &ContactCard| kinds::ContactMessage {
         display_name: Some(contact.name.clone()),
         vcard: Some(contact.vcard.clone()),
         ..Default::default()
@@ -223,7 +236,7 @@ fn contacts(contacts: &[Contact]) -> wa::Message {
 
 /// Builds a poll. Phones write a single-choice poll as version 3; a selectable count of 0 means no
 /// limit.
-fn poll(poll: &Poll) -> wa::Message {
+fn build_poll(poll: &PollContent) -> wa::Message {
     let is_all =
         poll.max_selections > 1 && usize::try_from(poll.max_selections) == Ok(poll.options.len());
     let choice = |name: &String| Choice {
@@ -238,7 +251,7 @@ fn poll(poll: &Poll) -> wa::Message {
     };
     if let Some(quiz) = &poll.quiz {
         creation.poll_type = Some(kinds::PollType::QUIZ);
-        let option_hash = Some(hex(&compute_option_hash(&quiz.answer)));
+        let option_hash = Some(to_hex(&compute_option_hash(&quiz.answer)));
         creation.correct_answer = MessageField::some(Choice {
             option_name: Some(quiz.answer.clone()),
             option_hash,
@@ -257,7 +270,7 @@ fn poll(poll: &Poll) -> wa::Message {
     }
 }
 
-fn calendar_event(event: &CalendarEvent) -> kinds::EventMessage {
+fn build_calendar_event(event: &CalendarEvent) -> kinds::EventMessage {
     let location = event.place.as_ref().map(|place| kinds::LocationMessage {
         degrees_latitude: place.latitude,
         degrees_longitude: place.longitude,

@@ -16,11 +16,11 @@ use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 use whatsapp_rust::waproto::whatsapp::message_association::AssociationType;
 use whatsapp_rust::waproto::whatsapp::{self as wa, MessageContextInfo};
 
-use crate::fetch::Preview;
-use crate::message::{ChatId, Content, Message};
+use crate::fetch::LinkPreview;
+use crate::message::{ChatId, Message, MessageContent};
 
-pub(super) use files::{Form, Uploaded, upload_type};
-pub(super) use products::owned;
+pub(super) use files::{MediaForm, UploadedMedia, upload_type};
+pub(super) use products::fill_owner;
 
 /// A message that another one replies to, reacts to, changes or deletes.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub struct Quote {
 
 /// A payload that only the holders of a message's secret can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sealed {
+pub(super) struct SealedPayload {
     pub payload: Vec<u8>,
     pub iv: Vec<u8>,
     /// Address of the chat, and in `creator` of the target's author, as the encryption uses them.
@@ -46,9 +46,9 @@ pub(super) struct Sealed {
     pub creator: String,
 }
 
-impl Sealed {
+impl SealedPayload {
     /// Returns the target's key with these addresses: readers know no others.
-    fn about(&self, key: wa::MessageKey) -> wa::MessageKey {
+    fn readdress_key(&self, key: wa::MessageKey) -> wa::MessageKey {
         let participant = key.participant.is_some().then(|| self.creator.clone());
         wa::MessageKey {
             remote_jid: Some(self.chat.clone()),
@@ -59,21 +59,21 @@ impl Sealed {
 }
 
 /// Everything a message needs besides its own content.
-pub(super) struct Around<'a> {
+pub(super) struct EncodeContext<'a> {
     pub chat: &'a ChatId,
     pub quote: Option<&'a Quote>,
     /// Secret that encrypts the votes on a poll and the responses to an event.
     pub secret: Option<Vec<u8>>,
     /// Encrypted content of a vote or a response.
-    pub sealed: Option<Sealed>,
+    pub sealed: Option<SealedPayload>,
     /// Preview of the first link in a text.
-    pub preview: Option<&'a Preview>,
+    pub preview: Option<&'a LinkPreview>,
     /// For a caption edit: the edited message as it was sent.
     pub original: Option<wa::Message>,
     pub now: Timestamp,
 }
 
-pub(super) fn jid(chat: &ChatId) -> Jid {
+pub(super) fn chat_jid(chat: &ChatId) -> Jid {
     match chat {
         ChatId::Phone(user) => Jid::pn(user),
         ChatId::Lid(user) => Jid::lid(user),
@@ -85,34 +85,36 @@ pub(super) fn jid(chat: &ChatId) -> Jid {
 
 /// Builds the protobuf; `None` for a message that cannot be sent, because its file is missing or
 /// its kind is only received.
-pub(super) fn protobuf(
+pub(super) fn encode_message(
     message: &Message,
-    file: Option<Uploaded>,
-    around: &Around<'_>,
+    file: Option<UploadedMedia>,
+    around: &EncodeContext<'_>,
 ) -> Option<wa::Message> {
     let mut protobuf = match &message.content {
-        Content::Reaction { reaction } => kinds::reaction(reaction, key(around)?, around.now),
-        Content::PollVote { .. } => {
-            let sealed = around.sealed.clone()?;
-            let poll = sealed.about(key(around)?);
-            kinds::vote(sealed, poll, around.now)
+        MessageContent::Reaction { reaction } => {
+            kinds::build_reaction(reaction, quoted_key(around)?, around.now)
         }
-        Content::EventResponse { .. } => {
+        MessageContent::PollVote { .. } => {
             let sealed = around.sealed.clone()?;
-            let event = sealed.about(key(around)?);
-            kinds::response(sealed, event)
+            let poll = sealed.readdress_key(quoted_key(around)?);
+            kinds::build_vote(sealed, poll, around.now)
         }
-        Content::Edit { edit } => {
+        MessageContent::EventResponse { .. } => {
+            let sealed = around.sealed.clone()?;
+            let event = sealed.readdress_key(quoted_key(around)?);
+            kinds::build_response(sealed, event)
+        }
+        MessageContent::Edit { edit } => {
             let edited = match (&edit.text, &edit.caption) {
-                (Some(text), _) => kinds::text(text),
-                (None, caption) => files::captioned(
+                (Some(text), _) => kinds::build_text(text),
+                (None, caption) => files::replace_caption(
                     around.original.clone()?,
                     caption.as_deref().unwrap_or_default(),
                 )?,
             };
             let edited_message = MessageField::some(edited);
             let timestamp_ms = Some(around.now.as_millisecond());
-            change(
+            build_change(
                 Type::MESSAGE_EDIT,
                 around,
                 ProtocolMessage {
@@ -122,31 +124,35 @@ pub(super) fn protobuf(
                 },
             )?
         }
-        Content::Deletion { .. } => change(Type::REVOKE, around, ProtocolMessage::default())?,
-        Content::Timer { timer } => kinds::timer(timer, around.now),
-        Content::Pin { pin } => kinds::pin(pin, key(around)?, around.now),
-        Content::Keep { keep } => {
-            build_keep_in_chat_message(key(around)?, keep.kept, around.now.as_millisecond())
+        MessageContent::Deletion { .. } => {
+            build_change(Type::REVOKE, around, ProtocolMessage::default())?
         }
-        Content::Text { text } if *around.chat == ChatId::Status => status::text(text),
-        Content::Text { text } => kinds::text_with(text, around.preview),
-        Content::Product { product } if product.image.is_some() => {
-            products::message(product, Some(file?))
+        MessageContent::Timer { timer } => kinds::build_timer(timer, around.now),
+        MessageContent::Pin { pin } => kinds::build_pin(pin, quoted_key(around)?, around.now),
+        MessageContent::Keep { keep } => {
+            build_keep_in_chat_message(quoted_key(around)?, keep.kept, around.now.as_millisecond())
         }
-        content => match content.file() {
-            Some((kind, media)) => files::message(kind, media, Some(file?)),
-            None => kinds::message(content)?,
+        MessageContent::Text { text } if *around.chat == ChatId::Status => {
+            status::build_text_status(text)
+        }
+        MessageContent::Text { text } => kinds::build_text_with_preview(text, around.preview),
+        MessageContent::Product { product } if product.image.is_some() => {
+            products::build_product(product, Some(file?))
+        }
+        content => match content.media_file() {
+            Some((kind, media)) => files::build_media(kind, media, Some(file?)),
+            None => kinds::build_content(content)?,
         },
     };
-    context::attach(&mut protobuf, message, around.quote);
+    context::attach_context(&mut protobuf, message, around.quote);
     if let Some(album) = &message.album_id {
         let around = MessageContextInfo {
-            message_association: part_of(album, around.chat),
+            message_association: associate_album(album, around.chat),
             ..Default::default()
         };
         protobuf.message_context_info = MessageField::some(around);
     }
-    if let (Content::Poll { .. } | Content::Event { .. }, Some(_)) =
+    if let (MessageContent::Poll { .. } | MessageContent::Event { .. }, Some(_)) =
         (&message.content, &around.secret)
     {
         let secret = MessageContextInfo {
@@ -157,17 +163,17 @@ pub(super) fn protobuf(
     }
     let is_view_once = message
         .content
-        .file()
+        .media_file()
         .is_some_and(|(_, media)| media.view_once);
     Some(if is_view_once {
-        files::once(protobuf)
+        files::wrap_view_once(protobuf)
     } else {
         protobuf
     })
 }
 
 /// Links a message to its album, which is always the account's own.
-fn part_of(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
+fn associate_album(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
     let parent = wa::MessageKey {
         remote_jid: Some(chat.to_string()),
         from_me: Some(true),
@@ -182,17 +188,21 @@ fn part_of(album: &str, chat: &ChatId) -> MessageField<wa::MessageAssociation> {
 }
 
 /// Returns a message as a reply quotes it: its text, without its file and its own quote.
-fn quoted(message: &Message) -> Option<wa::Message> {
-    match (&message.content, message.content.file()) {
-        (Content::Product { product }, _) => Some(products::message(product, None)),
-        (_, Some((kind, media))) => Some(files::message(kind, media, None)),
-        (content, None) => kinds::message(content),
+fn build_quoted(message: &Message) -> Option<wa::Message> {
+    match (&message.content, message.content.media_file()) {
+        (MessageContent::Product { product }, _) => Some(products::build_product(product, None)),
+        (_, Some((kind, media))) => Some(files::build_media(kind, media, None)),
+        (content, None) => kinds::build_content(content),
     }
 }
 
-fn change(kind: Type, around: &Around<'_>, change: ProtocolMessage) -> Option<wa::Message> {
+fn build_change(
+    kind: Type,
+    around: &EncodeContext<'_>,
+    change: ProtocolMessage,
+) -> Option<wa::Message> {
     let change = ProtocolMessage {
-        key: MessageField::some(key(around)?),
+        key: MessageField::some(quoted_key(around)?),
         r#type: Some(kind),
         ..change
     };
@@ -204,7 +214,7 @@ fn change(kind: Type, around: &Around<'_>, change: ProtocolMessage) -> Option<wa
 
 /// Returns the key by which phones identify the quoted message. In groups and for statuses, the key
 /// of another person's message includes its author.
-fn key(around: &Around<'_>) -> Option<wa::MessageKey> {
+fn quoted_key(around: &EncodeContext<'_>) -> Option<wa::MessageKey> {
     let quote = around.quote?;
     let is_named = match around.chat {
         ChatId::Group(_) => !quote.is_own,

@@ -5,18 +5,18 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::ProductMessage;
 use whatsapp_rust::waproto::whatsapp::message::product_message::ProductSnapshot;
 
-use super::files::{self, Uploaded};
+use super::files::{self, UploadedMedia};
 use crate::message::{MediaKind, Price, Product};
 
 /// Builds a product message; without `picture`, its image is the preview that a quote shows.
-pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Message {
+pub(super) fn build_product(product: &Product, picture: Option<UploadedMedia>) -> wa::Message {
     let image_count = product
         .image_count
         .or_else(|| picture.is_some().then_some(1));
     let picture = product
         .image
         .as_ref()
-        .map(|image| files::message(MediaKind::Image, image, picture).image_message);
+        .map(|image| files::build_media(MediaKind::Image, image, picture).image_message);
     let amount = |price: &Option<Price>| price.as_ref().map(Price::thousandths);
     // The protobuf has a single currency field.
     let currency = product
@@ -51,7 +51,7 @@ pub(super) fn message(product: &Product, picture: Option<Uploaded>) -> wa::Messa
 }
 
 /// Sets the owner of the catalogue that a product is in: the own account, unless one is given.
-pub(in crate::whatsapp) fn owned(
+pub(in crate::whatsapp) fn fill_owner(
     message: &mut wa::Message,
     account: impl FnOnce() -> Option<String>,
 ) {

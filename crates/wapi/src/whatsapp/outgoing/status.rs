@@ -5,14 +5,14 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::ExtendedTextMessage;
 use whatsapp_rust::waproto::whatsapp::message::extended_text_message::FontType;
 
-use crate::message::{Font, Text};
+use crate::message::{StatusFont, TextContent};
 
 /// Opaque ARGB colour used if none is chosen, so that the status looks the same everywhere.
 const BACKGROUND: u32 = 0xFF1E_6E4F;
 const OPAQUE: u32 = 0xFF00_0000;
 
 /// Builds a text on a plain background.
-pub(super) fn text(text: &Text) -> wa::Message {
+pub(super) fn build_text_status(text: &TextContent) -> wa::Message {
     let chosen = text
         .background_color
         .as_deref()
@@ -20,7 +20,7 @@ pub(super) fn text(text: &Text) -> wa::Message {
     let shown = ExtendedTextMessage {
         text: Some(text.body.clone()),
         background_argb: Some(chosen.map_or(BACKGROUND, |rgb| rgb | OPAQUE)),
-        font: Some(text.font.map_or(FontType::SYSTEM, font)),
+        font: Some(text.font.map_or(FontType::SYSTEM, convert_font)),
         ..Default::default()
     };
     wa::Message {
@@ -29,15 +29,15 @@ pub(super) fn text(text: &Text) -> wa::Message {
     }
 }
 
-const fn font(font: Font) -> FontType {
+const fn convert_font(font: StatusFont) -> FontType {
     match font {
-        Font::System => FontType::SYSTEM,
-        Font::SystemText => FontType::SYSTEM_TEXT,
-        Font::FbScript => FontType::FB_SCRIPT,
-        Font::SystemBold => FontType::SYSTEM_BOLD,
-        Font::MorningbreezeRegular => FontType::MORNINGBREEZE_REGULAR,
-        Font::CalistogaRegular => FontType::CALISTOGA_REGULAR,
-        Font::Exo2Extrabold => FontType::EXO2_EXTRABOLD,
-        Font::CourierprimeBold => FontType::COURIERPRIME_BOLD,
+        StatusFont::System => FontType::SYSTEM,
+        StatusFont::SystemText => FontType::SYSTEM_TEXT,
+        StatusFont::FbScript => FontType::FB_SCRIPT,
+        StatusFont::SystemBold => FontType::SYSTEM_BOLD,
+        StatusFont::MorningbreezeRegular => FontType::MORNINGBREEZE_REGULAR,
+        StatusFont::CalistogaRegular => FontType::CALISTOGA_REGULAR,
+        StatusFont::Exo2Extrabold => FontType::EXO2_EXTRABOLD,
+        StatusFont::CourierprimeBold => FontType::COURIERPRIME_BOLD,
     }
 }

@@ -6,12 +6,13 @@ use super::super::incoming::content;
 use super::*;
 use crate::event::Person;
 use crate::message::interactive::{
-    Button, Buttons, Call, Choice, Code, Element, Header, Interactive, Link, Menu, Number, PixKey,
-    Section, Words,
+    ButtonAction, CodeParameters, CtaAction, InteractiveContent, InteractiveElement,
+    InteractiveHeader, InteractiveText, ListAction, ListSection, PhoneParameters, PixKey,
+    ReplyButton, ReplyChoice, UrlParameters,
 };
 use crate::message::{
-    Album, CalendarEvent, Contact, Context, GroupInvite, LiveLocation, Location, Phone, Place,
-    Poll, Price, Product, Quiz, Text,
+    AlbumContent, CalendarEvent, ContactCard, ContactPhone, EventVenue, GroupInvite, LiveLocation,
+    Location, MessageContext, PollContent, PollQuiz, Price, Product, TextContent,
 };
 
 const ANN: &str = "375440000009@s.whatsapp.net";
@@ -23,7 +24,7 @@ fn chats_keep_their_address() {
         "123456789012345@lid",
         "120363025246125486@g.us",
     ] {
-        assert_eq!(jid(&ChatId::parse(text).unwrap()).to_string(), text);
+        assert_eq!(chat_jid(&ChatId::parse(text).unwrap()).to_string(), text);
     }
 }
 
@@ -43,7 +44,7 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
             chat: None,
             message: None,
         };
-        let around = Around {
+        let around = EncodeContext {
             chat,
             quote: Some(&quote),
             secret: None,
@@ -52,7 +53,7 @@ fn in_a_group_the_author_belongs_to_what_a_message_is_known_by() {
             original: None,
             now: Timestamp::UNIX_EPOCH,
         };
-        let key = key(&around).unwrap();
+        let key = quoted_key(&around).unwrap();
         assert_eq!(
             (key.participant.as_deref(), key.from_me),
             (participant, Some(is_own))
@@ -72,49 +73,52 @@ fn seconds() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000i64).prop_map(|second| Timestamp::from_second(second).unwrap())
 }
 
-fn location() -> impl Strategy<Value = Content> {
+fn location() -> impl Strategy<Value = MessageContent> {
     (
         -90.0..=90.0f64,
         -180.0..=180.0f64,
         maybe_words(),
         maybe_words(),
     )
-        .prop_map(|(latitude, longitude, name, address)| Content::Location {
-            location: Location {
-                latitude,
-                longitude,
-                name,
-                address,
+        .prop_map(
+            |(latitude, longitude, name, address)| MessageContent::Location {
+                location: Location {
+                    latitude,
+                    longitude,
+                    name,
+                    address,
+                },
             },
-        })
+        )
 }
 
-fn contacts() -> impl Strategy<Value = Content> {
+fn contacts() -> impl Strategy<Value = MessageContent> {
     // Blanks around a number carry no meaning and are not read.
     let number = words()
         .prop_map(|number| number.trim().to_owned())
         .prop_filter("blanks alone", |it| !it.is_empty());
     let phone = (number, proptest::option::of("[1-9][0-9]{6,14}"))
-        .prop_map(|(phone, wa_id)| Phone { phone, wa_id });
+        .prop_map(|(phone, wa_id)| ContactPhone { phone, wa_id });
     let contact = (words(), proptest::collection::vec(phone, 1..3));
     let contact = contact.prop_map(|(name, phones)| {
-        let contact = Contact::from_phones(name, &phones);
+        let contact = ContactCard::from_phones(name, &phones);
         assert_eq!(contact.phones, phones);
         contact
     });
-    proptest::collection::vec(contact, 1..4).prop_map(|contacts| Content::Contacts { contacts })
+    proptest::collection::vec(contact, 1..4)
+        .prop_map(|contacts| MessageContent::Contacts { contacts })
 }
 
-fn poll() -> impl Strategy<Value = Content> {
+fn poll() -> impl Strategy<Value = MessageContent> {
     let options = proptest::collection::hash_set(words(), 2..12);
     (words(), options, 0..12usize, any::<bool>()).prop_map(|(question, options, most, is_quiz)| {
         let options: Vec<_> = options.into_iter().collect();
-        let quiz = is_quiz.then(|| Quiz {
+        let quiz = is_quiz.then(|| PollQuiz {
             answer: options[most % options.len()].clone(),
         });
         let most = if is_quiz { 1 } else { 1 + most % options.len() };
-        Content::Poll {
-            poll: Poll {
+        MessageContent::Poll {
+            poll: PollContent {
                 question,
                 options,
                 max_selections: u32::try_from(most).unwrap(),
@@ -124,9 +128,9 @@ fn poll() -> impl Strategy<Value = Content> {
     })
 }
 
-fn event() -> impl Strategy<Value = Content> {
+fn event() -> impl Strategy<Value = MessageContent> {
     let point = proptest::option::of((-90.0..=90.0f64, -180.0..=180.0f64));
-    let place = (words(), maybe_words(), point).prop_map(|(name, address, point)| Place {
+    let place = (words(), maybe_words(), point).prop_map(|(name, address, point)| EventVenue {
         name: Some(name),
         address,
         latitude: point.map(|point| point.0),
@@ -149,11 +153,11 @@ fn event() -> impl Strategy<Value = Content> {
             join_link: None,
             canceled: false,
         };
-        Content::Event { event }
+        MessageContent::Event { event }
     })
 }
 
-fn live_location() -> impl Strategy<Value = Content> {
+fn live_location() -> impl Strategy<Value = MessageContent> {
     let numbers = (
         proptest::option::of(0..9_000u32),
         proptest::option::of(0.0..99.0f32),
@@ -178,12 +182,12 @@ fn live_location() -> impl Strategy<Value = Content> {
                     caption,
                     sequence,
                 };
-                Content::LiveLocation { live_location }
+                MessageContent::LiveLocation { live_location }
             },
         )
 }
 
-fn group_invite() -> impl Strategy<Value = Content> {
+fn group_invite() -> impl Strategy<Value = MessageContent> {
     (
         "[0-9]{10,18}@g\\.us",
         words(),
@@ -192,7 +196,7 @@ fn group_invite() -> impl Strategy<Value = Content> {
         proptest::option::of(seconds()),
     )
         .prop_map(
-            |(group, code, name, caption, expires_at)| Content::GroupInvite {
+            |(group, code, name, caption, expires_at)| MessageContent::GroupInvite {
                 group_invite: GroupInvite {
                     group,
                     code,
@@ -204,13 +208,13 @@ fn group_invite() -> impl Strategy<Value = Content> {
         )
 }
 
-fn album() -> impl Strategy<Value = Content> {
-    (0..10u32, 0..10u32).prop_map(|(images, videos)| Content::Album {
-        album: Album { images, videos },
+fn album() -> impl Strategy<Value = MessageContent> {
+    (0..10u32, 0..10u32).prop_map(|(images, videos)| MessageContent::Album {
+        album: AlbumContent { images, videos },
     })
 }
 
-fn product() -> impl Strategy<Value = Content> {
+fn product() -> impl Strategy<Value = MessageContent> {
     let named = (
         maybe_words(),
         maybe_words(),
@@ -241,7 +245,7 @@ fn product() -> impl Strategy<Value = Content> {
                     |amount: Option<i64>| Price::from_thousandths(amount?, currency.clone());
                 let (price, sale_price) = (in_currency(price), in_currency(sale_price));
                 let image = None;
-                Content::Product {
+                MessageContent::Product {
                     product: Box::new(Product {
                         id,
                         owner,
@@ -261,30 +265,34 @@ fn product() -> impl Strategy<Value = Content> {
         )
 }
 
-fn choice() -> impl Strategy<Value = Choice> {
-    (words(), words()).prop_map(|(id, title)| Choice {
+fn choice() -> impl Strategy<Value = ReplyChoice> {
+    (words(), words()).prop_map(|(id, title)| ReplyChoice {
         id,
         title,
         description: None,
     })
 }
 
-fn element() -> impl Strategy<Value = Element> {
-    let buttons =
-        proptest::collection::vec(choice().prop_map(|reply| Button::Reply { reply }), 1..4);
-    let row = (choice(), maybe_words()).prop_map(|(choice, description)| Choice {
+fn element() -> impl Strategy<Value = InteractiveElement> {
+    let buttons = proptest::collection::vec(
+        choice().prop_map(|reply| ReplyButton::Reply { reply }),
+        1..4,
+    );
+    let row = (choice(), maybe_words()).prop_map(|(choice, description)| ReplyChoice {
         description,
         ..choice
     });
     let section = (maybe_words(), proptest::collection::vec(row, 1..4));
-    let section = section.prop_map(|(title, rows)| Section { title, rows });
+    let section = section.prop_map(|(title, rows)| ListSection { title, rows });
     let menu = (words(), proptest::collection::vec(section, 1..3));
-    let url = (words(), words()).prop_map(|(display_text, url)| Link { display_text, url });
-    let number = (words(), words()).prop_map(|(display_text, phone_number)| Number {
+    let url =
+        (words(), words()).prop_map(|(display_text, url)| UrlParameters { display_text, url });
+    let number = (words(), words()).prop_map(|(display_text, phone_number)| PhoneParameters {
         display_text,
         phone_number,
     });
-    let code = (words(), words()).prop_map(|(display_text, code)| Code { display_text, code });
+    let code =
+        (words(), words()).prop_map(|(display_text, code)| CodeParameters { display_text, code });
     let key_type = prop::sample::select(PixKey::TYPES.map(str::to_owned).to_vec());
     let pix = (words(), words(), key_type, words()).prop_map(
         |(merchant_name, key, key_type, reference_id)| PixKey {
@@ -295,46 +303,46 @@ fn element() -> impl Strategy<Value = Element> {
         },
     );
     prop_oneof![
-        pix.prop_map(|parameters| Element::Pix {
-            action: Call { parameters }
+        pix.prop_map(|parameters| InteractiveElement::Pix {
+            action: CtaAction { parameters }
         }),
-        buttons.prop_map(|buttons| Element::Button {
-            action: Buttons { buttons }
+        buttons.prop_map(|buttons| InteractiveElement::Button {
+            action: ButtonAction { buttons }
         }),
-        menu.prop_map(|(button, sections)| Element::List {
-            action: Menu { button, sections }
+        menu.prop_map(|(button, sections)| InteractiveElement::List {
+            action: ListAction { button, sections }
         }),
-        url.prop_map(|parameters| Element::CtaUrl {
-            action: Call { parameters }
+        url.prop_map(|parameters| InteractiveElement::CtaUrl {
+            action: CtaAction { parameters }
         }),
-        number.prop_map(|parameters| Element::CtaCall {
-            action: Call { parameters }
+        number.prop_map(|parameters| InteractiveElement::CtaCall {
+            action: CtaAction { parameters }
         }),
-        code.prop_map(|parameters| Element::CtaCopy {
-            action: Call { parameters }
+        code.prop_map(|parameters| InteractiveElement::CtaCopy {
+            action: CtaAction { parameters }
         }),
     ]
 }
 
-fn interactive() -> impl Strategy<Value = Content> {
+fn interactive() -> impl Strategy<Value = MessageContent> {
     (maybe_words(), words(), maybe_words(), element()).prop_map(
         |(header, body, footer, element)| {
-            let words = |text| Words { text };
-            let header = header.map(|text| Header::Text { text });
-            let interactive = Interactive {
+            let words = |text| InteractiveText { text };
+            let header = header.map(|text| InteractiveHeader::Text { text });
+            let interactive = InteractiveContent {
                 header,
                 body: Some(words(body)),
                 footer: footer.map(words),
                 element,
             };
-            Content::Interactive { interactive }
+            MessageContent::Interactive { interactive }
         },
     )
 }
 
-fn content() -> impl Strategy<Value = Content> {
-    let text = words().prop_map(|body| Content::Text {
-        text: Text::new(body),
+fn content() -> impl Strategy<Value = MessageContent> {
+    let text = words().prop_map(|body| MessageContent::Text {
+        text: TextContent::new(body),
     });
     let few = prop_oneof![
         text,
@@ -367,7 +375,7 @@ proptest! {
             chat: None,
             message: Some(Message::new(quoted.clone())),
         });
-        let context = quoted.map(|quoted| Context {
+        let context = quoted.map(|quoted| MessageContext {
             message_id: "3EB0".to_owned(),
             from: Some(ANN.to_owned()),
             phone: ANN.split('@').next().map(str::to_owned),
@@ -377,11 +385,11 @@ proptest! {
         });
         let message = Message { context, mentions, forwarded, expires_after, album_id, ..Message::new(said) };
         let chat = ChatId::parse(ANN).unwrap();
-        let around = Around { chat: &chat, quote: quote.as_ref(), secret: None, sealed: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
-        let wire = codec::message_to_vec(&protobuf(&message, None, &around).unwrap());
+        let around = EncodeContext { chat: &chat, quote: quote.as_ref(), secret: None, sealed: None, preview: None, original: None, now: Timestamp::UNIX_EPOCH };
+        let wire = codec::message_to_vec(&encode_message(&message, None, &around).unwrap());
         let person = |id: &String| Person { id: id.clone(), phone: id.split('@').next().map(str::to_owned), ..Person::default() };
         let mentioned = message.mentions.iter().map(person).collect();
         let told = Message { mentioned, ..message };
-        prop_assert_eq!(content::message(&codec::message_decode(&wire).unwrap()), Some(told));
+        prop_assert_eq!(content::decode_body(&codec::message_decode(&wire).unwrap()), Some(told));
     }
 }

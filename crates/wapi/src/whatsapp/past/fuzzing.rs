@@ -5,29 +5,30 @@ use whatsapp_rust::wacore::history_sync::HistorySyncStream;
 use whatsapp_rust::waproto::buffa::Message as _;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::super::observer::Others;
+use super::super::observer::KnownAddresses;
 use super::{parts, told};
 
 /// Limit of a decompressed chunk, in bytes.
-const MOST: u64 = 4 * 1024 * 1024;
+const CHUNK_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Reads the bytes as a compressed chunk, as a chat in it, and as a list of people.
-pub(in crate::whatsapp) fn history(bytes: &[u8]) {
-    let mut stream = HistorySyncStream::new(bytes, MOST);
+pub(in crate::whatsapp) fn fuzz_history(bytes: &[u8]) {
+    let mut stream = HistorySyncStream::new(bytes, CHUNK_LIMIT);
     while let Ok(Some(chat)) = parts::next(&mut stream) {
-        read(chat);
+        read_chat(chat);
     }
-    read(bytes);
+    read_chat(bytes);
     if let Ok(people) = wa::HistorySync::decode_from_slice(bytes) {
-        told::people(&people, &Others::default());
+        told::convert_people(&people, &KnownAddresses::default());
     }
 }
 
-fn read(chat: &[u8]) {
+fn read_chat(chat: &[u8]) {
     let own = [Jid::pn("375447034810"), Jid::lid("123456789012345")];
-    for piece in parts::Chat::of(chat).into_iter().flatten() {
-        told::named(&piece);
-        let Some(told) = told::piece("shop", &piece, &own, &Others::default()) else {
+    for piece in parts::ChatPieces::parse(chat).into_iter().flatten() {
+        told::collect_addresses(&piece);
+        let Some(told) = told::convert_piece("shop", &piece, &own, &KnownAddresses::default())
+        else {
             continue;
         };
         assert!(
@@ -91,7 +92,7 @@ mod tests {
                 let place = place.index(bytes.len());
                 bytes[place] = byte;
             }
-            history(&[&bytes[..], &more].concat());
+            fuzz_history(&[&bytes[..], &more].concat());
         }
     }
 }

@@ -31,67 +31,67 @@ use whatsapp_rust::waproto::whatsapp::history_sync::HistorySyncType;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 use whatsapp_rust::{Client, Jid};
 
-use super::inbox::Incoming;
-use super::observer::Others;
+use super::inbox::InboundEvent;
+use super::observer::KnownAddresses;
 use crate::event::Person;
 use crate::lifecycle::Lifecycle;
-use crate::store::kept::{ImportedChat, KeptStatus};
-use crate::store::{Reached, Stage};
+use crate::store::kept::{ImportedChat, MessageProgress};
+use crate::store::{StageProgress, SyncStage};
 
 /// Longest single wait for the engine to have no chunk in progress.
-const SETTLING: Duration = Duration::from_secs(3600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The longest history, in days, that WhatsApp's own desktop client requests.
-const LONGEST: u32 = 365;
+const MAX_DAYS: u32 = 365;
 /// Number of names, and of address pairs, imported at a time.
-const PEOPLE: usize = 200;
+const PEOPLE_PER_BATCH: usize = 200;
 
 /// Receiver of a phone's history sync. One for each session that requests it.
 #[async_trait]
-pub trait Archive: Send + Sync + 'static {
+pub trait HistorySink: Send + Sync + 'static {
     /// Returns the number of days to request; `None` requests all.
-    fn days(&self) -> Option<u32>;
+    fn requested_days(&self) -> Option<u32>;
     /// Records that the message `id` announced a chunk. Returns once the record is durable.
-    async fn announced(&self, id: &str) -> Result<()>;
+    async fn record_announced(&self, id: &str) -> Result<()>;
     /// Imports some of a chunk. All of it may come again.
-    async fn take(&self, told: Told) -> Result<()>;
+    async fn import_batch(&self, told: HistoryBatch) -> Result<()>;
     /// Records that a chunk was imported. `reached` is the progress that the phone reports with it.
-    async fn taken(&self, id: &str, reached: Option<Reached>) -> Result<()>;
+    async fn record_imported(&self, id: &str, reached: Option<StageProgress>) -> Result<()>;
     /// Records that announced chunks not yet imported will not come.
-    async fn lost(&self) -> Result<()>;
+    async fn record_lost(&self) -> Result<()>;
 }
 
 /// A batch of history-sync data.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct HistoryBatch {
     pub chats: Vec<ImportedChat>,
     /// People with both number and LID known.
-    pub known: Vec<Person>,
+    pub address_pairs: Vec<Person>,
     pub contacts: Vec<Person>,
-    pub messages: Vec<PastMessage>,
+    pub messages: Vec<HistoryMessage>,
 }
 
 /// A message of the history: as it would have been received, and its present state.
 #[derive(Debug)]
-pub struct PastMessage {
-    pub incoming: Incoming,
+pub struct HistoryMessage {
+    pub incoming: InboundEvent,
     /// Of a message that the account sent.
-    pub status: Option<KeptStatus>,
+    pub status: Option<MessageProgress>,
     /// The person (`None`: the account itself) and the emoji of each reaction.
     pub reactions: Vec<(Option<Person>, String)>,
 }
 
 /// Reports announced chunks to their reader; `None` if the session requests no history.
 #[derive(Default)]
-pub(super) struct Announcer(Option<(Arc<dyn Archive>, mpsc::UnboundedSender<String>)>);
+pub(super) struct ChunkAnnouncer(Option<(Arc<dyn HistorySink>, mpsc::UnboundedSender<String>)>);
 
-impl Announcer {
+impl ChunkAnnouncer {
     /// Records the chunks that these messages announce.
-    pub async fn note(&self, batch: &[InboundMessage]) -> Result<()> {
+    pub async fn record_chunks(&self, batch: &[InboundMessage]) -> Result<()> {
         let Some((archive, announced)) = &self.0 else {
             return Ok(());
         };
         for message in batch.iter().filter(|message| is_announcement(message)) {
-            let noted = archive.announced(&message.info.id).await;
+            let noted = archive.record_announced(&message.info.id).await;
             // The engine fetches the chunk in any case.
             let _ = announced.send(message.info.id.to_string());
             noted?;
@@ -111,9 +111,9 @@ fn is_announcement(message: &InboundMessage) -> bool {
 }
 
 /// Queues the engine's history-sync events, since its callbacks must not block.
-struct Receiver(mpsc::UnboundedSender<Arc<Event>>);
+struct ChunkHandler(mpsc::UnboundedSender<Arc<Event>>);
 
-impl EventHandler for Receiver {
+impl EventHandler for ChunkHandler {
     fn handle_event(&self, event: Arc<Event>) {
         let _ = self.0.send(event);
     }
@@ -124,23 +124,27 @@ impl EventHandler for Receiver {
 }
 
 /// Announcements on their way from the hook to the [reader](Reader).
-pub(super) struct Announced(Option<(Arc<dyn Archive>, mpsc::UnboundedReceiver<String>)>);
+pub(super) struct ChunkAnnouncements(
+    Option<(Arc<dyn HistorySink>, mpsc::UnboundedReceiver<String>)>,
+);
 
 /// Creates the two ends of the channel for announcements.
-pub(super) fn channel(archive: Option<Arc<dyn Archive>>) -> (Announcer, Announced) {
+pub(super) fn announcement_channel(
+    archive: Option<Arc<dyn HistorySink>>,
+) -> (ChunkAnnouncer, ChunkAnnouncements) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let announcer = archive.clone().map(|archive| (archive, sender));
     (
-        Announcer(announcer),
-        Announced(archive.map(|archive| (archive, receiver))),
+        ChunkAnnouncer(announcer),
+        ChunkAnnouncements(archive.map(|archive| (archive, receiver))),
     )
 }
 
-impl Announced {
+impl ChunkAnnouncements {
     /// Sets the history that this device requests from the phone that links it.
-    pub async fn ask(&self, saved: &PersistenceManager) {
+    pub async fn request_history(&self, saved: &PersistenceManager) {
         let Some((archive, _)) = &self.0 else { return };
-        let days = archive.days().unwrap_or(LONGEST).min(LONGEST);
+        let days = archive.requested_days().unwrap_or(MAX_DAYS).min(MAX_DAYS);
         let config = HistorySyncConfig {
             full_sync_days_limit: Some(days),
             ..default_history_sync_config()
@@ -154,24 +158,24 @@ impl Announced {
     }
 
     /// Imports chunks in the background until the link ends.
-    pub fn read(self, session: &str, client: &Arc<Client>, tasks: &Lifecycle) {
+    pub fn start_reader(self, session: &str, client: &Arc<Client>, tasks: &Lifecycle) {
         let Some((archive, announced)) = self.0 else {
             return;
         };
         let (sender, parts) = mpsc::unbounded_channel();
         client
-            .subscribe_handler(Arc::new(Receiver(sender)))
+            .subscribe_handler(Arc::new(ChunkHandler(sender)))
             .detach();
         let (session, client, stopping) =
             (session.to_owned(), Arc::downgrade(client), tasks.clone());
         let (open, early, given_up) = Default::default();
-        let reader = Reader {
+        let reader = HistoryReader {
             session,
             client,
             archive,
             announced,
             parts,
-            open,
+            unfinished: open,
             early,
             given_up,
         };
@@ -181,43 +185,43 @@ impl Announced {
     }
 }
 
-struct Reader {
+struct HistoryReader {
     session: String,
     client: std::sync::Weak<Client>,
-    archive: Arc<dyn Archive>,
+    archive: Arc<dyn HistorySink>,
     announced: mpsc::UnboundedReceiver<String>,
     parts: mpsc::UnboundedReceiver<Arc<Event>>,
     /// Announced and not yet imported. A chunk does not name its announcement, and it makes no
     /// difference.
-    open: VecDeque<String>,
+    unfinished: VecDeque<String>,
     /// Progress of chunks that were imported before they were announced.
-    early: VecDeque<Option<Reached>>,
+    early: VecDeque<Option<StageProgress>>,
     /// Recorded as lost. A chunk in progress when the connection broke still comes.
     given_up: VecDeque<String>,
 }
 
-impl Reader {
+impl HistoryReader {
     async fn run(mut self) {
         // Left over from an earlier connection.
-        self.lose().await;
+        self.report_lost().await;
         loop {
             tokio::select! {
                 biased;
                 Some(id) = self.announced.recv() => match self.early.pop_front() {
-                    Some(reached) => self.taken(id, reached).await,
-                    None => self.open.push_back(id),
+                    Some(reached) => self.report_imported(id, reached).await,
+                    None => self.unfinished.push_back(id),
                 },
                 Some(event) = self.parts.recv() => {
                     if let Event::HistorySync(part) = &*event {
-                        self.take(part).await;
+                        self.handle_chunk(part).await;
                     }
                 }
-                settled = settled(self.client.clone()), if !self.open.is_empty() => {
+                settled = wait_until_idle(self.client.clone()), if !self.unfinished.is_empty() => {
                     // The engine emits a fetched chunk before it reports that none is in progress.
                     if settled && self.parts.is_empty() {
-                        self.given_up.append(&mut self.open);
+                        self.given_up.append(&mut self.unfinished);
                         tracing::warn!(session = self.session, "some of what the phone tells of the time before was lost");
-                        self.lose().await;
+                        self.report_lost().await;
                     }
                 }
                 else => return,
@@ -225,8 +229,8 @@ impl Reader {
         }
     }
 
-    async fn lose(&self) {
-        if let Err(error) = self.archive.lost().await {
+    async fn report_lost(&self) {
+        if let Err(error) = self.archive.record_lost().await {
             tracing::warn!(
                 session = self.session,
                 error = format!("{error:#}"),
@@ -235,9 +239,9 @@ impl Reader {
         }
     }
 
-    async fn take(&mut self, part: &LazyHistorySync) {
-        let reached = reached(part);
-        if let Err(error) = self.take_in(part).await {
+    async fn handle_chunk(&mut self, part: &LazyHistorySync) {
+        let reached = chunk_progress(part);
+        if let Err(error) = self.import_chunk(part).await {
             // The announcement stays open, and nothing more comes for it.
             let error = format!("{error:#}");
             tracing::warn!(
@@ -247,45 +251,50 @@ impl Reader {
             );
             return;
         }
-        match self.open.pop_front().or_else(|| self.given_up.pop_front()) {
-            Some(id) => self.taken(id, reached).await,
+        match self
+            .unfinished
+            .pop_front()
+            .or_else(|| self.given_up.pop_front())
+        {
+            Some(id) => self.report_imported(id, reached).await,
             None => self.early.push_back(reached),
         }
     }
 
-    async fn taken(&mut self, id: String, reached: Option<Reached>) {
-        if let Err(error) = self.archive.taken(&id, reached).await {
+    async fn report_imported(&mut self, id: String, reached: Option<StageProgress>) {
+        if let Err(error) = self.archive.record_imported(&id, reached).await {
             let error = format!("{error:#}");
             tracing::warn!(
                 session = self.session,
                 error,
                 "that a part of the time before was taken in cannot be noted"
             );
-            self.open.push_back(id);
+            self.unfinished.push_back(id);
         }
     }
 
-    async fn take_in(&self, part: &LazyHistorySync) -> Result<()> {
+    async fn import_chunk(&self, part: &LazyHistorySync) -> Result<()> {
         let mut stream = part.stream();
         while let Some(bytes) = parts::next(&mut stream).context("reading a chat")? {
-            let Some(chat) = parts::Chat::of(bytes) else {
+            let Some(chat) = parts::ChatPieces::parse(bytes) else {
                 continue;
             };
             for piece in chat {
-                let (client, own) = self.client()?;
-                let others = Others::of(&client, told::named(&piece)).await;
-                if let Some(told) = told::piece(&self.session, &piece, &own, &others) {
-                    self.archive.take(told).await?;
+                let (client, own) = self.upgrade_client()?;
+                let others =
+                    KnownAddresses::look_up(&client, told::collect_addresses(&piece)).await;
+                if let Some(told) = told::convert_piece(&self.session, &piece, &own, &others) {
+                    self.archive.import_batch(told).await?;
                 }
             }
         }
         let mut rest = stream.remainder().context("reading who is who")?;
         while !(rest.pushnames.is_empty() && rest.phone_number_to_lid_mappings.is_empty()) {
-            let some = |count: usize| count.saturating_sub(PEOPLE)..;
+            let some = |count: usize| count.saturating_sub(PEOPLE_PER_BATCH)..;
             let (names, known) = (&mut rest.pushnames, &mut rest.phone_number_to_lid_mappings);
             let pushnames = names.drain(some(names.len())).collect();
             let phone_number_to_lid_mappings = known.drain(some(known.len())).collect();
-            self.take_people(wa::HistorySync {
+            self.import_people(wa::HistorySync {
                 pushnames,
                 phone_number_to_lid_mappings,
                 ..Default::default()
@@ -295,19 +304,21 @@ impl Reader {
         Ok(())
     }
 
-    async fn take_people(&self, some: wa::HistorySync) -> Result<()> {
-        let (client, _) = self.client()?;
+    async fn import_people(&self, some: wa::HistorySync) -> Result<()> {
+        let (client, _) = self.upgrade_client()?;
         let named = some
             .pushnames
             .iter()
             .filter_map(|it| Some((it.id.as_deref()?.parse().ok()?, None)));
-        let others = Others::of(&client, named.collect()).await;
-        self.archive.take(told::people(&some, &others)).await
+        let others = KnownAddresses::look_up(&client, named.collect()).await;
+        self.archive
+            .import_batch(told::convert_people(&some, &others))
+            .await
     }
 
     /// Returns the client and the account's own addresses, the number's first. Callers hold the
     /// client only briefly: its tasks wait until it is dropped.
-    fn client(&self) -> Result<(Arc<Client>, Vec<Jid>)> {
+    fn upgrade_client(&self) -> Result<(Arc<Client>, Vec<Jid>)> {
         let client = self.client.upgrade().context("the connection is gone")?;
         let own = [client.pn(), client.lid()]
             .into_iter()
@@ -318,25 +329,25 @@ impl Reader {
     }
 }
 
-/// Waits until the engine has no chunk in progress; `false` if it still has one after [`SETTLING`].
+/// Waits until the engine has no chunk in progress; `false` if it still has one after [`IDLE_TIMEOUT`].
 /// Never completes if the client is gone.
-async fn settled(client: std::sync::Weak<Client>) -> bool {
+async fn wait_until_idle(client: std::sync::Weak<Client>) -> bool {
     match client.upgrade() {
-        Some(client) => client.wait_for_startup_sync(SETTLING).await.is_ok(),
+        Some(client) => client.wait_for_startup_sync(IDLE_TIMEOUT).await.is_ok(),
         None => std::future::pending().await,
     }
 }
 
 /// Returns the phone's progress, if a chunk of this type reports it. Names and settings come in
 /// chunks of other types.
-fn reached(part: &LazyHistorySync) -> Option<Reached> {
+fn chunk_progress(part: &LazyHistorySync) -> Option<StageProgress> {
     let is = |kind: HistorySyncType| part.sync_type() == kind as i32;
     let stage = match () {
-        () if is(HistorySyncType::RECENT) => Stage::Recent,
-        () if is(HistorySyncType::FULL) => Stage::Full,
+        () if is(HistorySyncType::RECENT) => SyncStage::Recent,
+        () if is(HistorySyncType::FULL) => SyncStage::Full,
         () => return None,
     };
-    Some(Reached {
+    Some(StageProgress {
         stage,
         percent: u8::try_from(part.progress()?.min(100)).unwrap_or(100),
     })

@@ -13,10 +13,10 @@ const MESSAGES: u64 = 2;
 const MESSAGE: u64 = 1;
 
 /// Messages per piece.
-const PIECE: usize = 100;
+const MESSAGES_PER_PIECE: usize = 100;
 
 /// Part of a chat: its metadata and some of its messages.
-pub(super) struct Piece {
+pub(super) struct ChatPiece {
     pub chat: wa::Conversation,
     pub messages: Vec<wa::WebMessageInfo>,
 }
@@ -24,17 +24,17 @@ pub(super) struct Piece {
 /// Iterator over the pieces of an encoded chat. Skips unreadable messages. Phones write the newest
 /// message first; so the newest piece comes first, as chunks do, and within each the oldest
 /// message.
-pub(super) struct Chat<'a> {
+pub(super) struct ChatPieces<'a> {
     chat: wa::Conversation,
     messages: std::vec::IntoIter<&'a [u8]>,
-    is_told: bool,
+    has_yielded: bool,
 }
 
-impl<'a> Chat<'a> {
+impl<'a> ChatPieces<'a> {
     /// Splits an encoded conversation; `None` for bytes that are none.
-    pub fn of(bytes: &'a [u8]) -> Option<Self> {
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (mut about, mut messages) = (Vec::new(), Vec::new());
-        for field in Fields(bytes) {
+        for field in ProtobufFields(bytes) {
             let field = field?;
             match (field.number, field.payload) {
                 (MESSAGES, Some(payload)) => messages.push(payload),
@@ -45,30 +45,30 @@ impl<'a> Chat<'a> {
         Some(Self {
             chat,
             messages: messages.into_iter(),
-            is_told: false,
+            has_yielded: false,
         })
     }
 }
 
 /// Yields at least one piece, for a chat without messages is a chat, too.
-impl Iterator for Chat<'_> {
-    type Item = Piece;
+impl Iterator for ChatPieces<'_> {
+    type Item = ChatPiece;
 
-    fn next(&mut self) -> Option<Piece> {
-        let some: Vec<_> = self.messages.by_ref().take(PIECE).collect();
-        if some.is_empty() && self.is_told {
+    fn next(&mut self) -> Option<ChatPiece> {
+        let some: Vec<_> = self.messages.by_ref().take(MESSAGES_PER_PIECE).collect();
+        if some.is_empty() && self.has_yielded {
             return None;
         }
-        self.is_told = true;
-        Some(Piece {
+        self.has_yielded = true;
+        Some(ChatPiece {
             chat: self.chat.clone(),
-            messages: some.into_iter().rev().filter_map(message).collect(),
+            messages: some.into_iter().rev().filter_map(decode_message).collect(),
         })
     }
 }
 
-fn message(bytes: &[u8]) -> Option<wa::WebMessageInfo> {
-    let payload = Fields(bytes)
+fn decode_message(bytes: &[u8]) -> Option<wa::WebMessageInfo> {
+    let payload = ProtobufFields(bytes)
         .map_while(|field| field)
         .find(|field| field.number == MESSAGE)?
         .payload?;
@@ -83,9 +83,9 @@ pub(super) fn next<'a>(
 }
 
 /// Iterator over the fields of a protobuf. Yields `None` at a malformed field, and then ends.
-struct Fields<'a>(&'a [u8]);
+struct ProtobufFields<'a>(&'a [u8]);
 
-struct Field<'a> {
+struct ProtobufField<'a> {
     number: u64,
     /// The whole field, including its tag.
     bytes: &'a [u8],
@@ -93,14 +93,14 @@ struct Field<'a> {
     payload: Option<&'a [u8]>,
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<Field<'a>>;
+impl<'a> Iterator for ProtobufFields<'a> {
+    type Item = Option<ProtobufField<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
         }
-        let field = field(self.0);
+        let field = read_field(self.0);
         self.0 = field
             .as_ref()
             .map_or(&[], |field| &self.0[field.bytes.len()..]);
@@ -108,20 +108,20 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-fn field(bytes: &[u8]) -> Option<Field<'_>> {
-    let (tag, after_tag) = varint(bytes)?;
+fn read_field(bytes: &[u8]) -> Option<ProtobufField<'_>> {
+    let (tag, after_tag) = read_varint(bytes)?;
     let (payload, rest) = match tag & 7 {
-        0 => (None, varint(after_tag)?.1),
+        0 => (None, read_varint(after_tag)?.1),
         1 => (None, after_tag.get(8..)?),
         2 => {
-            let (length, rest) = varint(after_tag)?;
+            let (length, rest) = read_varint(after_tag)?;
             let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
             (Some(payload), rest)
         }
         5 => (None, after_tag.get(4..)?),
         _ => return None,
     };
-    Some(Field {
+    Some(ProtobufField {
         number: tag >> 3,
         bytes: &bytes[..bytes.len() - rest.len()],
         payload,
@@ -129,7 +129,7 @@ fn field(bytes: &[u8]) -> Option<Field<'_>> {
 }
 
 /// Reads a varint; returns its value and the rest of the bytes.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (place, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7F).checked_shl(7 * u32::try_from(place).ok()?)?;
@@ -182,16 +182,19 @@ mod tests {
         for count in [0, 1, 100, 101, 250] {
             let conversation = conversation(count);
             let bytes = conversation.encode_to_vec();
-            let pieces: Vec<_> = Chat::of(&bytes).unwrap().collect();
-            assert_eq!(pieces.len(), (count as usize).div_ceil(PIECE).max(1));
+            let pieces: Vec<_> = ChatPieces::parse(&bytes).unwrap().collect();
+            assert_eq!(
+                pieces.len(),
+                (count as usize).div_ceil(MESSAGES_PER_PIECE).max(1)
+            );
             let without = wa::Conversation {
                 messages: Vec::new(),
                 ..conversation.clone()
             };
             assert!(
-                pieces
-                    .iter()
-                    .all(|piece| piece.chat == without && piece.messages.len() <= PIECE)
+                pieces.iter().all(
+                    |piece| piece.chat == without && piece.messages.len() <= MESSAGES_PER_PIECE
+                )
             );
             let messages: Vec<_> = pieces
                 .into_iter()
@@ -212,10 +215,10 @@ mod tests {
         let bytes = conversation(3).encode_to_vec();
         for end in 0..bytes.len() {
             // No panic, and never more messages than were encoded.
-            let messages: usize = Chat::of(&bytes[..end])
+            let messages: usize = ChatPieces::parse(&bytes[..end])
                 .map_or(0, |chat| chat.map(|piece| piece.messages.len()).sum());
             assert!(messages <= 3);
         }
-        assert!(Chat::of(&[0xFF; 32]).is_none());
+        assert!(ChatPieces::parse(&[0xFF; 32]).is_none());
     }
 }

@@ -9,24 +9,24 @@ use jiff::Timestamp;
 use whatsapp_rust::wacore::libsignal::protocol::{KeyPair, SignalMessage};
 use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 
-use super::super::signals::{self, Signals};
+use super::super::signals::{self, LinkEventReceiver};
 use super::*;
-use crate::clock::Time;
+use crate::clock::TimeSource;
 use crate::event::MessageKey;
 use crate::store::Store;
 
 /// Records the lengths of sent data, and whether it was disconnected.
 #[derive(Clone, Default)]
-struct Line(Arc<Mutex<(Vec<usize>, bool)>>);
+struct RecordingTransport(Arc<Mutex<(Vec<usize>, bool)>>);
 
-impl Line {
+impl RecordingTransport {
     fn sent(&self) -> Vec<usize> {
         self.0.lock().unwrap().0.clone()
     }
 }
 
 #[async_trait]
-impl Transport for Line {
+impl Transport for RecordingTransport {
     async fn send(&self, data: Bytes) -> Result<()> {
         self.0.lock().unwrap().0.push(data.len());
         Ok(())
@@ -38,17 +38,17 @@ impl Transport for Line {
 }
 
 #[async_trait]
-impl TransportFactory for Line {
-    async fn create_transport(&self) -> Result<Dialled> {
+impl TransportFactory for RecordingTransport {
+    async fn create_transport(&self) -> Result<DialledTransport> {
         let (_, events) = whatsapp_rust::async_channel::unbounded();
         Ok((Arc::new(self.clone()), events))
     }
 }
 
 /// A clock with sleeps that end at once, so that every wait in vain is over.
-struct Hasty;
+struct InstantClock;
 
-impl Time for Hasty {
+impl TimeSource for InstantClock {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
@@ -63,34 +63,37 @@ impl Time for Hasty {
 }
 
 /// Channel that allows syncs and sets their results.
-type Disk = (mpsc::Sender<io::Result<()>>, mpsc::Receiver<io::Result<()>>);
+type SyncChannel = (mpsc::Sender<io::Result<()>>, mpsc::Receiver<io::Result<()>>);
 
-struct Session {
-    gated: GatedLine,
-    line: Line,
-    opened: Arc<Opened>,
-    backend: Arc<Backend>,
+struct BarrierFixture {
+    gated: BarrierTransport,
+    line: RecordingTransport,
+    opened: Arc<DecryptedBuffer>,
+    backend: Arc<EngineStore>,
     saved: Arc<PersistenceManager>,
-    troubles: Troubles,
-    signals: Signals,
+    troubles: WriteFailures,
+    signals: LinkEventReceiver,
     /// Allows one sync and sets its result.
     disk: mpsc::Sender<io::Result<()>>,
     _folder: tempfile::TempDir,
 }
 
-impl Session {
+impl BarrierFixture {
     /// Creates a session with everything on the disk.
     async fn new(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
             .await
             .unwrap();
-        let opened = Arc::new(Opened::new(store.lifeline("shop"), store.clone()));
-        let (disk, allowed): Disk = mpsc::channel();
+        let opened = Arc::new(DecryptedBuffer::new(
+            store.device_life("shop"),
+            store.clone(),
+        ));
+        let (disk, allowed): SyncChannel = mpsc::channel();
         let allowed = Mutex::new(allowed);
         let file = folder.path().join("shop.db");
-        let backend = Backend::open(
-            store.lifeline("shop"),
+        let backend = EngineStore::open(
+            store.device_life("shop"),
             &file,
             Arc::clone(&opened),
             store.clone(),
@@ -98,30 +101,31 @@ impl Session {
         );
         let backend = backend.await.unwrap();
         // Without a sender any more, the disk accepts everything.
-        let backend =
-            Arc::new(backend.on(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))));
+        let backend = Arc::new(
+            backend.with_sync_log(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))),
+        );
         let saved = Arc::new(
             PersistenceManager::new(Arc::clone(&backend) as _)
                 .await
                 .unwrap(),
         );
         disk.send(Ok(())).unwrap();
-        backend.synced().sync().await.unwrap();
-        let kept = Kept {
-            opened: Arc::clone(&opened),
+        backend.file_sync().sync().await.unwrap();
+        let kept = KeyStorage {
+            decrypted: Arc::clone(&opened),
             backend: Arc::clone(&backend),
-            saved: Arc::clone(&saved),
+            persistence: Arc::clone(&saved),
         };
         let (troubles, (reports, signals)) = (
-            Troubles::default(),
-            signals::channel(store.lifeline("shop")),
+            WriteFailures::default(),
+            signals::link_event_channel(store.device_life("shop")),
         );
-        let gate = Gate::new(kept, troubles.clone(), reports, clock);
+        let gate = KeyBarrier::new(kept, troubles.clone(), reports, clock);
         gate.is_live.store(true, Ordering::Release);
-        let line = Line::default();
-        let gated = GatedLine {
+        let line = RecordingTransport::default();
+        let gated = BarrierTransport {
             inner: Arc::new(line.clone()),
-            gate,
+            barrier: gate,
         };
         Self {
             gated,
@@ -137,19 +141,23 @@ impl Session {
     }
 
     fn reads(&self, id: &str) {
-        self.opened.add(std::iter::once((named(id), Vec::new())));
+        self.opened
+            .add_messages(std::iter::once((message_key(id), Vec::new())));
     }
 
     async fn writes_keys(&self) {
         use whatsapp_rust::wacore::store::traits::SignalStore;
         for id in ["1", "2"] {
-            self.opened.remove(vec![named(id)]).await.unwrap();
+            self.opened
+                .remove_messages(vec![message_key(id)])
+                .await
+                .unwrap();
         }
         self.backend.put_session("bob.0", b"key").await.unwrap();
     }
 }
 
-fn named(id: &str) -> MessageKey {
+fn message_key(id: &str) -> MessageKey {
     MessageKey {
         chat: "1@lid".to_owned(),
         sender: "1@lid".to_owned(),
@@ -165,7 +173,7 @@ fn frames(lengths: &[usize]) -> Bytes {
 
 #[tokio::test]
 async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_disk() {
-    let session = Session::new(Clock::system()).await;
+    let session = BarrierFixture::new(Clock::system()).await;
     session.gated.send(frames(&[500])).await.unwrap();
     session.reads("1");
     let sending = session.gated.send(frames(&[600]));
@@ -184,7 +192,7 @@ async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_dis
 
 #[tokio::test]
 async fn whatever_was_written_is_synced_before_the_next_message_and_once() {
-    let session = Session::new(Clock::system()).await;
+    let session = BarrierFixture::new(Clock::system()).await;
     session.writes_keys().await;
     session.writes_keys().await;
     let sending = session.gated.send(frames(&[600]));
@@ -200,7 +208,7 @@ async fn whatever_was_written_is_synced_before_the_next_message_and_once() {
 
 #[tokio::test]
 async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
-    let session = Session::new(Clock::system()).await;
+    let session = BarrierFixture::new(Clock::system()).await;
     session
         .saved
         .modify_device(|device| device.pn = Some("1@s.whatsapp.net".parse().unwrap()))
@@ -213,7 +221,7 @@ async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
 
 #[tokio::test]
 async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next() {
-    let mut session = Session::new(Clock::new(Hasty)).await;
+    let mut session = BarrierFixture::new(Clock::new(InstantClock)).await;
     session.writes_keys().await;
     let refused = session
         .gated
@@ -230,25 +238,31 @@ async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next()
         (vec![], true),
         "nothing left, and it hung up"
     );
-    assert!(session.troubles.worst().unwrap().starts_with(&refused));
-    let Some(Signal::Unreachable { reason }) = session.signals.recv().await else {
+    assert!(
+        session
+            .troubles
+            .describe_failures()
+            .unwrap()
+            .starts_with(&refused)
+    );
+    let Some(LinkEvent::Unreachable { reason }) = session.signals.recv().await else {
         panic!("nobody was told")
     };
     assert_eq!(reason, refused);
-    let dialer = GatedDialer::new(session.line.clone(), Arc::clone(&session.gated.gate));
+    let dialer = BarrierDialer::new(session.line.clone(), Arc::clone(&session.gated.barrier));
     assert!(
         dialer.create_transport().await.is_err(),
         "the next connection could not send either"
     );
     session.disk.send(Ok(())).unwrap();
-    session.backend.synced().sync().await.unwrap();
+    session.backend.file_sync().sync().await.unwrap();
     dialer.create_transport().await.unwrap();
-    assert_eq!(session.troubles.worst(), None);
+    assert_eq!(session.troubles.describe_failures(), None);
 }
 
 #[tokio::test]
 async fn what_the_disk_says_is_told() {
-    let session = Session::new(Clock::new(Hasty)).await;
+    let session = BarrierFixture::new(Clock::new(InstantClock)).await;
     session.writes_keys().await;
     session
         .disk
@@ -256,8 +270,8 @@ async fn what_the_disk_says_is_told() {
         .unwrap();
     // So that the log cannot be checkpointed, either.
     std::fs::remove_file(session._folder.path().join("shop.db")).unwrap();
-    while session.backend.synced().trouble().is_none() {
-        let _ = session.backend.synced().sync().await;
+    while session.backend.file_sync().last_error().is_none() {
+        let _ = session.backend.file_sync().sync().await;
     }
     let refused = session
         .gated
@@ -273,15 +287,21 @@ async fn what_the_disk_says_is_told() {
 
 #[tokio::test]
 async fn what_whatsapp_delivers_again_moves_no_key() {
-    let session = Session::new(Clock::system()).await;
+    let session = BarrierFixture::new(Clock::system()).await;
     let opened = &session.opened;
     for id in ["unsaved", "kept"] {
         session.reads(id);
-        opened.keep_keys(opened.moved());
+        opened.record_written_keys(opened.advanced_count());
         if id == "kept" {
-            opened.save().await.unwrap();
+            opened.save_messages().await.unwrap();
         }
-        assert!(opened.find(&named(id)).await.unwrap().is_some());
+        assert!(
+            opened
+                .find_message(&message_key(id))
+                .await
+                .unwrap()
+                .is_some()
+        );
         session.reads(id);
         assert!(
             session.gated.send(frames(&[500])).now_or_never().is_some(),
@@ -293,7 +313,7 @@ async fn what_whatsapp_delivers_again_moves_no_key() {
             session.gated.send(frames(&[600])).now_or_never().is_none(),
             "{id}"
         );
-        opened.keep_keys(opened.moved());
+        opened.record_written_keys(opened.advanced_count());
     }
     assert_eq!(session.line.sent(), [503, 503]);
 }
@@ -327,19 +347,19 @@ fn no_message_is_so_small_that_it_passes_by() {
         .unwrap()
         .len()
         + 16;
-    assert!(may_hold_a_message(&frames(&[smallest])), "{smallest}");
+    assert!(may_hold_message(&frames(&[smallest])), "{smallest}");
     assert!(
-        may_hold_a_message(&frames(&[40, 40, smallest, 40])),
+        may_hold_message(&frames(&[40, 40, smallest, 40])),
         "{smallest}"
     );
     assert!(
-        !may_hold_a_message(&frames(&[70, 80, 91])),
+        !may_hold_message(&frames(&[70, 80, 91])),
         "receipts do not wait"
     );
     assert!(
-        !may_hold_a_message(b"WA\x06\x03\x00\x00\x02hi"),
+        !may_hold_message(b"WA\x06\x03\x00\x00\x02hi"),
         "nobody greets with a message"
     );
-    assert!(may_hold_a_message(b"what is no frame may be anything"));
-    assert!(may_hold_a_message(&[0, 0]) && may_hold_a_message(&[0, 0, 5, 1]));
+    assert!(may_hold_message(b"what is no frame may be anything"));
+    assert!(may_hold_message(&[0, 0]) && may_hold_message(&[0, 0, 5, 1]));
 }

@@ -3,7 +3,7 @@
 mod files;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Author, Options, Phone};
+use wapi_simulator::{Addressing, Author, Phone, SimulatorOptions};
 
 use crate::harness::{Baileys, Setup, TestApp, eventually};
 use files::{albums_and_events, files_both_ways};
@@ -111,7 +111,7 @@ async fn from_wapi(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: &Ph
     );
     // The owner of Baileys' account votes on the phone: Baileys and wapi open the same vote.
     let id = poll["id"].as_str().unwrap();
-    ann.votes(&alice.jid(), id, Author::Them, &["Coffee"])
+    ann.votes_on_poll(&alice.jid(), id, Author::Them, &["Coffee"])
         .unwrap();
     assert_eq!(baileys.next("vote").await["options"], json!(["Coffee"]));
     let vote = told(app, "a vote", |event| event["type"] == "poll.vote").await;
@@ -190,7 +190,7 @@ async fn from_baileys(app: &TestApp, baileys: &mut Baileys, alice: &Phone, ann: 
         json!({"question": "What?", "options": ["Tea", "Coffee"], "max_selections": 1})
     );
     alice
-        .votes(
+        .votes_on_poll(
             &ann.jid(),
             poll["id"].as_str().unwrap(),
             Author::Them,
@@ -349,9 +349,9 @@ async fn wapi_and_baileys_understand_each_others_kinds() {
 
 #[tokio::test]
 async fn wapi_and_baileys_understand_each_others_kinds_by_lid() {
-    let options = Options {
+    let options = SimulatorOptions {
         addressing: Addressing::Lid,
-        ..Options::default()
+        ..SimulatorOptions::default()
     };
     converse(Setup::new().simulator(options).start().await).await;
 }

@@ -15,9 +15,9 @@ pub use dice::Dice;
 use storm::Plan;
 
 async fn nothing_is_queued(phone: &Phone) {
-    let empty = |phone: &Phone| (phone.devices()[0].queued == 0).then_some(());
+    let empty = |phone: &Phone| (phone.linked_devices()[0].queued == 0).then_some(());
     phone
-        .until("WhatsApp was told that everything arrived", PATIENCE, empty)
+        .wait_until("WhatsApp was told that everything arrived", PATIENCE, empty)
         .await
         .unwrap();
 }
@@ -31,8 +31,8 @@ async fn what_was_taken_over_is_delivered_by_the_next_run() {
         address,
     } = Surroundings::new().await;
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;

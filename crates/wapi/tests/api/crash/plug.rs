@@ -29,8 +29,8 @@ impl Stage {
         } = Surroundings::new().await;
         let (wapi, disk) = Disk::under(wapi);
         let (alice, bob) = (
-            simulator.phone("Alice").unwrap(),
-            simulator.phone("Bob").unwrap(),
+            simulator.add_phone("Alice").unwrap(),
+            simulator.add_phone("Bob").unwrap(),
         );
         Some(Self {
             simulator,
@@ -76,7 +76,7 @@ impl Stage {
     async fn ends(self, running: Running) {
         assert!(running.terminate().await.success);
         assert_eq!(
-            self.alice.devices().len(),
+            self.alice.linked_devices().len(),
             1,
             "the device is the one that was linked"
         );
@@ -165,7 +165,7 @@ async fn a_disk_that_does_not_sync_holds_messages_and_readiness_says_why() {
         why.contains("the disk takes longer than 10 s to save a session's keys"),
         "{why}"
     );
-    assert_eq!(stage.bob.received().len(), 1, "it has left");
+    assert_eq!(stage.bob.received_messages().len(), 1, "it has left");
     stage.disk.fails("");
     client.until_message("shop", &id, "delivered").await;
     client.get("/health/ready").await.expect(200);

@@ -64,8 +64,8 @@ async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
         .set("WAPI_API_KEY", "wapi_a-key-of-a-caller")
         .with_descriptors(1_024);
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let (running, client) = wapi.serves(address).await;
     let client = client.with_key("wapi_a-key-of-a-caller");
@@ -124,7 +124,10 @@ async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
         }
         // Rarely enough that it is not the pause after many broken lines that is waited for.
         if round % 100 == 10 {
-            simulator.faults().cut(alice.number(), device).unwrap();
+            simulator
+                .faults()
+                .cut_connection(alice.number(), device)
+                .unwrap();
             client.until("shop", "offline").await;
             client.until("shop", "online").await;
         }

@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wapi::app::App;
 use wapi::clock::Clock;
-use wapi::config::{Build, Config, Layers, Source};
-use wapi::lifecycle::Finish;
-use wapi::qr::Paint;
-use wapi::sessions::Console;
-use wapi_simulator::{Addressing, Options, Phone, Simulator};
+use wapi::config::{BuildKind, Config, ConfigSources, ValueSource};
+use wapi::lifecycle::FinishReport;
+use wapi::qr::QrStyle;
+use wapi::sessions::QrConsole;
+use wapi_simulator::{Addressing, Phone, Simulator, SimulatorOptions};
 
 use super::clock::TestClock;
 use super::document::events_are_as_described;
@@ -27,7 +27,7 @@ use super::{ChaosProxy, TestClient, TestReceiver, options};
 /// Settings and surroundings of a gateway that is not started yet.
 pub struct Setup {
     settings: BTreeMap<String, String>,
-    simulator: Options,
+    simulator: SimulatorOptions,
     scheme: Scheme,
 }
 
@@ -55,7 +55,7 @@ impl Setup {
         self
     }
 
-    pub fn simulator(mut self, options: Options) -> Self {
+    pub fn simulator(mut self, options: SimulatorOptions) -> Self {
         self.simulator = options;
         self
     }
@@ -82,7 +82,8 @@ impl Setup {
     pub async fn start(self) -> TestApp {
         if let Ok(filter) = std::env::var("WAPI_TESTS_LOG") {
             // Another test of this process may have started it.
-            let _ = wapi::telemetry::start(&filter, wapi::telemetry::Format::Text, None);
+            let _ =
+                wapi::telemetry::start_telemetry(&filter, wapi::telemetry::LogFormat::Text, None);
         }
         let addressing = self.simulator.addressing;
         let simulator = Simulator::start(self.simulator)
@@ -90,13 +91,14 @@ impl Setup {
             .expect("the simulator starts");
         let webhook = TestReceiver::start().await;
         let root = tempfile::tempdir().expect("a temporary folder");
-        let line = ChaosProxy::to(simulator.address()).await;
+        let line = ChaosProxy::to(simulator.listen_address()).await;
         let url = match self.scheme {
             Scheme::Plain => simulator.ws_url(),
             Scheme::Tls => simulator.wss_url(),
-            Scheme::Breakable => simulator
-                .ws_url()
-                .replace(&simulator.address().to_string(), &line.address.to_string()),
+            Scheme::Breakable => simulator.ws_url().replace(
+                &simulator.listen_address().to_string(),
+                &line.address.to_string(),
+            ),
         };
         let mut settings = BTreeMap::from([
             ("WAPI_GETTING_MESSAGES_WEBHOOK".to_owned(), webhook.base()),
@@ -158,7 +160,7 @@ impl TestApp {
     }
 
     pub fn phone(&self, name: &str) -> Phone {
-        self.simulator.phone(name).expect("a new account")
+        self.simulator.add_phone(name).expect("a new account")
     }
 
     /// Where chats with somebody are in the world of this test.
@@ -241,7 +243,7 @@ impl TestApp {
         } = self;
         assert_eq!(
             running.ends().await,
-            Finish {
+            FinishReport {
                 dropped: 0,
                 panicked
             }
@@ -313,7 +315,7 @@ struct Running {
     client: TestClient,
     router: Router,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<anyhow::Result<Finish>>,
+    served: JoinHandle<anyhow::Result<FinishReport>>,
 }
 
 impl Running {
@@ -323,18 +325,19 @@ impl Running {
         console: &Arc<Mutex<Vec<String>>>,
     ) -> Self {
         // As the program itself does first.
-        wapi::folder::make_all_private();
-        let layers = Layers::defaults().with(settings.clone(), Source::Environment);
-        let config = Config::read(&layers, Build::this()).expect("right settings");
+        wapi::folder::set_private_umask();
+        let layers =
+            ConfigSources::from_defaults().with_values(settings.clone(), ValueSource::Environment);
+        let config = Config::read(&layers, BuildKind::current()).expect("right settings");
         let printed = Arc::clone(console);
         let print = move |text: &str| printed.lock().unwrap().push(text.to_owned());
         let app = App::build(
             config,
             Clock::new(clock.clone()),
-            Console::new(Paint::Blocks, print),
+            QrConsole::new(QrStyle::Blocks, print),
         );
         let app = app.await.expect("the gateway builds");
-        let router = app.router();
+        let router = app.local_router();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let client = TestClient::new(listener.local_addr().expect("a bound listener"));
         let (stop, stopped) = oneshot::channel();
@@ -352,14 +355,14 @@ impl Running {
     async fn stop(self) {
         assert_eq!(
             self.ends().await,
-            Finish {
+            FinishReport {
                 dropped: 0,
                 panicked: 0
             }
         );
     }
 
-    async fn ends(self) -> Finish {
+    async fn ends(self) -> FinishReport {
         self.stop.send(()).expect("the gateway still serves");
         self.served
             .await

@@ -70,7 +70,7 @@ impl Baileys {
     pub async fn pair(&mut self, phone: &Phone) {
         let qr = self.next("qr").await;
         phone
-            .scans(qr["text"].as_str().expect("a QR has a text"))
+            .scans_qr(qr["text"].as_str().expect("a QR has a text"))
             .await
             .expect("the client accepts the pairing");
         self.next("open").await;

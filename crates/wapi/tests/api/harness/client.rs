@@ -321,7 +321,7 @@ impl TestClient {
         let answer = self.register(session).await.expect(202).json();
         assert_eq!(answer["status"], "scan_qr");
         let device = phone
-            .scans(&self.qr(session).await)
+            .scans_qr(&self.qr(session).await)
             .await
             .expect("the phone links it");
         let answer = self.until(session, "online").await;

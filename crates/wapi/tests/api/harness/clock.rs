@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use wapi::clock::Time;
+use wapi::clock::TimeSource;
 
 /// The real time plus what the test added.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl TestClock {
     }
 }
 
-impl Time for TestClock {
+impl TimeSource for TestClock {
     fn now(&self) -> Timestamp {
         self.began + self.uptime()
     }

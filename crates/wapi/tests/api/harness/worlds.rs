@@ -2,16 +2,16 @@
 //!
 //! A test that names neither runs in one of them, half of all tests in each; the environment turns them round.
 
-use wapi_simulator::{Addressing, Options};
+use wapi_simulator::{Addressing, SimulatorOptions};
 
 /// In which world tests run that do not say so: `number`, `lid`, or `turned` for the other than theirs.
 const VARIABLE: &str = "WAPI_TESTS_WORLD";
 
 /// A simulated WhatsApp in this test's world.
-pub fn options() -> Options {
-    Options {
+pub fn options() -> SimulatorOptions {
+    SimulatorOptions {
         addressing: world(),
-        ..Options::default()
+        ..SimulatorOptions::default()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::harness::{PATIENCE, TestApp};
 async fn answered(app: &TestApp, bob: &wapi_simulator::Phone, id: &str, body: &str) -> Value {
     let answer = json!({"to": bob.number(), "text": {"body": body}, "context": {"message_id": id}});
     app.accepted("shop", answer).await;
-    bob.next_message(PATIENCE).await.unwrap().json()["extended_text_message"]["context_info"]
+    bob.next_message(PATIENCE).await.unwrap().to_json()["extended_text_message"]["context_info"]
         .clone()
 }
 
@@ -54,7 +54,7 @@ async fn answers_quote_what_they_answer_and_reactions_name_it() {
     ] {
         let reaction = json!({"to": bob.number(), "reaction": {"message_id": id, "emoji": emoji}});
         app.accepted("shop", reaction).await;
-        let received = bob.next_message(PATIENCE).await.unwrap().json();
+        let received = bob.next_message(PATIENCE).await.unwrap().to_json();
         let reaction = &received["reaction_message"];
         assert_eq!(
             reaction["key"],
@@ -92,7 +92,7 @@ async fn texts_are_changed_taken_back_and_forwarded() {
         ),
         (&json!("edit"), &json!("sent"))
     );
-    let received = bob.next_message(PATIENCE).await.unwrap().json();
+    let received = bob.next_message(PATIENCE).await.unwrap().to_json();
     let change = &received["protocol_message"];
     assert_eq!(
         (&change["key"], &change["type"]),
@@ -105,7 +105,7 @@ async fn texts_are_changed_taken_back_and_forwarded() {
     app.post(&format!("{route}/forward"), json!({"to": carol.number()}))
         .await
         .expect(200);
-    let received = carol.next_message(PATIENCE).await.unwrap().json();
+    let received = carol.next_message(PATIENCE).await.unwrap().to_json();
     let forwarded = &received["extended_text_message"];
     assert_eq!(
         (
@@ -126,7 +126,7 @@ async fn texts_are_changed_taken_back_and_forwarded() {
     );
 
     app.delete(&route).await.expect(200);
-    let received = bob.next_message(PATIENCE).await.unwrap().json();
+    let received = bob.next_message(PATIENCE).await.unwrap().to_json();
     assert_eq!(
         received["protocol_message"],
         json!({"key": key, "type": "REVOKE"})
@@ -151,7 +151,7 @@ async fn a_message_is_deleted_from_the_own_devices_alone() {
             bob.number()
         );
         app.delete(&route).await.expect(204);
-        let written = alice.app_state("regular_high").unwrap();
+        let written = alice.app_state_writes("regular_high").unwrap();
         let expected = ["deleteMessageForMe", &bob.jid(), id, from_me, "0"].map(str::to_owned);
         assert_eq!(written.last().map(Vec::as_slice), Some(&expected[..]));
     }

@@ -96,7 +96,7 @@ async fn every_kind_reaches_the_phone() {
             .cloned();
         let id = app.accepted("shop", message).await;
         let received = bob.next_message(PATIENCE).await.unwrap();
-        let mut protobuf = received.json();
+        let mut protobuf = received.to_json();
         let around = protobuf
             .as_object_mut()
             .unwrap()
@@ -116,7 +116,7 @@ async fn every_kind_reaches_the_phone() {
         // One object for all: what is shown of a message can be sent again.
         let again = json!({"to": bob.number(), (kind.clone()): shown[&kind], "mentions": shown["mentions"]});
         app.accepted("shop", again).await;
-        let mut protobuf = bob.next_message(PATIENCE).await.unwrap().json();
+        let mut protobuf = bob.next_message(PATIENCE).await.unwrap().to_json();
         protobuf
             .as_object_mut()
             .unwrap()
@@ -149,7 +149,7 @@ async fn what_may_be_looked_at_once_says_so_on_the_phone() {
         received.media.as_ref().unwrap().bytes,
         b"\x89PNG\r\n\x1a\n...."
     );
-    let image = &received.json()["view_once_message"]["message"]["image_message"];
+    let image = &received.to_json()["view_once_message"]["message"]["image_message"];
     assert_eq!(
         (&image["view_once"], &image["caption"]),
         (&json!(true), &json!("quick"))

@@ -217,7 +217,7 @@ async fn every_kind_reaches_the_webhook() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     for (stanza, message, expected) in received() {
-        let id = bob.sends(alice.number(), stanza, message).unwrap();
+        let id = bob.sends_message(alice.number(), stanza, message).unwrap();
         let event = app.webhook.next().await.body;
         assert_eq!(
             (&event["type"], &event["data"]["id"]),

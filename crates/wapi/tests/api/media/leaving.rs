@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wapi_simulator::{File, FileKind};
+use wapi_simulator::{FileKind, MediaFile};
 
 use super::{JPEG, id, kept, told, until};
 use crate::harness::{Setup, TestApp, eventually};
@@ -17,14 +17,14 @@ async fn a_file_is_removed_when_nothing_names_it_any_more() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     let two = told(
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     for image in [&one, &two] {
@@ -74,7 +74,7 @@ async fn the_oldest_files_go_when_all_are_too_large_together() {
             &app,
             &bob,
             &alice,
-            File::new(FileKind::Video, vec![number; 200 * 1024], "video/mp4"),
+            MediaFile::new(FileKind::Video, vec![number; 200 * 1024], "video/mp4"),
         )
         .await;
         until(&app, id(&video), "stored").await;
@@ -104,14 +104,14 @@ async fn old_files_go_but_not_those_that_are_still_to_be_told_of() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     until(&app, id(&old), "stored").await;
     app.webhook.answer(500);
     bob.sends_file(
         alice.number(),
-        File::new(FileKind::Image, b"untold".to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, b"untold".to_vec(), "image/jpeg"),
     )
     .await
     .unwrap();

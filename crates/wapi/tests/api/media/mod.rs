@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use wapi_simulator::{File, FileKind, PeerRequests, Phone};
+use wapi_simulator::{FileKind, MediaFile, PeerRequests, Phone};
 
 use crate::harness::{Setup, TestApp, eventually};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
 
 /// Sends a file of `kind` to the session and reads what the webhook is told of it.
-async fn told(app: &TestApp, from: &Phone, to: &Phone, file: File) -> Value {
+async fn told(app: &TestApp, from: &Phone, to: &Phone, file: MediaFile) -> Value {
     from.sends_file(to.number(), file).await.unwrap();
     let data = app.webhook.next().await.body["data"].clone();
     let kind = data["type"]
@@ -55,7 +55,7 @@ async fn a_picture_is_downloaded_as_it_comes_in_and_handed_out() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     assert_eq!(image["url"], format!("/v1/media/{}/content", id(&image)));
@@ -96,10 +96,10 @@ async fn every_kind_of_file_arrives_with_what_its_sender_said() {
         let bytes = format!("the bytes of {kind:?}").into_bytes();
         let name = (kind == FileKind::Document).then(|| "prices & more.html".to_owned());
         let seconds = matches!(kind, FileKind::Video | FileKind::Voice).then_some(7);
-        let file = File {
+        let file = MediaFile {
             name,
             seconds,
-            ..File::new(kind, bytes.clone(), mime)
+            ..MediaFile::new(kind, bytes.clone(), mime)
         };
         let file = told(&app, &bob, &alice, file).await;
         let info = until(&app, id(&file), "stored").await;
@@ -133,7 +133,7 @@ async fn parts_are_handed_out_and_what_is_known_already_is_not() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Video, bytes.clone(), "video/mp4"),
+        MediaFile::new(FileKind::Video, bytes.clone(), "video/mp4"),
     )
     .await;
     until(&app, id(&video), "stored").await;
@@ -176,13 +176,13 @@ async fn a_file_that_was_not_downloaded_when_the_program_ended_is_taken_up_again
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    alice.peer_requests_are(PeerRequests::Ignored);
+    alice.sets_peer_requests(PeerRequests::Ignored);
     app.simulator.faults().withhold_media(true);
     let image = told(
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     assert_eq!(
@@ -223,7 +223,7 @@ async fn a_file_waits_at_whatsapp_until_somebody_asks_for_it() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     until(&app, id(&image), "remote").await;
@@ -251,7 +251,7 @@ async fn files_that_nobody_wants_are_only_described() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     assert_eq!((image.get("id"), image.get("url")), (None, None));
@@ -271,7 +271,7 @@ async fn a_file_that_has_expired_is_asked_for_from_the_accounts_phone() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     app.simulator.faults().expire_media();
@@ -287,7 +287,7 @@ async fn a_file_that_has_expired_is_asked_for_from_the_accounts_phone() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, b"another".to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, b"another".to_vec(), "image/jpeg"),
     )
     .await;
     app.simulator.faults().expire_media();
@@ -315,7 +315,7 @@ async fn a_file_that_is_too_large_or_another_one_is_not_kept() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Video, vec![7; 1024 * 1024 + 1], "video/mp4"),
+        MediaFile::new(FileKind::Video, vec![7; 1024 * 1024 + 1], "video/mp4"),
     )
     .await;
     let info = until(&app, id(&large), "failed").await;
@@ -325,7 +325,7 @@ async fn a_file_that_is_too_large_or_another_one_is_not_kept() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     let complained = async || {
@@ -363,7 +363,7 @@ async fn keys_of_other_sessions_do_not_even_learn_that_a_file_exists() {
         &app,
         &bob,
         &alice,
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await;
     let url = image["url"].as_str().unwrap();

@@ -42,7 +42,7 @@ async fn a_text_is_sent_and_its_story_can_be_read() {
         (received.id.as_str(), received.text.as_deref()),
         (id, Some("Hello, Bob"))
     );
-    bob.reads(&alice.jid(), &[id.to_owned()]).unwrap();
+    bob.reads_messages(&alice.jid(), &[id.to_owned()]).unwrap();
     let story = app.until_message("shop", id, "read").await;
     let steps: Vec<_> = story["history"]
         .as_array()
@@ -112,7 +112,7 @@ async fn the_same_key_is_the_same_message() {
         received,
         [Some("once".to_owned()), Some("something else".to_owned())]
     );
-    assert_eq!(bob.received().len(), 2);
+    assert_eq!(bob.received_messages().len(), 2);
     app.finish().await;
 }
 
@@ -124,8 +124,8 @@ async fn without_an_answer_a_message_is_unknown_until_whatsapp_is_asked_again_un
         .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    app.simulator.faults().acks(AckFault::Drop);
-    bob.receipts_are(wapi_simulator::Receipts::Withheld);
+    app.simulator.faults().set_ack_fault(AckFault::Drop);
+    bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
     let id = app
         .accepted("shop", text(bob.number(), "are you there?"))
         .await;
@@ -139,12 +139,12 @@ async fn without_an_answer_a_message_is_unknown_until_whatsapp_is_asked_again_un
         "queued",
         "nothing overtakes what is not answered"
     );
-    app.simulator.faults().acks(AckFault::None);
+    app.simulator.faults().set_ack_fault(AckFault::None);
     app.until_message("shop", &id, "sent").await;
     app.until_message("shop", &next, "sent").await;
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, next);
     assert_eq!(
-        bob.received().len(),
+        bob.received_messages().len(),
         2,
         "a second copy under the same id is no second message"
     );
@@ -161,8 +161,8 @@ async fn a_crash_between_leaving_and_whatsapps_answer_makes_no_second_message() 
         .set("WAPI_WHATSAPP_URL", simulator.ws_url())
         .set("WAPI_GETTING_MESSAGES_WEBHOOK", webhook.base());
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
@@ -171,8 +171,8 @@ async fn a_crash_between_leaving_and_whatsapps_answer_makes_no_second_message() 
         .await;
     bob.next_message(PATIENCE).await.unwrap();
 
-    simulator.faults().acks(AckFault::Drop);
-    bob.receipts_are(wapi_simulator::Receipts::Withheld);
+    simulator.faults().set_ack_fault(AckFault::Drop);
+    bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
     let id = client.accepted("shop", text(bob.number(), "once")).await;
     let behind = client
         .accepted("shop", text(bob.number(), "afterwards"))
@@ -183,13 +183,13 @@ async fn a_crash_between_leaving_and_whatsapps_answer_makes_no_second_message() 
     simulator.faults().refuse_connections(true);
     let (running, client) = wapi.serves(address).await;
     client.until_message("shop", &id, "unknown").await;
-    simulator.faults().acks(AckFault::None);
+    simulator.faults().set_ack_fault(AckFault::None);
     simulator.faults().refuse_connections(false);
     client.register("shop").await;
     client.until_message("shop", &id, "sent").await;
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, behind);
     let ids: Vec<_> = bob
-        .received()
+        .received_messages()
         .into_iter()
         .map(|message| message.id)
         .skip(1)
@@ -208,8 +208,9 @@ async fn each_step_is_an_event_told_once() {
     bob.next_message(PATIENCE).await.unwrap();
     app.until_message("shop", &id, "delivered").await;
     for _ in 0..2 {
-        bob.reads(&alice.jid(), std::slice::from_ref(&id)).unwrap();
-        bob.confirms(&alice.jid(), std::slice::from_ref(&id))
+        bob.reads_messages(&alice.jid(), std::slice::from_ref(&id))
+            .unwrap();
+        bob.confirms_delivery(&alice.jid(), std::slice::from_ref(&id))
             .unwrap();
     }
     app.until_message("shop", &id, "read").await;

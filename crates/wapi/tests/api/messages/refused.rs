@@ -11,7 +11,7 @@ async fn whatsapps_refusal_is_told_and_kept() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    app.simulator.faults().acks(AckFault::Refuse(463));
+    app.simulator.faults().set_ack_fault(AckFault::Refuse(463));
     let keyed = app.with_header("idempotency-key", "refused");
     for _ in 0..2 {
         let refused = keyed

@@ -12,7 +12,10 @@ async fn what_waits_for_the_connection_leaves_in_order_when_it_is_back() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     let mut ids = Vec::new();
     for number in 0..5 {
@@ -47,7 +50,10 @@ async fn a_message_that_expired_is_never_sent() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     app.simulator.faults().refuse_connections(true);
-    app.simulator.faults().cut(alice.number(), device).unwrap();
+    app.simulator
+        .faults()
+        .cut_connection(alice.number(), device)
+        .unwrap();
     app.until("shop", "offline").await;
     let mut brief = text(bob.number(), "now or never");
     brief["expires_in"] = json!(60);
@@ -60,7 +66,7 @@ async fn a_message_that_expired_is_never_sent() {
     app.register("shop").await;
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, patient);
     app.until_message("shop", &patient, "delivered").await;
-    assert_eq!(bob.received().len(), 1);
+    assert_eq!(bob.received_messages().len(), 1);
     app.finish().await;
 }
 
@@ -177,8 +183,8 @@ async fn what_could_not_be_sent_at_once_by_the_original_route_is_never_sent() {
         .await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    app.simulator.faults().acks(AckFault::Drop);
-    bob.receipts_are(wapi_simulator::Receipts::Withheld);
+    app.simulator.faults().set_ack_fault(AckFault::Drop);
+    bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
     // It holds up its chat, so the next one cannot leave in time.
     let first = app.accepted("shop", text(bob.number(), "first")).await;
     assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, first);
@@ -191,7 +197,7 @@ async fn what_could_not_be_sent_at_once_by_the_original_route_is_never_sent() {
         "{}",
         late.json()
     );
-    app.simulator.faults().acks(AckFault::None);
+    app.simulator.faults().set_ack_fault(AckFault::None);
     app.until_message("shop", &first, "sent").await;
     app.post("/v1/sessions/shop/messages", text(bob.number(), "last"))
         .await

@@ -30,7 +30,7 @@ impl Crowd {
 
     /// The session's number among Alice's devices.
     pub fn device(&self) -> u16 {
-        self.alice.devices()[0].device
+        self.alice.linked_devices()[0].device
     }
 
     /// Each writes so many texts, numbered on from the last.
@@ -49,9 +49,9 @@ impl Crowd {
 
     /// Waits until WhatsApp was told that everything arrived.
     pub async fn is_confirmed(&self) {
-        let empty = |phone: &Phone| (phone.devices()[0].queued == 0).then_some(());
+        let empty = |phone: &Phone| (phone.linked_devices()[0].queued == 0).then_some(());
         self.alice
-            .until("WhatsApp was told that everything arrived", PATIENCE, empty)
+            .wait_until("WhatsApp was told that everything arrived", PATIENCE, empty)
             .await
             .unwrap();
     }

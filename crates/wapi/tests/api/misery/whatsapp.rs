@@ -47,7 +47,7 @@ async fn connections_that_are_cut_in_the_middle_of_a_flood_lose_nothing() {
         let _ = app
             .simulator
             .faults()
-            .cut(crowd.alice.number(), crowd.device());
+            .cut_connection(crowd.alice.number(), crowd.device());
     }
     time_passes_until_home(&app, &mut crowd).await;
     crowd.is_confirmed().await;
@@ -62,7 +62,7 @@ async fn a_freeze_and_a_thaw_lose_nothing() {
         crowd.writes(5).await;
         app.simulator
             .faults()
-            .freeze(crowd.alice.number(), crowd.device())
+            .freeze_device(crowd.alice.number(), crowd.device())
             .unwrap();
         crowd.writes(5).await;
         let taken = app.line.taken();
@@ -72,7 +72,7 @@ async fn a_freeze_and_a_thaw_lose_nothing() {
         .await;
         app.simulator
             .faults()
-            .thaw(crowd.alice.number(), crowd.device())
+            .thaw_device(crowd.alice.number(), crowd.device())
             .unwrap();
         time_passes_until_home(&app, &mut crowd).await;
     }
@@ -84,14 +84,20 @@ async fn a_freeze_and_a_thaw_lose_nothing() {
 #[tokio::test]
 async fn what_whatsapp_repeats_comes_once_and_what_it_swaps_comes_all_the_same() {
     let (app, mut crowd) = gateway().await;
-    app.simulator.faults().deliveries(DeliveryFault::Repeat);
+    app.simulator
+        .faults()
+        .set_delivery_fault(DeliveryFault::Repeat);
     crowd.writes(20).await;
     time_passes_until_home(&app, &mut crowd).await;
     assert_eq!(crowd.repetitions(), 0);
     // Two neighbours are from two people here, so that the order within each chat stays.
-    app.simulator.faults().deliveries(DeliveryFault::Reorder);
+    app.simulator
+        .faults()
+        .set_delivery_fault(DeliveryFault::Reorder);
     crowd.writes(20).await;
-    app.simulator.faults().deliveries(DeliveryFault::None);
+    app.simulator
+        .faults()
+        .set_delivery_fault(DeliveryFault::None);
     time_passes_until_home(&app, &mut crowd).await;
     assert_eq!(crowd.repetitions(), 0);
     crowd.is_confirmed().await;

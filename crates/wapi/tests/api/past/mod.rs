@@ -5,7 +5,7 @@ mod parts;
 use serde_json::{Value, json};
 use wapi::clock::Clock;
 use wapi_simulator::waproto::whatsapp::web_message_info::Status;
-use wapi_simulator::{Addressing, Author, File, FileKind, PastMessage, Phone};
+use wapi_simulator::{Addressing, Author, FileKind, HistoryMessage, MediaFile, Phone};
 
 use crate::harness::{PATIENCE, Setup, TestApp, eventually};
 
@@ -83,7 +83,7 @@ fn bodies(page: &Value) -> Vec<String> {
 }
 
 /// Messages between two, a second apart, the newest a moment ago.
-fn past(count: u64) -> Vec<PastMessage> {
+fn past(count: u64) -> Vec<HistoryMessage> {
     let begin = now() - count - 60;
     let author = |index| {
         if index % 2 == 0 {
@@ -93,7 +93,7 @@ fn past(count: u64) -> Vec<PastMessage> {
         }
     };
     let message = |index| {
-        PastMessage::text(
+        HistoryMessage::new_text(
             &format!("OLD{index}"),
             author(index),
             begin + index,
@@ -137,16 +137,16 @@ async fn is_taken_in(addressing: Addressing) {
     let app = TestApp::start().await;
     let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
     for phone in [&alice, &bob, &carol] {
-        phone.is_addressed_by(addressing);
+        phone.uses_addressing(addressing);
     }
     let group = bob.creates_group("club", &[&alice, &carol]).unwrap();
-    alice.remembers(bob.number(), past(121)).unwrap();
-    let in_group = PastMessage {
+    alice.remembers_chat(bob.number(), past(121)).unwrap();
+    let in_group = HistoryMessage {
         from: Some(carol.number().to_owned()),
-        ..PastMessage::text("OLDG", Author::Them, now() - 50, "всем привет")
+        ..HistoryMessage::new_text("OLDG", Author::Them, now() - 50, "всем привет")
     };
-    alice.remembers(&group, vec![in_group]).unwrap();
-    alice.archives(bob.number(), true).unwrap();
+    alice.remembers_chat(&group, vec![in_group]).unwrap();
+    alice.archives_chat(bob.number(), true).unwrap();
     pair_with_history(&app, &alice).await;
     let complete = until_history(&app, "complete").await;
     assert_eq!(complete["progress"], 100);
@@ -201,7 +201,7 @@ async fn is_taken_in(addressing: Addressing) {
 async fn a_message_is_one_however_often_and_by_which_way_it_comes() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.remembers(bob.number(), past(60)).unwrap();
+    alice.remembers_chat(bob.number(), past(60)).unwrap();
     pair_with_history(&app, &alice).await;
     until_history(&app, "complete").await;
     let live = bob.sends_text(alice.number(), "hello").await.unwrap();
@@ -214,16 +214,16 @@ async fn a_message_is_one_however_often_and_by_which_way_it_comes() {
         .await;
     app.until_message("shop", &mine, "delivered").await;
     // The phone tells everything again, and what came meanwhile with it.
-    let older = PastMessage::text("OLDER", Author::Them, now() - 900, "older");
+    let older = HistoryMessage::new_text("OLDER", Author::Them, now() - 900, "older");
     let again = [
         (Author::Them, &live, "hello"),
         (Author::Me, &mine, "at once"),
     ];
-    let again = again.map(|(author, id, text)| PastMessage::text(id, author, now(), text));
+    let again = again.map(|(author, id, text)| HistoryMessage::new_text(id, author, now(), text));
     alice
-        .remembers(bob.number(), [vec![older], again.to_vec()].concat())
+        .remembers_chat(bob.number(), [vec![older], again.to_vec()].concat())
         .unwrap();
-    alice.tells_history_again().unwrap();
+    alice.sends_history_again().unwrap();
     let older = async || {
         look(&app, "/messages?q=older").await["messages"][0]["id"]
             .as_str()
@@ -262,16 +262,16 @@ async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
     let app = Setup::new().set("WAPI_HISTORY", "10").start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let day = 24 * 3600;
-    let read = PastMessage {
+    let read = HistoryMessage {
         status: Some(Status::READ),
         reactions: vec![
             (Author::Them, "👍".to_owned()),
             (Author::Me, "❤️".to_owned()),
         ],
-        ..PastMessage::text("READ", Author::Me, now() - 9 * day, "nine days ago")
+        ..HistoryMessage::new_text("READ", Author::Me, now() - 9 * day, "nine days ago")
     };
-    let old = PastMessage::text("OLD", Author::Them, now() - 11 * day, "eleven days ago");
-    alice.remembers(bob.number(), vec![old, read]).unwrap();
+    let old = HistoryMessage::new_text("OLD", Author::Them, now() - 11 * day, "eleven days ago");
+    alice.remembers_chat(bob.number(), vec![old, read]).unwrap();
     pair_with_history(&app, &alice).await;
     until_history(&app, "complete").await;
     let page = look(&app, &format!("/chats/{}/messages", bob.number())).await;
@@ -296,20 +296,20 @@ async fn files_of_the_past_are_fetched_when_somebody_asks() {
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     bob.sends_file(
         alice.number(),
-        File::new(FileKind::Document, b"a list".to_vec(), "text/plain"),
+        MediaFile::new(FileKind::Document, b"a list".to_vec(), "text/plain"),
     )
     .await
     .unwrap();
-    let message = alice.until("it is there", PATIENCE, |alice| {
-        Some((*alice.received().first()?.protobuf).clone())
+    let message = alice.wait_until("it is there", PATIENCE, |alice| {
+        Some((*alice.received_messages().first()?.protobuf).clone())
     });
     let message = message.await.unwrap();
-    let sent = PastMessage {
+    let sent = HistoryMessage {
         message,
-        ..PastMessage::text("FILE", Author::Them, now() - 70, "")
+        ..HistoryMessage::new_text("FILE", Author::Them, now() - 70, "")
     };
     alice
-        .remembers(bob.number(), vec![sent, past(1).remove(0)])
+        .remembers_chat(bob.number(), vec![sent, past(1).remove(0)])
         .unwrap();
     pair_with_history(&app, &alice).await;
     until_history(&app, "complete").await;
@@ -335,12 +335,12 @@ async fn files_of_the_past_are_fetched_when_somebody_asks() {
 async fn a_session_that_did_not_ask_fetches_nothing() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.remembers(bob.number(), past(60)).unwrap();
+    alice.remembers_chat(bob.number(), past(60)).unwrap();
     app.pair("shop", &alice).await;
     // What is told after it has come, when all of it has come.
     alice
-        .until("everything arrived", PATIENCE, |alice| {
-            (alice.devices()[0].queued == 0).then_some(())
+        .wait_until("everything arrived", PATIENCE, |alice| {
+            (alice.linked_devices()[0].queued == 0).then_some(())
         })
         .await
         .unwrap();
@@ -351,7 +351,7 @@ async fn a_session_that_did_not_ask_fetches_nothing() {
         ["new"]
     );
     assert_eq!(
-        (app.simulator.downloads(), history(&app).await),
+        (app.simulator.download_count(), history(&app).await),
         (0, Value::Null)
     );
     app.finish().await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wapi::clock::Clock;
-use wapi_simulator::{Author, PastMessage};
+use wapi_simulator::{Author, HistoryMessage};
 
 use super::{SHOP, bodies, look, now, pair_with_history, past, until_history};
 use crate::harness::{Surroundings, TestApp, eventually};
@@ -11,7 +11,7 @@ use crate::harness::{Surroundings, TestApp, eventually};
 async fn a_part_that_cannot_be_fetched_is_missed() {
     let app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.remembers(bob.number(), past(60)).unwrap();
+    alice.remembers_chat(bob.number(), past(60)).unwrap();
     app.simulator.faults().withhold_media(true);
     pair_with_history(&app, &alice).await;
     until_history(&app, "incomplete").await;
@@ -44,10 +44,10 @@ async fn what_a_crash_takes_is_said_to_be_missing() {
     } = Surroundings::new().await;
     let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
-    alice.remembers(bob.number(), past(LARGE)).unwrap();
+    alice.remembers_chat(bob.number(), past(LARGE)).unwrap();
     alice.packs_history(LARGE as usize);
     let (running, client) = wapi.serves(address).await;
     client
@@ -100,14 +100,14 @@ async fn a_large_part_is_never_in_memory_as_a_whole_and_holds_up_nobody() {
         address,
     } = Surroundings::new().await;
     let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
-    let [alice, bob] = ["Alice", "Bob"].map(|name| simulator.phone(name).unwrap());
+    let [alice, bob] = ["Alice", "Bob"].map(|name| simulator.add_phone(name).unwrap());
     let (running, client) = wapi.serves(address).await;
     client
         .post("/v1/sessions", json!({"id": "shop", "history": true}))
         .await
         .expect(201);
     // What the first parts cost once is no growth.
-    alice.remembers(bob.number(), past(400)).unwrap();
+    alice.remembers_chat(bob.number(), past(400)).unwrap();
     client.pair("shop", &alice).await;
     let status = async || client.session("shop").await.json()["history"].clone();
     eventually(
@@ -119,7 +119,7 @@ async fn a_large_part_is_never_in_memory_as_a_whole_and_holds_up_nobody() {
     alice.packs_history(LARGE as usize);
     let begin = now() - 59 - LARGE;
     let message = |index| {
-        PastMessage::text(
+        HistoryMessage::new_text(
             &format!("BIG{index}"),
             Author::Them,
             begin + index,
@@ -127,9 +127,9 @@ async fn a_large_part_is_never_in_memory_as_a_whole_and_holds_up_nobody() {
         )
     };
     alice
-        .remembers(bob.number(), (0..LARGE).map(message).collect())
+        .remembers_chat(bob.number(), (0..LARGE).map(message).collect())
         .unwrap();
-    alice.tells_history_again().unwrap();
+    alice.sends_history_again().unwrap();
     let found = async || {
         client
             .get(&format!("{SHOP}/messages?q=big&limit=1"))

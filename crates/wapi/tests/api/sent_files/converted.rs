@@ -57,7 +57,7 @@ async fn got(
     for named in [json!({"link": link}), json!({"id": file["id"]})] {
         app.accepted("shop", json!({"to": bob.jid(), kind: named}))
             .await;
-        messages.push(bob.next_message(10 * PATIENCE).await.unwrap().json());
+        messages.push(bob.next_message(10 * PATIENCE).await.unwrap().to_json());
     }
     messages.try_into().unwrap()
 }
@@ -244,16 +244,17 @@ async fn pictures_that_move_are_films_that_are_played_over_and_over() {
     )
     .await
     .expect(200);
-    let announced = bob.next_message(10 * PATIENCE).await.unwrap().json()["album_message"].clone();
+    let announced =
+        bob.next_message(10 * PATIENCE).await.unwrap().to_json()["album_message"].clone();
     assert_eq!(
         announced,
         json!({"expected_image_count": 2, "expected_video_count": 1})
     );
     for _ in 0..2 {
-        let picture = bob.next_message(10 * PATIENCE).await.unwrap().json();
+        let picture = bob.next_message(10 * PATIENCE).await.unwrap().to_json();
         assert!(picture["image_message"].is_object(), "{picture}");
     }
-    let film = bob.next_message(10 * PATIENCE).await.unwrap().json()["video_message"].clone();
+    let film = bob.next_message(10 * PATIENCE).await.unwrap().to_json()["video_message"].clone();
     assert_eq!(
         (&film["mimetype"], film["gif_playback"] == json!(true)),
         (&json!("video/mp4"), false),

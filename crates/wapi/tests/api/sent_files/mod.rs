@@ -151,7 +151,7 @@ async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
         for document in [json!({"link": link}), json!({"id": kept["id"]})] {
             app.accepted("shop", json!({"to": bob.jid(), "document": document}))
                 .await;
-            let message = bob.next_message(PATIENCE).await.unwrap().json();
+            let message = bob.next_message(PATIENCE).await.unwrap().to_json();
             let got = &message["document_message"];
             let found = (&got["file_name"], &got["title"], &got["mimetype"]);
             assert_eq!(
@@ -171,7 +171,7 @@ async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
         app.accepted("shop", json!({"to": bob.jid(), "document": document}))
             .await;
         assert_eq!(
-            bob.next_message(PATIENCE).await.unwrap().json()["document_message"]["file_name"],
+            bob.next_message(PATIENCE).await.unwrap().to_json()["document_message"]["file_name"],
             name
         );
     }
@@ -300,6 +300,6 @@ async fn what_only_says_that_it_is_a_picture_a_film_or_a_sound_is_none() {
         .await
         .expect(400);
     }
-    assert!(bob.received().is_empty());
+    assert!(bob.received_messages().is_empty());
     app.finish().await;
 }

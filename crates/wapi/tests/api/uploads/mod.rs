@@ -5,7 +5,7 @@ mod refused;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use wapi_simulator::{File, FileKind};
+use wapi_simulator::{FileKind, MediaFile};
 
 use crate::harness::{Answer, PATIENCE, TestApp, TestClient, TestReceiver};
 
@@ -115,7 +115,7 @@ async fn a_link_is_fetched_at_once_and_what_came_in_can_be_sent_on() {
 
     bob.sends_file(
         alice.number(),
-        File::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
     )
     .await
     .unwrap();
@@ -221,7 +221,7 @@ async fn a_film_can_be_a_note() {
 
     bob.sends_file(
         alice.number(),
-        File::new(FileKind::Round, b"film".to_vec(), "video/mp4"),
+        MediaFile::new(FileKind::Round, b"film".to_vec(), "video/mp4"),
     )
     .await
     .unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use serde_json::json;
-use wapi_simulator::{File, FileKind};
+use wapi_simulator::{FileKind, MediaFile};
 
 use super::{BOUNDARY, JPEG, upload};
 use crate::harness::{PATIENCE, Surroundings, TestApp, TestReceiver, eventually};
@@ -23,8 +23,8 @@ async fn large_files_pass_through_without_being_in_memory() {
     } = Surroundings::new().await;
     let wapi = wapi.set("WAPI_WHATSAPP_CA_FILE", simulator.ca_pem_file().display());
     let (alice, bob) = (
-        simulator.phone("Alice").unwrap(),
-        simulator.phone("Bob").unwrap(),
+        simulator.add_phone("Alice").unwrap(),
+        simulator.add_phone("Bob").unwrap(),
     );
     let (running, client) = wapi.serves(address).await;
     client.pair("shop", &alice).await;
@@ -65,7 +65,7 @@ async fn large_files_pass_through_without_being_in_memory() {
     let bytes = vec![8; mebibytes * 1024 * 1024];
     bob.sends_file(
         alice.number(),
-        File::new(FileKind::Document, bytes, "application/zip"),
+        MediaFile::new(FileKind::Document, bytes, "application/zip"),
     )
     .await
     .unwrap();

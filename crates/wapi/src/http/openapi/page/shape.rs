@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::{escaped, object, prose, word};
+use super::{escape_html, object_entries, render_prose, text_or_empty};
 
 /// Renders a schema as HTML for a `<pre>`.
-pub fn shape(schema: &Value) -> String {
+pub fn render_schema(schema: &Value) -> String {
     let mut shown = String::new();
-    write(schema, 0, &mut shown);
+    write_schema(schema, 0, &mut shown);
     shown
 }
 
-fn write(schema: &Value, depth: usize, shown: &mut String) {
+fn write_schema(schema: &Value, depth: usize, shown: &mut String) {
     if let Some(name) = schema["$ref"]
         .as_str()
         .and_then(|address| address.rsplit('/').next())
@@ -20,7 +20,7 @@ fn write(schema: &Value, depth: usize, shown: &mut String) {
     } else if let Some(words) = schema["enum"].as_array() {
         let words: Vec<_> = words
             .iter()
-            .map(|word| escaped(&word.to_string()))
+            .map(|word| escape_html(&word.to_string()))
             .collect();
         shown.push_str(&words.join(" | "));
     } else if let Some(one_of) = ["anyOf", "oneOf"]
@@ -29,43 +29,48 @@ fn write(schema: &Value, depth: usize, shown: &mut String) {
     {
         for (index, schema) in one_of.iter().enumerate() {
             shown.push_str(if index > 0 { " | " } else { "" });
-            write(schema, depth, shown);
+            write_schema(schema, depth, shown);
         }
     } else if let Some(parts) = schema["allOf"].as_array().and_then(|parts| parts.first()) {
-        write(parts, depth, shown);
+        write_schema(parts, depth, shown);
     } else {
-        match (word(&schema["type"]), word(&schema["format"])) {
-            ("object", _) if schema["properties"].is_object() => members(schema, depth, shown),
+        match (
+            text_or_empty(&schema["type"]),
+            text_or_empty(&schema["format"]),
+        ) {
+            ("object", _) if schema["properties"].is_object() => {
+                write_members(schema, depth, shown)
+            }
             ("array", _) => {
                 shown.push('[');
-                write(&schema["items"], depth, shown);
+                write_schema(&schema["items"], depth, shown);
                 shown.push_str(", …]");
             }
             ("string", "") => shown.push_str("text"),
             ("", _) => shown.push_str("anything"),
-            (kind, "") => shown.push_str(&escaped(kind)),
-            (_, form) => shown.push_str(&escaped(form)),
+            (kind, "") => shown.push_str(&escape_html(kind)),
+            (_, form) => shown.push_str(&escape_html(form)),
         }
     }
 }
 
-fn members(schema: &Value, depth: usize, shown: &mut String) {
+fn write_members(schema: &Value, depth: usize, shown: &mut String) {
     let required = |name: &str| {
         schema["required"]
             .as_array()
             .is_some_and(|names| names.iter().any(|it| it == name))
     };
     shown.push_str("{\n");
-    for (name, member) in object(&schema["properties"]) {
+    for (name, member) in object_entries(&schema["properties"]) {
         let mark = if required(name) { "" } else { "?" };
         shown.push_str(&format!(
             "{}<b>{}</b>{mark}: ",
             "  ".repeat(depth + 1),
-            escaped(name)
+            escape_html(name)
         ));
-        write(member, depth + 1, shown);
-        if let Some(said) = said(member) {
-            shown.push_str(&format!("  <i>{}</i>", prose(said)));
+        write_schema(member, depth + 1, shown);
+        if let Some(said) = find_description(member) {
+            shown.push_str(&format!("  <i>{}</i>", render_prose(said)));
         }
         shown.push('\n');
     }
@@ -73,7 +78,7 @@ fn members(schema: &Value, depth: usize, shown: &mut String) {
 }
 
 /// Returns the description of a member, also of one that may be null.
-fn said(member: &Value) -> Option<&str> {
+fn find_description(member: &Value) -> Option<&str> {
     let inner = || {
         member["anyOf"]
             .as_array()?
@@ -86,25 +91,29 @@ fn said(member: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::super::super::schema::{
-        list, number, object, or_null, reference, said, text, time, words,
+        list_of, number, object, or_null, schema_reference, string_enum, text, time_output,
+        with_description,
     };
-    use super::shape;
+    use super::render_schema;
 
     #[test]
     fn objects_show_what_they_hold() {
         let schema = object(&[
-            ("to", said(text(), "A number.")),
+            ("to", with_description(text(), "A number.")),
             (
                 "type?",
-                or_null(said(words(&["text", "image"]), "Which one.")),
+                or_null(with_description(
+                    string_enum(&["text", "image"]),
+                    "Which one.",
+                )),
             ),
-            ("at?", time()),
-            ("of", list(object(&[("n", number(0, 9))]))),
-            ("group", reference("Group")),
+            ("at?", time_output()),
+            ("of", list_of(object(&[("n", number(0, 9))]))),
+            ("group", schema_reference("Group")),
         ]);
         let expected = "{\n  <b>at</b>?: date-time\n  <b>group</b>: <a href=\"#schema-Group\">Group</a>\n  \
                         <b>of</b>: [{\n    <b>n</b>: integer\n  }, …]\n  <b>to</b>: text  <i>A number.</i>\n  \
                         <b>type</b>?: &quot;text&quot; | &quot;image&quot; | null  <i>Which one.</i>\n}";
-        assert_eq!(shape(&schema), expected);
+        assert_eq!(render_schema(&schema), expected);
     }
 }

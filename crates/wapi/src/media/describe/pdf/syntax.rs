@@ -1,49 +1,49 @@
 //! PDF syntax (ISO 32000-1, 7.2 and 7.3): numbers, names, arrays, dictionaries. Pure.
 
 /// Maximum depth of nested values; deeper ones are not read.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// Maximum number of values per piece; pieces with more are rejected. The longest is a list of
 /// pages.
-const MOST_VALUES: usize = 100_000;
+const MAX_VALUES: usize = 100_000;
 
 /// A dictionary, in the order of the file.
-pub type Dict = Vec<(Vec<u8>, Value)>;
+pub type PdfDict = Vec<(Vec<u8>, PdfValue)>;
 
 /// A value in a file.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum PdfValue {
     Number(u64),
     Name(Vec<u8>),
     /// A reference to the object of this number.
     Reference(u32),
-    Array(Vec<Value>),
-    Dict(Dict),
+    Array(Vec<PdfValue>),
+    Dict(PdfDict),
     /// Strings, fractions, negative numbers, `true`, `null`.
     Other,
 }
 
 /// Access to a dictionary's entries.
-pub trait Members {
-    fn get(&self, name: &str) -> Option<&Value>;
+pub trait DictAccess {
+    fn get(&self, name: &str) -> Option<&PdfValue>;
 }
 
-impl Members for Dict {
-    fn get(&self, name: &str) -> Option<&Value> {
+impl DictAccess for PdfDict {
+    fn get(&self, name: &str) -> Option<&PdfValue> {
         self.iter()
             .find(|(found, _)| found == name.as_bytes())
             .map(|(_, value)| value)
     }
 }
 
-impl Value {
-    pub fn get(&self, name: &str) -> Option<&Value> {
+impl PdfValue {
+    pub fn get(&self, name: &str) -> Option<&PdfValue> {
         match self {
-            Self::Dict(dict) => Members::get(dict, name),
+            Self::Dict(dict) => DictAccess::get(dict, name),
             _ => None,
         }
     }
 
-    pub fn number(&self) -> Option<u64> {
+    pub fn as_number(&self) -> Option<u64> {
         if let Self::Number(number) = self {
             Some(*number)
         } else {
@@ -51,15 +51,15 @@ impl Value {
         }
     }
 
-    pub fn numbers(&self) -> Option<Vec<u64>> {
+    pub fn as_numbers(&self) -> Option<Vec<u64>> {
         if let Self::Array(values) = self {
-            values.iter().map(Self::number).collect()
+            values.iter().map(Self::as_number).collect()
         } else {
             None
         }
     }
 
-    pub fn name(&self) -> Option<&[u8]> {
+    pub fn as_name(&self) -> Option<&[u8]> {
         if let Self::Name(name) = self {
             Some(name)
         } else {
@@ -69,19 +69,19 @@ impl Value {
 }
 
 /// A parser of a piece of a file.
-pub struct Syntax<'a> {
+pub struct PdfParser<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Values that may still be read.
     left: usize,
 }
 
-impl<'a> Syntax<'a> {
+impl<'a> PdfParser<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             at: 0,
-            left: MOST_VALUES,
+            left: MAX_VALUES,
         }
     }
 
@@ -90,29 +90,29 @@ impl<'a> Syntax<'a> {
         self.at
     }
 
-    pub fn blanks(&mut self) {
+    pub fn skip_blanks(&mut self) {
         while let Some(byte) = self.bytes.get(self.at) {
             match byte {
                 0 | b'\t' | b'\n' | 0x0c | b'\r' | b' ' => self.at += 1,
-                b'%' => self.skip(|byte| !matches!(byte, b'\r' | b'\n')),
+                b'%' => self.skip_while(|byte| !matches!(byte, b'\r' | b'\n')),
                 _ => break,
             }
         }
     }
 
     /// Reads this word, if it comes next. Returns whether it did.
-    pub fn word(&mut self, word: &[u8]) -> bool {
-        self.blanks();
+    pub fn take_word(&mut self, word: &[u8]) -> bool {
+        self.skip_blanks();
         let is_next = self.rest().starts_with(word);
         self.at += if is_next { word.len() } else { 0 };
         is_next
     }
 
     /// Reads an unsigned integer.
-    pub fn number(&mut self) -> Option<u64> {
-        self.blanks();
+    pub fn parse_number(&mut self) -> Option<u64> {
+        self.skip_blanks();
         let start = self.at;
-        self.skip(|byte| byte.is_ascii_digit());
+        self.skip_while(|byte| byte.is_ascii_digit());
         std::str::from_utf8(&self.bytes[start..self.at])
             .ok()?
             .parse()
@@ -120,17 +120,17 @@ impl<'a> Syntax<'a> {
     }
 
     /// Reads `12 0 obj` and the value after it.
-    pub fn object(&mut self) -> Option<(u32, Value)> {
-        let number = u32::try_from(self.number()?).ok()?;
-        self.number()?;
-        self.word(b"obj")
-            .then(|| self.value())?
+    pub fn parse_object(&mut self) -> Option<(u32, PdfValue)> {
+        let number = u32::try_from(self.parse_number()?).ok()?;
+        self.parse_number()?;
+        self.take_word(b"obj")
+            .then(|| self.parse_value())?
             .map(|value| (number, value))
     }
 
     /// Returns the offset of the stream after a dictionary.
-    pub fn stream(&mut self) -> Option<usize> {
-        if !self.word(b"stream") {
+    pub fn stream_offset(&mut self) -> Option<usize> {
+        if !self.take_word(b"stream") {
             return None;
         }
         self.at += usize::from(self.rest().starts_with(b"\r"));
@@ -138,68 +138,68 @@ impl<'a> Syntax<'a> {
         Some(self.at)
     }
 
-    pub fn value(&mut self) -> Option<Value> {
-        self.value_within(0)
+    pub fn parse_value(&mut self) -> Option<PdfValue> {
+        self.parse_nested(0)
     }
 
-    fn value_within(&mut self, depth: usize) -> Option<Value> {
-        self.blanks();
+    fn parse_nested(&mut self, depth: usize) -> Option<PdfValue> {
+        self.skip_blanks();
         self.left = self.left.checked_sub(1)?;
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return None;
         }
         match self.rest() {
-            [b'<', b'<', ..] => self.dict(depth).map(Value::Dict),
-            [b'[', ..] => self.array(depth).map(Value::Array),
-            [b'/', ..] => Some(Value::Name(self.name())),
-            [b'(', ..] => self.text(),
+            [b'<', b'<', ..] => self.parse_dict(depth).map(PdfValue::Dict),
+            [b'[', ..] => self.parse_array(depth).map(PdfValue::Array),
+            [b'/', ..] => Some(PdfValue::Name(self.parse_name())),
+            [b'(', ..] => self.skip_text(),
             [b'<', ..] => {
-                self.skip(|byte| byte != b'>');
+                self.skip_while(|byte| byte != b'>');
                 self.at += 1;
-                Some(Value::Other)
+                Some(PdfValue::Other)
             }
-            [b'0'..=b'9', ..] => self.number_or_reference(),
+            [b'0'..=b'9', ..] => self.parse_number_or_reference(),
             [] | [b']' | b'>' | b')' | b'{' | b'}', ..] => None,
             _ => {
-                self.skip(is_regular);
-                Some(Value::Other)
+                self.skip_while(is_regular);
+                Some(PdfValue::Other)
             }
         }
     }
 
-    fn dict(&mut self, depth: usize) -> Option<Dict> {
+    fn parse_dict(&mut self, depth: usize) -> Option<PdfDict> {
         self.at += 2;
-        let mut members = Dict::new();
+        let mut members = PdfDict::new();
         loop {
-            if self.word(b">>") {
+            if self.take_word(b">>") {
                 return Some(members);
             }
             if self.rest().first() != Some(&b'/') {
                 return None;
             }
-            let name = self.name();
-            members.push((name, self.value_within(depth + 1)?));
+            let name = self.parse_name();
+            members.push((name, self.parse_nested(depth + 1)?));
         }
     }
 
-    fn array(&mut self, depth: usize) -> Option<Vec<Value>> {
+    fn parse_array(&mut self, depth: usize) -> Option<Vec<PdfValue>> {
         self.at += 1;
         let mut values = Vec::new();
-        while !self.word(b"]") {
-            values.push(self.value_within(depth + 1)?);
+        while !self.take_word(b"]") {
+            values.push(self.parse_nested(depth + 1)?);
         }
         Some(values)
     }
 
     /// Reads a name. None of the names needed contains an escape with `#`.
-    fn name(&mut self) -> Vec<u8> {
+    fn parse_name(&mut self) -> Vec<u8> {
         self.at += 1;
         let start = self.at;
-        self.skip(is_regular);
+        self.skip_while(is_regular);
         self.bytes[start..self.at].to_vec()
     }
 
-    fn text(&mut self) -> Option<Value> {
+    fn skip_text(&mut self) -> Option<PdfValue> {
         let mut open = 0usize;
         loop {
             match self.bytes.get(self.at)? {
@@ -210,28 +210,31 @@ impl<'a> Syntax<'a> {
             }
             self.at += 1;
             if open == 0 {
-                return Some(Value::Other);
+                return Some(PdfValue::Other);
             }
         }
     }
 
-    fn number_or_reference(&mut self) -> Option<Value> {
-        let Some(number) = self.number().filter(|_| !self.rest().starts_with(b".")) else {
-            self.skip(is_regular);
-            return Some(Value::Other);
+    fn parse_number_or_reference(&mut self) -> Option<PdfValue> {
+        let Some(number) = self
+            .parse_number()
+            .filter(|_| !self.rest().starts_with(b"."))
+        else {
+            self.skip_while(is_regular);
+            return Some(PdfValue::Other);
         };
         let after = self.at;
-        if self.number().is_some()
-            && self.word(b"R")
+        if self.parse_number().is_some()
+            && self.take_word(b"R")
             && !self.rest().first().is_some_and(|byte| is_regular(*byte))
         {
-            return Some(u32::try_from(number).map_or(Value::Other, Value::Reference));
+            return Some(u32::try_from(number).map_or(PdfValue::Other, PdfValue::Reference));
         }
         self.at = after;
-        Some(Value::Number(number))
+        Some(PdfValue::Number(number))
     }
 
-    fn skip(&mut self, is_skipped: impl Fn(u8) -> bool) {
+    fn skip_while(&mut self, is_skipped: impl Fn(u8) -> bool) {
         let end = self.rest().iter().position(|byte| !is_skipped(*byte));
         self.at = end.map_or(self.bytes.len(), |end| self.at + end);
     }

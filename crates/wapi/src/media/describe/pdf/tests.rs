@@ -5,16 +5,16 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use super::syntax::Syntax;
-use super::{BUDGET, pages};
+use super::syntax::PdfParser;
+use super::{READ_BUDGET, count_pages};
 
 /// A PDF under construction, and the offsets of its objects.
-struct Draft {
+struct PdfDraft {
     bytes: Vec<u8>,
     places: Vec<(u32, usize)>,
 }
 
-impl Draft {
+impl PdfDraft {
     fn new() -> Self {
         Self {
             bytes: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec(),
@@ -78,13 +78,13 @@ fn stream(head: &str, content: &[u8]) -> Vec<u8> {
 }
 
 fn counted(bytes: &[u8]) -> Option<u32> {
-    pages(&mut Cursor::new(bytes)).unwrap()
+    count_pages(&mut Cursor::new(bytes)).unwrap()
 }
 
 #[test]
 fn the_page_tree_says_how_many_pages_there_are() {
     for count in [1, 3, 20_000] {
-        let mut draft = Draft::new().of_pages(count);
+        let mut draft = PdfDraft::new().of_pages(count);
         draft.table("");
         assert_eq!(counted(&draft.bytes), Some(count));
         // Some programs put data before or after the file.
@@ -97,7 +97,7 @@ fn the_page_tree_says_how_many_pages_there_are() {
 
 #[test]
 fn the_newest_state_of_a_file_counts() {
-    let mut draft = Draft::new().of_pages(3);
+    let mut draft = PdfDraft::new().of_pages(3);
     let first = draft.table("");
     let mut draft = draft
         .object(2, "<</Type/Pages/Kids[]/Count 8 0 R>>")
@@ -112,7 +112,7 @@ fn packed(count: u32, predictor: bool) -> Vec<u8> {
     let tree = format!("<</Type/Pages/Kids[3 0 R]/Count {count}>>");
     let head = format!("1 0 2 {} ", root.len() + 1);
     let objects = format!("/Type/ObjStm/N 2/First {}", head.len());
-    let mut draft = Draft::new().object(
+    let mut draft = PdfDraft::new().object(
         5,
         stream(&objects, format!("{head}{root} {tree}").as_bytes()),
     );
@@ -154,7 +154,7 @@ fn tables_and_objects_may_be_packed() {
 
 #[test]
 fn a_file_that_lies_about_itself_is_read_to_an_end() {
-    let mut round = Draft::new()
+    let mut round = PdfDraft::new()
         .object(1, "<</Pages 1 0 R>>")
         .object(2, "2 0 R");
     let at = round.table("");
@@ -193,9 +193,9 @@ fn a_file_that_lies_about_itself_is_read_to_an_end() {
 }
 
 /// A file that counts the bytes read from it.
-struct Counting(Cursor<Vec<u8>>, u64);
+struct CountingFile(Cursor<Vec<u8>>, u64);
 
-impl Read for Counting {
+impl Read for CountingFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.0.read(buffer)?;
         self.1 += read as u64;
@@ -203,7 +203,7 @@ impl Read for Counting {
     }
 }
 
-impl Seek for Counting {
+impl Seek for CountingFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.0.seek(to)
     }
@@ -226,10 +226,10 @@ fn what_becomes_nothing_is_not_read_without_end() {
         b"\nendstream\nstartxref\n9\n",
     ]
     .concat();
-    let mut file = Counting(Cursor::new(bytes), 0);
-    assert_eq!(pages(&mut file).unwrap(), None);
+    let mut file = CountingFile(Cursor::new(bytes), 0);
+    assert_eq!(count_pages(&mut file).unwrap(), None);
     assert!(
-        (BUDGET / 2..BUDGET * 2).contains(&file.1),
+        (READ_BUDGET / 2..READ_BUDGET * 2).contains(&file.1),
         "{} bytes were read",
         file.1
     );
@@ -237,6 +237,7 @@ fn what_becomes_nothing_is_not_read_without_end() {
 
 #[test]
 fn a_list_is_not_read_without_end() {
-    let list = |count: usize| Syntax::new(format!("[{}]", "/a".repeat(count)).as_bytes()).value();
+    let list =
+        |count: usize| PdfParser::new(format!("[{}]", "/a".repeat(count)).as_bytes()).parse_value();
     assert!(list(90_000).is_some() && list(100_000).is_none());
 }

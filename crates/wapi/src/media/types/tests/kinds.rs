@@ -28,7 +28,10 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
     ];
     for head in nothing {
         for ending in ENDINGS {
-            let (name, usual) = (format!("a.{ending}"), named::type_of(ending).unwrap());
+            let (name, usual) = (
+                format!("a.{ending}"),
+                named::type_by_extension(ending).unwrap(),
+            );
             for said in [
                 usual,
                 "image/jpg",
@@ -38,26 +41,26 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
                 "image/apng",
             ] {
                 for told in [
-                    Told {
+                    TypeClaims {
                         name: Some(&name),
-                        said: None,
+                        mime_type: None,
                     },
-                    Told {
+                    TypeClaims {
                         name: None,
-                        said: Some(said),
+                        mime_type: Some(said),
                     },
-                    Told {
+                    TypeClaims {
                         name: Some("a"),
-                        said: Some(said),
+                        mime_type: Some(said),
                     },
-                    Told {
+                    TypeClaims {
                         name: Some(&name),
-                        said: Some(said),
+                        mime_type: Some(said),
                     },
                 ] {
-                    let found = of(head, None, told);
+                    let found = detect_type(head, None, told);
                     assert!(
-                        kinds.iter().all(|kind| fits(*kind, &found).is_err()),
+                        kinds.iter().all(|kind| check_type(*kind, &found).is_err()),
                         "{told:?}: {found}"
                     );
                 }
@@ -78,12 +81,12 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
         ),
     ] {
         assert_eq!(
-            of(
+            detect_type(
                 head,
                 None,
-                Told {
+                TypeClaims {
                     name: Some(name),
-                    said: Some(said)
+                    mime_type: Some(said)
                 }
             ),
             found,
@@ -141,7 +144,7 @@ fn what_cannot_be_sent_so_is_refused_by_its_type() {
             "is no sticker but application/pdf; ",
         ),
     ] {
-        let refused = fits(kind, mime_type).unwrap_err().to_string();
+        let refused = check_type(kind, mime_type).unwrap_err().to_string();
         assert!(refused.starts_with(why), "{refused}");
     }
     for (kind, mime_type) in [
@@ -157,6 +160,6 @@ fn what_cannot_be_sent_so_is_refused_by_its_type() {
         (MediaKind::Sticker, "image/apng"),
         (MediaKind::Document, "application/x-own"),
     ] {
-        assert_eq!(fits(kind, mime_type), Ok(()), "{mime_type}");
+        assert_eq!(check_type(kind, mime_type), Ok(()), "{mime_type}");
     }
 }

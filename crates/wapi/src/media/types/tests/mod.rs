@@ -5,7 +5,7 @@ mod kinds;
 use super::*;
 
 fn by_bytes(head: &[u8]) -> String {
-    of(head, None, Told::default())
+    detect_type(head, None, TypeClaims::default())
 }
 
 fn branded(brands: &[&str]) -> Vec<u8> {
@@ -232,12 +232,12 @@ fn content_counts_before_the_name_and_the_name_before_what_was_said() {
         ),
         (b"\x1a\x45\xdf\xa3", None, "a.weba", "", "audio/webm"),
     ] {
-        let told = Told {
+        let told = TypeClaims {
             name: Some(name),
-            said: Some(said),
+            mime_type: Some(said),
         };
         assert_eq!(
-            of(head, inside, told),
+            detect_type(head, inside, told),
             found,
             "{} {inside:?} {told:?}",
             head.escape_ascii()
@@ -276,12 +276,16 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
             [text.as_bytes(), b" \xf7\xe0\xe9"].concat(),
             text.to_owned() + &" word".repeat(300),
         );
-        let told = Told {
+        let told = TypeClaims {
             name: Some("a.txt"),
-            said: None,
+            mime_type: None,
         };
-        assert_eq!(of(&old, None, told), "text/plain", "{text}");
-        assert_eq!(by_bytes(&long.as_bytes()[..HEAD]), "text/plain", "{text}");
+        assert_eq!(detect_type(&old, None, told), "text/plain", "{text}");
+        assert_eq!(
+            by_bytes(&long.as_bytes()[..HEAD_BYTES]),
+            "text/plain",
+            "{text}"
+        );
     }
     let tar = "a".repeat(257) + "ustar and so on";
     assert_eq!(by_bytes(tar.as_bytes()), "text/plain");
@@ -293,12 +297,12 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
         ]
         .concat();
         assert_eq!(
-            of(
+            detect_type(
                 &text,
                 None,
-                Told {
+                TypeClaims {
                     name: Some("a.txt"),
-                    said: None
+                    mime_type: None
                 }
             ),
             "text/plain"
@@ -322,24 +326,24 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
 fn what_is_in_boxes_is_looked_into_whatever_its_brand() {
     for brand in ["isom", "mp42", "3gp4", "3g2a", "qt  ", "M4A ", "none"] {
         assert!(is_container(&branded(&[brand])), "{brand}");
-        let found = of(
+        let found = detect_type(
             &branded(&[brand]),
             Some("audio/mp4"),
-            Told {
+            TypeClaims {
                 name: Some("a.3gp"),
-                said: Some("video/3gpp"),
+                mime_type: Some("video/3gpp"),
             },
         );
         assert_eq!(found, "audio/mp4");
-        assert_eq!(fits(MediaKind::Audio, &found), Ok(()));
+        assert_eq!(check_type(MediaKind::Audio, &found), Ok(()));
     }
     assert!(is_container(b"\0\0\0\x08wide....") && !is_container(&branded(&["heic"])));
-    let told = Told {
+    let told = TypeClaims {
         name: None,
-        said: Some("audio/mp4"),
+        mime_type: Some("audio/mp4"),
     };
     assert_eq!(
-        of(&branded(&["3gp4"]), None, told),
+        detect_type(&branded(&["3gp4"]), None, told),
         "audio/mp4",
         "whoever gives it knows"
     );

@@ -8,23 +8,23 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::PATIENCE;
-use crate::store::OpenMessage;
+use crate::store::UnsettledMessage;
 
 /// One event of a history.
 #[derive(Debug, Clone)]
-enum Happening {
+enum ModelEvent {
     Accept {
         chat: u8,
-        haste: Haste,
+        haste: SendMode,
         has_file: bool,
         send_in: Option<u8>,
         expires_in: Option<u8>,
     },
-    Line(Line),
+    Line(OutboxConnectivity),
     /// WhatsApp answers one of the unanswered messages.
     Answer {
         which: usize,
-        answer: Answer,
+        answer: ModelAnswer,
     },
     Pass {
         seconds: u8,
@@ -38,7 +38,7 @@ enum Happening {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+enum ModelAnswer {
     Ack,
     Nack,
     Lost,
@@ -46,7 +46,7 @@ enum Answer {
 
 /// The engine's results for a handed-over message, repeated in this order.
 #[derive(Debug, Clone, Copy)]
-enum Luck {
+enum EngineLuck {
     Arrives,
     ArrivesUnclear,
     LostUnclear,
@@ -56,8 +56,8 @@ enum Luck {
     Hangs,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
-    let haste = prop_oneof![4 => Just(Haste::Patient), 1 => Just(Haste::NowOrNever)];
+fn happening() -> impl Strategy<Value = ModelEvent> {
+    let haste = prop_oneof![4 => Just(SendMode::Queued), 1 => Just(SendMode::Immediate)];
     let maybe = || prop_oneof![3 => Just(None), 1 => (1..60_u8).prop_map(Some)];
     let accept = (
         0..3_u8,
@@ -67,7 +67,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         maybe(),
     )
         .prop_map(
-            |(chat, haste, has_file, send_in, expires_in)| Happening::Accept {
+            |(chat, haste, has_file, send_in, expires_in)| ModelEvent::Accept {
                 chat,
                 haste,
                 has_file,
@@ -75,52 +75,51 @@ fn happening() -> impl Strategy<Value = Happening> {
                 expires_in,
             },
         );
-    let answer =
-        prop_oneof![4 => Just(Answer::Ack), 1 => Just(Answer::Nack), 1 => Just(Answer::Lost)];
+    let answer = prop_oneof![4 => Just(ModelAnswer::Ack), 1 => Just(ModelAnswer::Nack), 1 => Just(ModelAnswer::Lost)];
     prop_oneof![
         6 => accept,
-        3 => Just(Happening::Line(Line::Up)),
-        1 => Just(Happening::Line(Line::Down)),
-        6 => (any::<usize>(), answer).prop_map(|(which, answer)| Happening::Answer { which, answer }),
-        2 => (1..40_u8).prop_map(|seconds| Happening::Pass { seconds }),
-        2 => any::<usize>().prop_map(|which| Happening::TakeBack { which }),
-        1 => Just(Happening::Crash),
+        3 => Just(ModelEvent::Line(OutboxConnectivity::Online)),
+        1 => Just(ModelEvent::Line(OutboxConnectivity::Offline)),
+        6 => (any::<usize>(), answer).prop_map(|(which, answer)| ModelEvent::Answer { which, answer }),
+        2 => (1..40_u8).prop_map(|seconds| ModelEvent::Pass { seconds }),
+        2 => any::<usize>().prop_map(|which| ModelEvent::TakeBack { which }),
+        1 => Just(ModelEvent::Crash),
     ]
 }
 
-fn luck() -> impl Strategy<Value = Luck> {
+fn luck() -> impl Strategy<Value = EngineLuck> {
     prop_oneof![
-        8 => Just(Luck::Arrives),
-        1 => Just(Luck::ArrivesUnclear),
-        1 => Just(Luck::LostUnclear),
-        1 => Just(Luck::Offline),
-        1 => Just(Luck::Failed),
-        1 => Just(Luck::Hangs),
+        8 => Just(EngineLuck::Arrives),
+        1 => Just(EngineLuck::ArrivesUnclear),
+        1 => Just(EngineLuck::LostUnclear),
+        1 => Just(EngineLuck::Offline),
+        1 => Just(EngineLuck::Failed),
+        1 => Just(EngineLuck::Hangs),
     ]
 }
 
 /// The outbox in its environment.
-struct World {
+struct OutboxModel {
     outbox: Outbox,
-    at: Moment,
+    at: OutboxClock,
     /// The database: each message, whether it is recorded as attempted, and its outcome.
-    rows: BTreeMap<Place, (Message, Timestamp, Option<Verdict>)>,
+    rows: BTreeMap<MessageSeq, (QueuedMessage, Timestamp, Option<SendOutcome>)>,
     /// Outcomes on their way to the database.
-    unwritten: Vec<(Place, Verdict)>,
+    unwritten: Vec<(MessageSeq, SendOutcome)>,
     /// Messages received by the phones, each once, in the order of arrival.
-    phones: Vec<Place>,
+    phones: Vec<MessageSeq>,
     /// Accepted by WhatsApp, and not answered yet.
-    unanswered: Vec<Place>,
+    unanswered: Vec<MessageSeq>,
     /// Handed over at least once, or recorded as attempted when a crash came.
-    may_have_left: BTreeSet<Place>,
-    luck: std::iter::Cycle<std::vec::IntoIter<Luck>>,
+    may_have_left: BTreeSet<MessageSeq>,
+    luck: std::iter::Cycle<std::vec::IntoIter<EngineLuck>>,
 }
 
-impl World {
-    fn new(luck: Vec<Luck>) -> Self {
+impl OutboxModel {
+    fn new(luck: Vec<EngineLuck>) -> Self {
         Self {
             outbox: Outbox::new(PATIENCE),
-            at: Moment {
+            at: OutboxClock {
                 now: Timestamp::UNIX_EPOCH,
                 uptime: Duration::ZERO,
             },
@@ -133,9 +132,9 @@ impl World {
         }
     }
 
-    fn live(&mut self, happening: Happening) {
+    fn live(&mut self, happening: ModelEvent) {
         match happening {
-            Happening::Accept {
+            ModelEvent::Accept {
                 chat,
                 haste,
                 has_file,
@@ -150,15 +149,15 @@ impl World {
                     expires_in,
                 );
             }
-            Happening::Line(line) => {
-                if line == Line::Down {
+            ModelEvent::Line(line) => {
+                if line == OutboxConnectivity::Offline {
                     self.unanswered.clear();
                 }
-                self.outbox.line_is(line);
+                self.outbox.set_connectivity(line);
             }
-            Happening::Answer { which, answer } => self.answer(which, answer),
-            Happening::Pass { seconds } => self.pass(Duration::from_secs(seconds.into())),
-            Happening::TakeBack { which } => {
+            ModelEvent::Answer { which, answer } => self.answer(which, answer),
+            ModelEvent::Pass { seconds } => self.pass(Duration::from_secs(seconds.into())),
+            ModelEvent::TakeBack { which } => {
                 let open: Vec<_> = self
                     .rows
                     .keys()
@@ -166,10 +165,10 @@ impl World {
                     .filter(|place| self.outbox.contains(*place))
                     .collect();
                 if !open.is_empty() {
-                    self.outbox.cancel(open[which % open.len()]);
+                    self.outbox.cancel_message(open[which % open.len()]);
                 }
             }
-            Happening::Crash => self.crash(),
+            ModelEvent::Crash => self.crash(),
         }
         self.work();
     }
@@ -177,7 +176,7 @@ impl World {
     fn accept(
         &mut self,
         chat: &str,
-        haste: Haste,
+        haste: SendMode,
         has_file: bool,
         send_in: Option<u8>,
         expires_in: Option<u8>,
@@ -186,39 +185,39 @@ impl World {
             seconds.map(|s| self.at.now + SignedDuration::from_secs(s.into()))
         };
         let (send_at, expires_at) = match haste {
-            Haste::Patient => (after(send_in), after(expires_in)),
-            Haste::NowOrNever => (None, after(Some(20))),
+            SendMode::Queued => (after(send_in), after(expires_in)),
+            SendMode::Immediate => (None, after(Some(20))),
         };
-        let may_wait = send_at.is_some() || (expires_at.is_some() && haste == Haste::Patient);
-        let message = Message {
-            place: Place(self.rows.len() as i64 + 1),
+        let may_wait = send_at.is_some() || (expires_at.is_some() && haste == SendMode::Queued);
+        let message = QueuedMessage {
+            seq: MessageSeq(self.rows.len() as i64 + 1),
             chat: chat.to_owned(),
             send_at,
             expires_at,
-            haste,
-            is_marked: !may_wait && self.outbox.would_leave(chat),
+            mode: haste,
+            is_recorded: !may_wait && self.outbox.can_leave(chat),
             may_have_left: false,
             has_file,
         };
         self.rows
-            .insert(message.place, (message.clone(), self.at.now, None));
-        self.outbox.accept(message, self.at);
+            .insert(message.seq, (message.clone(), self.at.now, None));
+        self.outbox.add_message(message, self.at);
     }
 
-    fn answer(&mut self, which: usize, answer: Answer) {
+    fn answer(&mut self, which: usize, answer: ModelAnswer) {
         if self.unanswered.is_empty() {
             return;
         }
         let place = self.unanswered.remove(which % self.unanswered.len());
         match answer {
-            Answer::Lost => {}
-            Answer::Nack if !self.phones.contains(&place) => {
-                self.outbox.answered(place, failures::logged_out())
-            }
-            Answer::Ack | Answer::Nack => {
+            ModelAnswer::Lost => {}
+            ModelAnswer::Nack if !self.phones.contains(&place) => self
+                .outbox
+                .record_answer(place, failures::device_logged_out()),
+            ModelAnswer::Ack | ModelAnswer::Nack => {
                 self.arrive(place);
                 self.outbox
-                    .answered(place, Verdict::Sent { at: self.at.now });
+                    .record_answer(place, SendOutcome::Sent { at: self.at.now });
             }
         }
     }
@@ -237,32 +236,32 @@ impl World {
             .rows
             .values()
             .filter(|(_, _, verdict)| verdict.is_none());
-        let open = open.map(|(message, accepted_at, _)| OpenMessage {
-            place: message.place,
+        let open = open.map(|(message, accepted_at, _)| UnsettledMessage {
+            seq: message.seq,
             id: String::new(),
             chat: message.chat.clone(),
             accepted_at: *accepted_at,
             send_at: message.send_at,
             expires_at: message.expires_at,
-            may_have_left: message.is_marked,
-            needs_fetching: message.has_file,
+            may_have_left: message.is_recorded,
+            needs_download: message.has_file,
             is_vote: false,
         });
-        for left in in_order(open.collect()) {
-            let (message, _, _) = &self.rows[&left.place];
+        for left in restore_order(open.collect()) {
+            let (message, _, _) = &self.rows[&left.seq];
             if left.may_have_left {
-                self.may_have_left.insert(left.place);
+                self.may_have_left.insert(left.seq);
             }
-            let message = Message {
-                haste: Haste::Patient,
+            let message = QueuedMessage {
+                mode: SendMode::Queued,
                 may_have_left: left.may_have_left,
                 ..message.clone()
             };
-            self.outbox.accept(message, self.at);
+            self.outbox.add_message(message, self.at);
         }
     }
 
-    fn arrive(&mut self, place: Place) {
+    fn arrive(&mut self, place: MessageSeq) {
         if !self.phones.contains(&place) {
             self.phones.push(place);
         }
@@ -280,7 +279,7 @@ impl World {
                 assert!(row.2.is_none(), "{place:?} was judged twice");
                 row.2 = Some(verdict);
             }
-            let steps = self.outbox.next(self.at);
+            let steps = self.outbox.next_steps(self.at);
             if steps.is_empty() {
                 return;
             }
@@ -293,30 +292,30 @@ impl World {
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: OutboxStep) {
         match step {
-            Step::Judge(_, Verdict::InDoubt) => {}
-            Step::Judge(place, verdict) => self.unwritten.push((place, verdict)),
-            Step::Prepare(place) => self.outbox.prepared(place, Ok(()), self.at),
-            Step::Mark(places) => {
+            OutboxStep::RecordOutcome(_, SendOutcome::Unconfirmed) => {}
+            OutboxStep::RecordOutcome(place, verdict) => self.unwritten.push((place, verdict)),
+            OutboxStep::Prepare(place) => self.outbox.finish_preparing(place, Ok(()), self.at),
+            OutboxStep::RecordAttempts(places) => {
                 for place in &places {
                     self.rows
                         .get_mut(place)
                         .expect("only what was accepted is marked")
                         .0
-                        .is_marked = true;
+                        .is_recorded = true;
                 }
-                self.outbox.marked(&places, Ok(()), self.at);
+                self.outbox.finish_recording(&places, Ok(()), self.at);
             }
-            Step::HandOver(place) => self.hand_over(place),
+            OutboxStep::HandOver(place) => self.hand_over(place),
         }
     }
 
-    fn hand_over(&mut self, place: Place) {
+    fn hand_over(&mut self, place: MessageSeq) {
         let (message, _, verdict) = &self.rows[&place];
         assert!(verdict.is_none(), "{place:?} leaves after {verdict:?}");
         assert!(
-            message.is_marked,
+            message.is_recorded,
             "{place:?} leaves, and the database does not know"
         );
         let in_time = message.expires_at.is_none_or(|time| time > self.at.now);
@@ -329,38 +328,38 @@ impl World {
             "{place:?} leaves too early"
         );
         let luck = self.luck.next().expect("luck goes round for ever");
-        if matches!(luck, Luck::Arrives | Luck::ArrivesUnclear) {
+        if matches!(luck, EngineLuck::Arrives | EngineLuck::ArrivesUnclear) {
             self.arrive(place);
         }
-        if !matches!(luck, Luck::Offline | Luck::Failed) {
+        if !matches!(luck, EngineLuck::Offline | EngineLuck::Failed) {
             self.may_have_left.insert(place);
         }
         let outcome = match luck {
-            Luck::Arrives => {
+            EngineLuck::Arrives => {
                 self.unanswered.push(place);
-                HandedOver::Left
+                HandoverResult::Sent
             }
-            Luck::ArrivesUnclear | Luck::LostUnclear => HandedOver::Unclear,
-            Luck::Offline => HandedOver::Offline,
-            Luck::Failed => HandedOver::Failed,
-            Luck::Hangs => return,
+            EngineLuck::ArrivesUnclear | EngineLuck::LostUnclear => HandoverResult::Unconfirmed,
+            EngineLuck::Offline => HandoverResult::Offline,
+            EngineLuck::Failed => HandoverResult::Failed,
+            EngineLuck::Hangs => return,
         };
-        self.outbox.handed_over(place, &outcome, self.at);
+        self.outbox.finish_handover(place, &outcome, self.at);
     }
 
     /// From now on everything succeeds.
     fn end_well(&mut self) {
-        self.luck = vec![Luck::Arrives].into_iter().cycle();
-        self.live(Happening::Line(Line::Down));
-        self.live(Happening::Line(Line::Up));
+        self.luck = vec![EngineLuck::Arrives].into_iter().cycle();
+        self.live(ModelEvent::Line(OutboxConnectivity::Offline));
+        self.live(ModelEvent::Line(OutboxConnectivity::Online));
         for _ in 0..10_000 {
             while !self.unanswered.is_empty() {
-                self.live(Happening::Answer {
+                self.live(ModelEvent::Answer {
                     which: 0,
-                    answer: Answer::Ack,
+                    answer: ModelAnswer::Ack,
                 });
             }
-            match self.outbox.quiet_for(self.at) {
+            match self.outbox.time_to_deadline(self.at) {
                 Some(pause) => self.pass(pause),
                 None => break,
             }
@@ -374,21 +373,23 @@ impl World {
     }
 
     fn check(&self) {
-        let lane = |place: &Place| self.rows[place].0.chat.clone();
+        let lane = |place: &MessageSeq| self.rows[place].0.chat.clone();
         for (place, (message, _, verdict)) in &self.rows {
             let is_there = self.phones.contains(place);
             match verdict.as_ref().expect("everything is settled") {
-                Verdict::Sent { .. } => {
+                SendOutcome::Sent { .. } => {
                     assert!(is_there, "{place:?} is called sent and is nowhere")
                 }
-                Verdict::Failed(failure) => {
+                SendOutcome::Failed(failure) => {
                     assert!(!is_there, "{place:?} is called {failure:?} and is there")
                 }
-                Verdict::Cancelled => assert!(!is_there, "{place:?} was taken back and is there"),
-                Verdict::LeftInDoubt => assert!(self.may_have_left.contains(place)),
-                Verdict::InDoubt => unreachable!("a doubt is no end"),
+                SendOutcome::Cancelled => {
+                    assert!(!is_there, "{place:?} was taken back and is there")
+                }
+                SendOutcome::LeftUnconfirmed => assert!(self.may_have_left.contains(place)),
+                SendOutcome::Unconfirmed => unreachable!("a doubt is no end"),
             }
-            let scheduled = |place: &Place| self.rows[place].0.send_at.is_some();
+            let scheduled = |place: &MessageSeq| self.rows[place].0.send_at.is_some();
             let chat = self
                 .phones
                 .iter()
@@ -411,7 +412,7 @@ proptest! {
         happenings in proptest::collection::vec(happening(), 1..60),
         luck in proptest::collection::vec(luck(), 1..12),
     ) {
-        let mut world = World::new(luck);
+        let mut world = OutboxModel::new(luck);
         for happening in happenings {
             world.live(happening);
         }

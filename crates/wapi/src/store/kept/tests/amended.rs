@@ -3,12 +3,12 @@
 use super::super::step::by_address;
 use super::super::*;
 use super::{ANN, at, body, kept, message, step, text};
-use crate::event::Right;
+use crate::event::DeletionRight;
 use crate::message::Message;
 use crate::store::Life;
 
-fn about(id: &str, by: Option<&str>) -> About {
-    About {
+fn about(id: &str, by: Option<&str>) -> ChangeTarget {
+    ChangeTarget {
         chat: ANN.to_owned(),
         id: id.to_owned(),
         by: by.map(by_address),
@@ -19,15 +19,15 @@ fn about(id: &str, by: Option<&str>) -> About {
 #[tokio::test]
 async fn messages_show_what_was_done_to_them() {
     let (kept, _folder) = kept().await;
-    let edit = |by: Option<&str>, id: &str| Change::Edited {
+    let edit = |by: Option<&str>, id: &str| HistoryChange::Edited {
         of: about(id, by),
-        content: Box::new(Message::text("second".to_owned())),
+        content: Box::new(Message::from_text("second".to_owned())),
     };
-    let react = |by: Option<&str>, emoji: Option<&str>| Change::Reaction {
+    let react = |by: Option<&str>, emoji: Option<&str>| HistoryChange::Reaction {
         of: about("A", by),
         emoji: emoji.map(str::to_owned),
     };
-    let status = |status| Change::Status {
+    let status = |status| HistoryChange::Status {
         chat: ANN.to_owned(),
         id: "B".to_owned(),
         status,
@@ -40,12 +40,12 @@ async fn messages_show_what_was_done_to_them() {
         step(2, react(Some(ANN), Some("👍"))),
         step(2, react(None, Some("❤️"))),
         step(2, react(Some(ANN), None)),
-        step(3, status(KeptStatus::Read)),
-        step(3, status(KeptStatus::Delivered)),
+        step(3, status(MessageProgress::Read)),
+        step(3, status(MessageProgress::Delivered)),
     ];
-    kept.write(&steps, 3).await.unwrap();
+    kept.write_mutations(&steps, 3).await.unwrap();
     let found = kept
-        .messages(&Life::test(1, "shop"), ANN, Side::Newest, 9)
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;
@@ -55,20 +55,20 @@ async fn messages_show_what_was_done_to_them() {
     );
     assert_eq!(
         found[1].reactions,
-        [FoundReaction {
+        [StoredReaction {
             by: None,
             emoji: "❤️".to_owned()
         }]
     );
     assert_eq!(
         (found[0].status, &found[0].from),
-        (Some(KeptStatus::Read), &None)
+        (Some(MessageProgress::Read), &None)
     );
-    kept.write(&[step(4, edit(Some(ANN), "A"))], 4)
+    kept.write_mutations(&[step(4, edit(Some(ANN), "A"))], 4)
         .await
         .unwrap();
     let found = kept
-        .messages(&Life::test(1, "shop"), ANN, Side::Newest, 9)
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;
@@ -77,7 +77,7 @@ async fn messages_show_what_was_done_to_them() {
         ("second".to_owned(), Some(at(100)))
     );
     let hits = async |asked| {
-        kept.search(&Life::test(1, "shop"), None, asked, None, 9)
+        kept.search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -85,12 +85,12 @@ async fn messages_show_what_was_done_to_them() {
             .len()
     };
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
-    kept.write(
+    kept.write_mutations(
         &[step(
             5,
-            Change::Deleted {
+            HistoryChange::Deleted {
                 of: about("A", Some(ANN)),
-                by: Right::Author,
+                by: DeletionRight::Author,
             },
         )],
         5,
@@ -98,7 +98,7 @@ async fn messages_show_what_was_done_to_them() {
     .await
     .unwrap();
     let found = kept
-        .messages(&Life::test(1, "shop"), ANN, Side::Newest, 9)
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;

@@ -9,15 +9,17 @@ use jiff::Timestamp;
 use super::step::by_address;
 use super::*;
 use crate::event::Person;
-use crate::message::{Content, Message};
+use crate::message::{Message, MessageContent};
 use crate::store::Life;
 
 const ANN: &str = "375440000001@s.whatsapp.net";
 const GROUP: &str = "120363025246125486@g.us";
 
-async fn kept() -> (Kept, tempfile::TempDir) {
+async fn kept() -> (HistoryDb, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let kept = Kept::open(&folder.path().join("history.db")).await.unwrap();
+    let kept = HistoryDb::open(&folder.path().join("history.db"))
+        .await
+        .unwrap();
     (kept, folder)
 }
 
@@ -25,9 +27,15 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn said(chat: &str, from: Option<&str>, id: &str, second: i64, message: Message) -> NewKept {
+fn said(
+    chat: &str,
+    from: Option<&str>,
+    id: &str,
+    second: i64,
+    message: Message,
+) -> NewHistoryMessage {
     let from = from.map(by_address);
-    NewKept {
+    NewHistoryMessage {
         chat: chat.to_owned(),
         id: id.to_owned(),
         from,
@@ -38,31 +46,31 @@ fn said(chat: &str, from: Option<&str>, id: &str, second: i64, message: Message)
     }
 }
 
-fn text(chat: &str, from: Option<&str>, id: &str, second: i64, body: &str) -> NewKept {
-    said(chat, from, id, second, Message::text(body.to_owned()))
+fn text(chat: &str, from: Option<&str>, id: &str, second: i64, body: &str) -> NewHistoryMessage {
+    said(chat, from, id, second, Message::from_text(body.to_owned()))
 }
 
-fn step(seq: i64, change: Change) -> Step {
-    Step {
+fn step(seq: i64, change: HistoryChange) -> HistoryMutation {
+    HistoryMutation {
         seq,
-        session: Life::test(1, "shop"),
+        session: Life::for_test(1, "shop"),
         change,
     }
 }
 
-fn message(seq: i64, new: NewKept) -> Step {
-    step(seq, Change::Message(Box::new(new)))
+fn message(seq: i64, new: NewHistoryMessage) -> HistoryMutation {
+    step(seq, HistoryChange::Message(Box::new(new)))
 }
 
-fn body(found: &Found) -> String {
+fn body(found: &StoredMessage) -> String {
     match found.message.as_ref().map(|message| &message.content) {
-        Some(Content::Text { text }) => text.body.clone(),
+        Some(MessageContent::Text { text }) => text.body.clone(),
         other => format!("{other:?}"),
     }
 }
 
-async fn bodies(kept: &Kept, side: Side, limit: u32) -> Vec<String> {
-    kept.messages(&Life::test(1, "shop"), ANN, side, limit)
+async fn bodies(kept: &HistoryDb, side: PageAnchor, limit: u32) -> Vec<String> {
+    kept.list_messages(&Life::for_test(1, "shop"), ANN, side, limit)
         .await
         .unwrap()
         .0
@@ -71,8 +79,8 @@ async fn bodies(kept: &Kept, side: Side, limit: u32) -> Vec<String> {
         .collect()
 }
 
-async fn unread(kept: &Kept, chat: &str) -> u32 {
-    kept.chat(&Life::test(1, "shop"), chat)
+async fn unread(kept: &HistoryDb, chat: &str) -> u32 {
+    kept.find_chat(&Life::for_test(1, "shop"), chat)
         .await
         .unwrap()
         .unwrap()
@@ -86,32 +94,32 @@ async fn a_batch_that_is_written_twice_changes_nothing() {
         message(1, text(ANN, Some(ANN), "A", 1, "hi")),
         message(2, text(ANN, Some(ANN), "B", 2, "there")),
     ];
-    kept.write(&steps, 2).await.unwrap();
-    kept.write(&steps, 2).await.unwrap();
+    kept.write_mutations(&steps, 2).await.unwrap();
+    kept.write_mutations(&steps, 2).await.unwrap();
     assert_eq!(
         (
-            bodies(&kept, Side::Newest, 10).await,
+            bodies(&kept, PageAnchor::Newest, 10).await,
             unread(&kept, ANN).await
         ),
         (vec!["there".into(), "hi".into()], 2)
     );
     // The same after the progress was lost.
-    kept.start_over().await.unwrap();
-    kept.write(&steps, 2).await.unwrap();
+    kept.reset_progress().await.unwrap();
+    kept.write_mutations(&steps, 2).await.unwrap();
     assert_eq!(
         (
-            bodies(&kept, Side::Newest, 10).await.len(),
+            bodies(&kept, PageAnchor::Newest, 10).await.len(),
             unread(&kept, ANN).await
         ),
         (2, 2)
     );
-    assert_eq!(kept.progress().await.unwrap(), 2);
+    assert_eq!(kept.processed_seq().await.unwrap(), 2);
 }
 
 #[tokio::test]
 async fn pages_stay_where_they_are_while_messages_come() {
     let (kept, _folder) = kept().await;
-    let many = |from: i64, to: i64| -> Vec<Step> {
+    let many = |from: i64, to: i64| -> Vec<HistoryMutation> {
         // Three in each second: the time alone does not order them.
         (from..to)
             .map(|n| {
@@ -122,25 +130,25 @@ async fn pages_stay_where_they_are_while_messages_come() {
             })
             .collect()
     };
-    kept.write(&many(1, 11), 10).await.unwrap();
+    kept.write_mutations(&many(1, 11), 10).await.unwrap();
     let first = kept
-        .messages(&Life::test(1, "shop"), ANN, Side::Newest, 4)
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 4)
         .await
         .unwrap()
         .0;
     assert_eq!(first.iter().map(body).collect::<String>(), "10987");
-    kept.write(&many(11, 15), 14).await.unwrap();
-    let cursor: Cursor = first[3].cursor.to_string().parse().unwrap();
+    kept.write_mutations(&many(11, 15), 14).await.unwrap();
+    let cursor: HistoryCursor = first[3].cursor.to_string().parse().unwrap();
     assert_eq!(
-        bodies(&kept, Side::Before(cursor), 4).await,
+        bodies(&kept, PageAnchor::Before(cursor), 4).await,
         ["6", "5", "4", "3"]
     );
     assert_eq!(
-        bodies(&kept, Side::After(first[0].cursor), 2).await,
+        bodies(&kept, PageAnchor::After(first[0].cursor), 2).await,
         ["12", "11"]
     );
     for wrong in ["", "7", ".", "a.1", "1.b", "1-2"] {
-        assert!(wrong.parse::<Cursor>().is_err(), "{wrong:?}");
+        assert!(wrong.parse::<HistoryCursor>().is_err(), "{wrong:?}");
     }
 }
 
@@ -152,23 +160,23 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
         ..by_address(ANN)
     };
     let steps = [
-        step(1, Change::Contact(ann)),
+        step(1, HistoryChange::Contact(ann)),
         message(1, text(ANN, Some(ANN), "A", 5, "hi")),
         message(
             1,
-            NewKept {
-                status: Some(KeptStatus::Read),
+            NewHistoryMessage {
+                status: Some(MessageProgress::Read),
                 ..text(ANN, None, "B", 6, "mine")
             },
         ),
     ];
-    kept.write(&steps, 1).await.unwrap();
+    kept.write_mutations(&steps, 1).await.unwrap();
     let group = Person {
         id: GROUP.into(),
         name: Some("Team".into()),
         ..Person::default()
     };
-    let imports = Imports {
+    let imports = HistoryImport {
         chats: vec![
             ImportedChat {
                 chat: by_address(ANN),
@@ -189,20 +197,25 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
             ..by_address(ANN)
         }],
         messages: vec![
-            NewKept {
-                status: Some(KeptStatus::Sent),
+            NewHistoryMessage {
+                status: Some(MessageProgress::Sent),
                 ..text(ANN, None, "B", 6, "other")
             },
             text(ANN, Some(ANN), "0", 1, "older"),
         ],
     };
     for _ in 0..2 {
-        kept.import(&Life::test(1, "shop"), &imports).await.unwrap();
+        kept.import_history(&Life::for_test(1, "shop"), &imports)
+            .await
+            .unwrap();
         assert_eq!(
-            bodies(&kept, Side::Newest, 9).await,
+            bodies(&kept, PageAnchor::Newest, 9).await,
             ["mine", "hi", "older"]
         );
-        let chats = kept.chats(&Life::test(1, "shop"), None, 9).await.unwrap();
+        let chats = kept
+            .list_chats(&Life::for_test(1, "shop"), None, 9)
+            .await
+            .unwrap();
         let seen: Vec<_> = chats
             .iter()
             .map(|chat| (chat.chat.id.as_str(), chat.unread, chat.archived))
@@ -210,7 +223,7 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
         assert_eq!(seen, [(ANN, 1, false), (GROUP, 2, false)]);
         assert_eq!(chats[1].chat.name.as_deref(), Some("Team"));
         let ann = kept
-            .contact(&Life::test(1, "shop"), ANN)
+            .find_contact(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap();
@@ -219,24 +232,26 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
             (Some("1@lid"), Some("Ann"))
         );
         let mine = kept
-            .messages(&Life::test(1, "shop"), ANN, Side::Newest, 1)
+            .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 1)
             .await
             .unwrap()
             .0
             .remove(0);
-        assert_eq!(mine.status, Some(KeptStatus::Read));
+        assert_eq!(mine.status, Some(MessageProgress::Read));
     }
 }
 
 #[tokio::test]
 async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
     let (kept, _folder) = kept().await;
-    kept.write(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
+    kept.write_mutations(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
         .await
         .unwrap();
-    kept.forget(&Life::test(1, "shop"), 3).await.unwrap();
+    kept.forget_session(&Life::for_test(1, "shop"), 3)
+        .await
+        .unwrap();
     // Events from before that were not read yet.
-    kept.write(
+    kept.write_mutations(
         &[
             message(2, text(ANN, Some(ANN), "B", 2, "late")),
             message(4, text(ANN, Some(ANN), "C", 4, "new")),
@@ -245,9 +260,9 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
     )
     .await
     .unwrap();
-    assert_eq!(bodies(&kept, Side::Newest, 9).await, ["new"]);
+    assert_eq!(bodies(&kept, PageAnchor::Newest, 9).await, ["new"]);
     assert_eq!(
-        kept.search(&Life::test(1, "shop"), None, "hi", None, 9)
+        kept.search_messages(&Life::for_test(1, "shop"), None, "hi", None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -261,11 +276,11 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
         ),
         (1, 0)
     );
-    assert_eq!(bodies(&kept, Side::Newest, 9).await, ["new"]);
+    assert_eq!(bodies(&kept, PageAnchor::Newest, 9).await, ["new"]);
     assert_eq!(kept.remove_before(at(4), 9).await.unwrap(), 0);
     assert_eq!(kept.remove_before(at(5), 9).await.unwrap(), 1);
     assert_eq!(
-        kept.chat(&Life::test(1, "shop"), ANN)
+        kept.find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap()
@@ -283,12 +298,15 @@ async fn a_write_that_was_given_up_is_undone() {
         .await
         .unwrap();
     drop(open);
-    assert_eq!(kept.progress().await.unwrap(), 99, "it is still open");
-    kept.write(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
+    assert_eq!(kept.processed_seq().await.unwrap(), 99, "it is still open");
+    kept.write_mutations(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
         .await
         .unwrap();
     assert_eq!(
-        (kept.progress().await.unwrap(), unread(&kept, ANN).await),
+        (
+            kept.processed_seq().await.unwrap(),
+            unread(&kept, ANN).await
+        ),
         (1, 1)
     );
 }

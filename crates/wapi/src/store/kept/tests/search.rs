@@ -2,16 +2,16 @@
 
 use super::super::*;
 use super::{ANN, GROUP, kept, message, said, text};
-use crate::message::{Content, Media, Message};
+use crate::message::{MediaContent, Message, MessageContent};
 use crate::store::Life;
 
 #[tokio::test]
 async fn words_of_any_script_are_found() {
     let (kept, _folder) = kept().await;
-    let document = Media {
+    let document = MediaContent {
         filename: Some("Счёт-фактура 2026.pdf".into()),
         caption: Some("wie besprochen".into()),
-        ..Media::default()
+        ..MediaContent::default()
     };
     let texts = [
         ("ru", "Привет! Ёлка уже стоит, приезжай в Минск"),
@@ -26,13 +26,13 @@ async fn words_of_any_script_are_found() {
         ("fr", "Déjà vu à la crème brûlée"),
         ("odd", "a NEAR b AND \"quoted\" text: c* OR NOT d"),
     ];
-    let mut steps: Vec<Step> = (1..)
+    let mut steps: Vec<HistoryMutation> = (1..)
         .zip(texts)
         .map(|(n, (id, body))| message(n, text(ANN, Some(ANN), id, n, body)))
         .collect();
-    let document = Message::new(Content::Document { document });
+    let document = Message::new(MessageContent::Document { document });
     steps.push(message(99, said(GROUP, Some(ANN), "doc", 99, document)));
-    kept.write(&steps, 99).await.unwrap();
+    kept.write_mutations(&steps, 99).await.unwrap();
     for (asked, expected) in [
         ("привет", "ru"),
         ("ПРИВ", "ru"),
@@ -65,7 +65,7 @@ async fn words_of_any_script_are_found() {
         ("счет-фактура", "doc"),
     ] {
         let found = kept
-            .search(&Life::test(1, "shop"), None, asked, None, 9)
+            .search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -81,7 +81,7 @@ async fn words_of_any_script_are_found() {
     }
     for nothing in ["ривет", "京北", "👎", "vu deja xyz", "scope", "s c1"] {
         assert_eq!(
-            kept.search(&Life::test(1, "shop"), None, nothing, None, 9)
+            kept.search_messages(&Life::for_test(1, "shop"), None, nothing, None, 9)
                 .await
                 .unwrap()
                 .unwrap()
@@ -92,7 +92,7 @@ async fn words_of_any_script_are_found() {
     }
     for no_question in ["", " ", "!?", "\"", "*", "()", "\u{fe0f}"] {
         assert_eq!(
-            kept.search(&Life::test(1, "shop"), None, no_question, None, 9)
+            kept.search_messages(&Life::for_test(1, "shop"), None, no_question, None, 9)
                 .await
                 .unwrap(),
             None,
@@ -112,12 +112,12 @@ async fn words_of_any_script_are_found() {
         "' OR 1=1 --",
         "%_",
     ] {
-        kept.search(&Life::test(1, "shop"), None, syntax, None, 9)
+        kept.search_messages(&Life::for_test(1, "shop"), None, syntax, None, 9)
             .await
             .unwrap();
     }
     assert_eq!(
-        kept.search(&Life::test(1, "shop"), Some(ANN), "besprochen", None, 9)
+        kept.search_messages(&Life::for_test(1, "shop"), Some(ANN), "besprochen", None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -125,16 +125,22 @@ async fn words_of_any_script_are_found() {
         []
     );
     assert_eq!(
-        kept.search(&Life::test(1, "shop"), Some(GROUP), "besprochen", None, 9)
-            .await
-            .unwrap()
-            .unwrap()
-            .0
-            .len(),
+        kept.search_messages(
+            &Life::for_test(1, "shop"),
+            Some(GROUP),
+            "besprochen",
+            None,
+            9
+        )
+        .await
+        .unwrap()
+        .unwrap()
+        .0
+        .len(),
         1
     );
     assert_eq!(
-        kept.search(&Life::test(2, "bar"), None, "besprochen", None, 9)
+        kept.search_messages(&Life::for_test(2, "bar"), None, "besprochen", None, 9)
             .await
             .unwrap()
             .unwrap()

@@ -15,20 +15,22 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
             read_up_to: up_to.map(str::to_owned),
             ..ChatChange::default()
         };
-        Change::Chat {
+        HistoryChange::Chat {
             chat: by_address(ANN),
             change,
         }
     };
     let came = |seq, id: &str| message(seq, text(ANN, Some(ANN), id, seq, "hi"));
-    kept.write(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
+    kept.write_mutations(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 3);
-    kept.write(&[step(4, read(Some("B")))], 4).await.unwrap();
+    kept.write_mutations(&[step(4, read(Some("B")))], 4)
+        .await
+        .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
     // In one batch, in order.
-    kept.write(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
+    kept.write_mutations(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
@@ -36,22 +38,22 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         message(8, text(ANN, None, "F", 8, "mine")),
         step(
             8,
-            Change::Seen {
+            HistoryChange::Seen {
                 chat: ANN.to_owned(),
             },
         ),
     ];
-    kept.write(&echo, 8).await.unwrap();
+    kept.write_mutations(&echo, 8).await.unwrap();
     assert_eq!(unread(&kept, ANN).await, 0);
     let marked = ChatChange {
         unread: Some(true),
         pinned: Some(true),
         ..ChatChange::default()
     };
-    kept.write(
+    kept.write_mutations(
         &[step(
             9,
-            Change::Chat {
+            HistoryChange::Chat {
                 chat: by_address(ANN),
                 change: marked,
             },
@@ -61,7 +63,7 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
     .await
     .unwrap();
     let chat = kept
-        .chat(&Life::test(1, "shop"), ANN)
+        .find_chat(&Life::for_test(1, "shop"), ANN)
         .await
         .unwrap()
         .unwrap();
@@ -69,10 +71,12 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         (chat.unread, chat.marked_unread, chat.pinned, chat.archived),
         (0, true, true, false)
     );
-    kept.write(&[step(10, read(None))], 10).await.unwrap();
+    kept.write_mutations(&[step(10, read(None))], 10)
+        .await
+        .unwrap();
     assert!(
         !kept
-            .chat(&Life::test(1, "shop"), ANN)
+            .find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap()
@@ -87,7 +91,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
     let change = |seq, change: ChatChange| {
         step(
             seq,
-            Change::Chat {
+            HistoryChange::Chat {
                 chat: by_address(ANN),
                 change: ChatChange {
                     up_to: Some(at(2)),
@@ -96,7 +100,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         )
     };
-    kept.write(
+    kept.write_mutations(
         &[
             came(1, "one"),
             came(2, "two"),
@@ -107,7 +111,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
     )
     .await
     .unwrap();
-    kept.write(
+    kept.write_mutations(
         &[change(
             5,
             ChatChange {
@@ -136,12 +140,17 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         ),
     ] {
-        kept.write(&[change(seq, gone)], seq).await.unwrap();
-        assert_eq!(bodies(&kept, Side::Newest, 10).await, ["four", "three"]);
+        kept.write_mutations(&[change(seq, gone)], seq)
+            .await
+            .unwrap();
+        assert_eq!(
+            bodies(&kept, PageAnchor::Newest, 10).await,
+            ["four", "three"]
+        );
         assert_eq!(unread(&kept, ANN).await, 2);
     }
     let found = async |word: &str| {
-        kept.search(&Life::test(1, "shop"), Some(ANN), word, None, 10)
+        kept.search_messages(&Life::for_test(1, "shop"), Some(ANN), word, None, 10)
             .await
             .unwrap()
             .unwrap()
@@ -155,10 +164,10 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         up_to: Some(at(4)),
         ..ChatChange::default()
     };
-    kept.write(
+    kept.write_mutations(
         &[step(
             8,
-            Change::Chat {
+            HistoryChange::Chat {
                 chat: by_address(ANN),
                 change: deleted,
             },
@@ -167,7 +176,12 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
     )
     .await
     .unwrap();
-    assert_eq!(kept.chat(&Life::test(1, "shop"), ANN).await.unwrap(), None);
+    assert_eq!(
+        kept.find_chat(&Life::for_test(1, "shop"), ANN)
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -183,9 +197,9 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
             .map(|n| text(ANN, Some(ANN), &format!("M{n}"), n, "hi"))
             .collect()
     };
-    kept.import(
-        &Life::test(1, "shop"),
-        &Imports {
+    kept.import_history(
+        &Life::for_test(1, "shop"),
+        &HistoryImport {
             chats: vec![chat],
             contacts: vec![],
             messages: told(50, 60),
@@ -193,18 +207,18 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     )
     .await
     .unwrap();
-    kept.import(
-        &Life::test(1, "shop"),
-        &Imports {
+    kept.import_history(
+        &Life::for_test(1, "shop"),
+        &HistoryImport {
             messages: told(0, 50),
-            ..Imports::default()
+            ..HistoryImport::default()
         },
     )
     .await
     .unwrap();
     // A message added later is older, even if the times are equal.
     let found = kept
-        .search(&Life::test(1, "shop"), None, "hi", None, 100)
+        .search_messages(&Life::for_test(1, "shop"), None, "hi", None, 100)
         .await
         .unwrap()
         .unwrap()
@@ -216,10 +230,10 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
             .eq((0..60).rev().map(|n| format!("M{n}")))
     );
     let page = kept
-        .messages(
-            &Life::test(1, "shop"),
+        .list_messages(
+            &Life::for_test(1, "shop"),
             ANN,
-            Side::Before(found[55].cursor),
+            PageAnchor::Before(found[55].cursor),
             2,
         )
         .await
@@ -234,7 +248,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     );
     let ids = ["M3", "M58", "M59", "M40"].map(str::to_owned);
     let found = kept
-        .unread_among(&Life::test(1, "shop"), &ids)
+        .find_unread_chats(&Life::for_test(1, "shop"), &ids)
         .await
         .unwrap();
     assert_eq!(
@@ -246,10 +260,10 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         read_up_to: Some("M58".to_owned()),
         ..ChatChange::default()
     };
-    kept.write(
+    kept.write_mutations(
         &[step(
             1,
-            Change::Chat {
+            HistoryChange::Chat {
                 chat: by_address(ANN),
                 change: read,
             },

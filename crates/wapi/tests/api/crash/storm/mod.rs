@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use wapi_simulator::{Options, Phone, Simulator};
+use wapi_simulator::{Phone, Simulator, SimulatorOptions};
 
 use super::caller::Caller;
 use super::dice::Dice;
@@ -163,14 +163,14 @@ struct Stage {
 impl Stage {
     /// A session that is paired, and people who know each other.
     async fn set(plan: &Plan) -> Self {
-        let options = Options {
+        let options = SimulatorOptions {
             kept: 200_000,
             ..options()
         };
         let simulator = Simulator::start(options).await.unwrap();
-        let alice = simulator.phone("Alice").unwrap();
+        let alice = simulator.add_phone("Alice").unwrap();
         let people: Vec<Phone> = (0..PEOPLE)
-            .map(|number| simulator.phone(&format!("Person {number}")).unwrap())
+            .map(|number| simulator.add_phone(&format!("Person {number}")).unwrap())
             .collect();
         let incoming = Arc::default();
         let address = free_address();
@@ -303,7 +303,7 @@ impl Stage {
     }
 
     fn is_all_home(&self, load: &Load) -> bool {
-        let is_confirmed = self.alice.devices()[0].queued == 0;
+        let is_confirmed = self.alice.linked_devices()[0].queued == 0;
         is_confirmed
             && self.incoming.lock().unwrap().is_complete()
             && self.outgoing(load).is_complete()
@@ -315,7 +315,7 @@ impl Stage {
         for person in &self.people {
             // What they write to each other in the group is not the session's.
             for message in person
-                .received()
+                .received_messages()
                 .into_iter()
                 .filter(|message| message.from == self.alice.jid())
             {
@@ -349,7 +349,7 @@ impl Stage {
             .collect();
         let is_linked = self
             .alice
-            .devices()
+            .linked_devices()
             .iter()
             .map(|device| device.device)
             .collect::<Vec<_>>()
@@ -360,7 +360,7 @@ impl Stage {
             .chain([&self.alice])
             .flat_map(Phone::failures)
             .collect();
-        let unconfirmed = self.alice.devices()[0].queued;
+        let unconfirmed = self.alice.linked_devices()[0].queued;
         let report = Report {
             incoming: self.incoming.lock().unwrap().tally(),
             outgoing: self.outgoing(load).tally(),

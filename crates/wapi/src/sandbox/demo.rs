@@ -38,7 +38,7 @@ pub async fn run() -> Result<()> {
         suggest_commands(&stage, &gateway)
     );
     println!(
-        "Or paste this line, and then those of the README's tour:\n  {}\nCtrl-C ends it.\n",
+        "Or paste this line, and then those of docs/guide/quick-start.md:\n  {}\nCtrl-C ends it.\n",
         tour_variables(&stage, &gateway)
     );
     let mut signals = StopSignals::listen().context("listening for Ctrl-C")?;
@@ -96,7 +96,7 @@ async fn answer_messages(contact: &Phone) {
     }
 }
 
-/// Returns the variables that the README's tour uses.
+/// Returns the variables that the quick start's tour uses.
 fn tour_variables(stage: &SandboxStage, gateway: &SandboxGateway) -> String {
     format!(
         "export WAPI=http://{} PHONES={} ANN={} HOOK={}",

@@ -1,4 +1,4 @@
-//! The README's tour works as it stands: its lines are pasted one by one into a shell, next to the sandbox.
+//! The tour of the quick start works as it stands: its lines are pasted one by one into a shell, next to the sandbox.
 
 use std::path::{Path, PathBuf};
 
@@ -121,11 +121,11 @@ async fn take(name: &str, from: &str, to: &str) {
 }
 
 #[tokio::test]
-async fn the_tour_of_the_readme_works_pasted_line_by_line() {
-    take("README.md", "## A tour with curl", "## Sessions").await;
-}
-
-#[tokio::test]
-async fn the_tour_of_the_russian_readme_works_pasted_line_by_line() {
-    take("README.ru.md", "## Знакомство через curl", "## Сессии").await;
+async fn the_tour_of_the_quick_start_works_pasted_line_by_line() {
+    take(
+        "docs/guide/quick-start.md",
+        "## A tour with curl",
+        "## Next steps",
+    )
+    .await;
 }

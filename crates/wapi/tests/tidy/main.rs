@@ -1,5 +1,7 @@
 //! What must never be in this code. Each test is an invariant of ARCHITECTURE.md.
 
+mod papers;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 
 /// Bytes that must arrive in each [`WINDOW`], unless the end does.
 const MIN_BYTES: usize = 16 * 1024;
-/// Time for `LEAST` bytes, and also the longest wait for anything at all.
+/// Time for `MIN_BYTES` bytes, and also the longest wait for anything at all.
 pub const WINDOW: Duration = Duration::from_secs(30);
 
 /// Too little came, for too long.

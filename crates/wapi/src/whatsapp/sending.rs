@@ -213,7 +213,7 @@ impl Link {
     }
 
     /// Hands a message over under this id; returns when it is written to the socket. WhatsApp's
-    /// answer is a [`Note`](super::Note).
+    /// answer is a [`AckOrReceipt`](super::AckOrReceipt).
     ///
     /// The engine saves the sender's keys before the message leaves, so that after a crash the same
     /// message can be encrypted anew and still be decrypted; a phone that has the id already

@@ -278,7 +278,7 @@ impl WriterTask {
     /// A transaction that could not be synced is complete in SQLite's log. If the program were
     /// killed now, the next one would apply it, although its caller was answered with an error and
     /// may have tried again. So another transaction overwrites it before the callers are answered.
-    /// If that does not succeed within [`DOUBT`], they are answered all the same, and the outcome
+    /// If that does not succeed within [`UNDO_TIMEOUT`], they are answered all the same, and the outcome
     /// stays uncertain.
     async fn commit_or_undo(&mut self, orders: &mut [WriteCommand]) -> Result<(), CommitError> {
         let outcome = self.commit(orders).await;

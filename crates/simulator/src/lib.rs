@@ -4,9 +4,9 @@
 //! ```no_run
 //! # async fn example(qr_shown_by_a_client: &str) -> anyhow::Result<()> {
 //! let simulator = wapi_simulator::Simulator::start(wapi_simulator::SimulatorOptions::default()).await?;
-//! let alice = simulator.phone("Alice")?;
-//! let bob = simulator.phone("Bob")?;
-//! alice.scans(qr_shown_by_a_client).await?;
+//! let alice = simulator.add_phone("Alice")?;
+//! let bob = simulator.add_phone("Bob")?;
+//! alice.scans_qr(qr_shown_by_a_client).await?;
 //! bob.sends_text(alice.number(), "hi").await?;
 //! simulator.finish().await
 //! # }

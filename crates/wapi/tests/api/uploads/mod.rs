@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use wapi_simulator::{FileKind, MediaFile};
 
-use crate::harness::{Answer, PATIENCE, TestApp, TestClient, TestReceiver};
+use crate::harness::{Answer, PATIENCE, TestApp, TestClient, TestReceiver, eventually};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
 const BOUNDARY: &str = "a-line-that-is-in-no-file";
@@ -31,13 +31,11 @@ async fn post(client: &TestClient, session: &str, name: &str, head: &str, bytes:
 
 /// Uploads a file; again where the answer is that nothing can be kept at the moment, as of a bucket that is slow.
 pub async fn upload(client: &TestClient, session: &str, head: &str, bytes: &[u8]) -> Value {
-    let end = std::time::Instant::now() + PATIENCE;
-    loop {
+    let stored = async || {
         let answer = post(client, session, "file", head, bytes).await;
-        if answer.status != 503 || std::time::Instant::now() > end {
-            return answer.expect(201).json();
-        }
-    }
+        (answer.status != 503).then(|| answer.expect(201).json())
+    };
+    eventually(stored, async || "nothing can be kept".to_owned()).await
 }
 
 /// A web server with a picture and a page; its base address.

@@ -1,6 +1,6 @@
 //! wapi, a WhatsApp HTTP gateway.
 //!
-//! Messages come in through [`read_whatsapp_address`], leave as [`webhooks`], and are sent by way of [`http`];
+//! Messages come in through [`whatsapp`], leave as [`webhooks`], and are sent by way of [`http`];
 //! [`sessions`] keeps the accounts connected; [`app`] puts it all together from a [`config`].
 
 pub mod config;

@@ -28,7 +28,7 @@ struct CachedNames {
     /// Names saved by the account in this run; the history may not contain them yet.
     saved: HashMap<(i64, String), String>,
     count: usize,
-    /// Number of forgotten sessions up to which the cache is valid; see [`History::forgotten`].
+    /// Number of forgotten sessions up to which the cache is valid; see [`History::forgotten_count`].
     forgotten: u64,
 }
 

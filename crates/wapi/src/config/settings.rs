@@ -1,6 +1,6 @@
 //! The table of settings: names, and valid examples for error messages.
 
-/// One setting. Its default and meaning are in `config.default.toml`, under [`Setting::key`].
+/// One setting. Its default and meaning are in `config.default.toml`, under [`Setting::file_key`].
 #[derive(Debug)]
 pub struct Setting {
     /// The environment variable.

@@ -77,7 +77,7 @@ pub struct GroupUpdated {
     pub by: Option<Person>,
     #[serde(serialize_with = "crate::stamp::serialize")]
     pub timestamp: Timestamp,
-    /// The new value, under the field's name in [`DigitGroup`]: `{"subject": "…"}`.
+    /// The new value, under the field's name in [`Group`]: `{"subject": "…"}`.
     pub change: GroupChange,
 }
 

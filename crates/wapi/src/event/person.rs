@@ -12,7 +12,7 @@ pub struct Person {
     pub phone: Option<String>,
     /// WhatsApp's identifier that hides the number, `…@lid`.
     pub lid: Option<String>,
-    /// The name to display; see [`Names::shown`].
+    /// The name to display; see [`PersonNames::display_name`].
     pub name: Option<String>,
     /// Left out where unknown; `push_name` also where it is the displayed name.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,7 @@ pub const MAX_BODY: usize = 1024 * 1024;
 const MAX_SUGGESTED: usize = 12;
 
 /// The fields of a JSON object, read one by one. Every mistake is collected, and reported by
-/// [`Fields::done`].
+/// [`JsonFields::finish`].
 ///
 /// The content type is ignored: callers of the original API did not always set it.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ impl JsonFields {
     }
 
     /// Reads the fields of a nested object; its errors are reported as `OBJECT.FIELD` once it is
-    /// [taken back](Self::absorb).
+    /// [taken back](Self::absorb_errors).
     pub fn nested_fields(&mut self, field: &'static str) -> Option<Self> {
         self.optional_object(field).map(Self::from_map)
     }

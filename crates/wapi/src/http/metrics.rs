@@ -15,7 +15,7 @@ use crate::store::StoreStats;
 use crate::telemetry::shown;
 
 /// Serves the metrics to keys with the scope `read` for all sessions. They hold no phone number:
-/// see [`shown::session`].
+/// see [`shown::mask_session`].
 pub async fn serve_metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
     let now = gateway.clock.now();
     let numbers = gateway.store.load_stats().await.map_err(|error| {

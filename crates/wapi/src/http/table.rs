@@ -26,7 +26,7 @@ pub struct RouteAccess {
 enum SessionNarrowing {
     /// It is for the session named in its path; without one, only for keys of all sessions.
     ByPath,
-    /// The handler asks the [`SandboxClient`] which sessions it may reach.
+    /// The handler asks the [`Caller`] which sessions it may reach.
     ByHandler,
 }
 

@@ -257,7 +257,7 @@ impl Sessions {
 
     /// Removes a session. Its file is moved aside; events received so far are still delivered. If
     /// no device is to stay linked, one that a phone links at this very moment is logged out, too.
-    /// With [`RemovalMode::Nothing`], the leftovers of a former session of that name are removed as well.
+    /// With [`RemovalMode::Purge`], the leftovers of a former session of that name are removed as well.
     /// A saved removal is completed whether or not the caller waits for it.
     pub async fn remove(
         &self,

@@ -20,7 +20,7 @@ use crate::store::session_file::{SessionFile, inspect_file};
 
 /// SQLite keeps its log and index beside the database, and a rollback journal before there is a
 /// log. The database comes first: without it, the other files are not used again, see
-/// [`Files::set_aside`].
+/// [`SessionFiles::move_aside`].
 const DATABASE_SUFFIXES: [&str; 4] = ["db", "db-wal", "db-shm", "db-journal"];
 
 /// Format of the folder names for files moved aside: a UTC timestamp.

@@ -179,7 +179,7 @@ impl SessionState {
         self.qr = Some(qr);
     }
 
-    /// Applies a link event, except for QR codes, which are [shown](Self::show) once they are
+    /// Applies a link event, except for QR codes, which are [shown](Self::set_qr_code) once they are
     /// drawn.
     pub fn apply_event(&mut self, signal: &LinkEvent, now: Timestamp) {
         match signal {

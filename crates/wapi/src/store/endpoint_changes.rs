@@ -65,7 +65,7 @@ impl Store {
             .await
     }
 
-    /// Deletes an endpoint; its waiting deliveries are dropped later by [`Self::drop_abandoned`].
+    /// Deletes an endpoint; its waiting deliveries are dropped later by [`Self::drop_abandoned_deliveries`].
     /// Returns false if there is no such endpoint.
     pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
         self.writer

@@ -283,7 +283,7 @@ impl StoreChange for RecordRecovery {
 pub struct DisableEndpoint {
     pub id: String,
     pub reason: DisabledReason,
-    /// The event for the other endpoints; see [`NewEvent::of_endpoint`].
+    /// The event for the other endpoints; see [`NewEvent::for_endpoint`].
     pub event: NewEvent,
 }
 

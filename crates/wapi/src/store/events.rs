@@ -21,7 +21,7 @@ const ENDPOINT_CHAT_PREFIX: &str = "endpoint:";
 pub struct NewEvent {
     /// Sent as the header `webhook-id`.
     pub id: String,
-    /// [`Life::nobodys`] for events of the whole gateway.
+    /// [`Life::for_gateway`] for events of the whole gateway.
     pub session: Life,
     /// Events of one chat are delivered in order. Empty for events of the whole session.
     pub chat: String,

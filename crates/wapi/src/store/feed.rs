@@ -174,7 +174,7 @@ impl EventReader {
         Ok(page.events.into_iter().map(Arc::new).collect())
     }
 
-    /// Waits until something is saved, then reads as [`Self::read`] does. Served from memory if the
+    /// Waits until something is saved, then reads as [`Self::read_page`] does. Served from memory if the
     /// reader is not too far behind.
     pub async fn read_next(&mut self, limit: usize) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         self.waiting.wait_for_commit().await?;

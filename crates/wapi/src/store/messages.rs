@@ -36,7 +36,7 @@ pub struct NewMessage {
 pub enum SendIntent {
     /// It may leave without another write to the store: after a crash it counts as possibly sent.
     Recorded,
-    /// [`Store::mark_attempted`] must come first.
+    /// [`Store::record_attempts`] must come first.
     Unrecorded,
 }
 

@@ -1,7 +1,7 @@
 //! SQLite store of the gateway: the event log, deliveries, messages, and saved sessions. No other
 //! module contains SQL.
 //!
-//! All changes go through a single writer that commits many at once ([`author_mut`]), so that sessions
+//! All changes go through a single writer that commits many at once ([`writer`]), so that sessions
 //! with changes at the same moment share a disk sync. Callers are answered after the sync.
 
 pub mod kept;

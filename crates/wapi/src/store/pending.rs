@@ -22,7 +22,7 @@ pub struct PendingMessage {
 }
 
 impl Store {
-    /// Saves messages until they are [released](Self::release). An existing one stays as it is.
+    /// Saves messages until they are [released](Self::release_pending). An existing one stays as it is.
     pub async fn save_pending(
         &self,
         session: &Life,

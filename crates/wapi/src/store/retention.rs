@@ -39,7 +39,7 @@ impl Store {
     /// Removes the old ones of the next `window` events after a position; few enough not to keep
     /// the writer busy for long.
     ///
-    /// Events with waiting deliveries and events that are [held](Self::hold_after) stay. An event
+    /// Events with waiting deliveries and events that are [held](Self::hold_events_after) stay. An event
     /// about a message that may be received again leaves an empty row, by which the duplicate is
     /// recognised.
     pub async fn remove_old_events(

@@ -93,8 +93,8 @@ impl Store {
     }
 
     /// Forgets a session. The data of its lives stays, and is available again if the same account
-    /// is linked under this name. Or, with [`RemovalMode::Nothing`], the same commit records that the
-    /// data must still be purged, see [`Self::purge`].
+    /// is linked under this name. Or, with [`RemovalMode::Purge`], the same commit records that the
+    /// data must still be purged, see [`Self::purge_lives`].
     pub async fn forget_session(&self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
         if leave == RemovalMode::Purge {
             self.lives.mark_for_purge(self.lives.lives_of(name));

@@ -132,7 +132,7 @@ impl Whatsapp {
     }
 
     /// Opens or creates a session's saved state and prepares a link with it. Nothing is dialled
-    /// before [`UrlParameters::start`].
+    /// before [`Link::start`].
     ///
     /// The file belongs to a session or is absent: see [`crate::store::session_file`]. Received
     /// messages go to `inbox`, acknowledgements and receipts of sent ones to `receipts`, the phone's

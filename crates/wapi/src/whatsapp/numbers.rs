@@ -118,7 +118,7 @@ impl Link {
         }
     }
 
-    /// Like [`Self::registered`], within a limit. After a timeout WhatsApp is not asked for a
+    /// Like [`Self::find_registration`], within a limit. After a timeout WhatsApp is not asked for a
     /// while, since messages must be accepted all the same.
     pub async fn find_registration_within(
         &self,
@@ -138,7 +138,7 @@ impl Link {
         })
     }
 
-    /// Learns with one request the answers that [`Self::registered`] would request one by one.
+    /// Learns with one request the answers that [`Self::find_registration`] would request one by one.
     pub async fn prefetch_registrations(&self, numbers: &[String], limit: Duration) {
         let mut new = Vec::new();
         for number in numbers {

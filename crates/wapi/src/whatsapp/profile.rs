@@ -50,7 +50,7 @@ pub enum BlockOutcome {
 }
 
 impl Link {
-    /// Returns the account's own profile; its name is part of [`UrlParameters::account`].
+    /// Returns the account's own profile; its name is part of [`Link::account`].
     pub async fn fetch_own_profile(&self, limit: Duration) -> Result<OwnProfile, LinkRequestError> {
         let own = self
             .client

@@ -12,7 +12,7 @@ use super::link::Link;
 const ENGINE_SESSIONS: usize = 32;
 
 impl Link {
-    /// Makes the sessions with a group's members, as [`Self::meet_strangers`] does.
+    /// Makes the sessions with a group's members, as [`Self::create_stranger_sessions`] does.
     pub(super) async fn create_member_sessions(&self, group: &Jid) {
         // Mostly from the engine's cache; on failure, the engine asks once more with the message.
         if let Ok(info) = self.client.groups().query_info(group).await {

@@ -37,7 +37,7 @@ use crate::clock::Clock;
 /// tags and lengths of two stanzas (10) and the MAC of the frame (16). Receipts and pings are
 /// smaller.
 const SMALLEST_MESSAGE: usize = 92;
-/// A message waits for the disk for at most [`STEPS`] steps of this length: a jump of the clock
+/// A message waits for the disk for at most [`MAX_WAIT_STEPS`] steps of this length: a jump of the clock
 /// takes one step, however far it goes.
 const WAIT_STEP: Duration = Duration::from_secs(1);
 const MAX_WAIT_STEPS: usize = 10;

@@ -353,7 +353,7 @@ impl ConnectionSeat {
         self.0.displacement.is_cancelled() && !self.is_authenticated()
     }
 
-    /// Returns the time until [`is_overdue`](Self::is_too_late) should be checked again.
+    /// Returns the time until [`is_overdue`](Self::is_overdue) should be checked again.
     fn time_left(&self, now: Duration) -> Duration {
         match self.time_limit() {
             Some((limit, since)) => (since + limit).saturating_sub(now),

@@ -95,7 +95,7 @@ impl JsonFields {
         self.fields.get(field).is_some_and(Value::is_object)
     }
 
-    /// Reads a list of objects, `count` of them; each must be [taken back](Self::absorb).
+    /// Reads a list of objects, `count` of them; each must be [taken back](Self::absorb_errors).
     pub fn required_objects(
         &mut self,
         field: &'static str,

@@ -85,7 +85,7 @@ fn check_options(options: &[String]) -> Result<(), String> {
     }
 }
 
-/// Reads `{"message_id", "options"}`; [`check`] compares the options with the poll's.
+/// Reads `{"message_id", "options"}`; [`check_vote`] compares the options with the poll's.
 pub(super) fn read_vote(fields: &mut JsonFields) -> Option<PollVote> {
     let (message_id, options) = (
         fields.required_text("message_id"),

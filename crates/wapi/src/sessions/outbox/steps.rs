@@ -26,11 +26,11 @@ pub enum OutboxConnectivity {
 /// An action to perform. Its result is reported to the named method of [`Outbox`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboxStep {
-    /// Fetch and upload the message's file: [`Outbox::prepared`].
+    /// Fetch and upload the message's file: [`Outbox::finish_preparing`].
     Prepare(MessageSeq),
-    /// Record that these may have left: [`Outbox::marked`].
+    /// Record that these may have left: [`Outbox::finish_recording`].
     RecordAttempts(Vec<MessageSeq>),
-    /// Hand the message to the engine: [`Outbox::handed_over`], and [`Outbox::answered`] when
+    /// Hand the message to the engine: [`Outbox::finish_handover`], and [`Outbox::record_answer`] when
     /// WhatsApp answers.
     HandOver(MessageSeq),
     /// Record this outcome. No result is reported.

@@ -60,7 +60,7 @@ impl WriteCommand {
     }
 }
 
-/// A [`Change`] of any type, with its waiting caller.
+/// A [`StoreChange`] of any type, with its waiting caller.
 #[async_trait]
 pub(super) trait ErasedChange: Send {
     async fn write(
@@ -68,7 +68,7 @@ pub(super) trait ErasedChange: Send {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error>;
-    /// Valid after the write; see [`Change::moves_lanes`].
+    /// Valid after the write; see [`StoreChange::invalidates_ready_queue`].
     fn invalidates_ready_queue(&self) -> bool;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }

@@ -7,7 +7,7 @@
 //! see [`DecryptedBuffer`]. The file is synced only before a promise rests on it; see [`FileSync`].
 //!
 //! Where possible, the engine's writes for each message it sends are avoided, too: see
-//! [`EngineStore::keep_payload`], [`TokenCache`] and [`SECRETS_GATHERING`].
+//! [`EngineStore::save_payload`], [`TokenCache`] and [`SECRETS_GATHERING`].
 
 mod essence;
 mod opened;
@@ -135,7 +135,7 @@ impl EngineStore {
         self.write(write).await
     }
 
-    /// Like [`Self::after_what_was_opened`], for a write that puts the keys of all messages
+    /// Like [`Self::write_after_decrypted`], for a write that puts the keys of all messages
     /// decrypted so far into the file. If `news` is empty, nothing waits for a sync of the write.
     async fn write_keys(
         &self,

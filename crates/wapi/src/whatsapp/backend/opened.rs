@@ -4,7 +4,7 @@
 //! Decrypting a message advances its key, and WhatsApp cannot deliver the same message again in a
 //! form that the advanced key could decrypt. So the advanced key must not reach the disk before the
 //! message has: as an event or, if that is not possible yet, in its decrypted form. This buffer
-//! knows the messages in between; [`EngineStore`](super::Backend) asks it before it writes a key.
+//! knows the messages in between; [`EngineStore`](super::EngineStore) asks it before it writes a key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -130,7 +130,7 @@ impl DecryptedBuffer {
     }
 
     /// Marks these messages as being saved by the inbox. The caller reports success with
-    /// [`InboxHandover::taken`]; dropping the handover counts as a failure.
+    /// [`InboxHandover::confirm_saved`]; dropping the handover counts as a failure.
     pub fn hand_over(&self, keys: Vec<MessageKey>) -> InboxHandover<'_> {
         self.set_stage(&keys, SaveStage::InInbox);
         InboxHandover { buffer: self, keys }

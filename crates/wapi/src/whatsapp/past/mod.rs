@@ -123,7 +123,7 @@ impl EventHandler for ChunkHandler {
     }
 }
 
-/// Announcements on their way from the hook to the [reader](Reader).
+/// Announcements on their way from the hook to the [reader](HistoryReader).
 pub(super) struct ChunkAnnouncements(
     Option<(Arc<dyn HistorySink>, mpsc::UnboundedReceiver<String>)>,
 );

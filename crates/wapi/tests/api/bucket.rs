@@ -6,7 +6,7 @@ use serde_json::json;
 use wapi_simulator::{FileKind, MediaFile};
 
 use crate::harness::{ChaosProxy, Line, PATIENCE, Setup, TestApp, TestBucket, eventually};
-use crate::uploads::upload;
+use crate::uploads::upload_to_bucket;
 
 const TEXT: &[u8] = b"not much of a text";
 
@@ -31,7 +31,7 @@ async fn files_are_kept_in_a_bucket_handed_out_sent_and_removed() {
     let (app, _line) = app_before(&bucket).await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let file = upload(
+    let file = upload_to_bucket(
         &app,
         "shop",
         "; filename=\"a.txt\"\r\nContent-Type: text/plain",
@@ -88,7 +88,7 @@ async fn while_the_bucket_is_away_nothing_is_lost_and_no_message_waits() {
     let (app, line) = app_before(&bucket).await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
-    let kept = upload(&app, "shop", "", TEXT).await;
+    let kept = upload_to_bucket(&app, "shop", "", TEXT).await;
     line.set(Line::Refused);
 
     let received = MediaFile::new(
@@ -145,7 +145,7 @@ async fn what_could_not_be_removed_is_removed_when_the_bucket_is_back() {
     };
     let (app, line) = app_before(&bucket).await;
     app.register("shop").await.expect(202);
-    let file = upload(&app, "shop", "", TEXT).await;
+    let file = upload_to_bucket(&app, "shop", "", TEXT).await;
     let sha256 = file["sha256"].as_str().unwrap();
     line.set(Line::Refused);
     app.delete(&format!("/v1/media/{}", file["id"].as_str().unwrap()))

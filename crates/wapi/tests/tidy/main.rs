@@ -51,21 +51,31 @@ fn sources(folder: &str) -> Vec<Source> {
 
 /// All Rust files of a folder under `crates/`.
 fn files(folder: &str) -> Vec<Source> {
+    let found: Vec<_> = rust_files(&crates().join(folder))
+        .into_iter()
+        .map(|path| Source {
+            text: std::fs::read_to_string(&path).unwrap(),
+            path: path.strip_prefix(crates()).unwrap().display().to_string(),
+        })
+        .collect();
+    assert!(!found.is_empty(), "nothing was found in {folder}");
+    found
+}
+
+/// The paths of all Rust files below a folder; none where there is no such folder.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![crates().join(folder)];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let path = path.strip_prefix(crates()).unwrap().display().to_string();
-                found.push(Source { path, text });
+                found.push(path);
             }
         }
     }
-    assert!(!found.is_empty(), "nothing was found in {folder}");
     found
 }
 

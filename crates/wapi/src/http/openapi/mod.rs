@@ -360,7 +360,7 @@ mod tests {
 
     /// Codes stand in the source as `("code", "Title")`, or as constants.
     #[test]
-    fn every_code_of_a_problem_is_in_the_document() {
+    fn every_code_of_a_problem_is_in_the_document_and_in_the_reference() {
         let source = concat!(
             include_str!("../error.rs"),
             include_str!("../error/failures.rs")
@@ -384,10 +384,13 @@ mod tests {
             "{codes:?}"
         );
         let document = DOCUMENT.to_string();
+        let reference = include_str!("../../../../../docs/reference/errors.md");
         for code in codes {
             let is_named = document.contains(&format!("\"{code}\""))
                 || document.contains(&format!("`{code}`"));
             assert!(is_named, "`{code}` is in no answer of http/openapi/");
+            let is_explained = reference.contains(&format!("`{code}`"));
+            assert!(is_explained, "`{code}` is not in docs/reference/errors.md");
         }
     }
 

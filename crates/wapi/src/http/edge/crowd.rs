@@ -30,6 +30,10 @@ const MIN_CONNECTIONS: usize = 16;
 /// Time in which a new connection is displaced only after idle unauthenticated ones: a handshake
 /// and one round trip.
 const ARRIVAL_GRACE: Duration = Duration::from_secs(2);
+/// Time in which a new connection is not displaced at all, so that a request that follows its
+/// handshake at once is read in any burst. New connections wait in the backlog meanwhile: the room
+/// changes at most 20 times a second.
+const MIN_STAY: Duration = Duration::from_millis(50);
 
 impl ConnectionLimits {
     /// Returns the limits for a process that may open this many descriptors.
@@ -65,14 +69,19 @@ pub enum RequestStart {
     TooMany,
 }
 
-/// Result of admitting a connection.
+/// An admitted connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ConnectionAdmission {
-    Admitted {
-        id: u64,
-        /// The displaced connection.
-        instead_of: Option<u64>,
-    },
+pub struct ConnectionAdmission {
+    pub id: u64,
+    /// The displaced connection.
+    pub instead_of: Option<u64>,
+}
+
+/// Reason not to admit a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConnectionRefusal {
+    /// Room will be made at this time: the connection that makes it has only just arrived.
+    NotBefore(Duration),
     /// All connections are busy.
     Full,
     /// All connections of this address are busy.
@@ -117,6 +126,13 @@ impl ConnectionEntry {
         }
     }
 
+    fn earliest_displacement(&self) -> Duration {
+        match self.activity {
+            ConnectionActivity::Arriving => self.since + MIN_STAY,
+            ConnectionActivity::Busy | ConnectionActivity::Idle => self.since,
+        }
+    }
+
     /// Address whose share of the room the connection uses.
     fn counted_address(&self) -> Option<IpAddr> {
         self.proxied_address.or(self.own_address)
@@ -140,18 +156,22 @@ impl ConnectionSet {
         address: IpAddr,
         is_capped: bool,
         now: Duration,
-    ) -> ConnectionAdmission {
+    ) -> Result<ConnectionAdmission, ConnectionRefusal> {
         let own = is_capped.then(|| client_network(address));
         let instead_of = if own.is_some() && self.address_count(own) >= self.limits.per_address {
             match self.find_displaceable(own, now) {
-                None => return ConnectionAdmission::AddressFull,
+                None => return Err(ConnectionRefusal::AddressFull),
                 leaves => leaves,
             }
         } else if self.entries.len() >= self.limits.all {
-            match self.find_displaceable(None, now) {
-                None => return ConnectionAdmission::Full,
-                leaves => leaves,
+            let Some(leaves) = self.find_displaceable(None, now) else {
+                return Err(ConnectionRefusal::Full);
+            };
+            let earliest = self.entries[&leaves].earliest_displacement();
+            if now < earliest {
+                return Err(ConnectionRefusal::NotBefore(earliest));
             }
+            Some(leaves)
         } else {
             None
         };
@@ -170,10 +190,10 @@ impl ConnectionSet {
         };
         self.entries.insert(self.last_id, guest);
         increment_count(&mut self.per_address, own);
-        ConnectionAdmission::Admitted {
+        Ok(ConnectionAdmission {
             id: self.last_id,
             instead_of,
-        }
+        })
     }
 
     /// Number of connections counted for an address.

@@ -26,7 +26,8 @@ use crate::meters::Counter;
 use connection::ConnectionContext;
 pub use crowd::client_network;
 use crowd::{
-    ConnectionActivity, ConnectionAdmission, ConnectionLimits, ConnectionSet, RequestStart,
+    ConnectionActivity, ConnectionAdmission, ConnectionLimits, ConnectionRefusal, ConnectionSet,
+    RequestStart,
 };
 pub use peer::{Peer, ProxyTrust, TrustedProxies};
 pub use tls::TlsServer;
@@ -134,7 +135,9 @@ impl HttpEdge {
         while let Some(accepted) = visits.unless_stopping(self.accept_next(&listener)).await {
             match accepted {
                 Ok((socket, from, place)) => {
-                    self.admit_connection(socket, from, place, tls.as_ref(), &manner, visits)
+                    let admitted =
+                        self.admit_connection(socket, from, place, tls.as_ref(), &manner, visits);
+                    visits.unless_stopping(admitted).await;
                 }
                 // The client has left already, or there are no descriptors; the listener survives
                 // both.
@@ -166,7 +169,7 @@ impl HttpEdge {
         Ok((socket, from.ip().to_canonical(), place))
     }
 
-    fn admit_connection(
+    async fn admit_connection(
         &self,
         socket: TcpStream,
         from: IpAddr,
@@ -176,7 +179,8 @@ impl HttpEdge {
         visits: &Lifecycle,
     ) {
         let is_capped = !from.is_loopback() && !self.proxies.contains(from);
-        let Some(seat) = ConnectionRegistry::admit(&self.registry, from, is_capped, &self.clock)
+        let Some(seat) =
+            ConnectionRegistry::admit(&self.registry, from, is_capped, &self.clock).await
         else {
             return refuse_connection(socket, tls.is_some());
         };
@@ -222,33 +226,48 @@ fn refuse_connection(socket: TcpStream, is_tls: bool) {
 }
 
 impl ConnectionRegistry {
-    fn admit(
+    /// Waits while room could be made by newcomers alone. Returns `None` if all connections are
+    /// busy.
+    async fn admit(
         room: &Arc<Self>,
         from: IpAddr,
         is_capped: bool,
         clock: &Clock,
     ) -> Option<ConnectionSeat> {
-        let mut guard = room.lock();
+        loop {
+            match room.try_admit(from, is_capped, clock.uptime()) {
+                Ok((id, bell)) => {
+                    let (room, clock) = (Arc::clone(room), clock.clone());
+                    return Some(ConnectionSeat::new(id, bell, room, clock));
+                }
+                Err(ConnectionRefusal::NotBefore(time)) => {
+                    clock.sleep(time.saturating_sub(clock.uptime())).await;
+                }
+                Err(ConnectionRefusal::Full | ConnectionRefusal::AddressFull) => {
+                    room.counts.refused.add(1);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn try_admit(
+        &self,
+        from: IpAddr,
+        is_capped: bool,
+        now: Duration,
+    ) -> Result<(u64, CancellationToken), ConnectionRefusal> {
+        let mut guard = self.lock();
         let (crowd, bells) = &mut *guard;
-        let ConnectionAdmission::Admitted { id, instead_of } =
-            crowd.admit(from, is_capped, clock.uptime())
-        else {
-            room.counts.refused.add(1);
-            return None;
-        };
+        let ConnectionAdmission { id, instead_of } = crowd.admit(from, is_capped, now)?;
         if let Some(bell) = instead_of.and_then(|leaves| bells.remove(&leaves)) {
-            room.counts.displaced.add(1);
+            self.counts.displaced.add(1);
             bell.cancel();
         }
-        room.counts.let_in.add(1);
+        self.counts.let_in.add(1);
         let bell = CancellationToken::new();
         bells.insert(id, bell.clone());
-        Some(ConnectionSeat::new(
-            id,
-            bell,
-            Arc::clone(room),
-            clock.clone(),
-        ))
+        Ok((id, bell))
     }
 
     /// Returns the number of connections and their limit.

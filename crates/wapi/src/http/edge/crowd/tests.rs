@@ -15,10 +15,8 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn comes(crowd: &mut ConnectionSet, last: u8, seconds: u64) -> (u64, Option<u64>) {
-    match crowd.admit(address(last), last != 1, at(seconds)) {
-        ConnectionAdmission::Admitted { id, instead_of } => (id, instead_of),
-        refused => panic!("{refused:?}"),
-    }
+    let admitted = crowd.admit(address(last), last != 1, at(seconds)).unwrap();
+    (admitted.id, admitted.instead_of)
 }
 
 #[test]
@@ -56,7 +54,7 @@ fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
     );
     assert_eq!(
         crowd.admit(address(1), false, at(30)),
-        ConnectionAdmission::Full,
+        Err(ConnectionRefusal::Full),
         "who is being answered is not cut off"
     );
 }
@@ -102,7 +100,7 @@ fn an_address_makes_room_for_itself_and_the_one_with_most_for_others() {
     crowd.set_authenticated(id, true);
     assert_eq!(
         crowd.admit(address(3), true, at(13)),
-        ConnectionAdmission::AddressFull
+        Err(ConnectionRefusal::AddressFull)
     );
 }
 
@@ -221,4 +219,18 @@ fn a_network_of_version_six_is_one_address() {
     assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:100::1"));
     assert_eq!(parse("::ffff:192.0.2.7"), parse("192.0.2.7"));
     assert!(parse("::1").is_loopback());
+}
+
+#[test]
+fn a_newcomer_is_not_displaced_before_its_first_request_could_be_read() {
+    let mut crowd = ConnectionSet::new(LIMITS);
+    let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
+    let soon = at(10) + MIN_STAY;
+    assert_eq!(
+        crowd.admit(address(1), false, at(10)),
+        Err(ConnectionRefusal::NotBefore(soon))
+    );
+    assert_eq!(crowd.len(), 6);
+    let admitted = crowd.admit(address(1), false, soon).unwrap();
+    assert_eq!(admitted.instead_of, Some(ids[0]));
 }

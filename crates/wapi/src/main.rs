@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use wapi::app;
 use wapi::config::{BuildKind, Config, ConfigSources, list_settings};
-use wapi::folder;
-use wapi::telemetry::shown;
+use wapi::model::masking;
+use wapi::system::data_folder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,7 +36,7 @@ enum CliCommand {
 }
 
 fn main() -> ExitCode {
-    folder::set_private_umask();
+    data_folder::set_private_umask();
     run()
 }
 
@@ -46,12 +46,12 @@ async fn run() -> ExitCode {
         None | Some(CliCommand::Serve) => app::run().await,
         Some(CliCommand::Config) => print_config(),
         #[cfg(feature = "sandbox")]
-        Some(CliCommand::Sandbox { selftest }) => wapi::sandbox::run(selftest.into()).await,
+        Some(CliCommand::Sandbox { selftest }) => wapi::app::sandbox::run(selftest.into()).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", shown::escape_lines(&format!("{error:#}")));
+            eprintln!("{}", masking::escape_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -60,6 +60,6 @@ async fn run() -> ExitCode {
 /// Prints the settings, and then the errors in them.
 fn print_config() -> Result<()> {
     let layers = ConfigSources::from_process()?;
-    print!("{}", shown::escape_lines(&list_settings(&layers)));
+    print!("{}", masking::escape_lines(&list_settings(&layers)));
     Ok(Config::read(&layers, BuildKind::current()).map(drop)?)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{ConfigSources, SETTINGS};
-use crate::webhooks::rules::mask_password;
+use crate::net::web_address::mask_password;
 
 /// Lists every setting with its value and source, one per line, with secrets masked. Then the
 /// unknown names.

@@ -1,12 +1,13 @@
 //! Configuration: defaults, a file, `.env`, then the environment; all errors are reported at once.
 
 mod dotenv;
+mod errors;
 mod hosts;
-mod layers;
 mod listing;
-mod mistakes;
 mod parse;
+mod policies;
 mod settings;
+mod sources;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,20 +15,20 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::guard::{EgressPolicy, IpNetwork};
-use crate::history;
-use crate::media;
-use crate::retention::RetentionPolicy;
-use crate::telemetry;
-use crate::webhooks::SigningKey;
+use crate::model::signing_key::SigningKey;
+use crate::net::egress::{EgressPolicy, IpNetwork};
 
+pub use errors::{ConfigError, ConfigErrors};
 pub use hosts::HostNames;
-pub use layers::{ConfigSources, ValueSource};
 pub use listing::list_settings;
-pub use mistakes::{ConfigError, ConfigErrors};
 pub use parse::HostPort;
 pub(crate) use parse::is_loopback;
+pub use policies::{
+    DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, ProgramChoice, RetentionPolicy,
+    S3Config, StorageConfig,
+};
 pub use settings::{SETTINGS, Setting};
+pub use sources::{ConfigSources, ValueSource};
 
 /// The configuration of the program; valid by construction.
 #[derive(Debug, Clone)]
@@ -64,14 +65,14 @@ pub struct Config {
     /// Number of saved sessions that log in at the same time at start.
     pub restore_concurrency: usize,
     pub retention: RetentionPolicy,
-    pub media: media::MediaPolicy,
-    pub media_storage: media::StorageConfig,
-    pub ffmpeg: media::ffmpeg::ProgramChoice,
-    pub heif_convert: media::ffmpeg::ProgramChoice,
-    pub history: history::HistoryPolicy,
+    pub media: MediaPolicy,
+    pub media_storage: StorageConfig,
+    pub ffmpeg: ProgramChoice,
+    pub heif_convert: ProgramChoice,
+    pub history: HistoryPolicy,
     /// Filter of log lines, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
-    pub log_format: telemetry::LogFormat,
+    pub log_format: LogFormat,
     pub whatsapp: WhatsappAddress,
 }
 
@@ -166,9 +167,9 @@ impl Config {
         let media_storage = parse::read_media_storage(&mut reader);
         let ffmpeg = reader
             .read_optional("WAPI_FFMPEG_PATH", parse::parse_program)
-            .unwrap_or(media::ffmpeg::ProgramChoice::FFMPEG);
+            .unwrap_or(ProgramChoice::FFMPEG);
         let heif_convert = reader.read_optional("WAPI_HEIF_CONVERT_PATH", parse::parse_program);
-        let heif_convert = heif_convert.unwrap_or(media::ffmpeg::ProgramChoice::HEIF);
+        let heif_convert = heif_convert.unwrap_or(ProgramChoice::HEIF);
         let history = reader.read_required("WAPI_HISTORY", parse::parse_history_policy);
         let log = reader.read_required("WAPI_LOG", parse::parse_log_filter);
         let log_format = reader.read_required("WAPI_LOG_FORMAT", parse::parse_log_format);

@@ -279,7 +279,7 @@ fn a_password_in_an_address_is_never_shown() {
 
 #[test]
 fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
-    use crate::media::StorageConfig;
+    use crate::config::StorageConfig;
     use secrecy::ExposeSecret;
     assert!(matches!(
         read(&[], BuildKind::Release).unwrap().media_storage,
@@ -401,7 +401,7 @@ fn a_secret_that_is_set_to_nothing_is_a_mistake() {
 
 #[test]
 fn targets_are_open_only_on_a_machine_of_ones_own() {
-    let all = crate::guard::EgressPolicy::parse("none").unwrap();
+    let all = crate::net::egress::EgressPolicy::parse("none").unwrap();
     let near = url::Url::parse("http://127.0.0.1/").unwrap();
     assert!(all.check_url(&near).is_err());
     let is_open = |changes: &[(&str, &str)]| {

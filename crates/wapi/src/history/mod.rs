@@ -3,10 +3,10 @@
 //! Events are the source; this read model reads them again, off the path of messages, and stores
 //! them in the shape that callers query. Nothing of it is held in memory.
 
-mod former;
+mod by_name;
+mod cleanup;
+mod mutations;
 mod projection;
-mod removal;
-mod steps;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,24 +16,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::sync::{Notify, watch};
 
-use crate::clock::Clock;
-use crate::event::PersonNames;
-use crate::lifecycle::Lifecycle;
-use crate::store::kept::{HistoryDb, HistoryImport};
+use crate::config::HistoryPolicy;
+use crate::model::event::PersonNames;
+use crate::store::history::{HistoryDb, HistoryImport};
 use crate::store::{Life, Store, StoreError};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
 
 /// Longest time that a caller waits for the read model to catch up.
 const CATCHING_UP: Duration = Duration::from_secs(2);
-
-/// Retention policy for the history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HistoryPolicy {
-    /// Nothing is recorded.
-    Off,
-    /// Messages are kept for this long after they were written.
-    For(Duration),
-    Forever,
-}
 
 /// The history is off, so there is nothing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +82,7 @@ impl History {
             inner: Arc::new(inner),
         };
         if let Some(kept) = &history.inner.db {
-            former::migrate_names(kept, &history.inner.store).await?;
+            by_name::migrate_names(kept, &history.inner.store).await?;
         }
         if let Ok(kept) = history.enabled_db() {
             let (done, newest) = (

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{History, steps};
-use crate::lifecycle::Lifecycle;
+use super::{History, mutations};
 use crate::store::EventFilter;
 use crate::store::StoreError;
-use crate::store::kept::{HistoryDb, HistoryMutation};
+use crate::store::history::{HistoryDb, HistoryMutation};
+use crate::system::lifecycle::Lifecycle;
 
 /// Events read at a time, and so held in memory.
 const AT_ONCE: usize = 250;
@@ -24,7 +24,7 @@ impl History {
         let Ok(kept) = self.enabled_db() else { return };
         let mut commits = self.inner.store.watch_commits();
         let wanted = EventFilter {
-            types: steps::TYPES.map(str::to_owned).to_vec(),
+            types: mutations::TYPES.map(str::to_owned).to_vec(),
             ..EventFilter::default()
         };
         let working = async {
@@ -77,7 +77,10 @@ impl History {
         if place == done {
             return Ok(false);
         }
-        let ours: BTreeSet<_> = events.iter().filter_map(steps::own_message_key).collect();
+        let ours: BTreeSet<_> = events
+            .iter()
+            .filter_map(mutations::own_message_key)
+            .collect();
         let mut said = self
             .inner
             .store
@@ -85,7 +88,7 @@ impl History {
             .await?;
         let steps: Vec<HistoryMutation> = events
             .iter()
-            .flat_map(|event| steps::event_mutations(event, &mut said))
+            .flat_map(|event| mutations::event_mutations(event, &mut said))
             .collect();
         if !steps.is_empty() {
             kept.write_mutations(&steps, place).await?;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::clock::Clock;
-use crate::event::{
+use crate::model::event::{
     ChatChange, ChatUpdated, Event, EventData, MessageKey, Person, ReceivedMessage,
 };
-use crate::lifecycle::{FinishReport, Lifecycle};
-use crate::message::Message;
-use crate::store::kept::PageAnchor;
+use crate::model::message::Message;
+use crate::store::history::PageAnchor;
 use crate::store::{NewEvent, RetentionLimits, Store};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::{FinishReport, Lifecycle};
 
 use super::*;
 

@@ -1,42 +1,16 @@
 //! The HTTP interface: every route on one screen, with the scope that its key needs.
 
-mod api_keys;
-mod auth;
-mod blocking;
-mod calls;
-mod chats;
-mod contacts;
-mod deliveries;
+pub mod access;
 pub mod edge;
 pub mod error;
-mod events;
-mod exposition;
-mod extract;
-mod front;
-mod groups;
-mod guesses;
-mod health;
-mod history;
-mod layers;
-mod media;
-mod messages;
-mod metrics;
-mod newsletters;
+mod front_page;
+mod monitoring;
 mod openapi;
 mod original;
-mod presence;
-mod profile;
-mod qr_code;
-mod query;
+mod request;
+mod v1;
 #[cfg(feature = "sandbox")]
-pub mod receiver;
-mod sessions;
-mod shop;
-mod stream;
-mod table;
-mod unkeyed;
-mod unreadable;
-mod webhooks;
+pub mod webhook_receiver;
 
 use std::sync::{Arc, Mutex};
 
@@ -44,25 +18,26 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
-use crate::access::Scope::{Admin, Ask, Read, Send};
-use crate::clock::Clock;
 use crate::config::{AccessMode, HostNames};
-use crate::fetch::FileFetcher;
-use crate::folder::DataFolder;
 use crate::history::History;
-use crate::keys::{ApiKeys, Caller};
-use crate::lifecycle::Lifecycle;
+use crate::http::access::api_keys::{ApiKeys, Caller};
 use crate::media::Media;
-use crate::sessions::{SessionName, Sessions};
+use crate::media::link_download::FileFetcher;
+use crate::model::access::Scope::{Admin, Ask, Read, Send};
+use crate::model::session_name::SessionName;
+use crate::sessions::Sessions;
 use crate::store::{Life, Store};
+use crate::system::clock::Clock;
+use crate::system::data_folder::DataFolder;
+use crate::system::lifecycle::Lifecycle;
 use crate::webhooks::Webhooks;
 
+use access::table::RouteTable;
 use error::Problem;
 #[cfg(fuzzing)]
-pub use media::fuzzing as files;
+pub use v1::media::fuzzing as files;
 #[cfg(fuzzing)]
-pub use messages::fuzzing;
-use table::RouteTable;
+pub use v1::messages::fuzzing;
 
 /// State shared by the handlers.
 #[derive(Clone)]
@@ -77,7 +52,7 @@ pub struct Gateway {
     /// Host names of the gateway.
     pub hosts: Arc<HostNames>,
     /// Addresses that have shown invalid keys.
-    pub guesses: Arc<Mutex<guesses::KeyGuesses>>,
+    pub guesses: Arc<Mutex<access::key_guesses::KeyGuesses>>,
     /// Open connections.
     pub connections: Arc<edge::ConnectionRegistry>,
     pub keys: ApiKeys,
@@ -109,12 +84,12 @@ impl Gateway {
 /// routes that are `narrowed`: their handlers check the caller's sessions themselves.
 fn route_table() -> RouteTable {
     RouteTable::new()
-        .get_unkeyed("/", front::serve_front_page)
-        .get_unkeyed("/health/live", health::check_liveness)
-        .get_unkeyed("/health/ready", health::check_readiness)
+        .get_unkeyed("/", front_page::serve_front_page)
+        .get_unkeyed("/health/live", monitoring::health::check_liveness)
+        .get_unkeyed("/health/ready", monitoring::health::check_readiness)
         .get_unkeyed("/openapi.json", openapi::serve_document)
         .get_unkeyed("/docs", openapi::serve_page)
-        .get("/metrics", Read, metrics::serve_metrics)
+        .get("/metrics", Read, monitoring::metrics::serve_metrics)
         .post(
             "/register-session",
             Admin.narrowed(),
@@ -134,273 +109,321 @@ fn route_table() -> RouteTable {
             Read,
             original::get_active_connection_info,
         )
-        .get("/v1/events", Read.narrowed(), events::list_events)
-        .get("/v1/events/stream", Read.narrowed(), stream::stream_events)
-        .get("/v1/sessions", Read.narrowed(), sessions::list_sessions)
-        .post("/v1/sessions", Admin.narrowed(), sessions::create_session)
-        .get("/v1/sessions/{session}", Read, sessions::show_session)
-        .delete("/v1/sessions/{session}", Admin, sessions::remove_session)
+        .get("/v1/events", Read.narrowed(), v1::events::list_events)
+        .get(
+            "/v1/events/stream",
+            Read.narrowed(),
+            v1::events::event_stream::stream_events,
+        )
+        .get("/v1/sessions", Read.narrowed(), v1::sessions::list_sessions)
+        .post(
+            "/v1/sessions",
+            Admin.narrowed(),
+            v1::sessions::create_session,
+        )
+        .get("/v1/sessions/{session}", Read, v1::sessions::show_session)
+        .delete(
+            "/v1/sessions/{session}",
+            Admin,
+            v1::sessions::remove_session,
+        )
         .post(
             "/v1/sessions/{session}/start",
             Admin,
-            sessions::start_session,
+            v1::sessions::start_session,
         )
-        .post("/v1/sessions/{session}/stop", Admin, sessions::stop_session)
+        .post(
+            "/v1/sessions/{session}/stop",
+            Admin,
+            v1::sessions::stop_session,
+        )
         .post(
             "/v1/sessions/{session}/restart",
             Admin,
-            sessions::restart_session,
+            v1::sessions::restart_session,
         )
         .post(
             "/v1/sessions/{session}/logout",
             Admin,
-            sessions::log_out_session,
+            v1::sessions::log_out_session,
         )
-        .post("/v1/sessions/{session}/check", Ask, sessions::check_session)
-        .get("/v1/sessions/{session}/qr", Admin, qr_code::show_qr_code)
+        .post(
+            "/v1/sessions/{session}/check",
+            Ask,
+            v1::sessions::check_session,
+        )
+        .get(
+            "/v1/sessions/{session}/qr",
+            Admin,
+            v1::sessions::qr_code::show_qr_code,
+        )
         .post(
             "/v1/sessions/{session}/pairing-code",
             Admin,
-            sessions::create_pairing_code,
+            v1::sessions::create_pairing_code,
         )
         .post(
             "/v1/sessions/{session}/messages",
             Send,
-            messages::send_message,
+            v1::messages::send_message,
         )
         .post(
             "/v1/sessions/{session}/messages/batch",
             Send,
-            messages::batch::send_batch,
+            v1::messages::batch::send_batch,
         )
         .get(
             "/v1/sessions/{session}/messages/{id}",
             Read,
-            messages::show_message,
+            v1::messages::show_message,
         )
         .patch(
             "/v1/sessions/{session}/messages/{id}",
             Send,
-            messages::changes::edit_message,
+            v1::messages::edit_delete_forward::edit_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}",
             Send,
-            messages::changes::delete_message,
+            v1::messages::edit_delete_forward::delete_message,
         )
         .post(
             "/v1/sessions/{session}/messages/{id}/forward",
             Send,
-            messages::changes::forward_message,
+            v1::messages::edit_delete_forward::forward_message,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/pin",
             Send,
-            messages::marks::pin_message,
+            v1::messages::pin_keep_star::pin_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}/pin",
             Send,
-            messages::marks::unpin_message,
+            v1::messages::pin_keep_star::unpin_message,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/keep",
             Send,
-            messages::marks::keep_message,
+            v1::messages::pin_keep_star::keep_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}/keep",
             Send,
-            messages::marks::unkeep_message,
+            v1::messages::pin_keep_star::unkeep_message,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/star",
             Send,
-            messages::marks::star_message,
+            v1::messages::pin_keep_star::star_message,
         )
         .delete(
             "/v1/sessions/{session}/messages/{id}/star",
             Send,
-            messages::marks::unstar_message,
+            v1::messages::pin_keep_star::unstar_message,
         )
         .post(
             "/v1/sessions/{session}/messages/{id}/view",
             Send,
-            messages::views::view_status,
+            v1::messages::status_views::view_status,
         )
         .get(
             "/v1/sessions/{session}/messages",
             Read,
-            history::search_messages,
+            v1::history::search_messages,
         )
-        .get("/v1/sessions/{session}/chats", Read, history::list_chats)
+        .get(
+            "/v1/sessions/{session}/chats",
+            Read,
+            v1::history::list_chats,
+        )
         .get(
             "/v1/sessions/{session}/chats/{chat}",
             Read,
-            history::show_chat,
+            v1::history::show_chat,
         )
         .get(
             "/v1/sessions/{session}/chats/{chat}/messages",
             Read,
-            history::list_messages,
+            v1::history::list_messages,
         )
         .get(
             "/v1/sessions/{session}/contacts",
             Read,
-            history::list_contacts,
+            v1::history::list_contacts,
         )
         .get(
             "/v1/sessions/{session}/contacts/{contact}",
             Read,
-            history::show_contact,
+            v1::history::show_contact,
         )
         .get(
             "/v1/sessions/{session}/contacts/{contact}/picture",
             Read,
-            profile::show_contact_picture,
+            v1::profile::show_contact_picture,
         )
         .put(
             "/v1/sessions/{session}/contacts/{contact}/block",
             Send,
-            blocking::block_contact,
+            v1::contacts::blocklist::block_contact,
         )
         .delete(
             "/v1/sessions/{session}/contacts/{contact}/block",
             Send,
-            blocking::unblock_contact,
+            v1::contacts::blocklist::unblock_contact,
         )
         .get(
             "/v1/sessions/{session}/blocked",
             Read,
-            blocking::list_blocked,
+            v1::contacts::blocklist::list_blocked,
         )
         .get(
             "/v1/sessions/{session}/profile",
             Read,
-            profile::show_profile,
+            v1::profile::show_profile,
         )
         .put(
             "/v1/sessions/{session}/profile",
             Send,
-            profile::change_profile,
+            v1::profile::change_profile,
         )
         .put(
             "/v1/sessions/{session}/profile/picture",
             Send,
-            profile::picture::set_picture,
+            v1::profile::picture::set_picture,
         )
         .delete(
             "/v1/sessions/{session}/profile/picture",
             Send,
-            profile::picture::remove_picture,
+            v1::profile::picture::remove_picture,
         )
-        .get("/v1/sessions/{session}/catalog", Read, shop::show_catalog)
+        .get(
+            "/v1/sessions/{session}/catalog",
+            Read,
+            v1::catalog::show_catalog,
+        )
         .get(
             "/v1/sessions/{session}/orders/{order}",
             Read,
-            shop::show_order,
+            v1::catalog::show_order,
         )
-        .get("/v1/sessions/{session}/groups", Read, groups::list_groups)
+        .get(
+            "/v1/sessions/{session}/groups",
+            Read,
+            v1::groups::list_groups,
+        )
         .get(
             "/v1/sessions/{session}/groups/{group}",
             Read,
-            groups::show_group,
+            v1::groups::show_group,
         )
         .get(
             "/v1/sessions/{session}/newsletters",
             Read,
-            newsletters::list_newsletters,
+            v1::newsletters::list_newsletters,
         )
         .get(
             "/v1/sessions/{session}/newsletters/{newsletter}",
             Read,
-            newsletters::show_newsletter,
+            v1::newsletters::show_newsletter,
         )
         .put(
             "/v1/sessions/{session}/newsletters/{newsletter}/follow",
             Send,
-            newsletters::follow_newsletter,
+            v1::newsletters::follow_newsletter,
         )
         .delete(
             "/v1/sessions/{session}/newsletters/{newsletter}/follow",
             Send,
-            newsletters::unfollow_newsletter,
+            v1::newsletters::unfollow_newsletter,
         )
         .patch(
             "/v1/sessions/{session}/chats/{chat}",
             Send,
-            chats::change_chat,
+            v1::chats::change_chat,
         )
         .post(
             "/v1/sessions/{session}/chats/{chat}/read",
             Send,
-            chats::mark_chat_read,
+            v1::chats::mark_chat_read,
         )
         .post(
             "/v1/sessions/{session}/chats/{chat}/typing",
             Send,
-            chats::set_typing,
+            v1::chats::set_typing,
         )
         .put(
             "/v1/sessions/{session}/presence",
             Send,
-            presence::set_presence,
+            v1::presence::set_presence,
         )
         .put(
             "/v1/sessions/{session}/contacts/{contact}/presence",
             Ask,
-            presence::watch_presence,
+            v1::presence::watch_presence,
         )
         .delete(
             "/v1/sessions/{session}/contacts/{contact}/presence",
             Ask,
-            presence::unwatch_presence,
+            v1::presence::unwatch_presence,
         )
         .post(
             "/v1/sessions/{session}/contacts/check",
             Ask,
-            contacts::check_numbers,
+            v1::contacts::check_numbers,
         )
         .post(
             "/v1/sessions/{session}/calls/{call}/reject",
             Send,
-            calls::reject_call,
+            v1::calls::reject_call,
         )
-        .post("/v1/sessions/{session}/media", Send, media::upload_media)
-        .get("/v1/media/{id}", Read.narrowed(), media::show_media)
+        .post(
+            "/v1/sessions/{session}/media",
+            Send,
+            v1::media::upload_media,
+        )
+        .get("/v1/media/{id}", Read.narrowed(), v1::media::show_media)
         .get(
             "/v1/media/{id}/content",
             Read.narrowed(),
-            media::send_media_content,
+            v1::media::send_media_content,
         )
-        .delete("/v1/media/{id}", Send.narrowed(), media::remove_media)
-        .get("/v1/api-keys", Admin, api_keys::list_api_keys)
-        .post("/v1/api-keys", Admin, api_keys::create_api_key)
-        .delete("/v1/api-keys/{id}", Admin, api_keys::remove_api_key)
+        .delete("/v1/media/{id}", Send.narrowed(), v1::media::remove_media)
+        .get("/v1/api-keys", Admin, v1::api_keys::list_api_keys)
+        .post("/v1/api-keys", Admin, v1::api_keys::create_api_key)
+        .delete("/v1/api-keys/{id}", Admin, v1::api_keys::remove_api_key)
         // A webhook sends its events to any address its creator chose.
-        .get("/v1/webhooks", Admin, webhooks::list_webhooks)
-        .post("/v1/webhooks", Admin, webhooks::create_webhook)
-        .get("/v1/webhooks/{id}", Admin, webhooks::show_webhook)
-        .patch("/v1/webhooks/{id}", Admin, webhooks::change_webhook)
-        .delete("/v1/webhooks/{id}", Admin, webhooks::remove_webhook)
-        .post("/v1/webhooks/{id}/test", Admin, webhooks::test_webhook)
+        .get("/v1/webhooks", Admin, v1::webhooks::list_webhooks)
+        .post("/v1/webhooks", Admin, v1::webhooks::create_webhook)
+        .get("/v1/webhooks/{id}", Admin, v1::webhooks::show_webhook)
+        .patch("/v1/webhooks/{id}", Admin, v1::webhooks::change_webhook)
+        .delete("/v1/webhooks/{id}", Admin, v1::webhooks::remove_webhook)
+        .post("/v1/webhooks/{id}/test", Admin, v1::webhooks::test_webhook)
         .post(
             "/v1/webhooks/{id}/rotate-secret",
             Admin,
-            webhooks::rotate_secret,
+            v1::webhooks::rotate_secret,
         )
-        .post("/v1/webhooks/{id}/enable", Admin, webhooks::enable_webhook)
+        .post(
+            "/v1/webhooks/{id}/enable",
+            Admin,
+            v1::webhooks::enable_webhook,
+        )
         .get(
             "/v1/webhooks/{id}/deliveries",
             Admin,
-            deliveries::list_deliveries,
+            v1::webhooks::deliveries::list_deliveries,
         )
         .post(
             "/v1/webhooks/{id}/deliveries/{delivery}/resend",
             Admin,
-            deliveries::resend_delivery,
+            v1::webhooks::deliveries::resend_delivery,
         )
-        .post("/v1/webhooks/{id}/replay", Admin, deliveries::replay_events)
+        .post(
+            "/v1/webhooks/{id}/replay",
+            Admin,
+            v1::webhooks::deliveries::replay_events,
+        )
 }
 
 /// Builds the router from the table.
@@ -409,15 +432,24 @@ pub fn build_router(gateway: Gateway) -> Router {
     let keyed = keyed
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(from_fn_with_state(gateway.clone(), layers::run_to_end))
-        .layer(from_fn_with_state(gateway.clone(), layers::await_listing))
-        .layer(from_fn_with_state(gateway.clone(), auth::require_key));
-    open.method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .merge(keyed)
-        .layer(DefaultBodyLimit::max(extract::MAX_BODY))
         .layer(from_fn_with_state(
             gateway.clone(),
-            layers::identify_and_log,
+            request::layers::run_to_end,
+        ))
+        .layer(from_fn_with_state(
+            gateway.clone(),
+            request::layers::await_listing,
+        ))
+        .layer(from_fn_with_state(
+            gateway.clone(),
+            access::auth::require_key,
+        ));
+    open.method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .merge(keyed)
+        .layer(DefaultBodyLimit::max(request::extract::MAX_BODY))
+        .layer(from_fn_with_state(
+            gateway.clone(),
+            request::layers::identify_and_log,
         ))
         .with_state(gateway)
 }

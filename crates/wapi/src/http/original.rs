@@ -10,16 +10,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
-use super::auth::require_session_access;
+use super::access::auth::require_session_access;
 use super::error::Problem;
-use super::extract::{JsonFields, SessionPath};
-use super::messages::content::{LONGEST_CAPTION, LONGEST_TEXT};
-use crate::event::{Account, ConnectionInfo as Connection, SendFailure};
-use crate::fetch::FetchRequester;
-use crate::keys::Caller;
+use super::request::extract::{JsonFields, SessionPath};
+use super::v1::messages::content::{LONGEST_CAPTION, LONGEST_TEXT};
+use crate::http::access::api_keys::Caller;
 use crate::media::MediaFile;
-use crate::message::{ChatId, MediaContent, MediaKind, Message, MessageContent};
-use crate::sessions::{Session, SessionName, SessionPhase, SessionState};
+use crate::media::link_download::FetchRequester;
+use crate::model::event::{Account, ConnectionInfo as Connection, SendFailure};
+use crate::model::message::{ChatId, MediaContent, MediaKind, Message, MessageContent};
+use crate::model::session_name::SessionName;
+use crate::sessions::{Session, SessionPhase, SessionState};
 use crate::store::SendOutcome;
 
 /// A session and its connection.
@@ -32,13 +33,13 @@ struct OriginalSessionInfo {
     paired: bool,
     connection: Connection,
     account: Option<Account>,
-    #[serde(serialize_with = "crate::stamp::optional")]
+    #[serde(serialize_with = "crate::model::timestamp::optional")]
     last_received_at: Option<Timestamp>,
     /// Path of the QR code while one waits to be scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(serialize_with = "crate::stamp::optional")]
+    #[serde(serialize_with = "crate::model::timestamp::optional")]
     qr_code_expires_at: Option<Timestamp>,
 }
 
@@ -121,7 +122,7 @@ struct OriginalSentMessage {
     id: String,
     chat: String,
     session: SessionName,
-    #[serde(serialize_with = "crate::stamp::serialize")]
+    #[serde(serialize_with = "crate::model::timestamp::serialize")]
     timestamp: Timestamp,
     status: &'static str,
 }
@@ -277,10 +278,10 @@ pub async fn get_session_info(
 struct OriginalConnectionInfo {
     session_id: SessionName,
     state: &'static str,
-    #[serde(serialize_with = "crate::stamp::serialize")]
+    #[serde(serialize_with = "crate::model::timestamp::serialize")]
     since: Timestamp,
     account: Option<Account>,
-    #[serde(serialize_with = "crate::stamp::optional")]
+    #[serde(serialize_with = "crate::model::timestamp::optional")]
     last_received_at: Option<Timestamp>,
 }
 

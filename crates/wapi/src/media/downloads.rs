@@ -1,17 +1,19 @@
 //! Background downloads of received files, a few at a time, until each is stored or unavailable.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Media, ReceivedFile, RemoteFile};
-use crate::sessions::{SessionName, Sessions};
-use crate::store::MediaRecord;
-use crate::whatsapp::MediaDownloadError;
+use crate::media::{Media, ReceivedFile, SpooledFile};
+use crate::model::event::MessageKey;
+use crate::model::remote_file::RemoteFile;
+use crate::store::{Life, MediaRecord};
 
 /// Concurrent downloads. Each occupies a thread and about 100 KiB.
 const MAX_DOWNLOADS: usize = 8;
@@ -30,19 +32,57 @@ const RETRY_PAUSES: [SignedDuration; 9] = [
     SignedDuration::from_hours(24),
 ];
 
+/// Failure of a download. The texts are for callers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MediaDownloadError {
+    /// The file is not where it was.
+    #[error("WhatsApp has deleted it")]
+    Gone,
+    /// The file will never be valid.
+    #[error("{0}")]
+    Invalid(String),
+    /// Another try may succeed.
+    #[error("{0}")]
+    Temporary(String),
+}
+
+/// The way to received files: through the session that received them.
+#[async_trait]
+pub trait MediaSource: Send + Sync {
+    fn is_online(&self, session: &Life) -> bool;
+
+    /// Downloads a file of up to `largest` bytes, if the session is online.
+    async fn download_file(
+        &self,
+        session: &Life,
+        remote: &RemoteFile,
+        spooled: SpooledFile,
+        largest: u64,
+    ) -> Result<ReceivedFile, MediaDownloadError>;
+
+    /// Asks the account's own phone to upload the file of a message again. Returns its new direct
+    /// path.
+    async fn request_reupload(
+        &self,
+        session: &Life,
+        message: &MessageKey,
+        remote: &RemoteFile,
+    ) -> Result<String, MediaDownloadError>;
+}
+
 /// Downloads until the program stops.
-pub async fn run_downloads(media: Media, sessions: Sessions) {
+pub async fn run_downloads(media: Media, sessions: Arc<dyn MediaSource>) {
     let inner = &media.inner;
     let mut under_way = FuturesUnordered::new();
     let mut ids: HashSet<String> = HashSet::new();
     loop {
         let mut is_waited_for = true;
-        match due_downloads(&media, &sessions, &ids).await {
+        match due_downloads(&media, sessions.as_ref(), &ids).await {
             Ok((due, some_wait)) => {
                 is_waited_for = some_wait;
                 for record in due {
                     ids.insert(record.id.clone());
-                    under_way.push(run_download(&media, &sessions, record));
+                    under_way.push(run_download(&media, sessions.as_ref(), record));
                 }
             }
             Err(error) => tracing::error!(%error, "it cannot be read what is to be downloaded"),
@@ -62,7 +102,7 @@ pub async fn run_downloads(media: Media, sessions: Sessions) {
 /// Returns the downloads that can start now, and whether any are waiting at all.
 async fn due_downloads(
     media: &Media,
-    sessions: &Sessions,
+    sessions: &dyn MediaSource,
     under_way: &HashSet<String>,
 ) -> Result<(Vec<MediaRecord>, bool)> {
     let inner = &media.inner;
@@ -70,9 +110,7 @@ async fn due_downloads(
     let mut due = Vec::new();
     for session in &waiting {
         let room = MAX_DOWNLOADS.saturating_sub(under_way.len() + due.len());
-        let is_online = SessionName::parse(session.name())
-            .is_ok_and(|name| sessions.check_ready(&name).is_ok());
-        if room == 0 || !is_online {
+        if room == 0 || !sessions.is_online(session) {
             continue;
         }
         // A session gets at most half of the places while others are waiting.
@@ -97,7 +135,7 @@ async fn due_downloads(
 }
 
 /// Makes one attempt, and returns the id of its file.
-async fn run_download(media: &Media, sessions: &Sessions, record: MediaRecord) -> String {
+async fn run_download(media: &Media, sessions: &dyn MediaSource, record: MediaRecord) -> String {
     if let Err(error) = try_download(media, sessions, &record).await {
         tracing::error!(
             id = record.id,
@@ -111,7 +149,11 @@ async fn run_download(media: &Media, sessions: &Sessions, record: MediaRecord) -
     record.id
 }
 
-async fn try_download(media: &Media, sessions: &Sessions, record: &MediaRecord) -> Result<()> {
+async fn try_download(
+    media: &Media,
+    sessions: &dyn MediaSource,
+    record: &MediaRecord,
+) -> Result<()> {
     let source = record
         .source
         .as_deref()
@@ -130,7 +172,7 @@ async fn try_download(media: &Media, sessions: &Sessions, record: &MediaRecord) 
 
 async fn fetch_remote(
     media: &Media,
-    sessions: &Sessions,
+    sessions: &dyn MediaSource,
     record: &MediaRecord,
     remote: &RemoteFile,
 ) -> Result<ReceivedFile, MediaDownloadError> {
@@ -154,7 +196,7 @@ async fn fetch_remote(
 /// Asks the account's own phone for the file, which WhatsApp deletes after some weeks.
 async fn download_from_phone(
     media: &Media,
-    sessions: &Sessions,
+    sessions: &dyn MediaSource,
     record: &MediaRecord,
     mut remote: RemoteFile,
 ) -> Result<()> {

@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use super::describe::{mp4, pdf};
 use super::filename::ContentDisposition;
+use super::probe::{mp4, pdf};
 use super::types::{self, TypeClaims};
-use super::{filename, inside};
+use super::{content_inspection, filename};
 
 /// Counts the pages of the bytes as a PDF.
 pub fn pdf(bytes: &[u8]) {
@@ -25,7 +25,7 @@ pub fn mp4(bytes: &[u8]) {
 
 /// Detects the type of the bytes as a file.
 pub fn kind(bytes: &[u8]) {
-    let inside = inside::inspect_content(&mut Cursor::new(bytes))
+    let inside = content_inspection::inspect_content(&mut Cursor::new(bytes))
         .ok()
         .flatten();
     let head = &bytes[..bytes.len().min(types::HEAD_BYTES)];

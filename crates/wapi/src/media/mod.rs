@@ -1,27 +1,18 @@
 //! Files of messages: downloaded from WhatsApp, stored by their hash, served and removed.
 
-mod describe;
+mod cleanup;
+mod content_inspection;
+pub mod convert;
 mod downloads;
-pub mod ffmpeg;
 pub mod filename;
-mod film;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod gif;
-mod heif;
-mod inbox;
-mod inside;
-mod intake;
-mod picture;
-mod portrait;
-mod remote;
-mod retention;
-mod sticker;
+pub mod link_download;
+mod probe;
+pub mod qr_image;
+mod spool_writer;
 mod storage;
 pub mod types;
-mod voice;
-mod waveform;
-mod workshop;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,46 +24,23 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use tokio::sync::{Notify, RwLock, watch};
 
-use crate::clock::Clock;
-use crate::ids;
-use crate::lifecycle::Lifecycle;
+use crate::config::{MediaPolicy, StorageConfig};
+use crate::model::ids;
+use crate::model::remote_file::RemoteFileKind;
 use crate::store::{Life, MediaFacts, MediaRecord, MediaState, NewMedia, Store, StoreError};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
 
-pub use describe::MediaProperties;
-use describe::read_properties;
-pub use downloads::run_downloads;
-use ffmpeg::Ffmpeg;
-pub use ffmpeg::{ConversionError, ConversionPurpose, ConverterPrograms};
-pub use inbox::MediaInbox;
-pub use intake::{SpoolError, SpoolWriter};
-pub use remote::{RemoteFile, RemoteFileKind};
-pub use retention::run_media_cleanup;
+pub use cleanup::run_media_cleanup;
+pub use convert::conversion_pool::ConversionPool;
+use convert::ffmpeg::Ffmpeg;
+pub use convert::ffmpeg::{ConversionError, ConversionPurpose, ConverterPrograms};
+pub use downloads::{MediaDownloadError, MediaSource, run_downloads};
+pub use probe::MediaProperties;
+use probe::read_properties;
+pub use spool_writer::{SpoolError, SpoolWriter};
 use storage::{BucketStorage, DiskStorage, LocalFile, Storage};
-pub use storage::{S3Config, SpoolFolder, SpooledFile, StorageConfig};
-pub use workshop::ConversionPool;
-
-/// The operator's media policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MediaPolicy {
-    pub download: DownloadPolicy,
-    /// Bytes of the largest file that is accepted, from WhatsApp or from callers.
-    pub largest: u64,
-    /// Retention period of files.
-    pub keep_for: Duration,
-    /// Maximum number of bytes of all files together; above it, the oldest are removed early.
-    pub keep_size: u64,
-}
-
-/// When the files of incoming messages are downloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DownloadPolicy {
-    /// As they come in.
-    Eager,
-    /// On request.
-    OnDemand,
-    /// Never; events only describe them.
-    Never,
-}
+pub use storage::{SpoolFolder, SpooledFile};
 
 /// All files; cheap to clone.
 #[derive(Clone)]
@@ -168,7 +136,7 @@ impl MediaFile {
     pub async fn to_avatar(&self) -> Option<Vec<u8>> {
         let picture = self.path().to_owned();
         self.pool
-            .run_decoder(move || portrait::make_avatar(&picture))
+            .run_decoder(move || convert::avatar::make_avatar(&picture))
             .await?
     }
 
@@ -229,6 +197,16 @@ impl Media {
 
     pub fn policy(&self) -> MediaPolicy {
         self.inner.policy
+    }
+
+    /// Saves the records of files.
+    pub async fn record_files(&self, files: Vec<NewMedia>) -> Result<(), StoreError> {
+        self.inner.store.add_media(files).await
+    }
+
+    /// Says that there may be a file to download.
+    pub fn wake_downloads(&self) {
+        self.inner.wanted.notify_one();
     }
 
     /// Whether a program for this purpose is installed.

@@ -5,6 +5,7 @@ use jiff::ToSpan;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::DownloadPolicy;
 
 /// The SHA-256 of `hello`.
 const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";

@@ -14,9 +14,9 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::fs;
 
-use super::SessionName;
-use crate::durable;
+use crate::model::session_name::SessionName;
 use crate::store::session_file::{SessionFile, inspect_file};
+use crate::system::durable_files;
 
 /// SQLite keeps its log and index beside the database, and a rollback journal before there is a
 /// log. The database comes first: without it, the other files are not used again, see
@@ -64,7 +64,9 @@ impl SessionFiles {
                     folder.display()
                 )
             };
-            durable::create_folder(folder).await.with_context(problem)?;
+            durable_files::create_folder(folder)
+                .await
+                .with_context(problem)?;
             let probe = folder.join(".writable");
             fs::write(&probe, b"").await.with_context(problem)?;
             fs::remove_file(&probe).await.with_context(problem)?;
@@ -141,10 +143,10 @@ impl SessionFiles {
             .sessions
             .join(why.folder_name())
             .join(now.strftime(FOLDER_TIME_FORMAT).to_string());
-        durable::create_folder(&folder).await?;
+        durable_files::create_folder(&folder).await?;
         for from in there {
             let to = folder.join(from.file_name().expect("a session's file has a name"));
-            match durable::rename_file(&from, &to).await {
+            match durable_files::rename_file(&from, &to).await {
                 // SQLite may have closed it meanwhile.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -175,7 +177,7 @@ impl SessionFiles {
                 if remove_database(&moment.path().join(own)).await? {
                     was_there = true;
                     // Other sessions may have been moved at the same time.
-                    durable::remove_empty_folder(&moment.path()).await?;
+                    durable_files::remove_empty_folder(&moment.path()).await?;
                 }
             }
         }
@@ -197,7 +199,7 @@ impl SessionFiles {
                 let at = moment.file_name().to_str().and_then(parse_folder_time);
                 if at.is_some_and(|at| at < before) {
                     fs::remove_dir_all(moment.path()).await?;
-                    durable::sync_parent(&moment.path()).await?;
+                    durable_files::sync_parent(&moment.path()).await?;
                     removed += 1;
                 }
             }
@@ -208,11 +210,11 @@ impl SessionFiles {
     /// Replaces the session's QR image atomically: a reader sees either the old or the new one,
     /// complete.
     pub async fn write_qr_code(&self, name: &SessionName, png: &[u8]) -> io::Result<()> {
-        durable::write_file(&self.qr_code_path(name), png).await
+        durable_files::write_file(&self.qr_code_path(name), png).await
     }
 
     pub async fn remove_qr_code(&self, name: &SessionName) -> io::Result<()> {
-        durable::remove_file(&self.qr_code_path(name)).await
+        durable_files::remove_file(&self.qr_code_path(name)).await
     }
 
     /// Removes the QR images of an earlier run; they can no longer be scanned.
@@ -237,7 +239,7 @@ async fn remove_database(database: &Path) -> io::Result<bool> {
     for suffix in DATABASE_SUFFIXES {
         let part = database.with_extension(suffix);
         was_there |= fs::try_exists(&part).await?;
-        durable::remove_file(&part).await?;
+        durable_files::remove_file(&part).await?;
     }
     Ok(was_there)
 }

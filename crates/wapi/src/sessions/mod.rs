@@ -1,31 +1,18 @@
 //! All sessions: registering, finding, restoring, commanding and checking them.
 
-mod actor;
-mod archive;
-mod asking;
-mod checks;
-mod control;
-mod fetching;
+mod event_buffer;
 mod files;
-mod journal;
-mod ledger;
-mod name;
-mod news;
-mod newsletters;
+mod history_sync;
+mod lifecycle;
 mod outbox;
 mod pairing;
-mod past;
-mod profile;
-mod purging;
-mod reading;
-mod restore;
+mod read_elsewhere;
+mod requests;
 mod sender;
 mod sending;
 mod session;
-mod shop;
 mod state;
-mod statuses;
-mod timers;
+mod state_events;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,33 +22,33 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::Clock;
-use crate::fetch::FileFetcher;
 use crate::history::History;
-use crate::lifecycle::Lifecycle;
+use crate::inbound::push_names::NameCache;
 use crate::media::Media;
-use crate::names::NameCache;
+use crate::media::link_download::FileFetcher;
+use crate::model::session_name::SessionName;
 pub use crate::store::RemovalMode;
 use crate::store::{Life, SavedSession, Store};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::{Inbox, Whatsapp};
 
-use actor::SessionActor;
-pub use asking::RequestError;
-pub use checks::{HealthCheck, InboundHealth};
-pub use control::{CommandError, LogoutMode};
+use event_buffer::SessionEventBuffer;
 use files::AsideReason;
 pub use files::SessionFiles;
-use journal::SessionEventBuffer;
-use ledger::OutcomeWriter;
-pub use name::{SessionName, SessionNameError};
+pub use history_sync::progress::history_progress;
+use lifecycle::actor::SessionActor;
+pub use lifecycle::commands::{CommandError, LogoutMode};
+pub use lifecycle::health_check::{HealthCheck, InboundHealth};
 pub use pairing::QrConsole;
-pub use past::history_progress;
+pub use requests::chat_timers::ChatTimerError;
+pub use requests::chats::RequestError;
 use sender::MessageSender;
+use sender::outcome_writer::OutcomeWriter;
 pub use sending::{DeleteMessageError, SendError, SendReply, SendRequest};
 pub use session::Session;
 use session::{DesiredState, SenderChannels};
 pub use state::{AppStateSync, ConnectionState, QrCode, SessionPhase, SessionState};
-pub use timers::ChatTimerError;
 
 /// Pause of a session after its task has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(5);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::files::SessionFiles;
 use super::{QrCode, Session};
-use crate::clock::Clock;
-use crate::qr::{QrImage, QrStyle};
-use crate::telemetry::shown;
+use crate::media::qr_image::{QrImage, QrStyle};
+use crate::model::masking;
+use crate::system::clock::Clock;
 
 /// The console that prints QR codes for people in front of the program.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ pub(super) async fn publish_qr_code(
     if let Err(error) = files.write_qr_code(&session.name, &png).await {
         tracing::error!(session = %session.name, %error, "the QR code cannot be written to its file");
     }
-    let name = shown::mask_session(session.name.as_str());
+    let name = masking::mask_session(session.name.as_str());
     let heading = format!("Scan this in WhatsApp > Linked devices, for session {name}:");
     (console.print)(&format!("{heading}\n{}", picture.to_text(console.paint)));
     let expires_at = clock

@@ -7,9 +7,10 @@ use tokio::sync::oneshot;
 
 use super::outbox::SendMode;
 use super::sender::SenderRequest;
-use super::{SessionName, SessionPhase, Sessions};
+use super::{SessionPhase, Sessions};
 use crate::media::MediaFile;
-use crate::message::{ChatId, Message};
+use crate::model::message::{ChatId, Message};
+use crate::model::session_name::SessionName;
 use crate::store::{
     AcceptedMessage, EditOutcome, IdempotencyKey, Life, QuotedMessage, SendOutcome, StoreError,
 };

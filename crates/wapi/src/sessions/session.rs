@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::SessionEventBuffer;
-use super::news::{StateSnapshot, state_events};
+use super::event_buffer::SessionEventBuffer;
 use super::sender::SenderRequest;
-use super::{SessionMetadata, SessionName, SessionPhase, SessionState};
-use crate::clock::Clock;
-use crate::event::EventData;
+use super::state_events::{StateSnapshot, state_events};
+use super::{SessionMetadata, SessionPhase, SessionState};
+use crate::model::event::EventData;
+use crate::model::session_name::SessionName;
 use crate::store::{Life, RemovalMode, SyncProgress};
+use crate::system::clock::Clock;
 use crate::whatsapp::{AckOrReceipt, ChatEvent, InboundEvent, Inbox, Link};
 
 /// The state that the owner desires of a session.
@@ -28,7 +29,7 @@ pub(super) enum DesiredState {
     Remove,
 }
 
-/// One session. Its [actor](super::actor) writes to it, everyone else reads.
+/// One session. Its [actor](super::lifecycle::actor) writes to it, everyone else reads.
 pub struct Session {
     pub name: SessionName,
     /// Metadata attached by the owner.

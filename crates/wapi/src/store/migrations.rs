@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
-use super::cutting;
+use super::lives::splitting;
 
 /// After this step, data stored by session name is split into lives.
 pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
@@ -61,7 +61,7 @@ pub(super) async fn run_steps(
         let mut transaction = connection.begin().await?;
         transaction.execute(step).await?;
         if step == LIVES {
-            cutting::split_lives(&mut transaction).await?;
+            splitting::split_lives(&mut transaction).await?;
         }
         // A pragma takes no parameters; the number is not user input.
         transaction

@@ -4,45 +4,19 @@
 //! All changes go through a single writer that commits many at once ([`writer`]), so that sessions
 //! with changes at the same moment share a disk sync. Callers are answered after the sync.
 
-pub mod kept;
-pub mod session_file;
-
-mod abandoned;
-mod api_keys;
-mod cutting;
-mod deliveries;
-mod due;
-mod endpoint_changes;
-mod endpoints;
+mod admin;
 mod events;
-mod failure;
-mod feed;
-mod fresh;
-mod history;
-mod identities;
-mod life;
+pub mod history;
+mod inbound;
 mod lives;
 mod media;
-mod media_retention;
-mod messages;
+mod outbox;
+pub mod session_file;
+mod webhooks;
+
+mod commit_error;
 mod migrations;
-mod newsletters;
-mod numbers;
-mod outcomes;
-mod past;
-mod payloads;
-mod pending;
-mod polls;
-mod purging;
-mod questions;
-mod reading;
-mod reads;
-mod retention;
-mod sent;
-mod sessions;
-mod settled;
-mod tail;
-mod timers;
+mod read_pool;
 mod writer;
 
 use std::path::Path;
@@ -59,42 +33,46 @@ use sqlx::sqlite::{
 
 use tokio::sync::watch;
 
-use crate::clock::Clock;
-use crate::durable;
-use crate::lifecycle::{FinishReport, Lifecycle};
-use crate::meters::GatewayMetrics;
+use crate::system::clock::Clock;
+use crate::system::durable_files;
+use crate::system::lifecycle::{FinishReport, Lifecycle};
+use crate::telemetry::metrics::GatewayMetrics;
 
-pub use api_keys::{ApiKey, ApiKeyHash};
-pub use deliveries::{AttemptFailure, DeliveryOutcome, SettledDelivery};
-pub use due::{DueDelivery, QueueHead};
-pub use endpoint_changes::{EndpointState, EndpointUpdate, NewEndpoint};
-pub use endpoints::{DisableEndpoint, DisabledReason, DisabledState, Endpoint, WakePolicy};
-pub use events::NewEvent;
-pub use feed::{EventFilter, EventReader, LifeFilter, StoredEvent};
-pub use fresh::ReadyDeliveries;
-pub use history::{DeliveryRecord, DeliveryState, FailedAttempt};
-use identities::IdentityCache;
-pub use life::{AccessSince, DeviceLife, Life};
-pub use lives::LifeRegistry;
-pub use media::{MediaFacts, MediaRecord, MediaState, NewMedia};
-pub use messages::{
+pub use admin::api_keys::{ApiKey, ApiKeyHash};
+pub use admin::commands::{RemovalMode, SavedSession, StopState};
+pub use admin::stats::StoreStats;
+pub use events::feed::{EventFilter, EventReader, LifeFilter, StoredEvent};
+pub use events::log::NewEvent;
+use events::recent::RecentEvents;
+pub use events::retention::{CleanupStep, RetentionLimits};
+pub use inbound::history_sync::{StageProgress, SyncProgress, SyncStage};
+use inbound::identities::IdentityCache;
+pub use inbound::polls::{PollBallot, StoredPoll};
+pub use inbound::undelivered::PendingMessage;
+pub use inbound::unread::UnreadMessage;
+pub use lives::life::{AccessSince, DeviceLife, Life};
+pub use lives::registry::LifeRegistry;
+pub use media::records::{MediaFacts, MediaRecord, MediaState, NewMedia};
+pub use outbox::chat_timers::DisappearingTimer;
+use outbox::chat_timers::TimerCache;
+pub use outbox::lookup::{QuotedMessage, RecipientProgress, SentMessage};
+pub use outbox::messages::{
     AcceptOutcome, AcceptedMessage, EditOutcome, IdempotencyKey, KEY_LIFETIME, MessageSeq,
     NewMessage, SendIntent, UnsettledMessage,
 };
-pub use numbers::StoreStats;
-pub use outcomes::{CANCELLED, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendOutcome};
-pub use past::{StageProgress, SyncProgress, SyncStage};
-pub use payloads::SentPayload;
-pub use pending::PendingMessage;
-pub use polls::{PollBallot, StoredPoll};
-use questions::ReadPool;
-pub use reads::UnreadMessage;
-pub use retention::{CleanupStep, RetentionLimits};
-pub use sent::{QuotedMessage, RecipientProgress, SentMessage};
-pub use sessions::{RemovalMode, SavedSession, StopState};
-use tail::RecentEvents;
-pub use timers::DisappearingTimer;
-use timers::TimerCache;
+pub use outbox::outcomes::{
+    CANCELLED, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendOutcome,
+};
+pub use outbox::resend_cache::SentPayload;
+use read_pool::ReadPool;
+pub use webhooks::deliveries::{AttemptFailure, DeliveryOutcome, SettledDelivery};
+pub use webhooks::delivery_log::{DeliveryRecord, DeliveryState, FailedAttempt};
+pub use webhooks::due::{DueDelivery, QueueHead};
+pub use webhooks::endpoint_changes::{EndpointState, EndpointUpdate, NewEndpoint};
+pub use webhooks::endpoints::{
+    DisableEndpoint, DisabledReason, DisabledState, Endpoint, WakePolicy,
+};
+pub use webhooks::ready_queue::ReadyDeliveries;
 use writer::DatabaseWriter;
 
 /// The time SQLite waits for another process that holds the file.
@@ -187,7 +165,7 @@ impl Store {
     }
 
     async fn open_with(options: SqliteConnectOptions, file: &Path, clock: Clock) -> Result<Self> {
-        durable::create_file(file)
+        durable_files::create_file(file)
             .await
             .with_context(|| format!("making {}", file.display()))?;
         let options = options
@@ -204,7 +182,7 @@ impl Store {
             .connect()
             .await
             .with_context(|| format!("opening {name}"))?;
-        retention::make_shrinkable(&mut connection)
+        events::retention::make_shrinkable(&mut connection)
             .await
             .with_context(|| format!("preparing {name}"))?;
         migrations::run_migrations(&mut connection)

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::StoreError;
-use crate::telemetry::shown;
+use crate::model::masking;
 
 /// The result of inspecting the path of a session's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub async fn inspect_file(path: &Path) -> SessionFile {
         Err(error) if is_half_done => SessionFile::Unreadable(format!(
             "a crash left a change of its file half done, and undoing it failed ({error}): wapi must be allowed to write to {} and to \
              the -journal beside it, on a disk that has room",
-            shown::mask_path(path)
+            masking::mask_path(path)
         )),
         Err(error) => SessionFile::Unreadable(format!("its file cannot be read now: {error}")),
     }

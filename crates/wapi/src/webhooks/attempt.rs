@@ -9,13 +9,13 @@ use reqwest::Response;
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use url::Url;
 
+use super::destination::Destination;
 use super::schedule::PostFailure;
-use super::target::Destination;
-use crate::clock::Clock;
 use crate::config::Environment;
-use crate::guard::{EgressClients, EgressPolicy as Allowed, redact_url};
-use crate::roots::trust_bundled_roots;
+use crate::net::egress::{EgressClients, EgressPolicy as Allowed, redact_url};
+use crate::net::tls::trust_bundled_roots;
 use crate::store::AttemptFailure;
+use crate::system::clock::Clock;
 
 /// Time limit for connecting, sending and the response together.
 const POST_TIMEOUT: Duration = Duration::from_secs(15);

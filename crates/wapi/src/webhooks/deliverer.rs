@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::ORIGINAL_ENDPOINT;
 use super::attempt::{EventPoster, plain_failure};
+use super::concurrency::YIELD_AFTER;
+use super::destination::DestinationCache;
 use super::health::{self, EndpointRecord, HealthTracker};
 use super::schedule::{self, CHAT_PATIENCE, DeliveryStanding, PostFailure};
-use super::slots::YIELD_AFTER;
-use super::target::DestinationCache;
-use crate::clock::Clock;
-use crate::event::{DisabledWebhook, Event, EventData};
-use crate::seen::ForwardedSet;
+use crate::model::event::{DisabledWebhook, Event, EventData};
 use crate::store::{
     AttemptFailure, DeliveryOutcome, DisableEndpoint, DisabledReason, DueDelivery, Life, NewEvent,
     Store,
 };
+use crate::system::clock::Clock;
+use crate::webhooks::dedup::ForwardedSet;
 
 /// The result of an attempt.
 pub(super) struct AttemptResult {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::slots::MAX_PER_DESTINATION;
+use super::concurrency::MAX_PER_DESTINATION;
 use crate::store::{DisabledReason, WakePolicy};
 
 /// Consecutive failures after which a destination gets one post at a time, until one is accepted.

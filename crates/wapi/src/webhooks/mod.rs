@@ -1,14 +1,13 @@
 //! Webhooks: delivers every event in the store, in order within a chat, until it is accepted.
 
 mod attempt;
+mod concurrency;
+pub mod dedup;
 mod deliverer;
+mod destination;
 mod health;
-mod inbox;
-pub mod rules;
 mod schedule;
-mod sign;
-mod slots;
-mod target;
+pub mod validation;
 mod worker;
 
 use std::sync::{Arc, Mutex};
@@ -18,19 +17,18 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use url::Url;
 
-use crate::clock::Clock;
 use crate::config::Environment;
-use crate::guard::EgressPolicy as Allowed;
-use crate::ids;
-use crate::lifecycle::Lifecycle;
-use crate::seen::ForwardedSet;
+use crate::model::ids;
+use crate::model::signing_key::SigningKey;
+use crate::net::egress::EgressPolicy as Allowed;
 use crate::store::{AttemptFailure, Endpoint, Store, StoreError};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
+use crate::webhooks::dedup::ForwardedSet;
 
 use attempt::EventPoster;
 use deliverer::EventDeliverer;
-pub use inbox::StoredInbox;
-pub use sign::SigningKey;
-use target::DestinationCache;
+use destination::DestinationCache;
 use worker::DeliveryWorker;
 
 /// Id of the endpoint from the operator's own settings. Its posts go to the session's name below
@@ -155,7 +153,7 @@ impl Webhooks {
         let now = self.clock.now();
         let data = serde_json::json!({"session": session, "id": endpoint.id});
         let body =
-            serde_json::json!({"type": "webhook.test", "timestamp": crate::stamp::format_timestamp(now), "data": data}).to_string();
+            serde_json::json!({"type": "webhook.test", "timestamp": crate::model::timestamp::format_timestamp(now), "data": data}).to_string();
         let target = self.deliverer.targets.load_destination(endpoint).await?;
         let address = target.session_url(session)?;
         let started = self.clock.uptime();

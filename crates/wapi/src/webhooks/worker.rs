@@ -11,12 +11,12 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::concurrency::{MAX_PER_DESTINATION, PostSlots, SlotAdmission, SlotRelease, YIELD_AFTER};
 use super::deliverer::{AttemptResult, EventDeliverer};
-use super::slots::{MAX_PER_DESTINATION, PostSlots, SlotAdmission, SlotRelease, YIELD_AFTER};
-use crate::clock::Clock;
-use crate::descriptors;
-use crate::lifecycle::Lifecycle;
 use crate::store::{DueDelivery, QueueHead, ReadyDeliveries, SettledDelivery, Store};
+use crate::system::clock::Clock;
+use crate::system::descriptors;
+use crate::system::lifecycle::Lifecycle;
 
 /// Longest pause between two polls, in case a wake-up is missed.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
@@ -274,14 +274,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::super::attempt::EventPoster;
-    use super::super::target::DestinationCache;
     use super::*;
-    use crate::clock::TimeSource;
     use crate::config::Environment;
-    use crate::event::MessageKey;
-    use crate::guard;
-    use crate::seen::{FolderId, ForwardedSet};
+    use crate::model::event::MessageKey;
+    use crate::net::egress;
     use crate::store::{Life, NewEvent};
+    use crate::system::clock::TimeSource;
+    use crate::webhooks::dedup::{FolderId, ForwardedSet};
+    use crate::webhooks::destination::DestinationCache;
 
     /// A clock that breaks when somebody waits, as the poster does for its deadline.
     struct FragileClock(Clock, Arc<AtomicBool>);
@@ -318,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_an_attempt_is_a_failed_attempt_and_its_slot_is_free_again() {
-        crate::app::install_crypto();
+        crate::net::tls::install_crypto();
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
             .await
@@ -336,7 +336,7 @@ mod tests {
         let id = FolderId::open(folder.path(), Clock::system().now()).unwrap();
         let deliverer = EventDeliverer {
             store: store.clone(),
-            poster: EventPoster::new(Environment::Prod, guard::EgressPolicy::All, clock.clone())
+            poster: EventPoster::new(Environment::Prod, egress::EgressPolicy::All, clock.clone())
                 .unwrap(),
             targets: DestinationCache::new(store.clone(), None),
             forwarded: ForwardedSet::open(None, id, clock.clone(), lifecycle.clone())

@@ -7,9 +7,9 @@ use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::buffa::Message as _;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use super::incoming::{MessageAddresses, decode_message};
-use crate::event::{Event, EventData};
-use crate::message::Message;
+use super::receive::decode::{MessageAddresses, decode_message};
+use crate::model::event::{Event, EventData};
+use crate::model::message::Message;
 
 /// Possible origins: chat and sender.
 const MESSAGE_ORIGINS: [(&str, &str); 4] = [
@@ -27,7 +27,7 @@ const MESSAGE_ORIGINS: [(&str, &str); 4] = [
 
 /// Reads a chunk of a phone's history sync.
 pub fn history(bytes: &[u8]) {
-    super::past::fuzzing::fuzz_history(bytes);
+    super::history_sync::fuzzing::fuzz_history(bytes);
 }
 
 /// Reads a message. The first byte selects its origin, the others are the protobuf.

@@ -1,50 +1,15 @@
 //! The WhatsApp adapter: the only module that uses the engine.
 
-mod asking;
-mod attached;
-mod backend;
-mod calls;
-mod chat_list;
-mod files;
+mod connection;
+mod device_store;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod groups;
-mod heard;
-mod http_client;
-mod inbox;
-mod incoming;
-mod left_behind;
-mod link;
-mod migration;
-mod moments;
-mod newsletters;
-mod notes;
-mod numbers;
-mod observer;
-mod outgoing;
-mod overdue;
-mod past;
-mod plain_files;
-mod posts;
-mod profile;
-mod readiness;
-mod retries;
-mod rights;
-mod runtime;
-mod sealed_edits;
-mod sending;
-mod server_key;
-mod shop;
-mod signals;
-mod status;
-mod strangers;
-mod transport;
-mod troubles;
-mod trust;
-mod unread;
-mod version;
-mod votes;
-mod wire_gate;
+mod history_sync;
+mod media;
+mod notifications;
+mod queries;
+mod receive;
+mod send;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -57,27 +22,26 @@ use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::transport::TransportFactory;
 use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
-use crate::clock::Clock;
 use crate::config::WhatsappAddress;
-use crate::ids::to_hex;
-use crate::lifecycle::Lifecycle;
+use crate::model::ids::to_hex;
 use crate::store::{DeviceLife, Store};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
 
-pub use asking::LinkRequestError;
-pub use attached::{AttachedFile, KnownFile};
-use backend::{DecryptedBuffer, EngineStore};
-pub use files::MediaDownloadError;
-pub use inbox::{InboundEvent, Inbox};
-pub use link::{Link, PairingCodeError, RoundTripError};
-pub use notes::AckOrReceipt;
-pub use numbers::{NumberLookup, NumberRegistration};
-pub use observer::ChatEvent;
-pub use outgoing::Quote;
-pub use past::{HistoryBatch, HistoryMessage, HistorySink};
-pub use profile::{BlockOutcome, OwnProfile, PictureSize, RemotePicture};
-pub use sending::{HandoverError, PrepareError, PreparedMessage, SendContext};
-pub use signals::{LinkEvent, LinkEventReceiver};
-use troubles::WriteFailures;
+pub use connection::link::{Link, PairingCodeError, RoundTripError};
+pub use connection::link_events::{LinkEvent, LinkEventReceiver};
+use device_store::write_failures::WriteFailures;
+use device_store::{DecryptedBuffer, EngineStore};
+pub use history_sync::{HistoryBatch, HistoryMessage, HistorySink};
+pub use media::message_upload::{AttachedFile, KnownFile};
+pub use notifications::observer::ChatEvent;
+pub use queries::contacts::{NumberLookup, NumberRegistration};
+pub use queries::profile::{BlockOutcome, OwnProfile, PictureSize, RemotePicture};
+pub use queries::requests::LinkRequestError;
+pub use receive::hook::{InboundEvent, Inbox};
+pub use send::encode::Quote;
+pub use send::handover::{HandoverError, PrepareError, PreparedMessage, SendContext};
+pub use send::receipts::AckOrReceipt;
 
 /// Number of one-time keys generated and uploaded at a time. The engine's default of 812 costs a
 /// new session a second of CPU time and 100 KiB. Running out of them is harmless, since WhatsApp
@@ -91,7 +55,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 pub struct Whatsapp {
     dialer: Arc<dyn TransportFactory>,
     http: Arc<dyn HttpClient>,
-    version: Arc<version::VersionFetcher>,
+    version: Arc<connection::web_version::VersionFetcher>,
     store: Store,
     clock: Clock,
     lifecycle: Lifecycle,
@@ -106,10 +70,12 @@ impl Whatsapp {
         clock: Clock,
         lifecycle: Lifecycle,
     ) -> Result<Self> {
-        let dialer = transport::build_dialer(address)?;
-        let http: Arc<dyn HttpClient> =
-            Arc::new(http_client::SharedClient::new(address, lifecycle.clone())?);
-        let version = Arc::new(version::VersionFetcher::new(
+        let dialer = connection::transport::build_dialer(address)?;
+        let http: Arc<dyn HttpClient> = Arc::new(connection::http_client::SharedClient::new(
+            address,
+            lifecycle.clone(),
+        )?);
+        let version = Arc::new(connection::web_version::VersionFetcher::new(
             address,
             Arc::clone(&http),
             clock.clone(),
@@ -146,7 +112,7 @@ impl Whatsapp {
         archive: Option<Arc<dyn HistorySink>>,
     ) -> Result<(Link, LinkEventReceiver)> {
         let is_past_skipped = archive.is_none();
-        let (announcer, announced) = past::announcement_channel(archive);
+        let (announcer, announced) = history_sync::announcement_channel(archive);
         let opened = Arc::new(DecryptedBuffer::new(session.clone(), self.store.clone()));
         let backend = EngineStore::open(
             session.clone(),
@@ -163,8 +129,8 @@ impl Whatsapp {
         let saved = Arc::new(saved);
         announced.request_history(&saved).await;
         let tasks = self.lifecycle.child();
-        let (reports, signals) = signals::link_event_channel(session.clone());
-        let heard = Arc::<heard::LastInbound>::default();
+        let (reports, signals) = connection::link_events::link_event_channel(session.clone());
+        let heard = Arc::<connection::liveness::LastInbound>::default();
         let clock = self.clock.clone();
         let synced = Arc::clone(backend.file_sync());
         // Syncs the writes that an earlier run left unsynced, while the connection is made.
@@ -173,21 +139,33 @@ impl Whatsapp {
             // The first send tries again.
             let _ = early.sync().await;
         });
-        let kept = wire_gate::KeyStorage {
+        let kept = device_store::key_barrier::KeyStorage {
             decrypted: Arc::clone(&opened),
             backend: Arc::clone(&backend),
             persistence: Arc::clone(&saved),
         };
-        let gate =
-            wire_gate::KeyBarrier::new(kept, self.troubles.clone(), reports.clone(), clock.clone());
-        let dialer = transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
-        let unheard = server_key::SilenceFlag::default();
-        let dialer = server_key::ServerKeyDialer::new(dialer, Arc::clone(&saved), unheard.clone());
-        let unread =
-            unread::UndecryptableHandler::new(session.clone(), Arc::clone(&inbox), tasks.clone());
+        let gate = device_store::key_barrier::KeyBarrier::new(
+            kept,
+            self.troubles.clone(),
+            reports.clone(),
+            clock.clone(),
+        );
+        let dialer =
+            connection::transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
+        let unheard = connection::server_key::SilenceFlag::default();
+        let dialer = connection::server_key::ServerKeyDialer::new(
+            dialer,
+            Arc::clone(&saved),
+            unheard.clone(),
+        );
+        let unread = receive::undecryptable::UndecryptableHandler::new(
+            session.clone(),
+            Arc::clone(&inbox),
+            tasks.clone(),
+        );
         let posted = Arc::clone(&inbox);
-        let votes = votes::VoteReader::new(session.clone(), self.store.clone());
-        let hook = inbox::InboundHook::new(
+        let votes = receive::poll_votes::VoteReader::new(session.clone(), self.store.clone());
+        let hook = receive::hook::InboundHook::new(
             session.clone(),
             inbox,
             opened,
@@ -198,14 +176,17 @@ impl Whatsapp {
         );
         let hook = hook.with_announcer(announcer);
         let mut builder = Client::builder()
-            .with_runtime(runtime::TrackedRuntime::new(
+            .with_runtime(connection::runtime::TrackedRuntime::new(
                 tasks.clone(),
                 self.clock.clone(),
                 reports.clone(),
                 keys.clone(),
             ))
             .with_persistence_manager(Arc::clone(&saved))
-            .with_transport_factory(wire_gate::BarrierDialer::new(dialer, Arc::clone(&gate)))
+            .with_transport_factory(device_store::key_barrier::BarrierDialer::new(
+                dialer,
+                Arc::clone(&gate),
+            ))
             .with_http_client_arc(Arc::clone(&self.http))
             .with_cache_config(cache_config())
             .with_inbound_durability_hook(hook)
@@ -224,7 +205,7 @@ impl Whatsapp {
         client.subscribe_handler(gate).detach();
         client.subscribe_handler(Arc::new(unread)).detach();
         client.subscribe_handler(Arc::new(unheard)).detach();
-        let readiness = readiness::ReadinessHandler::new(
+        let readiness = connection::readiness::ReadinessHandler::new(
             &client,
             keys,
             reports.clone(),
@@ -232,9 +213,9 @@ impl Whatsapp {
             tasks.clone(),
         );
         client.subscribe_handler(Arc::new(readiness)).detach();
-        let ringing = calls::RingingCalls::default();
+        let ringing = notifications::calls::RingingCalls::default();
         let (store, clock) = (&self.store, self.clock.clone());
-        let observer = observer::watch_events(
+        let observer = notifications::observer::watch_events(
             &session,
             &client,
             ringing.clone(),
@@ -244,13 +225,13 @@ impl Whatsapp {
             clock,
         );
         client.subscribe_handler(Arc::new(observer)).detach();
-        let retries = retries::OwnPhoneRetries::new(
+        let retries = send::own_phone_retries::OwnPhoneRetries::new(
             session.clone(),
             &client,
             self.store.clone(),
             tasks.clone(),
         );
-        let overdue = overdue::ResendTracker::new(
+        let overdue = send::resend::ResendTracker::new(
             session.clone(),
             &client,
             self.store.clone(),
@@ -260,7 +241,7 @@ impl Whatsapp {
         client.subscribe_handler(Arc::new(retries)).detach();
         client.subscribe_handler(Arc::new(overdue.clone())).detach();
         announced.start_reader(session.name(), &client, &tasks);
-        let reading = posts::PostReader::start(
+        let reading = receive::newsletter_backfill::PostReader::start(
             session.clone(),
             &client,
             posted,

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 
 use crate::harness::{Setup, TestApp, TestClient};
 

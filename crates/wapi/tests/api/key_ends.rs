@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower_service::Service;
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 
 use crate::harness::{PATIENCE, Setup, TestApp, TestClient};
 use crate::uploads::upload;

@@ -213,7 +213,7 @@ async fn a_key_of_some_sessions_sees_no_others() {
 #[tokio::test]
 async fn a_key_ends_when_it_was_said_to() {
     let (app, admin) = locked().await;
-    let end = wapi::clock::Clock::system().now() + Duration::from_secs(3600);
+    let end = wapi::system::clock::Clock::system().now() + Duration::from_secs(3600);
     let wish = json!({"name": "guest", "scopes": ["read"], "expires_at": end.to_string()});
     let (guest, _) = make(&admin, wish).await;
     guest.get("/v1/events").await.expect(200);

@@ -1,7 +1,7 @@
 //! What goes to very many: what its first message needs holds up nobody else.
 
 use serde_json::{Value, json};
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 use wapi_simulator::{Addressing, Phone};
 
 use crate::harness::{PATIENCE, TestApp};

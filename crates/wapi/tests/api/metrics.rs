@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 
 use crate::harness::{Setup, TestApp, TestClient, eventually};
 

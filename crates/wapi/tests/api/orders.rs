@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 
 use crate::crash::Dice;
 use crate::harness::{Answer, PATIENCE, Setup, TestApp, eventually};

@@ -72,8 +72,8 @@ async fn what_nobody_in_the_chat_has_is_neither_reacted_to_nor_voted_on_nor_quot
     let app = TestApp::start().await;
     let (alice, bob, carol) = (app.phone("Alice"), app.phone("Bob"), app.phone("Carol"));
     app.pair("shop", &alice).await;
-    let later =
-        (wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1)).to_string();
+    let later = (wapi::system::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1))
+        .to_string();
     let send = async |message: Value| app.accepted("shop", message).await;
     let poll = json!({"question": "Which?", "options": ["a", "b"]});
 

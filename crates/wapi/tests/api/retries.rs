@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 use wapi_simulator::{AckFault, Addressing, Phone, ReceiptPolicy, SimulatorOptions};
 
 use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 
 use crate::harness::{PATIENCE, Setup, TestApp, TestClient};
 

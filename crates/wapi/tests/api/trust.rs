@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 use serde_json::json;
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 use wapi_simulator::{AccountRestriction, Audience, Phone};
 
 use crate::harness::{PATIENCE, TestApp};

@@ -15,7 +15,7 @@ fn path(id: &str) -> String {
 }
 
 fn in_an_hour() -> String {
-    (wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1)).to_string()
+    (wapi::system::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1)).to_string()
 }
 
 /// One message that is scheduled, and one that waits for the connection, in a session without one.

@@ -209,7 +209,7 @@ async fn what_waited_while_we_were_away_says_so() {
 async fn in_dev_the_webhooks_certificate_is_not_verified() {
     let made = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    wapi::app::install_crypto();
+    wapi::net::tls::install_crypto();
     let tls = axum_server::tls_rustls::RustlsConfig::from_pem(certificate.into(), key.into())
         .await
         .unwrap();

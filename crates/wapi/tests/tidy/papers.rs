@@ -134,7 +134,7 @@ fn the_reference_lists_every_setting_and_every_event() {
     assert!(found > 30, "few settings were found: {found}");
 
     let events = read("docs/reference/events.md");
-    let source = read("crates/wapi/src/event.rs");
+    let source = read("crates/wapi/src/model/event/mod.rs");
     let types: Vec<_> = source
         .lines()
         .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "))

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{HostPort, SettingReader};
 use crate::config::{AccessMode, Environment};
-use crate::guard::{EgressPolicy, IpNetwork, OpenAccess};
+use crate::net::egress::{EgressPolicy, IpNetwork, OpenAccess};
 
 const TARGETS: &str = "WAPI_ALLOW_PRIVATE_TARGETS";
 /// Shortest key in bytes for a gateway that other machines can reach: shorter ones can be guessed.

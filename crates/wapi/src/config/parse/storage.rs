@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::SettingReader;
-use crate::media::{S3Config, StorageConfig};
+use crate::config::{S3Config, StorageConfig};
 
 const STORAGE: &str = "WAPI_MEDIA_STORAGE";
 /// Further settings of a bucket.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::ConnectionSeat;
-use crate::clock::Clock;
-use crate::pace::PaceWatch;
+use crate::net::pace::PaceWatch;
+use crate::system::clock::Clock;
 
 /// A request body that fails with `TooSlow` when it arrives too slowly.
 pub struct PacedBody {

@@ -17,14 +17,14 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::admission::RequestStart;
 use super::body::{PacedBody, ResponseBody};
-use super::crowd::RequestStart;
 use super::peer::{Peer, ProxyTrust, TrustedProxies};
 use super::{CallerContext, ConnectionSeat};
-use crate::clock::Clock;
 use crate::http::error::Problem;
-use crate::lifecycle::Lifecycle;
-use crate::pace::PaceWatch;
+use crate::net::pace::PaceWatch;
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
 
 /// Time in which a connection must send its first request, TLS handshake included.
 pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -92,6 +92,8 @@ pub async fn serve_connection(
     };
     let io = TokioIo::new(PacedStream {
         io,
+        seat: seat.clone(),
+        has_arrived: false,
         pace: PaceWatch::new(manner.clock.clone()),
     });
     let connection = http1::Builder::new()
@@ -132,9 +134,12 @@ async fn await_end(seat: &ConnectionSeat, visits: &Lifecycle) {
     }
 }
 
-/// A stream that fails when its peer does not read the written data fast enough.
+/// A stream that reports its first bytes, and fails when its peer does not read the written data
+/// fast enough.
 struct PacedStream<I> {
     io: I,
+    seat: ConnectionSeat,
+    has_arrived: bool,
     pace: PaceWatch,
 }
 
@@ -163,7 +168,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for PacedStream<I> {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(context, into);
+        if !self.has_arrived && into.filled().len() > before {
+            self.has_arrived = true;
+            self.seat.start_arrival();
+        }
+        read
     }
 }
 

@@ -1,8 +1,8 @@
 //! Connection admission: listener, limits on connections, and peer information for each request.
 
+mod admission;
 mod body;
 mod connection;
-mod crowd;
 mod peer;
 mod tls;
 
@@ -16,19 +16,19 @@ use std::time::Duration;
 use axum::Router;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
-use crate::lifecycle::Lifecycle;
-use crate::meters::Counter;
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
+use crate::telemetry::metrics::Counter;
 
-use connection::ConnectionContext;
-pub use crowd::client_network;
-use crowd::{
+pub use admission::client_network;
+use admission::{
     ConnectionActivity, ConnectionAdmission, ConnectionLimits, ConnectionRefusal, ConnectionSet,
     RequestStart,
 };
+use connection::ConnectionContext;
 pub use peer::{Peer, ProxyTrust, TrustedProxies};
 pub use tls::TlsServer;
 
@@ -55,6 +55,8 @@ pub struct ConnectionRegistry {
     connections: Mutex<(ConnectionSet, HashMap<u64, CancellationToken>)>,
     /// Open sockets, including those of displaced connections.
     sockets: Arc<Semaphore>,
+    /// Notified when an arriving connection may be displaced earlier than it was said.
+    arrivals: Notify,
     pub counts: ConnectionCounts,
 }
 
@@ -81,6 +83,7 @@ impl HttpEdge {
             registry: Arc::new(ConnectionRegistry {
                 connections: crowd,
                 sockets,
+                arrivals: Notify::new(),
                 counts: ConnectionCounts::default(),
             }),
             proxies: proxies.into(),
@@ -241,7 +244,10 @@ impl ConnectionRegistry {
                     return Some(ConnectionSeat::new(id, bell, room, clock));
                 }
                 Err(ConnectionRefusal::NotBefore(time)) => {
-                    clock.sleep(time.saturating_sub(clock.uptime())).await;
+                    tokio::select! {
+                        () = clock.sleep(time.saturating_sub(clock.uptime())) => {}
+                        () = room.arrivals.notified() => {}
+                    }
                 }
                 Err(ConnectionRefusal::Full | ConnectionRefusal::AddressFull) => {
                     room.counts.refused.add(1);
@@ -320,6 +326,13 @@ impl ConnectionSeat {
         }))
     }
 
+    /// Records that bytes of a request have arrived.
+    fn start_arrival(&self) {
+        if self.0.registry.lock().0.start_arrival(self.0.id) {
+            self.0.registry.arrivals.notify_one();
+        }
+    }
+
     fn start_request(&self, passed_on: Option<IpAddr>) -> RequestStart {
         let now = self.0.clock.uptime();
         let asked = self
@@ -362,7 +375,10 @@ impl ConnectionSeat {
     /// request.
     fn is_worth_finishing(&self) -> bool {
         match self.0.registry.lock().0.activity_of(self.0.id) {
-            Some((standing, _)) => standing != ConnectionActivity::Arriving,
+            Some((standing, _)) => !matches!(
+                standing,
+                ConnectionActivity::Arriving | ConnectionActivity::Unfinished
+            ),
             None => self.is_authenticated() || self.0.has_late_request.load(Ordering::Relaxed),
         }
     }
@@ -388,7 +404,9 @@ impl ConnectionSeat {
     fn time_limit(&self) -> Option<(Duration, Duration)> {
         let (standing, since) = self.0.registry.lock().0.activity_of(self.0.id)?;
         match standing {
-            ConnectionActivity::Arriving => Some((connection::FIRST_REQUEST_TIMEOUT, since)),
+            ConnectionActivity::Arriving | ConnectionActivity::Unfinished => {
+                Some((connection::FIRST_REQUEST_TIMEOUT, since))
+            }
             // An authenticated connection makes room when it is needed, and may stay until then.
             ConnectionActivity::Idle if self.is_authenticated() => None,
             ConnectionActivity::Idle => Some((connection::IDLE_TIMEOUT, since)),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, Version};
 
-use crate::guard::IpNetwork;
+use crate::net::egress::IpNetwork;
 
 /// Headers in which proxies name their clients, beside those that begin with `x-forwarded`.
 const PROXY_HEADERS: [&str; 15] = [

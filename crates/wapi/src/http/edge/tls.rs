@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::clock::Clock;
 use crate::config::CertificateFiles;
-use crate::lifecycle::{HangupSignals, Lifecycle};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::{HangupSignals, Lifecycle};
 
 /// Interval between checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -188,7 +188,7 @@ mod tests {
     fn a_file_that_is_no_pem_is_told_what_it_is() {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        crate::app::install_crypto();
+        crate::net::tls::install_crypto();
         server_config(certificate.as_bytes(), key.as_bytes()).unwrap();
         server_config(
             format!("\u{feff}{certificate}").as_bytes(),

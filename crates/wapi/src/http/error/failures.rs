@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::event::SendFailure;
+use crate::model::event::SendFailure;
 
 /// The code of a failed message to a number that is not on WhatsApp.
 pub const NOT_ON_WHATSAPP: &str = "not_on_whatsapp";

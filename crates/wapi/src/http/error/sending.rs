@@ -1,7 +1,7 @@
 //! Problems of failed messages, requests to WhatsApp, and file downloads.
 
 use super::Problem;
-use crate::fetch::FetchError;
+use crate::media::link_download::FetchError;
 use crate::sessions::{ChatTimerError, DeleteMessageError, RequestError, SendError};
 use crate::whatsapp::LinkRequestError;
 

@@ -1,28 +1,16 @@
 //! `GET /openapi.json`: every route of the table, described as OpenAPI 3.1.
 
-mod api_keys;
-mod events;
+mod event_content;
+mod event_schemas;
 mod examples;
-mod groups;
-mod history;
 mod interactive;
-mod kinds;
-mod marks;
-mod media;
-mod messages;
-mod names;
-mod newsletters;
+mod message_kinds;
 mod operation;
-mod original;
+mod operation_ids;
 mod page;
-mod products;
-mod profile;
+mod pin_keep_star;
+mod routes;
 mod schema;
-mod sessions;
-mod signals;
-mod told;
-mod watching;
-mod webhooks;
 
 use std::sync::LazyLock;
 
@@ -31,8 +19,8 @@ use axum::http::{HeaderName, header};
 use axum::response::Html;
 use serde_json::{Map, Value, json};
 
+use super::access::table::RouteRow;
 use super::error::MEDIA_TYPE;
-use super::table::RouteRow;
 use operation::{BodyPresence, JSON, Operation, path_parameter};
 use schema::{list_of, object, string_enum, text, with_description};
 
@@ -76,7 +64,7 @@ fn route_families() -> Vec<RouteFamily> {
         family(
             "Sessions",
             "WhatsApp accounts: link them, start and stop them, see how they are.",
-            sessions::describe_operations(),
+            routes::sessions::describe_operations(),
         ),
         family(
             "Messages",
@@ -86,66 +74,70 @@ fn route_families() -> Vec<RouteFamily> {
         family(
             "Files",
             "What messages carry.",
-            media::describe_operations(),
+            routes::media::describe_operations(),
         ),
         family(
             "Profiles",
             "What accounts show of themselves, and whom they block.",
-            profile::describe_operations(),
+            routes::profile::describe_operations(),
         ),
         family(
             "Groups",
             "The groups an account is in.",
-            groups::describe_operations(),
+            routes::groups::describe_operations(),
         ),
         family(
             "Newsletters",
             "The newsletters (channels) an account follows, and its own.",
-            newsletters::describe_operations(),
+            routes::newsletters::describe_operations(),
         ),
         family(
             "Shops",
             "What businesses offer, and what their customers order.",
-            products::describe_operations(),
+            routes::products::describe_operations(),
         ),
         family(
             "History",
             "Chats, contacts and messages as they are kept.",
-            history::describe_operations(),
+            routes::history::describe_operations(),
         ),
         family(
             "Signals",
             "Reading, typing, presence, calls, and who is on WhatsApp.",
-            signals::describe_operations(),
+            routes::presence::describe_operations(),
         ),
         family(
             "Events",
             "Everything that happened, from any point on.",
-            events::describe_operations(),
+            routes::events::describe_operations(),
         ),
         family(
             "Webhooks",
             "Who is told of events, and how that went.",
-            webhooks::describe_operations(),
+            routes::webhooks::describe_operations(),
         ),
-        family("API keys", "Who may call.", api_keys::describe_operations()),
+        family(
+            "API keys",
+            "Who may call.",
+            routes::api_keys::describe_operations(),
+        ),
         family(
             "Watching",
             "Health, metrics, and this document.",
-            watching::describe_operations(),
+            routes::monitoring::describe_operations(),
         ),
         family(
             "The original routes",
             "Those of the first wapi, unchanged.",
-            original::describe_operations(),
+            routes::original::describe_operations(),
         ),
     ]
 }
 
 fn message_operations() -> Vec<Operation> {
     [
-        messages::describe_operations(),
-        marks::describe_operations(),
+        routes::messages::describe_operations(),
+        pin_keep_star::describe_operations(),
     ]
     .into_iter()
     .flatten()
@@ -181,20 +173,20 @@ fn build_document(rows: &[RouteRow]) -> Value {
         },
         "tags": families.iter().map(|it| json!({"name": it.tag, "description": it.description})).collect::<Vec<_>>(),
         "paths": paths,
-        "webhooks": events::describe_posts(),
+        "webhooks": routes::events::describe_posts(),
         "components": {
-            "schemas": {"Problem": problem_schema(), "Account": sessions::account_schema(), "Session": sessions::session_schema(),
-                        "Message": messages::message_schema(), "Group": groups::group_schema(),
-                        "Chat": history::chat_schema(), "Contact": history::contact_schema(), "KeptMessage": history::stored_message_schema(),
-                        "Media": media::media_schema(), "Newsletter": newsletters::newsletter_schema(),
-                        "ApiKey": api_keys::api_key_schema(), "Webhook": webhooks::webhook_schema()},
+            "schemas": {"Problem": problem_schema(), "Account": routes::sessions::account_schema(), "Session": routes::sessions::session_schema(),
+                        "Message": routes::messages::message_schema(), "Group": routes::groups::group_schema(),
+                        "Chat": routes::history::chat_schema(), "Contact": routes::history::contact_schema(), "KeptMessage": routes::history::stored_message_schema(),
+                        "Media": routes::media::media_schema(), "Newsletter": routes::newsletters::newsletter_schema(),
+                        "ApiKey": routes::api_keys::api_key_schema(), "Webhook": routes::webhooks::webhook_schema()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
             },
         },
     });
-    for (name, schema) in told::event_schemas() {
+    for (name, schema) in event_schemas::event_schemas() {
         document["components"]["schemas"][name] = schema;
     }
     document
@@ -217,7 +209,7 @@ fn operation_object(operation: &Operation, row: &RouteRow) -> Value {
         .collect();
     let mut written = json!({
         "summary": operation.summary,
-        "operationId": names::operation_id(row.method, row.path),
+        "operationId": operation_ids::operation_id(row.method, row.path),
         "parameters": parameters,
         "responses": response_objects(operation, row),
     });
@@ -235,7 +227,7 @@ fn operation_object(operation: &Operation, row: &RouteRow) -> Value {
     }
     if let Some(scope) = row.scope {
         written["security"] = json!([{"bearer": []}, {"header": []}]);
-        let or_admin = if scope == crate::access::Scope::Admin {
+        let or_admin = if scope == crate::model::access::Scope::Admin {
             ""
         } else {
             " or `admin`"
@@ -362,7 +354,7 @@ mod tests {
     #[test]
     fn every_code_of_a_problem_is_in_the_document_and_in_the_reference() {
         let source = concat!(
-            include_str!("../error.rs"),
+            include_str!("../error/mod.rs"),
             include_str!("../error/failures.rs")
         );
         let literals = source
@@ -399,7 +391,7 @@ mod tests {
         let mut names: Vec<_> = super::super::route_table()
             .rows
             .iter()
-            .map(|row| names::operation_id(row.method, row.path))
+            .map(|row| operation_ids::operation_id(row.method, row.path))
             .collect();
         names.sort();
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();

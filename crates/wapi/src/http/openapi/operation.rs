@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::table::RouteRow;
 use super::schema::{number, text, with_description};
+use crate::http::access::table::RouteRow;
 
 /// Schema per media type.
 type MediaSchemas = Vec<(&'static str, Value)>;

@@ -291,7 +291,7 @@ fn a_name_in_any_number_of_pieces_is_read_at_once() {
             .map(|piece| format!("; filename*{piece}=a"))
             .collect::<String>()
     };
-    let clock = crate::clock::Clock::system();
+    let clock = crate::system::clock::Clock::system();
     let began = clock.uptime();
     let name = filename(&format!("attachment{}", pieces(200_000))).unwrap();
     assert_eq!(name.len(), MAX_NAME_LENGTH);

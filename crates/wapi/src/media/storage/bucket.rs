@@ -16,15 +16,15 @@ use object_store::{
     BackoffConfig, Certificate, ClientOptions, Error, GetOptions, GetRange, ObjectStore,
     ObjectStoreExt, RetryConfig,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::fs;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::Semaphore;
-use url::Url;
 
 use super::{LocalFile, PIECE_BYTES, SpooledFile, Storage, hash_prefix};
+use crate::config::S3Config;
 use crate::media::ByteStream;
-use crate::roots;
+use crate::net::tls;
 
 /// Bytes per part of an upload; S3 accepts no smaller ones, and at most 10,000 per file.
 const PART_BYTES: usize = 5 * 1024 * 1024;
@@ -39,19 +39,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// as a whole.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_RETRIES: usize = 2;
-
-/// A bucket, and the access to it.
-#[derive(Debug, Clone)]
-pub struct S3Config {
-    pub bucket: String,
-    /// Prefix of all names; may be empty.
-    pub prefix: String,
-    /// The server; AWS if there is none.
-    pub endpoint: Option<Url>,
-    pub region: String,
-    pub access_key_id: String,
-    pub secret_access_key: SecretString,
-}
 
 /// Files in any `object_store` backend.
 pub struct BucketStorage {
@@ -73,7 +60,7 @@ impl BucketStorage {
             // The duration of a large transfer is unlimited.
             .with_timeout_disabled()
             .with_read_timeout(READ_TIMEOUT);
-        let options = roots::bundled_roots()
+        let options = tls::bundled_roots()
             .iter()
             .filter_map(|root| Certificate::from_der(root).ok())
             .fold(options, ClientOptions::with_root_certificate);

@@ -12,8 +12,8 @@ use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::{LocalFile, PIECE_BYTES, SpooledFile, Storage, hash_prefix};
-use crate::durable;
 use crate::media::ByteStream;
+use crate::system::durable_files;
 
 /// Files on the local disk.
 pub struct DiskStorage {
@@ -22,7 +22,7 @@ pub struct DiskStorage {
 
 impl DiskStorage {
     pub async fn open(folder: &Path) -> io::Result<Self> {
-        durable::create_folder(folder).await?;
+        durable_files::create_folder(folder).await?;
         Ok(Self {
             folder: folder.to_owned(),
         })
@@ -37,11 +37,11 @@ impl DiskStorage {
 impl Storage for DiskStorage {
     async fn store_file(&self, spooled: &SpooledFile, sha256: &str) -> io::Result<()> {
         let path = self.file_path(sha256)?;
-        durable::create_folder(path.parent().expect("it is in a folder")).await?;
+        durable_files::create_folder(path.parent().expect("it is in a folder")).await?;
         match fs::try_exists(&path).await? {
             // The task that put it there may not have synced it yet.
-            true => durable::sync_parent(&path).await,
-            false => durable::put_file(spooled.path(), &path).await,
+            true => durable_files::sync_parent(&path).await,
+            false => durable_files::put_file(spooled.path(), &path).await,
         }
     }
 
@@ -67,6 +67,6 @@ impl Storage for DiskStorage {
     }
 
     async fn remove_file(&self, sha256: &str) -> io::Result<()> {
-        durable::remove_file(&self.file_path(sha256)?).await
+        durable_files::remove_file(&self.file_path(sha256)?).await
     }
 }

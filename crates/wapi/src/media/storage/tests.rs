@@ -12,8 +12,9 @@ use tokio::process::{Child, Command};
 use url::Url;
 
 use super::*;
-use crate::clock::Clock;
-use crate::ids::to_hex;
+use crate::config::S3Config;
+use crate::model::ids::to_hex;
+use crate::system::clock::Clock;
 
 const NAME: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 

@@ -107,7 +107,7 @@ impl OutboxItem {
 
 /// Reasons why messages fail.
 pub mod failures {
-    use crate::event::SendFailure;
+    use crate::model::event::SendFailure;
     use crate::store::SendOutcome;
 
     /// WhatsApp's error code for a message to a new contact whom the account may not message.

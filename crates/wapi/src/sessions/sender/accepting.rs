@@ -6,7 +6,7 @@ use super::super::outbox::{self, SendMode};
 use super::super::sending::{SendError, SendReply, SendRequest};
 use super::{MAX_KEPT_BYTES, MessageSender, PendingSend};
 use crate::media::MediaFile;
-use crate::message::Message;
+use crate::model::message::Message;
 use crate::store::{
     AcceptOutcome, AcceptedMessage, EditOutcome, IdempotencyKey, NewMessage, SendIntent,
     SendOutcome, StoreError,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::super::outbox::{HandoverResult, UnpreparedError};
 use super::super::{Session, SessionDeps};
-use crate::clock::Clock;
-use crate::event::Account;
-use crate::fetch::{FetchError, FetchRequester};
+use crate::media::link_download::{FetchError, FetchRequester};
 use crate::media::{MediaFile, MediaProperties};
-use crate::message::{ChatId, EditContent, Message, MessageContent, STATUS};
+use crate::model::event::Account;
+use crate::model::message::{ChatId, EditContent, Message, MessageContent, STATUS};
 use crate::store::{
     Life, MediaFacts, MediaRecord, MediaState, MessageSeq, Store, StoreError, StoredPoll,
 };
+use crate::system::clock::Clock;
 use crate::whatsapp::{
     AttachedFile, HandoverError, KnownFile, Link, PrepareError, PreparedMessage, Quote, SendContext,
 };

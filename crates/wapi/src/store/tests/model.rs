@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::clock::TimeSource;
-use crate::event::MessageKey;
+use crate::model::event::MessageKey;
+use crate::system::clock::TimeSource;
 
 /// The endpoints: the first subscribes to all types, the second to one.
 const ENDPOINTS: [(&str, &[&str]); 2] = [("all", &[]), ("sent", &["message.sent"])];

@@ -1,7 +1,7 @@
 //! Database writer: a single task that takes changes, saves as many as are waiting in one
 //! transaction, and answers after the disk sync.
 
-mod orders;
+mod commands;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,19 +10,19 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-pub(super) use self::orders::StoreChange;
-use self::orders::{EmptyWrite, PendingChange, WriteCommand};
-use super::endpoints::EventSubscriber;
-use super::failure::CommitError;
-use super::fresh::{CommitEffects, ReadyDeliveries, ReadyQueue};
-use super::lives::{self, LifeRegistry, UnsavedLife};
-use super::{
-    NewEvent, SentPayload, SettledDelivery, StoreError, deliveries, endpoints, events, payloads,
-    stopping_error,
-};
-use crate::clock::Clock;
-use crate::lifecycle::Lifecycle;
-use crate::meters::GatewayMetrics;
+pub(super) use self::commands::StoreChange;
+use self::commands::{EmptyWrite, PendingChange, WriteCommand};
+use super::commit_error::CommitError;
+use super::events::log;
+use super::lives::registry::{self, LifeRegistry, UnsavedLife};
+use super::outbox::resend_cache;
+use super::webhooks::endpoints::EventSubscriber;
+use super::webhooks::ready_queue::{CommitEffects, ReadyDeliveries, ReadyQueue};
+use super::webhooks::{deliveries, endpoints};
+use super::{NewEvent, SentPayload, SettledDelivery, StoreError, stopping_error};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
+use crate::telemetry::metrics::GatewayMetrics;
 
 /// The capacity of the queue of changes; callers wait while it is full.
 const QUEUE_CAPACITY: usize = 4_096;
@@ -358,10 +358,10 @@ impl WriterTask {
     ) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
         // First, so that every life exists before its data.
-        lives::save_lives(connection, begun).await?;
+        registry::save_lives(connection, begun).await?;
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
         // First, so that later queries find the payloads.
-        payloads::insert_payloads(
+        resend_cache::insert_payloads(
             connection,
             &orders
                 .iter()
@@ -389,7 +389,7 @@ impl WriterTask {
                 Some(known) => known,
                 unknown => unknown.insert(endpoints::load_subscribers(connection).await?),
             };
-            events::append_events(connection, &appended, subscribers, now, news).await?;
+            log::append_events(connection, &appended, subscribers, now, news).await?;
         }
         deliveries::settle_deliveries(connection, &settled, now, news).await?;
         if news.is_queue_stale {

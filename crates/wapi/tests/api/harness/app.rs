@@ -12,11 +12,11 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wapi::app::App;
-use wapi::clock::Clock;
 use wapi::config::{BuildKind, Config, ConfigSources, ValueSource};
-use wapi::lifecycle::FinishReport;
-use wapi::qr::QrStyle;
+use wapi::media::qr_image::QrStyle;
 use wapi::sessions::QrConsole;
+use wapi::system::clock::Clock;
+use wapi::system::lifecycle::FinishReport;
 use wapi_simulator::{Addressing, Phone, Simulator, SimulatorOptions};
 
 use super::clock::TestClock;
@@ -82,8 +82,7 @@ impl Setup {
     pub async fn start(self) -> TestApp {
         if let Ok(filter) = std::env::var("WAPI_TESTS_LOG") {
             // Another test of this process may have started it.
-            let _ =
-                wapi::telemetry::start_telemetry(&filter, wapi::telemetry::LogFormat::Text, None);
+            let _ = wapi::telemetry::start_telemetry(&filter, wapi::config::LogFormat::Text, None);
         }
         let addressing = self.simulator.addressing;
         let simulator = Simulator::start(self.simulator)
@@ -325,7 +324,7 @@ impl Running {
         console: &Arc<Mutex<Vec<String>>>,
     ) -> Self {
         // As the program itself does first.
-        wapi::folder::set_private_umask();
+        wapi::system::data_folder::set_private_umask();
         let layers =
             ConfigSources::from_defaults().with_values(settings.clone(), ValueSource::Environment);
         let config = Config::read(&layers, BuildKind::current()).expect("right settings");

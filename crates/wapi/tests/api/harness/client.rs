@@ -75,7 +75,7 @@ impl Answer {
 
 impl TestClient {
     pub fn new(address: SocketAddr) -> Self {
-        wapi::app::install_crypto();
+        wapi::net::tls::install_crypto();
         let http = reqwest::Client::builder()
             .timeout(2 * PATIENCE)
             .build()

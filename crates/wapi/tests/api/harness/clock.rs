@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use wapi::clock::TimeSource;
+use wapi::system::clock::TimeSource;
 
 /// The real time plus what the test added.
 #[derive(Clone)]

@@ -76,7 +76,7 @@ async fn a_message_leaves_when_its_time_has_come_and_holds_up_nobody_until_then(
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     let mut later = text(bob.number(), "later");
-    let time = wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(2);
+    let time = wapi::system::clock::Clock::system().now() + jiff::SignedDuration::from_hours(2);
     later["send_at"] = json!(time.to_string());
     let later = app.accepted("shop", later).await;
     let now = app.accepted("shop", text(bob.number(), "now")).await;
@@ -162,7 +162,8 @@ async fn what_waits_for_a_device_that_is_logged_out_is_not_sent_by_the_next_one(
     let device = app.pair("shop", &alice).await;
     let mut later = text(bob.number(), "later");
     later["send_at"] = json!(
-        (wapi::clock::Clock::system().now() + jiff::SignedDuration::from_hours(2)).to_string()
+        (wapi::system::clock::Clock::system().now() + jiff::SignedDuration::from_hours(2))
+            .to_string()
     );
     let later = app.accepted("shop", later).await;
     alice.logs_out(device).await.unwrap();

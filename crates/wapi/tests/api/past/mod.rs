@@ -3,7 +3,7 @@
 mod parts;
 
 use serde_json::{Value, json};
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 use wapi_simulator::waproto::whatsapp::web_message_info::Status;
 use wapi_simulator::{Addressing, Author, FileKind, HistoryMessage, MediaFile, Phone};
 

@@ -1,7 +1,7 @@
 //! The parts a phone tells its history in: one that is lost is said to be missing, and a large one is never whole in memory.
 
 use serde_json::json;
-use wapi::clock::Clock;
+use wapi::system::clock::Clock;
 use wapi_simulator::{Author, HistoryMessage};
 
 use super::{SHOP, bodies, look, now, pair_with_history, past, until_history};

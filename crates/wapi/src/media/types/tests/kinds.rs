@@ -30,7 +30,7 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
         for ending in ENDINGS {
             let (name, usual) = (
                 format!("a.{ending}"),
-                named::type_by_extension(ending).unwrap(),
+                extension::type_by_extension(ending).unwrap(),
             );
             for said in [
                 usual,

@@ -1,0 +1,211 @@
+//! The route table: handlers, and the access each requires.
+
+use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use crate::http::Gateway;
+use crate::http::access::api_keys::Caller;
+use crate::http::error::Problem;
+use crate::http::request::extract::NOT_TEXT;
+use crate::model::access::Scope;
+
+/// Access that a route requires of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteAccess {
+    pub scope: Scope,
+    narrowing: SessionNarrowing,
+}
+
+/// How a route treats session-restricted keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionNarrowing {
+    /// It is for the session named in its path; without one, only for keys of all sessions.
+    ByPath,
+    /// The handler asks the [`Caller`] which sessions it may reach.
+    ByHandler,
+}
+
+impl From<Scope> for RouteAccess {
+    fn from(scope: Scope) -> Self {
+        Self {
+            scope,
+            narrowing: SessionNarrowing::ByPath,
+        }
+    }
+}
+
+impl Scope {
+    /// For routes whose handler checks the caller's sessions.
+    pub const fn narrowed(self) -> RouteAccess {
+        RouteAccess {
+            scope: self,
+            narrowing: SessionNarrowing::ByHandler,
+        }
+    }
+}
+
+/// One method of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRow {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// `None`: no key is required.
+    pub scope: Option<Scope>,
+}
+
+/// Parameters of a path, or the error that they cannot be read.
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
+
+/// Routes under construction, each with and without its trailing slash.
+pub struct RouteTable {
+    pub keyed: Router<Gateway>,
+    pub open: Router<Gateway>,
+    pub rows: Vec<RouteRow>,
+}
+
+impl RouteTable {
+    pub fn new() -> Self {
+        Self {
+            keyed: Router::new(),
+            open: Router::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a `GET` that requires no key.
+    pub fn get_unkeyed<T: 'static>(
+        mut self,
+        path: &'static str,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.rows.push(RouteRow {
+            method: "GET",
+            path,
+            scope: None,
+        });
+        self.open = add_both_paths(self.open, path, on(MethodFilter::GET, handler));
+        self
+    }
+
+    pub fn get<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<RouteAccess>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_row("GET", path, need.into(), on(MethodFilter::GET, handler))
+    }
+
+    pub fn post<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<RouteAccess>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_row("POST", path, need.into(), on(MethodFilter::POST, handler))
+    }
+
+    pub fn put<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<RouteAccess>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_row("PUT", path, need.into(), on(MethodFilter::PUT, handler))
+    }
+
+    pub fn patch<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<RouteAccess>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_row("PATCH", path, need.into(), on(MethodFilter::PATCH, handler))
+    }
+
+    pub fn delete<T: 'static>(
+        self,
+        path: &'static str,
+        need: impl Into<RouteAccess>,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_row(
+            "DELETE",
+            path,
+            need.into(),
+            on(MethodFilter::DELETE, handler),
+        )
+    }
+
+    fn add_row(
+        mut self,
+        method: &'static str,
+        path: &'static str,
+        need: RouteAccess,
+        route: MethodRouter<Gateway>,
+    ) -> Self {
+        self.rows.push(RouteRow {
+            method,
+            path,
+            scope: Some(need.scope),
+        });
+        let guarded = route.layer(from_fn(
+            move |caller: Caller, path: PathParams, request: Request, next: Next| {
+                guard_route(need, caller, path, request, next)
+            },
+        ));
+        self.keyed = add_both_paths(self.keyed, path, guarded);
+        self
+    }
+}
+
+fn add_both_paths(
+    router: Router<Gateway>,
+    path: &str,
+    route: MethodRouter<Gateway>,
+) -> Router<Gateway> {
+    match path {
+        "/" => router.route(path, route),
+        _ => router
+            .route(path, route.clone())
+            .route(&format!("{path}/"), route),
+    }
+}
+
+async fn guard_route(
+    need: RouteAccess,
+    caller: Caller,
+    path: PathParams,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Ok(path) = path else {
+        return Problem::invalid_field("session", NOT_TEXT).into_response();
+    };
+    let session = path
+        .iter()
+        .find_map(|(name, value)| (name == "session").then_some(value));
+    match check_access(need, &caller, session) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn check_access(need: RouteAccess, caller: &Caller, session: Option<&str>) -> Result<(), Problem> {
+    if !caller.has_scope(need.scope) {
+        return Err(Problem::ScopeMissing(need.scope));
+    }
+    match (session, need.narrowing) {
+        // The same answer whether the session exists or not.
+        (Some(session), _) if !caller.can_reach(session) => Err(Problem::SessionNotAllowed),
+        (None, SessionNarrowing::ByPath) if caller.allowed_sessions().is_some() => {
+            Err(Problem::NotForAllSessions)
+        }
+        _ => Ok(()),
+    }
+}

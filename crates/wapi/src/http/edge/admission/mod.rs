@@ -1,0 +1,349 @@
+//! Connections and their admission: which connection makes room for a new one. Pure.
+//!
+//! Unauthenticated connections hold no place for long: they make room for new ones, first those of
+//! the address with the most connections, and first those that have not even completed a request.
+//! An authenticated caller whose request is being answered is never cut off.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Maximum numbers of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    pub all: usize,
+    pub per_address: usize,
+    /// Requests answered at the same time for one session-restricted key.
+    pub per_key: usize,
+}
+
+/// One descriptor in four is for callers; the others are kept for WhatsApp, webhooks, files and
+/// databases.
+const DESCRIPTOR_SHARE: usize = 4;
+/// Upper limit of connections, however many descriptors are available.
+const MAX_CONNECTIONS: usize = 2_048;
+const MIN_CONNECTIONS: usize = 16;
+/// Time in which a new connection is displaced only after idle unauthenticated ones: a handshake
+/// and one round trip.
+const ARRIVAL_GRACE: Duration = Duration::from_secs(2);
+/// Time in which a new connection that has sent nothing yet is not displaced at all, so that a
+/// request that follows its handshake at once is read in any burst. Others wait in the backlog
+/// meanwhile.
+const MIN_STAY: Duration = Duration::from_millis(50);
+
+impl ConnectionLimits {
+    /// Returns the limits for a process that may open this many descriptors.
+    pub fn from_descriptors(descriptors: u64) -> Self {
+        let all = (usize::try_from(descriptors).unwrap_or(usize::MAX) / DESCRIPTOR_SHARE)
+            .clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
+        Self {
+            all,
+            per_address: all / 2,
+            per_key: all / 4,
+        }
+    }
+}
+
+/// Activity of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionActivity {
+    /// Nothing has arrived yet.
+    Arriving,
+    /// A part of the first request has arrived. Callers send a request at once; only those that do
+    /// not mean to finish are seen here for long.
+    Unfinished,
+    /// A request is being answered.
+    Busy,
+    /// The last request was answered, and the next may follow.
+    Idle,
+}
+
+/// Result of the start of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestStart {
+    Accepted,
+    /// The connection has just been displaced.
+    Displaced,
+    /// The client address named by a proxy already has its maximum of requests in progress.
+    TooMany,
+}
+
+/// An admitted connection.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConnectionAdmission {
+    pub id: u64,
+    /// The displaced connection.
+    pub instead_of: Option<u64>,
+}
+
+/// Reason not to admit a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ConnectionRefusal {
+    /// Room will be made at this time: the connection that makes it has only just arrived.
+    NotBefore(Duration),
+    /// All connections are busy.
+    Full,
+    /// All connections of this address are busy.
+    AddressFull,
+}
+
+/// All open connections.
+pub struct ConnectionSet {
+    limits: ConnectionLimits,
+    entries: HashMap<u64, ConnectionEntry>,
+    /// Number of connections per address.
+    per_address: HashMap<IpAddr, usize>,
+    /// Number of requests in progress per session-restricted key.
+    per_key: HashMap<Arc<str>, usize>,
+    last_id: u64,
+}
+
+struct ConnectionEntry {
+    /// Address the connection counts for; `None` for this machine and the operator's proxies, which
+    /// may use all the room.
+    own_address: Option<IpAddr>,
+    /// Client address named by a proxy for the current request.
+    proxied_address: Option<IpAddr>,
+    activity: ConnectionActivity,
+    /// Whether the last request carried a valid key.
+    is_authenticated: bool,
+    /// Session-restricted key of the request in progress.
+    key: Option<Arc<str>>,
+    since: Duration,
+}
+
+impl ConnectionEntry {
+    /// Order in which connections are displaced, lowest first; `None` is never displaced.
+    fn displacement_rank(&self, now: Duration) -> Option<u8> {
+        match (self.activity, self.is_authenticated) {
+            (ConnectionActivity::Unfinished, _) => Some(0),
+            (ConnectionActivity::Arriving, _) if now >= self.since + ARRIVAL_GRACE => Some(0),
+            (ConnectionActivity::Idle, false) => Some(1),
+            (ConnectionActivity::Arriving, _) => Some(2),
+            (ConnectionActivity::Busy, false) => Some(3),
+            (ConnectionActivity::Idle, true) => Some(4),
+            (ConnectionActivity::Busy, true) => None,
+        }
+    }
+
+    fn earliest_displacement(&self) -> Duration {
+        match self.activity {
+            ConnectionActivity::Arriving => self.since + MIN_STAY,
+            _ => self.since,
+        }
+    }
+
+    /// Address whose share of the room the connection uses.
+    fn counted_address(&self) -> Option<IpAddr> {
+        self.proxied_address.or(self.own_address)
+    }
+}
+
+impl ConnectionSet {
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            limits,
+            entries: HashMap::new(),
+            per_address: HashMap::new(),
+            per_key: HashMap::new(),
+            last_id: 0,
+        }
+    }
+
+    /// Admits a connection. With `is_capped`, the address may not use all the room.
+    pub fn admit(
+        &mut self,
+        address: IpAddr,
+        is_capped: bool,
+        now: Duration,
+    ) -> Result<ConnectionAdmission, ConnectionRefusal> {
+        let own = is_capped.then(|| client_network(address));
+        let instead_of = if own.is_some() && self.address_count(own) >= self.limits.per_address {
+            match self.find_displaceable(own, now) {
+                None => return Err(ConnectionRefusal::AddressFull),
+                leaves => leaves,
+            }
+        } else if self.entries.len() >= self.limits.all {
+            let Some(leaves) = self.find_displaceable(None, now) else {
+                return Err(ConnectionRefusal::Full);
+            };
+            let earliest = self.entries[&leaves].earliest_displacement();
+            if now < earliest {
+                return Err(ConnectionRefusal::NotBefore(earliest));
+            }
+            Some(leaves)
+        } else {
+            None
+        };
+        if let Some(id) = instead_of {
+            self.remove(id);
+        }
+        self.last_id += 1;
+        let standing = ConnectionActivity::Arriving;
+        let guest = ConnectionEntry {
+            own_address: own,
+            proxied_address: None,
+            activity: standing,
+            is_authenticated: false,
+            key: None,
+            since: now,
+        };
+        self.entries.insert(self.last_id, guest);
+        increment_count(&mut self.per_address, own);
+        Ok(ConnectionAdmission {
+            id: self.last_id,
+            instead_of,
+        })
+    }
+
+    /// Number of connections counted for an address.
+    fn address_count(&self, address: Option<IpAddr>) -> usize {
+        address
+            .and_then(|address| self.per_address.get(&address).copied())
+            .unwrap_or(0)
+    }
+
+    fn find_displaceable(&self, of: Option<IpAddr>, now: Duration) -> Option<u64> {
+        let these = self
+            .entries
+            .iter()
+            .filter(|(_, guest)| of.is_none() || guest.counted_address() == of);
+        let ranked = these.filter_map(|(id, guest)| {
+            Some((
+                (
+                    guest.displacement_rank(now)?,
+                    Reverse(self.address_count(guest.counted_address())),
+                    guest.since,
+                    *id,
+                ),
+                *id,
+            ))
+        });
+        ranked.min().map(|(_, id)| id)
+    }
+
+    /// Records that bytes of the first request have arrived. Returns false if that was known.
+    pub fn start_arrival(&mut self, id: u64) -> bool {
+        self.entries.get_mut(&id).is_some_and(|guest| {
+            let is_first = guest.activity == ConnectionActivity::Arriving;
+            if is_first {
+                guest.activity = ConnectionActivity::Unfinished;
+            }
+            is_first
+        })
+    }
+
+    /// Records the start of a request; `passed_on` is the client address named by a trusted proxy.
+    pub fn start_request(
+        &mut self,
+        id: u64,
+        passed_on: Option<IpAddr>,
+        now: Duration,
+    ) -> RequestStart {
+        let Some(guest) = self.entries.get_mut(&id) else {
+            return RequestStart::Displaced;
+        };
+        (guest.activity, guest.since) = (ConnectionActivity::Busy, now);
+        // A proxy may send the requests of many clients over one connection.
+        let asks_for = passed_on
+            .filter(|_| guest.own_address.is_none())
+            .map(client_network);
+        let before = std::mem::replace(&mut guest.proxied_address, asks_for);
+        if before == asks_for {
+            return RequestStart::Accepted;
+        }
+        decrement_count(&mut self.per_address, before);
+        increment_count(&mut self.per_address, asks_for);
+        if self.address_count(asks_for) > self.limits.per_address {
+            RequestStart::TooMany
+        } else {
+            RequestStart::Accepted
+        }
+    }
+
+    /// Records that the request was answered and the next may follow.
+    pub fn end_request(&mut self, id: u64, now: Duration) {
+        let Some(guest) = self.entries.get_mut(&id) else {
+            return;
+        };
+        (guest.activity, guest.since) = (ConnectionActivity::Idle, now);
+        decrement_count(&mut self.per_address, guest.proxied_address.take());
+        decrement_count(&mut self.per_key, guest.key.take());
+    }
+
+    /// Records whether the request carried a valid key.
+    pub fn set_authenticated(&mut self, id: u64, is_known: bool) {
+        if let Some(guest) = self.entries.get_mut(&id) {
+            guest.is_authenticated = is_known;
+        }
+    }
+
+    /// Counts the request for a session-restricted key. Returns false if the key already has its
+    /// share of requests in progress, so that other keys keep some room.
+    pub fn add_key_request(&mut self, id: u64, key: &Arc<str>) -> bool {
+        let Some(guest) = self.entries.get_mut(&id) else {
+            return true;
+        };
+        decrement_count(&mut self.per_key, guest.key.replace(Arc::clone(key)));
+        increment_count(&mut self.per_key, Some(Arc::clone(key)));
+        self.per_key
+            .get(key)
+            .is_none_or(|count| *count <= self.limits.per_key)
+    }
+
+    /// Returns the activity of the connection, and when it began.
+    pub fn activity_of(&self, id: u64) -> Option<(ConnectionActivity, Duration)> {
+        self.entries
+            .get(&id)
+            .map(|guest| (guest.activity, guest.since))
+    }
+
+    /// Removes the connection.
+    pub fn remove(&mut self, id: u64) {
+        let Some(guest) = self.entries.remove(&id) else {
+            return;
+        };
+        decrement_count(&mut self.per_address, guest.counted_address());
+        decrement_count(&mut self.per_key, guest.key);
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub const fn limits(&self) -> ConnectionLimits {
+        self.limits
+    }
+}
+
+fn increment_count<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
+    if let Some(key) = key {
+        *counts.entry(key).or_default() += 1;
+    }
+}
+
+fn decrement_count<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: Option<K>) {
+    let Some(key) = key else { return };
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+/// Returns the address that counts as one client: IPv6 addresses are cut to their /56, since one
+/// network is given 2^72 addresses or more.
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Health and metrics.
+
+pub mod exposition;
+pub mod health;
+pub mod metrics;

@@ -1,0 +1,169 @@
+//! `GET /v1/events/stream`: the feed as server-sent events, with automatic reconnection in clients.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+
+use super::{FeedEntry, feed_problem, read_event_filter};
+use crate::http::Gateway;
+use crate::http::access::api_keys::Caller;
+use crate::http::error::Problem;
+use crate::http::request::query::QueryParameters;
+use crate::store::EventReader;
+
+/// Most events in memory per reader; more are read when these were sent.
+const BATCH_SIZE: usize = 100;
+/// Interval of heartbeats, which show that the connection lives and carry the cursor.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Streams events from `Last-Event-ID` or `?after=` on; without either, new ones only. `&types=`
+/// and `&session=` filter as for the feed.
+///
+/// Each event's id is its cursor; its data is the feed's entry: `{"seq": …, "id": "evt_…", "event":
+/// {…}}`.
+pub async fn stream_events(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    mut query: QueryParameters,
+) -> Result<Response, Problem> {
+    let asked = query.optional_number("after", i64::MAX);
+    let wanted = read_event_filter(&caller, &mut query);
+    query.finish()?;
+    let after = match last_event_id(&headers)?.or(asked) {
+        Some(seq) => seq,
+        None => gateway
+            .store
+            .newest_position()
+            .await
+            .map_err(feed_problem)?,
+    };
+    let reader = gateway.store.open_reader(after, wanted?);
+    let telling = EventStream {
+        gateway,
+        reader,
+        next: StreamStage::Hello,
+    };
+    let chunks = stream::unfold(telling, |mut telling| async move {
+        let chunk = telling.next_chunk().await?;
+        Some((Ok::<_, Infallible>(chunk), telling))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+/// Returns the cursor of a reader that reconnects.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers
+        .get("last-event-id")
+        .filter(|value| !value.is_empty())
+    else {
+        return Ok(None);
+    };
+    let seq = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|seq| *seq >= 0);
+    seq.map(Some).ok_or_else(|| {
+        Problem::invalid_field("Last-Event-ID", "must be the id of an event of this stream")
+    })
+}
+
+/// One reader's stream. It reads nothing until the reader has taken the last chunk.
+struct EventStream {
+    gateway: Gateway,
+    reader: EventReader,
+    next: StreamStage,
+}
+
+/// Next part of the stream.
+enum StreamStage {
+    /// A first chunk, so that the caller sees the connection at once.
+    Hello,
+    /// Events already in the database.
+    Stored,
+    /// Events still to come.
+    Live,
+}
+
+impl EventStream {
+    /// Returns the next chunk of the stream; `None` at its end.
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        let gateway = self.gateway.clone();
+        let chunk = match self.next {
+            StreamStage::Hello => {
+                self.next = StreamStage::Stored;
+                Ok(self.heartbeat_chunk())
+            }
+            StreamStage::Stored => {
+                self.next = StreamStage::Live;
+                self.read_events().await
+            }
+            StreamStage::Live => {
+                let more = gateway
+                    .clock
+                    .timeout(HEARTBEAT_INTERVAL, self.await_events());
+                match gateway.lifecycle.unless_stopping(more).await? {
+                    Ok(chunk) => chunk,
+                    // Reads the database as well, in case a wake-up was missed.
+                    Err(_) => {
+                        self.next = StreamStage::Stored;
+                        Ok(self.heartbeat_chunk())
+                    }
+                }
+            }
+        };
+        // The status is long sent; the reader reconnects with its last id.
+        chunk.ok()
+    }
+
+    /// Returns a comment with the current cursor, which also advances past events that are filtered
+    /// out.
+    fn heartbeat_chunk(&self) -> Bytes {
+        format!(":\nid: {}\n\n", self.reader.position()).into()
+    }
+
+    async fn read_events(&mut self) -> Result<Bytes, Problem> {
+        let events = self
+            .reader
+            .read_page(BATCH_SIZE)
+            .await
+            .map_err(feed_problem)?;
+        format_events(events.iter().map(|saved| FeedEntry::new(saved)))
+    }
+
+    async fn await_events(&mut self) -> Result<Bytes, Problem> {
+        loop {
+            let events = self
+                .reader
+                .read_next(BATCH_SIZE)
+                .await
+                .map_err(feed_problem)?;
+            if !events.is_empty() {
+                return format_events(events.iter().map(|saved| FeedEntry::new(saved)));
+            }
+        }
+    }
+}
+
+/// Formats entries as server-sent events. JSON has no line breaks, so each is one line of data.
+fn format_events(
+    entries: impl Iterator<Item = Result<FeedEntry, Problem>>,
+) -> Result<Bytes, Problem> {
+    let mut text = String::new();
+    for entry in entries {
+        let entry = entry?;
+        let data = serde_json::to_string(&entry).expect("an entry is always JSON");
+        text.push_str(&format!("id: {}\ndata: {data}\n\n", entry.seq));
+    }
+    Ok(text.into())
+}

@@ -1,0 +1,220 @@
+//! Names of people: messages carry the name to display, and a changed name emits one
+//! `contact.updated`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use crate::history::History;
+use crate::model::event::{ContactUpdated, EventData, Person, PersonNames};
+use crate::store::Life;
+use crate::whatsapp::{InboundEvent, Inbox};
+
+/// Largest number of people in the cache; when there are more, it is cleared.
+const REMEMBERED: usize = 20_000;
+
+/// A cache of people's names.
+pub struct NameCache {
+    history: History,
+    names: Mutex<CachedNames>,
+}
+
+/// Names by life and person.
+#[derive(Default)]
+struct CachedNames {
+    by_life: HashMap<i64, HashMap<String, PersonNames>>,
+    /// Names saved by the account in this run; the history may not contain them yet.
+    saved: HashMap<(i64, String), String>,
+    count: usize,
+    /// Number of forgotten sessions up to which the cache is valid; see [`History::forgotten_count`].
+    forgotten: u64,
+}
+
+impl CachedNames {
+    fn get(&self, life: &Life, id: &str) -> Option<&PersonNames> {
+        self.by_life.get(&life.id())?.get(id)
+    }
+
+    fn insert(&mut self, life: &Life, id: String, names: PersonNames) {
+        if self.count >= REMEMBERED {
+            (self.by_life, self.count) = Default::default();
+        }
+        let before = self.by_life.entry(life.id()).or_default().insert(id, names);
+        self.count += usize::from(before.is_none());
+    }
+}
+
+impl NameCache {
+    pub fn new(history: History) -> Self {
+        Self {
+            history,
+            names: Mutex::default(),
+        }
+    }
+
+    /// Records the new name when the account has saved a person under another one.
+    pub fn record_saved_name(&self, life: &Life, data: &EventData) {
+        let EventData::ContactUpdated(told) = data else {
+            return;
+        };
+        let Some(saved) = &told.contact.saved_name else {
+            return;
+        };
+        let mut books = self.lock();
+        if books.saved.len() >= REMEMBERED {
+            books.saved.clear();
+        }
+        books
+            .saved
+            .insert((life.id(), told.contact.id.clone()), saved.clone());
+        if let Some(known) = books
+            .by_life
+            .get_mut(&life.id())
+            .and_then(|people| people.get_mut(&told.contact.id))
+        {
+            known.saved = Some(saved.clone());
+        }
+    }
+
+    /// Returns the names of a person until now. Asks the history for people that are not in the
+    /// cache, such as all of them after a start.
+    async fn find_names(&self, life: &Life, id: &str) -> PersonNames {
+        if let Some(names) = self.lock().get(life, id) {
+            return names.clone();
+        }
+        let names = self.history.find_names(life, id).await.unwrap_or_default();
+        let saved = self.lock().saved.get(&(life.id(), id.to_owned())).cloned();
+        PersonNames {
+            saved,
+            ..PersonNames::default()
+        }
+        .or_earlier(names)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CachedNames> {
+        let mut books = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = self.history.forgotten_count();
+        if books.forgotten != forgotten {
+            *books = CachedNames {
+                forgotten,
+                ..CachedNames::default()
+            };
+        }
+        books
+    }
+}
+
+/// The inbox step that adds names, behind the one that resolves identities.
+///
+/// Names are compared in memory, so that messages cost nothing more.
+pub struct NameInbox {
+    pub cache: Arc<NameCache>,
+    pub inbox: Arc<dyn Inbox>,
+}
+
+#[async_trait]
+impl Inbox for NameInbox {
+    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> Result<()> {
+        let mut told = Vec::with_capacity(incoming.len());
+        let mut heard: HashMap<String, PersonNames> = HashMap::new();
+        for mut incoming in incoming {
+            let update = match author_mut(&mut incoming.data) {
+                Some(person) => {
+                    let before = match heard.get(&person.id) {
+                        Some(names) => names.clone(),
+                        None => self.cache.find_names(session, &person.id).await,
+                    };
+                    let now = person.all_names().or_earlier(before.clone());
+                    *person = std::mem::take(person).with_names(now.clone());
+                    let person = person.clone();
+                    heard.insert(person.id.clone(), now.clone());
+                    name_change_event(session, &incoming, person, &before, &now)
+                }
+                None => None,
+            };
+            told.extend([Some(incoming), update].into_iter().flatten());
+        }
+        self.inbox.accept(session, told).await?;
+        // Only after saving: a batch that was not saved comes again, and the change must be seen
+        // again, too.
+        let mut books = self.cache.lock();
+        for (id, names) in heard {
+            if books.get(session, &id) != Some(&names) {
+                // A name saved in the meantime is newer.
+                let saved = books.saved.get(&(session.id(), id.clone())).cloned();
+                books.insert(
+                    session,
+                    id,
+                    PersonNames {
+                        saved,
+                        ..PersonNames::default()
+                    }
+                    .or_earlier(names),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the event that reports a new push name or verified name.
+///
+/// It is saved in the message's own transaction and under its key, so that a message delivered
+/// again emits nothing new.
+fn name_change_event(
+    session: &Life,
+    message: &InboundEvent,
+    contact: Person,
+    before: &PersonNames,
+    now: &PersonNames,
+) -> Option<InboundEvent> {
+    let is_another =
+        |before: &Option<String>, now: &Option<String>| before.is_some() && before != now;
+    if !is_another(&before.push, &now.push) && !is_another(&before.verified, &now.verified) {
+        return None;
+    }
+    let chat = contact.id.clone();
+    let name = now
+        .display_name()
+        .filter(|name| Some(*name) != before.display_name())
+        .cloned();
+    let push_name = contact
+        .push_name
+        .clone()
+        .filter(|_| before.push != now.push);
+    let session = session.name().to_owned();
+    let update = ContactUpdated {
+        session,
+        contact,
+        name,
+        push_name,
+        ..ContactUpdated::default()
+    };
+    Some(InboundEvent {
+        key: message.key.clone(),
+        chat,
+        data: EventData::ContactUpdated(Box::new(update)),
+        file: None,
+    })
+}
+
+/// Returns the author, if it is another person whose names come with the event.
+fn author_mut(data: &mut EventData) -> Option<&mut Person> {
+    let (from, from_me) = match data {
+        EventData::MessageReceived(told) => (&mut told.from, told.from_me),
+        EventData::StatusReceived(told) => (&mut told.message.from, told.message.from_me),
+        EventData::MessageEdited(told) => (&mut told.from, told.from_me),
+        EventData::MessageDeleted(told) => (&mut told.from, told.from_me),
+        EventData::MessageReaction(told) => (&mut told.from, told.from_me),
+        EventData::MessagePinned(told) => (&mut told.from, told.from_me),
+        EventData::MessageKept(told) => (&mut told.from, told.from_me),
+        EventData::MessageUndecryptable(told) => (&mut told.from, told.from_me),
+        EventData::ChatDisappearing(told) => (&mut told.from, told.from_me),
+        EventData::PollVote(told) => (&mut told.from, told.from_me),
+        EventData::EventResponse(told) => (&mut told.from, told.from_me),
+        _ => return None,
+    };
+    (!from_me).then_some(from)
+}

@@ -1,0 +1,51 @@
+//! TLS: its provider, and the trusted certificate authorities, which are the machine's, or the bundled
+//! ones where it has none.
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+
+/// Mozilla's authorities, for machines without any, such as a slim container. Operators who need
+/// others install them on the machine, or name their file in `SSL_CERT_FILE`.
+static BUNDLED: LazyLock<&[CertificateDer]> = LazyLock::new(|| {
+    if !rustls_native_certs::load_native_certs().certs.is_empty() {
+        return &[];
+    }
+    tracing::warn!(
+        "this machine knows no certificate authorities, so those that came with the program are believed"
+    );
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS
+});
+
+/// Returns the authorities needed beside the machine's own: none where it has any.
+pub fn bundled_roots() -> &'static [CertificateDer<'static>] {
+    &BUNDLED
+}
+
+/// The same as PEM.
+pub fn bundled_pem() -> String {
+    let pem = |root: &CertificateDer| {
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            STANDARD.encode(root)
+        )
+    };
+    bundled_roots().iter().map(pem).collect()
+}
+
+/// Returns a client builder that trusts them. Without them, the client could not even be built on a
+/// machine without authorities.
+pub fn trust_bundled_roots(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    let certificate = |root: &CertificateDer| reqwest::Certificate::from_der(root).ok();
+    match bundled_roots() {
+        [] => client,
+        bundled => client.tls_certs_merge(bundled.iter().filter_map(certificate)),
+    }
+}
+
+/// Installs ring as the TLS provider of every crate. Installing it again changes nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,4 @@
+//! History sync: importing it, and its progress.
+
+pub mod import;
+pub mod progress;

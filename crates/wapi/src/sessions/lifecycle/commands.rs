@@ -1,0 +1,398 @@
+//! Commands of a session's owner: create, start, stop, restart, log out, remove. A command is saved
+//! before it is carried out. Commands of one session run one after another and the last one wins;
+//! none is accepted after a removal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{MutexGuard, OwnedMutexGuard, watch};
+
+use super::actor::STOPPED_BY_OWNER;
+use crate::model::session_name::SessionName;
+use crate::sessions::{
+    DesiredState, Session, SessionMetadata, SessionPhase, SessionState, Sessions,
+};
+use crate::store::{RemovalMode, SavedSession, StopState, StoreError, SyncProgress};
+use crate::whatsapp::{PairingCodeError, RoundTripError};
+
+/// Time a session may take to come to rest. Its parts have limits of their own, which add up to
+/// less.
+const REST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time a command may wait for earlier ones.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time the end of a connection may take to be noticed.
+const LOGOUT_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Reasons why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no session of this name")]
+    Unknown,
+    #[error("there is a session of this name")]
+    Exists,
+    #[error("no phone has linked the session")]
+    NotPaired,
+    #[error("a phone has linked the session")]
+    Paired,
+    /// The program no longer accepts commands.
+    #[error("the program is ending")]
+    Ending,
+    /// An earlier command takes long. This one was not carried out; a removal continues in the
+    /// background.
+    #[error("an earlier order is still being followed")]
+    Busy,
+    #[error("the session is not online")]
+    NotOnline {
+        status: SessionPhase,
+        reason: Option<String>,
+    },
+    /// WhatsApp was asked and did not answer.
+    #[error(transparent)]
+    RoundTrip(RoundTripError),
+    #[error(transparent)]
+    PairingCode(PairingCodeError),
+    /// The command could not be saved, and nothing was done.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Whether removing a session first takes its device off the account's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogoutMode {
+    First,
+    No,
+}
+
+impl Sessions {
+    /// Creates a session and starts it. It survives restarts, scanned or not. With `past`, it
+    /// requests history sync from its phone.
+    pub async fn create(
+        &self,
+        name: &SessionName,
+        metadata: SessionMetadata,
+        past: Option<SyncProgress>,
+    ) -> Result<Arc<Session>, CommandError> {
+        let ordered = SavedSession {
+            metadata,
+            sync_progress: past,
+            ..SavedSession::default()
+        };
+        // Reserve the name before saving the row, so that a concurrent restore finds the row only
+        // once the name is taken.
+        let place = loop {
+            let former = {
+                let mut sessions = self.lock_sessions();
+                match sessions.get(name) {
+                    None => {
+                        let session = self.add_session(&mut sessions, name, ordered.clone());
+                        // No other command of this session is saved before this one.
+                        let turn = Arc::clone(&session.command_lock)
+                            .try_lock_owned()
+                            .expect("nobody knows it yet");
+                        break SessionReservation {
+                            session,
+                            sessions: self,
+                            is_committed: false,
+                            _turn: turn,
+                        };
+                    }
+                    Some(former) => Arc::clone(former),
+                }
+            };
+            if former.desired_state() != DesiredState::Remove {
+                return Err(CommandError::Exists);
+            }
+            self.wait_until_removed(&former).await?;
+        };
+        self.inner
+            .deps
+            .store
+            .save_session(name.as_str(), &ordered)
+            .await?;
+        Ok(place.commit())
+    }
+
+    /// Starts a session that was stopped, and wakes one that rests. It stays started across
+    /// restarts.
+    pub async fn start(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let _turn = self.acquire_turn(&session).await?;
+        self.start_session(&session).await
+    }
+
+    /// Starts a session while its turn is held.
+    pub(in crate::sessions) async fn start_session(
+        &self,
+        session: &Session,
+    ) -> Result<SessionState, CommandError> {
+        if session.desired_state() == DesiredState::Stop {
+            self.inner
+                .deps
+                .store
+                .save_stop_state(session.name.as_str(), StopState::Running)
+                .await?;
+            session.update_state(|state| {
+                if state.status == SessionPhase::Stopped {
+                    state.set_status(SessionPhase::Starting, None, session.now());
+                }
+            });
+            session.set_desired_state(DesiredState::Run);
+        } else {
+            crate::sessions::wake_session(session);
+        }
+        Ok(session.state())
+    }
+
+    /// Stops a session until it is started again, across any number of restarts.
+    pub async fn stop(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let later = {
+            let _turn = self.acquire_turn(&session).await?;
+            self.inner
+                .deps
+                .store
+                .save_stop_state(name.as_str(), StopState::Stopped)
+                .await?;
+            session.set_desired_state(DesiredState::Stop);
+            session.watch_desired_state()
+        };
+        let is_stopped = |state: &SessionState| {
+            state.status == SessionPhase::Stopped
+                && state.reason.as_deref() == Some(STOPPED_BY_OWNER)
+        };
+        Ok(wait_for_effect(&session, later, is_stopped).await)
+    }
+
+    /// Drops the session's connection and makes a new one, with a client built from the saved
+    /// state. Starts a session that was stopped.
+    pub async fn restart(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let (before, later) = {
+            let _turn = self.acquire_turn(&session).await?;
+            let before = self.start_session(&session).await?;
+            // The intent stays the same; setting it again ends the link.
+            session.set_desired_state(DesiredState::Run);
+            (before, session.watch_desired_state())
+        };
+        let is_other =
+            |state: &SessionState| (state.status, state.since) != (before.status, before.since);
+        Ok(wait_for_effect(&session, later, is_other).await)
+    }
+
+    /// Takes the session off its account's list of devices. The session stays, and shows a QR code
+    /// when it is started again.
+    pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let later = {
+            let _turn = self.acquire_turn(&session).await?;
+            self.log_out_session(&session).await?;
+            session.watch_desired_state()
+        };
+        Ok(wait_for_effect(&session, later, |state| {
+            state.status == SessionPhase::LoggedOut
+        })
+        .await)
+    }
+
+    /// Waits until no earlier command is being saved. Fails for a session that is being removed.
+    pub(in crate::sessions) async fn acquire_turn<'a>(
+        &self,
+        session: &'a Session,
+    ) -> Result<MutexGuard<'a, ()>, CommandError> {
+        let turn = self
+            .inner
+            .deps
+            .clock
+            .timeout(TURN_TIMEOUT, session.command_lock.lock())
+            .await
+            .map_err(|_| CommandError::Busy)?;
+        match session.desired_state() {
+            DesiredState::Remove => Err(CommandError::Unknown),
+            DesiredState::Run | DesiredState::Stop if session.has_ended() => {
+                Err(CommandError::Ending)
+            }
+            DesiredState::Run | DesiredState::Stop => Ok(turn),
+        }
+    }
+
+    /// Waits for the end of a session that is being removed.
+    pub(in crate::sessions) async fn wait_until_removed(
+        &self,
+        session: &Session,
+    ) -> Result<(), CommandError> {
+        self.inner
+            .deps
+            .clock
+            .timeout(REST_TIMEOUT, session.wait_until_ended())
+            .await
+            .map_err(|_| CommandError::Busy)
+    }
+
+    async fn log_out_session(&self, session: &Session) -> Result<(), CommandError> {
+        let SessionState {
+            paired,
+            status,
+            reason,
+            ..
+        } = session.state();
+        if !paired {
+            return Err(CommandError::NotPaired);
+        }
+        let link = session.link().filter(|_| status == SessionPhase::Online);
+        let link = link.ok_or(CommandError::NotOnline { status, reason })?;
+        let Err(error) = link.log_out(self.inner.deps.whatsapp_timeout).await else {
+            return Ok(());
+        };
+        // WhatsApp's answer and the end of the connection arrive together, and the engine may drop
+        // the answer.
+        match session
+            .wait_for_state(LOGOUT_NOTICE_TIMEOUT, |state| {
+                state.status == SessionPhase::LoggedOut
+            })
+            .await
+            .status
+        {
+            SessionPhase::LoggedOut => Ok(()),
+            _ => Err(CommandError::RoundTrip(error)),
+        }
+    }
+
+    /// Removes a session. Its file is moved aside; events received so far are still delivered. If
+    /// no device is to stay linked, one that a phone links at this very moment is logged out, too.
+    /// With [`RemovalMode::Purge`], the leftovers of a former session of that name are removed as well.
+    /// A saved removal is completed whether or not the caller waits for it.
+    pub async fn remove(
+        &self,
+        name: &SessionName,
+        log_out: LogoutMode,
+        leave: RemovalMode,
+    ) -> Result<(), CommandError> {
+        let removed = match self.find(name) {
+            Some(session) => self.remove_session(&session, log_out, leave).await,
+            None => Err(CommandError::Unknown),
+        };
+        match removed {
+            Err(CommandError::Unknown) if leave == RemovalMode::Purge => {
+                self.purge_former(name).await
+            }
+            removed => removed,
+        }
+    }
+
+    async fn remove_session(
+        &self,
+        session: &Session,
+        log_out: LogoutMode,
+        leave: RemovalMode,
+    ) -> Result<(), CommandError> {
+        {
+            let _turn = self.acquire_turn(session).await?;
+            let is_paired = session.state().paired;
+            if log_out == LogoutMode::First && is_paired {
+                self.log_out_session(session).await?;
+            }
+            self.inner
+                .deps
+                .store
+                .save_removal(session.name.as_str(), leave)
+                .await?;
+            session.set_removal_mode(leave);
+            if log_out == LogoutMode::First || !is_paired {
+                session.require_logout();
+            }
+            session.set_desired_state(DesiredState::Remove);
+        }
+        self.wait_until_removed(session).await?;
+        // From here on, either nothing more is written about the session, or nothing of it is left.
+        let rest = async {
+            session.wait_for_sender_end().await;
+            if leave == RemovalMode::Purge {
+                session.wait_until_purged().await;
+            }
+        };
+        self.inner
+            .deps
+            .clock
+            .timeout(REST_TIMEOUT, rest)
+            .await
+            .map_err(|_| CommandError::Busy)
+    }
+
+    /// Requests a code to type into the phone instead of scanning. `phone` is an international
+    /// number in digits. Wakes a session that rests.
+    pub async fn request_pairing_code(
+        &self,
+        name: &SessionName,
+        phone: &str,
+    ) -> Result<String, CommandError> {
+        let session = self.find(name).ok_or(CommandError::Unknown)?;
+        let limit = self.inner.deps.whatsapp_timeout;
+        // A code belongs to a connection that waits for pairing, and such a connection shows a QR
+        // code.
+        let has_code = self.next_qr_code(&session, limit).await.is_some();
+        let SessionState {
+            paired,
+            status,
+            reason,
+            ..
+        } = session.state();
+        if paired {
+            return Err(CommandError::Paired);
+        }
+        let link = session
+            .link()
+            .filter(|_| has_code)
+            .ok_or(CommandError::NotOnline { status, reason })?;
+        link.request_pairing_code(phone, limit)
+            .await
+            .map_err(CommandError::PairingCode)
+    }
+}
+
+/// Waits up to [`REST_TIMEOUT`] until a command has taken effect, a later command has replaced it, or
+/// the session has ended.
+async fn wait_for_effect(
+    session: &Session,
+    mut later: watch::Receiver<DesiredState>,
+    is_so: impl FnMut(&SessionState) -> bool,
+) -> SessionState {
+    tokio::select! {
+        _ = session.wait_for_state(REST_TIMEOUT, is_so) => {}
+        _ = later.changed() => {}
+        () = session.wait_until_ended() => {}
+    }
+    session.state()
+}
+
+/// Reservation of the name of an unsaved session. Dropping it untaken frees the name.
+struct SessionReservation<'a> {
+    session: Arc<Session>,
+    sessions: &'a Sessions,
+    is_committed: bool,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl SessionReservation<'_> {
+    fn commit(mut self) -> Arc<Session> {
+        self.is_committed = true;
+        self.sessions.spawn_actor(Arc::clone(&self.session));
+        Arc::clone(&self.session)
+    }
+}
+
+impl Drop for SessionReservation<'_> {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            self.sessions
+                .inner
+                .deps
+                .store
+                .lives()
+                .end_life(self.session.name.as_str());
+            self.sessions.lock_sessions().remove(&self.session.name);
+            self.session.mark_ended();
+        }
+    }
+}

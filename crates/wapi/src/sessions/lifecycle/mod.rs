@@ -1,0 +1,8 @@
+//! The supervised task of a session: commands, restore, health checks, removal.
+
+pub mod actor;
+pub mod commands;
+pub mod health_check;
+pub mod purge;
+pub mod removal;
+pub mod restore;

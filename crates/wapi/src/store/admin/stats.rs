@@ -1,0 +1,124 @@
+//! Statistics of the database for monitoring.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::Row;
+
+use crate::store::events::feed;
+use crate::store::{Store, StoreError, to_timestamp};
+
+/// The statistics at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Events saved since the program started, by type.
+    pub events: BTreeMap<String, u64>,
+    /// The position up to which events were counted.
+    counted_upto: Option<i64>,
+    /// Waiting deliveries, by endpoint.
+    pub waiting: BTreeMap<String, u64>,
+    /// The creation time of the oldest waiting delivery.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Accepted messages without a final state, by session.
+    pub open: BTreeMap<String, u64>,
+    /// Decrypted messages that are not events yet.
+    pub pending: u64,
+    /// Bytes of the database in use, and bytes that could be released.
+    pub used_bytes: u64,
+    pub free_bytes: u64,
+}
+
+impl Store {
+    /// Counts events from here on.
+    pub(in crate::store) async fn start_event_count(&self) -> Result<(), StoreError> {
+        self.stats.lock().await.counted_upto = Some(feed::newest_position(&self.background).await?);
+        Ok(())
+    }
+
+    /// Returns the current statistics. Visits each waiting delivery and each event since the last
+    /// call, on connections without urgent work; one caller at a time.
+    pub async fn load_stats(&self) -> Result<StoreStats, StoreError> {
+        let mut numbers = self.stats.lock().await;
+        self.count_events(&mut numbers).await?;
+        self.count_deliveries(&mut numbers).await?;
+        // Answered from the index of open messages alone.
+        let sql = "SELECT session, count(*) AS count FROM messages WHERE settled_at IS NULL GROUP BY session";
+        let rows = sqlx::query(sql).fetch_all(&self.background).await?;
+        numbers.open = BTreeMap::new();
+        for row in &rows {
+            let Some(life) = self.lives.find_life(row.get("session")) else {
+                continue;
+            };
+            *numbers.open.entry(life.name().to_owned()).or_default() += to_count(row.get("count"));
+        }
+        let pending = sqlx::query_scalar("SELECT count(*) FROM pending")
+            .fetch_one(&self.background)
+            .await?;
+        numbers.pending = to_count(pending);
+        (numbers.used_bytes, numbers.free_bytes) = self.database_size().await?;
+        Ok(numbers.clone())
+    }
+
+    /// Returns the bytes of the database in use, and the bytes that could be released.
+    pub async fn database_size(&self) -> Result<(u64, u64), StoreError> {
+        let scalar = async |sql| {
+            Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.background).await?)
+        };
+        let page = scalar("PRAGMA page_size").await?;
+        let (pages, free) = (
+            scalar("PRAGMA page_count").await?,
+            scalar("PRAGMA freelist_count").await?,
+        );
+        let bytes = |pages: i64| u64::try_from(pages * page).unwrap_or_default();
+        Ok((bytes(pages - free), bytes(free)))
+    }
+
+    /// Counts the new events only, and adds them to the previous counts.
+    async fn count_events(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
+        let newest = feed::newest_position(&self.background).await?;
+        let sql =
+            "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
+        let counted = numbers.counted_upto.unwrap_or(newest);
+        for row in sqlx::query(sql)
+            .bind(counted)
+            .bind(newest)
+            .fetch_all(&self.background)
+            .await?
+        {
+            *numbers.events.entry(row.get("type")).or_default() += to_count(row.get("count"));
+        }
+        numbers.counted_upto = Some(newest);
+        Ok(())
+    }
+
+    async fn count_deliveries(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
+        // Answered from the index of waiting deliveries alone.
+        let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
+                   GROUP BY endpoint";
+        let rows = sqlx::query(sql).fetch_all(&self.background).await?;
+        let endpoints = sqlx::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL")
+            .fetch_all(&self.background)
+            .await?;
+        numbers.waiting = endpoints.into_iter().map(|id| (id, 0)).collect();
+        numbers.waiting.extend(
+            rows.iter()
+                .map(|row| (row.get("endpoint"), to_count(row.get("count")))),
+        );
+        numbers.oldest_waiting = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
+            Some(oldest) => {
+                let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1")
+                    .bind(oldest);
+                sql.fetch_optional(&self.background)
+                    .await?
+                    .map(to_timestamp)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+}
+
+/// Converts a count, which is never negative.
+fn to_count(count: i64) -> u64 {
+    count.try_into().unwrap_or_default()
+}

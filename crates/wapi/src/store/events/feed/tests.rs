@@ -1,0 +1,244 @@
+//! Cost of a page: proportional to its size, not to the number of events that do not match.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::store::DeliveryState;
+use crate::store::NewEvent;
+use crate::store::events::feed::*;
+use crate::store::tests::{new_event, new_store, soon};
+
+/// Events of each kind in the smaller database; the larger one has twice as many.
+const EVENTS_PER_KIND: i64 = 100_000;
+
+/// Returns a store with `count` emptied events, `count` of a busy session, `count` of a removed
+/// one, and three of a quiet session at the end; each has a delivery.
+async fn filled_store(count: i64) -> (Store, tempfile::TempDir) {
+    let (store, folder) = new_store().await;
+    store
+        .save_endpoint("quiet", "http://127.0.0.1/", &[])
+        .await
+        .unwrap();
+    store
+        .save_endpoint("over", "http://127.0.0.1/", &[])
+        .await
+        .unwrap();
+    for name in ["gone", "busy", "quiet"] {
+        store.lives.ensure_life(name);
+    }
+    store.lives.end_life("gone");
+    // The next commit saves the lives.
+    store.record_received().await.unwrap();
+    store.probe_disk().await.unwrap();
+    let mut connection = SqliteConnectOptions::new()
+        .filename(folder.path().join("wapi.db"))
+        .foreign_keys(false)
+        .connect()
+        .await
+        .unwrap();
+    let numbers = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+    );
+    let columns = "events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at)";
+    let deliveries =
+        "INSERT INTO deliveries (event, endpoint, session, chat, state, created_at) SELECT seq";
+    for sql in [
+        format!(
+            "INSERT INTO {columns} {numbers} SELECT 'e' || i, 2, 'busy', 'a', 'a', 'b', i, 'message.received', '', i FROM n"
+        ),
+        format!(
+            "INSERT INTO {columns} {numbers} SELECT 'g' || i, 1, 'gone', 'a', 'a', 'b', i, 'chat.typing', '{{}}', i FROM n"
+        ),
+        format!(
+            "INSERT INTO {columns} {numbers} SELECT 'b' || i, 2, 'busy', 'a', 'a', 'b', -i, 'chat.typing', '{{}}', i FROM n"
+        ),
+        format!(
+            "INSERT INTO {columns} {numbers} SELECT 'q' || i, 3, 'quiet', 'a', 'a', 'b', i, 'message.received', '{{}}', i FROM n LIMIT 3"
+        ),
+        format!("{deliveries}, 'over', 'gone', 'a', 'dead', 1 FROM events WHERE session = 1"),
+        format!("{deliveries}, 'hook', 'busy', 'a', 'waiting', 1 FROM events WHERE session = 2"),
+        format!("{deliveries}, 'hook', 'busy', 'a', 'dead', 1 FROM events WHERE session = 2"),
+        format!("{deliveries}, 'quiet', 'quiet', 'a', 'waiting', 1 FROM events WHERE session = 3"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    connection.close().await.unwrap();
+    (store, folder)
+}
+
+/// The queries, and their costs on the connections of callers, in thousands of SQLite steps.
+type QueryCosts = Vec<(String, u64)>;
+
+async fn measure_cost(
+    costs: &mut QueryCosts,
+    what: &str,
+    questions: &ReadPool,
+    asked: impl Future<Output = ()>,
+) {
+    let before = questions.progress_calls.load(Ordering::Relaxed);
+    asked.await;
+    costs.push((
+        what.to_owned(),
+        questions.progress_calls.load(Ordering::Relaxed) - before,
+    ));
+}
+
+async fn measure_costs(store: &Store) -> QueryCosts {
+    let mut costs = QueryCosts::new();
+    let life = |name: &str| vec![store.lives.current_life(name).unwrap()];
+    let names = || LifeFilter::Named(vec![("quiet".to_owned(), AccessSince::Always)]);
+    let (rare, usual) = (
+        vec!["session.paired".to_owned()],
+        vec!["message.received".to_owned()],
+    );
+    for (what, types, lives) in [
+        ("all of everybody", vec![], LifeFilter::Any),
+        ("a rare type of everybody", rare.clone(), LifeFilter::Any),
+        (
+            "a rare type of those there are",
+            rare.clone(),
+            LifeFilter::Current,
+        ),
+        (
+            "a rare type of the busy one",
+            rare.clone(),
+            LifeFilter::Listed(life("busy")),
+        ),
+        (
+            "a rare type of two",
+            rare,
+            LifeFilter::Listed([life("busy"), life("quiet")].concat()),
+        ),
+        ("all of the quiet one", vec![], names()),
+        ("a type of the quiet one", usual.clone(), names()),
+        ("a type of those there are", usual, LifeFilter::Current),
+        ("nobody's", vec![], LifeFilter::Listed(vec![])),
+    ] {
+        let wanted = EventFilter {
+            types,
+            hidden: &["session.qr"],
+            lives,
+        };
+        let reading = async { drop(store.open_reader(0, wanted).read_page(100).await.unwrap()) };
+        measure_cost(&mut costs, what, &store.api_readers, reading).await;
+    }
+    for endpoint in ["hook", "quiet", "over"] {
+        for state in [None].into_iter().chain(DeliveryState::ALL.map(Some)) {
+            let listing = async {
+                drop(
+                    store
+                        .list_deliveries(endpoint, state, i64::MAX, 50)
+                        .await
+                        .unwrap(),
+                )
+            };
+            measure_cost(
+                &mut costs,
+                &format!("deliveries to {endpoint}: {state:?}"),
+                &store.api_readers,
+                listing,
+            )
+            .await;
+        }
+    }
+    measure_cost(&mut costs, "a moment", &store.api_readers, async {
+        assert!(store.position_at(soon()).await.unwrap() > 0)
+    })
+    .await;
+    let (quiet, chats) = (life("quiet").remove(0), ["a".to_owned(), "a".to_owned()]);
+    let unread = async {
+        assert_eq!(
+            store
+                .find_unread(&quiet, &chats, None)
+                .await
+                .unwrap()
+                .unwrap()
+                .len(),
+            3
+        )
+    };
+    measure_cost(&mut costs, "what is unread", &store.api_readers, unread).await;
+    costs
+}
+
+#[tokio::test]
+async fn a_page_costs_no_more_when_there_is_twice_as_much_of_what_is_not_in_it() {
+    let ((small, _one), (large, _other)) = (
+        filled_store(EVENTS_PER_KIND).await,
+        filled_store(2 * EVENTS_PER_KIND).await,
+    );
+    let (few, many) = (measure_costs(&small).await, measure_costs(&large).await);
+    let dearer: Vec<_> = few
+        .iter()
+        .zip(&many)
+        .filter(|((_, few), (_, many))| *many > few + few / 10 + 2)
+        .collect();
+    assert!(
+        dearer.is_empty(),
+        "the cost grows with what is not asked for: {dearer:#?}"
+    );
+    let dear: Vec<_> = many.iter().filter(|(_, cost)| *cost > 2_500).collect();
+    assert!(dear.is_empty(), "a page costs too much: {dear:?}");
+}
+
+#[tokio::test]
+async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
+    let (store, _folder) = filled_store(EVENTS_PER_KIND).await;
+    for lives in [
+        LifeFilter::Any,
+        LifeFilter::Current,
+        LifeFilter::Listed(vec![store.lives.current_life("quiet").unwrap()]),
+    ] {
+        let types = vec!["message.received".to_owned(), "session.paired".to_owned()];
+        let mut reader = store.open_reader(
+            0,
+            EventFilter {
+                types,
+                lives,
+                ..EventFilter::default()
+            },
+        );
+        let (mut found, mut pages) = (reader.read_page(2).await.unwrap(), 1);
+        while reader.has_more() {
+            // The reader goes on without any new commit.
+            let more = store
+                .clock
+                .timeout(Duration::from_secs(20), reader.read_next(2))
+                .await
+                .expect("it goes on");
+            (found, pages) = ([found, more.unwrap()].concat(), pages + 1);
+        }
+        let ids: Vec<_> = found.iter().map(|event| event.id.as_str()).collect();
+        assert_eq!(
+            (ids, reader.position()),
+            (vec!["q1", "q2", "q3"], 3 * EVENTS_PER_KIND + 3)
+        );
+        assert!(pages < 10, "{pages} pages");
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
+    let (store, _folder) = new_store().await;
+    let body = format!("{{\"n\":\"{}\"}}", "x".repeat(1 << 20));
+    let large = |number: u32| NewEvent {
+        body: body.clone(),
+        ..new_event("a", &number.to_string())
+    };
+    store
+        .append_events((0..10).map(large).collect())
+        .await
+        .unwrap();
+    let mut reader = store.open_reader(0, EventFilter::default());
+    let mut pages = vec![reader.read_page(100).await.unwrap().len()];
+    while reader.has_more() {
+        pages.push(reader.read_next(100).await.unwrap().len());
+    }
+    assert_eq!((pages, reader.position()), (vec![3, 3, 3, 1], 10));
+}

@@ -1,0 +1,7 @@
+//! The durable log of events: appending, reading, and the feed.
+
+pub mod feed;
+pub mod log;
+pub mod reader;
+pub mod recent;
+pub mod retention;

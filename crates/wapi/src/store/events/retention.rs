@@ -1,0 +1,317 @@
+//! Retention of events and sent messages: removes old ones in small steps, and shrinks the file.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row};
+
+use crate::store::writer::StoreChange;
+use crate::store::{Store, StoreError};
+
+/// Pages released to the file system per step.
+const SHRINK_PAGES: u32 = 256;
+
+/// Age limits of retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionLimits {
+    /// Older events are removed, unless a delivery waits.
+    pub events: Timestamp,
+    /// An event with a dead delivery stays until that delivery has been dead since before this
+    /// time.
+    pub dead: Timestamp,
+    /// Older events about messages are removed completely; younger ones leave a row that identifies
+    /// duplicates.
+    pub dedup: Timestamp,
+    /// Events after this time were stamped while the system clock was wrong; they are skipped, and
+    /// the events behind them are not considered younger.
+    pub now: Timestamp,
+}
+
+/// The result of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanupStep {
+    /// The start of the next step; `None`: the following events are too young.
+    pub next: Option<i64>,
+    /// Events whose body was removed.
+    pub removed: u64,
+}
+
+impl Store {
+    /// Removes the old ones of the next `window` events after a position; few enough not to keep
+    /// the writer busy for long.
+    ///
+    /// Events with waiting deliveries and events that are [held](Self::hold_events_after) stay. An event
+    /// about a message that may be received again leaves an empty row, by which the duplicate is
+    /// recognised.
+    pub async fn remove_old_events(
+        &self,
+        after: i64,
+        window: u16,
+        cut: RetentionLimits,
+    ) -> Result<CleanupStep, StoreError> {
+        let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
+        let rows = sqlx::query(sql)
+            .bind(after)
+            .bind(i64::from(window))
+            .fetch_all(&self.background)
+            .await?;
+        let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
+        let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
+        let is_of_the_future =
+            |row: &&sqlx::sqlite::SqliteRow| created(row) > cut.now.as_millisecond();
+        let reached: Vec<_> = rows
+            .iter()
+            .take_while(|row| is_old(row) || is_of_the_future(row))
+            .collect();
+        let next = reached
+            .last()
+            .filter(|_| reached.len() == usize::from(window))
+            .map(|row| row.get("seq"));
+        let may_go = |row: &&sqlx::sqlite::SqliteRow| {
+            row.get::<bool, _>("is_full") || created(row) < cut.dedup.as_millisecond()
+        };
+        let seqs = reached
+            .into_iter()
+            .filter(is_old)
+            .filter(may_go)
+            .map(|row| row.get("seq"));
+        let seqs: Vec<i64> = seqs
+            .filter(|seq| *seq <= self.removable_position())
+            .collect();
+        let removed = match seqs.is_empty() {
+            true => 0,
+            false => {
+                self.writer
+                    .apply_change(RemoveEvents { seqs, limits: cut })
+                    .await?
+            }
+        };
+        self.meters.removed_events.add(removed);
+        Ok(CleanupStep { next, removed })
+    }
+
+    /// Removes up to `window` idempotency keys older than `keys`, and as many messages settled
+    /// before `messages`; returns the number removed.
+    pub async fn remove_old_messages(
+        &self,
+        keys: Timestamp,
+        messages: Timestamp,
+        window: u16,
+    ) -> Result<u64, StoreError> {
+        let messages = self.removable_time(messages).await?;
+        self.writer
+            .apply_change(RemoveOldMessages {
+                keys,
+                messages,
+                window,
+            })
+            .await
+    }
+
+    /// Releases some free pages to the file system.
+    pub async fn shrink_file(&self) -> Result<(), StoreError> {
+        self.writer.apply_change(ShrinkFile).await
+    }
+}
+
+struct RemoveEvents {
+    seqs: Vec<i64>,
+    limits: RetentionLimits,
+}
+
+impl StoreChange for RemoveEvents {
+    type Answer = u64;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let gone = self.find_removable(connection).await?;
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let mut attempts = bind_list(
+            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ",
+            &gone,
+        );
+        attempts.push(")").build().execute(&mut *connection).await?;
+        bind_list("DELETE FROM deliveries WHERE event IN ", &gone)
+            .build()
+            .execute(&mut *connection)
+            .await?;
+        let mut forget = bind_list("DELETE FROM events WHERE seq IN ", &gone);
+        forget
+            .push(" AND (message_id IS NULL OR created_at < ")
+            .push_bind(self.limits.dedup.as_millisecond())
+            .push(")");
+        let forgotten = forget
+            .build()
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+        let mut empty = bind_list(
+            "UPDATE events SET body = '' WHERE body <> '' AND seq IN ",
+            &gone,
+        );
+        let emptied = empty
+            .build()
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+        Ok(forgotten + emptied)
+    }
+}
+
+impl RemoveEvents {
+    /// Returns the events without a delivery to keep. Checked inside the transaction, since a
+    /// delivery may have been added meanwhile.
+    async fn find_removable(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<i64>, sqlx::Error> {
+        let mut sql = bind_list(
+            "SELECT DISTINCT event FROM deliveries WHERE event IN ",
+            &self.seqs,
+        );
+        sql.push(" AND (state = 'waiting' OR (state = 'dead' AND settled_at >= ");
+        sql.push_bind(self.limits.dead.as_millisecond()).push("))");
+        let kept: Vec<i64> = sql.build_query_scalar().fetch_all(connection).await?;
+        Ok(self
+            .seqs
+            .iter()
+            .copied()
+            .filter(|seq| !kept.contains(seq))
+            .collect())
+    }
+}
+
+fn bind_list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(sql);
+    sql.push("(");
+    let mut list = sql.separated(", ");
+    for seq in seqs {
+        list.push_bind(*seq);
+    }
+    sql.push(")");
+    sql
+}
+
+struct RemoveOldMessages {
+    keys: Timestamp,
+    messages: Timestamp,
+    window: u16,
+}
+
+impl StoreChange for RemoveOldMessages {
+    type Answer = u64;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let mut removed = 0;
+        for (sql, before) in [
+            (
+                "DELETE FROM idempotency WHERE rowid IN \
+                 (SELECT rowid FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+                self.keys,
+            ),
+            (
+                "DELETE FROM messages WHERE place IN (SELECT place FROM messages \
+                 WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)",
+                self.messages,
+            ),
+        ] {
+            let query = sqlx::query(sql)
+                .bind(before.as_millisecond())
+                .bind(i64::from(self.window));
+            removed += query.execute(&mut *connection).await?.rows_affected();
+        }
+        Ok(removed)
+    }
+}
+
+struct ShrinkFile;
+
+impl StoreChange for ShrinkFile {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        // A pragma takes no parameters; the number is a constant.
+        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"));
+        sqlx::query(sql).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// Makes the database file shrinkable, which is decided at its creation; an existing file with
+/// another mode is rewritten once.
+pub(in crate::store) async fn make_shrinkable(
+    connection: &mut SqliteConnection,
+) -> Result<(), sqlx::Error> {
+    const INCREMENTAL: i64 = 2;
+    let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
+        .fetch_one(&mut *connection)
+        .await?;
+    if mode != INCREMENTAL {
+        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL")
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("VACUUM").execute(connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::events::retention::*;
+    use crate::system::clock::Clock;
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    #[tokio::test]
+    async fn settled_messages_and_old_keys_go_and_what_is_to_be_sent_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wapi.db");
+        let store = Store::open(&file, Clock::system()).await.unwrap();
+        let mut connection = SqliteConnectOptions::new()
+            .filename(&file)
+            .connect()
+            .await
+            .unwrap();
+        for sql in [
+            "INSERT INTO messages (session, id, chat, type, content, accepted_at, settled_at) \
+             VALUES (1, 'old', 'ann', 'text', '{}', 1, 1), (1, 'young', 'ann', 'text', '{}', 1, 1000), \
+                    (1, 'waits', 'ann', 'text', '{}', 1, NULL)",
+            "INSERT INTO idempotency (caller, session, route, key, request, message, created_at) \
+             VALUES ('', 1, '', 'of an old one', '', 1, 1000), ('', 1, '', 'old', '', 2, 1), ('', 1, '', 'young', '', 2, 1000)",
+        ] {
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        }
+        let middle = Timestamp::from_millisecond(500).unwrap();
+        assert_eq!(
+            store.remove_old_messages(middle, middle, 10).await.unwrap(),
+            2
+        );
+        assert_eq!(
+            store.remove_old_messages(middle, middle, 10).await.unwrap(),
+            0
+        );
+        let left = async |sql| {
+            sqlx::query_scalar::<_, String>(sql)
+                .fetch_all(&store.background)
+                .await
+                .unwrap()
+        };
+        assert_eq!(
+            left("SELECT id FROM messages ORDER BY place").await,
+            ["young", "waits"]
+        );
+        assert_eq!(left("SELECT key FROM idempotency").await, ["young"]);
+    }
+}

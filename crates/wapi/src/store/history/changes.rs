@@ -1,0 +1,264 @@
+//! Changes to a message or a chat: rare beside new messages, so each is a statement of its own.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::batch::{ChatRows, scope};
+use super::mutation::{ChangeTarget, HistoryChange, HistoryMutation, is_group};
+use super::{merging, removal, tokenizer};
+use crate::model::event::{ChatChange, DeletionRight, Person};
+use crate::model::message::{Message, MessageContent};
+use crate::store::Life;
+
+/// Applies the parts of a step other than new messages, counters and statuses.
+pub(crate) async fn apply(
+    connection: &mut SqliteConnection,
+    step: &HistoryMutation,
+    places: &ChatRows<'_>,
+) -> Result<(), sqlx::Error> {
+    if let HistoryChange::Merged { old, new } = &step.change {
+        return merging::merge(connection, &step.session, old, new).await;
+    }
+    let place = step
+        .change
+        .chat_id()
+        .and_then(|chat| places.get(&(&step.session, chat)));
+    let Some(place) = place.copied() else {
+        return Ok(());
+    };
+    match &step.change {
+        HistoryChange::Edited { of, content } => {
+            edit(connection, place, &step.session, of, content).await
+        }
+        HistoryChange::Deleted { of, by } => delete(connection, place, of, *by).await,
+        HistoryChange::Reaction { of, emoji } => {
+            react(connection, place, of, emoji.as_deref()).await
+        }
+        HistoryChange::Chat { chat, change } => {
+            set(connection, place, &step.session, chat, change).await
+        }
+        HistoryChange::Message(_)
+        | HistoryChange::Seen { .. }
+        | HistoryChange::Status { .. }
+        | HistoryChange::Contact(_)
+        | HistoryChange::Merged { .. } => Ok(()),
+    }
+}
+
+async fn edit(
+    connection: &mut SqliteConnection,
+    place: i64,
+    session: &Life,
+    of: &ChangeTarget,
+    content: &Message,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT place, content FROM messages WHERE chat = $1 AND id = $2 AND sender = $3 \
+               AND deleted_at IS NULL AND COALESCE(edited_at, 0) <= $4";
+    let query = sqlx::query(sql)
+        .bind(place)
+        .bind(&of.id)
+        .bind(of.sender())
+        .bind(of.at.as_millisecond());
+    let Some(row) = query.fetch_optional(&mut *connection).await? else {
+        return Ok(());
+    };
+    let edited = match serde_json::from_str::<Message>(row.get("content")) {
+        Ok(earlier) => edited(earlier, content),
+        Err(_) => content.clone(),
+    };
+    let message: i64 = row.get("place");
+    let json = serde_json::to_string(&edited).expect("a message is always JSON");
+    let sql = "UPDATE messages SET content = $1, edited_at = $2 WHERE place = $3";
+    let query = sqlx::query(sql)
+        .bind(json)
+        .bind(of.at.as_millisecond())
+        .bind(message);
+    query.execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM words WHERE rowid = $1")
+        .bind(message)
+        .execute(&mut *connection)
+        .await?;
+    let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
+    let query = sqlx::query(sql)
+        .bind(message)
+        .bind(scope(session, place))
+        .bind(tokenizer::of_message(&edited));
+    query.execute(connection).await.map(drop)
+}
+
+/// In a message with a file only the caption can be edited; the edit does not repeat the rest.
+fn edited(mut earlier: Message, content: &Message) -> Message {
+    let caption = match &content.content {
+        MessageContent::Text { text } => Some(text.body.clone()),
+        other => other
+            .media_file()
+            .and_then(|(_, file)| file.caption.clone()),
+    };
+    if let Some(file) = earlier.content.media_mut() {
+        file.caption = caption.filter(|caption| !caption.is_empty());
+        return earlier;
+    }
+    Message {
+        context: earlier.context,
+        ..content.clone()
+    }
+}
+
+/// Deletes a message, if its author asks for it, or in a group an admin.
+async fn delete(
+    connection: &mut SqliteConnection,
+    place: i64,
+    of: &ChangeTarget,
+    by: DeletionRight,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE messages SET content = '', deleted_at = $1 \
+               WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
+    let query = sqlx::query_scalar(sql)
+        .bind(of.at.as_millisecond())
+        .bind(place)
+        .bind(&of.id)
+        .bind(of.sender());
+    let gone: Vec<i64> = query
+        .bind(by == DeletionRight::Admin && is_group(&of.chat))
+        .fetch_all(&mut *connection)
+        .await?;
+    for message in gone {
+        sqlx::query("DELETE FROM words WHERE rowid = $1")
+            .bind(message)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM reactions WHERE message = $1")
+            .bind(message)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn react(
+    connection: &mut SqliteConnection,
+    place: i64,
+    of: &ChangeTarget,
+    emoji: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let sql = match emoji {
+        Some(_) => {
+            "INSERT INTO reactions (message, person, emoji) SELECT place, $3, $4 FROM messages \
+             WHERE chat = $1 AND id = $2 AND deleted_at IS NULL \
+             ON CONFLICT (message, person) DO UPDATE SET emoji = excluded.emoji"
+        }
+        None => {
+            "DELETE FROM reactions WHERE person = $3 AND $4 IS NULL \
+             AND message IN (SELECT place FROM messages WHERE chat = $1 AND id = $2)"
+        }
+    };
+    sqlx::query(sql)
+        .bind(place)
+        .bind(&of.id)
+        .bind(of.sender())
+        .bind(emoji)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Removes a chat's messages up to a time; later ones stay. The rows go with those of forgotten
+/// sessions, a few at a time.
+async fn empty(
+    connection: &mut SqliteConnection,
+    place: i64,
+    session: &Life,
+    stays: bool,
+    after: i64,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
+               FROM chats WHERE place = $1";
+    let row = sqlx::query(sql)
+        .bind(place)
+        .bind(after)
+        .fetch_one(&mut *connection)
+        .await?;
+    let (id, is_left): (String, bool) = (row.get("id"), row.get("is_left"));
+    removal::abandon(connection, place).await?;
+    if !stays && !is_left {
+        return Ok(());
+    }
+    let sql = "INSERT INTO chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
+               SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM chats WHERE place = $1 \
+               RETURNING place";
+    let query = sqlx::query_scalar(sql).bind(place).bind(session).bind(id);
+    let emptied: i64 = query.fetch_one(&mut *connection).await?;
+    merging::move_messages(connection, session, (place, emptied), after).await?;
+    see(connection, emptied, after).await
+}
+
+/// Marks everything up to a time as read: at most the later messages of others stay unread.
+async fn see(connection: &mut SqliteConnection, place: i64, after: i64) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE chats SET unread = min(unread, \
+               (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
+    sqlx::query(sql)
+        .bind(place)
+        .bind(after)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Returns the last millisecond of the second of a time; without a time, the maximum.
+fn end_of(second: Option<Timestamp>) -> i64 {
+    second.map_or(i64::MAX, |second| second.as_second() * 1000 + 999)
+}
+
+async fn set(
+    connection: &mut SqliteConnection,
+    place: i64,
+    session: &Life,
+    chat: &Person,
+    change: &ChatChange,
+) -> Result<(), sqlx::Error> {
+    if change.deleted == Some(true) || change.cleared == Some(true) {
+        return empty(
+            connection,
+            place,
+            session,
+            change.cleared == Some(true),
+            end_of(change.up_to),
+        )
+        .await;
+    }
+    let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
+    let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());
+    let sql = "UPDATE chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \
+               pinned = COALESCE($4, pinned), muted_until = CASE WHEN $5 THEN $6 ELSE muted_until END, \
+               marked_unread = COALESCE($7, marked_unread) WHERE place = $1";
+    let query = sqlx::query(sql)
+        .bind(place)
+        .bind(name)
+        .bind(change.archived)
+        .bind(change.pinned);
+    let query = query
+        .bind(is_muted)
+        .bind(muted_until.map(|at| at.as_millisecond()))
+        .bind(change.unread);
+    query.execute(&mut *connection).await?;
+    // Reading all of the chat is counted by the batch.
+    if change.unread != Some(false) || change.is_for_all_messages() {
+        return Ok(());
+    }
+    let Some(id) = &change.read_up_to else {
+        return see(connection, place, end_of(change.up_to)).await;
+    };
+    // The later messages, but never more than were unread before. Messages of a history sync have
+    // been added later.
+    let sql = "UPDATE chats SET unread = min(unread, (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' \
+               AND (at, place) > (SELECT at, place FROM messages WHERE chat = $1 AND id = $2 \
+                                  ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \
+               AND EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND id = $2)";
+    sqlx::query(sql)
+        .bind(place)
+        .bind(id)
+        .execute(connection)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,78 @@
+//! Queries for contacts.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{HistoryDb, StoreError};
+use crate::model::event::{Person, PersonNames};
+use crate::store::Life;
+
+impl HistoryDb {
+    /// Returns up to `limit` contacts of a session in order of their ids, after the id `after`.
+    pub async fn list_contacts(
+        &self,
+        session: &Life,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Person>, StoreError> {
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let mut question = self.browsers.acquire().await?;
+        let rows = sqlx::query(sql)
+            .bind(session)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut *question)
+            .await?;
+        Ok(rows.iter().map(person).collect())
+    }
+
+    /// Returns one contact.
+    pub async fn find_contact(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<Person>, StoreError> {
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
+        let mut question = self.browsers.acquire().await?;
+        let row = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&mut *question)
+            .await?;
+        Ok(row.as_ref().map(person))
+    }
+
+    /// Returns the names of a contact, for the gateway itself.
+    pub async fn find_names(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<PersonNames>, StoreError> {
+        let sql = "SELECT saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
+        let row = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.as_ref().map(names))
+    }
+}
+
+fn person(row: &SqliteRow) -> Person {
+    let person = Person {
+        id: row.get("id"),
+        phone: row.get("phone"),
+        lid: row.get("lid"),
+        ..Person::default()
+    };
+    person.with_names(names(row))
+}
+
+/// Reads the names from the row of a contact.
+pub(crate) fn names(row: &SqliteRow) -> PersonNames {
+    PersonNames {
+        saved: row.get("saved_name"),
+        verified: row.get("verified_name"),
+        push: row.get("push_name"),
+    }
+}

@@ -1,0 +1,333 @@
+//! Queries for messages: of a chat, and by full-text search.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use futures_util::{Stream, TryStreamExt};
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
+use sqlx::{QueryBuilder, Row};
+
+use super::batch::scope_of_session;
+use super::contacts::names;
+use super::mutation::MessageProgress;
+use super::{HistoryDb, MOST_BYTES, StoreError, tokenizer};
+use crate::model::event::Person;
+use crate::model::message::{Message, MessageContent};
+use crate::store::{Life, to_timestamp};
+
+/// Most matches inspected for one page, including those of other lives.
+const MOST_MATCHES: i64 = 5_000;
+
+/// A message in the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredMessage {
+    pub cursor: HistoryCursor,
+    pub chat: String,
+    pub id: String,
+    /// `None`: the account itself.
+    pub from: Option<Person>,
+    pub at: Timestamp,
+    /// The current content; `None` once it was deleted.
+    pub message: Option<Message>,
+    pub status: Option<MessageProgress>,
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    pub reactions: Vec<StoredReaction>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReaction {
+    /// `None`: the account itself.
+    pub by: Option<Person>,
+    pub emoji: String,
+}
+
+/// A position among messages or chats in order of time. It stays valid while others are added or
+/// removed around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HistoryCursor {
+    pub(crate) at: i64,
+    pub(crate) place: i64,
+}
+
+impl HistoryCursor {
+    pub(crate) const END: Self = Self {
+        at: i64::MAX,
+        place: i64::MAX,
+    };
+}
+
+impl fmt::Display for HistoryCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.at, self.place)
+    }
+}
+
+impl FromStr for HistoryCursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (at, place) = text.split_once('.').ok_or("is no cursor of an answer")?;
+        match (at.parse(), place.parse()) {
+            (Ok(at), Ok(place)) => Ok(Self { at, place }),
+            _ => Err("is no cursor of an answer"),
+        }
+    }
+}
+
+/// The direction of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageAnchor {
+    /// The newest page.
+    Newest,
+    Before(HistoryCursor),
+    After(HistoryCursor),
+}
+
+const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
+                             c.id AS chat, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name \
+                      FROM messages m JOIN chats c ON c.place = m.chat \
+                      LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
+
+impl HistoryDb {
+    /// Returns up to `limit` messages of a chat next to a cursor, the newest first, and whether
+    /// there may be more. Returns fewer when they are large.
+    pub async fn list_messages(
+        &self,
+        session: &Life,
+        chat: &str,
+        side: PageAnchor,
+        limit: u32,
+    ) -> Result<(Vec<StoredMessage>, bool), StoreError> {
+        let (cursor, condition, order) = match side {
+            PageAnchor::Newest => (HistoryCursor::END, "<", "DESC"),
+            PageAnchor::Before(cursor) => (cursor, "<", "DESC"),
+            PageAnchor::After(cursor) => (cursor, ">", "ASC"),
+        };
+        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ")
+            .push_bind(session.id());
+        sql.push(" AND id = ")
+            .push_bind(chat)
+            .push(") AND (m.at, m.place) ")
+            .push(condition);
+        sql.push(" (")
+            .push_bind(cursor.at)
+            .push(", ")
+            .push_bind(cursor.place);
+        sql.push(") ORDER BY m.at ")
+            .push(order)
+            .push(", m.place ")
+            .push(order)
+            .push(" LIMIT ")
+            .push_bind(limit);
+        let mut question = self.browsers.acquire().await?;
+        let (mut found, is_cut) = some(sql.build().fetch(&mut *question)).await?;
+        if matches!(side, PageAnchor::After(_)) {
+            found.reverse();
+        }
+        add_reactions(&mut question, session, &mut found).await?;
+        let has_more = is_cut || found.len() == limit as usize;
+        Ok((found, has_more))
+    }
+
+    /// Returns whether a message exists in a chat, given by any of its addresses.
+    pub async fn has_message(
+        &self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
+        let mut question = self.browsers.acquire().await?;
+        for chat in chats {
+            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            if query.fetch_optional(&mut *question).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns up to `limit` messages that match a search text, in one chat or in all, before a
+    /// cursor: the latest arrivals first, and after them those of the history sync. Also returns
+    /// the cursor for the next page, even if the page is not full; `None` at the end. Returns
+    /// `None` if the text contains no searchable word.
+    pub async fn search_messages(
+        &self,
+        session: &Life,
+        chat: Option<&str>,
+        asked: &str,
+        before: Option<HistoryCursor>,
+        limit: u32,
+    ) -> Result<Option<(Vec<StoredMessage>, Option<HistoryCursor>)>, StoreError> {
+        let Some(question) = tokenizer::question(asked) else {
+            return Ok(None);
+        };
+        let mut scope = format!("\"{}\"", scope_of_session(session));
+        let mut connection = self.browsers.acquire().await?;
+        if let Some(chat) = chat {
+            let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
+            let place: Option<i64> = sql
+                .bind(session)
+                .bind(chat)
+                .fetch_optional(&mut *connection)
+                .await?;
+            let Some(place) = place else {
+                return Ok(Some((Vec::new(), None)));
+            };
+            scope += &format!(" \"c{place}\"");
+        }
+        // Other lives of the name may match, too; their matches are skipped, up to a limit.
+        let sql = "SELECT words.rowid, c.session = $4 FROM words CROSS JOIN messages m ON m.place = words.rowid \
+                   CROSS JOIN chats c ON c.place = m.chat \
+                   WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
+        let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
+        let query = query
+            .bind(before.unwrap_or(HistoryCursor::END).place)
+            .bind(MOST_MATCHES)
+            .bind(session);
+        let mut matches = query.fetch(&mut *connection);
+        let (mut places, mut last, mut is_end) = (Vec::new(), None, false);
+        let mut looked = 0;
+        while places.len() < limit as usize {
+            let Some((place, is_ours)): Option<(i64, bool)> = matches.try_next().await? else {
+                is_end = looked < MOST_MATCHES;
+                break;
+            };
+            looked += 1;
+            last = Some(place);
+            places.extend(is_ours.then_some(place));
+        }
+        drop(matches);
+        let mut found = at(&mut connection, session, &places).await?;
+        found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
+        let next = last
+            .filter(|_| !is_end)
+            .map(|place| HistoryCursor { at: 0, place });
+        Ok(Some((found, next)))
+    }
+}
+
+/// Returns the messages with these row ids.
+pub(crate) async fn at(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    places: &[i64],
+) -> Result<Vec<StoredMessage>, StoreError> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+    sql.push("WHERE c.session = ")
+        .push_bind(session.id())
+        .push(" AND m.place IN (");
+    push_list(&mut sql, places);
+    let rows = sql.push(")").build().fetch_all(&mut *connection).await?;
+    let mut found: Vec<StoredMessage> = rows.iter().map(found).collect();
+    add_reactions(connection, session, &mut found).await?;
+    Ok(found)
+}
+
+/// Reads as many messages as fit in a page, and returns whether there are more.
+async fn some(
+    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+) -> Result<(Vec<StoredMessage>, bool), sqlx::Error> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        bytes += row.get::<&str, _>("content").len();
+        if bytes > MOST_BYTES && !some.is_empty() {
+            return Ok((some, true));
+        }
+        some.push(found(&row));
+    }
+    Ok((some, false))
+}
+
+async fn add_reactions(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    found: &mut [StoredMessage],
+) -> Result<(), StoreError> {
+    let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name FROM reactions r \
+         LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
+    );
+    sql.push_bind(session.id()).push(" WHERE r.message IN (");
+    push_list(&mut sql, &places);
+    let rows = sql
+        .push(") ORDER BY r.message, r.person")
+        .build()
+        .fetch_all(connection)
+        .await?;
+    let mut by_message: HashMap<i64, Vec<StoredReaction>> = HashMap::new();
+    for row in &rows {
+        let reaction = StoredReaction {
+            by: person(row, "person"),
+            emoji: row.get("emoji"),
+        };
+        by_message
+            .entry(row.get("message"))
+            .or_default()
+            .push(reaction);
+    }
+    for message in found {
+        message.reactions = by_message.remove(&message.cursor.place).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {
+    let mut list = sql.separated(", ");
+    for place in places {
+        list.push_bind(*place);
+    }
+}
+
+fn found(row: &SqliteRow) -> StoredMessage {
+    // A newer version may have written content that this one does not know.
+    let unreadable = || {
+        Message::new(MessageContent::Unsupported {
+            raw: serde_json::Value::Null,
+        })
+    };
+    let content: &str = row.get("content");
+    let at: i64 = row.get("at");
+    let optional_time = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
+    StoredMessage {
+        cursor: HistoryCursor {
+            at,
+            place: row.get("place"),
+        },
+        chat: row.get("chat"),
+        id: row.get("id"),
+        from: person(row, "sender"),
+        at: to_timestamp(at),
+        message: (!content.is_empty())
+            .then(|| serde_json::from_str(content).unwrap_or_else(|_| unreadable())),
+        status: row
+            .get::<Option<i64>, _>("status")
+            .map(MessageProgress::from_rank),
+        edited_at: optional_time("edited_at"),
+        deleted_at: optional_time("deleted_at"),
+        reactions: Vec::new(),
+    }
+}
+
+/// Reads a person; `None`: the account itself.
+fn person(row: &SqliteRow, column: &str) -> Option<Person> {
+    let id: String = row.get(column);
+    let person = |id| Person {
+        id,
+        phone: row.get("phone"),
+        lid: row.get("lid"),
+        ..Person::default()
+    };
+    (!id.is_empty()).then(|| person(id).with_names(names(row)))
+}

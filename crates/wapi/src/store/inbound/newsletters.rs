@@ -1,0 +1,134 @@
+//! Read positions of newsletters: the last post that was delivered of each.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::store::writer::StoreChange;
+use crate::store::{Life, Store, StoreError};
+
+impl Store {
+    /// Returns the number of the last delivered post of a newsletter; `None` when it is not
+    /// followed yet. Earlier posts are never delivered.
+    pub async fn newsletter_position(
+        &self,
+        session: &Life,
+        newsletter: &str,
+    ) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT place FROM newsletters WHERE session = $1 AND newsletter = $2";
+        let query = sqlx::query_scalar(sql).bind(session).bind(newsletter);
+        Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    /// Records that all posts up to this one were delivered; never goes back.
+    pub async fn set_newsletter_position(
+        &self,
+        session: &Life,
+        newsletter: &str,
+        place: i64,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(SetNewsletterPosition {
+                session: session.clone(),
+                newsletter: newsletter.to_owned(),
+                place,
+            })
+            .await
+    }
+
+    /// Deletes the positions of newsletters that are no longer followed: if one is followed again,
+    /// the posts in between are not delivered.
+    pub async fn retain_newsletters(
+        &self,
+        session: &Life,
+        followed: &[String],
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT newsletter FROM newsletters WHERE session = $1";
+        let known = sqlx::query(sql)
+            .bind(session)
+            .fetch_all(&self.readers)
+            .await?;
+        let known = known.iter().map(|row| row.get::<String, _>("newsletter"));
+        let gone: Vec<_> = known
+            .filter(|newsletter| !followed.contains(newsletter))
+            .collect();
+        if gone.is_empty() {
+            Ok(())
+        } else {
+            self.forget_newsletters(session, gone).await
+        }
+    }
+
+    /// Deletes the positions of these newsletters.
+    pub async fn forget_newsletters(
+        &self,
+        session: &Life,
+        newsletters: Vec<String>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(ForgetNewsletters {
+                session: session.clone(),
+                newsletters,
+            })
+            .await
+    }
+}
+
+struct SetNewsletterPosition {
+    session: Life,
+    newsletter: String,
+    place: i64,
+}
+
+impl StoreChange for SetNewsletterPosition {
+    type Answer = ();
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO newsletters (session, newsletter, place) VALUES ($1, $2, $3) \
+                   ON CONFLICT (session, newsletter) DO UPDATE SET place = max(newsletters.place, excluded.place)";
+        sqlx::query(sql)
+            .bind(&self.session)
+            .bind(&self.newsletter)
+            .bind(self.place)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+struct ForgetNewsletters {
+    session: Life,
+    newsletters: Vec<String>,
+}
+
+impl StoreChange for ForgetNewsletters {
+    type Answer = ();
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "DELETE FROM newsletters WHERE session = $1 AND newsletter = $2";
+        for newsletter in &self.newsletters {
+            sqlx::query(sql)
+                .bind(&self.session)
+                .bind(newsletter)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! Decrypted messages that are not events yet.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row};
+
+use crate::model::event::MessageKey;
+use crate::store::events::log::MAX_ROWS;
+use crate::store::writer::StoreChange;
+use crate::store::{Life, Store, StoreError};
+
+/// A decrypted message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingMessage {
+    pub session: Life,
+    /// The addresses as the engine writes them, including devices.
+    pub key: MessageKey,
+    /// WhatsApp's protobuf.
+    pub message: Vec<u8>,
+    /// The time at which it was saved.
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    /// Saves messages until they are [released](Self::release_pending). An existing one stays as it is.
+    pub async fn save_pending(
+        &self,
+        session: &Life,
+        messages: Vec<(MessageKey, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(SavePending {
+                session: session.clone(),
+                messages,
+            })
+            .await
+    }
+
+    /// Deletes messages that have become events, or that make none.
+    pub async fn release_pending(
+        &self,
+        session: &Life,
+        keys: Vec<MessageKey>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(ReleasePending {
+                session: session.clone(),
+                keys,
+            })
+            .await
+    }
+
+    /// Returns a saved message.
+    pub async fn find_pending(
+        &self,
+        session: &Life,
+        key: &MessageKey,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
+        let query = sqlx::query_scalar(sql)
+            .bind(session)
+            .bind(&key.chat)
+            .bind(&key.sender)
+            .bind(&key.id);
+        Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    /// Returns up to `limit` messages saved before a time, the oldest first.
+    pub async fn find_pending_before(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<PendingMessage>, StoreError> {
+        let sql = "SELECT session, chat, sender, message_id, message, created_at FROM pending \
+                   WHERE created_at < $1 ORDER BY created_at LIMIT $2";
+        let query = sqlx::query(sql)
+            .bind(before.as_millisecond())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = query.fetch_all(&self.readers).await?;
+        let pending = |row: &sqlx::sqlite::SqliteRow| PendingMessage {
+            session: self
+                .lives
+                .find_life(row.get("session"))
+                .unwrap_or_else(|| Life::for_gateway("")),
+            key: MessageKey {
+                chat: row.get("chat"),
+                sender: row.get("sender"),
+                id: row.get("message_id"),
+            },
+            message: row.get("message"),
+            created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
+        };
+        Ok(rows.iter().map(pending).collect())
+    }
+}
+
+struct SavePending {
+    session: Life,
+    messages: Vec<(MessageKey, Vec<u8>)>,
+}
+
+impl StoreChange for SavePending {
+    type Answer = ();
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        for messages in self.messages.chunks(MAX_ROWS) {
+            let sql =
+                "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
+            let mut sql = QueryBuilder::<Sqlite>::new(sql);
+            sql.push_values(messages, |mut row, (key, message)| {
+                row.push_bind(self.session.id())
+                    .push_bind(&key.chat)
+                    .push_bind(&key.sender)
+                    .push_bind(&key.id);
+                row.push_bind(message).push_bind(now.as_millisecond());
+            });
+            sql.push(" ON CONFLICT DO NOTHING")
+                .build()
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+struct ReleasePending {
+    session: Life,
+    keys: Vec<MessageKey>,
+}
+
+impl StoreChange for ReleasePending {
+    type Answer = ();
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "DELETE FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
+        for key in &self.keys {
+            let query = sqlx::query(sql)
+                .bind(&self.session)
+                .bind(&key.chat)
+                .bind(&key.sender)
+                .bind(&key.id);
+            query.execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::inbound::undelivered::*;
+    use crate::system::clock::Clock;
+
+    fn key(id: &str) -> MessageKey {
+        MessageKey {
+            chat: "1@lid".to_owned(),
+            sender: "1:2@lid".to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_after_a_restart_until_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wapi.db");
+        let open = async || Store::open(&file, Clock::system()).await.unwrap();
+        let store = open().await;
+        let messages = vec![(key("1"), b"one".to_vec()), (key("2"), b"two".to_vec())];
+        store
+            .save_pending(&Life::for_test(1, "shop"), messages)
+            .await
+            .unwrap();
+        store
+            .save_pending(
+                &Life::for_test(1, "shop"),
+                vec![(key("1"), b"again".to_vec())],
+            )
+            .await
+            .unwrap();
+        store.close().await;
+        let store = open().await;
+        assert_eq!(
+            store
+                .find_pending(&Life::for_test(1, "shop"), &key("1"))
+                .await
+                .unwrap(),
+            Some(b"one".to_vec())
+        );
+        assert_eq!(
+            store
+                .find_pending(&Life::for_test(2, "bar"), &key("1"))
+                .await
+                .unwrap(),
+            None
+        );
+        store
+            .release_pending(&Life::for_test(1, "shop"), vec![key("1")])
+            .await
+            .unwrap();
+        let left = store.find_pending_before(Timestamp::MAX, 10).await.unwrap();
+        assert_eq!(
+            left.into_iter()
+                .map(|left| left.message)
+                .collect::<Vec<_>>(),
+            [b"two".to_vec()]
+        );
+        assert_eq!(
+            store
+                .find_pending_before(Timestamp::UNIX_EPOCH, 10)
+                .await
+                .unwrap(),
+            []
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! Records of media files.
+
+pub mod records;
+pub mod retention;

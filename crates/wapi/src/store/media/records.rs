@@ -1,0 +1,441 @@
+//! Records of media files: the known data of each, and its state. The files themselves are stored
+//! elsewhere.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::model::event::MessageKey;
+use crate::store::lives::registry::LifeRegistry;
+use crate::store::webhooks::due::MAX_RETRY_DELAY;
+use crate::store::writer::StoreChange;
+use crate::store::{Life, Store, StoreError, to_timestamp};
+
+/// The state of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaState {
+    /// At WhatsApp; not requested.
+    Remote,
+    /// At WhatsApp; it is downloaded as soon as possible.
+    Waiting,
+    /// Stored here.
+    Stored,
+    /// It cannot be downloaded.
+    Failed,
+    /// It was stored here, or could have been, and no longer is.
+    Removed,
+}
+
+impl MediaState {
+    const ALL: [Self; 5] = [
+        Self::Remote,
+        Self::Waiting,
+        Self::Stored,
+        Self::Failed,
+        Self::Removed,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Remote => "remote",
+            Self::Waiting => "waiting",
+            Self::Stored => "stored",
+            Self::Failed => "failed",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// The known properties of a file's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MediaFacts {
+    pub mime_type: Option<String>,
+    pub filename: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// In hexadecimal.
+    pub sha256: Option<String>,
+    /// Pixels.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// Seconds.
+    pub duration: Option<u32>,
+    /// For documents.
+    pub pages: Option<u32>,
+}
+
+/// A new file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMedia {
+    pub id: String,
+    pub session: Life,
+    /// The message it came with, and that message's chat by its stable id; `None` for uploads.
+    pub message: Option<(MessageKey, String)>,
+    /// `read_product_image` and so on; `None` for uploads.
+    pub kind: Option<String>,
+    pub facts: MediaFacts,
+    /// Its location at WhatsApp.
+    pub source: Option<String>,
+    pub state: MediaState,
+}
+
+/// The saved record of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaRecord {
+    pub id: String,
+    pub session: Life,
+    pub message: Option<MessageKey>,
+    /// The chat's stable id.
+    pub chat: Option<String>,
+    pub kind: Option<String>,
+    pub facts: MediaFacts,
+    pub source: Option<String>,
+    pub state: MediaState,
+    /// Number of failed downloads so far.
+    pub attempts: u32,
+    /// The reason for the last failure.
+    pub error: Option<String>,
+    pub created_at: Timestamp,
+    pub stored_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Adds files; existing ones stay as they are.
+    pub async fn add_media(&self, media: Vec<NewMedia>) -> Result<(), StoreError> {
+        self.writer.apply_change(AddMedia { media }).await
+    }
+
+    pub async fn find_media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM media WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref()
+            .map(|row| media_from_row(row, &self.lives))
+            .transpose()
+    }
+
+    /// Returns the current lives that have waiting downloads, due or not.
+    pub async fn lives_with_downloads(&self) -> Result<Vec<Life>, StoreError> {
+        let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
+        let lives: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&self.readers).await?;
+        let current = lives
+            .into_iter()
+            .filter_map(|life| self.lives.find_life(life));
+        Ok(current.filter(|life| self.lives.is_current(life)).collect())
+    }
+
+    /// Returns the downloads of a session that are due now, the longest due first.
+    pub async fn due_downloads(
+        &self,
+        session: &Life,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Vec<MediaRecord>, StoreError> {
+        // A wait longer than the longest possible one was set while the system clock was wrong.
+        let sql = "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND (due_at <= $2 OR due_at > $4) \
+                   ORDER BY due_at LIMIT $3";
+        let query = sqlx::query(sql)
+            .bind(session)
+            .bind(now.as_millisecond())
+            .bind(most);
+        let query = query.bind(
+            now.saturating_add(MAX_RETRY_DELAY)
+                .unwrap_or(Timestamp::MAX)
+                .as_millisecond(),
+        );
+        query
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(|row| media_from_row(row, &self.lives))
+            .collect()
+    }
+
+    /// Records that a file is stored. Returns whether it was still waiting; otherwise nothing is
+    /// recorded.
+    pub async fn mark_media_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
+        self.writer
+            .apply_change(TransitionMedia {
+                id: id.to_owned(),
+                to: MediaTransition::Stored(facts),
+            })
+            .await
+    }
+
+    /// Schedules a failed download to be tried again at `due_at`.
+    pub async fn postpone_download(
+        &self,
+        id: &str,
+        due_at: Timestamp,
+        error: String,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(TransitionMedia {
+                id: id.to_owned(),
+                to: MediaTransition::Postponed(due_at, error),
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Records a new location at WhatsApp, to be tried at once.
+    pub async fn set_media_source(&self, id: &str, source: String) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(TransitionMedia {
+                id: id.to_owned(),
+                to: MediaTransition::Moved(source),
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Records that a download failed for good.
+    pub async fn mark_media_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(TransitionMedia {
+                id: id.to_owned(),
+                to: MediaTransition::Failed(error),
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Requests a file that is not stored: it is downloaded, even if that failed before.
+    pub async fn request_media(&self, id: &str) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(TransitionMedia {
+                id: id.to_owned(),
+                to: MediaTransition::Requested,
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Records that a file is removed and must not be downloaded again; its content is a leftover
+    /// until it is deleted.
+    pub async fn mark_media_removed(&self, id: &str) -> Result<(), StoreError> {
+        self.writer
+            .apply_change(TransitionMedia {
+                id: id.to_owned(),
+                to: MediaTransition::Removed,
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Returns whether a file with this hash is still needed.
+    pub async fn is_media_needed(&self, sha256: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE state = 'stored' AND sha256 = $1)";
+        Ok(sqlx::query_scalar(sql)
+            .bind(sha256)
+            .fetch_one(&self.readers)
+            .await?)
+    }
+}
+
+fn media_from_row(row: &SqliteRow, lives: &LifeRegistry) -> Result<MediaRecord, StoreError> {
+    let word: &str = row.get("state");
+    let unknown = || StoreError::new(format!("a file is in the state {word}, which nobody knows"));
+    let state = MediaState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(unknown)?;
+    let number = |name: &str| {
+        row.get::<Option<i64>, _>(name)
+            .and_then(|number| u32::try_from(number).ok())
+    };
+    let message = |chat, sender, id| MessageKey { chat, sender, id };
+    let facts = MediaFacts {
+        mime_type: row.get("mime_type"),
+        filename: row.get("filename"),
+        size: row
+            .get::<Option<i64>, _>("size")
+            .and_then(|size| u64::try_from(size).ok()),
+        sha256: row.get("sha256"),
+        width: number("width"),
+        height: number("height"),
+        duration: number("duration"),
+        pages: number("pages"),
+    };
+    let key: (Option<String>, Option<String>, Option<String>) = (
+        row.get("message_chat"),
+        row.get("sender"),
+        row.get("message_id"),
+    );
+    Ok(MediaRecord {
+        id: row.get("id"),
+        session: lives
+            .find_life(row.get("session"))
+            .unwrap_or_else(|| Life::for_gateway("")),
+        message: key
+            .0
+            .zip(key.1)
+            .zip(key.2)
+            .map(|((chat, sender), id)| message(chat, sender, id)),
+        chat: row.get("chat"),
+        kind: row.get("type"),
+        facts,
+        source: row.get("source"),
+        state,
+        attempts: number("attempts").unwrap_or_default(),
+        error: row.get("error"),
+        created_at: to_timestamp(row.get("created_at")),
+        stored_at: row.get::<Option<i64>, _>("stored_at").map(to_timestamp),
+    })
+}
+
+/// Converts to SQLite's signed integers.
+fn to_signed(size: Option<u64>) -> Option<i64> {
+    size.map(|size| i64::try_from(size).unwrap_or(i64::MAX))
+}
+
+struct AddMedia {
+    media: Vec<NewMedia>,
+}
+
+impl StoreChange for AddMedia {
+    type Answer = ();
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        for new in &self.media {
+            let NewMedia {
+                id,
+                session,
+                message,
+                kind,
+                facts,
+                source,
+                state,
+            } = new;
+            let stored_at = (*state == MediaState::Stored).then(|| now.as_millisecond());
+            let sql = "INSERT INTO media (id, session, message_id, message_chat, sender, chat, type, mime_type, filename, \
+                       size, width, height, duration, pages, sha256, source, state, due_at, created_at, stored_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $19) \
+                       ON CONFLICT DO NOTHING";
+            let key = message.as_ref().map(|(key, _)| key);
+            let query = sqlx::query(sql).bind(id).bind(session);
+            let query = query
+                .bind(key.map(|key| &key.id))
+                .bind(key.map(|key| &key.chat));
+            let query = query
+                .bind(key.map(|key| &key.sender))
+                .bind(message.as_ref().map(|(_, chat)| chat))
+                .bind(kind);
+            let query = query
+                .bind(&facts.mime_type)
+                .bind(&facts.filename)
+                .bind(to_signed(facts.size));
+            let query = query
+                .bind(facts.width)
+                .bind(facts.height)
+                .bind(facts.duration)
+                .bind(facts.pages)
+                .bind(&facts.sha256);
+            let query = query
+                .bind(source)
+                .bind(state.as_str())
+                .bind(now.as_millisecond())
+                .bind(stored_at);
+            query.execute(&mut *connection).await?;
+            if *state == MediaState::Stored {
+                let sql = "DELETE FROM media_leftovers WHERE sha256 = $1";
+                sqlx::query(sql)
+                    .bind(&facts.sha256)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct TransitionMedia {
+    id: String,
+    to: MediaTransition,
+}
+
+/// The new state of a file.
+enum MediaTransition {
+    Stored(MediaFacts),
+    Postponed(Timestamp, String),
+    Moved(String),
+    Failed(String),
+    Requested,
+    Removed,
+}
+
+impl StoreChange for TransitionMedia {
+    /// Whether it changed a row.
+    type Answer = bool;
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    /// A file that was removed in the meantime stays removed.
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let now = now.as_millisecond();
+        if matches!(self.to, MediaTransition::Removed) {
+            let sql = "INSERT INTO media_leftovers (sha256) SELECT sha256 FROM media \
+                       WHERE id = $1 AND state = 'stored' AND sha256 IS NOT NULL ON CONFLICT DO NOTHING";
+            sqlx::query(sql)
+                .bind(&self.id)
+                .execute(&mut *connection)
+                .await?;
+        }
+        let query = match &self.to {
+            MediaTransition::Stored(facts) => sqlx::query(
+                "UPDATE media SET state = 'stored', stored_at = $2, error = NULL, size = $3, sha256 = $4, \
+                 width = COALESCE($5, width), height = COALESCE($6, height), duration = COALESCE($7, duration), \
+                 mime_type = COALESCE($8, mime_type), pages = COALESCE($9, pages) WHERE id = $1 AND state = 'waiting'",
+            )
+            .bind(&self.id)
+            .bind(now)
+            .bind(to_signed(facts.size))
+            .bind(&facts.sha256)
+            .bind(facts.width)
+            .bind(facts.height)
+            .bind(facts.duration)
+            .bind(&facts.mime_type)
+            .bind(facts.pages),
+            MediaTransition::Postponed(due_at, error) => sqlx::query(
+                "UPDATE media SET attempts = attempts + 1, due_at = $2, error = $3 WHERE id = $1 AND state = 'waiting'",
+            )
+            .bind(&self.id)
+            .bind(due_at.as_millisecond())
+            .bind(error),
+            MediaTransition::Moved(source) => sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
+                .bind(&self.id)
+                .bind(source)
+                .bind(now),
+            MediaTransition::Failed(error) => {
+                sqlx::query("UPDATE media SET state = 'failed', error = $2 WHERE id = $1 AND state = 'waiting'")
+                    .bind(&self.id)
+                    .bind(error)
+            }
+            MediaTransition::Requested => sqlx::query(
+                "UPDATE media SET state = 'waiting', attempts = 0, due_at = $2 \
+                 WHERE id = $1 AND state IN ('remote', 'waiting', 'failed') AND source IS NOT NULL",
+            )
+            .bind(&self.id)
+            .bind(now),
+            MediaTransition::Removed => {
+                sqlx::query("UPDATE media SET state = 'removed', source = NULL WHERE id = $1").bind(&self.id)
+            }
+        };
+        Ok(query.execute(connection).await?.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,166 @@
+//! Cleanup of settled messages and expired idempotency keys, a few at a time.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::messages::key_expiry;
+use crate::store::writer::StoreChange;
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// Removes up to `limit` messages settled before a time, with their receipts, and as many keys;
+    /// returns the number of messages removed. Unsettled messages are never removed.
+    pub async fn remove_settled(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let before = self.removable_time(before).await?;
+        self.writer
+            .apply_change(RemoveSettled { before, limit })
+            .await
+    }
+}
+
+struct RemoveSettled {
+    before: Timestamp,
+    limit: u32,
+}
+
+impl StoreChange for RemoveSettled {
+    type Answer = u64;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM idempotency WHERE (caller, route, key) IN \
+                   (SELECT caller, route, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
+        sqlx::query(sql)
+            .bind(key_expiry(now))
+            .bind(self.limit)
+            .execute(&mut *connection)
+            .await?;
+        let sql = "DELETE FROM messages WHERE place IN \
+                   (SELECT place FROM messages WHERE settled_at < $1 ORDER BY settled_at LIMIT $2)";
+        let query = sqlx::query(sql)
+            .bind(self.before.as_millisecond())
+            .bind(self.limit);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::event::Person;
+    use crate::model::message::Message;
+    use crate::store::outbox::cleanup::*;
+    use crate::store::{
+        AcceptOutcome, AcceptedMessage, IdempotencyKey, Life, MessageOutcome, NewMessage,
+        OutcomeBatch, Receipt, ReceiptKind, SendIntent, SendOutcome,
+    };
+    use crate::system::clock::Clock;
+
+    const CHAT: &str = "375440000001@s.whatsapp.net";
+
+    async fn accept(store: &Store, key: &str) -> AcceptedMessage {
+        let key = IdempotencyKey {
+            caller: String::new(),
+            session: Life::for_test(1, "shop"),
+            route: "/".to_owned(),
+            key: key.to_owned(),
+            request: "hash".to_owned(),
+        };
+        let accepted = store.accept_message(NewMessage {
+            session: Life::for_test(1, "shop"),
+            chat: CHAT.to_owned(),
+            message: Message::from_text("hi".to_owned()),
+            send_at: None,
+            expires_at: None,
+            intent: SendIntent::Recorded,
+            key: Some(key),
+        });
+        let Ok(AcceptOutcome::New(accepted)) = accepted.await else {
+            panic!("it is new")
+        };
+        accepted
+    }
+
+    #[tokio::test]
+    async fn what_is_settled_goes_with_its_receipts_and_what_is_open_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        let (sent, open) = (accept(&store, "1").await, accept(&store, "2").await);
+        let now = Clock::system().now();
+        let judged = MessageOutcome {
+            seq: sent.seq,
+            session: Life::for_test(1, "shop"),
+            id: sent.id.clone(),
+            chat: CHAT.to_owned(),
+            outcome: SendOutcome::Sent { at: now },
+            voter: None,
+        };
+        let receipt = Receipt {
+            session: Life::for_test(1, "shop"),
+            id: sent.id.clone(),
+            from: Person::default(),
+            is_one_of_many: false,
+            kind: ReceiptKind::Read,
+            at: now,
+        };
+        let outcomes = OutcomeBatch {
+            outcomes: vec![judged],
+            receipts: vec![receipt],
+        };
+        // Recording it twice makes no difference.
+        for _ in 0..2 {
+            store.record_outcomes(outcomes.clone()).await.unwrap();
+        }
+        let found = store
+            .find_sent_message(&Life::for_test(1, "shop"), &sent.id)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((found.status.as_str(), found.recipients.len()), ("sent", 1));
+        assert_eq!(
+            store.remove_settled(now, 100).await.unwrap(),
+            0,
+            "it is too young"
+        );
+        let later = now + jiff::SignedDuration::from_hours(1);
+        assert_eq!(store.remove_settled(later, 100).await.unwrap(), 1);
+        assert_eq!(
+            store
+                .find_sent_message(&Life::for_test(1, "shop"), &sent.id)
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            store
+                .unsettled_messages(&Life::for_test(1, "shop"))
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            store
+                .find_sent_message(&Life::for_test(1, "shop"), &open.id)
+                .await
+                .unwrap()
+                .unwrap()
+                .status,
+            "queued"
+        );
+        store.mark_unconfirmed().await.unwrap();
+        assert_eq!(
+            store
+                .find_sent_message(&Life::for_test(1, "shop"), &open.id)
+                .await
+                .unwrap()
+                .unwrap()
+                .status,
+            "unknown"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! Lookup of a sent message, with its outcome and receipts.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+use super::messages::MessageSeq;
+use crate::model::event::SendFailure;
+use crate::model::message::{Message, MessageContent};
+use crate::store::to_timestamp;
+use crate::store::{Life, Store, StoreError};
+
+/// An accepted message, and its progress so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SentMessage {
+    pub seq: MessageSeq,
+    pub id: String,
+    pub chat: String,
+    pub message: Message,
+    /// `queued`, `unknown`, `sent`, `failed` or `cancel_unsent`.
+    pub status: String,
+    pub failure: Option<SendFailure>,
+    pub accepted_at: Timestamp,
+    pub send_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    /// The time since which it may have left.
+    pub attempted_at: Option<Timestamp>,
+    /// The time at which WhatsApp accepted it.
+    pub sent_at: Option<Timestamp>,
+    /// The time since which no more is done about it.
+    pub settled_at: Option<Timestamp>,
+    /// The times at which it was edited and deleted.
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    pub recipients: Vec<RecipientProgress>,
+}
+
+/// Progress of the message at one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientProgress {
+    pub recipient: String,
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+    pub played_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Returns the message with this id, if it was sent through this gateway.
+    pub async fn find_sent_message(
+        &self,
+        session: &Life,
+        id: &str,
+    ) -> Result<Option<SentMessage>, StoreError> {
+        Ok(query_sent_message(&self.readers, session, id).await?)
+    }
+}
+
+async fn query_sent_message(
+    pool: &SqlitePool,
+    session: &Life,
+    id: &str,
+) -> Result<Option<SentMessage>, sqlx::Error> {
+    let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
+                      attempted_at, sent_at, settled_at, edited_at \
+               FROM messages WHERE session = $1 AND id = $2";
+    let Some(row) = sqlx::query(sql)
+        .bind(session)
+        .bind(id)
+        .fetch_optional(pool)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts WHERE message = $1 ORDER BY recipient";
+    let receipts = sqlx::query(sql)
+        .bind(row.get::<i64, _>("place"))
+        .fetch_all(pool)
+        .await?;
+    let recipients = receipts.iter().map(recipient_from_row).collect();
+    let mut message = SentMessage {
+        recipients,
+        ..message_from_row(&row)
+    };
+    // The condition and the expression of the index, literally.
+    let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
+               WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
+                                               json_extract(content, '$.deletion.message_id')) = $2 \
+                 AND type IN ('edit', 'deletion') AND status NOT IN ('failed', 'cancelled') GROUP BY type";
+    for row in sqlx::query(sql)
+        .bind(session)
+        .bind(id)
+        .fetch_all(pool)
+        .await?
+    {
+        let changed_at = optional_time(&row, "changed_at");
+        if row.get::<&str, _>("type") == "deletion" {
+            message.deleted_at = changed_at;
+            continue;
+        }
+        message.edited_at = changed_at;
+        // SQLite takes the columns beside a maximum from the row that has it.
+        if let Ok(Message {
+            content: MessageContent::Edit { edit },
+            ..
+        }) = serde_json::from_str(row.get("content"))
+        {
+            message.message.content.apply_edit(&edit);
+        }
+    }
+    Ok(Some(message))
+}
+
+/// Content of a message that a newer version wrote.
+const UNREADABLE: MessageContent = MessageContent::Unsupported {
+    raw: serde_json::Value::Null,
+};
+
+fn message_from_row(row: &SqliteRow) -> SentMessage {
+    let failure = |code| SendFailure {
+        code,
+        detail: row.get::<Option<String>, _>("error").unwrap_or_default(),
+    };
+    SentMessage {
+        seq: MessageSeq(row.get("place")),
+        id: row.get("id"),
+        chat: row.get("chat"),
+        message: serde_json::from_str(row.get("content"))
+            .unwrap_or_else(|_| Message::new(UNREADABLE)),
+        status: row.get("status"),
+        failure: row.get::<Option<String>, _>("error_code").map(failure),
+        accepted_at: to_timestamp(row.get("accepted_at")),
+        send_at: optional_time(row, "send_at"),
+        expires_at: optional_time(row, "expires_at"),
+        attempted_at: optional_time(row, "attempted_at"),
+        sent_at: optional_time(row, "sent_at"),
+        settled_at: optional_time(row, "settled_at"),
+        edited_at: optional_time(row, "edited_at"),
+        deleted_at: None,
+        recipients: Vec::new(),
+    }
+}
+
+fn recipient_from_row(row: &SqliteRow) -> RecipientProgress {
+    RecipientProgress {
+        recipient: row.get("recipient"),
+        delivered_at: optional_time(row, "delivered_at"),
+        read_at: optional_time(row, "read_at"),
+        played_at: optional_time(row, "played_at"),
+    }
+}
+
+fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
+    row.get::<Option<i64>, _>(column).map(to_timestamp)
+}
+
+/// A message that another one quotes or is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuotedMessage {
+    /// The author's address; `None`: the session itself.
+    pub author: Option<String>,
+    pub message: Option<Message>,
+}
+
+impl Store {
+    /// Returns a message of a chat, sent or received, if it is known; the chat is given by all its
+    /// addresses. A sent message that never left, because it failed or was cancelled, does not
+    /// count.
+    pub async fn find_quoted(
+        &self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<Option<QuotedMessage>, StoreError> {
+        let sql = "SELECT chat, content, status IN ('failed', 'cancelled') AS is_nobodys FROM messages \
+                   WHERE session = $1 AND id = $2";
+        if let Some(own) = sqlx::query(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?
+        {
+            let is_there = !own.get::<bool, _>("is_nobodys")
+                && chats.iter().any(|chat| chat == own.get::<&str, _>("chat"));
+            let quoted = || QuotedMessage {
+                author: None,
+                message: serde_json::from_str(own.get("content")).ok(),
+            };
+            return Ok(is_there.then(quoted));
+        }
+        let sql = "SELECT sender, type, body FROM events \
+                   WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
+                     AND type IN ('message.received', 'message.echo', 'status.received')";
+        for chat in chats {
+            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let Some(row) = query.fetch_optional(&self.readers).await? else {
+                continue;
+            };
+            let body: Option<MessageEnvelope> = serde_json::from_str(row.get("body")).ok();
+            // The account wrote an echo on another device.
+            let author =
+                Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
+            return Ok(Some(QuotedMessage {
+                author,
+                message: body.map(|body| body.data),
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl Store {
+    /// Returns the known authors of the messages with this id in a chat, given by all its
+    /// addresses: their addresses; `None`: the session itself.
+    pub async fn find_authors(
+        &self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        let sql = "SELECT 1 FROM messages WHERE session = $1 AND id = $2";
+        let own: Option<i64> = sqlx::query_scalar(sql)
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        let mut authors: Vec<Option<String>> = own.map(|_| None).into_iter().collect();
+        let sql = "SELECT sender FROM events WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
+                     AND type IN ('message.received', 'message.echo', 'status.received', 'message.undecryptable')";
+        for chat in chats {
+            let query = sqlx::query_scalar(sql).bind(session).bind(chat).bind(id);
+            authors.extend(query.fetch_all(&self.readers).await?.into_iter().map(Some));
+        }
+        Ok(authors)
+    }
+}
+
+/// The part of an event's envelope needed here.
+#[derive(Deserialize)]
+struct MessageEnvelope {
+    data: Message,
+}

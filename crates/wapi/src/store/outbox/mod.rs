@@ -1,0 +1,8 @@
+//! Sent messages: accepted once, their outcomes, and lookups.
+
+pub mod chat_timers;
+pub mod cleanup;
+pub mod lookup;
+pub mod messages;
+pub mod outcomes;
+pub mod resend_cache;

@@ -1,0 +1,471 @@
+//! Changes to webhook endpoints: create, update, rotate keys, delete.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{QueryBuilder, Row};
+
+use crate::store::writer::StoreChange;
+use crate::store::{DisabledReason, Store, StoreError, to_timestamp};
+
+/// A new endpoint.
+#[derive(Debug, Clone)]
+pub struct NewEndpoint {
+    pub id: String,
+    pub url: String,
+    pub session: Option<String>,
+    pub types: Vec<String>,
+    pub headers: BTreeMap<String, String>,
+    /// The key that signs its posts.
+    pub secret: String,
+}
+
+/// An update of an endpoint; fields that are `None` keep their values.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointUpdate {
+    pub url: Option<String>,
+    /// `Some(None)`: all sessions.
+    pub session: Option<Option<String>>,
+    pub types: Option<Vec<String>>,
+    pub headers: Option<BTreeMap<String, String>>,
+    pub state: Option<EndpointState>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointState {
+    /// Waiting deliveries are due at once, and their retry schedule starts anew.
+    Enabled,
+    /// New events wait.
+    Disabled,
+}
+
+impl Store {
+    pub async fn create_endpoint(&self, endpoint: NewEndpoint) -> Result<(), StoreError> {
+        self.writer.apply_change(endpoint).await
+    }
+
+    /// Sets whether the endpoints without a decision keep their addresses, wherever they lead, and
+    /// returns the ids and URLs of these endpoints.
+    pub async fn keep_addresses(&self, keep: bool) -> Result<Vec<(String, String)>, StoreError> {
+        self.writer.apply_change(KeepAddresses(keep)).await
+    }
+
+    /// Updates an endpoint. Returns false if there is no such endpoint.
+    pub async fn update_endpoint(
+        &self,
+        id: &str,
+        change: EndpointUpdate,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .apply_change(UpdateEndpoint {
+                id: id.to_owned(),
+                update: change,
+            })
+            .await
+    }
+
+    /// Deletes an endpoint; its waiting deliveries are dropped later by [`Self::drop_abandoned_deliveries`].
+    /// Returns false if there is no such endpoint.
+    pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
+        self.writer
+            .apply_change(DeleteEndpoint(id.to_owned()))
+            .await
+    }
+
+    /// Drops up to `limit` waiting deliveries of deleted endpoints, and returns their number.
+    pub async fn drop_abandoned_deliveries(&self, limit: u32) -> Result<u64, StoreError> {
+        self.writer
+            .apply_change(DropAbandonedDeliveries(limit))
+            .await
+    }
+
+    /// Signs with this secret from now on, and until `old_until` with the former ones, too. Returns
+    /// false if there is no such endpoint.
+    pub async fn rotate_secret(
+        &self,
+        id: &str,
+        secret: &str,
+        old_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .apply_change(RotateSecret {
+                id: id.to_owned(),
+                secret: secret.to_owned(),
+                old_until,
+            })
+            .await
+    }
+
+    /// Returns the secrets of an endpoint, newest first, and their expiry times.
+    pub async fn list_signing_keys(
+        &self,
+        id: &str,
+    ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
+        let sql = "SELECT secret, expires_at FROM endpoint_keys WHERE endpoint = $1 ORDER BY created_at DESC";
+        let rows = sqlx::query(sql).bind(id).fetch_all(&self.readers).await?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                (
+                    row.get("secret"),
+                    row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
+                )
+            })
+            .collect())
+    }
+}
+
+fn headers_to_json(headers: &BTreeMap<String, String>) -> String {
+    serde_json::to_string(headers).expect("texts are always JSON")
+}
+
+impl StoreChange for NewEndpoint {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "INSERT INTO endpoints (id, url, session, types, headers, created_at, keeps_address) \
+             VALUES ($1, $2, $3, $4, $5, $6, 0)";
+        let query = sqlx::query(sql)
+            .bind(&self.id)
+            .bind(&self.url)
+            .bind(self.session.as_deref().unwrap_or_default());
+        let query = query
+            .bind(self.types.join(","))
+            .bind(headers_to_json(&self.headers))
+            .bind(now.as_millisecond());
+        query.execute(&mut *connection).await?;
+        add_signing_key(connection, &self.id, &self.secret, now).await
+    }
+}
+
+async fn add_signing_key(
+    connection: &mut SqliteConnection,
+    endpoint: &str,
+    secret: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3) \
+               ON CONFLICT (endpoint, secret) DO UPDATE SET created_at = excluded.created_at, expires_at = NULL";
+    sqlx::query(sql)
+        .bind(endpoint)
+        .bind(secret)
+        .bind(now.as_millisecond())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Decides about the endpoints that were created before the egress policy checked their addresses.
+struct KeepAddresses(bool);
+
+impl StoreChange for KeepAddresses {
+    type Answer = Vec<(String, String)>;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<Self::Answer, sqlx::Error> {
+        let sql = "UPDATE endpoints SET keeps_address = $1, version = version + 1 \
+                   WHERE keeps_address IS NULL AND per_session = 0 RETURNING id, url";
+        let rows = sqlx::query(sql)
+            .bind(i64::from(self.0))
+            .fetch_all(connection)
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get("id"), row.get("url")))
+            .collect())
+    }
+}
+
+struct UpdateEndpoint {
+    id: String,
+    update: EndpointUpdate,
+}
+
+impl StoreChange for UpdateEndpoint {
+    type Answer = bool;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let EndpointUpdate {
+            url,
+            session,
+            types,
+            headers,
+            state,
+        } = &self.update;
+        let mut sql = QueryBuilder::new("UPDATE endpoints SET version = version + 1");
+        if let Some(url) = url {
+            sql.push(", keeps_address = 0, url = ").push_bind(url);
+        }
+        if let Some(session) = session {
+            sql.push(", session = ")
+                .push_bind(session.as_deref().unwrap_or_default());
+        }
+        if let Some(types) = types {
+            sql.push(", types = ").push_bind(types.join(","));
+        }
+        if let Some(headers) = headers {
+            sql.push(", headers = ").push_bind(headers_to_json(headers));
+        }
+        sql.push(" WHERE deleted_at IS NULL AND id = ")
+            .push_bind(&self.id);
+        if sql.build().execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        match state {
+            Some(EndpointState::Enabled) => enable_endpoint(connection, &self.id, now).await?,
+            Some(EndpointState::Disabled) => disable_endpoint(connection, &self.id, now).await?,
+            None => {}
+        }
+        Ok(true)
+    }
+}
+
+async fn disable_endpoint(
+    connection: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL";
+    let query = sqlx::query(sql)
+        .bind(now.as_millisecond())
+        .bind(DisabledReason::Requested.as_str());
+    query.bind(id).execute(connection).await?;
+    Ok(())
+}
+
+/// Enables a disabled endpoint and clears its failures.
+async fn enable_endpoint(
+    connection: &mut SqliteConnection,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE endpoints SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, failures = 0 \
+               WHERE id = $1 AND disabled_at IS NOT NULL";
+    if sqlx::query(sql)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected()
+        == 0
+    {
+        return Ok(());
+    }
+    let sql = "UPDATE deliveries SET forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
+               WHERE id IN (SELECT head FROM lanes WHERE endpoint = $1)";
+    sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+    let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE endpoint = $2";
+    sqlx::query(sql)
+        .bind(now.as_millisecond())
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+struct DeleteEndpoint(String);
+
+impl StoreChange for DeleteEndpoint {
+    type Answer = bool;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let sql = "UPDATE endpoints SET deleted_at = $1, headers = '{}', version = version + 1 WHERE id = $2 AND deleted_at IS NULL";
+        let query = sqlx::query(sql).bind(now.as_millisecond()).bind(&self.0);
+        if query.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for sql in [
+            "DELETE FROM lanes WHERE endpoint = $1",
+            "DELETE FROM endpoint_keys WHERE endpoint = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(&self.0)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(true)
+    }
+}
+
+struct DropAbandonedDeliveries(u32);
+
+impl StoreChange for DropAbandonedDeliveries {
+    type Answer = u64;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = "UPDATE deliveries SET state = 'dropped', settled_at = $1 WHERE id IN (SELECT d.id FROM endpoints p \
+                   CROSS JOIN deliveries d ON d.endpoint = p.id AND d.state = 'waiting' WHERE p.deleted_at IS NOT NULL LIMIT $2)";
+        let query = sqlx::query(sql)
+            .bind(now.as_millisecond())
+            .bind(i64::from(self.0));
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+}
+
+struct RotateSecret {
+    id: String,
+    secret: String,
+    old_until: Timestamp,
+}
+
+impl StoreChange for RotateSecret {
+    type Answer = bool;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        let sql = "UPDATE endpoints SET version = version + 1 WHERE id = $1 AND deleted_at IS NULL";
+        if sqlx::query(sql)
+            .bind(&self.id)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected()
+            == 0
+        {
+            return Ok(false);
+        }
+        let sql = "DELETE FROM endpoint_keys WHERE endpoint = $1 AND expires_at <= $2";
+        sqlx::query(sql)
+            .bind(&self.id)
+            .bind(now.as_millisecond())
+            .execute(&mut *connection)
+            .await?;
+        // A key that already has an expiry time is not prolonged by another rotation.
+        let sql =
+            "UPDATE endpoint_keys SET expires_at = $1 WHERE endpoint = $2 AND expires_at IS NULL";
+        sqlx::query(sql)
+            .bind(self.old_until.as_millisecond())
+            .bind(&self.id)
+            .execute(&mut *connection)
+            .await?;
+        add_signing_key(connection, &self.id, &self.secret, now).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::tests::{due_messages, new_event, new_store, soon};
+    use crate::store::webhooks::endpoint_changes::*;
+
+    fn new() -> NewEndpoint {
+        NewEndpoint {
+            id: "whk_1".to_owned(),
+            url: "https://example.com/".to_owned(),
+            session: Some("shop".to_owned()),
+            types: vec!["message.received".to_owned()],
+            headers: BTreeMap::from([("x-a".to_owned(), "b".to_owned())]),
+            secret: "whsec_1".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_as_it_was_made_and_changed() {
+        let (store, _folder) = new_store().await;
+        store.create_endpoint(new()).await.unwrap();
+        let made = store.find_endpoint("whk_1").await.unwrap().unwrap();
+        assert_eq!(
+            (made.url, made.session, made.types, made.headers),
+            (new().url, new().session, new().types, new().headers)
+        );
+        let change = EndpointUpdate {
+            session: Some(None),
+            types: Some(Vec::new()),
+            ..EndpointUpdate::default()
+        };
+        assert!(store.update_endpoint("whk_1", change).await.unwrap());
+        let changed = store.find_endpoint("whk_1").await.unwrap().unwrap();
+        assert_eq!(
+            (changed.url, changed.session, changed.types),
+            (new().url, None, vec![])
+        );
+        assert!(changed.version > made.version);
+    }
+
+    #[tokio::test]
+    async fn a_former_secret_lives_until_its_end_and_no_longer_for_another_rotation() {
+        let (store, _folder) = new_store().await;
+        store.create_endpoint(new()).await.unwrap();
+        let (sooner, later) = (soon(), soon() + jiff::SignedDuration::from_hours(1));
+        assert!(
+            store
+                .rotate_secret("whk_1", "whsec_2", sooner)
+                .await
+                .unwrap()
+        );
+        assert!(
+            store
+                .rotate_secret("whk_1", "whsec_3", later)
+                .await
+                .unwrap()
+        );
+        let mut keys = store.list_signing_keys("whk_1").await.unwrap();
+        keys.sort();
+        let expected = [
+            ("whsec_1", Some(sooner)),
+            ("whsec_2", Some(later)),
+            ("whsec_3", None),
+        ];
+        let told: Vec<_> = keys
+            .iter()
+            .map(|(secret, end)| (secret.as_str(), end.map(|end| end.as_millisecond())))
+            .collect();
+        assert_eq!(
+            told,
+            expected.map(|(secret, end)| (secret, end.map(|end| end.as_millisecond())))
+        );
+        assert!(
+            !store
+                .rotate_secret("nobody", "whsec_4", later)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_deleted_endpoint_is_told_nothing_and_what_waited_for_it_is_dropped() {
+        let (store, _folder) = new_store().await;
+        store.create_endpoint(new()).await.unwrap();
+        store
+            .append_events(vec![new_event("a", "1"), new_event("a", "2")])
+            .await
+            .unwrap();
+        assert_eq!(due_messages(&store).await.len(), 2);
+        assert!(store.delete_endpoint("whk_1").await.unwrap());
+        assert!(!store.delete_endpoint("whk_1").await.unwrap());
+        store
+            .append_events(vec![new_event("b", "1")])
+            .await
+            .unwrap();
+        assert_eq!(due_messages(&store).await.len(), 2, "the other one's");
+        let dropped = (
+            store.drop_abandoned_deliveries(1).await.unwrap(),
+            store.drop_abandoned_deliveries(9).await.unwrap(),
+            store.drop_abandoned_deliveries(9).await.unwrap(),
+        );
+        assert_eq!(dropped, (1, 1, 0));
+        assert_eq!(store.find_endpoint("whk_1").await.unwrap(), None);
+        assert!(store.list_signing_keys("whk_1").await.unwrap().is_empty());
+    }
+}

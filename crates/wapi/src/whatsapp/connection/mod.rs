@@ -1,0 +1,11 @@
+//! One device's connection: dialling, readiness, liveness, its end.
+
+pub mod http_client;
+pub mod link;
+pub mod link_events;
+pub mod liveness;
+pub mod readiness;
+pub mod runtime;
+pub mod server_key;
+pub mod transport;
+pub mod web_version;

@@ -1,0 +1,245 @@
+//! Decrypted buffer of one session: messages that the engine has decrypted and that are not saved
+//! yet.
+//!
+//! Decrypting a message advances its key, and WhatsApp cannot deliver the same message again in a
+//! form that the advanced key could decrypt. So the advanced key must not reach the disk before the
+//! message has: as an event or, if that is not possible yet, in its decrypted form. This buffer
+//! knows the messages in between; [`EngineStore`](super::EngineStore) asks it before it writes a key.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use crate::model::event::MessageKey;
+use crate::store::{DeviceLife, Store, StoreError};
+
+/// Messages of one session between the engine and the disk.
+pub(in crate::whatsapp) struct DecryptedBuffer {
+    session: DeviceLife,
+    store: Store,
+    state: Mutex<BufferState>,
+    /// Notified when the inbox has answered.
+    inbox_answered: Notify,
+    key_counts: watch::Sender<KeyCounts>,
+}
+
+/// Counts of messages: decrypted in all, and with their keys in the session's file.
+#[derive(Default)]
+struct KeyCounts {
+    advanced: u64,
+    written: u64,
+}
+
+#[derive(Default)]
+struct BufferState {
+    unsaved: HashMap<MessageKey, UnsavedMessage>,
+    /// Messages that are on the disk in their decrypted form.
+    saved: HashSet<MessageKey>,
+    /// Messages that WhatsApp delivered again and that the engine got in their first decrypted
+    /// form: the engine adds them once more, but no key has advanced for that.
+    replayed: HashSet<MessageKey>,
+}
+
+struct UnsavedMessage {
+    message: Vec<u8>,
+    stage: SaveStage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SaveStage {
+    /// Only this buffer has it.
+    Buffered,
+    /// The inbox is saving it as an event.
+    InInbox,
+}
+
+/// Work to do before a key may be written.
+enum SaveStatus {
+    Saved,
+    InInbox,
+    Buffered(Vec<(MessageKey, Vec<u8>)>),
+}
+
+impl BufferState {
+    fn save_status(&self) -> SaveStatus {
+        let ours = self
+            .unsaved
+            .iter()
+            .filter(|(_, unsaved)| unsaved.stage == SaveStage::Buffered);
+        let ours: Vec<_> = ours
+            .map(|(key, unsaved)| (key.clone(), unsaved.message.clone()))
+            .collect();
+        match (self.unsaved.is_empty(), ours.is_empty()) {
+            (true, _) => SaveStatus::Saved,
+            (false, true) => SaveStatus::InInbox,
+            (false, false) => SaveStatus::Buffered(ours),
+        }
+    }
+}
+
+impl DecryptedBuffer {
+    pub fn new(session: DeviceLife, store: Store) -> Self {
+        let state = Mutex::default();
+        Self {
+            session,
+            store,
+            state,
+            inbox_answered: Notify::new(),
+            key_counts: watch::Sender::default(),
+        }
+    }
+
+    /// Adds messages that the engine has decrypted.
+    pub fn add_messages(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
+        let mut books = self.lock_state();
+        for (key, message) in messages {
+            if !books.replayed.remove(&key) {
+                self.key_counts.send_modify(|keys| keys.advanced += 1);
+            }
+            books.unsaved.insert(
+                key,
+                UnsavedMessage {
+                    message,
+                    stage: SaveStage::Buffered,
+                },
+            );
+        }
+    }
+
+    /// Returns the number of messages decrypted so far.
+    pub fn advanced_count(&self) -> u64 {
+        self.key_counts.borrow().advanced
+    }
+
+    /// Records that the keys of the first `moved` messages are in the session's file.
+    pub fn record_written_keys(&self, moved: u64) {
+        self.key_counts
+            .send_modify(|keys| keys.written = keys.written.max(moved));
+    }
+
+    /// Completes when the keys of all messages decrypted so far are in the session's file.
+    pub async fn wait_for_keys(&self) {
+        let moved = self.advanced_count();
+        // This struct owns the sender, so waiting cannot fail.
+        let _ = self
+            .key_counts
+            .subscribe()
+            .wait_for(|keys| keys.written >= moved)
+            .await;
+    }
+
+    /// Marks these messages as being saved by the inbox. The caller reports success with
+    /// [`InboxHandover::confirm_saved`]; dropping the handover counts as a failure.
+    pub fn hand_over(&self, keys: Vec<MessageKey>) -> InboxHandover<'_> {
+        self.set_stage(&keys, SaveStage::InInbox);
+        InboxHandover { buffer: self, keys }
+    }
+
+    /// Returns when none of the messages decrypted so far can be lost. After an error some still
+    /// can.
+    pub async fn save_messages(&self) -> Result<(), StoreError> {
+        loop {
+            // Subscribes before it looks.
+            let answered = self.inbox_answered.notified();
+            let standing = self.lock_state().save_status();
+            let ours = match standing {
+                SaveStatus::Saved => return Ok(()),
+                SaveStatus::InInbox => {
+                    answered.await;
+                    continue;
+                }
+                SaveStatus::Buffered(messages) => messages,
+            };
+            let keys: Vec<_> = ours.iter().map(|(key, _)| key.clone()).collect();
+            self.store
+                .save_pending(&self.session.current_life(), ours)
+                .await?;
+            let mut books = self.lock_state();
+            for key in keys {
+                books.unsaved.remove(&key);
+                books.saved.insert(key);
+            }
+        }
+    }
+
+    /// Returns the message if it was decrypted before and is not known to be an event.
+    pub async fn find_message(&self, key: &MessageKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let unsaved = self
+            .lock_state()
+            .unsaved
+            .get(key)
+            .map(|unsaved| unsaved.message.clone());
+        if unsaved.is_some() {
+            self.lock_state().replayed.insert(key.clone());
+            return Ok(unsaved);
+        }
+        let kept = self
+            .store
+            .find_pending(&self.session.current_life(), key)
+            .await?;
+        if kept.is_some() {
+            let mut books = self.lock_state();
+            books.saved.insert(key.clone());
+            books.replayed.insert(key.clone());
+        }
+        Ok(kept)
+    }
+
+    /// Removes messages that the engine is done with.
+    pub async fn remove_messages(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        let kept: Vec<_> = {
+            let mut books = self.lock_state();
+            for key in &keys {
+                books.unsaved.remove(key);
+                books.replayed.remove(key);
+            }
+            keys.into_iter()
+                .filter(|key| books.saved.remove(key))
+                .collect()
+        };
+        if kept.is_empty() {
+            Ok(())
+        } else {
+            self.store
+                .release_pending(&self.session.current_life(), kept)
+                .await
+        }
+    }
+
+    fn set_stage(&self, keys: &[MessageKey], stage: SaveStage) {
+        let mut books = self.lock_state();
+        for key in keys {
+            if let Some(unsaved) = books.unsaved.get_mut(key) {
+                unsaved.stage = stage;
+            }
+        }
+    }
+
+    fn lock_state(&self) -> MutexGuard<'_, BufferState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Messages that the inbox is saving.
+pub(in crate::whatsapp) struct InboxHandover<'a> {
+    buffer: &'a DecryptedBuffer,
+    keys: Vec<MessageKey>,
+}
+
+impl InboxHandover<'_> {
+    /// Removes the messages from the buffer: they are events now.
+    pub fn confirm_saved(mut self) {
+        let mut books = self.buffer.lock_state();
+        for key in self.keys.drain(..) {
+            books.unsaved.remove(&key);
+        }
+    }
+}
+
+impl Drop for InboxHandover<'_> {
+    fn drop(&mut self) {
+        self.buffer.set_stage(&self.keys, SaveStage::Buffered);
+        self.buffer.inbox_answered.notify_waiters();
+    }
+}

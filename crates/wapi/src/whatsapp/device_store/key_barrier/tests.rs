@@ -1,0 +1,365 @@
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, poll};
+use jiff::Timestamp;
+use whatsapp_rust::wacore::libsignal::protocol::{KeyPair, SignalMessage};
+use whatsapp_rust::wacore_binary::builder::NodeBuilder;
+
+use crate::model::event::MessageKey;
+use crate::store::Store;
+use crate::system::clock::TimeSource;
+use crate::whatsapp::connection::link_events::{self, LinkEventReceiver};
+use crate::whatsapp::device_store::key_barrier::*;
+
+/// Records the lengths of sent data, and whether it was disconnected.
+#[derive(Clone, Default)]
+struct RecordingTransport(Arc<Mutex<(Vec<usize>, bool)>>);
+
+impl RecordingTransport {
+    fn sent(&self) -> Vec<usize> {
+        self.0.lock().unwrap().0.clone()
+    }
+}
+
+#[async_trait]
+impl Transport for RecordingTransport {
+    async fn send(&self, data: Bytes) -> Result<()> {
+        self.0.lock().unwrap().0.push(data.len());
+        Ok(())
+    }
+
+    async fn disconnect(&self) {
+        self.0.lock().unwrap().1 = true;
+    }
+}
+
+#[async_trait]
+impl TransportFactory for RecordingTransport {
+    async fn create_transport(&self) -> Result<DialledTransport> {
+        let (_, events) = whatsapp_rust::async_channel::unbounded();
+        Ok((Arc::new(self.clone()), events))
+    }
+}
+
+/// A clock with sleeps that end at once, so that every wait in vain is over.
+struct InstantClock;
+
+impl TimeSource for InstantClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        tokio::task::yield_now().boxed()
+    }
+}
+
+/// Channel that allows syncs and sets their results.
+type SyncChannel = (mpsc::Sender<io::Result<()>>, mpsc::Receiver<io::Result<()>>);
+
+struct BarrierFixture {
+    gated: BarrierTransport,
+    line: RecordingTransport,
+    opened: Arc<DecryptedBuffer>,
+    backend: Arc<EngineStore>,
+    saved: Arc<PersistenceManager>,
+    troubles: WriteFailures,
+    signals: LinkEventReceiver,
+    /// Allows one sync and sets its result.
+    disk: mpsc::Sender<io::Result<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl BarrierFixture {
+    /// Creates a session with everything on the disk.
+    async fn new(clock: Clock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
+            .await
+            .unwrap();
+        let opened = Arc::new(DecryptedBuffer::new(
+            store.device_life("shop"),
+            store.clone(),
+        ));
+        let (disk, allowed): SyncChannel = mpsc::channel();
+        let allowed = Mutex::new(allowed);
+        let file = folder.path().join("shop.db");
+        let backend = EngineStore::open(
+            store.device_life("shop"),
+            &file,
+            Arc::clone(&opened),
+            store.clone(),
+            Clock::system(),
+        );
+        let backend = backend.await.unwrap();
+        // Without a sender any more, the disk accepts everything.
+        let backend = Arc::new(
+            backend.with_sync_log(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))),
+        );
+        let saved = Arc::new(
+            PersistenceManager::new(Arc::clone(&backend) as _)
+                .await
+                .unwrap(),
+        );
+        disk.send(Ok(())).unwrap();
+        backend.file_sync().sync().await.unwrap();
+        let kept = KeyStorage {
+            decrypted: Arc::clone(&opened),
+            backend: Arc::clone(&backend),
+            persistence: Arc::clone(&saved),
+        };
+        let (troubles, (reports, signals)) = (
+            WriteFailures::default(),
+            link_events::link_event_channel(store.device_life("shop")),
+        );
+        let gate = KeyBarrier::new(kept, troubles.clone(), reports, clock);
+        gate.is_live.store(true, Ordering::Release);
+        let line = RecordingTransport::default();
+        let gated = BarrierTransport {
+            inner: Arc::new(line.clone()),
+            barrier: gate,
+        };
+        Self {
+            gated,
+            line,
+            opened,
+            backend,
+            saved,
+            troubles,
+            signals,
+            disk,
+            _folder: folder,
+        }
+    }
+
+    fn reads(&self, id: &str) {
+        self.opened
+            .add_messages(std::iter::once((message_key(id), Vec::new())));
+    }
+
+    async fn writes_keys(&self) {
+        use whatsapp_rust::wacore::store::traits::SignalStore;
+        for id in ["1", "2"] {
+            self.opened
+                .remove_messages(vec![message_key(id)])
+                .await
+                .unwrap();
+        }
+        self.backend.put_session("bob.0", b"key").await.unwrap();
+    }
+}
+
+fn message_key(id: &str) -> MessageKey {
+    MessageKey {
+        chat: "1@lid".to_owned(),
+        sender: "1@lid".to_owned(),
+        id: id.to_owned(),
+    }
+}
+
+/// Returns frames of these lengths, in one piece.
+fn frames(lengths: &[usize]) -> Bytes {
+    let frame = |length: &usize| [&(*length as u32).to_be_bytes()[1..], &vec![0; *length]].concat();
+    lengths.iter().flat_map(frame).collect()
+}
+
+#[tokio::test]
+async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_disk() {
+    let session = BarrierFixture::new(Clock::system()).await;
+    session.gated.send(frames(&[500])).await.unwrap();
+    session.reads("1");
+    let sending = session.gated.send(frames(&[600]));
+    tokio::pin!(sending);
+    assert!(poll!(&mut sending).is_pending());
+    session.gated.send(frames(&[50])).await.unwrap();
+    session.writes_keys().await;
+    assert!(
+        poll!(&mut sending).is_pending(),
+        "they are written, and not synced"
+    );
+    session.disk.send(Ok(())).unwrap();
+    sending.await.unwrap();
+    assert_eq!(session.line.sent(), [503, 53, 603]);
+}
+
+#[tokio::test]
+async fn whatever_was_written_is_synced_before_the_next_message_and_once() {
+    let session = BarrierFixture::new(Clock::system()).await;
+    session.writes_keys().await;
+    session.writes_keys().await;
+    let sending = session.gated.send(frames(&[600]));
+    tokio::pin!(sending);
+    assert!(poll!(&mut sending).is_pending());
+    session.disk.send(Ok(())).unwrap();
+    sending.await.unwrap();
+    assert!(
+        session.gated.send(frames(&[600])).now_or_never().is_some(),
+        "there is nothing to sync"
+    );
+}
+
+#[tokio::test]
+async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
+    let session = BarrierFixture::new(Clock::system()).await;
+    session
+        .saved
+        .modify_device(|device| device.pn = Some("1@s.whatsapp.net".parse().unwrap()))
+        .await;
+    session.disk.send(Ok(())).unwrap();
+    session.gated.send(frames(&[300])).await.unwrap();
+    use whatsapp_rust::wacore::store::traits::DeviceStore;
+    assert!(session.backend.load().await.unwrap().unwrap().pn.is_some());
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next() {
+    let mut session = BarrierFixture::new(Clock::new(InstantClock)).await;
+    session.writes_keys().await;
+    let refused = session
+        .gated
+        .send(frames(&[600]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "the disk takes longer than 10 s to save a session's keys"
+    );
+    assert_eq!(
+        session.line.0.lock().unwrap().clone(),
+        (vec![], true),
+        "nothing left, and it hung up"
+    );
+    assert!(
+        session
+            .troubles
+            .describe_failures()
+            .unwrap()
+            .starts_with(&refused)
+    );
+    let Some(LinkEvent::Unreachable { reason }) = session.signals.recv().await else {
+        panic!("nobody was told")
+    };
+    assert_eq!(reason, refused);
+    let dialer = BarrierDialer::new(session.line.clone(), Arc::clone(&session.gated.barrier));
+    assert!(
+        dialer.create_transport().await.is_err(),
+        "the next connection could not send either"
+    );
+    session.disk.send(Ok(())).unwrap();
+    session.backend.file_sync().sync().await.unwrap();
+    dialer.create_transport().await.unwrap();
+    assert_eq!(session.troubles.describe_failures(), None);
+}
+
+#[tokio::test]
+async fn what_the_disk_says_is_told() {
+    let session = BarrierFixture::new(Clock::new(InstantClock)).await;
+    session.writes_keys().await;
+    session
+        .disk
+        .send(Err(io::Error::other("it is worn out")))
+        .unwrap();
+    // So that the log cannot be checkpointed, either.
+    std::fs::remove_file(session._folder.path().join("shop.db")).unwrap();
+    while session.backend.file_sync().last_error().is_none() {
+        let _ = session.backend.file_sync().sync().await;
+    }
+    let refused = session
+        .gated
+        .send(frames(&[600]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.starts_with("a session's keys cannot be saved: "),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn what_whatsapp_delivers_again_moves_no_key() {
+    let session = BarrierFixture::new(Clock::system()).await;
+    let opened = &session.opened;
+    for id in ["unsaved", "kept"] {
+        session.reads(id);
+        opened.record_written_keys(opened.advanced_count());
+        if id == "kept" {
+            opened.save_messages().await.unwrap();
+        }
+        assert!(
+            opened
+                .find_message(&message_key(id))
+                .await
+                .unwrap()
+                .is_some()
+        );
+        session.reads(id);
+        assert!(
+            session.gated.send(frames(&[500])).now_or_never().is_some(),
+            "{id}"
+        );
+        // The same id with another key: its sender has encrypted it again.
+        session.reads(id);
+        assert!(
+            session.gated.send(frames(&[600])).now_or_never().is_none(),
+            "{id}"
+        );
+        opened.record_written_keys(opened.advanced_count());
+    }
+    assert_eq!(session.line.sent(), [503, 503]);
+}
+
+#[test]
+fn no_message_is_so_small_that_it_passes_by() {
+    // The smallest encrypted message, in the smallest stanza around it.
+    let mut rng = rand::rng();
+    let (ratchet, ours, theirs) = (
+        KeyPair::generate(&mut rng),
+        KeyPair::generate(&mut rng),
+        KeyPair::generate(&mut rng),
+    );
+    let (ours, theirs) = (ours.public_key.into(), theirs.public_key.into());
+    let sealed = SignalMessage::new(
+        3,
+        &[0; 32],
+        ratchet.public_key,
+        0,
+        0,
+        &[0; 16],
+        &ours,
+        &theirs,
+    )
+    .unwrap();
+    let enc = NodeBuilder::new("enc")
+        .bytes(sealed.serialized().to_vec())
+        .build();
+    let stanza = NodeBuilder::new("message").children([enc]).build();
+    let smallest = whatsapp_rust::wacore_binary::marshal::marshal(&stanza)
+        .unwrap()
+        .len()
+        + 16;
+    assert!(may_hold_message(&frames(&[smallest])), "{smallest}");
+    assert!(
+        may_hold_message(&frames(&[40, 40, smallest, 40])),
+        "{smallest}"
+    );
+    assert!(
+        !may_hold_message(&frames(&[70, 80, 91])),
+        "receipts do not wait"
+    );
+    assert!(
+        !may_hold_message(b"WA\x06\x03\x00\x00\x02hi"),
+        "nobody greets with a message"
+    );
+    assert!(may_hold_message(b"what is no frame may be anything"));
+    assert!(may_hold_message(&[0, 0]) && may_hold_message(&[0, 0, 5, 1]));
+}

@@ -1,0 +1,229 @@
+//! Phone numbers: their registration with WhatsApp, and the form in which it knows them.
+
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use whatsapp_rust::{ContactError, IsOnWhatsAppResult, Jid};
+
+use super::requests::{LinkRequestError, request_failed};
+use crate::model::message::ChatId;
+use crate::whatsapp::connection::link::Link;
+
+/// A phone number and its registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberLookup {
+    /// The requested number: international, digits only.
+    pub requested: String,
+    /// The number that WhatsApp knows. It differs where a country writes a number in two ways, such
+    /// as Brazil, Mexico and Argentina.
+    pub phone: String,
+    pub exists: bool,
+    /// `…@lid`
+    pub lid: Option<String>,
+}
+
+impl Link {
+    /// Checks which of these numbers are on WhatsApp.
+    pub async fn check_numbers(
+        &self,
+        numbers: &[String],
+        limit: Duration,
+    ) -> Result<Vec<NumberLookup>, LinkRequestError> {
+        self.run_request(limit, async {
+            self.query_numbers(numbers).await.map_err(request_failed)
+        })
+        .await
+    }
+
+    async fn query_numbers(&self, numbers: &[String]) -> Result<Vec<NumberLookup>, ContactError> {
+        let jids: Vec<Jid> = numbers.iter().map(Jid::pn).collect();
+        let found = self.client.contacts().is_on_whatsapp(&jids).await?;
+        let mut own: Vec<_> = found
+            .iter()
+            .filter_map(|it| convert_answer(it, None))
+            .collect();
+        own.retain(|number| numbers.contains(&number.requested));
+        // An answer with another number does not say which request it is for, and that number may
+        // have been requested as well. So numbers without an answer of their own are requested
+        // alone.
+        for asked in numbers {
+            if own.iter().any(|number| number.requested == *asked) {
+                continue;
+            }
+            let found = self
+                .client
+                .contacts()
+                .is_on_whatsapp(&[Jid::pn(asked)])
+                .await?;
+            own.extend(found.first().and_then(|it| convert_answer(it, Some(asked))));
+        }
+        Ok(own)
+    }
+
+    /// Returns the registration of a chat's number: the form that WhatsApp answers with, where a
+    /// number has two. Asks only for numbers without a known LID, and once for each, since the
+    /// answer gives the LID.
+    pub async fn find_registration(&self, chat: &ChatId) -> NumberRegistration {
+        let ChatId::Phone(phone) = chat else {
+            return NumberRegistration::AsRequested;
+        };
+        let jid = Jid::pn(phone);
+        if self.is_own_number(&jid)
+            || matches!(self.client.get_lid_pn_entry(&jid).await, Ok(Some(_)))
+        {
+            return NumberRegistration::AsRequested;
+        }
+        if let Some(known) = self.other_number(phone) {
+            return NumberRegistration::OtherForm(known);
+        }
+        self.query_registration(phone)
+            .await
+            .unwrap_or(NumberRegistration::Unknown)
+    }
+
+    /// Asks WhatsApp for one number.
+    pub(in crate::whatsapp) async fn query_registration(
+        &self,
+        phone: &str,
+    ) -> Result<NumberRegistration, ContactError> {
+        let found = self
+            .client
+            .contacts()
+            .is_on_whatsapp(&[Jid::pn(phone)])
+            .await?;
+        Ok(
+            match found
+                .first()
+                .map(|it| (it, convert_answer(it, Some(phone))))
+            {
+                Some((it, _)) if !it.is_registered && it.contact_error.is_none() => {
+                    NumberRegistration::NotOnWhatsapp
+                }
+                Some((it, Some(number))) if it.is_registered && number.phone != *phone => {
+                    self.remember_number(phone.to_owned(), number.phone.clone());
+                    NumberRegistration::OtherForm(number.phone)
+                }
+                Some((it, _)) if it.is_registered => NumberRegistration::AsRequested,
+                _ => NumberRegistration::Unknown,
+            },
+        )
+    }
+
+    /// Returns a chat with the number that WhatsApp knows, or in doubt the chat itself.
+    pub async fn resolve_chat(&self, chat: &ChatId, limit: Duration) -> ChatId {
+        match self.find_registration_within(chat, limit).await {
+            NumberRegistration::OtherForm(number) => ChatId::Phone(number),
+            _ => chat.clone(),
+        }
+    }
+
+    /// Like [`Self::find_registration`], within a limit. After a timeout WhatsApp is not asked for a
+    /// while, since messages must be accepted all the same.
+    pub async fn find_registration_within(
+        &self,
+        chat: &ChatId,
+        limit: Duration,
+    ) -> NumberRegistration {
+        if self.clock.uptime() < *self.lock_query_pause() {
+            return NumberRegistration::Unknown;
+        }
+        let said = self
+            .clock
+            .timeout(limit, self.find_registration(chat))
+            .await;
+        said.unwrap_or_else(|_| {
+            *self.lock_query_pause() = self.clock.uptime() + QUERY_PAUSE;
+            NumberRegistration::Unknown
+        })
+    }
+
+    /// Learns with one request the answers that [`Self::find_registration`] would request one by one.
+    pub async fn prefetch_registrations(&self, numbers: &[String], limit: Duration) {
+        let mut new = Vec::new();
+        for number in numbers {
+            let is_known = self.lock_other_numbers().contains_key(number)
+                || matches!(
+                    self.client.get_lid_pn_entry(&Jid::pn(number)).await,
+                    Ok(Some(_))
+                );
+            if !is_known {
+                new.push(number.clone());
+            }
+        }
+        // A single number is requested in its turn.
+        if new.len() < 2 || self.clock.uptime() < *self.lock_query_pause() {
+            return;
+        }
+        match self.check_numbers(&new, limit).await {
+            Ok(found) => {
+                let others = found
+                    .into_iter()
+                    .filter(|number| number.exists && number.requested != number.phone);
+                others.for_each(|number| self.remember_number(number.requested, number.phone));
+            }
+            Err(LinkRequestError::Timeout(_)) => {
+                *self.lock_query_pause() = self.clock.uptime() + QUERY_PAUSE
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn remember_number(&self, asked: String, number: String) {
+        let mut known = self.lock_other_numbers();
+        if known.len() >= MAX_OTHER_NUMBERS {
+            known.clear();
+        }
+        known.insert(asked, number);
+    }
+
+    /// Returns the form of a number that WhatsApp knows, where WhatsApp has given another one.
+    pub(in crate::whatsapp) fn other_number(&self, phone: &str) -> Option<String> {
+        self.lock_other_numbers().get(phone).cloned()
+    }
+
+    fn lock_query_pause(&self) -> MutexGuard<'_, Duration> {
+        self.query_paused_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_other_numbers(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.other_numbers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Registration of a chat's number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NumberRegistration {
+    AsRequested,
+    /// Under this number, another form of the requested one.
+    OtherForm(String),
+    /// Not on WhatsApp.
+    NotOnWhatsapp,
+    /// WhatsApp did not say.
+    Unknown,
+}
+
+/// Time without requests after WhatsApp did not answer one.
+const QUERY_PAUSE: Duration = Duration::from_secs(60);
+/// Most numbers remembered with another form; beyond that, all are requested again.
+const MAX_OTHER_NUMBERS: usize = 1_000;
+
+/// Converts an answer. `asked`: the requested number, if known.
+fn convert_answer(it: &IsOnWhatsAppResult, asked: Option<&str>) -> Option<NumberLookup> {
+    // WhatsApp answers with a LID where it has moved the account.
+    let (phone, lid) = match it.jid.is_lid() {
+        true => (it.pn_jid.as_ref()?, Some(&it.jid)),
+        false => (&it.jid, it.lid.as_ref()),
+    };
+    let (phone, lid) = (phone.user_base().to_owned(), lid.map(Jid::to_non_ad_string));
+    Some(NumberLookup {
+        requested: asked.unwrap_or(&phone).to_owned(),
+        phone,
+        exists: it.is_registered,
+        lid,
+    })
+}

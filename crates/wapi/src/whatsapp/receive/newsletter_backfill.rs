@@ -1,0 +1,491 @@
+//! Posts of newsletters, with a backfill of missed ones.
+//!
+//! The engine acknowledges posts before the gateway has seen them, and WhatsApp does not send them
+//! again. So each login fetches the missed posts, from the last emitted one on.
+
+mod listener;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::types::events::Event;
+use whatsapp_rust::types::message::{EditAttribute, MessageInfo};
+use whatsapp_rust::wacore::chrono::DateTime;
+use whatsapp_rust::wacore_binary::JidExt;
+use whatsapp_rust::{Client, Jid, NewsletterMessage};
+
+use super::decode::{self, MessageAddresses};
+use crate::store::{DeviceLife, Store, StoreError};
+use crate::system::clock::Clock;
+use crate::system::lifecycle::Lifecycle;
+use crate::whatsapp::queries::newsletters::{self, FollowedNewsletters};
+use crate::whatsapp::queries::requests::LinkRequestError;
+use crate::whatsapp::{InboundEvent, Inbox};
+
+pub(in crate::whatsapp) use listener::PostListener;
+
+/// Posts that may wait for processing. Further ones are dropped, and fetched afterwards.
+const QUEUE_LIMIT: usize = 256;
+/// Posts per request, and the most per newsletter after one login: the newest.
+const PAGE_SIZE: u32 = 100;
+const MAX_MISSED: usize = 1_000;
+/// How long WhatsApp may take to answer a request for posts.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Delay before a failed backfill is tried again.
+const BACKFILL_RETRY: Duration = Duration::from_secs(60);
+/// Delay between two attempts to save posts.
+const SAVE_RETRY: Duration = Duration::from_secs(1);
+
+/// A failure to find out which posts are missed.
+#[derive(Debug, thiserror::Error)]
+enum BackfillError {
+    #[error(transparent)]
+    NotAnswered(#[from] LinkRequestError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Reader of one session's newsletters.
+pub(in crate::whatsapp) struct PostReader {
+    session: DeviceLife,
+    client: Arc<Client>,
+    inbox: Arc<dyn Inbox>,
+    store: Store,
+    followed: Arc<FollowedNewsletters>,
+    clock: Clock,
+    tasks: Lifecycle,
+    /// Newsletters without missed posts on this connection.
+    caught_up: Mutex<HashSet<String>>,
+    has_missed: Arc<AtomicBool>,
+    /// Whether a backfill has failed and is due again.
+    is_behind: AtomicBool,
+}
+
+impl PostReader {
+    /// Starts reading the engine's events, until the link ends.
+    pub fn start(
+        session: DeviceLife,
+        client: &Arc<Client>,
+        inbox: Arc<dyn Inbox>,
+        store: &Store,
+        clock: Clock,
+        tasks: &Lifecycle,
+    ) -> newsletters::NewsletterParts {
+        let (followed, has_missed) = (
+            Arc::<FollowedNewsletters>::default(),
+            Arc::<AtomicBool>::default(),
+        );
+        let (events, mut seen) = mpsc::channel::<Arc<Event>>(QUEUE_LIMIT);
+        let listener = PostListener {
+            events,
+            has_missed: Arc::clone(&has_missed),
+        };
+        client.subscribe_handler(Arc::new(listener)).detach();
+        let posts = Arc::new(Self {
+            session,
+            client: Arc::clone(client),
+            inbox,
+            store: store.clone(),
+            followed: Arc::clone(&followed),
+            clock,
+            tasks: tasks.clone(),
+            caught_up: Mutex::default(),
+            has_missed,
+            is_behind: AtomicBool::default(),
+        });
+        let reader = Arc::clone(&posts);
+        tasks.spawn(async move {
+            while let Some(Some(event)) = reader
+                .tasks
+                .unless_stopping(reader.next_event(&mut seen))
+                .await
+            {
+                // Boxed, so that a session without posts does not hold the memory for it.
+                if reader
+                    .tasks
+                    .unless_stopping(Box::pin(reader.process_event(event.as_deref())))
+                    .await
+                    .is_none()
+                {
+                    break;
+                }
+            }
+        });
+        (followed, posts)
+    }
+
+    /// Returns the engine's next event; `Some(None)` when a failed backfill is due again, `None`
+    /// when the channel is closed.
+    async fn next_event(
+        &self,
+        seen: &mut mpsc::Receiver<Arc<Event>>,
+    ) -> Option<Option<Arc<Event>>> {
+        if !self.is_behind.load(Ordering::Relaxed) {
+            return seen.recv().await.map(Some);
+        }
+        match self.clock.timeout(BACKFILL_RETRY, seen.recv()).await {
+            Ok(event) => event.map(Some),
+            Err(_) => Some(None),
+        }
+    }
+
+    async fn process_event(&self, event: Option<&Event>) {
+        if self.has_missed.swap(false, Ordering::Relaxed) {
+            self.with_caught_up(HashSet::clear);
+        }
+        match event {
+            Some(Event::Connected(_)) => {
+                self.with_caught_up(HashSet::clear);
+                self.backfill_all().await;
+            }
+            None if self.client.is_logged_in() => self.backfill_all().await,
+            Some(Event::Messages(batch)) => {
+                for message in batch
+                    .messages
+                    .iter()
+                    .filter(|message| message.info.source.chat.is_newsletter())
+                {
+                    self.handle_post(message).await;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn backfill_all(&self) {
+        self.is_behind.store(false, Ordering::Relaxed);
+        let followed = match self.fetch_followed().await {
+            Ok(followed) => followed,
+            Err(error) => return self.schedule_backfill(&error),
+        };
+        for id in followed
+            .iter()
+            .filter(|id| !self.with_caught_up(|level| level.contains(*id)))
+        {
+            self.backfill_newsletter(id, None).await;
+        }
+    }
+
+    async fn fetch_followed(&self) -> Result<Vec<String>, BackfillError> {
+        let listing = newsletters::query_newsletters(&self.client, &self.followed);
+        let followed = self
+            .clock
+            .timeout(REQUEST_TIMEOUT, listing)
+            .await
+            .map_err(|_| LinkRequestError::Timeout(REQUEST_TIMEOUT))??;
+        let ids: Vec<String> = followed
+            .into_iter()
+            .map(|newsletter| newsletter.id)
+            .collect();
+        self.store
+            .retain_newsletters(&self.session.current_life(), &ids)
+            .await?;
+        Ok(ids)
+    }
+
+    fn schedule_backfill(&self, error: &BackfillError) {
+        tracing::debug!(session = self.session.name(), %error, "it is not known what was posted; it is asked again");
+        self.is_behind.store(true, Ordering::Relaxed);
+    }
+
+    /// Handles a post that has just come in.
+    async fn handle_post(&self, message: &InboundMessage) {
+        let info = &message.info;
+        let (id, place) = (
+            info.source.chat.to_non_ad_string(),
+            i64::from(info.server_id),
+        );
+        // The deletion of a post comes without content, and the engine skips it.
+        if info.edit == EditAttribute::AdminEdit {
+            let told = decode::decode_edited_post(
+                self.session.name(),
+                &message.message,
+                info,
+                &self.own_addresses(),
+            );
+            return self.emit_events(told.into_iter().collect()).await;
+        }
+        if self.followed.get(&id).is_none() {
+            self.fetch_metadata(&id).await;
+        }
+        // WhatsApp names the sender of a post in an own newsletter only on request.
+        let may_be_own = self
+            .followed
+            .get(&id)
+            .is_none_or(|newsletter| newsletter.role.can_post());
+        let is_level = !may_be_own && self.with_caught_up(|level| level.contains(&id));
+        let is_found = !is_level && self.backfill_newsletter(&id, Some(place)).await;
+        let told = self
+            .store
+            .newsletter_position(&self.session.current_life(), &id)
+            .await
+            .ok()
+            .flatten();
+        // The backfill has emitted this post, or will when it is tried again.
+        if place > 0 && (may_be_own || is_found && told.is_some_and(|told| told >= place)) {
+            return;
+        }
+        // Two posts with one id are one event.
+        self.emit_events(
+            self.convert_post(&message.message, info)
+                .into_iter()
+                .collect(),
+        )
+        .await;
+        if is_level || is_found {
+            self.save_position(&id, place).await;
+        }
+    }
+
+    /// Emits the posts after the last emitted one; returns whether they could be fetched. `coming`:
+    /// the number of a post that has just come in.
+    async fn backfill_newsletter(&self, id: &str, coming: Option<i64>) -> bool {
+        match self.fetch_missed(id, coming).await {
+            Ok(missed) => {
+                for (place, post) in missed {
+                    self.emit_events(post.into_iter().collect()).await;
+                    self.save_position(id, place).await;
+                }
+                self.with_caught_up(|level| level.insert(id.to_owned()));
+                true
+            }
+            Err(error) => {
+                self.schedule_backfill(&error);
+                false
+            }
+        }
+    }
+
+    /// Returns the posts that were not emitted, with the number of each, in order.
+    async fn fetch_missed(
+        &self,
+        id: &str,
+        coming: Option<i64>,
+    ) -> Result<Vec<(i64, Option<InboundEvent>)>, BackfillError> {
+        let coming_from = coming.filter(|place| *place > 0).map(|place| place - 1);
+        let told = match (
+            self.store
+                .newsletter_position(&self.session.current_life(), id)
+                .await?,
+            coming_from,
+        ) {
+            // The post may have been on its way already when reading of the newsletter began.
+            (Some(told), Some(place)) => told.min(place),
+            (Some(told), None) => told,
+            // This post is the first to be emitted.
+            (None, Some(place)) => place,
+            (None, None) => {
+                self.begin_reading(id).await?;
+                return Ok(Vec::new());
+            }
+        };
+        let Ok(jid) = id.parse::<Jid>() else {
+            return Ok(Vec::new());
+        };
+        let mut missed: Vec<NewsletterMessage> = Vec::new();
+        let mut before = None;
+        loop {
+            let page = self.fetch_page(&jid, PAGE_SIZE, before).await?;
+            let oldest = page.iter().map(|post| post.server_id).min();
+            let is_last = page.len() < PAGE_SIZE as usize;
+            missed.extend(page.into_iter().filter(|post| post_number(post) > told));
+            let reached = oldest
+                .is_none_or(|oldest| i64::try_from(oldest).is_ok_and(|oldest| oldest <= told + 1));
+            if is_last || reached || missed.len() >= MAX_MISSED {
+                break;
+            }
+            before = oldest;
+        }
+        missed.sort_by_key(|post| post.server_id);
+        let mut posts = Vec::with_capacity(missed.len());
+        for post in missed {
+            let is_late = coming != Some(post_number(&post));
+            posts.push((
+                post_number(&post),
+                self.convert_listed(&jid, post, is_late).await?,
+            ));
+        }
+        Ok(posts)
+    }
+
+    /// Fetches the name of a newsletter and the account's role in it.
+    pub async fn fetch_metadata(&self, id: &str) {
+        match self
+            .clock
+            .timeout(
+                REQUEST_TIMEOUT,
+                newsletters::query_newsletter(&self.client, id),
+            )
+            .await
+        {
+            Ok(Ok(found)) => self.followed.insert(found),
+            _ => tracing::debug!(
+                session = self.session.name(),
+                "it is not known what a newsletter is called"
+            ),
+        }
+    }
+
+    /// Begins to read a newsletter after its newest post; earlier ones are not emitted. A
+    /// newsletter that is already read keeps its position, so that no post is left out.
+    pub async fn begin_reading(&self, id: &str) -> Result<(), LinkRequestError> {
+        let known = self
+            .store
+            .newsletter_position(&self.session.current_life(), id)
+            .await
+            .map_err(|_| LinkRequestError::Failed)?;
+        if known.is_some() {
+            return Ok(());
+        }
+        let jid: Jid = id.parse().map_err(|_| LinkRequestError::Failed)?;
+        let newest = self
+            .fetch_page(&jid, 1, None)
+            .await?
+            .iter()
+            .map(post_number)
+            .max()
+            .unwrap_or(0);
+        self.store
+            .set_newsletter_position(&self.session.current_life(), id, newest)
+            .await
+            .map_err(|_| LinkRequestError::Failed)?;
+        self.with_caught_up(|level| level.insert(id.to_owned()));
+        Ok(())
+    }
+
+    /// Stops reading a newsletter.
+    pub async fn stop_reading(&self, id: &str) -> Result<(), LinkRequestError> {
+        let newsletters = vec![id.to_owned()];
+        self.store
+            .forget_newsletters(&self.session.current_life(), newsletters)
+            .await
+            .map_err(|_| LinkRequestError::Failed)
+    }
+
+    async fn fetch_page(
+        &self,
+        jid: &Jid,
+        count: u32,
+        before: Option<u64>,
+    ) -> Result<Vec<NewsletterMessage>, LinkRequestError> {
+        let newsletters = self.client.newsletter();
+        // Boxed: the engine's futures are nested too deeply for the compiler.
+        let asking = Box::pin(newsletters.get_messages(jid.clone(), count, before));
+        Ok(self
+            .clock
+            .timeout(REQUEST_TIMEOUT, asking)
+            .await
+            .map_err(|_| LinkRequestError::Timeout(REQUEST_TIMEOUT))??)
+    }
+
+    /// Converts a listed post; `None` for one without content, and for one that the gateway sent
+    /// and has already emitted.
+    async fn convert_listed(
+        &self,
+        jid: &Jid,
+        post: NewsletterMessage,
+        is_late: bool,
+    ) -> Result<Option<InboundEvent>, StoreError> {
+        let Some(message) = post.message else {
+            return Ok(None);
+        };
+        if post.is_sender
+            && self
+                .store
+                .find_sent_message(&self.session.current_life(), &post.message_id)
+                .await?
+                .is_some()
+        {
+            return Ok(None);
+        }
+        let mut info = MessageInfo {
+            id: post.message_id.as_str().into(),
+            is_offline: is_late,
+            ..MessageInfo::default()
+        };
+        info.source.chat = jid.clone();
+        info.source.is_from_me = post.is_sender;
+        info.source.sender = match self.client.pn().filter(|_| post.is_sender) {
+            Some(own) => own.to_non_ad(),
+            None => jid.clone(),
+        };
+        let seconds = i64::try_from(post.timestamp).unwrap_or_default();
+        info.timestamp = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+        Ok(self.convert_post(&message, &info))
+    }
+
+    fn convert_post(
+        &self,
+        message: &whatsapp_rust::waproto::whatsapp::Message,
+        info: &MessageInfo,
+    ) -> Option<InboundEvent> {
+        let mut info = info.clone();
+        if !info.source.is_from_me
+            && let Some(newsletter) = self.followed.get(&info.source.chat.to_non_ad_string())
+        {
+            info.push_name = newsletter.name;
+        }
+        decode::decode_message(self.session.name(), message, &info, &self.own_addresses())
+    }
+
+    fn own_addresses(&self) -> MessageAddresses {
+        MessageAddresses {
+            other: None,
+            own: [self.client.pn(), self.client.lid()]
+                .into_iter()
+                .flatten()
+                .collect(),
+        }
+    }
+
+    /// Emits events, trying until they are saved or the link ends; the next backfill fetches the
+    /// rest.
+    async fn emit_events(&self, incoming: Vec<InboundEvent>) {
+        if incoming.is_empty() {
+            return;
+        }
+        while let Err(error) = self
+            .inbox
+            .accept(&self.session.current_life(), incoming.clone())
+            .await
+        {
+            tracing::warn!(
+                session = self.session.name(),
+                error = format!("{error:#}"),
+                "posts cannot be saved yet"
+            );
+            self.clock.sleep(SAVE_RETRY).await;
+        }
+    }
+
+    async fn save_position(&self, id: &str, place: i64) {
+        if place <= 0 {
+            return;
+        }
+        if let Err(error) = self
+            .store
+            .set_newsletter_position(&self.session.current_life(), id, place)
+            .await
+        {
+            // A post emitted twice is one event.
+            tracing::debug!(session = self.session.name(), %error, "how far a newsletter was told cannot be saved");
+        }
+    }
+
+    fn with_caught_up<T>(&self, change: impl FnOnce(&mut HashSet<String>) -> T) -> T {
+        change(
+            &mut self
+                .caught_up
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+}
+
+fn post_number(post: &NewsletterMessage) -> i64 {
+    i64::try_from(post.server_id).unwrap_or(i64::MAX)
+}

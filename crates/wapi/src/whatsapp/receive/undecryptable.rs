@@ -1,0 +1,88 @@
+//! Received messages that could not be decrypted. The engine asks their senders for them again.
+
+use std::sync::Arc;
+
+use whatsapp_rust::types::events::{
+    DecryptFailMode, Event, EventHandler, EventInterest, EventKind, UnavailableType,
+    UndecryptableMessage,
+};
+use whatsapp_rust::wacore_binary::JidExt;
+
+use super::decode::{self, MessageAddresses};
+use crate::model::event::{EventData, UnreadableMessage};
+use crate::store::DeviceLife;
+use crate::system::lifecycle::Lifecycle;
+use crate::whatsapp::{InboundEvent, Inbox};
+
+/// Emits an event for each, at most once: WhatsApp does not wait for it.
+pub(in crate::whatsapp) struct UndecryptableHandler {
+    session: DeviceLife,
+    inbox: Arc<dyn Inbox>,
+    tasks: Lifecycle,
+}
+
+impl UndecryptableHandler {
+    pub fn new(session: DeviceLife, inbox: Arc<dyn Inbox>, tasks: Lifecycle) -> Self {
+        Self {
+            session,
+            inbox,
+            tasks,
+        }
+    }
+}
+
+impl EventHandler for UndecryptableHandler {
+    fn handle_event(&self, event: Arc<Event>) {
+        let Event::UndecryptableMessage(message) = &*event else {
+            return;
+        };
+        let source = &message.info.source;
+        // Senders mark messages that would not be visible anyway.
+        let is_hidden = message.decrypt_fail_mode == DecryptFailMode::Hide;
+        if is_hidden || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
+            return;
+        }
+        let other = if source.is_from_me {
+            &source.recipient_alt
+        } else {
+            &source.sender_alt
+        };
+        let known = MessageAddresses {
+            other: other.clone(),
+            own: Vec::new(),
+        };
+        let unread = UnreadableMessage {
+            reason: failure_reason(message),
+            ..decode::undecryptable_message(self.session.name(), &message.info, &known)
+        };
+        let (key, chat) = (decode::message_key(&message.info), unread.chat.clone());
+        let incoming = InboundEvent {
+            key,
+            chat,
+            data: EventData::MessageUndecryptable(Box::new(unread)),
+            file: None,
+        };
+        let (session, inbox) = (self.session.current_life(), Arc::clone(&self.inbox));
+        self.tasks.spawn(async move {
+            if let Err(error) = inbox.accept(&session, vec![incoming]).await {
+                tracing::warn!(
+                    session = session.name(),
+                    error = format!("{error:#}"),
+                    "a message that cannot be read was not told"
+                );
+            }
+        });
+    }
+
+    fn interest(&self) -> EventInterest {
+        EventInterest::of(&[EventKind::UndecryptableMessage])
+    }
+}
+
+const fn failure_reason(message: &UndecryptableMessage) -> &'static str {
+    match (&message.unavailable_type, message.is_unavailable) {
+        (UnavailableType::ViewOnce, true) => "view_once",
+        (_, true) => "unavailable",
+        (_, false) => "undecryptable",
+    }
+}

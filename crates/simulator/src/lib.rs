@@ -12,74 +12,40 @@
 //! # }
 //! ```
 //!
-//! In reading order: [`Simulator`] and [`Phone`] are the interface for tests; `world` is the state
-//! of the server; `server` and `connection` are the sockets; `stanza` has one file per family of
-//! requests; `handset` and `signal` are the phones.
+//! In storeys, each of which knows those before it: `model` is plain data, `wire` the stanzas' parts,
+//! `crypto` the cryptography of both sides; `server` is WhatsApp, with one file per family of stanzas;
+//! `phone` are the phones, whose methods are the words of tests; `admin` is HTTP over the phones.
 
 mod admin;
-mod adv;
-mod amendments;
-mod appstate;
-mod ballot;
-mod burst;
-mod connection;
-mod counters;
-mod device;
-mod faults;
-mod files;
-mod group;
-mod groups;
-mod handset;
-mod history;
-mod kept;
-mod labels;
-mod linkcode;
-mod linking;
-mod media;
-mod media_host;
-mod message;
-mod migration;
-mod newsletter;
-mod newsletters;
-mod noise;
+mod crypto;
+mod model;
 mod phone;
-mod preferences;
-mod privacy;
-mod profile;
-mod queue;
-mod recollection;
-mod sender_keys;
 mod server;
-mod settings;
-mod shop;
-mod signal;
-mod signals;
 mod simulator;
-mod stanza;
-mod statuses;
-mod tls;
-mod trust;
-mod world;
+mod wire;
 
-pub use amendments::Author;
-pub use faults::{AckFault, Corruption, DeliveryFault, FallbackPolicy, Faults};
-pub use files::{FileKind, MediaFile};
-pub use group::GroupRole;
-pub use groups::{GroupMember, PhoneGroup};
-pub use handset::PhoneReceipt;
-pub use history::HistoryMessage;
-pub use linking::LinkedDevice;
-pub use message::{PhoneMedia, PhoneMessage};
-pub use newsletter::NewsletterRole;
-pub use newsletters::{PhoneNewsletter, PhonePost};
-pub use phone::{PeerRequests, Phone, ReceiptPolicy};
-pub use preferences::{BusinessHours, BusinessProfile, StatusAudience};
-pub use profile::ProfilePicture;
-pub use settings::{ChatSettings, KeyShare};
-pub use shop::{CatalogProduct, PlacedOrder};
-pub use signals::{PhoneActivity, TypingState};
-pub use simulator::{Addressing, Simulator, SimulatorOptions};
-pub use trust::{AccountRestriction, Audience};
+pub use model::behaviour::{PeerRequests, PhoneActivity, ReceiptPolicy, TypingState};
+pub use model::faults::{AckFault, Corruption, DeliveryFault, FallbackPolicy};
+pub use model::group::GroupRole;
+pub use model::history::{Author, HistoryMessage};
+pub use model::ids::PairingError;
+pub use model::message::{PhoneMedia, PhoneMessage};
+pub use model::newsletter::NewsletterRole;
+pub use model::options::{Addressing, SimulatorOptions};
+pub use phone::Phone;
+pub use phone::account::catalog::PlacedOrder;
+pub use phone::chat_settings::{ChatSettings, KeyShare};
+pub use phone::faults::Faults;
+pub use phone::files::{FileKind, MediaFile};
+pub use phone::groups::{GroupMember, PhoneGroup};
+pub use phone::linked_devices::LinkedDevice;
+pub use phone::newsletters::{PhoneNewsletter, PhonePost};
+pub use server::account::catalog::CatalogProduct;
+pub use server::account::preferences::{BusinessHours, BusinessProfile, StatusAudience};
+pub use server::account::profile::ProfilePicture;
+pub use server::account::trust::{AccountRestriction, Audience};
+pub use server::phone_state::PhoneReceipt;
+pub use server::world::UnknownRequest;
+pub use simulator::Simulator;
 /// For tests that send messages that only WhatsApp's protobuf can express.
 pub use waproto;
-pub use world::{PairingError, UnknownRequest};

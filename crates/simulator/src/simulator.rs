@@ -1,86 +1,24 @@
 //! Starting and stopping a simulator.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use wacore_binary::Jid;
 
-use crate::appstate::{self, CollectionStore};
-use crate::faults::{Corruption, Faults};
-use crate::handset::PhoneState;
+use crate::admin;
+use crate::model::options::SimulatorOptions;
 use crate::phone::Phone;
+use crate::phone::account::add_phone;
+use crate::phone::faults::Faults;
+use crate::phone::peer_requests::AccountPhones;
 use crate::server::Server;
-use crate::settings::{CRITICAL_BLOCK, push_name};
-use crate::stanza::unix_time;
-use crate::world::{Account, PhoneNumber, UnknownRequest, World};
+use crate::server::world::UnknownRequest;
 
 /// How long connections may take to end when the simulator stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The addresses that phones use for each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Addressing {
-    /// Phone numbers, `…@s.whatsapp.net`.
-    #[default]
-    PhoneNumber,
-    /// LIDs, `…@lid`, as accounts that WhatsApp has moved to them.
-    Lid,
-}
-
-impl Addressing {
-    /// The addressing of an address on the wire.
-    pub(crate) fn from_jid(jid: &Jid) -> Self {
-        if jid.is_lid() {
-            Self::Lid
-        } else {
-            Self::PhoneNumber
-        }
-    }
-
-    pub(crate) fn opposite(self) -> Self {
-        match self {
-            Self::PhoneNumber => Self::Lid,
-            Self::Lid => Self::PhoneNumber,
-        }
-    }
-}
-
-/// The options of a simulator.
-#[derive(Clone, Debug)]
-pub struct SimulatorOptions {
-    /// Where to listen. Port 0 takes a free one; only loopback addresses are accepted.
-    pub listen: SocketAddr,
-    /// How long the references of one QR session are valid: 60 s for the first and 20 s for each of
-    /// the other five.
-    pub qr_lifetime: Duration,
-    /// The addresses that phones use.
-    pub addressing: Addressing,
-    /// One signature, key or HMAC made wrong, to see whether a client checks it.
-    pub corruption: Option<Corruption>,
-    /// How many messages, receipts and failures each phone stores; older ones are dropped.
-    pub kept: usize,
-    /// Where to write the CA's PEM; a file in the system's temporary folder otherwise, removed at
-    /// the end.
-    pub ca_pem_file: Option<PathBuf>,
-}
-
-impl Default for SimulatorOptions {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            qr_lifetime: Duration::from_secs(60 + 5 * 20),
-            addressing: Addressing::default(),
-            corruption: None,
-            kept: 20_000,
-            ca_pem_file: None,
-        }
-    }
-}
 
 /// A running simulated WhatsApp.
 pub struct Simulator {
@@ -103,12 +41,12 @@ impl Simulator {
         let default_file =
             || std::env::temp_dir().join(format!("wapi-simulator-{}.pem", address.port()));
         let ca_pem_file = options.ca_pem_file.clone().unwrap_or_else(default_file);
-        let server = Arc::new(Server::new(options, address)?);
+        let server = Arc::new(Server::new(options, address, Box::new(AccountPhones))?);
         std::fs::write(&ca_pem_file, &server.tls.ca_pem)
             .with_context(|| format!("writing the CA to {}", ca_pem_file.display()))?;
         server
             .tasks
-            .spawn(server.clone().accept_connections(listener));
+            .spawn(server.clone().accept_connections(listener, admin::routes()));
         Ok(Self {
             server,
             ca_pem_file,
@@ -243,77 +181,5 @@ impl Drop for Simulator {
         if self.server.options.ca_pem_file.is_none() {
             let _ = std::fs::remove_file(&self.ca_pem_file);
         }
-    }
-}
-
-/// Creates an account; without a number it gets the next free one.
-pub(crate) fn add_phone(
-    server: &Arc<Server>,
-    name: &str,
-    number: Option<&str>,
-) -> anyhow::Result<Phone> {
-    if let Some(number) = number {
-        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
-        ensure!(
-            digits && (7..=15).contains(&number.len()),
-            "{number:?} is no phone number: 7 to 15 digits, without +"
-        );
-    }
-    // Keys are made outside the lock.
-    let handset = PhoneState::new(server.options.kept, server.options.corruption)?;
-    let mut world = server.world.lock();
-    let number: PhoneNumber = match number {
-        Some(number) => number.into(),
-        None => free_number(&world),
-    };
-    ensure!(
-        world.account(&number).is_none(),
-        "the number {number} is taken"
-    );
-    let lid: Arc<str> = format!("{}", 100_000_000_000_001 + world.accounts().count() as u64).into();
-    let signer = handset.signal.identity_key_pair().clone();
-    let identity_key = signer
-        .public_key()
-        .public_key_bytes()
-        .try_into()
-        .context("an identity key has 32 bytes")?;
-    world.add_account(Account {
-        number: number.clone(),
-        lid: lid.clone(),
-        push_name: name.to_owned(),
-        phone_state: Arc::new(Mutex::new(handset)),
-        identity_key,
-        signer,
-        devices: Default::default(),
-        last_device: 0,
-        profile: Default::default(),
-        privacy: Default::default(),
-        blocked: Default::default(),
-        addressing: server.options.addressing,
-        addressed_since: unix_time(),
-        hides_number: false,
-        app_state: CollectionStore::default(),
-        trust: Default::default(),
-        preferences: Default::default(),
-        peers: Default::default(),
-        key_index_list: None,
-    });
-    drop(world);
-    appstate::write_changes(server, &number, CRITICAL_BLOCK, &[push_name(name)])?;
-    Ok(Phone {
-        server: server.clone(),
-        number,
-        lid,
-    })
-}
-
-fn free_number(world: &World) -> PhoneNumber {
-    let mut candidate = 375_440_000_001 + world.accounts().count() as u64;
-    loop {
-        let number = candidate.to_string();
-        if world.account(&number).is_none() {
-            return number.into();
-        }
-        candidate += 1;
     }
 }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{AdminError, JsonBody, JsonResult, SharedServer, find_phone};
-use crate::Addressing;
-use crate::groups::all_groups;
+use crate::model::options::Addressing;
 use crate::phone::Phone;
+use crate::phone::groups::all_groups;
 use crate::server::Server;
 
 pub(super) fn routes() -> Router<std::sync::Arc<Server>> {

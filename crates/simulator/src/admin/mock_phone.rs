@@ -9,9 +9,9 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::{JsonResult, SharedServer, describe_phone, find_phone};
+use crate::phone::account::add_phone;
 use crate::server::Server;
-use crate::simulator::add_phone;
-use crate::stanza::pairing;
+use crate::server::stanza::pairing;
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new().route("/mock-phone/scan-qr", post(scan_qr))

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{AdminError, JsonBody, JsonResult, SharedServer, find_phone};
-use crate::newsletters::all_newsletters;
+use crate::phone::newsletters::all_newsletters;
 use crate::server::Server;
 
 pub(super) fn routes() -> Router<std::sync::Arc<Server>> {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{JsonBody, JsonResult, SharedServer, find_phone};
-use crate::preferences::{BusinessProfile, StatusAudience};
 use crate::server::Server;
+use crate::server::account::preferences::{BusinessProfile, StatusAudience};
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{JsonBody, JsonResult, LARGEST_BODY, SharedServer, find_phone};
-use crate::Addressing;
+use crate::model::options::Addressing;
 use crate::phone::Phone;
 use crate::server::Server;
 

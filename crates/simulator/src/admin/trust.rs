@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::server::Server;
-use crate::trust::{AccountRestriction, Audience};
+use crate::server::account::trust::{AccountRestriction, Audience};
 
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()

@@ -1,0 +1,9 @@
+//! Cryptography of both sides: Noise, Signal, ADV, link codes, media and TLS.
+
+pub mod adv;
+pub mod link_code;
+pub mod media_cipher;
+pub mod noise;
+pub mod sender_keys;
+pub mod signal_protocol;
+pub mod tls;

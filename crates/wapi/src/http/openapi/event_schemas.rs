@@ -381,7 +381,7 @@ mod tests {
         for kind in TYPES {
             assert!(
                 data_schema(kind).is_some(),
-                "{kind} has no shape in http/openapi/told.rs"
+                "{kind} has no shape in http/openapi/event_schemas.rs"
             );
         }
     }

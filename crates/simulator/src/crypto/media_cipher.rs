@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicUsize;
 
-use crate::model::media_reference::MediaReference;
 use aes::Aes256;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use anyhow::{Context, ensure};
@@ -13,6 +12,8 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
+
+use crate::model::media_reference::MediaReference;
 
 /// A truncated MAC ends every encrypted file.
 const MAC_LENGTH: usize = 10;

@@ -1,8 +1,9 @@
 //! Names of accounts, devices and chats.
 
+use std::sync::Arc;
+
 use crate::model::group::GroupId;
 use crate::model::newsletter::NewsletterId;
-use std::sync::Arc;
 
 /// A phone number in digits, without `+`: the identifier of an account.
 pub(crate) type PhoneNumber = Arc<str>;

@@ -1,10 +1,12 @@
 //! Options of a simulator, and the addresses that phones use. Plain data.
 
-use crate::model::faults::Corruption;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
 use wacore_binary::Jid;
+
+use crate::model::faults::Corruption;
 
 /// The addresses that phones use for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

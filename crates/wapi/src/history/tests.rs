@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::*;
 use crate::model::event::{
     ChatChange, ChatUpdated, Event, EventData, MessageKey, Person, ReceivedMessage,
 };
@@ -10,8 +11,6 @@ use crate::store::history::PageAnchor;
 use crate::store::{NewEvent, RetentionLimits, Store};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::{FinishReport, Lifecycle};
-
-use super::*;
 
 const ANN: &str = "375440000001@s.whatsapp.net";
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -14,9 +14,11 @@ pub mod webhook_receiver;
 
 use std::sync::{Arc, Mutex};
 
+use access::table::RouteTable;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use error::Problem;
 
 use crate::config::{AccessMode, HostNames};
 use crate::history::History;
@@ -31,9 +33,6 @@ use crate::system::clock::Clock;
 use crate::system::data_folder::DataFolder;
 use crate::system::lifecycle::Lifecycle;
 use crate::webhooks::Webhooks;
-
-use access::table::RouteTable;
-use error::Problem;
 #[cfg(fuzzing)]
 pub use v1::media::fuzzing as files;
 #[cfg(fuzzing)]

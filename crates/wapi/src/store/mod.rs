@@ -30,7 +30,6 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-
 use tokio::sync::watch;
 
 use crate::system::clock::Clock;

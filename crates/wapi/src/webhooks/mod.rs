@@ -14,8 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use attempt::EventPoster;
+use deliverer::EventDeliverer;
+use destination::DestinationCache;
 use jiff::Timestamp;
 use url::Url;
+use worker::DeliveryWorker;
 
 use crate::config::Environment;
 use crate::model::ids;
@@ -25,11 +29,6 @@ use crate::store::{AttemptFailure, Endpoint, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::webhooks::dedup::ForwardedSet;
-
-use attempt::EventPoster;
-use deliverer::EventDeliverer;
-use destination::DestinationCache;
-use worker::DeliveryWorker;
 
 /// Id of the endpoint from the operator's own settings. Its posts go to the session's name below
 /// its address.

@@ -1,5 +1,15 @@
 //! The account on its phone: preferences, privacy, profile and catalog.
 
+pub mod catalog;
+pub mod preferences;
+pub mod privacy;
+pub mod profile;
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use parking_lot::Mutex;
+
 use crate::model::ids::PhoneNumber;
 use crate::phone::Phone;
 use crate::phone::chat_settings::push_name;
@@ -8,14 +18,6 @@ use crate::server::app_state::{self, CRITICAL_BLOCK, CollectionStore};
 use crate::server::phone_state::PhoneState;
 use crate::server::world::{Account, World};
 use crate::wire::unix_time;
-use anyhow::{Context, ensure};
-use parking_lot::Mutex;
-use std::sync::Arc;
-
-pub mod catalog;
-pub mod preferences;
-pub mod privacy;
-pub mod profile;
 
 /// Creates an account; without a number it gets the next free one.
 pub(crate) fn add_phone(

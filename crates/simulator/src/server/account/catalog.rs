@@ -1,8 +1,10 @@
 //! Catalogs of businesses, and orders of their products.
 
-use crate::model::ids::PhoneNumber;
-use serde::Deserialize;
 use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::model::ids::PhoneNumber;
 
 /// A product in a catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

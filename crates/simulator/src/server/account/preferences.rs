@@ -1,11 +1,14 @@
-//! Preferences of an account: status audience, default timer, accepted notices, contact link, push registrations and business profile.
+//! Preferences of an account: status audience, default timer, accepted notices, contact link, push
+//! registrations and business profile.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
 
 use crate::model::ids::PhoneNumber;
 use crate::wire::leaf_node;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use wacore_binary::Node;
-use wacore_binary::builder::NodeBuilder;
 
 /// The audience of an account's statuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! Privacy settings of an account: visibility of its data and permissions of others.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::model::ids::PhoneNumber;
 use crate::server::world::Account;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Everybody except named people.
 pub(crate) const EXCEPT_SOME: &str = "contact_blacklist";

@@ -1,15 +1,17 @@
 //! The public profile of an account: about text and profile picture.
 
-use crate::model::ids::PhoneNumber;
-use crate::server::Server;
-use crate::server::world::Account;
-use crate::wire::unix_time_ms;
+use std::io::Cursor;
+
 use anyhow::Context;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{ImageFormat, ImageReader};
 use serde::Serialize;
-use std::io::Cursor;
+
+use crate::model::ids::PhoneNumber;
+use crate::server::Server;
+use crate::server::world::Account;
+use crate::wire::unix_time_ms;
 
 /// The sides of the preview of a profile picture, in pixels.
 pub(crate) const PREVIEW_SIZE: u32 = 96;

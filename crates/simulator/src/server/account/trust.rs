@@ -1,18 +1,20 @@
 //! Trust between accounts: tokens, the access a token grants, and restrictions.
 
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Context;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use waproto::buffa::MessageField;
+use waproto::whatsapp::SyncActionValue;
+use waproto::whatsapp::sync_action_value as action;
+
 use crate::model::ids::PhoneNumber;
 use crate::server::app_state::{AppStateChange, REGULAR_HIGH};
 use crate::server::world::{Account, World};
 use crate::server::{Server, app_state};
 use crate::wire::unix_time;
-use anyhow::Context;
-use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
-use sha2::Sha256;
-use std::collections::{BTreeMap, HashMap};
-use waproto::buffa::MessageField;
-use waproto::whatsapp::SyncActionValue;
-use waproto::whatsapp::sync_action_value as action;
 
 /// The length of a token, in bytes.
 pub(crate) const TOKEN_LENGTH: usize = 20;

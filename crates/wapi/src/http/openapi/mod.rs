@@ -17,12 +17,12 @@ use std::sync::LazyLock;
 use axum::Json;
 use axum::http::{HeaderName, header};
 use axum::response::Html;
+use operation::{BodyPresence, JSON, Operation, path_parameter};
+use schema::{list_of, object, string_enum, text, with_description};
 use serde_json::{Map, Value, json};
 
 use super::access::table::RouteRow;
 use super::error::MEDIA_TYPE;
-use operation::{BodyPresence, JSON, Operation, path_parameter};
-use schema::{list_of, object, string_enum, text, with_description};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| build_document(&super::route_table().rows));
 

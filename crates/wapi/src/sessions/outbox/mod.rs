@@ -12,11 +12,10 @@ mod transitions;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use items::{OutboxItem, SendStage};
 use jiff::Timestamp;
 
 use crate::store::{MessageSeq, SendOutcome};
-
-use items::{OutboxItem, SendStage};
 pub use items::{QueuedMessage, SendMode, failures};
 use lanes::ChatLanes;
 pub use lanes::restore_order;

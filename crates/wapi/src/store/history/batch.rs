@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use sha2::{Digest, Sha256};
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
@@ -10,7 +11,6 @@ use super::{HistoryDb, StoreError, changes, tokenizer};
 use crate::model::event::{Person, PersonNames};
 use crate::model::ids::to_hex;
 use crate::store::Life;
-use sha2::{Digest, Sha256};
 
 impl HistoryDb {
     /// Writes steps in order, together with the position `seq` they were read up to; all or

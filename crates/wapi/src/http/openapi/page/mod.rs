@@ -5,9 +5,9 @@ mod shape;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+use shape::render_schema;
 
 use super::METHODS;
-use shape::render_schema;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 
+use super::{contacts, interactive, polls, products, status};
 use crate::http::request::extract::JsonFields;
 use crate::media::filename;
 use crate::model::message::{
     self, CalendarEvent, ChatId, EventVenue, GroupInvite, LiveLocation, Location, MediaContent,
     MediaKind, MessageContent, ReactionContent, TextContent, emoji,
 };
-
-use super::{contacts, interactive, polls, products, status};
 
 /// WhatsApp's own limits, in characters.
 pub(in crate::http) const LONGEST_TEXT: usize = 65_536;

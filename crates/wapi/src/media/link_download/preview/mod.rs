@@ -7,13 +7,13 @@ mod page;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use page::PageMetadata;
 use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
 use super::{FetchError, FetchRequester, FileFetcher, parse_web_address, unreachable_error};
 use crate::media::types::type_essence;
 use crate::model::message::MediaKind;
-use page::PageMetadata;
 
 /// Time limit for the page and its image together, during which the message waits.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,7 +7,6 @@ mod syntax;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use flate2::read::ZlibDecoder;
-
 use syntax::{DictAccess, PdfDict, PdfParser, PdfValue};
 
 /// Bytes at the start and the end in which the file's header and the offset of its last table are

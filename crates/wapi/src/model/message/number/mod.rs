@@ -4,12 +4,11 @@
 
 mod countries;
 
+use countries::NumberingPlan;
 use icu_properties::props::{Dash, DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use percent_encoding::percent_decode_str;
 use url::Url;
-
-use countries::NumberingPlan;
 
 /// The reason why a text is not clearly one phone number; the messages follow the quoted text, and
 /// are for the caller.

@@ -10,6 +10,8 @@ mod raw;
 mod remote_file;
 mod status;
 
+use changes::{ChangeKind, DecodedChange, decode_change};
+use content::unwrap_message;
 use jiff::Timestamp;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
@@ -22,8 +24,6 @@ use crate::model::event::{
 };
 use crate::store::DisappearingTimer;
 use crate::whatsapp::InboundEvent;
-use changes::{ChangeKind, DecodedChange, decode_change};
-use content::unwrap_message;
 
 /// Known addresses of the people in a message.
 #[derive(Debug, Clone, Default)]

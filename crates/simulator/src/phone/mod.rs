@@ -296,6 +296,11 @@ impl Phone {
         self.with_phone_state(|handset| handset.read_failures())
     }
 
+    /// The ids of its messages that a device could not read, and that it has sent again.
+    pub fn resent_messages(&self) -> Vec<String> {
+        self.with_phone_state(|handset| handset.resent.iter().cloned().collect())
+    }
+
     /// Waits for the next message that was not taken yet. The error lists the messages that did
     /// arrive.
     pub async fn next_message(&self, patience: Duration) -> anyhow::Result<PhoneMessage> {

@@ -110,6 +110,8 @@ pub(crate) struct PhoneState {
     seen: BoundedSet<(PhoneNumber, String)>,
     /// Sent messages, with the time in seconds since 1970.
     sent: BoundedList<(u64, SentMessage)>,
+    /// Ids of messages that it has sent again, because a device could not read them.
+    pub(crate) resent: BoundedList<String>,
     /// The files of messages by message id, so that they can be uploaded again after they expire.
     files: BoundedList<(String, MediaReference, Vec<u8>)>,
 }
@@ -148,6 +150,7 @@ impl PhoneState {
             chunk_size: crate::model::history::DEFAULT_CHUNK_SIZE,
             seen: BoundedSet::new(2 * kept),
             sent: BoundedList::new(KEPT_FOR_RETRY),
+            resent: BoundedList::new(kept),
             files: BoundedList::new(KEPT_FILES),
         })
     }

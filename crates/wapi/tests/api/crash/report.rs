@@ -79,6 +79,10 @@ impl Display for Report {
             self.incoming.overtaken.len().to_string(),
         )?;
         row(
+            "  unreadable at first, asked again",
+            self.incoming.asked_again.to_string(),
+        )?;
+        row(
             "  delivered again after a crash",
             self.incoming.repeated.len().to_string(),
         )?;

@@ -12,6 +12,7 @@ pub struct Ledger {
 struct Chat {
     promised: BTreeSet<usize>,
     arrived: Vec<usize>,
+    asked_again: BTreeSet<usize>,
 }
 
 /// How a direction fared.
@@ -22,8 +23,10 @@ pub struct Tally {
     pub lost: Vec<String>,
     /// Those that came more than once, as `chat number`, once for each repetition.
     pub repeated: Vec<String>,
-    /// Those that came after one with a larger number, as `chat number after larger`.
+    /// Those that came after one with a larger number, as `chat number after larger`, though they could be read at once.
     pub overtaken: Vec<String>,
+    /// Those that could not be read at first.
+    pub asked_again: usize,
 }
 
 impl Ledger {
@@ -41,6 +44,15 @@ impl Ledger {
             .or_default()
             .arrived
             .push(number);
+    }
+
+    /// It could not be read and was asked for again, so it may come after later ones.
+    pub fn ask_again(&mut self, chat: &str, number: usize) {
+        self.chats
+            .entry(chat.to_owned())
+            .or_default()
+            .asked_again
+            .insert(number);
     }
 
     /// How many were promised in all chats.
@@ -66,7 +78,11 @@ impl Chat {
     fn count(&self, name: &str, tally: &mut Tally) {
         let mut there = BTreeSet::new();
         for &number in &self.arrived {
-            if let Some(largest) = there.last().filter(|&&largest| largest > number) {
+            let is_excused = self.asked_again.contains(&number);
+            if let Some(largest) = there
+                .last()
+                .filter(|&&largest| largest > number && !is_excused)
+            {
                 tally
                     .overtaken
                     .push(format!("{name} {number} after {largest}"));
@@ -76,6 +92,7 @@ impl Chat {
             }
         }
         tally.promised += self.promised.len();
+        tally.asked_again += self.asked_again.len();
         tally.lost.extend(
             self.promised
                 .difference(&there)
@@ -120,7 +137,21 @@ mod tests {
             lost: vec!["a 3".to_owned()],
             repeated: vec!["a 0".to_owned(), "a 1".to_owned()],
             overtaken: vec!["a 1 after 2".to_owned()],
+            ..Tally::default()
         };
         assert_eq!(tally(&[0, 1, 2, 3], &[0, 0, 1, 2, 1]), expected);
+    }
+
+    #[test]
+    fn what_was_asked_for_again_may_come_late_and_nothing_else() {
+        let mut ledger = Ledger::default();
+        for number in [2, 0, 1] {
+            ledger.promise("a", number);
+            ledger.arrive("a", number);
+        }
+        ledger.ask_again("a", 0);
+        let tally = ledger.tally();
+        assert_eq!(tally.overtaken, ["a 1 after 2"]);
+        assert_eq!(tally.asked_again, 1);
     }
 }

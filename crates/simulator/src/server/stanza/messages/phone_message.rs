@@ -246,10 +246,11 @@ pub(crate) fn resend_message(
         Chat::Person(_) | Chat::Newsletter(_) => addressing,
     };
     let (user, _) = device_names(server, to, session_of).context("no such device")?;
-    handset
-        .lock()
-        .signal
-        .start_session(&user, to.device, &bundle)?;
+    {
+        let mut handset = handset.lock();
+        handset.signal.start_session(&user, to.device, &bundle)?;
+        handset.resent.push(id.to_owned());
+    }
     let other = match &sent.to {
         Chat::Group(group) => {
             return group_message::resend_to_group(server, from, to, group, &sent, count);

@@ -1,5 +1,6 @@
 //! The load: people who write, and programs that send, until they are told to stop.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) struct Load {
     allowed: watch::Sender<usize>,
     stopped: watch::Sender<bool>,
     incoming: Arc<Mutex<Ledger>>,
+    /// What people wrote: chat and number, by message id.
+    written: Mutex<HashMap<String, (String, usize)>>,
     accepted: Arc<Mutex<Ledger>>,
 }
 
@@ -27,6 +30,7 @@ impl Load {
             allowed: watch::Sender::new(0),
             stopped: watch::Sender::new(false),
             incoming: Arc::clone(&stage.incoming),
+            written: Mutex::default(),
             accepted: Arc::default(),
         });
         let mut tasks = JoinSet::new();
@@ -80,6 +84,19 @@ impl Load {
             .min(self.accepted.lock().unwrap().promised())
     }
 
+    /// What came in. A message that the gateway could not read, because the power went before the key that
+    /// came with an earlier one was on the disk, is asked for again, and comes after later ones.
+    pub(super) fn incoming(&self, people: &[Phone]) -> Ledger {
+        let mut incoming = self.incoming.lock().unwrap().clone();
+        let written = self.written.lock().unwrap();
+        for id in people.iter().flat_map(Phone::resent_messages) {
+            if let Some((chat, number)) = written.get(&id) {
+                incoming.ask_again(chat, *number);
+            }
+        }
+        incoming
+    }
+
     pub(super) fn accepted(&self) -> Ledger {
         self.accepted.lock().unwrap().clone()
     }
@@ -97,7 +114,11 @@ impl Load {
         for number in 0..count {
             allowed.wait_for(|allowed| *allowed > number).await.unwrap();
             self.incoming.lock().unwrap().promise(&chat, number);
-            person.sends_text(&to, &number.to_string()).await.unwrap();
+            let id = person.sends_text(&to, &number.to_string()).await.unwrap();
+            self.written
+                .lock()
+                .unwrap()
+                .insert(id, (chat.clone(), number));
             if dice.below(4) == 0 {
                 tokio::time::sleep(dice.within(Duration::from_millis(200))).await;
             }

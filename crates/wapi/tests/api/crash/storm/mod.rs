@@ -362,7 +362,7 @@ impl Stage {
             .collect();
         let unconfirmed = self.alice.linked_devices()[0].queued;
         let report = Report {
-            incoming: self.incoming.lock().unwrap().tally(),
+            incoming: load.incoming(&self.people).tally(),
             outgoing: self.outgoing(load).tally(),
             worst_recovery: self.worst_recovery,
             unconfirmed,

@@ -18,10 +18,8 @@ use crate::history::History;
 use crate::http::access::api_keys::ApiKeys;
 use crate::http::edge::{HttpEdge, TlsServer, TrustedProxies};
 use crate::http::{self, Gateway};
-use crate::inbound::event_log::StoredInbox;
-use crate::inbound::identity::IdentityInbox;
-use crate::inbound::media_files::MediaInbox;
-use crate::inbound::push_names::{NameCache, NameInbox};
+use crate::inbound::Inbound;
+use crate::inbound::push_names::NameCache;
 use crate::media::link_download::FileFetcher;
 use crate::media::{self, ConverterPrograms, Media};
 use crate::net::tls;
@@ -155,19 +153,12 @@ impl App {
             lifecycle.clone(),
         )
         .await?;
-        let inbox = Arc::new(StoredInbox::new(store.clone(), clock.clone()));
-        let inbox = Arc::new(MediaInbox {
-            media: media.clone(),
-            inbox,
-        });
         let names = Arc::new(NameCache::new(history.clone()));
-        let inbox = Arc::new(NameInbox {
-            cache: Arc::clone(&names),
-            inbox,
-        });
-        let inbox = Arc::new(IdentityInbox {
+        let inbox = Arc::new(Inbound {
             store: store.clone(),
-            inbox,
+            names: Arc::clone(&names),
+            media: media.clone(),
+            clock: clock.clone(),
         });
         whatsapp.start_recovery(Arc::clone(&inbox) as _);
         store

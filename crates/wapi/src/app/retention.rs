@@ -224,6 +224,7 @@ mod tests {
             }),
             kind: "message.received",
             body: format!("{{\"n\":\"{body}\"}}"),
+            media: None,
         }
     }
 

@@ -1,39 +1,30 @@
 //! Identity resolution: one stable id for each person and chat, whichever address is used. The
 //! first known address stays the id.
 
-use std::sync::Arc;
-
-use anyhow::Result;
-use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
+use super::InboundEvent;
 use crate::model::event::{EventData, Person};
 use crate::model::message::Message;
 use crate::store::{Life, Store, StoreError};
-use crate::whatsapp::{InboundEvent, Inbox};
 
-/// The inbox step that replaces addresses with stable ids, so that all later steps see one id per
-/// person.
-pub struct IdentityInbox {
-    pub store: Store,
-    pub inbox: Arc<dyn Inbox>,
-}
-
-#[async_trait]
-impl Inbox for IdentityInbox {
-    async fn accept(&self, session: &Life, mut incoming: Vec<InboundEvent>) -> Result<()> {
-        for incoming in &mut incoming {
-            incoming.chat = resolve_event(
-                &self.store,
-                session,
-                &mut incoming.data,
-                &incoming.chat,
-                ResolveMode::Register,
-            )
-            .await?;
-        }
-        self.inbox.accept(session, incoming).await
+/// Replaces the addresses in these events with stable ids.
+pub(super) async fn resolve_events(
+    store: &Store,
+    session: &Life,
+    incoming: &mut [InboundEvent],
+) -> Result<(), StoreError> {
+    for incoming in incoming {
+        incoming.chat = resolve_event(
+            store,
+            session,
+            &mut incoming.data,
+            &incoming.chat,
+            ResolveMode::Register,
+        )
+        .await?;
     }
+    Ok(())
 }
 
 /// How to treat an address that is not known yet.

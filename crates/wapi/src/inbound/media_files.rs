@@ -1,47 +1,32 @@
-//! Inbox decorator: records the files of incoming messages, and links them in their events.
-
-use std::sync::Arc;
+//! Files of received messages: linked in their events, and recorded with them.
 
 use anyhow::Result;
-use async_trait::async_trait;
 
+use super::InboundEvent;
 use crate::config::DownloadPolicy;
 use crate::media::Media;
 use crate::model::event;
 use crate::model::ids;
 use crate::store::{Life, MediaFacts, MediaState, NewMedia};
-use crate::whatsapp::{InboundEvent, Inbox};
 
-/// Stands before the actual inbox.
-pub struct MediaInbox {
-    pub media: Media,
-    pub inbox: Arc<dyn Inbox>,
-}
-
-#[async_trait]
-impl Inbox for MediaInbox {
-    /// Derives a file's id from its message, so that the event need not wait for the file, and the
-    /// same message always has the same file.
-    async fn accept(&self, session: &Life, mut incoming: Vec<InboundEvent>) -> Result<()> {
-        let state = match self.media.policy().download {
-            DownloadPolicy::Eager => MediaState::Waiting,
-            DownloadPolicy::OnDemand => MediaState::Remote,
-            DownloadPolicy::Never => return self.inbox.accept(session, incoming).await,
-        };
-        let files: Vec<_> = incoming
-            .iter_mut()
-            .filter_map(|incoming| link_file(session, incoming, state))
-            .collect();
-        if files.is_empty() {
-            return self.inbox.accept(session, incoming).await;
-        }
-        // Concurrent writes mostly share a commit. The file is written first, so that an event
-        // never refers to a missing file.
-        let noted = async { Ok(self.media.record_files(files).await?) };
-        tokio::try_join!(biased; noted, self.inbox.accept(session, incoming))?;
-        self.media.wake_downloads();
-        Ok(())
-    }
+/// Links the files of messages in their events, and returns the record of each. A file's id follows
+/// from its message, so that the event need not wait for the file, and the same message always has
+/// the same file.
+pub(super) fn link_files(
+    media: &Media,
+    session: &Life,
+    incoming: Vec<InboundEvent>,
+) -> Vec<(InboundEvent, Option<NewMedia>)> {
+    let state = match media.policy().download {
+        DownloadPolicy::Eager => Some(MediaState::Waiting),
+        DownloadPolicy::OnDemand => Some(MediaState::Remote),
+        DownloadPolicy::Never => None,
+    };
+    let link = |mut incoming: InboundEvent| {
+        let file = state.and_then(|state| link_file(session, &mut incoming, state));
+        (incoming, file)
+    };
+    incoming.into_iter().map(link).collect()
 }
 
 impl Media {

@@ -2,15 +2,12 @@
 //! `contact.updated`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
-use async_trait::async_trait;
-
+use super::InboundEvent;
 use crate::history::History;
 use crate::model::event::{ContactUpdated, EventData, Person, PersonNames};
 use crate::store::Life;
-use crate::whatsapp::{InboundEvent, Inbox};
 
 /// Largest number of people in the cache; when there are more, it is cleared.
 const REMEMBERED: usize = 20_000;
@@ -106,25 +103,25 @@ impl NameCache {
     }
 }
 
-/// The inbox step that adds names, behind the one that resolves identities.
-///
-/// Names are compared in memory, so that messages cost nothing more.
-pub struct NameInbox {
-    pub cache: Arc<NameCache>,
-    pub inbox: Arc<dyn Inbox>,
-}
+/// Names that a batch of messages brought, by person, to be remembered once the batch is saved.
+pub(super) type HeardNames = HashMap<String, PersonNames>;
 
-#[async_trait]
-impl Inbox for NameInbox {
-    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> Result<()> {
+impl NameCache {
+    /// Adds names to the people of these messages, and an event for each changed name. Names are
+    /// compared in memory, so that messages cost nothing more.
+    pub(super) async fn add_names(
+        &self,
+        session: &Life,
+        incoming: Vec<InboundEvent>,
+    ) -> (Vec<InboundEvent>, HeardNames) {
         let mut told = Vec::with_capacity(incoming.len());
-        let mut heard: HashMap<String, PersonNames> = HashMap::new();
+        let mut heard = HeardNames::new();
         for mut incoming in incoming {
             let update = match author_mut(&mut incoming.data) {
                 Some(person) => {
                     let before = match heard.get(&person.id) {
                         Some(names) => names.clone(),
-                        None => self.cache.find_names(session, &person.id).await,
+                        None => self.find_names(session, &person.id).await,
                     };
                     let now = person.all_names().or_earlier(before.clone());
                     *person = std::mem::take(person).with_names(now.clone());
@@ -136,10 +133,13 @@ impl Inbox for NameInbox {
             };
             told.extend([Some(incoming), update].into_iter().flatten());
         }
-        self.inbox.accept(session, told).await?;
-        // Only after saving: a batch that was not saved comes again, and the change must be seen
-        // again, too.
-        let mut books = self.cache.lock();
+        (told, heard)
+    }
+
+    /// Remembers names. Only after saving: a batch that was not saved comes again, and the change
+    /// must be seen again, too.
+    pub(super) fn remember_names(&self, session: &Life, heard: HeardNames) {
+        let mut books = self.lock();
         for (id, names) in heard {
             if books.get(session, &id) != Some(&names) {
                 // A name saved in the meantime is newer.
@@ -155,7 +155,6 @@ impl Inbox for NameInbox {
                 );
             }
         }
-        Ok(())
     }
 }
 

@@ -165,6 +165,7 @@ mod tests {
             message: None,
             kind,
             body,
+            media: None,
         }
     }
 

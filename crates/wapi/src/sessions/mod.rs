@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
 use crate::history::History;
+use crate::inbound::Inbox;
 use crate::inbound::push_names::NameCache;
 use crate::media::Media;
 use crate::media::link_download::FileFetcher;
@@ -31,7 +32,7 @@ pub use crate::store::RemovalMode;
 use crate::store::{Life, SavedSession, Store};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
-use crate::whatsapp::{Inbox, Whatsapp};
+use crate::whatsapp::Whatsapp;
 
 use event_buffer::SessionEventBuffer;
 use files::AsideReason;

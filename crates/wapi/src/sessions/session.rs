@@ -13,11 +13,12 @@ use super::event_buffer::SessionEventBuffer;
 use super::sender::SenderRequest;
 use super::state_events::{StateSnapshot, state_events};
 use super::{SessionMetadata, SessionPhase, SessionState};
+use crate::inbound::{InboundEvent, Inbox};
 use crate::model::event::EventData;
 use crate::model::session_name::SessionName;
 use crate::store::{Life, RemovalMode, SyncProgress};
 use crate::system::clock::Clock;
-use crate::whatsapp::{AckOrReceipt, ChatEvent, InboundEvent, Inbox, Link};
+use crate::whatsapp::{AckOrReceipt, ChatEvent, Link};
 
 /// The state that the owner desires of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

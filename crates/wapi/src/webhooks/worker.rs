@@ -313,6 +313,7 @@ mod tests {
             }),
             kind: "message.received",
             body: "{}".to_owned(),
+            media: None,
         }
     }
 

@@ -23,6 +23,7 @@ use whatsapp_rust::transport::TransportFactory;
 use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
 use crate::config::WhatsappAddress;
+use crate::inbound::Inbox;
 use crate::model::ids::to_hex;
 use crate::store::{DeviceLife, Store};
 use crate::system::clock::Clock;
@@ -38,7 +39,6 @@ pub use notifications::observer::ChatEvent;
 pub use queries::contacts::{NumberLookup, NumberRegistration};
 pub use queries::profile::{BlockOutcome, OwnProfile, PictureSize, RemotePicture};
 pub use queries::requests::LinkRequestError;
-pub use receive::hook::{InboundEvent, Inbox};
 pub use send::encode::Quote;
 pub use send::handover::{HandoverError, PrepareError, PreparedMessage, SendContext};
 pub use send::receipts::AckOrReceipt;

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
+use crate::inbound::InboundEvent;
 use crate::inbound::identity::{self, ResolveMode};
 use crate::model::event::{EventData, Person, ReceivedMessage};
 use crate::sessions::{Session, SessionDeps};
 use crate::store::history::{HistoryImport, NewHistoryMessage};
 use crate::store::{DeviceLife, StageProgress, Store, SyncProgress};
-use crate::whatsapp::{HistoryBatch, HistoryMessage, HistorySink, InboundEvent};
+use crate::whatsapp::{HistoryBatch, HistoryMessage, HistorySink};
 
 const HOURS_PER_DAY: i64 = 24;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::{mpsc, watch};
 
+use crate::inbound::Inbox;
 use crate::inbound::identity::{self, ResolveMode};
 use crate::model::event::{EventData, LoggedOutSession, PairedSession};
 use crate::sessions::history_sync::import::SessionHistorySink;
@@ -16,7 +17,7 @@ use crate::sessions::session::{DesiredState, LastReceivedInbox};
 use crate::sessions::state::{LinkEnd, NextAction, next_action};
 use crate::sessions::{AsideReason, Session, SessionDeps, SessionPhase};
 use crate::store::session_file::{SessionFile, inspect_file};
-use crate::whatsapp::{ChatEvent, Inbox, Link, LinkEvent, LinkEventReceiver};
+use crate::whatsapp::{ChatEvent, Link, LinkEvent, LinkEventReceiver};
 
 /// Longest time a login may take while a caller waits; one that takes longer will not succeed.
 const MAX_LOGIN_TIME: SignedDuration = SignedDuration::from_secs(30);

@@ -7,6 +7,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
 use crate::model::event::{Event, MessageKey};
+use crate::store::media::records::{NewMedia, insert_media};
 use crate::store::webhooks::endpoints::EventSubscriber;
 use crate::store::webhooks::ready_queue::CommitEffects;
 use crate::store::webhooks::{deliveries, endpoints};
@@ -33,6 +34,8 @@ pub struct NewEvent {
     pub kind: &'static str,
     /// The complete envelope as JSON.
     pub body: String,
+    /// The record of the message's file, saved with the event.
+    pub media: Option<NewMedia>,
 }
 
 impl NewEvent {
@@ -46,6 +49,7 @@ impl NewEvent {
             message: None,
             kind,
             body,
+            media: None,
         }
     }
 
@@ -107,6 +111,9 @@ pub(in crate::store) async fn append_events(
     now: Timestamp,
     news: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
+    for media in events.iter().filter_map(|event| event.media.as_ref()) {
+        insert_media(connection, media, now).await?;
+    }
     let inserted = insert_events(connection, events, now).await?;
     deliveries::insert_deliveries(connection, &inserted, endpoints, now, news).await
 }

@@ -2,3 +2,6 @@
 
 pub mod records;
 pub mod retention;
+
+#[cfg(test)]
+mod tests;

@@ -307,55 +307,65 @@ impl StoreChange for AddMedia {
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
         for new in &self.media {
-            let NewMedia {
-                id,
-                session,
-                message,
-                kind,
-                facts,
-                source,
-                state,
-            } = new;
-            let stored_at = (*state == MediaState::Stored).then(|| now.as_millisecond());
-            let sql = "INSERT INTO media (id, session, message_id, message_chat, sender, chat, type, mime_type, filename, \
-                       size, width, height, duration, pages, sha256, source, state, due_at, created_at, stored_at) \
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $19) \
-                       ON CONFLICT DO NOTHING";
-            let key = message.as_ref().map(|(key, _)| key);
-            let query = sqlx::query(sql).bind(id).bind(session);
-            let query = query
-                .bind(key.map(|key| &key.id))
-                .bind(key.map(|key| &key.chat));
-            let query = query
-                .bind(key.map(|key| &key.sender))
-                .bind(message.as_ref().map(|(_, chat)| chat))
-                .bind(kind);
-            let query = query
-                .bind(&facts.mime_type)
-                .bind(&facts.filename)
-                .bind(to_signed(facts.size));
-            let query = query
-                .bind(facts.width)
-                .bind(facts.height)
-                .bind(facts.duration)
-                .bind(facts.pages)
-                .bind(&facts.sha256);
-            let query = query
-                .bind(source)
-                .bind(state.as_str())
-                .bind(now.as_millisecond())
-                .bind(stored_at);
-            query.execute(&mut *connection).await?;
-            if *state == MediaState::Stored {
-                let sql = "DELETE FROM media_leftovers WHERE sha256 = $1";
-                sqlx::query(sql)
-                    .bind(&facts.sha256)
-                    .execute(&mut *connection)
-                    .await?;
-            }
+            insert_media(connection, new, now).await?;
         }
         Ok(())
     }
+}
+
+/// Inserts the record of a file; an existing one stays as it is.
+pub(in crate::store) async fn insert_media(
+    connection: &mut SqliteConnection,
+    new: &NewMedia,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let NewMedia {
+        id,
+        session,
+        message,
+        kind,
+        facts,
+        source,
+        state,
+    } = new;
+    let stored_at = (*state == MediaState::Stored).then(|| now.as_millisecond());
+    let sql = "INSERT INTO media (id, session, message_id, message_chat, sender, chat, type, mime_type, filename, \
+                       size, width, height, duration, pages, sha256, source, state, due_at, created_at, stored_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $19) \
+                       ON CONFLICT DO NOTHING";
+    let key = message.as_ref().map(|(key, _)| key);
+    let query = sqlx::query(sql).bind(id).bind(session);
+    let query = query
+        .bind(key.map(|key| &key.id))
+        .bind(key.map(|key| &key.chat));
+    let query = query
+        .bind(key.map(|key| &key.sender))
+        .bind(message.as_ref().map(|(_, chat)| chat))
+        .bind(kind);
+    let query = query
+        .bind(&facts.mime_type)
+        .bind(&facts.filename)
+        .bind(to_signed(facts.size));
+    let query = query
+        .bind(facts.width)
+        .bind(facts.height)
+        .bind(facts.duration)
+        .bind(facts.pages)
+        .bind(&facts.sha256);
+    let query = query
+        .bind(source)
+        .bind(state.as_str())
+        .bind(now.as_millisecond())
+        .bind(stored_at);
+    query.execute(&mut *connection).await?;
+    if *state == MediaState::Stored {
+        let sql = "DELETE FROM media_leftovers WHERE sha256 = $1";
+        sqlx::query(sql)
+            .bind(&facts.sha256)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 struct TransitionMedia {

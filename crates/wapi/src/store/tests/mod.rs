@@ -34,6 +34,7 @@ pub(super) fn new_event(chat: &str, id: &str) -> NewEvent {
         }),
         kind: "message.received",
         body: format!("{{\"n\":\"{id}\"}}"),
+        media: None,
     }
 }
 

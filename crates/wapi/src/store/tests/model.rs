@@ -227,6 +227,7 @@ fn to_event(message: &ModelMessage) -> NewEvent {
         message: Some(key),
         kind: KINDS[*kind],
         body: "{}".to_owned(),
+        media: None,
     }
 }
 

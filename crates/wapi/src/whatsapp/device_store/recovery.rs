@@ -11,9 +11,10 @@ use whatsapp_rust::wacore::chrono::DateTime;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Jid, waproto};
 
+use crate::inbound::{InboundEvent, Inbox};
 use crate::store::PendingMessage;
+use crate::whatsapp::Whatsapp;
 use crate::whatsapp::receive::decode;
-use crate::whatsapp::{InboundEvent, Inbox, Whatsapp};
 
 /// Age at which messages are recovered. WhatsApp delivers unacknowledged messages again, and then
 /// with the sender's name and the right time; so it goes first.

@@ -32,7 +32,7 @@ use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 use whatsapp_rust::{Client, Jid};
 
 use super::notifications::observer::KnownAddresses;
-use super::receive::hook::InboundEvent;
+use crate::inbound::InboundEvent;
 use crate::model::event::Person;
 use crate::store::history::{ImportedChat, MessageProgress};
 use crate::store::{StageProgress, SyncStage};

@@ -15,36 +15,15 @@ use super::decode::{self, MessageAddresses};
 use super::edit_rights::EditRights;
 use super::lid_migration;
 use super::poll_votes::VoteReader;
-use crate::model::event::{EventData, MessageKey};
+use crate::inbound::{InboundEvent, Inbox};
+use crate::model::event::MessageKey;
 use crate::model::message::Message;
-use crate::model::remote_file::RemoteFile;
-use crate::store::{DeviceLife, Life};
+use crate::store::DeviceLife;
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::connection::liveness::LastInbound;
 use crate::whatsapp::device_store::DecryptedBuffer;
 use crate::whatsapp::history_sync::ChunkAnnouncer;
-
-/// Receiver of WhatsApp's messages.
-#[async_trait]
-pub trait Inbox: Send + Sync + 'static {
-    /// Saves these messages, all of them or none. Returns once the gateway cannot lose them. After
-    /// an error WhatsApp keeps them and offers them again after the next login; the same messages
-    /// may come again after a success, too.
-    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> Result<()>;
-}
-
-/// A received message, converted to the gateway's event.
-#[derive(Debug, Clone)]
-pub struct InboundEvent {
-    /// The same when WhatsApp delivers it again.
-    pub key: MessageKey,
-    /// The chat as callers know it, which may be another address than the one on the wire.
-    pub chat: String,
-    pub data: EventData,
-    /// Location of its file, if it has one.
-    pub file: Option<RemoteFile>,
-}
 
 /// Pauses between the tries to save messages, before they are left to WhatsApp.
 const SAVE_PAUSES: [Duration; 3] = [

@@ -19,12 +19,12 @@ use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Client, Jid, NewsletterMessage};
 
 use super::decode::{self, MessageAddresses};
+use crate::inbound::{InboundEvent, Inbox};
 use crate::store::{DeviceLife, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::queries::newsletters::{self, FollowedNewsletters};
 use crate::whatsapp::queries::requests::LinkRequestError;
-use crate::whatsapp::{InboundEvent, Inbox};
 
 pub(in crate::whatsapp) use listener::PostListener;
 

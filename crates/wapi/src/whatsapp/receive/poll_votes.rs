@@ -22,10 +22,10 @@ use whatsapp_rust::{Client, Jid};
 use super::decode::content::unwrap_message;
 use super::decode::{self, MessageAddresses, fileless};
 use super::hook::find_other_address;
+use crate::inbound::InboundEvent;
 use crate::model::event::{EventData, OptionTally, ResponseChange, VoteChange};
 use crate::model::message::{self, CalendarEvent, ChatId, MessageContent};
 use crate::store::{DeviceLife, PollBallot, Store, StoredPoll};
-use crate::whatsapp::InboundEvent;
 use crate::whatsapp::send::encode::{self, SealedPayload};
 
 /// The polls and events of one session.

@@ -9,10 +9,10 @@ use whatsapp_rust::types::events::{
 use whatsapp_rust::wacore_binary::JidExt;
 
 use super::decode::{self, MessageAddresses};
+use crate::inbound::{InboundEvent, Inbox};
 use crate::model::event::{EventData, UnreadableMessage};
 use crate::store::DeviceLife;
 use crate::system::lifecycle::Lifecycle;
-use crate::whatsapp::{InboundEvent, Inbox};
 
 /// Emits an event for each, at most once: WhatsApp does not wait for it.
 pub(in crate::whatsapp) struct UndecryptableHandler {

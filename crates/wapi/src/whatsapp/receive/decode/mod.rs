@@ -18,12 +18,12 @@ use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
+use crate::inbound::InboundEvent;
 use crate::model::event::{
     ChatDisappearing, DeletionChange, EventData, MessageChange, MessageKey, Person, PersonNames,
     ReactionChange, ReceivedMessage, ReceivedStatus, UnreadableMessage,
 };
 use crate::store::DisappearingTimer;
-use crate::whatsapp::InboundEvent;
 
 /// Known addresses of the people in a message.
 #[derive(Debug, Clone, Default)]

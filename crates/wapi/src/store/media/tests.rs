@@ -1,0 +1,46 @@
+use sqlx::{Connection, SqliteConnection};
+
+use crate::model::event::MessageKey;
+use crate::store::tests::{new_event, new_store};
+use crate::store::{Life, MediaFacts, MediaState, NewEvent, NewMedia};
+
+fn with_file(event: NewEvent, id: &str) -> NewEvent {
+    let key = MessageKey {
+        chat: event.chat.clone(),
+        ..event.message.clone().unwrap()
+    };
+    let media = NewMedia {
+        id: id.to_owned(),
+        session: Life::for_test(1, "shop"),
+        message: Some((key, event.chat.clone())),
+        kind: Some("image".to_owned()),
+        facts: MediaFacts::default(),
+        source: Some("{}".to_owned()),
+        state: MediaState::Waiting,
+    };
+    NewEvent {
+        media: Some(media),
+        ..event
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_a_file_is_there_exactly_when_the_event_is_that_names_it() {
+    let (store, folder) = new_store().await;
+    let path = folder.path().join("wapi.db");
+    let mut other = SqliteConnection::connect(&path.display().to_string())
+        .await
+        .unwrap();
+    let sql = "CREATE TRIGGER refusal BEFORE INSERT ON events WHEN NEW.chat = 'refused' \
+               BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    sqlx::query(sql).execute(&mut other).await.unwrap();
+
+    let saved = with_file(new_event("a", "1"), "med_saved");
+    store.append_events(vec![saved]).await.unwrap();
+    let refused = with_file(new_event("refused", "2"), "med_refused");
+    store.append_events(vec![refused]).await.unwrap_err();
+
+    let record = store.find_media("med_saved").await.unwrap().unwrap();
+    assert_eq!(record.message.unwrap().id, "1");
+    assert_eq!(store.find_media("med_refused").await.unwrap(), None);
+}

@@ -12,13 +12,14 @@ mod v1;
 #[cfg(feature = "sandbox")]
 pub mod webhook_receiver;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use access::table::RouteTable;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use error::Problem;
+use parking_lot::Mutex;
 
 use crate::config::{AccessMode, HostNames};
 use crate::history::History;

@@ -2,7 +2,8 @@
 //! `contact.updated`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::InboundEvent;
 use crate::history::History;
@@ -91,7 +92,7 @@ impl NameCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, CachedNames> {
-        let mut books = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut books = self.names.lock();
         let forgotten = self.history.forgotten_count();
         if books.forgotten != forgotten {
             *books = CachedNames {

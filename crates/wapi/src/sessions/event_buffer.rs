@@ -2,9 +2,10 @@
 //! working while the database fails.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::model::event::{Event, EventData, MessageKey};
@@ -130,8 +131,8 @@ impl SessionEventBuffer {
         }
     }
 
-    fn lock_waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<NewEvent>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_waiting(&self) -> parking_lot::MutexGuard<'_, VecDeque<NewEvent>> {
+        self.waiting.lock()
     }
 }
 

@@ -15,10 +15,11 @@ mod state;
 mod state_events;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
@@ -242,12 +243,7 @@ impl Sessions {
         parts
             .lifecycle
             .spawn(self.clone().run_sender(Arc::clone(&session), inlets));
-        let received = self
-            .inner
-            .received
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&session.life().id());
+        let received = self.inner.received.lock().remove(&session.life().id());
         if let Some(at) = received {
             session.record_received(at);
         }
@@ -334,12 +330,7 @@ impl Sessions {
 
     /// Starts the periodic checks of all connections. Only the first call has an effect.
     pub fn start_checks(&self, every: Duration) {
-        let unchecked = self
-            .inner
-            .to_check
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let unchecked = self.inner.to_check.lock().take();
         if let Some(unchecked) = unchecked {
             self.inner
                 .deps
@@ -354,11 +345,8 @@ impl Sessions {
         self.inner.event_buffer.save_rest().await;
     }
 
-    fn lock_sessions(&self) -> std::sync::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
-        self.inner
-            .sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock_sessions(&self) -> parking_lot::MutexGuard<'_, BTreeMap<SessionName, Arc<Session>>> {
+        self.inner.sessions.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Handle of one session: its state, the state its owner desires, and its link.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -140,18 +141,12 @@ impl Session {
 
     /// Returns the current life. Every request about the session is made for one life.
     pub fn life(&self) -> Life {
-        self.life
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.life.lock().clone()
     }
 
     /// Sets the current life, which continues or begins with the linked account.
     pub(super) fn set_life(&self, life: Life) {
-        let before = std::mem::replace(
-            &mut *self.life.lock().unwrap_or_else(PoisonError::into_inner),
-            life,
-        );
+        let before = std::mem::replace(&mut *self.life.lock(), life);
         if before != self.life() {
             self.last_received.store(0, Ordering::Relaxed);
         }

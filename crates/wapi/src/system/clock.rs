@@ -1,11 +1,12 @@
 //! The clock: the only place that reads the time or waits for it, so that tests can replace it.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 
 /// Source of time. The gateway uses [`SystemClock`]; tests bring one they can advance.
 pub trait TimeSource: Send + Sync + 'static {
@@ -88,11 +89,7 @@ impl SystemClock {
 impl TimeSource for SystemClock {
     fn now(&self) -> Timestamp {
         let (told, uptime) = (Timestamp::now(), self.uptime());
-        let (now, step) = self
-            .smoothed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .update(told, uptime);
+        let (now, step) = self.smoothed.lock().update(told, uptime);
         if let Some(step) = step {
             tracing::warn!(
                 seconds = step.as_secs(),

@@ -1,8 +1,9 @@
 //! Permits for long work, shared fairly between tenants.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// A pool of permits with a limit per tenant; cheap to clone.
@@ -146,7 +147,7 @@ impl FairPermitsInner {
     }
 
     fn lock(&self) -> MutexGuard<'_, PermitState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Attempts one delivery, and decides its outcome and that of its endpoint.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::ORIGINAL_ENDPOINT;
@@ -289,6 +289,6 @@ impl EventDeliverer {
     }
 
     fn lock_health(&self) -> MutexGuard<'_, HealthTracker> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        self.health.lock()
     }
 }

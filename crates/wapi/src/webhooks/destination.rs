@@ -1,10 +1,11 @@
 //! Cache of endpoints' addresses, headers and keys, valid until the endpoint changes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -124,8 +125,8 @@ impl DestinationCache {
         self.lock_cache().get(endpoint).cloned()
     }
 
-    fn lock_cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Destination>>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_cache(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Arc<Destination>>> {
+        self.cache.lock()
     }
 }
 

@@ -10,7 +10,7 @@ mod schedule;
 pub mod validation;
 mod worker;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,6 +18,7 @@ use attempt::EventPoster;
 use deliverer::EventDeliverer;
 use destination::DestinationCache;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use url::Url;
 use worker::DeliveryWorker;
 

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +79,7 @@ impl DeliveryWorker {
     async fn start_due(self: &Arc<Self>, round: &mut PollState) -> Result<Duration> {
         // Before the query, never after it: its result may be older than a settlement, and would
         // start that delivery again.
-        for settled in lock_mutex(&self.settled).drain(..) {
+        for settled in self.settled.lock().drain(..) {
             round.slots.free_slot(settled);
         }
         let ReadyDeliveries { due, is_incomplete } = self.store.take_ready();
@@ -158,7 +159,8 @@ impl DeliveryWorker {
         match round.slots.release_slow(self.clock.uptime()) {
             Some(SlotRelease::Later(later)) => later,
             Some(SlotRelease::Now(delivery)) => {
-                lock_mutex(&self.cancel_tokens)
+                self.cancel_tokens
+                    .lock()
                     .get(&delivery)
                     .inspect(|bell| bell.cancel());
                 YIELD_AFTER
@@ -178,7 +180,7 @@ impl DeliveryWorker {
 
     fn spawn_attempt(self: &Arc<Self>, due: DueDelivery) {
         let (worker, bell) = (Arc::clone(self), CancellationToken::new());
-        lock_mutex(&self.cancel_tokens).insert(due.delivery, bell.clone());
+        self.cancel_tokens.lock().insert(due.delivery, bell.clone());
         self.lifecycle
             .spawn(async move { worker.run_attempt(due, &bell).await });
     }
@@ -256,14 +258,10 @@ struct SlotGuard<'a> {
 
 impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
-        lock_mutex(&self.worker.cancel_tokens).remove(&self.delivery);
-        lock_mutex(&self.worker.settled).push(self.delivery);
+        self.worker.cancel_tokens.lock().remove(&self.delivery);
+        self.worker.settled.lock().push(self.delivery);
         self.worker.freed.notify_one();
     }
-}
-
-fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -356,7 +354,7 @@ mod tests {
         let mut round = PollState::new();
         worker.start_due(&mut round).await.unwrap();
         worker.freed.notified().await;
-        assert_eq!(*lock_mutex(&worker.settled), [1]);
+        assert_eq!(*worker.settled.lock(), [1]);
         let (told, _) = store
             .list_deliveries("hook", None, i64::MAX, 10)
             .await

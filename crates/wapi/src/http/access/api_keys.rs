@@ -1,10 +1,11 @@
 //! API keys: their scopes, and the sessions they reach.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -447,11 +448,8 @@ impl ApiKeys {
         Ok(())
     }
 
-    fn lock_used(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {
-        self.inner
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock_used(&self) -> parking_lot::MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {
+        self.inner.used.lock()
     }
 }
 

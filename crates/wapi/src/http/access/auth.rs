@@ -1,6 +1,5 @@
 //! Authentication of requests by API key.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -96,12 +95,7 @@ async fn authenticate_caller(
         .ok_or(Problem::Unauthorized)?
         .to_owned();
     let (from, now) = (visit.peer.address, gateway.clock.uptime());
-    let guesses = || {
-        gateway
-            .guesses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    };
+    let guesses = || gateway.guesses.lock();
     let found = keys.find_caller(&shown);
     let delay = guesses().answer_delay(from, found.as_ref().map(Caller::id), now);
     // Behind an untrusted proxy all requests come from this machine: there, guessing must not delay

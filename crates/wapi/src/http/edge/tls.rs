@@ -1,10 +1,11 @@
 //! TLS certificate for HTTPS, renewed without a restart.
 
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -47,7 +48,7 @@ impl TlsServer {
     /// former certificate stays.
     pub async fn renew_certificate(&self) -> Result<bool> {
         let found = LoadedCertificate::read(&self.files).await?;
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.write();
         if (&found.certificate, &found.key) == (&current.certificate, &current.key) {
             return Ok(false);
         }
@@ -97,13 +98,7 @@ impl TlsServer {
     }
 
     pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = Arc::clone(
-            &self
-                .current
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .config,
-        );
+        let config = Arc::clone(&self.current.read().config);
         TlsAcceptor::from(config).accept(socket).await
     }
 }

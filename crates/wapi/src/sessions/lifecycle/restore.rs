@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::model::masking;
 use crate::model::session_name::SessionName;
 use crate::sessions::session::DesiredState;
-use crate::sessions::{PoisonError, Session, SessionDeps, SessionPhase, Sessions};
+use crate::sessions::{Session, SessionDeps, SessionPhase, Sessions};
 use crate::store::session_file::{SessionFile, inspect_file};
 use crate::store::{RemovalMode, SavedSession, StoreError};
 
@@ -150,11 +150,7 @@ impl Sessions {
         let store = &self.inner.deps.store;
         store.record_received().await?;
         let received = store.last_received().await?;
-        self.inner
-            .received
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(received);
+        self.inner.received.lock().extend(received);
         store.load_sessions().await
     }
 

@@ -2,9 +2,10 @@
 //! them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::watch;
 
@@ -113,7 +114,7 @@ impl RecentEvents {
             }
             if let Err(error) = self.read_commits(&chores, &lives).await {
                 tracing::warn!(%error, "the newest events cannot be read ahead");
-                self.lock().reset(i64::MAX);
+                self.buffer.lock().reset(i64::MAX);
             }
             self.bell.send_replace(());
         }
@@ -124,7 +125,10 @@ impl RecentEvents {
         chores: &SqlitePool,
         lives: &LifeRegistry,
     ) -> Result<(), sqlx::Error> {
-        let (newest, known) = (feed::newest_position(chores).await?, self.lock().newest);
+        let (newest, known) = (
+            feed::newest_position(chores).await?,
+            self.buffer.lock().newest,
+        );
         // Readers that far behind use the database.
         let is_far = known > newest || newest - known > MAX_EVENTS as i64;
         let mut place = if is_far {
@@ -133,7 +137,7 @@ impl RecentEvents {
             known
         };
         if is_far {
-            self.lock().reset(place);
+            self.buffer.lock().reset(place);
         }
         let mut connection = chores.acquire().await?;
         while place < newest {
@@ -146,7 +150,7 @@ impl RecentEvents {
             )
             .await?;
             place = page.upto;
-            let mut recent = self.lock();
+            let mut recent = self.buffer.lock();
             page.events.into_iter().for_each(|event| recent.push(event));
             recent.newest = place;
         }
@@ -162,7 +166,7 @@ impl RecentEvents {
         lives: &LifeRegistry,
         limit: usize,
     ) -> Option<(Vec<Arc<StoredEvent>>, i64)> {
-        let recent = self.lock();
+        let recent = self.buffer.lock();
         if seq < recent.from {
             return None;
         }
@@ -185,9 +189,5 @@ impl RecentEvents {
 
     pub fn count_readers(&self) -> usize {
         self.readers.load(Ordering::SeqCst)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, EventBuffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,9 @@
 //! Identities: the stable id of a person or chat, whichever address (phone number or LID) is used.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -20,13 +20,9 @@ const CACHE_LIMIT: usize = 20_000;
 pub(in crate::store) struct IdentityCache(Mutex<HashMap<(i64, String), String>>);
 
 impl IdentityCache {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, String), String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the id of these addresses, if all of them share one.
     fn get(&self, session: &Life, addresses: &[&str]) -> Option<String> {
-        let remembered = self.lock();
+        let remembered = self.0.lock();
         let mut ids = addresses
             .iter()
             .map(|it| remembered.get(&(session.id(), (*it).to_owned())));
@@ -35,7 +31,7 @@ impl IdentityCache {
     }
 
     fn insert(&self, session: &Life, addresses: &[&str], id: &str) {
-        let mut remembered = self.lock();
+        let mut remembered = self.0.lock();
         if remembered.len() >= CACHE_LIMIT {
             remembered.clear();
         }
@@ -45,7 +41,7 @@ impl IdentityCache {
     }
 
     fn clear(&self) {
-        self.lock().clear();
+        self.0.lock().clear();
     }
 }
 

@@ -1,9 +1,9 @@
 //! Disappearing timers of chats. All of them are also in memory, since each send reads one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
@@ -40,23 +40,15 @@ impl TimerCache {
     }
 
     fn get(&self, session: i64, chat: &str) -> Option<DisappearingTimer> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&session)?
-            .get(chat)
-            .copied()
+        self.0.lock().get(&session)?.get(chat).copied()
     }
 
     pub(in crate::store) fn forget_life(&self, life: &Life) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&life.id());
+        self.0.lock().remove(&life.id());
     }
 
     fn insert(&self, session: i64, chat: &str, timer: DisappearingTimer) {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.0.lock();
         sessions
             .entry(session)
             .or_default()

@@ -3,9 +3,10 @@
 
 mod commands;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -59,23 +60,15 @@ struct WriterState {
 
 impl WriterState {
     fn lock_ready_queue(&self) -> MutexGuard<'_, ReadyQueue> {
-        self.ready_queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.ready_queue.lock()
     }
 
     fn write_error(&self) -> Option<StoreError> {
-        self.write_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.write_error.lock().clone()
     }
 
     fn set_write_error(&self, trouble: Option<StoreError>) {
-        let mut current = self
-            .write_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.write_error.lock();
         match (&*current, &trouble) {
             (None, Some(error)) => {
                 tracing::error!(%error, "nothing can be saved; WhatsApp keeps what comes in")

@@ -2,9 +2,10 @@
 //! replaced, never revived.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, mpsc};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;

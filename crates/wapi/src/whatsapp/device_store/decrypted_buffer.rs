@@ -7,8 +7,8 @@
 //! knows the messages in between; [`EngineStore`](super::EngineStore) asks it before it writes a key.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use crate::model::event::MessageKey;
@@ -217,7 +217,7 @@ impl DecryptedBuffer {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, BufferState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use whatsapp_rust::waproto::buffa::DecodeError;
 use whatsapp_rust::waproto::buffa::encoding::{Tag, WireType, decode_varint, skip_field};
 
@@ -71,7 +71,7 @@ impl RecordDigests {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

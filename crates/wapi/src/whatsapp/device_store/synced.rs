@@ -9,8 +9,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::store::session_file;
 use crate::system::lifecycle::run_blocking;
@@ -87,11 +89,7 @@ impl FileSync {
 
     /// Returns the disk's last error, until an operation succeeds.
     pub fn last_error(&self) -> Option<String> {
-        self.state
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state.last_error.lock().clone()
     }
 
     /// Returns when everything written so far is on the disk. After an error it may not be.
@@ -148,7 +146,7 @@ impl FileSync {
 fn make_sync_log() -> impl Fn(&Path) -> io::Result<()> {
     let kept = Mutex::<Option<File>>::default();
     move |path| {
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = kept.lock();
         let log = match kept.take() {
             // Without links, the last user to close the file has removed the log, and another may
             // be there.
@@ -179,10 +177,7 @@ impl SyncState {
     }
 
     fn set_last_error(&self, trouble: Option<String>) {
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.last_error.lock() = trouble;
     }
 }
 
@@ -203,7 +198,7 @@ mod tests {
         let counted = Arc::clone(&count);
         let synced = FileSync::from_sync_log(Path::new("/nowhere/shop.db"), move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
-            allowed.lock().unwrap().recv().unwrap()
+            allowed.lock().recv().unwrap()
         });
         (synced, allow, count)
     }

@@ -2,8 +2,8 @@
 //! sends.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use whatsapp_rust::wacore::store::traits::TcTokenEntry;
 
 /// Maximum number of contacts remembered, 100 bytes each. A full cache is cleared.
@@ -47,7 +47,7 @@ impl TokenCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, CachedTokens> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

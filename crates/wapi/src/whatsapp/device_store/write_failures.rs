@@ -1,8 +1,10 @@
 //! Sessions that cannot save their keys, and the reasons, for the health check.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Failures of all sessions; cheap to clone.
 #[derive(Clone, Default)]
@@ -42,10 +44,7 @@ impl WriteFailures {
     }
 
     fn lock_reasons(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
-        self.0
-            .reasons
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.reasons.lock()
     }
 }
 

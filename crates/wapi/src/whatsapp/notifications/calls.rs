@@ -2,9 +2,10 @@
 //! touched.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::call::{
     CallAction, CallEndedElsewhere, ElsewhereOutcome, IncomingCall, MissedCall, MissedReason,
@@ -30,7 +31,7 @@ pub(in crate::whatsapp) struct RingingCalls(Arc<Mutex<VecDeque<RingingCall>>>);
 
 impl RingingCalls {
     fn add_call(&self, call: RingingCall) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.0.lock();
         calls.retain(|known| known.id != call.id);
         if calls.len() >= MAX_CALLS {
             calls.pop_front();
@@ -40,7 +41,7 @@ impl RingingCalls {
 
     /// Removes a call, which no longer rings, and returns it; `None` if it was not ringing.
     pub fn take_call(&self, id: &str) -> Option<RingingCall> {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.0.lock();
         let place = calls.iter().position(|call| call.id == id)?;
         calls.remove(place)
     }

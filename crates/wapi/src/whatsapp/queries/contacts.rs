@@ -1,9 +1,9 @@
 //! Phone numbers: their registration with WhatsApp, and the form in which it knows them.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use whatsapp_rust::{ContactError, IsOnWhatsAppResult, Jid};
 
 use super::requests::{LinkRequestError, request_failed};
@@ -183,15 +183,11 @@ impl Link {
     }
 
     fn lock_query_pause(&self) -> MutexGuard<'_, Duration> {
-        self.query_paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.query_paused_until.lock()
     }
 
     fn lock_other_numbers(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        self.other_numbers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.other_numbers.lock()
     }
 }
 

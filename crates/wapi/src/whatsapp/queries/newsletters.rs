@@ -1,11 +1,12 @@
 //! Newsletters: listing, following, and the right to post.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use whatsapp_rust::wacore::iq::mex::{MexDoc, MexQuerySpec, MexResponse};
 use whatsapp_rust::wacore::iq::mex_operations::{
@@ -31,32 +32,22 @@ pub(in crate::whatsapp) struct FollowedNewsletters(Mutex<HashMap<String, Newslet
 
 impl FollowedNewsletters {
     pub fn get(&self, id: &str) -> Option<Newsletter> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
+        self.0.lock().get(id).cloned()
     }
 
     pub fn insert(&self, newsletter: Newsletter) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(newsletter.id.clone(), newsletter);
+        self.0.lock().insert(newsletter.id.clone(), newsletter);
     }
 
     fn remove(&self, id: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        self.0.lock().remove(id);
     }
 
     fn replace_all(&self, newsletters: &[Newsletter]) {
         let all = newsletters
             .iter()
             .map(|newsletter| (newsletter.id.clone(), newsletter.clone()));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = all.collect();
+        *self.0.lock() = all.collect();
     }
 }
 

@@ -4,10 +4,10 @@
 //! themselves, and so does this module.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use parking_lot::Mutex;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Client, Jid};
@@ -200,10 +200,7 @@ impl EditRights {
 
     fn has_used_tries(&self, person: &(String, String)) -> bool {
         let now = self.clock.uptime();
-        let mut in_vain = self
-            .failed_tries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_vain = self.failed_tries.lock();
         in_vain.retain(|_, (_, last)| now.saturating_sub(*last) < MAX_TRIES.1);
         in_vain
             .get(person)
@@ -212,10 +209,7 @@ impl EditRights {
 
     fn record_failure(&self, person: (String, String)) {
         let now = self.clock.uptime();
-        let mut in_vain = self
-            .failed_tries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_vain = self.failed_tries.lock();
         if in_vain.len() >= MAX_REMEMBERED {
             in_vain.clear();
         }

@@ -6,10 +6,11 @@
 mod listener;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::types::events::Event;
@@ -477,12 +478,7 @@ impl PostReader {
     }
 
     fn with_caught_up<T>(&self, change: impl FnOnce(&mut HashSet<String>) -> T) -> T {
-        change(
-            &mut self
-                .caught_up
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        change(&mut self.caught_up.lock())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Signal sessions with strangers, made before a message to many of them is handed over.
 
-use std::sync::PoisonError;
-
 use whatsapp_rust::{Jid, SignalError};
 
 use crate::whatsapp::connection::link::Link;
@@ -26,10 +24,7 @@ impl Link {
     /// longer than one session takes. On failure, the engine makes them with the message.
     pub(in crate::whatsapp) async fn create_stranger_sessions(&self, people: &[Jid]) {
         let strangers: Vec<Jid> = {
-            let met = self
-                .session_peers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let met = self.session_peers.lock();
             people
                 .iter()
                 .filter(|person| !met.contains(*person))
@@ -43,10 +38,7 @@ impl Link {
         if let Err(error) = Box::pin(self.create_sessions(&strangers)).await {
             tracing::debug!(session = self.session, %error, "not all sessions could be made ahead");
         }
-        self.session_peers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(strangers);
+        self.session_peers.lock().extend(strangers);
     }
 
     /// Makes the sessions; the engine requests keys for some people at a time.

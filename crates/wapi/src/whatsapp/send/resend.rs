@@ -6,10 +6,11 @@
 //! and confirms it once more.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::{Mutex, MutexGuard};
 use whatsapp_rust::features::MessageRetransmission;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind, Receipt};
 use whatsapp_rust::types::presence::ReceiptType;
@@ -284,7 +285,7 @@ impl ResendState {
     }
 
     fn lock_messages(&self) -> MutexGuard<'_, TrackedMessages> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock()
     }
 }
 

@@ -1,11 +1,11 @@
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::mpsc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, poll};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use whatsapp_rust::wacore::libsignal::protocol::{KeyPair, SignalMessage};
 use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 
@@ -21,19 +21,19 @@ struct RecordingTransport(Arc<Mutex<(Vec<usize>, bool)>>);
 
 impl RecordingTransport {
     fn sent(&self) -> Vec<usize> {
-        self.0.lock().unwrap().0.clone()
+        self.0.lock().0.clone()
     }
 }
 
 #[async_trait]
 impl Transport for RecordingTransport {
     async fn send(&self, data: Bytes) -> Result<()> {
-        self.0.lock().unwrap().0.push(data.len());
+        self.0.lock().0.push(data.len());
         Ok(())
     }
 
     async fn disconnect(&self) {
-        self.0.lock().unwrap().1 = true;
+        self.0.lock().1 = true;
     }
 }
 
@@ -102,7 +102,7 @@ impl BarrierFixture {
         let backend = backend.await.unwrap();
         // Without a sender any more, the disk accepts everything.
         let backend = Arc::new(
-            backend.with_sync_log(move |_: &Path| allowed.lock().unwrap().recv().unwrap_or(Ok(()))),
+            backend.with_sync_log(move |_: &Path| allowed.lock().recv().unwrap_or(Ok(()))),
         );
         let saved = Arc::new(
             PersistenceManager::new(Arc::clone(&backend) as _)
@@ -234,7 +234,7 @@ async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next()
         "the disk takes longer than 10 s to save a session's keys"
     );
     assert_eq!(
-        session.line.0.lock().unwrap().clone(),
+        session.line.0.lock().clone(),
         (vec![], true),
         "nothing left, and it hung up"
     );

@@ -12,11 +12,12 @@ mod sources;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::model::signing_key::SigningKey;
-use crate::net::egress::{EgressPolicy, IpNetwork};
+use crate::net::egress::EgressPolicy;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use hosts::HostNames;
@@ -51,7 +52,7 @@ pub struct Config {
     /// Host names of the gateway, beside its addresses.
     pub hosts: HostNames,
     /// Proxies that are trusted to name their clients.
-    pub trusted_proxies: Vec<IpNetwork>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a
     /// password.
     pub redis: Option<SecretString>,

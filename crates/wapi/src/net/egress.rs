@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ipnet::{IpNet, Ipv4Net};
 use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
@@ -20,7 +21,7 @@ use crate::net::tls::trust_bundled_roots;
 pub enum EgressPolicy {
     All,
     /// The public internet, and these networks.
-    Public(Vec<IpNetwork>),
+    Public(Vec<IpNet>),
     /// Everything while no key is required, then the public internet.
     WhileOpen(OpenAccess),
 }
@@ -45,50 +46,16 @@ impl OpenAccess {
     }
 }
 
-/// A range of addresses, as in `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IpNetwork {
-    base: IpAddr,
-    prefix: u32,
-}
-
-impl IpNetwork {
-    /// Parses an address, or an address and the length of its prefix.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8");
-        let (base, prefix) = text
-            .split_once('/')
-            .map_or((text, None), |(base, prefix)| (base, Some(prefix)));
-        let base: IpAddr = base.trim().parse().map_err(|_| wrong())?;
-        let bits = if base.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(bits), |prefix| {
-            prefix.trim().parse().map_err(|_| wrong())
-        })?;
-        if prefix <= bits {
-            Ok(Self { base, prefix })
-        } else {
-            Err(wrong())
-        }
-    }
-
-    /// Returns whether the address is in the network.
-    pub fn contains(self, address: IpAddr) -> bool {
-        match (self.base, address) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => {
-                (base.to_bits() ^ address.to_bits())
-                    .checked_shr(32 - self.prefix)
-                    .unwrap_or(0)
-                    == 0
-            }
-            (IpAddr::V6(base), IpAddr::V6(address)) => {
-                (base.to_bits() ^ address.to_bits())
-                    .checked_shr(128 - self.prefix)
-                    .unwrap_or(0)
-                    == 0
-            }
-            _ => false,
-        }
-    }
+/// Parses a network: an address, or an address and the length of its prefix.
+pub fn parse_network(text: &str) -> Result<IpNet, String> {
+    let network = match text.split_once('/') {
+        Some((base, prefix)) => match (base.trim().parse(), prefix.trim().parse()) {
+            (Ok(base), Ok(prefix)) => IpNet::new(base, prefix).ok(),
+            _ => None,
+        },
+        None => text.parse::<IpAddr>().ok().map(IpNet::from),
+    };
+    network.ok_or_else(|| format!("`{text}` is not a network such as 10.0.0.0/8 or fd00::/8"))
 }
 
 /// An address that callers may not make the gateway contact. Does not say to which address a name
@@ -113,7 +80,7 @@ impl EgressPolicy {
             networks => {
                 let networks: Result<_, _> = networks
                     .split(',')
-                    .map(|network| IpNetwork::parse(network.trim()))
+                    .map(|network| parse_network(network.trim()))
                     .collect();
                 networks
                     .map(Self::Public)
@@ -141,14 +108,14 @@ impl EgressPolicy {
     }
 
     fn check_address(&self, address: IpAddr) -> Result<(), ForbiddenTargetError> {
-        let allowed: &[IpNetwork] = match self {
+        let allowed: &[IpNet] = match self {
             Self::All => return Ok(()),
             Self::WhileOpen(openness) if openness.get() => return Ok(()),
             Self::WhileOpen(_) => &[],
             Self::Public(allowed) => allowed,
         };
         let plain = address.to_canonical();
-        let fits = is_public(plain) || allowed.iter().any(|network| network.contains(plain));
+        let fits = is_public(plain) || allowed.iter().any(|network| network.contains(&plain));
         if fits {
             Ok(())
         } else {
@@ -274,7 +241,7 @@ fn is_public(address: IpAddr) -> bool {
 /// Rejects addresses that IANA's registry of special-purpose addresses does not call globally
 /// reachable, and multicast.
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    const SPECIAL: [([u8; 4], u32); 16] = [
+    const SPECIAL: [([u8; 4], u8); 16] = [
         ([0, 0, 0, 0], 8),
         ([10, 0, 0, 0], 8),
         // Carrier-grade NAT; one cloud keeps its metadata there.
@@ -295,12 +262,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         ([224, 0, 0, 0], 4),
         ([240, 0, 0, 0], 4),
     ];
-    let within = |(base, prefix): &([u8; 4], u32)| {
-        IpNetwork {
-            base: IpAddr::from(*base),
-            prefix: *prefix,
-        }
-        .contains(address.into())
+    let within = |(base, prefix): &([u8; 4], u8)| {
+        Ipv4Net::new_assert((*base).into(), *prefix).contains(&address)
     };
     !SPECIAL.iter().any(within)
 }

@@ -1,10 +1,11 @@
 //! Access settings: keys, proxies, and targets of callers. Pure.
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::{HostPort, SettingReader};
 use crate::config::{AccessMode, Environment};
-use crate::net::egress::{EgressPolicy, IpNetwork, OpenAccess};
+use crate::net::egress::{EgressPolicy, OpenAccess, parse_network};
 
 const TARGETS: &str = "WAPI_ALLOW_PRIVATE_TARGETS";
 /// Shortest key in bytes for a gateway that other machines can reach: shorter ones can be guessed.
@@ -21,7 +22,7 @@ pub enum GatewayReach {
 
 impl GatewayReach {
     /// An unparsable listener has its error already, and counts as near.
-    pub fn from_listener(listen: Option<&HostPort>, proxies: &[IpNetwork]) -> Self {
+    pub fn from_listener(listen: Option<&HostPort>, proxies: &[IpNet]) -> Self {
         if listen.is_none_or(HostPort::is_loopback) && proxies.is_empty() {
             Self::Local
         } else {
@@ -86,10 +87,8 @@ fn parse_api_key(text: &str, reach: GatewayReach) -> Result<SecretString, String
 }
 
 /// Parses networks separated by commas.
-pub fn parse_networks(text: &str) -> Result<Vec<IpNetwork>, String> {
-    let networks = text
-        .split(',')
-        .map(|network| IpNetwork::parse(network.trim()));
+pub fn parse_networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let networks = text.split(',').map(|network| parse_network(network.trim()));
     networks
         .collect::<Result<_, _>>()
         .map_err(|error| format!("is wrong: {error}"))

@@ -124,7 +124,7 @@ mod tests {
         }
         let hosts = HostNames::parse("wapi,Gateway.example.").unwrap();
         let proxies = TrustedProxies(vec![
-            crate::net::egress::IpNetwork::parse("127.0.0.2").unwrap(),
+            crate::net::egress::parse_network("127.0.0.2").unwrap(),
         ]);
         let from = if headers.contains(&("x-forwarded-for", "203.0.113.9")) {
             [127, 0, 0, 2]

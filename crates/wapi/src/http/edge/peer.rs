@@ -3,8 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, Version};
-
-use crate::net::egress::IpNetwork;
+use ipnet::IpNet;
 
 /// Headers in which proxies name their clients, beside those that begin with `x-forwarded`.
 const PROXY_HEADERS: [&str; 15] = [
@@ -46,12 +45,12 @@ pub enum ProxyTrust {
 
 /// Networks of the operator's proxies.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(pub Vec<IpNetwork>);
+pub struct TrustedProxies(pub Vec<IpNet>);
 
 impl TrustedProxies {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(address))
+        self.0.iter().any(|network| network.contains(&address))
     }
 }
 
@@ -154,7 +153,8 @@ mod tests {
         from: &str,
         headers: &[(&'static str, &'static str)],
     ) -> (String, Option<bool>, ProxyTrust) {
-        let networks = ["10.0.0.0/8", "::1"].map(|network| IpNetwork::parse(network).unwrap());
+        let networks = ["10.0.0.0/8", "::1"]
+            .map(|network| crate::net::egress::parse_network(network).unwrap());
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             all.append(*name, value.parse().unwrap());

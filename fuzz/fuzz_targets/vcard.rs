@@ -1,7 +1,7 @@
 //! Any text as the vCards of an address book.
 #![no_main]
 
-use wapi::message::vcard::{VCard, split_cards};
+use wapi::model::message::vcard::{VCard, split_cards};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     VCard::parse(text);

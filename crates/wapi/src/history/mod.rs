@@ -3,10 +3,10 @@
 //! Events are the source; this read model reads them again, off the path of messages, and stores
 //! them in the shape that callers query. Nothing of it is held in memory.
 
-mod by_name;
-mod cleanup;
+mod migration_to_lives;
 mod mutations;
 mod projection;
+mod retention;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl History {
             inner: Arc::new(inner),
         };
         if let Some(kept) = &history.inner.db {
-            by_name::migrate_names(kept, &history.inner.store).await?;
+            migration_to_lives::migrate_names(kept, &history.inner.store).await?;
         }
         if let Ok(kept) = history.enabled_db() {
             let (done, newest) = (

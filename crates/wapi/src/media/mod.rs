@@ -1,6 +1,5 @@
 //! Files of messages: downloaded from WhatsApp, stored by their hash, served and removed.
 
-mod cleanup;
 mod content_inspection;
 pub mod convert;
 mod downloads;
@@ -10,6 +9,7 @@ pub mod fuzzing;
 pub mod link_download;
 mod probe;
 pub mod qr_image;
+mod retention;
 mod spool_writer;
 mod storage;
 pub mod types;
@@ -31,13 +31,13 @@ use crate::store::{Life, MediaFacts, MediaRecord, MediaState, NewMedia, Store, S
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 
-pub use cleanup::run_media_cleanup;
 pub use convert::conversion_pool::ConversionPool;
 use convert::ffmpeg::Ffmpeg;
 pub use convert::ffmpeg::{ConversionError, ConversionPurpose, ConverterPrograms};
 pub use downloads::{MediaDownloadError, MediaSource, run_downloads};
 pub use probe::MediaProperties;
 use probe::read_properties;
+pub use retention::run_media_cleanup;
 pub use spool_writer::{SpoolError, SpoolWriter};
 use storage::{BucketStorage, DiskStorage, LocalFile, Storage};
 pub use storage::{SpoolFolder, SpooledFile};

@@ -8,5 +8,5 @@ pub mod message;
 pub mod remote_file;
 pub mod session_name;
 pub mod signing_key;
-pub mod spelling;
+pub mod suggestions;
 pub mod timestamp;

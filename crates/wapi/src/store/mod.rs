@@ -35,7 +35,7 @@ use tokio::sync::watch;
 use crate::system::clock::Clock;
 use crate::system::durable_files;
 use crate::system::lifecycle::{FinishReport, Lifecycle};
-use crate::telemetry::metrics::GatewayMetrics;
+use crate::telemetry::counters::GatewayMetrics;
 
 pub use admin::api_keys::{ApiKey, ApiKeyHash};
 pub use admin::commands::{RemovalMode, SavedSession, StopState};

@@ -1,7 +1,7 @@
 //! Logs, and reports to Sentry if configured.
 
+pub mod counters;
 mod log_line;
-pub mod metrics;
 
 use std::io::IsTerminal;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::model::event::TYPES;
-use crate::model::spelling::format_suggestion;
+use crate::model::suggestions::format_suggestion;
 use crate::net::egress::EgressPolicy;
 use crate::net::web_address::find_placeholder;
 

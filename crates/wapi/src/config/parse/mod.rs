@@ -1,7 +1,7 @@
 //! Parsers of setting values. Pure: nothing here accesses the network or the disk.
 
 mod access;
-mod storage;
+mod media_storage;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,13 +19,13 @@ use super::{
     BuildKind, CertificateFiles, ConfigErrors, ConfigSources, Environment, SETTINGS,
     WhatsappAddress,
 };
-use crate::model::spelling::format_suggestion;
+use crate::model::suggestions::format_suggestion;
 use crate::net::web_address::find_placeholder;
 
 pub(super) use access::{
     GatewayReach, had_open_targets, parse_networks, read_access, read_allowed_targets,
 };
-pub(super) use storage::read_media_storage;
+pub(super) use media_storage::read_media_storage;
 
 /// Secrets that protect an access, or prove an origin.
 const PROTECTING_SECRETS: [&str; 3] = [

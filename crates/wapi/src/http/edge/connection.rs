@@ -93,7 +93,7 @@ pub async fn serve_connection(
     let io = TokioIo::new(PacedStream {
         io,
         seat: seat.clone(),
-        has_arrived: false,
+        arrival: Arrival::Nothing,
         pace: PaceWatch::new(manner.clock.clone()),
     });
     let connection = http1::Builder::new()
@@ -134,12 +134,21 @@ async fn await_end(seat: &ConnectionSeat, visits: &Lifecycle) {
     }
 }
 
-/// A stream that reports its first bytes, and fails when its peer does not read the written data
-/// fast enough.
+/// The first request, as far as the stream has seen it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    Nothing,
+    Bytes,
+    /// Those bytes were no complete request, or it is being answered.
+    Reported,
+}
+
+/// A stream that reports an unfinished first request, and fails when its peer does not read the
+/// written data fast enough.
 struct PacedStream<I> {
     io: I,
     seat: ConnectionSeat,
-    has_arrived: bool,
+    arrival: Arrival,
     pace: PaceWatch,
 }
 
@@ -170,9 +179,14 @@ impl<I: AsyncRead + Unpin> AsyncRead for PacedStream<I> {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, into);
-        if !self.has_arrived && into.filled().len() > before {
-            self.has_arrived = true;
-            self.seat.start_arrival();
+        match self.arrival {
+            Arrival::Nothing if into.filled().len() > before => self.arrival = Arrival::Bytes,
+            // More is wanted than has arrived: those bytes were no complete request.
+            Arrival::Bytes if read.is_pending() => {
+                self.arrival = Arrival::Reported;
+                self.seat.start_arrival();
+            }
+            _ => {}
         }
         read
     }

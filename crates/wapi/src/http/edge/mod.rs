@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
-use crate::telemetry::metrics::Counter;
+use crate::telemetry::counters::Counter;
 
 pub use admission::client_network;
 use admission::{
@@ -56,8 +56,8 @@ pub struct ConnectionRegistry {
     connections: Mutex<(ConnectionSet, HashMap<u64, CancellationToken>)>,
     /// Open sockets, including those of displaced connections.
     sockets: Arc<Semaphore>,
-    /// Notified when an arriving connection may be displaced earlier than it was said.
-    arrivals: Notify,
+    /// Notified when a connection has ended.
+    departures: Notify,
     pub counts: ConnectionCounts,
 }
 
@@ -84,7 +84,7 @@ impl HttpEdge {
             registry: Arc::new(ConnectionRegistry {
                 connections: crowd,
                 sockets,
-                arrivals: Notify::new(),
+                departures: Notify::new(),
                 counts: ConnectionCounts::default(),
             }),
             proxies: proxies.into(),
@@ -247,7 +247,7 @@ impl ConnectionRegistry {
                 Err(ConnectionRefusal::NotBefore(time)) => {
                     tokio::select! {
                         () = clock.sleep(time.saturating_sub(clock.uptime())) => {}
-                        () = room.arrivals.notified() => {}
+                        () = room.departures.notified() => {}
                     }
                 }
                 Err(ConnectionRefusal::Full | ConnectionRefusal::AddressFull) => {
@@ -306,9 +306,12 @@ struct SeatInner {
 
 impl Drop for SeatInner {
     fn drop(&mut self) {
-        let mut guard = self.registry.lock();
-        guard.0.remove(self.id);
-        guard.1.remove(&self.id);
+        {
+            let mut guard = self.registry.lock();
+            guard.0.remove(self.id);
+            guard.1.remove(&self.id);
+        }
+        self.registry.departures.notify_one();
     }
 }
 
@@ -325,11 +328,9 @@ impl ConnectionSeat {
         }))
     }
 
-    /// Records that bytes of a request have arrived.
+    /// Records that a part of the first request has arrived.
     fn start_arrival(&self) {
-        if self.0.registry.lock().0.start_arrival(self.0.id) {
-            self.0.registry.arrivals.notify_one();
-        }
+        self.0.registry.lock().0.start_arrival(self.0.id);
     }
 
     fn start_request(&self, passed_on: Option<IpAddr>) -> RequestStart {

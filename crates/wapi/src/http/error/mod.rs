@@ -1,9 +1,9 @@
 //! Error answers as `application/problem+json` (RFC 9457). Only this module picks an error's status
 //! code.
 
-mod catalog;
 mod commands;
 mod failures;
+mod products;
 mod sending;
 
 use std::borrow::Cow;
@@ -17,9 +17,9 @@ use crate::model::access::Scope;
 use crate::model::event::SendFailure;
 use crate::net::pace::TooSlowError;
 use crate::sessions::SessionPhase;
-pub use catalog::MissingInShop;
 pub use failures::NOT_ON_WHATSAPP;
 use failures::{GROUP_NOT_FOUND, NEWSLETTER_NOT_FOUND};
+pub use products::MissingInShop;
 
 /// One mistake in the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

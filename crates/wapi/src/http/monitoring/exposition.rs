@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::telemetry::metrics::Histogram;
+use crate::telemetry::counters::Histogram;
 
 /// The type of a metric family.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use crate::http::error::Problem;
 use crate::model::masking;
 use crate::sessions::SessionPhase;
 use crate::store::StoreStats;
-use crate::telemetry::metrics::GatewayMetrics;
+use crate::telemetry::counters::GatewayMetrics;
 
 /// Serves the metrics to keys with the scope `read` for all sessions. They hold no phone number:
 /// see [`masking::mask_session`].

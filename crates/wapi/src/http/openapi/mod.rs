@@ -397,7 +397,7 @@ mod tests {
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
         assert!(
             twice.is_empty(),
-            "{twice:?}; name them in http/openapi/names.rs"
+            "{twice:?}; name them in http/openapi/operation_ids.rs"
         );
     }
 }

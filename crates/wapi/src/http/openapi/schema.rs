@@ -20,7 +20,7 @@ pub fn time_input() -> Value {
     text_format("date-time")
 }
 
-/// A time as [`crate::model::stamp`] writes it.
+/// A time as [`crate::model::timestamp`] writes it.
 pub fn time_output() -> Value {
     with_keyword(
         text_format("date-time"),

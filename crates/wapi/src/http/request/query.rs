@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use crate::http::error::{FieldError, Problem};
-use crate::model::spelling::format_suggestion;
+use crate::model::suggestions::format_suggestion;
 
 /// The parameters of a query, read one by one. Unknown ones are refused by name.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::http::request::extract::JsonFields;
 use crate::http::request::query::QueryParameters;
 use crate::model::access::{KeyAccess, Scope};
 use crate::model::session_name::SessionName;
-use crate::model::spelling::format_suggestion;
+use crate::model::suggestions::format_suggestion;
 use crate::store::ApiKey;
 
 /// Maximum length of a key's name, in characters.

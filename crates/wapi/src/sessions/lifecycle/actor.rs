@@ -11,7 +11,7 @@ use crate::inbound::Inbox;
 use crate::inbound::identity::{self, ResolveMode};
 use crate::model::event::{EventData, LoggedOutSession, PairedSession};
 use crate::sessions::history_sync::import::SessionHistorySink;
-use crate::sessions::pairing;
+use crate::sessions::qr_display;
 use crate::sessions::read_elsewhere;
 use crate::sessions::session::{DesiredState, LastReceivedInbox};
 use crate::sessions::state::{LinkEnd, NextAction, next_action};
@@ -160,7 +160,7 @@ impl SessionActor {
         self.session.set_link(None);
         self.session
             .update_state(|state| state.clear_link(self.deps.clock.now()));
-        pairing::withdraw_qr_code(&self.session, &self.deps.files).await;
+        qr_display::withdraw_qr_code(&self.session, &self.deps.files).await;
         link.close().await;
         if end == LinkEnd::LoggedOut {
             self.forget_device().await;
@@ -299,7 +299,7 @@ impl SessionActor {
         match signal {
             // The file goes first, so that a reader of the new state no longer finds the code.
             LinkEvent::QrExpired => {
-                pairing::withdraw_qr_code(&self.session, &self.deps.files).await
+                qr_display::withdraw_qr_code(&self.session, &self.deps.files).await
             }
             LinkEvent::Paired => {
                 self.update_life(link);
@@ -398,11 +398,11 @@ impl SessionActor {
                     clock,
                     ..
                 } = &self.deps;
-                pairing::publish_qr_code(&self.session, &text, valid_for, files, console, clock)
+                qr_display::publish_qr_code(&self.session, &text, valid_for, files, console, clock)
                     .await;
             }
             LinkEvent::Paired => {
-                pairing::withdraw_qr_code(&self.session, &self.deps.files).await;
+                qr_display::withdraw_qr_code(&self.session, &self.deps.files).await;
                 tracing::info!(session = %name, "paired");
             }
             LinkEvent::Unreachable { reason } | LinkEvent::Offline { reason } => {

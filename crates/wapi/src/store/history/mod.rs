@@ -5,12 +5,12 @@
 //! commits are large, and delay no other database.
 
 mod batch;
-mod by_name;
 mod changes;
 mod chats;
 mod contacts;
 mod import;
 mod merging;
+mod migration_to_lives;
 mod mutation;
 mod removal;
 mod search;
@@ -32,9 +32,9 @@ use super::read_pool::ReadPool;
 use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, StoreError, migrations};
 use crate::system::durable_files;
 
-pub use by_name::{NameAssignment, UnassignedName};
 pub use chats::StoredChat;
 pub use import::{HistoryImport, ImportedChat};
+pub use migration_to_lives::{NameAssignment, UnassignedName};
 pub use mutation::{
     ChangeTarget, HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage,
 };

@@ -23,7 +23,7 @@ use super::webhooks::{deliveries, endpoints};
 use super::{NewEvent, SentPayload, SettledDelivery, StoreError, stopping_error};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
-use crate::telemetry::metrics::GatewayMetrics;
+use crate::telemetry::counters::GatewayMetrics;
 
 /// The capacity of the queue of changes; callers wait while it is full.
 const QUEUE_CAPACITY: usize = 4_096;

@@ -30,10 +30,10 @@ const MIN_CONNECTIONS: usize = 16;
 /// Time in which a new connection is displaced only after idle unauthenticated ones: a handshake
 /// and one round trip.
 const ARRIVAL_GRACE: Duration = Duration::from_secs(2);
-/// Time in which a new connection that has sent nothing yet is not displaced at all, so that a
-/// request that follows its handshake at once is read in any burst. Others wait in the backlog
-/// meanwhile.
-const MIN_STAY: Duration = Duration::from_millis(50);
+/// Time in which a new connection is not displaced at all, so that a request that came with it is
+/// read. The acceptor waits only if no other connection can make room, so even a single free place
+/// takes 200 connections a second.
+const MIN_STAY: Duration = Duration::from_millis(5);
 
 impl ConnectionLimits {
     /// Returns the limits for a process that may open this many descriptors.
@@ -53,8 +53,8 @@ impl ConnectionLimits {
 pub enum ConnectionActivity {
     /// Nothing has arrived yet.
     Arriving,
-    /// A part of the first request has arrived. Callers send a request at once; only those that do
-    /// not mean to finish are seen here for long.
+    /// A part of the first request has arrived. Most callers send a request at once, so these make
+    /// room before connections that have sent nothing yet.
     Unfinished,
     /// A request is being answered.
     Busy,
@@ -83,7 +83,7 @@ pub struct ConnectionAdmission {
 /// Reason not to admit a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConnectionRefusal {
-    /// Room will be made at this time: the connection that makes it has only just arrived.
+    /// Room can be made from this time on: all that could make it have only just arrived.
     NotBefore(Duration),
     /// All connections are busy.
     Full,
@@ -120,20 +120,24 @@ impl ConnectionEntry {
     /// Order in which connections are displaced, lowest first; `None` is never displaced.
     fn displacement_rank(&self, now: Duration) -> Option<u8> {
         match (self.activity, self.is_authenticated) {
-            (ConnectionActivity::Unfinished, _) => Some(0),
-            (ConnectionActivity::Arriving, _) if now >= self.since + ARRIVAL_GRACE => Some(0),
+            (ConnectionActivity::Arriving | ConnectionActivity::Unfinished, _)
+                if now >= self.since + ARRIVAL_GRACE =>
+            {
+                Some(0)
+            }
             (ConnectionActivity::Idle, false) => Some(1),
-            (ConnectionActivity::Arriving, _) => Some(2),
-            (ConnectionActivity::Busy, false) => Some(3),
-            (ConnectionActivity::Idle, true) => Some(4),
+            (ConnectionActivity::Unfinished, _) => Some(2),
+            (ConnectionActivity::Arriving, _) => Some(3),
+            (ConnectionActivity::Busy, false) => Some(4),
+            (ConnectionActivity::Idle, true) => Some(5),
             (ConnectionActivity::Busy, true) => None,
         }
     }
 
     fn earliest_displacement(&self) -> Duration {
         match self.activity {
-            ConnectionActivity::Arriving => self.since + MIN_STAY,
-            _ => self.since,
+            ConnectionActivity::Arriving | ConnectionActivity::Unfinished => self.since + MIN_STAY,
+            ConnectionActivity::Busy | ConnectionActivity::Idle => Duration::ZERO,
         }
     }
 
@@ -168,14 +172,8 @@ impl ConnectionSet {
                 leaves => leaves,
             }
         } else if self.entries.len() >= self.limits.all {
-            let Some(leaves) = self.find_displaceable(None, now) else {
-                return Err(ConnectionRefusal::Full);
-            };
-            let earliest = self.entries[&leaves].earliest_displacement();
-            if now < earliest {
-                return Err(ConnectionRefusal::NotBefore(earliest));
-            }
-            Some(leaves)
+            let leaves = self.find_displaceable(None, now);
+            Some(leaves.ok_or_else(|| self.refusal_reason(now))?)
         } else {
             None
         };
@@ -211,7 +209,8 @@ impl ConnectionSet {
         let these = self
             .entries
             .iter()
-            .filter(|(_, guest)| of.is_none() || guest.counted_address() == of);
+            .filter(|(_, guest)| of.is_none() || guest.counted_address() == of)
+            .filter(|(_, guest)| of.is_some() || now >= guest.earliest_displacement());
         let ranked = these.filter_map(|(id, guest)| {
             Some((
                 (
@@ -226,15 +225,25 @@ impl ConnectionSet {
         ranked.min().map(|(_, id)| id)
     }
 
-    /// Records that bytes of the first request have arrived. Returns false if that was known.
-    pub fn start_arrival(&mut self, id: u64) -> bool {
-        self.entries.get_mut(&id).is_some_and(|guest| {
-            let is_first = guest.activity == ConnectionActivity::Arriving;
-            if is_first {
-                guest.activity = ConnectionActivity::Unfinished;
-            }
-            is_first
-        })
+    /// Returns the reason why no connection can make room now.
+    fn refusal_reason(&self, now: Duration) -> ConnectionRefusal {
+        let displaceable = self
+            .entries
+            .values()
+            .filter(|guest| guest.displacement_rank(now).is_some());
+        let earliest = displaceable.map(ConnectionEntry::earliest_displacement);
+        earliest
+            .min()
+            .map_or(ConnectionRefusal::Full, ConnectionRefusal::NotBefore)
+    }
+
+    /// Records that a part of the first request has arrived.
+    pub fn start_arrival(&mut self, id: u64) {
+        if let Some(guest) = self.entries.get_mut(&id)
+            && guest.activity == ConnectionActivity::Arriving
+        {
+            guest.activity = ConnectionActivity::Unfinished;
+        }
     }
 
     /// Records the start of a request; `passed_on` is the client address named by a trusted proxy.

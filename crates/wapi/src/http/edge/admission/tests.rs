@@ -222,7 +222,7 @@ fn a_network_of_version_six_is_one_address() {
 }
 
 #[test]
-fn a_newcomer_is_not_displaced_before_its_first_request_could_be_read() {
+fn a_newcomer_is_not_displaced_before_its_request_could_be_read() {
     let mut crowd = ConnectionSet::new(LIMITS);
     let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
     let soon = at(10) + MIN_STAY;
@@ -233,10 +233,27 @@ fn a_newcomer_is_not_displaced_before_its_first_request_could_be_read() {
     assert_eq!(crowd.len(), 6);
     let admitted = crowd.admit(address(1), false, soon).unwrap();
     assert_eq!(admitted.instead_of, Some(ids[0]));
+}
 
-    // Half a request shows that it is not one that follows at once.
-    assert!(crowd.start_arrival(ids[3]));
-    assert!(!crowd.start_arrival(ids[3]));
-    let admitted = crowd.admit(address(1), false, soon).unwrap();
-    assert_eq!(admitted.instead_of, Some(ids[3]));
+#[test]
+fn nobody_waits_for_a_newcomer_where_another_can_make_room() {
+    let mut crowd = ConnectionSet::new(LIMITS);
+    let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
+    crowd.start_request(ids[4], None, at(10));
+    crowd.set_authenticated(ids[4], true);
+    crowd.end_request(ids[4], at(10));
+    let admitted = crowd.admit(address(1), false, at(10)).unwrap();
+    assert_eq!(admitted.instead_of, Some(ids[4]), "it only rests");
+}
+
+#[test]
+fn half_a_request_makes_room_before_nothing_yet_and_after_strangers_who_rest() {
+    let mut crowd = ConnectionSet::new(LIMITS);
+    let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
+    crowd.start_arrival(ids[3]);
+    crowd.start_request(ids[5], None, at(10));
+    crowd.start_arrival(ids[5]);
+    crowd.end_request(ids[5], at(10));
+    let left = [(); 3].map(|()| crowd.admit(address(1), false, at(11)).unwrap().instead_of);
+    assert_eq!(left, [Some(ids[5]), Some(ids[3]), Some(ids[0])]);
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::unreadable;
 use crate::http::error::{FieldError, Problem};
 use crate::model::session_name::SessionName;
-use crate::model::spelling::format_suggestion;
+use crate::model::suggestions::format_suggestion;
 
 /// Maximum size of a JSON body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;

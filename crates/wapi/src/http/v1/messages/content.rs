@@ -67,8 +67,12 @@ pub(crate) fn read_content(fields: &mut JsonFields, kind: &'static str) -> Optio
         "reaction" => {
             read_reaction(&mut inner).map(|reaction| MessageContent::Reaction { reaction })
         }
-        _ => read_media(&mut inner, MediaKind::Document)
+        "document" => read_media(&mut inner, MediaKind::Document)
             .map(|document| MessageContent::Document { document }),
+        _ => {
+            fields.refuse_field(kind, "cannot be sent yet");
+            None
+        }
     };
     fields.absorb_errors(kind, inner);
     content

@@ -12,7 +12,7 @@ use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::request::extract::{JsonFields, OptionalJson};
 use crate::http::request::query::QueryParameters;
-use crate::model::spelling::format_suggestion;
+use crate::model::suggestions::format_suggestion;
 use crate::store::{DeliveryRecord, DeliveryState, FailedAttempt};
 
 /// Deliveries on one page: default and maximum.

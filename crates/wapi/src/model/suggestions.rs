@@ -32,7 +32,7 @@ pub fn format_suggestion<'a>(written: &str, right: impl IntoIterator<Item = &'a 
 
 #[cfg(test)]
 mod tests {
-    use crate::model::spelling::*;
+    use crate::model::suggestions::*;
 
     #[test]
     fn what_is_alike_is_meant_and_what_is_not_is_not() {

@@ -114,7 +114,7 @@ impl<const N: usize> Histogram<N> {
 
 #[cfg(test)]
 mod tests {
-    use crate::telemetry::metrics::*;
+    use crate::telemetry::counters::*;
 
     #[test]
     fn a_histogram_counts_what_is_at_most_as_large_as_each_bound() {

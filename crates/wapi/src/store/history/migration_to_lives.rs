@@ -126,7 +126,7 @@ mod tests {
     use sqlx::sqlite::SqliteConnectOptions;
     use sqlx::{ConnectOptions, Connection, Executor};
 
-    use crate::store::history::by_name::*;
+    use crate::store::history::migration_to_lives::*;
     use crate::store::history::{PageAnchor, STEPS};
     use crate::store::migrations;
 

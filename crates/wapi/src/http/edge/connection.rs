@@ -117,7 +117,11 @@ pub async fn serve_connection(
                 connection.as_mut().graceful_shutdown();
             }
             // A caller that is still unauthenticated by then is cut off.
-            () = manner.clock.sleep(DISPLACED_GRACE), if is_ending && seat.is_displaced_stranger() => return,
+            () = manner.clock.sleep(DISPLACED_GRACE), if is_ending => {
+                if seat.is_displaced_stranger() {
+                    return;
+                }
+            }
             () = manner.clock.sleep(seat.time_left(manner.clock.uptime())) => {
                 if seat.is_overdue(manner.clock.uptime()) {
                     return seat.count_late();
@@ -139,7 +143,7 @@ async fn await_end(seat: &ConnectionSeat, visits: &Lifecycle) {
 enum Arrival {
     Nothing,
     Bytes,
-    /// Those bytes were no complete request, or it is being answered.
+    /// Those bytes were no complete request, or it was answered.
     Reported,
 }
 

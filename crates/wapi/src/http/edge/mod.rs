@@ -56,7 +56,7 @@ pub struct ConnectionRegistry {
     connections: Mutex<(ConnectionSet, HashMap<u64, CancellationToken>)>,
     /// Open sockets, including those of displaced connections.
     sockets: Arc<Semaphore>,
-    /// Notified when a connection has ended.
+    /// Notified when a connection has ended or rests.
     departures: Notify,
     pub counts: ConnectionCounts,
 }
@@ -107,6 +107,7 @@ impl HttpEdge {
             peer,
             ConnectionSeat::new(
                 u64::MAX,
+                None,
                 CancellationToken::new(),
                 self.shared_registry(),
                 self.clock.clone(),
@@ -240,9 +241,15 @@ impl ConnectionRegistry {
     ) -> Option<ConnectionSeat> {
         loop {
             match room.try_admit(from, is_capped, clock.uptime()) {
-                Ok((id, bell)) => {
+                Ok((admission, bell)) => {
                     let (room, clock) = (Arc::clone(room), clock.clone());
-                    return Some(ConnectionSeat::new(id, bell, room, clock));
+                    return Some(ConnectionSeat::new(
+                        admission.id,
+                        admission.own_address,
+                        bell,
+                        room,
+                        clock,
+                    ));
                 }
                 Err(ConnectionRefusal::NotBefore(time)) => {
                     tokio::select! {
@@ -263,18 +270,21 @@ impl ConnectionRegistry {
         from: IpAddr,
         is_capped: bool,
         now: Duration,
-    ) -> Result<(u64, CancellationToken), ConnectionRefusal> {
+    ) -> Result<(ConnectionAdmission, CancellationToken), ConnectionRefusal> {
         let mut guard = self.lock();
         let (crowd, bells) = &mut *guard;
-        let ConnectionAdmission { id, instead_of } = crowd.admit(from, is_capped, now)?;
-        if let Some(bell) = instead_of.and_then(|leaves| bells.remove(&leaves)) {
+        let admission = crowd.admit(from, is_capped, now)?;
+        if let Some(bell) = admission
+            .instead_of
+            .and_then(|leaves| bells.remove(&leaves))
+        {
             self.counts.displaced.add(1);
             bell.cancel();
         }
         self.counts.let_in.add(1);
         let bell = CancellationToken::new();
-        bells.insert(id, bell.clone());
-        Ok((id, bell))
+        bells.insert(admission.id, bell.clone());
+        Ok((admission, bell))
     }
 
     /// Returns the number of connections and their limit.
@@ -294,6 +304,7 @@ pub struct ConnectionSeat(Arc<SeatInner>);
 
 struct SeatInner {
     id: u64,
+    own_address: Option<IpAddr>,
     /// Cancelled when the connection is displaced.
     displacement: CancellationToken,
     registry: Arc<ConnectionRegistry>,
@@ -306,20 +317,29 @@ struct SeatInner {
 
 impl Drop for SeatInner {
     fn drop(&mut self) {
-        {
+        let had_place = {
             let mut guard = self.registry.lock();
-            guard.0.remove(self.id);
             guard.1.remove(&self.id);
+            guard.0.remove(self.id)
+        };
+        if had_place {
+            self.registry.departures.notify_one();
         }
-        self.registry.departures.notify_one();
     }
 }
 
 impl ConnectionSeat {
-    fn new(id: u64, bell: CancellationToken, room: Arc<ConnectionRegistry>, clock: Clock) -> Self {
+    fn new(
+        id: u64,
+        own_address: Option<IpAddr>,
+        bell: CancellationToken,
+        room: Arc<ConnectionRegistry>,
+        clock: Clock,
+    ) -> Self {
         let (is_known, has_asked_late) = Default::default();
         Self(Arc::new(SeatInner {
             id,
+            own_address,
             displacement: bell,
             registry: room,
             clock,
@@ -335,12 +355,12 @@ impl ConnectionSeat {
 
     fn start_request(&self, passed_on: Option<IpAddr>) -> RequestStart {
         let now = self.0.clock.uptime();
-        let asked = self
-            .0
-            .registry
-            .lock()
-            .0
-            .start_request(self.0.id, passed_on, now);
+        let asked =
+            self.0
+                .registry
+                .lock()
+                .0
+                .start_request(self.0.id, self.0.own_address, passed_on, now);
         self.0
             .has_late_request
             .fetch_or(asked == RequestStart::Displaced, Ordering::Relaxed);
@@ -350,6 +370,7 @@ impl ConnectionSeat {
     fn end_request(&self) {
         let now = self.0.clock.uptime();
         self.0.registry.lock().0.end_request(self.0.id, now);
+        self.0.registry.departures.notify_one();
     }
 
     fn set_authenticated(&self, is_known: bool) {

@@ -1,7 +1,7 @@
 //! Connections and their admission: which connection makes room for a new one. Pure.
 //!
-//! Unauthenticated connections hold no place for long: they make room for new ones, first those of
-//! the address with the most connections, and first those that have not even completed a request.
+//! Unauthenticated connections hold no place for long: they make room for new ones, idle strangers
+//! before newcomers, and among equals first those of the address with the most connections.
 //! An authenticated caller whose request is being answered is never cut off.
 
 use std::cmp::Reverse;
@@ -30,10 +30,13 @@ const MIN_CONNECTIONS: usize = 16;
 /// Time in which a new connection is displaced only after idle unauthenticated ones: a handshake
 /// and one round trip.
 const ARRIVAL_GRACE: Duration = Duration::from_secs(2);
-/// Time in which a new connection is not displaced at all, so that a request that came with it is
-/// read. The acceptor waits only if no other connection can make room, so even a single free place
-/// takes 200 connections a second.
+/// Time in which a new connection is not displaced for another new one, so that a request that came
+/// with it is read. The acceptor waits for it only if no idle stranger and no older newcomer can
+/// make room.
 const MIN_STAY: Duration = Duration::from_millis(5);
+
+/// Rank of a newcomer among those that make room, see [`ConnectionEntry::displacement_rank`].
+const NEWCOMER_RANK: u8 = 3;
 
 impl ConnectionLimits {
     /// Returns the limits for a process that may open this many descriptors.
@@ -51,7 +54,7 @@ impl ConnectionLimits {
 /// Activity of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionActivity {
-    /// Nothing has arrived yet.
+    /// Nothing has arrived yet, but for a TLS handshake.
     Arriving,
     /// A part of the first request has arrived. Most callers send a request at once, so these make
     /// room before connections that have sent nothing yet.
@@ -66,9 +69,9 @@ pub enum ConnectionActivity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestStart {
     Accepted,
-    /// The connection has just been displaced.
+    /// The connection has just been displaced; this is its last request.
     Displaced,
-    /// The client address named by a proxy already has its maximum of requests in progress.
+    /// The client's address already has its maximum of requests in progress, or there is no room.
     TooMany,
 }
 
@@ -76,6 +79,8 @@ pub enum RequestStart {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConnectionAdmission {
     pub id: u64,
+    /// Address the connection counts for.
+    pub own_address: Option<IpAddr>,
     /// The displaced connection.
     pub instead_of: Option<u64>,
 }
@@ -127,7 +132,7 @@ impl ConnectionEntry {
             }
             (ConnectionActivity::Idle, false) => Some(1),
             (ConnectionActivity::Unfinished, _) => Some(2),
-            (ConnectionActivity::Arriving, _) => Some(3),
+            (ConnectionActivity::Arriving, _) => Some(NEWCOMER_RANK),
             (ConnectionActivity::Busy, false) => Some(4),
             (ConnectionActivity::Idle, true) => Some(5),
             (ConnectionActivity::Busy, true) => None,
@@ -172,8 +177,7 @@ impl ConnectionSet {
                 leaves => leaves,
             }
         } else if self.entries.len() >= self.limits.all {
-            let leaves = self.find_displaceable(None, now);
-            Some(leaves.ok_or_else(|| self.refusal_reason(now))?)
+            Some(self.find_leaving(now)?)
         } else {
             None
         };
@@ -181,19 +185,10 @@ impl ConnectionSet {
             self.remove(id);
         }
         self.last_id += 1;
-        let standing = ConnectionActivity::Arriving;
-        let guest = ConnectionEntry {
-            own_address: own,
-            proxied_address: None,
-            activity: standing,
-            is_authenticated: false,
-            key: None,
-            since: now,
-        };
-        self.entries.insert(self.last_id, guest);
-        increment_count(&mut self.per_address, own);
+        self.insert(self.last_id, own, ConnectionActivity::Arriving, now);
         Ok(ConnectionAdmission {
             id: self.last_id,
+            own_address: own,
             instead_of,
         })
     }
@@ -225,16 +220,55 @@ impl ConnectionSet {
         ranked.min().map(|(_, id)| id)
     }
 
-    /// Returns the reason why no connection can make room now.
-    fn refusal_reason(&self, now: Duration) -> ConnectionRefusal {
-        let displaceable = self
-            .entries
-            .values()
-            .filter(|guest| guest.displacement_rank(now).is_some());
-        let earliest = displaceable.map(ConnectionEntry::earliest_displacement);
-        earliest
-            .min()
-            .map_or(ConnectionRefusal::Full, ConnectionRefusal::NotBefore)
+    /// Returns the connection that makes room in a full room. Callers and requests in progress do
+    /// not leave while a newcomer will make room in a moment.
+    fn find_leaving(&self, now: Duration) -> Result<u64, ConnectionRefusal> {
+        let ready = self.find_displaceable(None, now);
+        let is_newcomer_due = ready.is_some_and(|id| {
+            let rank = self.entries[&id].displacement_rank(now);
+            rank.is_some_and(|rank| rank <= NEWCOMER_RANK)
+        });
+        let newcomers = self.entries.values().filter(|guest| {
+            let earliest = guest.earliest_displacement();
+            now < earliest && guest.displacement_rank(now).is_some()
+        });
+        let soonest = newcomers.map(ConnectionEntry::earliest_displacement).min();
+        match (ready, soonest) {
+            (Some(id), _) if is_newcomer_due => Ok(id),
+            (_, Some(time)) => Err(ConnectionRefusal::NotBefore(time)),
+            (ready, None) => ready.ok_or(ConnectionRefusal::Full),
+        }
+    }
+
+    /// Counts a connection again that was displaced when its request had arrived. There is room for
+    /// a few of them beyond the limit.
+    fn readmit(&mut self, id: u64, own: Option<IpAddr>, now: Duration) -> RequestStart {
+        if self.entries.len() >= self.limits.all + self.limits.all / 8
+            || self.address_count(own) > self.limits.per_address
+        {
+            return RequestStart::TooMany;
+        }
+        self.insert(id, own, ConnectionActivity::Busy, now);
+        RequestStart::Displaced
+    }
+
+    fn insert(
+        &mut self,
+        id: u64,
+        own_address: Option<IpAddr>,
+        activity: ConnectionActivity,
+        since: Duration,
+    ) {
+        let guest = ConnectionEntry {
+            own_address,
+            proxied_address: None,
+            activity,
+            is_authenticated: false,
+            key: None,
+            since,
+        };
+        self.entries.insert(id, guest);
+        increment_count(&mut self.per_address, own_address);
     }
 
     /// Records that a part of the first request has arrived.
@@ -250,11 +284,16 @@ impl ConnectionSet {
     pub fn start_request(
         &mut self,
         id: u64,
+        own_address: Option<IpAddr>,
         passed_on: Option<IpAddr>,
         now: Duration,
     ) -> RequestStart {
+        let start = match self.entries.contains_key(&id) {
+            true => RequestStart::Accepted,
+            false => self.readmit(id, own_address, now),
+        };
         let Some(guest) = self.entries.get_mut(&id) else {
-            return RequestStart::Displaced;
+            return start;
         };
         (guest.activity, guest.since) = (ConnectionActivity::Busy, now);
         // A proxy may send the requests of many clients over one connection.
@@ -263,14 +302,14 @@ impl ConnectionSet {
             .map(client_network);
         let before = std::mem::replace(&mut guest.proxied_address, asks_for);
         if before == asks_for {
-            return RequestStart::Accepted;
+            return start;
         }
         decrement_count(&mut self.per_address, before);
         increment_count(&mut self.per_address, asks_for);
         if self.address_count(asks_for) > self.limits.per_address {
             RequestStart::TooMany
         } else {
-            RequestStart::Accepted
+            start
         }
     }
 
@@ -311,13 +350,14 @@ impl ConnectionSet {
             .map(|guest| (guest.activity, guest.since))
     }
 
-    /// Removes the connection.
-    pub fn remove(&mut self, id: u64) {
+    /// Removes the connection. Returns false if it was not there.
+    pub fn remove(&mut self, id: u64) -> bool {
         let Some(guest) = self.entries.remove(&id) else {
-            return;
+            return false;
         };
         decrement_count(&mut self.per_address, guest.counted_address());
         decrement_count(&mut self.per_key, guest.key);
+        true
     }
 
     pub fn len(&self) -> usize {

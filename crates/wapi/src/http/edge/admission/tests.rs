@@ -32,7 +32,7 @@ fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
         (ids[3], ConnectionActivity::Idle, false),
     ] {
         assert_eq!(
-            crowd.start_request(id, None, at(10)),
+            crowd.start_request(id, None, None, at(10)),
             RequestStart::Accepted
         );
         if standing == ConnectionActivity::Idle {
@@ -43,14 +43,14 @@ fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
     let mut left = Vec::new();
     for number in 0..5 {
         let (id, instead_of) = comes(&mut crowd, 1, 20 + number);
-        crowd.start_request(id, None, at(20));
+        crowd.start_request(id, None, None, at(20));
         crowd.set_authenticated(id, true);
         left.push(instead_of.unwrap());
     }
     assert_eq!(left, [ids[4], ids[5], ids[3], ids[2], ids[1]]);
     assert_eq!(
-        crowd.start_request(ids[4], None, at(30)),
-        RequestStart::Displaced
+        crowd.start_request(ids[4], None, None, at(30)),
+        RequestStart::TooMany
     );
     assert_eq!(
         crowd.admit(address(1), false, at(30)),
@@ -79,7 +79,7 @@ fn an_address_makes_room_for_itself_and_the_one_with_most_for_others() {
         Some(ids[1]),
         "the address with most of it"
     );
-    crowd.start_request(first, None, at(9));
+    crowd.start_request(first, None, None, at(9));
     assert_eq!(
         comes(&mut crowd, 1, 10).1,
         Some(ids[2]),
@@ -92,11 +92,11 @@ fn an_address_makes_room_for_itself_and_the_one_with_most_for_others() {
     assert_eq!(crowd.len(), 4);
     for _ in 0..2 {
         let id = comes(&mut crowd, 3, 11).0;
-        crowd.start_request(id, None, at(11));
+        crowd.start_request(id, None, None, at(11));
         crowd.set_authenticated(id, true);
     }
     let id = comes(&mut crowd, 3, 12).0;
-    crowd.start_request(id, None, at(12));
+    crowd.start_request(id, None, None, at(12));
     crowd.set_authenticated(id, true);
     assert_eq!(
         crowd.admit(address(3), true, at(13)),
@@ -111,7 +111,7 @@ fn who_has_just_come_stays_before_strangers_who_were_answered() {
         .map(|number| comes(&mut crowd, 10 + number, 0).0)
         .collect();
     for id in &rest {
-        crowd.start_request(*id, None, at(0));
+        crowd.start_request(*id, None, None, at(0));
         crowd.end_request(*id, at(0));
     }
     let (newcomer, instead_of) = comes(&mut crowd, 2, 100);
@@ -134,7 +134,7 @@ fn whom_a_proxy_speaks_for_has_the_share_of_an_address() {
     let ids: Vec<_> = (0..5).map(|_| comes(&mut crowd, 1, 0).0).collect();
     let asked: Vec<_> = ids[..4]
         .iter()
-        .map(|id| crowd.start_request(*id, Some(address(9)), at(1)))
+        .map(|id| crowd.start_request(*id, None, Some(address(9)), at(1)))
         .collect();
     assert_eq!(
         asked,
@@ -146,19 +146,19 @@ fn whom_a_proxy_speaks_for_has_the_share_of_an_address() {
         ]
     );
     assert_eq!(
-        crowd.start_request(ids[4], Some(address(8)), at(1)),
+        crowd.start_request(ids[4], None, Some(address(8)), at(1)),
         RequestStart::Accepted,
         "others are not the worse for it"
     );
     crowd.end_request(ids[3], at(2));
     crowd.end_request(ids[0], at(2));
     assert_eq!(
-        crowd.start_request(ids[3], Some(address(9)), at(3)),
+        crowd.start_request(ids[3], None, Some(address(9)), at(3)),
         RequestStart::Accepted
     );
     crowd.remove(ids[1]);
     assert_eq!(
-        crowd.start_request(ids[0], Some(address(9)), at(3)),
+        crowd.start_request(ids[0], None, Some(address(9)), at(3)),
         RequestStart::Accepted
     );
     for id in &ids {
@@ -167,7 +167,7 @@ fn whom_a_proxy_speaks_for_has_the_share_of_an_address() {
     assert!(crowd.per_address.is_empty());
     let own = comes(&mut crowd, 7, 4).0;
     assert_eq!(
-        crowd.start_request(own, Some(address(6)), at(4)),
+        crowd.start_request(own, None, Some(address(6)), at(4)),
         RequestStart::Accepted
     );
     crowd.remove(own);
@@ -236,14 +236,41 @@ fn a_newcomer_is_not_displaced_before_its_request_could_be_read() {
 }
 
 #[test]
-fn nobody_waits_for_a_newcomer_where_another_can_make_room() {
-    let mut crowd = ConnectionSet::new(LIMITS);
-    let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
-    crowd.start_request(ids[4], None, at(10));
-    crowd.set_authenticated(ids[4], true);
-    crowd.end_request(ids[4], at(10));
-    let admitted = crowd.admit(address(1), false, at(10)).unwrap();
-    assert_eq!(admitted.instead_of, Some(ids[4]), "it only rests");
+fn nobody_waits_for_a_newcomer_where_a_stranger_rests_and_no_caller_leaves_for_one() {
+    for (is_caller, admitted) in [(false, true), (true, false)] {
+        let mut crowd = ConnectionSet::new(LIMITS);
+        let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
+        crowd.start_request(ids[4], None, None, at(10));
+        crowd.set_authenticated(ids[4], is_caller);
+        crowd.end_request(ids[4], at(10));
+        let outcome = crowd.admit(address(1), false, at(10));
+        let instead_of = outcome.map(|admission| admission.instead_of);
+        match admitted {
+            true => assert_eq!(instead_of, Ok(Some(ids[4]))),
+            false => assert_eq!(
+                instead_of,
+                Err(ConnectionRefusal::NotBefore(at(10) + MIN_STAY))
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_request_of_a_displaced_connection_counts_and_has_a_limit() {
+    let mut crowd = ConnectionSet::new(ConnectionLimits { all: 8, ..LIMITS });
+    let ids: Vec<_> = (0..10)
+        .map(|number| comes(&mut crowd, 10 + number, 10 + u64::from(number)).0)
+        .collect();
+    let own = Some(address(10));
+    let start = crowd.start_request(ids[0], own, None, at(30));
+    assert_eq!((start, crowd.len()), (RequestStart::Displaced, 9));
+    let key: Arc<str> = "narrow".into();
+    assert!(crowd.add_key_request(ids[0], &key) && crowd.per_key[&key] == 1);
+    // One in eight beyond the room, and no more.
+    let start = crowd.start_request(ids[1], own, None, at(30));
+    assert_eq!((start, crowd.len()), (RequestStart::TooMany, 9));
+    assert!(crowd.remove(ids[0]) && !crowd.remove(ids[1]));
+    assert!(crowd.per_key.is_empty());
 }
 
 #[test]
@@ -251,7 +278,7 @@ fn half_a_request_makes_room_before_nothing_yet_and_after_strangers_who_rest() {
     let mut crowd = ConnectionSet::new(LIMITS);
     let ids: Vec<_> = (0..6).map(|_| comes(&mut crowd, 1, 10).0).collect();
     crowd.start_arrival(ids[3]);
-    crowd.start_request(ids[5], None, at(10));
+    crowd.start_request(ids[5], None, None, at(10));
     crowd.start_arrival(ids[5]);
     crowd.end_request(ids[5], at(10));
     let left = [(); 3].map(|()| crowd.admit(address(1), false, at(11)).unwrap().instead_of);

@@ -1,6 +1,6 @@
 //! Assembly of the whole program from a configuration; the only module that knows all others.
 
-pub mod retention;
+mod retention;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 

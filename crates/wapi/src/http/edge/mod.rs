@@ -355,12 +355,16 @@ impl ConnectionSeat {
 
     fn start_request(&self, passed_on: Option<IpAddr>) -> RequestStart {
         let now = self.0.clock.uptime();
-        let asked =
-            self.0
-                .registry
-                .lock()
-                .0
-                .start_request(self.0.id, self.0.own_address, passed_on, now);
+        let asked = {
+            let mut guard = self.0.registry.lock();
+            let (id, own) = (self.0.id, self.0.own_address);
+            let asked = guard.0.start_request(id, own, passed_on, now);
+            if asked == RequestStart::Displaced {
+                // It is counted again as what it was.
+                guard.0.set_authenticated(id, self.is_authenticated());
+            }
+            asked
+        };
         self.0
             .has_late_request
             .fetch_or(asked == RequestStart::Displaced, Ordering::Relaxed);

@@ -224,18 +224,14 @@ impl ConnectionSet {
     /// not leave while a newcomer will make room in a moment.
     fn find_leaving(&self, now: Duration) -> Result<u64, ConnectionRefusal> {
         let ready = self.find_displaceable(None, now);
-        let is_newcomer_due = ready.is_some_and(|id| {
-            let rank = self.entries[&id].displacement_rank(now);
-            rank.is_some_and(|rank| rank <= NEWCOMER_RANK)
-        });
-        let newcomers = self.entries.values().filter(|guest| {
-            let earliest = guest.earliest_displacement();
-            now < earliest && guest.displacement_rank(now).is_some()
-        });
-        let soonest = newcomers.map(ConnectionEntry::earliest_displacement).min();
-        match (ready, soonest) {
-            (Some(id), _) if is_newcomer_due => Ok(id),
-            (_, Some(time)) => Err(ConnectionRefusal::NotBefore(time)),
+        let leaves_first = |id| self.entries[id].displacement_rank(now) <= Some(NEWCOMER_RANK);
+        let stays = self
+            .entries
+            .values()
+            .map(ConnectionEntry::earliest_displacement);
+        match (ready, stays.filter(|end| now < *end).min()) {
+            (Some(id), Some(_)) if leaves_first(&id) => Ok(id),
+            (_, Some(end)) => Err(ConnectionRefusal::NotBefore(end)),
             (ready, None) => ready.ok_or(ConnectionRefusal::Full),
         }
     }

@@ -1,4 +1,4 @@
 //! Any bytes as a form that is uploaded.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::http::files::form(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::fuzzing::form(bytes));

@@ -1,4 +1,4 @@
 //! Any bytes as a PDF whose pages are counted.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::media::fuzzing::pdf(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::fuzzing::pdf(bytes));

@@ -1,4 +1,4 @@
 //! Any bytes as the part of a file that is asked for.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::http::files::range(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::fuzzing::range(bytes));

@@ -1,4 +1,4 @@
 //! Any text as the body of a send.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::http::fuzzing::request(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wapi::fuzzing::request(bytes));

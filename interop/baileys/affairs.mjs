@@ -26,6 +26,31 @@ export const affairs = {
 		assert.equal((await ask(a, 'fetchNewChatMessageCap')).capping_status, 'NONE');
 	},
 
+	async privacy(world) {
+		const [ann, bob] = [await world.phone('Ann'), await world.phone('Bob')];
+		const [a, b] = [await world.linked(ann, 'Ann'), await world.linked(bob, 'Bob')];
+		const ask = async (client, method, ...args) => (await client.ask('newsletter', { method, args })).result;
+		await ask(a, 'updateLastSeenPrivacy', 'none');
+		await ask(a, 'updateGroupsAddPrivacy', 'contacts');
+		await ask(a, 'updateReadReceiptsPrivacy', 'none');
+		const settings = await ask(a, 'fetchPrivacySettings', true);
+		assert.deepEqual([settings.last, settings.groupadd, settings.readreceipts, settings.calladd], ['none', 'contacts', 'none', 'all']);
+		await assert.rejects(ask(a, 'updateOnlinePrivacy', 'contacts'));
+		assert.equal((await ask(b, 'fetchPrivacySettings', true)).last, 'all');
+	},
+
+	async labels(world) {
+		const [ann, bob] = [await world.phone('Ann'), await world.phone('Bob')];
+		const [one, two] = [await world.linked(ann, 'Ann'), await world.linked(ann, 'Ann')];
+		const ask = async (client, method, ...args) => (await client.ask('newsletter', { method, args })).result;
+		await ask(one, 'addLabel', bob.jid, { id: '5', name: 'Paid', color: 3 });
+		assert.equal((await two.until({ event: 'label', id: '5' })).name, 'Paid');
+		await ask(two, 'addChatLabel', bob.jid, '5');
+		assert.equal((await one.until({ event: 'chat_label', label: '5' })).labeled, true);
+		await ask(one, 'removeChatLabel', bob.jid, '5');
+		await two.until({ event: 'chat_label', label: '5', labeled: false });
+	},
+
 	async newsletters(world) {
 		const [ann, bob] = [await world.phone('Ann'), await world.phone('Bob')];
 		const [a, b] = [await world.linked(ann, 'Ann'), await world.linked(bob, 'Bob')];

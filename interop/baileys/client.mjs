@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { Console } from 'node:console';
 import { parseArgs } from 'node:util';
 import { downloader, fence } from './fence.mjs';
+import { watchGroups } from './groups.mjs';
 import { profileOperations, watchProfiles } from './profile.mjs';
 import { shopOperations } from './shop.mjs';
 import { verifySignaturesForReal } from './strict.mjs';
@@ -94,6 +95,7 @@ function connect() {
 	current.ev.on('messaging-history.set', onHistory);
 	current.ev.on('contacts.upsert', contacts => contacts.forEach(onContact));
 	watchProfiles(current, events.emit);
+	watchGroups(current, events.emit);
 	current.ws.on('CB:ack,class:message', ({ attrs }) => {
 		if (!attrs.error) {
 			events.emit({ event: 'receipt', id: attrs.id, status: 'server' });

@@ -41,6 +41,10 @@ export function watchProfiles(socket, emit) {
 			emit({ event: 'picture', id, change: imgUrl });
 		}
 	});
+	socket.ev.on('labels.edit', ({ id, name, color, deleted }) => emit({ event: 'label', id, name, color, deleted }));
+	socket.ev.on('labels.association', ({ type, association: { chatId, labelId } }) => {
+		emit({ event: 'chat_label', chat: chatId, label: labelId, labeled: type === 'add' });
+	});
 	socket.ev.on('blocklist.update', ({ blocklist, type }) => emit({ event: 'blocklist', people: blocklist, type }));
 }
 

@@ -149,23 +149,23 @@ impl Simulator {
         if !panicked.is_empty() {
             bail!("connections of the simulator panicked: {panicked:#?}");
         }
-        let handsets: Vec<_> = self
+        let phone_states: Vec<_> = self
             .server
             .world
             .lock()
             .accounts()
             .map(|account| account.phone_state.clone())
             .collect();
-        let failures: Vec<_> = handsets
+        let failures: Vec<_> = phone_states
             .iter()
-            .flat_map(|handset| handset.lock().unread_failures())
+            .flat_map(|phone_state| phone_state.lock().unread_failures())
             .collect();
         if !failures.is_empty() {
             bail!("phones could not read what they got, and no test asked about it: {failures:#?}");
         }
-        let reused: Vec<_> = handsets
+        let reused: Vec<_> = phone_states
             .iter()
-            .flat_map(|handset| handset.lock().reuse_detector.unread_reused_keys())
+            .flat_map(|phone_state| phone_state.lock().reuse_detector.unread_reused_keys())
             .collect();
         if !reused.is_empty() {
             bail!("keys were used twice, and no test asked about it: {reused:#?}");

@@ -2,16 +2,17 @@
 
 mod catalog;
 mod chat_settings;
+mod faults;
 mod groups;
 mod mock_phone;
 mod newsletters;
+mod passkeys;
 mod preferences;
 mod presence;
 mod profile;
 mod trust;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
@@ -26,14 +27,12 @@ use serde_json::{Value, json};
 
 use crate::model::behaviour::{PeerRequests, ReceiptPolicy};
 use crate::model::device::Device;
-use crate::model::faults::{AckFault, DeliveryFault, FallbackPolicy};
 use crate::model::ids::PairingError;
 use crate::model::options::Addressing;
 use crate::phone::Phone;
 use crate::phone::account::add_phone;
-use crate::phone::faults::Faults;
-use crate::phone::files::{FileKind, MediaFile};
 use crate::phone::load::{self, BurstRequest};
+use crate::phone::messages::files::{FileKind, MediaFile};
 use crate::server::Server;
 
 /// The largest request body, in bytes: profile pictures and images come as base64 in JSON.
@@ -67,18 +66,15 @@ pub(crate) fn routes() -> Router<Arc<Server>> {
             "/phones/{number}/devices/{device}",
             axum::routing::delete(log_out),
         )
-        .route(
-            "/phones/{number}/devices/{device}/faults",
-            post(apply_device_fault),
-        )
         .route("/bursts", post(run_burst))
-        .route("/faults", post(apply_server_fault))
         .route("/unknown-requests", get(list_unknown_requests))
+        .merge(faults::routes())
         .merge(groups::routes())
         .merge(mock_phone::routes())
         .merge(preferences::routes())
         .merge(profile::routes())
         .merge(newsletters::routes())
+        .merge(passkeys::routes())
         .merge(chat_settings::routes())
         .merge(catalog::routes())
         .merge(presence::routes())
@@ -301,6 +297,8 @@ async fn run_burst(
 #[derive(Deserialize)]
 struct MessagesQuery {
     after: Option<usize>,
+    /// At most so many, the newest.
+    last: Option<usize>,
 }
 
 async fn list_messages(
@@ -309,7 +307,11 @@ async fn list_messages(
     Query(page): Query<MessagesQuery>,
 ) -> JsonResult {
     let phone = find_phone(&server, &number)?;
-    let messages = phone.received_since(page.after.unwrap_or(0));
+    let mut messages = phone.received_since(page.after.unwrap_or(0));
+    let surplus = messages
+        .len()
+        .saturating_sub(page.last.unwrap_or(usize::MAX));
+    messages.drain(..surplus);
     Ok(Json(
         json!({"messages": messages, "failures": phone.failures()}),
     ))
@@ -395,103 +397,6 @@ async fn log_out(
     let phone = find_phone(&server, &number)?;
     let outcome = phone.logs_out(device).await;
     outcome.map_err(|error| AdminError(StatusCode::NOT_FOUND, error.to_string()))?;
-    Ok(Json(json!({})))
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
-enum DeviceFault {
-    Cut,
-    StreamError { code: u16 },
-    Freeze { on: bool },
-    Deafen,
-}
-
-async fn apply_device_fault(
-    State(server): SharedServer,
-    Path((number, device)): Path<(String, u16)>,
-    JsonBody(fault): JsonBody<DeviceFault>,
-) -> JsonResult {
-    let faults = Faults { server };
-    match fault {
-        DeviceFault::Cut => faults.cut_connection(&number, device)?,
-        DeviceFault::StreamError { code } => faults.fail_stream(&number, device, code)?,
-        DeviceFault::Freeze { on: true } => faults.freeze_device(&number, device)?,
-        DeviceFault::Freeze { on: false } => faults.thaw_device(&number, device)?,
-        DeviceFault::Deafen => faults.deafen_device(&number, device)?,
-    }
-    Ok(Json(json!({})))
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
-enum ServerFault {
-    RefuseConnections {
-        on: bool,
-    },
-    IgnoreRegistrations {
-        on: bool,
-    },
-    NewKey {
-        fallback: bool,
-    },
-    Acks {
-        mode: AckMode,
-        ms: Option<u64>,
-        code: Option<u16>,
-    },
-    Deliveries {
-        mode: DeliveryMode,
-    },
-    LosePosts {
-        on: bool,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AckMode {
-    Normal,
-    Delay,
-    Drop,
-    Refuse,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum DeliveryMode {
-    Normal,
-    Repeat,
-    Reorder,
-}
-
-async fn apply_server_fault(
-    State(server): SharedServer,
-    JsonBody(fault): JsonBody<ServerFault>,
-) -> JsonResult {
-    let faults = Faults { server };
-    let missing =
-        |field: &str| AdminError(StatusCode::BAD_REQUEST, format!("this mode needs {field}"));
-    match fault {
-        ServerFault::RefuseConnections { on } => faults.refuse_connections(on),
-        ServerFault::IgnoreRegistrations { on } => faults.ignore_registrations(on),
-        ServerFault::LosePosts { on } => faults.lose_posts(on),
-        ServerFault::NewKey { fallback: true } => faults.change_key(FallbackPolicy::Offered)?,
-        ServerFault::NewKey { fallback: false } => faults.change_key(FallbackPolicy::Refused)?,
-        ServerFault::Acks { mode, ms, code } => faults.set_ack_fault(match mode {
-            AckMode::Normal => AckFault::None,
-            AckMode::Delay => {
-                AckFault::Delay(Duration::from_millis(ms.ok_or_else(|| missing("ms"))?))
-            }
-            AckMode::Drop => AckFault::Drop,
-            AckMode::Refuse => AckFault::Refuse(code.ok_or_else(|| missing("code"))?),
-        }),
-        ServerFault::Deliveries { mode } => faults.set_delivery_fault(match mode {
-            DeliveryMode::Normal => DeliveryFault::None,
-            DeliveryMode::Repeat => DeliveryFault::Repeat,
-            DeliveryMode::Reorder => DeliveryFault::Reorder,
-        }),
-    }
     Ok(Json(json!({})))
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{JsonBody, JsonResult, SharedServer, find_phone};
 use crate::server::Server;
+use crate::server::account::new_chat_cap::NewChatCap;
 use crate::server::account::trust::{AccountRestriction, Audience};
 
 pub(super) fn routes() -> Router<Arc<Server>> {
@@ -18,6 +19,10 @@ pub(super) fn routes() -> Router<Arc<Server>> {
         .route(
             "/phones/{number}/restriction",
             get(show_restriction).put(set_restriction),
+        )
+        .route(
+            "/phones/{number}/cap",
+            get(show_cap).put(set_cap).delete(lift_cap),
         )
         .route("/phones/{number}/audiences", put(set_audiences))
         .route(
@@ -40,6 +45,25 @@ async fn set_restriction(
     let phone = find_phone(&server, &number)?;
     phone.gets_restriction(restriction);
     Ok(Json(json!(phone.current_restriction())))
+}
+
+async fn show_cap(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    Ok(Json(json!(find_phone(&server, &number)?.current_cap())))
+}
+
+async fn set_cap(
+    State(server): SharedServer,
+    Path(number): Path<String>,
+    JsonBody(cap): JsonBody<NewChatCap>,
+) -> JsonResult {
+    let phone = find_phone(&server, &number)?;
+    phone.gets_cap(Some(cap));
+    Ok(Json(json!(phone.current_cap())))
+}
+
+async fn lift_cap(State(server): SharedServer, Path(number): Path<String>) -> JsonResult {
+    find_phone(&server, &number)?.gets_cap(None);
+    Ok(Json(json!({})))
 }
 
 #[derive(Deserialize)]

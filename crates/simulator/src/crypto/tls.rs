@@ -1,7 +1,7 @@
 //! The certificate authority the simulator makes for itself, and the TLS configuration signed by
 //! it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use rcgen::{
@@ -13,14 +13,26 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// TLS for `wss` and the media host: an acceptor, and the PEM of the CA for clients to trust.
+#[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) ca_pem: String,
 }
 
 impl Tls {
+    /// The CA and the certificate of this process: every simulator in it has the same, because
+    /// making them takes longer than starting one.
+    pub(crate) fn of_this_process() -> anyhow::Result<Self> {
+        static MADE: OnceLock<Tls> = OnceLock::new();
+        if let Some(made) = MADE.get() {
+            return Ok(made.clone());
+        }
+        let made = Self::generate()?;
+        Ok(MADE.get_or_init(|| made).clone())
+    }
+
     /// Makes a CA and a certificate for `localhost`, `127.0.0.1` and `::1`.
-    pub(crate) fn generate() -> anyhow::Result<Self> {
+    fn generate() -> anyhow::Result<Self> {
         let ca = generate_authority()?;
         let key = KeyPair::generate()?;
         let names = ["localhost", "127.0.0.1", "::1"].map(String::from);

@@ -47,6 +47,17 @@ impl TypingState {
     }
 }
 
+/// A link by which anybody can call in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallLink {
+    /// The number of the account that created it.
+    pub creator: String,
+    /// The last part of its address.
+    pub token: String,
+    /// Whether the call has video.
+    pub video: bool,
+}
+
 /// Something a phone showed for a moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]

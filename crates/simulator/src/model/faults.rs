@@ -80,6 +80,19 @@ pub enum FallbackPolicy {
     Refused,
 }
 
+/// A refusal of some requests about groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupRefusal {
+    /// The name of the request's stanza, such as `description` or `query`.
+    pub request: &'static str,
+    /// The number of such requests that are answered first.
+    pub answered: u32,
+    /// The number of refused ones after those.
+    pub refused: u32,
+    /// WhatsApp's code, such as 429.
+    pub code: u16,
+}
+
 /// The switches that apply to all devices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FaultSwitches {
@@ -87,11 +100,42 @@ pub(crate) struct FaultSwitches {
     pub(crate) ignore_registrations: bool,
     pub(crate) ack: AckFault,
     pub(crate) delivery: DeliveryFault,
+    pub(crate) lose_confirmations: bool,
     pub(crate) lose_posts: bool,
     pub(crate) hide_posts: bool,
+    pub(crate) forget_queries: bool,
     /// How often keys of other devices were requested since they are withheld.
     pub(crate) withheld_keys: Option<usize>,
     pub(crate) withhold_media: bool,
     pub(crate) spoil_media: bool,
     pub(crate) break_upload: Option<usize>,
+    /// Changes of groups that are still to be refused with 429.
+    pub(crate) group_overlimits: u32,
+    /// Requests about groups that are to be refused.
+    pub(crate) group_refusal: Option<GroupRefusal>,
+    /// Whether another member changes a description right before the next change to it.
+    pub(crate) outrun_description: bool,
+}
+
+impl FaultSwitches {
+    /// Whether this change of a group comes too soon after others.
+    pub(crate) fn take_overlimit(&mut self) -> bool {
+        let is_refused = self.group_overlimits > 0;
+        self.group_overlimits = self.group_overlimits.saturating_sub(1);
+        is_refused
+    }
+
+    /// Returns the code with which this request about a group is refused, if it is.
+    pub(crate) fn take_group_refusal(&mut self, request: &str) -> Option<u16> {
+        let refusal = self.group_refusal.as_mut()?;
+        if refusal.request != request {
+            return None;
+        }
+        if refusal.answered > 0 {
+            refusal.answered -= 1;
+            return None;
+        }
+        refusal.refused = refusal.refused.checked_sub(1)?;
+        Some(refusal.code)
+    }
 }

@@ -1,7 +1,8 @@
 //! Messages of the history, as a test gives them. Plain data.
 
 use waproto::whatsapp as wa;
-use waproto::whatsapp::web_message_info::Status;
+
+use crate::model::message::PhoneMessage;
 
 /// The author of the message that a call refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +11,13 @@ pub enum Author {
     Me,
     /// The other person in the chat.
     Them,
+}
+
+/// How far a message of the history has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryStatus {
+    Delivered,
+    Read,
 }
 
 /// The default number of messages in one history-sync chunk.
@@ -29,12 +37,20 @@ pub struct HistoryMessage {
     /// Its content.
     pub message: wa::Message,
     /// Its delivery status, if the account wrote it and the phone knows.
-    pub status: Option<Status>,
+    pub status: Option<HistoryStatus>,
     /// Reactions, by author. In a group, `Them` is `from`.
     pub reactions: Vec<(Author, String)>,
 }
 
 impl HistoryMessage {
+    /// A message that the phone has received, at another time and under another id.
+    pub fn new_copy(id: &str, author: Author, timestamp: u64, received: &PhoneMessage) -> Self {
+        Self {
+            message: (*received.protobuf).clone(),
+            ..Self::new_text(id, author, timestamp, "")
+        }
+    }
+
     /// A text in a chat of two.
     pub fn new_text(id: &str, author: Author, timestamp: u64, text: &str) -> Self {
         let message = wa::Message {

@@ -67,6 +67,9 @@ pub enum PairingError {
     /// The account has used up its device numbers.
     #[error("this account can link no further device")]
     TooManyDevices,
+    /// WhatsApp refused the passkey, or the client broke the handshake after it.
+    #[error("the passkey did not link the client: {0}")]
+    Passkey(String),
     /// The client went away before it answered.
     #[error("the client went away in the middle of the pairing")]
     ClientGone,

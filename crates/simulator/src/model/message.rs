@@ -23,7 +23,7 @@ pub struct PhoneMessage {
     pub chat: String,
     /// Whether this account sent it, from one of its linked devices.
     pub from_me: bool,
-    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product_node`, or the protobuf field's
+    /// `text`, `image`, `video`, `audio`, `document`, `sticker`, `product`, or the protobuf field's
     /// name for anything else.
     pub kind: String,
     /// The text of a text message.

@@ -218,15 +218,15 @@ mod tests {
             ..MessageAttributes::default()
         };
         assert_eq!(MessageAttributes::from_message(&kept), expected);
-        let film = VideoMessage {
+        let video = VideoMessage {
             gif_playback: Some(true),
             ..Default::default()
         };
-        let film = wa::Message {
-            video_message: MessageField::some(film),
+        let video = wa::Message {
+            video_message: MessageField::some(video),
             ..Default::default()
         };
-        assert_eq!(MessageAttributes::from_message(&film).media, Some("gif"));
+        assert_eq!(MessageAttributes::from_message(&video).media, Some("gif"));
         let text = wa::Message {
             conversation: Some("hi".to_owned()),
             ..Default::default()

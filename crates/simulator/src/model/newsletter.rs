@@ -78,6 +78,8 @@ pub(crate) struct Newsletter {
     pub(crate) id: NewsletterId,
     pub(crate) name: String,
     pub(crate) description: String,
+    /// A JPEG.
+    pub(crate) picture: Option<Vec<u8>>,
     /// The last part of its invite link.
     pub(crate) invite: String,
     /// Seconds since 1970.
@@ -126,6 +128,7 @@ impl Newsletter {
             id: format!("120363{:012}", rand::random_range(0..1_000_000_000_000_u64)).into(),
             name: name.to_owned(),
             description: description.to_owned(),
+            picture: None,
             invite: hex::encode_upper(rand::random::<[u8; 11]>()),
             created: now,
             people: BTreeMap::from([(owner.clone(), NewsletterRole::Owner)]),

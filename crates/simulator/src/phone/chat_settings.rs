@@ -203,7 +203,7 @@ impl Phone {
 
     /// Makes a new app-state key for the account; later entries can only be read with it.
     pub fn renews_app_state_key(&self, share: KeyShare) -> anyhow::Result<()> {
-        self.with_phone_state(|handset| handset.app_state.rotate_key());
+        self.with_phone_state(|phone_state| phone_state.app_state.rotate_key());
         match share {
             KeyShare::Now => app_state::share_keys(&self.server, &self.number),
             KeyShare::OnRequest => Ok(()),
@@ -235,8 +235,8 @@ impl Phone {
 
     /// The account's push name, as its devices have agreed on it.
     pub fn push_name(&self) -> Option<String> {
-        self.with_phone_state(|handset| {
-            let newest = handset
+        self.with_phone_state(|phone_state| {
+            let newest = phone_state
                 .app_state
                 .entries(CRITICAL_BLOCK)
                 .max_by_key(|entry| entry.value.timestamp)?;
@@ -247,7 +247,7 @@ impl Phone {
     /// The entries that the account's devices wrote to a collection or removed from it, oldest
     /// first, by index, such as `["deleteMessageForMe", CHAT, ID, "1", "0"]`.
     pub fn app_state_writes(&self, collection: &str) -> anyhow::Result<Vec<Vec<String>>> {
-        Ok(self.with_phone_state(|handset| handset.app_state.written_indexes(collection)))
+        Ok(self.with_phone_state(|phone_state| phone_state.app_state.written_indexes(collection)))
     }
 
     fn newest_action(
@@ -261,8 +261,8 @@ impl Phone {
             [kind, chat, ..] => kind == action && addresses.contains(chat),
             _ => false,
         };
-        Ok(self.with_phone_state(|handset| {
-            let entries = handset.app_state.entries(collection).filter(meant);
+        Ok(self.with_phone_state(|phone_state| {
+            let entries = phone_state.app_state.entries(collection).filter(meant);
             entries
                 .max_by_key(|entry| entry.value.timestamp)
                 .map(|entry| entry.value.clone())
@@ -285,7 +285,7 @@ impl Phone {
             .map(|addressing| account.jid(addressing, 0).to_string()))
     }
 
-    fn sets_action(
+    pub(crate) fn sets_action(
         &self,
         collection: &str,
         index: &[&str],
@@ -295,7 +295,7 @@ impl Phone {
         self.writes_action(collection, index, schema, Some(value))
     }
 
-    fn writes_action(
+    pub(crate) fn writes_action(
         &self,
         collection: &str,
         index: &[&str],
@@ -303,8 +303,12 @@ impl Phone {
         value: Option<SyncActionValue>,
     ) -> anyhow::Result<()> {
         let index = index.iter().map(|&part| part.to_owned()).collect();
-        let timestamp = Some(crate::wire::unix_time_ms());
-        let value = value.map(|value| SyncActionValue { timestamp, ..value });
+        let value = value.map(|value| SyncActionValue {
+            timestamp: value
+                .timestamp
+                .or_else(|| Some(crate::wire::unix_time_ms())),
+            ..value
+        });
         app_state::write_changes(
             &self.server,
             &self.number,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::model::faults::{AckFault, DeliveryFault, FallbackPolicy};
+use crate::model::faults::{AckFault, DeliveryFault, FallbackPolicy, GroupRefusal};
 use crate::server::Server;
 use crate::wire::StreamEnd;
 
@@ -17,6 +17,23 @@ impl Faults {
     /// Breaks the connection of the next upload to the media host after this many bytes.
     pub fn break_upload(&self, bytes: usize) {
         self.server.world.lock().switches.break_upload = Some(bytes);
+    }
+
+    /// Refuses this many of the next changes to groups with 429 (`rate-overlimit`), as WhatsApp does
+    /// with too many at once.
+    pub fn limit_group_changes(&self, refused: u32) {
+        self.server.world.lock().switches.group_overlimits = refused;
+    }
+
+    /// Refuses some requests about groups from now on, instead of those refused before.
+    pub fn refuse_group_requests(&self, refusal: GroupRefusal) {
+        self.server.world.lock().switches.group_refusal = Some(refusal);
+    }
+
+    /// Has another member change the description of a group to `sooner` right before the next change
+    /// to it arrives.
+    pub fn outrun_description(&self) {
+        self.server.world.lock().switches.outrun_description = true;
     }
 
     /// Refuses every new WebSocket (HTTP 503) until called with `false`.
@@ -50,6 +67,13 @@ impl Faults {
         world.release_held();
     }
 
+    /// Loses receipts and acks by which linked devices confirm messages, until called with `false`.
+    /// This is like a connection that breaks at the wrong moment: the messages are delivered again
+    /// over the next one.
+    pub fn lose_confirmations(&self, lose: bool) {
+        self.server.world.lock().switches.lose_confirmations = lose;
+    }
+
     /// Delivers no newsletter posts to linked devices, until called with `false`. This is like a
     /// crash between acknowledgement and processing: devices acknowledge a post before they look at
     /// it. The post is not sent again, but can be fetched.
@@ -61,6 +85,12 @@ impl Faults {
     /// `false`.
     pub fn hide_posts(&self, hide: bool) {
         self.server.world.lock().switches.hide_posts = hide;
+    }
+
+    /// Forgets all stored GraphQL queries, until called with `false`: WhatsApp replaces them with
+    /// new versions of its clients, and refuses the ids of old ones.
+    pub fn forget_queries(&self, forget: bool) {
+        self.server.world.lock().switches.forget_queries = forget;
     }
 
     /// Withholds the keys of other devices from clients that request them, until called with
@@ -81,6 +111,16 @@ impl Faults {
                 .filter(|&asked| asked > 0)
         };
         self.server.wait_for(asked).await;
+    }
+
+    /// Withdraws a stored GraphQL query, as WhatsApp does with those of former versions of its web
+    /// client; `withdrawn: false` brings it back.
+    pub fn withdraw_query(&self, id: &str, withdrawn: bool) {
+        let mut world = self.server.world.lock();
+        match withdrawn {
+            true => drop(world.withdrawn_queries.insert(id.to_owned())),
+            false => drop(world.withdrawn_queries.remove(id)),
+        }
     }
 
     /// Expires all files on the media host, as WhatsApp does after some weeks.

@@ -10,9 +10,10 @@ use waproto::buffa::{Message, MessageField};
 use waproto::whatsapp as wa;
 use waproto::whatsapp::history_sync::HistorySyncType;
 use waproto::whatsapp::message::HistorySyncNotification;
+use waproto::whatsapp::web_message_info::Status;
 
 use crate::crypto::media_cipher;
-use crate::model::history::{Author, HistoryChat, HistoryMessage};
+use crate::model::history::{Author, HistoryChat, HistoryMessage, HistoryStatus};
 use crate::model::ids::{Chat, DeviceId, PhoneNumber};
 use crate::model::options::Addressing;
 use crate::phone::Phone;
@@ -28,8 +29,8 @@ impl Phone {
         if let Chat::Person(peer) = &peer {
             self.records_tokens(peer, &messages);
         }
-        self.with_phone_state(|handset| {
-            handset.history.push(HistoryChat {
+        self.with_phone_state(|phone_state| {
+            phone_state.history.push(HistoryChat {
                 chat: chat.to_owned(),
                 messages,
             })
@@ -57,7 +58,7 @@ impl Phone {
 
     /// Sets how many messages of a chat one history-sync chunk holds from now on.
     pub fn packs_history(&self, messages: usize) {
-        self.with_phone_state(|handset| handset.chunk_size = messages.max(1));
+        self.with_phone_state(|phone_state| phone_state.chunk_size = messages.max(1));
     }
 
     /// Sends the history to all linked devices once more.
@@ -75,40 +76,43 @@ impl Phone {
     pub(crate) fn history_message(
         &self,
         chat: &str,
-        past: &HistoryMessage,
+        message: &HistoryMessage,
     ) -> anyhow::Result<wa::HistorySyncMsg> {
-        let from = match &past.from {
+        let from = match &message.from {
             Some(from) => Some(self.member_address(chat, from)?),
             None => None,
         };
         let key = wa::MessageKey {
             remote_jid: Some(self.address_of(chat)?),
-            from_me: Some(past.author == Author::Me),
-            id: Some(past.id.clone()),
+            from_me: Some(message.author == Author::Me),
+            id: Some(message.id.clone()),
             participant: from.clone(),
         };
         let reaction = |(author, emoji): &(Author, String)| wa::Reaction {
             key: MessageField::some(wa::MessageKey {
                 remote_jid: key.remote_jid.clone(),
                 from_me: Some(*author == Author::Me),
-                id: Some(format!("{}-{emoji}", past.id)),
+                id: Some(format!("{}-{emoji}", message.id)),
                 participant: from.clone().filter(|_| *author == Author::Them),
             }),
             text: Some(emoji.clone()),
             ..Default::default()
         };
         let info = wa::WebMessageInfo {
-            status: past.status,
-            reactions: past.reactions.iter().map(reaction).collect(),
+            status: message.status.map(|status| match status {
+                HistoryStatus::Delivered => Status::DELIVERY_ACK,
+                HistoryStatus::Read => Status::READ,
+            }),
+            reactions: message.reactions.iter().map(reaction).collect(),
             key: MessageField::some(key.clone()),
-            message: MessageField::some(past.message.clone()),
-            message_timestamp: Some(past.timestamp),
+            message: MessageField::some(message.message.clone()),
+            message_timestamp: Some(message.timestamp),
             participant: from,
             ..Default::default()
         };
         Ok(wa::HistorySyncMsg {
             message: MessageField::some(info),
-            msg_order_id: Some(past.timestamp),
+            msg_order_id: Some(message.timestamp),
         })
     }
 
@@ -130,7 +134,7 @@ impl Phone {
             messages: messages
                 .iter()
                 .rev()
-                .map(|past| self.history_message(chat, past))
+                .map(|message| self.history_message(chat, message))
                 .collect::<anyhow::Result<_>>()?,
             conversation_timestamp: newest,
             last_msg_timestamp: newest,
@@ -216,20 +220,20 @@ impl Phone {
     /// The chunks of the history: the chats with their newest message each, the push names, and the
     /// older messages.
     fn history_chunks(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
-        let (chunk, past): (usize, Vec<(String, Vec<HistoryMessage>)>) =
-            self.with_phone_state(|handset| {
-                let past = handset
+        let (chunk, chats): (usize, Vec<(String, Vec<HistoryMessage>)>) =
+            self.with_phone_state(|phone_state| {
+                let chats = phone_state
                     .history
                     .iter()
                     .map(|past| (past.chat.clone(), past.messages.clone()));
-                (handset.chunk_size, past.collect())
+                (phone_state.chunk_size, chats.collect())
             });
-        if past.is_empty() {
+        if chats.is_empty() {
             return Ok(Vec::new());
         }
         let mut first = Vec::new();
         let mut older = Vec::new();
-        for (chat, messages) in &past {
+        for (chat, messages) in &chats {
             let newest: Vec<&HistoryMessage> = messages.last().into_iter().collect();
             first.push(self.history_conversation(chat, &newest)?);
             for chunk in messages[..messages.len().saturating_sub(1)].rchunks(chunk) {
@@ -255,6 +259,14 @@ impl Phone {
                 ..part(HistorySyncType::PUSH_NAME, 1)
             },
         ];
+        if older.is_empty() {
+            // A device that waits for the end would wait for ever. That phones end it like this is
+            // an assumption.
+            parts.push(wa::HistorySync {
+                progress: Some(100),
+                ..part(HistorySyncType::RECENT, 1)
+            });
+        }
         let count = older.len();
         parts.extend(
             older
@@ -290,13 +302,13 @@ pub(crate) fn send_history(server: &Arc<Server>, device: &DeviceId) -> anyhow::R
     Ok(())
 }
 
-/// Returns the message that announces a history-sync chunk or holds it inline. `find_query`: the id of
+/// Returns the message that announces a history-sync chunk or holds it inline. `request`: the id of
 /// the device's request for it.
 pub(crate) fn history_notification(
     server: &Server,
     part: &wa::HistorySync,
     takes_inline: bool,
-    asked: Option<&str>,
+    request: Option<&str>,
 ) -> anyhow::Result<wa::Message> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&part.encode_to_vec())?;
@@ -311,7 +323,7 @@ pub(crate) fn history_notification(
         sync_type: Some(kind),
         chunk_order: part.chunk_order,
         progress: part.progress,
-        peer_data_request_session_id: asked.map(str::to_owned),
+        peer_data_request_session_id: request.map(str::to_owned),
         ..Default::default()
     };
     let may_be_inline = matches!(

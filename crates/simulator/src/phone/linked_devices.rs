@@ -1,7 +1,5 @@
 //! Linked devices of a phone: links them, lists them, logs them out.
 
-use std::time::Duration;
-
 use anyhow::bail;
 use serde::Serialize;
 
@@ -12,9 +10,6 @@ use crate::server::stanza::iq::link_code;
 use crate::server::stanza::pairing;
 use crate::server::unlinking::unlink_device;
 use crate::wire::StreamEnd;
-
-/// How long a client may take to answer pair-success.
-const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A device linked to an account, as the phone lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +30,7 @@ impl Phone {
     /// Scans a QR (its text) and waits until the client that shows it is linked.
     pub async fn scans_qr(&self, qr_text: &str) -> Result<LinkedDevice, PairingError> {
         let outcome = pairing::scan_qr(&self.server, &self.number, qr_text)?;
-        let outcome = tokio::time::timeout(PAIRING_TIMEOUT, outcome)
+        let outcome = tokio::time::timeout(self.pairing_timeout(), outcome)
             .await
             .map_err(|_| PairingError::ClientGone)?;
         let id = outcome.map_err(|_| PairingError::ClientGone)??;
@@ -49,7 +44,7 @@ impl Phone {
         let typing =
             tokio::task::spawn_blocking(move || link_code::type_code(&server, &number, &code));
         let outcome = typing.await.map_err(|_| PairingError::ClientGone)??;
-        let outcome = tokio::time::timeout(PAIRING_TIMEOUT, outcome)
+        let outcome = tokio::time::timeout(self.pairing_timeout(), outcome)
             .await
             .map_err(|_| PairingError::ClientGone)?;
         let id = outcome.map_err(|_| PairingError::ClientGone)??;

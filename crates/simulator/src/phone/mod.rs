@@ -4,18 +4,17 @@
 pub mod account;
 pub mod chat_settings;
 pub mod faults;
-pub mod files;
 pub mod groups;
 pub mod history_sync;
+pub mod labels;
 pub mod lid_migration;
 pub mod linked_devices;
 pub mod load;
-pub mod message_edits;
+pub mod messages;
 pub mod newsletters;
+pub mod passkeys;
 pub mod peer_requests;
-pub mod poll_votes;
 pub mod presence;
-pub mod statuses;
 pub mod trust;
 
 use std::collections::BTreeMap;
@@ -24,14 +23,14 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use wacore_binary::Jid;
-use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 use crate::model::behaviour::{PeerRequests, ReceiptPolicy};
 use crate::model::ids::{Chat, DeviceId, PhoneNumber};
-use crate::model::message::PhoneMessage;
+use crate::model::message::{PhoneMedia, PhoneMessage};
 use crate::model::options::Addressing;
-use crate::phone::files::{FileKind, MediaFile};
+use crate::phone::messages::files::{FileKind, MediaFile};
+use crate::phone::messages::new_secret;
 use crate::server::Server;
 use crate::server::phone_state::{PhoneReceipt, PhoneState};
 use crate::server::stanza::messages::{group_message, newsletter, phone_message, receipt};
@@ -70,14 +69,9 @@ impl Phone {
 
     /// Sends a text to a number or an address; returns the message's id.
     pub async fn sends_text(&self, to: &str, text: &str) -> anyhow::Result<String> {
-        // Edits of this message and answers to it are sealed with this secret.
-        let around = wa::MessageContextInfo {
-            message_secret: Some(rand::random::<[u8; 32]>().to_vec()),
-            ..Default::default()
-        };
         let message = wa::Message {
             conversation: Some(text.to_owned()),
-            message_context_info: MessageField::some(around),
+            message_context_info: new_secret(),
             ..Default::default()
         };
         self.sends_message(to, "text", message)
@@ -145,9 +139,20 @@ impl Phone {
         self.sends_receipts(chat, ids, "")
     }
 
-    /// Sends read receipts for messages of a chat to their senders and to the own linked devices.
+    /// Sends read receipts for messages of a chat to their senders and to the own linked devices;
+    /// in a direct chat only to the latter if the account has turned read receipts off.
     pub fn reads_messages(&self, chat: &str, ids: &[String]) -> anyhow::Result<()> {
-        self.sends_receipts(chat, ids, "read")
+        let is_direct = matches!(self.find_chat(chat)?, Chat::Person(_));
+        let is_silent = self.privacy_setting("readreceipts") == Some("none");
+        self.sends_receipts(
+            chat,
+            ids,
+            if is_direct && is_silent {
+                "read-self"
+            } else {
+                "read"
+            },
+        )
     }
 
     /// Sends played receipts for voice notes or view-once media.
@@ -173,13 +178,13 @@ impl Phone {
                 }
             };
             let sender = DeviceId { number, device: 0 };
-            let said = receipt::OutgoingReceipt {
+            let outgoing = receipt::OutgoingReceipt {
                 chat: &chat,
                 sender: &sender,
                 ids: &ids,
                 kind,
             };
-            receipt::send_phone_receipt(&self.server, &self.device_id(0), &said, addressing);
+            receipt::send_phone_receipt(&self.server, &self.device_id(0), &outgoing, addressing);
         }
         Ok(())
     }
@@ -208,9 +213,9 @@ impl Phone {
 
     /// The author of a received message, as an address by number.
     pub(crate) fn message_author(&self, chat: &str, id: &str) -> Option<String> {
-        self.with_phone_state(|handset| {
+        self.with_phone_state(|phone_state| {
             let wanted = |message: &&PhoneMessage| message.chat == chat && message.id == id;
-            handset
+            phone_state
                 .inbox
                 .iter()
                 .find(wanted)
@@ -251,13 +256,13 @@ impl Phone {
 
     /// Sets whether the phone confirms received messages.
     pub fn sets_receipt_policy(&self, policy: ReceiptPolicy) {
-        self.with_phone_state(|handset| handset.receipt_policy = policy);
+        self.with_phone_state(|phone_state| phone_state.receipt_policy = policy);
     }
 
     /// Sets whether the phone answers its account's linked devices. Once it answers again, it sends
     /// its keys and history to the devices it linked meanwhile.
     pub fn sets_peer_requests(&self, policy: PeerRequests) {
-        self.with_phone_state(|handset| handset.peer_policy = policy);
+        self.with_phone_state(|phone_state| phone_state.peer_policy = policy);
         let devices: Vec<_> = self
             .linked_devices()
             .into_iter()
@@ -277,34 +282,36 @@ impl Phone {
     /// All messages this phone has received so far, oldest first, including copies of messages that
     /// its linked devices sent.
     pub fn received_messages(&self) -> Vec<PhoneMessage> {
-        self.with_phone_state(|handset| handset.inbox.iter().cloned().collect())
+        self.with_phone_state(|phone_state| phone_state.inbox.iter().cloned().collect())
     }
 
     /// The received messages from the `position`th on, counted from 0 and from the first ever
     /// received.
     pub fn received_since(&self, position: usize) -> Vec<PhoneMessage> {
-        self.with_phone_state(|handset| handset.inbox.iter_from(position).cloned().collect())
+        self.with_phone_state(|phone_state| {
+            phone_state.inbox.iter_from(position).cloned().collect()
+        })
     }
 
     /// The receipts for its own messages so far.
     pub fn receipts(&self) -> Vec<PhoneReceipt> {
-        self.with_phone_state(|handset| handset.receipts.iter().cloned().collect())
+        self.with_phone_state(|phone_state| phone_state.receipts.iter().cloned().collect())
     }
 
     /// Messages that could not be decrypted and media that could not be opened, with the reason.
     pub fn failures(&self) -> Vec<String> {
-        self.with_phone_state(|handset| handset.read_failures())
+        self.with_phone_state(|phone_state| phone_state.read_failures())
     }
 
     /// The ids of its messages that a device could not read, and that it has sent again.
     pub fn resent_messages(&self) -> Vec<String> {
-        self.with_phone_state(|handset| handset.resent.iter().cloned().collect())
+        self.with_phone_state(|phone_state| phone_state.resent.iter().cloned().collect())
     }
 
     /// Waits for the next message that was not taken yet. The error lists the messages that did
     /// arrive.
     pub async fn next_message(&self, patience: Duration) -> anyhow::Result<PhoneMessage> {
-        let handset = self
+        let phone_state = self
             .server
             .world
             .lock()
@@ -313,12 +320,12 @@ impl Phone {
             .phone_state
             .clone();
         let next = self.server.wait_for(|| {
-            let mut handset = handset.lock();
-            let (position, message) = handset
+            let mut phone_state = phone_state.lock();
+            let (position, message) = phone_state
                 .inbox
-                .first_from(handset.taken)
+                .first_from(phone_state.taken)
                 .map(|(at, message)| (at, message.clone()))?;
-            handset.taken = position + 1;
+            phone_state.taken = position + 1;
             Some(message)
         });
         match tokio::time::timeout(patience, next).await {
@@ -332,14 +339,21 @@ impl Phone {
         }
     }
 
-    /// Waits for a receipt of the given status (`confirm_delivery`, `read`, …) for one of its messages.
+    /// The file of the next message. The error shows a message that has none.
+    pub async fn next_media(&self, patience: Duration) -> anyhow::Result<PhoneMedia> {
+        let mut message = self.next_message(patience).await?;
+        let media = message.media.take();
+        media.with_context(|| format!("the message has no file: {message:#?}"))
+    }
+
+    /// Waits for a receipt of the given status (`delivered`, `read`, …) for one of its messages.
     pub async fn wait_for_receipt(
         &self,
         id: &str,
         status: &str,
         patience: Duration,
     ) -> anyhow::Result<PhoneReceipt> {
-        let handset = self
+        let phone_state = self
             .server
             .world
             .lock()
@@ -350,7 +364,7 @@ impl Phone {
         let wanted = |receipt: &&PhoneReceipt| receipt.id == id && receipt.status == status;
         let found = self
             .server
-            .wait_for(|| handset.lock().receipts.iter().find(wanted).cloned());
+            .wait_for(|| phone_state.lock().receipts.iter().find(wanted).cloned());
         match tokio::time::timeout(patience, found).await {
             Ok(receipt) => Ok(receipt),
             Err(_) => Err(anyhow!(
@@ -379,7 +393,7 @@ impl Phone {
     /// Keys that senders have used twice for messages to this phone. On the real WhatsApp both
     /// messages could then be read.
     pub fn reused_keys(&self) -> Vec<String> {
-        self.with_phone_state(|handset| handset.reuse_detector.read_reused_keys())
+        self.with_phone_state(|phone_state| phone_state.reuse_detector.read_reused_keys())
     }
 
     pub(crate) fn device_id(&self, device: u16) -> DeviceId {
@@ -390,15 +404,16 @@ impl Phone {
     }
 
     pub(crate) fn with_phone_state<T>(&self, act: impl FnOnce(&mut PhoneState) -> T) -> T {
-        let handset = self
+        let phone_state = self
             .server
             .world
             .lock()
             .account(&self.number)
             .map(|account| account.phone_state.clone());
-        let handset = handset.expect("an account is never removed while the simulator runs");
-        let mut handset = handset.lock();
-        act(&mut handset)
+        let phone_state =
+            phone_state.expect("an account is never removed while the simulator runs");
+        let mut phone_state = phone_state.lock();
+        act(&mut phone_state)
     }
 
     /// The address of a chat on the wire.

@@ -20,6 +20,11 @@ pub struct PhoneNewsletter {
     pub id: String,
     pub name: String,
     pub description: String,
+    /// Its picture, a JPEG.
+    #[serde(skip)]
+    pub picture: Option<Vec<u8>>,
+    /// The followers who have muted it, by number.
+    pub muted: Vec<String>,
     /// Its followers by number, the owner included.
     pub people: Vec<(String, NewsletterRole)>,
     /// Oldest first.
@@ -179,6 +184,8 @@ fn describe_newsletter(newsletter: &Newsletter) -> PhoneNewsletter {
         id: Chat::Newsletter(newsletter.id.clone()).to_string(),
         name: newsletter.name.clone(),
         description: newsletter.description.clone(),
+        picture: newsletter.picture.clone(),
+        muted: newsletter.muted.iter().map(ToString::to_string).collect(),
         people: newsletter
             .people
             .iter()

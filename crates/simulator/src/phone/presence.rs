@@ -1,6 +1,6 @@
 //! Presence, typing and calls of phones.
 
-use crate::model::behaviour::{PhoneActivity, TypingState};
+use crate::model::behaviour::{CallLink, PhoneActivity, TypingState};
 use crate::model::ids::Chat;
 use crate::phone::Phone;
 use crate::server::stanza::call::RingingCall;
@@ -74,6 +74,14 @@ impl Phone {
 
     /// The presence, typing and calls it showed so far, oldest first.
     pub fn shown_activity(&self) -> Vec<PhoneActivity> {
-        self.with_phone_state(|handset| handset.activity.iter().cloned().collect())
+        self.with_phone_state(|phone_state| phone_state.activity.iter().cloned().collect())
+    }
+
+    /// The links to calls that the account's devices have created, oldest first.
+    pub fn call_links(&self) -> Vec<CallLink> {
+        let world = self.server.world.lock();
+        let links = world.call_links.iter();
+        let own = links.filter(|link| *link.creator == *self.number);
+        own.cloned().collect()
     }
 }

@@ -2,8 +2,9 @@
 //! restricted accounts.
 
 use crate::phone::Phone;
+use crate::server::account::new_chat_cap::NewChatCap;
 use crate::server::account::trust::{AccountRestriction, Audience, TrustSettings};
-use crate::server::stanza::{reachout_timelock, trust};
+use crate::server::stanza::{new_chat_cap, reachout_timelock, trust};
 use crate::server::world::Account;
 use crate::wire::unix_time;
 
@@ -14,6 +15,11 @@ impl Phone {
         reachout_timelock::notify_restriction(&self.server, &self.number);
     }
 
+    /// Restricts the account without a word to its devices, as when the notification is lost.
+    pub fn restricts_silently(&self, restriction: AccountRestriction) {
+        self.update_trust(|trust| trust.restriction = restriction);
+    }
+
     /// The current restriction of the account.
     pub fn current_restriction(&self) -> AccountRestriction {
         self.server
@@ -22,6 +28,21 @@ impl Phone {
             .account(&self.number)
             .map(Account::current_restriction)
             .unwrap_or_default()
+    }
+
+    /// Caps the account's new chats from now on, or lifts the cap, and notifies its devices.
+    pub fn gets_cap(&self, cap: Option<NewChatCap>) {
+        self.update_trust(|trust| trust.cap = cap);
+        new_chat_cap::notify_cap(&self.server, &self.number);
+    }
+
+    /// The cap on the account's new chats.
+    pub fn current_cap(&self) -> Option<NewChatCap> {
+        self.server
+            .world
+            .lock()
+            .account(&self.number)
+            .and_then(Account::current_cap)
     }
 
     /// Sets the audience of its profile picture.

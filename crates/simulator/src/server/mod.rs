@@ -73,7 +73,7 @@ impl Server {
         Ok(Self {
             world: Mutex::default(),
             noise: Mutex::new(Arc::new(NoiseIdentity::generate(options.corruption)?)),
-            tls: Tls::generate()?,
+            tls: Tls::of_this_process()?,
             media: MediaStore::default(),
             options,
             own_phone,

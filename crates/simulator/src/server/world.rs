@@ -13,6 +13,8 @@ use wacore_binary::{Jid, Server as JidServer};
 use wacore_libsignal::protocol::IdentityKeyPair;
 
 use crate::crypto::link_code::LinkCode;
+use crate::crypto::webauthn::Passkey;
+use crate::model::behaviour::CallLink;
 use crate::model::device::{ConnectionHandle, Device, SignedPreKey};
 use crate::model::faults::FaultSwitches;
 use crate::model::group::{Group, GroupId};
@@ -22,10 +24,11 @@ use crate::model::options::Addressing;
 use crate::server::account::catalog::ShopData;
 use crate::server::account::preferences::AccountPreferences;
 use crate::server::account::privacy::PrivacySettings;
-use crate::server::account::profile::AccountProfile;
+use crate::server::account::profile::{AccountProfile, ProfilePicture};
 use crate::server::account::trust::{TokenRegistry, TrustSettings};
 use crate::server::app_state::CollectionStore;
 use crate::server::phone_state::PhoneState;
+use crate::server::stanza::passkey::PasskeyLink;
 use crate::server::stanza::presence::PresenceRegistry;
 use crate::wire::StreamEnd;
 
@@ -45,6 +48,8 @@ pub(crate) struct Account {
     pub(crate) privacy: PrivacySettings,
     /// Accounts it has blocked.
     pub(crate) blocked: BTreeSet<PhoneNumber>,
+    /// Messages that it has reported as spam: their authors and ids.
+    pub(crate) reports: Vec<(PhoneNumber, String)>,
     /// How the account addresses others and is addressed in chats of two.
     pub(crate) addressing: Addressing,
     /// Since when, in seconds since 1970.
@@ -56,6 +61,8 @@ pub(crate) struct Account {
     pub(crate) preferences: AccountPreferences,
     /// Its trust settings.
     pub(crate) trust: TrustSettings,
+    /// The passkey without which no device is linked, while WhatsApp asks for it.
+    pub(crate) passkey: Option<Arc<Passkey>>,
     /// Accounts it has exchanged messages with: they keep a list of its devices.
     pub(crate) peers: BTreeSet<PhoneNumber>,
     /// The signed list of its valid devices, until the devices change.
@@ -148,6 +155,8 @@ pub(crate) struct PairingCandidate {
     pub(crate) registration: ClientRegistration,
     pub(crate) references: Vec<QrReference>,
     pub(crate) link_code: Option<LinkCode>,
+    /// The passkey that WhatsApp asked it for, and the handshake that follows.
+    pub(crate) passkey: Option<PasskeyLink>,
     pub(crate) pending: Option<PendingPairing>,
 }
 
@@ -170,13 +179,19 @@ pub(crate) struct World {
     aliases: HashMap<String, PhoneNumber>,
     devices_by_noise_key: HashMap<[u8; 32], DeviceId>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) group_pictures: BTreeMap<GroupId, ProfilePicture>,
+    /// Codes of former invite links.
+    pub(crate) revoked_codes: BTreeSet<String>,
     pub(crate) newsletters: BTreeMap<NewsletterId, Newsletter>,
+    pub(crate) call_links: Vec<CallLink>,
     pub(crate) presences: PresenceRegistry,
     pub(crate) shops: ShopData,
     pub(crate) tokens: TokenRegistry,
     /// Clients that wait to be linked, by connection.
     pub(crate) candidates: HashMap<u64, PairingCandidate>,
     pub(crate) switches: FaultSwitches,
+    /// Stored GraphQL queries that exist no longer, by id.
+    pub(crate) withdrawn_queries: BTreeSet<String>,
     /// WebSockets that were refused by a fault.
     pub(crate) refused: u64,
     unknown: BTreeMap<String, u64>,

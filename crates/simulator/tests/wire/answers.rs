@@ -386,6 +386,8 @@ async fn who_is_left_out_by_a_setting_is_kept_and_an_old_list_is_a_conflict() {
         .build();
     assert_eq!(error(&choose(&mut device, new).await), "");
     assert_eq!(listed(&mut device).await.1, Vec::<String>::new());
+    // The setting stays one for contacts, of whom Bob is none.
+    alice.chooses_privacy("profile", "all").unwrap();
     bobs.client.send(&ask()).await;
     assert_eq!(
         error(&bobs.until(|node| word(node, "id") == "picture").await),

@@ -1,10 +1,9 @@
 //! What stanzas say of what is sealed in them, and of who sends it: clients go by it before they open anything, or where they cannot.
 
 use wacore_binary::Node;
-use wapi_simulator::{Author, Phone, Simulator, SimulatorOptions};
+use wapi_simulator::{Author, EventAnswer, Phone, Simulator, SimulatorOptions};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
-use waproto::whatsapp::message::event_response_message::EventResponseType;
 use waproto::whatsapp::message::{
     AudioMessage, EventMessage, ExtendedTextMessage, FutureProofMessage, ImageMessage,
     PollCreationMessage, ProtocolMessage, VideoMessage, poll_creation_message, protocol_message,
@@ -251,7 +250,7 @@ async fn what_changes_a_message_or_answers_it_says_so_and_leaves_no_gap_where_it
                     .votes_on_poll(chat, &id, Author::Me, &["sea"])
                     .unwrap(),
                 _ => alice
-                    .answers_event(chat, &id, Author::Me, EventResponseType::GOING)
+                    .answers_event(chat, &id, Author::Me, EventAnswer::Going)
                     .unwrap(),
             };
             let name = if kind == "poll" {

@@ -16,6 +16,7 @@ mod newsletters;
 mod offline;
 mod own_affairs;
 mod pairing;
+mod passkeys;
 mod peer_data;
 mod profile;
 mod raw;

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wapi_simulator::{
-    AccountRestriction, Addressing, Audience, Author, HistoryMessage, Phone, Simulator,
+    AccountRestriction, Addressing, Audience, Author, HistoryMessage, NewChatCap, Phone, Simulator,
     SimulatorOptions,
 };
 use whatsapp_rust::Jid;
@@ -56,6 +56,41 @@ async fn trio() -> (Simulator, [Phone; 3]) {
     let (simulator, alice, bob) = two_phones(SimulatorOptions::default()).await;
     let carol = simulator.add_phone("Carol").unwrap();
     (simulator, [alice, bob, carol])
+}
+
+#[tokio::test]
+async fn a_capped_account_writes_to_so_many_new_contacts_and_is_told_on_the_way() {
+    let (simulator, [alice, bob, carol]) = trio().await;
+    let mut device = RawDevice::linked_to(&alice, &simulator).await;
+    let cap = NewChatCap {
+        total: 2,
+        used: 0,
+        from: now() - 10,
+        until: now() + 3600,
+    };
+    alice.gets_cap(Some(cap));
+    let told = async |device: &mut RawDevice| {
+        let news = device.notification("mex").await;
+        let update = news.get_optional_child("update").unwrap();
+        assert_eq!(word(update, "op_name"), "MessageCappingInfoNotification");
+        let body: serde_json::Value = serde_json::from_slice(&content(update)).unwrap();
+        let cap = &body["data"]["xwa2_notify_new_chat_messages_capping_info_update"];
+        (cap["capping_status"].clone(), cap["used_quota"].clone())
+    };
+    assert_eq!(told(&mut device).await, ("NONE".into(), 0.into()));
+    assert_eq!(refused(&mut device, &bob, &[]).await, "");
+    assert_eq!(told(&mut device).await, ("FIRST_WARNING".into(), 1.into()));
+    assert_eq!(refused(&mut device, &carol, &[]).await, "");
+    assert_eq!(told(&mut device).await, ("CAPPED".into(), 2.into()));
+    assert_eq!(refused(&mut device, &bob, &[]).await, "463");
+    bob.gives_token_to(alice.number()).unwrap();
+    let (token, _) = token(&device.notification("privacy_token").await);
+    let shown = [("tctoken", token)];
+    assert_eq!(refused(&mut device, &bob, &shown).await, "");
+    let used = alice.current_cap().map(|cap| cap.used);
+    assert_eq!((used, alice.refused_messages()), (Some(2), 1));
+    alice.gets_cap(None);
+    assert_eq!(refused(&mut device, &carol, &[]).await, "");
 }
 
 #[tokio::test]

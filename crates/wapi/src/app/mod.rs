@@ -16,12 +16,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AccessMode, BuildKind, Config, ConfigSources, HostPort};
 use crate::history::History;
 use crate::http::access::api_keys::ApiKeys;
+use crate::http::dashboard::{self, Dashboard};
 use crate::http::edge::{HttpEdge, TlsServer, TrustedProxies};
 use crate::http::{self, Gateway};
 use crate::inbound::Inbound;
 use crate::inbound::push_names::NameCache;
+use crate::inbound::received_times::ReceivedTimes;
 use crate::media::link_download::FileFetcher;
 use crate::media::{self, ConverterPrograms, Media};
+use crate::model::masking;
+use crate::net::proxy::SessionProxies;
 use crate::net::tls;
 use crate::sessions::{QrConsole, SessionDeps, SessionFiles, Sessions};
 use crate::store::Store;
@@ -51,16 +55,16 @@ pub async fn run() -> Result<()> {
     let listener = bind_listener(&config.listen).await?;
     let app = App::build(config, Clock::system(), QrConsole::stdout()).await?;
     let mut signals = StopSignals::listen().context("listening for signals")?;
-    let asked = CancellationToken::new();
+    let stop_requested = CancellationToken::new();
     let insisting = async {
         signals.next().await;
-        asked.cancel();
+        stop_requested.cancel();
         signals.next().await;
     };
     tokio::select! {
-        served = app.serve(listener, asked.cancelled()) => served.map(drop),
+        served = app.serve(listener, stop_requested.cancelled()) => served.map(drop),
         () = insisting => {
-            tracing::warn!("told to end a second time: ending at once; what is under way goes on at the next start");
+            tracing::warn!("second signal to stop: stopping at once; unfinished work continues at the next start");
             // Not by returning, which would wait for blocked tasks, such as those of a hanging
             // disk.
             std::process::exit(FORCED_EXIT_CODE)
@@ -74,6 +78,10 @@ const FORCED_EXIT_CODE: i32 = 130;
 /// The whole gateway, ready to be served.
 pub struct App {
     router: Router,
+    gateway: Gateway,
+    console: QrConsole,
+    /// For the listener of the dashboard alone.
+    dashboard_router: Option<Router>,
     sessions: Sessions,
     store: Store,
     history: History,
@@ -132,20 +140,23 @@ impl App {
             lifecycle: lifecycle.clone(),
         })
         .await?;
+        let proxies = load_proxies(&config, &store).await?;
         let whatsapp = Whatsapp::new(
             &config.whatsapp,
+            proxies.clone(),
+            config.whatsapp_timeout,
             store.clone(),
             clock.clone(),
             lifecycle.clone(),
         )?;
-        let (root, place, policy) = (&config.root, &config.media_storage, config.media);
+        let (root, storage, policy) = (&config.root, &config.media_storage, config.media);
         let programs = ConverterPrograms {
             ffmpeg: config.ffmpeg.resolve_path("WAPI_FFMPEG_PATH")?,
             heif: config.heif_convert.resolve_path("WAPI_HEIF_CONVERT_PATH")?,
         };
         let media = Media::open(
             root,
-            place,
+            storage,
             policy,
             programs,
             store.clone(),
@@ -154,45 +165,62 @@ impl App {
         )
         .await?;
         let names = Arc::new(NameCache::new(history.clone()));
+        let received = Arc::<ReceivedTimes>::default();
         let inbox = Arc::new(Inbound {
             store: store.clone(),
             names: Arc::clone(&names),
             media: media.clone(),
+            received: Arc::clone(&received),
             clock: clock.clone(),
+            lifecycle: lifecycle.clone(),
         });
         whatsapp.start_recovery(Arc::clone(&inbox) as _);
         store
+            .outbox()
             .mark_unconfirmed()
             .await
-            .context("looking at what an earlier run was sending")?;
+            .context("reading the unsent messages of an earlier run")?;
         store
+            .sessions()
             .lose_all_sync_parts()
             .await
-            .context("looking at what phones told an earlier run")?;
-        let fetcher =
-            FileFetcher::new(config.allowed_targets.clone(), media.clone(), clock.clone())?;
+            .context("reading the history syncs of an earlier run")?;
+        let fetcher = FileFetcher::new(
+            config.allowed_targets.clone(),
+            proxies.clone(),
+            media.clone(),
+            clock.clone(),
+        )?;
         let sessions = Sessions::new(SessionDeps {
             whatsapp,
+            proxies: proxies.clone(),
             files: files.clone(),
             inbox,
+            received,
             names,
             store: store.clone(),
-            console,
+            console: console.clone(),
             fetcher: fetcher.clone(),
             media: media.clone(),
             history: history.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             whatsapp_timeout: config.whatsapp_timeout,
+            new_chats: config.new_chats,
         });
         if matches!(config.access, AccessMode::Open) && !keys.is_empty() {
-            tracing::warn!("there are API keys, but WAPI_AUTH is none: nobody is asked for them");
+            tracing::warn!("API keys exist, but WAPI_AUTH is none: requests need no key");
         }
         lifecycle.spawn(keys.clone().keep_saving_uses(lifecycle.clone()));
         lifecycle.spawn(retention::enforce_retention(
             config.retention,
             store.clone(),
             files.clone(),
+            clock.clone(),
+            lifecycle.clone(),
+        ));
+        lifecycle.spawn(retention::keep_saving_activity(
+            store.clone(),
             clock.clone(),
             lifecycle.clone(),
         ));
@@ -206,24 +234,35 @@ impl App {
             descriptors::current_limit(),
             clock.clone(),
         );
-        let router = http::build_router(Gateway {
+        let gateway = Gateway {
             sessions: sessions.clone(),
             media,
             store: store.clone(),
             history: history.clone(),
             webhooks,
             fetcher,
+            proxies,
             access: config.access.clone(),
+            settings: config.settings.clone().into(),
             hosts: config.hosts.clone().into(),
             guesses: Arc::default(),
             connections: edge.shared_registry(),
             keys,
+            dashboard: Dashboard::new(config.dashboard.clone(), &config.whatsapp),
             folder: folder.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
-        });
+        };
+        let apart = config.dashboard.listen.is_some();
+        let dashboard_router = apart.then(|| http::build_dashboard_router(gateway.clone()));
+        if config.dashboard.is_on {
+            lifecycle.spawn(dashboard::keep_counting_traffic(gateway.clone()));
+        }
         Ok(Self {
-            router,
+            router: http::build_router(gateway.clone()),
+            gateway,
+            console,
+            dashboard_router,
             sessions,
             store,
             history,
@@ -246,13 +285,24 @@ impl App {
     /// Serves on `listener` and logs the saved sessions in, until `shutdown` completes and
     /// everything has ended.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<FinishReport> {
         let address = listener
             .local_addr()
-            .context("asking for the listener's address")?;
+            .context("reading the listener's address")?;
+        let apart = match (&self.config.dashboard.listen, self.dashboard_router.take()) {
+            (Some(listen), Some(router)) => {
+                let listener = bind_address("WAPI_DASHBOARD_LISTEN", listen).await?;
+                let address = listener
+                    .local_addr()
+                    .context("reading the dashboard's address")?;
+                tracing::info!(%address, https = self.tls.is_some(), "the dashboard listens");
+                Some((listener, router))
+            }
+            _ => None,
+        };
         self.restore_sessions();
         self.sessions.start_checks(self.config.check_every);
         // Without a certificate there is nothing to renew.
@@ -264,10 +314,20 @@ impl App {
                 self.lifecycle.clone(),
             ));
         }
+        self.print_login_link(address.port()).await;
         let visits = self.lifecycle.child();
-        let serving = self
-            .edge
-            .serve(listener, self.router, self.tls.clone(), &visits, STOP_GRACE);
+        let readers = self.lifecycle.child();
+        let edge = &self.edge;
+        let beside = apart.map(|(listener, router)| {
+            edge.serve(listener, router, self.tls.clone(), &readers, STOP_GRACE)
+        });
+        let serving = edge.serve(listener, self.router, self.tls.clone(), &visits, STOP_GRACE);
+        let serving = async {
+            match beside {
+                Some(beside) => tokio::try_join!(serving, beside).map(drop),
+                None => serving.await,
+            }
+        };
         tokio::pin!(serving);
         tracing::info!(%address, https = self.tls.is_some(), "listening");
         let finish = tokio::select! {
@@ -278,6 +338,7 @@ impl App {
             () = shutdown => {
                 tracing::info!("stopping");
                 visits.stop();
+                readers.stop();
                 // Requests that wait for WhatsApp end with their sessions, so both stop at the same
                 // time.
                 tokio::join!(serving, self.lifecycle.finish(&self.clock, STOP_GRACE)).1
@@ -292,6 +353,33 @@ impl App {
         Ok(finish)
     }
 
+    /// Prints a link to the dashboard at the first start, for the person who has started the
+    /// program.
+    async fn print_login_link(&self, port: u16) {
+        if !self.console.is_terminal() {
+            return;
+        }
+        let path = match dashboard::create_first_link(&self.gateway).await {
+            Ok(Some(path)) => path,
+            Ok(None) => return,
+            Err(error) => {
+                return tracing::warn!(%error, "failed to make a link to the dashboard");
+            }
+        };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let (host, port) = match &self.config.dashboard.listen {
+            Some(listen) => (listen.host.as_str(), listen.port),
+            None => (self.config.listen.host.as_str(), port),
+        };
+        let host = match host {
+            "0.0.0.0" | "::" | "[::]" => "localhost",
+            host => host,
+        };
+        self.console.tell_terminal(&format!(
+            "Open this within ten minutes to enter the dashboard; it works once: {scheme}://{host}:{port}{path}"
+        ));
+    }
+
     /// The listener answers while sessions log in.
     fn restore_sessions(&self) {
         let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
@@ -300,17 +388,41 @@ impl App {
     }
 }
 
+/// Loads the proxies before anything is dialled. A session whose proxy cannot be read must not leave
+/// without it.
+async fn load_proxies(config: &Config, store: &Store) -> Result<SessionProxies> {
+    let proxies = SessionProxies::new(
+        config.proxy.clone(),
+        config.proxy_links,
+        config.allowed_targets.clone(),
+    );
+    let saved = store.sessions().load_proxies().await;
+    for (session, proxy) in saved.context("reading the proxies of sessions")? {
+        let proxy = proxy.with_context(|| {
+            let session = masking::mask_session(&session);
+            format!("the saved proxy of the session {session} is not a proxy's address")
+        })?;
+        proxies.set(&session, Some(proxy));
+    }
+    Ok(proxies)
+}
+
 /// Binds the port, or returns an error that explains the failure.
 pub async fn bind_listener(address: &HostPort) -> Result<TcpListener> {
+    bind_address("WAPI_INTERNAL_HOST", address).await
+}
+
+/// The same for the address of any setting.
+async fn bind_address(setting: &str, address: &HostPort) -> Result<TcpListener> {
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
         .with_context(|| {
-            format!("WAPI_INTERNAL_HOST is {address}, which is no address of this machine")
+            format!("{setting} is {address}, which is not an address of this machine")
         })?
         .collect();
     TcpListener::bind(resolved.as_slice()).with_context(|| {
         format!(
-            "WAPI_INTERNAL_HOST is {address}, which cannot be listened on; is another program there? Set another port"
+            "{setting} is {address}, which cannot be listened on; another program may use it. Set another port"
         )
     })
 }

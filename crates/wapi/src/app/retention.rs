@@ -12,6 +12,8 @@ use crate::system::lifecycle::Lifecycle;
 
 /// Interval between sweeps.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// Interval at which counts of reads reach the disk.
+const ACTIVITY_INTERVAL: Duration = Duration::from_secs(30);
 /// Events per step: this many keep the writer busy for a few milliseconds. Fewer per step where no
 /// more than necessary may go.
 const STEP_SIZE: u16 = 300;
@@ -51,9 +53,9 @@ pub async fn enforce_retention(
             .unwrap_or(Timestamp::UNIX_EPOCH);
         match files.remove_old_files(before).await {
             Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "old files of former devices were removed"),
+            Ok(removed) => tracing::info!(removed, "removed old files of former devices"),
             Err(error) => {
-                tracing::warn!(%error, "old files of former devices cannot be removed for now")
+                tracing::warn!(%error, "failed to remove old files of former devices; trying again later")
             }
         }
         let sweep = RetentionSweep {
@@ -62,7 +64,20 @@ pub async fn enforce_retention(
             clock: &clock,
         };
         if let Some(Err(error)) = lifecycle.unless_stopping(sweep.run(clock.now())).await {
-            tracing::warn!(%error, "old events cannot be removed for now");
+            tracing::warn!(%error, "failed to remove old events; trying again later");
+        }
+    }
+}
+
+/// Saves the notes of activity that no change takes along, until the program stops.
+pub async fn keep_saving_activity(store: Store, clock: Clock, lifecycle: Lifecycle) {
+    while lifecycle
+        .unless_stopping(clock.sleep(ACTIVITY_INTERVAL))
+        .await
+        .is_some()
+    {
+        if let Err(error) = store.activity().save_notes().await {
+            tracing::warn!(%error, "failed to save activity; trying again later");
         }
     }
 }
@@ -83,6 +98,10 @@ impl RetentionSweep<'_> {
             before(self.retention.events.max(DEDUP_PERIOD)),
         );
         self.remove_messages(events).await?;
+        let (activity, age) = (self.store.activity(), before(self.retention.activity));
+        while activity.remove_old_activity(age, STEP_SIZE).await? >= u64::from(STEP_SIZE) {
+            self.clock.sleep(STEP_PAUSE).await;
+        }
         let cut = RetentionLimits {
             events,
             dead: before(self.retention.dead),
@@ -92,6 +111,7 @@ impl RetentionSweep<'_> {
         let removed = self.remove_events(cut, STEP_SIZE, u64::MAX).await?;
         while self
             .store
+            .events()
             .remove_old_messages(before(IDEMPOTENCY_PERIOD), events, STEP_SIZE)
             .await?
             > 0
@@ -112,7 +132,7 @@ impl RetentionSweep<'_> {
             self.warn_if_too_large().await?;
         }
         if removed + early > 0 {
-            tracing::info!(removed, early, "old events were removed");
+            tracing::info!(removed, early, "removed old events");
         }
         // The last records of a former life may just have been removed.
         self.store.drop_abandoned_lives().await?;
@@ -127,10 +147,14 @@ impl RetentionSweep<'_> {
         window: u16,
         enough: u64,
     ) -> Result<u64, StoreError> {
-        let (mut place, mut removed) = (Some(0), 0);
-        while let Some(after) = place {
-            let done = self.store.remove_old_events(after, window, cut).await?;
-            (place, removed) = (done.next, removed + done.removed);
+        let (mut position, mut removed) = (Some(0), 0);
+        while let Some(after) = position {
+            let done = self
+                .store
+                .events()
+                .remove_old_events(after, window, cut)
+                .await?;
+            (position, removed) = (done.next, removed + done.removed);
             if enough < u64::MAX && self.store.database_size().await?.0 <= enough {
                 break;
             }
@@ -143,7 +167,13 @@ impl RetentionSweep<'_> {
 
     /// Removes sent messages, which are kept as long as their events.
     async fn remove_messages(&self, before: Timestamp) -> Result<(), StoreError> {
-        while self.store.remove_settled(before, STEP_SIZE.into()).await? >= u64::from(STEP_SIZE) {
+        while self
+            .store
+            .outbox()
+            .remove_settled(before, STEP_SIZE.into())
+            .await?
+            >= u64::from(STEP_SIZE)
+        {
             self.clock.sleep(STEP_PAUSE).await;
         }
         Ok(())
@@ -155,7 +185,7 @@ impl RetentionSweep<'_> {
             tracing::warn!(
                 used,
                 limit = self.retention.size,
-                "the database is too large, but what is in it is still waited for"
+                "the database is too large, but its events have pending deliveries"
             );
         }
         Ok(())
@@ -167,7 +197,7 @@ impl RetentionSweep<'_> {
             if free <= MAX_FREE_BYTES.max(used / MAX_FREE_SHARE) {
                 return Ok(());
             }
-            self.store.shrink_file().await?;
+            self.store.events().shrink_file().await?;
             self.clock.sleep(STEP_PAUSE).await;
         }
     }
@@ -184,6 +214,7 @@ mod tests {
     const RETENTION: RetentionPolicy = RetentionPolicy {
         events: DAY.saturating_mul(30),
         dead: DAY.saturating_mul(90),
+        activity: DAY.saturating_mul(90),
         size: u64::MAX,
     };
 
@@ -194,6 +225,7 @@ mod tests {
             .await
             .unwrap();
         store
+            .webhooks()
             .save_endpoint("hook", "http://127.0.0.1/", &[])
             .await
             .unwrap();
@@ -224,17 +256,22 @@ mod tests {
             }),
             kind: "message.received",
             body: format!("{{\"n\":\"{body}\"}}"),
-            media: None,
+            facts: Vec::new(),
         }
     }
 
     /// Saves an event and records the outcome of its delivery.
-    async fn told(store: &Store, event: NewEvent, outcome: DeliveryOutcome) {
+    async fn record_delivery(store: &Store, event: NewEvent, outcome: DeliveryOutcome) {
         let chat = event.chat.clone();
-        store.append_events(vec![event]).await.unwrap();
-        let due = store.due_deliveries(Timestamp::MAX, 1_000).await.unwrap();
+        store.events().append_events(vec![event]).await.unwrap();
+        let due = store
+            .deliveries()
+            .due_deliveries(Timestamp::MAX, 1_000)
+            .await
+            .unwrap();
         let delivery = due.iter().find(|due| due.chat == chat).unwrap().delivery;
         store
+            .deliveries()
             .settle_delivery(SettledDelivery { delivery, outcome })
             .await
             .unwrap();
@@ -243,6 +280,7 @@ mod tests {
     /// Returns the bodies of all events that the feed still has.
     async fn kept(store: &Store) -> Vec<String> {
         let saved = store
+            .events()
             .open_reader(0, EventFilter::default())
             .read_page(10_000)
             .await
@@ -259,23 +297,24 @@ mod tests {
     #[tokio::test]
     async fn what_is_old_goes_and_what_is_waited_for_stays() {
         let (store, _folder) = store().await;
-        told(
+        record_delivery(
             &store,
             message("1", "delivered"),
             DeliveryOutcome::Delivered,
         )
         .await;
         store
+            .events()
             .append_events(vec![message("2", "waiting")])
             .await
             .unwrap();
-        told(&store, message("3", "dead"), dead()).await;
+        record_delivery(&store, message("3", "dead"), dead()).await;
         let of_session = NewEvent {
             message: None,
             kind: "session.status",
             ..message("4", "status")
         };
-        told(&store, of_session, DeliveryOutcome::Delivered).await;
+        record_delivery(&store, of_session, DeliveryOutcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 29).await;
         assert_eq!(kept(&store).await.len(), 4);
         sweep(&store, RETENTION, DAY * 31).await;
@@ -285,7 +324,11 @@ mod tests {
         );
         sweep(&store, RETENTION, DAY * 91).await;
         assert_eq!(kept(&store).await, [r#"{"n":"waiting"}"#]);
-        let due = store.due_deliveries(Timestamp::MAX, 10).await.unwrap();
+        let due = store
+            .deliveries()
+            .due_deliveries(Timestamp::MAX, 10)
+            .await
+            .unwrap();
         assert_eq!(due.len(), 1, "what waits is still delivered");
     }
 
@@ -316,15 +359,16 @@ mod tests {
             .await
             .unwrap();
         store
+            .webhooks()
             .save_endpoint("hook", "http://127.0.0.1/", &["message.received"])
             .await
             .unwrap();
-        told(&store, message("1", "before"), DeliveryOutcome::Delivered).await;
+        record_delivery(&store, message("1", "before"), DeliveryOutcome::Delivered).await;
         time.0
             .store(400 * 24 * 3_600, std::sync::atomic::Ordering::Relaxed);
-        told(&store, message("2", "astray"), DeliveryOutcome::Delivered).await;
+        record_delivery(&store, message("2", "astray"), DeliveryOutcome::Delivered).await;
         time.0.store(0, std::sync::atomic::Ordering::Relaxed);
-        told(&store, message("3", "after"), DeliveryOutcome::Delivered).await;
+        record_delivery(&store, message("3", "after"), DeliveryOutcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 31).await;
         assert_eq!(kept(&store).await, [r#"{"n":"astray"}"#]);
         sweep(&store, RETENTION, DAY * 432).await;
@@ -335,23 +379,31 @@ mod tests {
     async fn a_message_that_comes_again_is_recognised_for_45_days_and_places_are_never_given_out_twice()
      {
         let (store, folder) = store().await;
-        told(&store, message("1", "once"), DeliveryOutcome::Delivered).await;
+        record_delivery(&store, message("1", "once"), DeliveryOutcome::Delivered).await;
         sweep(&store, RETENTION, DAY * 44).await;
         store
+            .events()
             .append_events(vec![message("1", "again")])
             .await
             .unwrap();
-        assert_eq!(store.due_deliveries(Timestamp::MAX, 10).await.unwrap(), []);
+        assert_eq!(
+            store
+                .deliveries()
+                .due_deliveries(Timestamp::MAX, 10)
+                .await
+                .unwrap(),
+            []
+        );
         assert_eq!(kept(&store).await, [""; 0]);
         sweep(&store, RETENTION, DAY * 46).await;
         store.close().await;
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
             .await
             .unwrap();
-        let before = store.newest_position().await.unwrap();
+        let before = store.events().newest_position().await.unwrap();
         assert!(before >= 1, "a reader's place outlives what it read");
-        told(&store, message("1", "anew"), DeliveryOutcome::Delivered).await;
-        assert!(store.newest_position().await.unwrap() > before);
+        record_delivery(&store, message("1", "anew"), DeliveryOutcome::Delivered).await;
+        assert!(store.events().newest_position().await.unwrap() > before);
         assert_eq!(kept(&store).await, [r#"{"n":"anew"}"#]);
     }
 
@@ -361,6 +413,7 @@ mod tests {
         let file = folder.path().join("wapi.db");
         let large = |number: usize| message(&format!("{number:03}"), &"x".repeat(10_000));
         store
+            .events()
             .append_events((0..600).map(large).collect())
             .await
             .unwrap();
@@ -370,11 +423,16 @@ mod tests {
                 outcome: DeliveryOutcome::Delivered,
             };
             let store = &store;
-            async move { store.settle_delivery(settled).await.unwrap() }
+            async move { store.deliveries().settle_delivery(settled).await.unwrap() }
         };
-        let due = store.due_deliveries(Timestamp::MAX, 1_000).await.unwrap();
+        let due = store
+            .deliveries()
+            .due_deliveries(Timestamp::MAX, 1_000)
+            .await
+            .unwrap();
         futures_util::future::join_all(due.into_iter().map(settle)).await;
         store
+            .events()
             .append_events(vec![NewEvent {
                 chat: "late".to_owned(),
                 ..large(600)
@@ -411,6 +469,7 @@ mod tests {
         let (store, _folder) = store().await;
         for number in 0..50 {
             store
+                .events()
                 .append_events(vec![message(&number.to_string(), &"x".repeat(10_000))])
                 .await
                 .unwrap();

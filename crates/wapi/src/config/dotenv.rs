@@ -30,8 +30,8 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, DotenvError> {
         if !name.starts_with(PREFIX) {
             if is_like_setting(name) {
                 problems.push(format!(
-                    "has a name in line {number} that is like one of ours and is none; it begins with {PREFIX}, in capital \
-                     letters, without anything before it but `export`"
+                    "has a name in line {number} that looks like a setting but is none; settings begin with {PREFIX}, \
+                     in capital letters, with nothing before them but `export`"
                 ));
             }
             if let Err(problem) = skip_quoted_lines(number, value, &mut lines) {
@@ -108,12 +108,15 @@ fn skip_quoted_lines<'a>(
         }
         if line.contains(quote) {
             return swallowed.map_or(Ok(()), |ours| {
-                Err(format!("has a quotation from line {first} on that goes over a setting of ours in line {ours}; end it before"))
+                Err(format!(
+                    "has a quotation that starts in line {first} and runs over the setting in line {ours}; \
+                     end it before that line"
+                ))
             });
         }
     }
     Err(format!(
-        "has a quotation from line {first} on that never ends"
+        "has a quotation that starts in line {first} and never ends"
     ))
 }
 
@@ -124,8 +127,8 @@ fn unquote_value(value: &str) -> Result<&str, &'static str> {
     let Some(quote @ ('"' | '\'')) = value.chars().next() else {
         return if value.contains(" #") || value.contains("\t#") {
             Err(
-                "has a `#` behind a blank, which may be a comment or a part of the value: put the comment into a line of its own, or \
-                 the value into single quotation marks,",
+                "has a `#` after a space, which may start a comment or be part of the value: put the comment into a \
+                 line of its own, or the value into single quotation marks,",
             )
         } else {
             Ok(value)
@@ -135,10 +138,10 @@ fn unquote_value(value: &str) -> Result<&str, &'static str> {
         .strip_suffix(quote)
         .filter(|inner| !inner.contains(quote));
     let inner =
-        inner.ok_or("has a quotation that does not end with the line, or something behind it,")?;
+        inner.ok_or("has a quotation that does not end with the line, or text after it,")?;
     if quote == '"' && inner.contains('\\') {
         return Err(
-            "has a `\\` between double quotation marks; use single ones, where it stands for itself,",
+            "has a `\\` between double quotation marks; use single ones, where it has no special meaning,",
         );
     }
     Ok(inner)
@@ -148,7 +151,7 @@ fn decode_text(bytes: &[u8]) -> Result<&str, String> {
     let is_wide =
         bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0);
     if is_wide {
-        return Err("is UTF-16, or no text; save it as UTF-8".to_owned());
+        return Err("is UTF-16 or not text; save it as UTF-8".to_owned());
     }
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -217,10 +220,13 @@ mod tests {
             (b"\xff\xfeh\0u\0s\0h\0", "UTF-16"),
             (b"h\0u\0s\0h\0", "UTF-16"),
             (b"WAPI_A=1\nWAPI_B=hush\xe9\n", "not UTF-8 in line 2"),
-            (b"MOTD=\"hush\nWAPI_A=1\n", "line 1 on that never ends"),
+            (
+                b"MOTD=\"hush\nWAPI_A=1\n",
+                "starts in line 1 and never ends",
+            ),
             (
                 b"A=1\nMOTD='hush\nWAPI_A='1'\n",
-                "line 2 on that goes over a setting of ours in line 3",
+                "starts in line 2 and runs over the setting in line 3",
             ),
             (b"MOTD=\"hush\nexport WAPI_A=1\nhush\"", "in line 2"),
             (b"wapi_a=hush", "in line 1"),
@@ -231,8 +237,11 @@ mod tests {
             ("export \u{feff}WAPI_A=hush".as_bytes(), "in line 1"),
         ] {
             let DotenvError(problems) = parse(text).unwrap_err();
-            let told = problems.join("; ");
-            assert!(told.contains(words) && !told.contains("hush"), "{told}");
+            let refused = problems.join("; ");
+            assert!(
+                refused.contains(words) && !refused.contains("hush"),
+                "{refused}"
+            );
         }
         assert_eq!(
             parse(b"a\nWAPI_A='\nb").unwrap_err().0.len(),

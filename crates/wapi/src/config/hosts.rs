@@ -13,9 +13,7 @@ impl HostNames {
     pub fn parse(text: &str) -> Result<Self, String> {
         let one = |name: &str| {
             let wrong = || {
-                format!(
-                    "has `{name}`, which is no name of a host; write it without a port or a path"
-                )
+                format!("has `{name}`, which is not a host name; write it without a port or a path")
             };
             match Host::parse(name).map_err(|_| wrong())? {
                 Host::Domain(name) => Ok(normalize_name(&name)),

@@ -6,6 +6,7 @@ mod hosts;
 mod listing;
 mod parse;
 mod policies;
+mod setting_table;
 mod settings;
 mod sources;
 
@@ -18,22 +19,26 @@ use url::Url;
 
 use crate::model::signing_key::SigningKey;
 use crate::net::egress::EgressPolicy;
+use crate::net::proxy::{LinkRoute, ProxyAddress};
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use hosts::HostNames;
-pub use listing::list_settings;
+pub use listing::{SettingValue, describe_settings, list_settings};
 pub use parse::HostPort;
 pub(crate) use parse::is_loopback;
 pub use policies::{
-    DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, ProgramChoice, RetentionPolicy,
-    S3Config, StorageConfig,
+    DashboardConfig, DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, NewChatPolicy,
+    ProgramChoice, RetentionPolicy, S3Config, StorageConfig,
 };
-pub use settings::{SETTINGS, Setting};
+pub use setting_table::SETTINGS;
+pub use settings::{Setting, SettingDefault};
 pub use sources::{ConfigSources, ValueSource};
 
 /// The configuration of the program; valid by construction.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Every setting as people see it, without secrets.
+    pub settings: Vec<SettingValue>,
     /// Base address of the webhook; always ends in a slash.
     pub webhook: Url,
     /// Signs the posts to the webhook.
@@ -51,6 +56,7 @@ pub struct Config {
     pub access: AccessMode,
     /// Host names of the gateway, beside its addresses.
     pub hosts: HostNames,
+    pub dashboard: DashboardConfig,
     /// Proxies that are trusted to name their clients.
     pub trusted_proxies: Vec<IpNet>,
     /// Address of a Redis server, as `redis://…` or `rediss://…`. Secret, since it may carry a
@@ -65,6 +71,11 @@ pub struct Config {
     pub whatsapp_timeout: Duration,
     /// Number of saved sessions that log in at the same time at start.
     pub restore_concurrency: usize,
+    pub new_chats: NewChatPolicy,
+    /// The proxy of all sessions without one of their own.
+    pub proxy: Option<ProxyAddress>,
+    /// The way of callers' links of sessions with a proxy.
+    pub proxy_links: LinkRoute,
     pub retention: RetentionPolicy,
     pub media: MediaPolicy,
     pub media_storage: StorageConfig,
@@ -137,6 +148,7 @@ impl Config {
     pub fn read(layers: &ConfigSources, build: BuildKind) -> Result<Self, ConfigErrors> {
         let mut reader = parse::SettingReader::new(layers);
         reader.refuse_unknown_names();
+        let settings = describe_settings(layers);
         reader.refuse_empty_secrets();
         let webhook = reader.read_required("WAPI_GETTING_MESSAGES_WEBHOOK", parse::parse_webhook);
         let webhook_secret = reader.read_optional("WAPI_WEBHOOK_SECRET", SigningKey::parse);
@@ -147,8 +159,16 @@ impl Config {
         let trusted_proxies = reader
             .read_optional("WAPI_TRUSTED_PROXIES", parse::parse_networks)
             .unwrap_or_default();
-        let reach = parse::GatewayReach::from_listener(listen.as_ref(), &trusted_proxies);
+        let dashboard = parse::read_dashboard(&mut reader);
+        let reach = parse::GatewayReach::from_listeners(
+            [
+                listen.as_ref(),
+                dashboard.as_ref().and_then(|it| it.listen.as_ref()),
+            ],
+            &trusted_proxies,
+        );
         let access = parse::read_access(&mut reader, listen.as_ref(), reach);
+        parse::check_dashboard_access(&mut reader, dashboard.as_ref(), access.as_ref());
         let redis = reader.read_optional("WAPI_REDIS_HOST", parse::parse_redis);
         let sentry_dsn = reader.read_optional("WAPI_SENTRY_DSN", parse::parse_sentry_dsn);
         let https = parse::read_https(&mut reader);
@@ -163,6 +183,9 @@ impl Config {
             reader.read_required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::parse_seconds);
         let restore_concurrency =
             reader.read_required("WAPI_RESTORE_CONCURRENCY", parse::parse_positive);
+        let new_chats = reader.read_required("WAPI_NEW_CHATS", parse::parse_new_chat_policy);
+        let proxy = reader.read_optional("WAPI_PROXY", ProxyAddress::parse);
+        let proxy_links = reader.read_required("WAPI_PROXY_LINKS", parse::parse_link_route);
         let retention = parse::read_retention(&mut reader);
         let media = parse::read_media_policy(&mut reader);
         let media_storage = parse::read_media_storage(&mut reader);
@@ -178,6 +201,7 @@ impl Config {
         let mistakes = reader.into_errors();
         let complete = move || {
             Some(Self {
+                settings,
                 webhook: webhook?,
                 webhook_secret,
                 webhook_disable_after: webhook_disable_after?,
@@ -187,6 +211,7 @@ impl Config {
                 root: root?,
                 access: access?,
                 hosts,
+                dashboard: dashboard?,
                 trusted_proxies,
                 redis,
                 sentry_dsn,
@@ -195,6 +220,9 @@ impl Config {
                 check_every: check_every?,
                 whatsapp_timeout: whatsapp_timeout?,
                 restore_concurrency: restore_concurrency?,
+                new_chats: new_chats?,
+                proxy,
+                proxy_links: proxy_links?,
                 retention: retention?,
                 media: media?,
                 media_storage: media_storage?,

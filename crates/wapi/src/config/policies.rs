@@ -6,6 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::HostPort;
+
 /// The operator's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionPolicy {
@@ -13,8 +15,19 @@ pub struct RetentionPolicy {
     pub events: Duration,
     /// Age of events with a delivery that was given up, counted from then.
     pub dead: Duration,
+    /// Age at which activity is removed.
+    pub activity: Duration,
     /// Bytes the database may use; above that the oldest events are removed earlier.
     pub size: u64,
+}
+
+/// The operator's choice for messages to new contacts while WhatsApp lets the account write to none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewChatPolicy {
+    /// They wait in the queue.
+    Hold,
+    /// They are sent, and refused.
+    Send,
 }
 
 /// Retention policy for the history.
@@ -94,4 +107,14 @@ pub enum LogFormat {
     Text,
     /// JSON objects, for programs.
     Json,
+}
+
+/// Where the dashboard is served, and to browsers of which connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DashboardConfig {
+    pub is_on: bool,
+    /// `None`: beside the API.
+    pub listen: Option<HostPort>,
+    /// Whether people of other machines may log in without TLS.
+    pub allows_plain_http: bool,
 }

@@ -5,10 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigErrors, SETTINGS, dotenv};
-
-/// The defaults, embedded.
-const DEFAULTS: &str = include_str!("../../config.default.toml");
+use super::{ConfigErrors, SETTINGS, Setting, dotenv};
 
 /// Names the settings file.
 pub(super) const CONFIG_FILE: &str = "WAPI_CONFIG";
@@ -39,23 +36,20 @@ impl fmt::Display for ValueSource {
 #[derive(Debug, Clone)]
 pub struct ConfigSources {
     values: BTreeMap<String, (String, ValueSource)>,
-    defaults: BTreeMap<String, String>,
     unknown: Vec<(String, ValueSource)>,
 }
 
 impl ConfigSources {
     /// Returns the defaults alone.
     pub fn from_defaults() -> Self {
-        let defaults = parse_settings_file(DEFAULTS)
-            .expect("the embedded defaults are valid, as a test proves");
-        let defaults: BTreeMap<_, _> = defaults.into_iter().collect();
-        let mut layers = Self {
-            values: BTreeMap::new(),
-            defaults: defaults.clone(),
-            unknown: Vec::new(),
+        let default = |setting: &Setting| {
+            let value = setting.default_value()?.to_owned();
+            Some((setting.name.to_owned(), (value, ValueSource::Default)))
         };
-        layers.add_values(defaults, &ValueSource::Default);
-        layers
+        Self {
+            values: SETTINGS.iter().filter_map(default).collect(),
+            unknown: Vec::new(),
+        }
     }
 
     /// Reads defaults, settings file, `.env` in the working folder, and environment.
@@ -105,7 +99,7 @@ impl ConfigSources {
                     1 + text[..span.start.min(text.len())].matches('\n').count()
                 });
                 format!(
-                    "names {}, which is no settings file: {} in line {line}",
+                    "names {}, which is not a settings file: {} in line {line}",
                     path.display(),
                     error.message()
                 )
@@ -122,7 +116,7 @@ impl ConfigSources {
         source: &ValueSource,
     ) {
         for (name, value) in values {
-            if SETTINGS.iter().any(|setting| setting.name == name) {
+            if Setting::find_by_name(&name).is_some() {
                 self.values
                     .insert(name, (value.trim().to_owned(), source.clone()));
             } else if *source != ValueSource::Environment || !is_foreign_name(&name) {
@@ -136,14 +130,6 @@ impl ConfigSources {
         self.values
             .get(name)
             .map(|(value, _)| value.as_str())
-            .filter(|value| !value.is_empty())
-    }
-
-    /// Returns the default of a setting, if there is one and it is not empty.
-    pub fn default_value(&self, name: &str) -> Option<&str> {
-        self.defaults
-            .get(name)
-            .map(String::as_str)
             .filter(|value| !value.is_empty())
     }
 

@@ -28,14 +28,49 @@ fn refusal(changes: &[(&str, &str)], build: BuildKind) -> String {
         .to_string()
 }
 
+/// The file is for copying: as a settings file it would change nothing.
 #[test]
-fn the_defaults_and_the_table_name_the_same_settings() {
+fn the_file_of_defaults_has_the_defaults_of_the_table() {
     let defaults: toml::Table = toml::from_str(include_str!("../../config.default.toml")).unwrap();
-    let mut in_file: Vec<String> = defaults.keys().cloned().collect();
-    let mut in_table: Vec<String> = SETTINGS.iter().map(Setting::file_key).collect();
-    in_file.sort();
-    in_table.sort();
-    assert_eq!(in_file, in_table);
+    assert_eq!(defaults.len(), SETTINGS.len());
+    for setting in SETTINGS {
+        let written = defaults[&setting.file_key()].as_str().unwrap();
+        assert_eq!(written, setting.default_value().unwrap_or_default());
+    }
+}
+
+#[test]
+fn a_dashboard_that_others_reach_needs_a_key_as_the_api_does() {
+    let far = ("WAPI_DASHBOARD_LISTEN", "0.0.0.0:8081");
+    let told = refusal(&[far], BuildKind::Release);
+    assert!(
+        told.contains("WAPI_DASHBOARD_LISTEN can be reached"),
+        "{told}"
+    );
+    let short = refusal(&[far, ("WAPI_API_KEY", "short")], BuildKind::Release);
+    assert!(short.contains("fewer than 16"), "{short}");
+    for access in [
+        ("WAPI_API_KEY", "wapi_0123456789ab"),
+        ("WAPI_AUTH", "none"),
+        ("WAPI_DASHBOARD", "off"),
+    ] {
+        read(&[far, access], BuildKind::Release).unwrap();
+    }
+    read(
+        &[("WAPI_DASHBOARD_LISTEN", "127.0.0.1:8081")],
+        BuildKind::Release,
+    )
+    .unwrap();
+}
+
+/// An error message shows the example as the remedy.
+#[test]
+fn the_examples_of_all_settings_are_accepted() {
+    let examples: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| (setting.name, setting.example))
+        .collect();
+    read(&examples, BuildKind::Sandbox).unwrap();
 }
 
 #[test]
@@ -50,7 +85,7 @@ fn the_least_that_works() {
 
 #[test]
 fn all_mistakes_are_told_at_once_each_with_a_right_value() {
-    let told = Config::read(&layers(&[("WAPI_ENV", "test")]), BuildKind::Release)
+    let refused = Config::read(&layers(&[("WAPI_ENV", "test")]), BuildKind::Release)
         .unwrap_err()
         .to_string();
     for line in [
@@ -59,7 +94,7 @@ fn all_mistakes_are_told_at_once_each_with_a_right_value() {
         "WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH is missing; for example WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH=/var/lib/wapi",
         "WAPI_ENV is `test`; it can be dev or prod; for example WAPI_ENV=prod",
     ] {
-        assert!(told.contains(line), "{line:?} is not in:\n{told}");
+        assert!(refused.contains(line), "{line:?} is not in:\n{refused}");
     }
 }
 
@@ -100,25 +135,28 @@ fn malformed_values_are_refused() {
         ("WAPI_TRUSTED_PROXIES", "proxy.example"),
         ("WAPI_LOG_FORMAT", "xml"),
     ] {
-        let told = refusal(&[(name, value)], BuildKind::Release);
-        assert!(told.contains(name), "{name}={value} gave:\n{told}");
+        let refused = refusal(&[(name, value)], BuildKind::Release);
+        assert!(refused.contains(name), "{name}={value} gave:\n{refused}");
     }
 }
 
 #[test]
 fn a_secret_is_never_repeated() {
     for name in ["WAPI_API_KEY", "WAPI_REDIS_HOST", "WAPI_SENTRY_DSN"] {
-        let told = refusal(&[(name, "hush hush://")], BuildKind::Release);
-        assert!(told.contains(name) && !told.contains("hush"), "{told}");
+        let refused = refusal(&[(name, "hush hush://")], BuildKind::Release);
+        assert!(
+            refused.contains(name) && !refused.contains("hush"),
+            "{refused}"
+        );
     }
 }
 
 #[test]
 fn an_open_listener_must_be_loopback_or_wanted() {
-    let told = refusal(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443")], BuildKind::Release);
+    let refused = refusal(&[("WAPI_INTERNAL_HOST", "0.0.0.0:443")], BuildKind::Release);
     assert!(
-        told.contains("set WAPI_API_KEY, or WAPI_AUTH=none"),
-        "{told}"
+        refused.contains("set WAPI_API_KEY, or WAPI_AUTH=none"),
+        "{refused}"
     );
     let open = read(
         &[("WAPI_INTERNAL_HOST", "0.0.0.0:443"), ("WAPI_AUTH", "none")],
@@ -163,10 +201,16 @@ fn an_open_listener_must_be_loopback_or_wanted() {
 
 #[test]
 fn https_needs_both_files() {
-    let told = refusal(&[("WAPI_CERT_FILE_PATH", "/c.pem")], BuildKind::Release);
-    assert!(told.contains("WAPI_CERT_KEY_PATH is missing"), "{told}");
-    let told = refusal(&[("WAPI_CERT_KEY_PATH", "/k.pem")], BuildKind::Release);
-    assert!(told.contains("WAPI_CERT_FILE_PATH is missing"), "{told}");
+    let refused = refusal(&[("WAPI_CERT_FILE_PATH", "/c.pem")], BuildKind::Release);
+    assert!(
+        refused.contains("WAPI_CERT_KEY_PATH is missing"),
+        "{refused}"
+    );
+    let refused = refusal(&[("WAPI_CERT_KEY_PATH", "/k.pem")], BuildKind::Release);
+    assert!(
+        refused.contains("WAPI_CERT_FILE_PATH is missing"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -200,10 +244,10 @@ fn redis_is_named_by_host_or_by_address() {
 #[test]
 fn a_release_build_cannot_be_pointed_at_a_simulator() {
     for name in ["WAPI_WHATSAPP_URL", "WAPI_WHATSAPP_CA_FILE"] {
-        let told = refusal(&[(name, "ws://127.0.0.1:1/ws/chat")], BuildKind::Release);
+        let refused = refusal(&[(name, "ws://127.0.0.1:1/ws/chat")], BuildKind::Release);
         assert!(
-            told.contains("builds with the `sandbox` feature only"),
-            "{told}"
+            refused.contains("builds with the `sandbox` feature only"),
+            "{refused}"
         );
     }
 }
@@ -216,8 +260,8 @@ fn a_simulator_must_be_on_this_machine() {
         "ws://localhost.example.com/",
         "http://127.0.0.1/",
     ] {
-        let told = refusal(&[("WAPI_WHATSAPP_URL", url)], BuildKind::Sandbox);
-        assert!(told.contains("WAPI_WHATSAPP_URL"), "{told}");
+        let refused = refusal(&[("WAPI_WHATSAPP_URL", url)], BuildKind::Sandbox);
+        assert!(refused.contains("WAPI_WHATSAPP_URL"), "{refused}");
     }
     for url in [
         "ws://127.0.0.1:9/ws/chat",
@@ -269,11 +313,11 @@ fn a_password_in_an_address_is_never_shown() {
         "ftp://me:hush@example.com/",
         "//me:hush@example.com/{a}",
     ] {
-        let told = refusal(
+        let refused = refusal(
             &[("WAPI_GETTING_MESSAGES_WEBHOOK", wrong)],
             BuildKind::Release,
         );
-        assert!(!told.contains("hush"), "{told}");
+        assert!(!refused.contains("hush"), "{refused}");
     }
 }
 
@@ -331,20 +375,21 @@ fn files_are_kept_in_the_data_folder_or_in_a_bucket_with_its_keys() {
         "http://minio/files",
         "http://me:hush@minio",
     ] {
-        let told = refusal(&with("s3://files", endpoint), BuildKind::Release);
+        let refused = refusal(&with("s3://files", endpoint), BuildKind::Release);
         assert!(
-            told.contains("WAPI_MEDIA_S3_ENDPOINT is not the address") && !told.contains("hush"),
-            "{told}"
+            refused.contains("WAPI_MEDIA_S3_ENDPOINT is not the address")
+                && !refused.contains("hush"),
+            "{refused}"
         );
     }
-    let told = refusal(&[("WAPI_MEDIA_STORAGE", "s3://files")], BuildKind::Release);
+    let refused = refusal(&[("WAPI_MEDIA_STORAGE", "s3://files")], BuildKind::Release);
     assert!(
-        told.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"),
-        "{told}"
+        refused.contains("WAPI_MEDIA_S3_ACCESS_KEY_ID is missing"),
+        "{refused}"
     );
     assert!(
-        told.contains("WAPI_MEDIA_S3_SECRET_ACCESS_KEY is missing"),
-        "{told}"
+        refused.contains("WAPI_MEDIA_S3_SECRET_ACCESS_KEY is missing"),
+        "{refused}"
     );
     assert!(
         refusal(&keys, BuildKind::Release)
@@ -363,10 +408,10 @@ fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
         ),
         ("WAPI_TRUSTED_PROXY", "did you mean `WAPI_TRUSTED_PROXIES`?"),
     ] {
-        let told = refusal(&[(name, "hush")], BuildKind::Release);
+        let refused = refusal(&[(name, "hush")], BuildKind::Release);
         assert!(
-            told.contains(name) && told.contains(meant) && !told.contains("hush"),
-            "{told}"
+            refused.contains(name) && refused.contains(meant) && !refused.contains("hush"),
+            "{refused}"
         );
     }
     read(
@@ -378,8 +423,8 @@ fn unknown_names_are_refused_wherever_they_stand_with_the_nearest_right_one() {
         BuildKind::Release,
     )
     .unwrap();
-    let told = refusal(&[("WAPI_LOG", "dbug")], BuildKind::Release);
-    assert!(told.contains("did you mean `debug`?"), "{told}");
+    let refused = refusal(&[("WAPI_LOG", "dbug")], BuildKind::Release);
+    assert!(refused.contains("did you mean `debug`?"), "{refused}");
 }
 
 #[test]
@@ -390,10 +435,10 @@ fn a_secret_that_is_set_to_nothing_is_a_mistake() {
         "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
     ] {
         for value in ["", " "] {
-            let told = refusal(&[(name, value)], BuildKind::Release);
+            let refused = refusal(&[(name, value)], BuildKind::Release);
             assert!(
-                told.contains(&format!("{name} (from environment) is empty")),
-                "{told}"
+                refused.contains(&format!("{name} (from environment) is empty")),
+                "{refused}"
             );
         }
     }

@@ -74,20 +74,23 @@ impl History {
                 lives,
                 ..EventFilter::default()
             };
-            let mut place = 0;
-            while place < upto {
-                let (events, next, _) = store.read_events_after(place, &wanted, AT_ONCE).await?;
+            let mut position = 0;
+            while position < upto {
+                let (events, next, _) = store
+                    .events()
+                    .read_events_after(position, &wanted, AT_ONCE)
+                    .await?;
                 let ours = events
                     .iter()
                     .filter_map(mutations::own_message_key)
                     .collect::<Vec<_>>();
-                let mut said = store.find_sent_contents(&ours).await?;
+                let mut sent = store.events().find_sent_contents(&ours).await?;
                 let read = events.iter().filter(|event| event.seq <= upto);
                 let steps: Vec<HistoryMutation> = read
-                    .flat_map(|event| mutations::event_mutations(event, &mut said))
+                    .flat_map(|event| mutations::event_mutations(event, &mut sent))
                     .collect();
                 kept.write_reread(&steps).await?;
-                place = next.max(place + 1);
+                position = next.max(position + 1);
             }
             kept.finish_reread(number).await?;
         }

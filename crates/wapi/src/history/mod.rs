@@ -28,7 +28,7 @@ const CATCHING_UP: Duration = Duration::from_secs(2);
 
 /// The history is off, so there is nothing to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no history is kept")]
+#[error("the history is off")]
 pub struct HistoryOffError;
 
 /// Handle of the history; cheap to clone.
@@ -64,7 +64,7 @@ impl History {
         let file = root.join("history.db");
         let was_kept = tokio::fs::try_exists(&file)
             .await
-            .context("looking for the history's database")?;
+            .context("opening the history's database")?;
         let kept = match policy == HistoryPolicy::Off && !was_kept {
             true => None,
             false => Some(HistoryDb::open(&file).await?),
@@ -87,7 +87,7 @@ impl History {
         if let Ok(kept) = history.enabled_db() {
             let (done, newest) = (
                 kept.processed_seq().await?,
-                history.inner.store.newest_position().await?,
+                history.inner.store.events().newest_position().await?,
             );
             // A database that knows later events was written beside another event log.
             let done = if done > newest {
@@ -96,7 +96,7 @@ impl History {
                 done
             };
             history.reread_events(kept, done).await?;
-            history.inner.store.hold_events_after(done);
+            history.inner.store.events().hold_events_after(done);
             history.inner.progress.send_replace(done);
             lifecycle.spawn(history.clone().follow_events(lifecycle.clone()));
         }
@@ -124,7 +124,7 @@ impl History {
     /// ago.
     pub async fn current_db(&self) -> Result<&HistoryDb, HistoryOffError> {
         let kept = self.enabled_db()?;
-        if let Ok(newest) = self.inner.store.newest_position().await {
+        if let Ok(newest) = self.inner.store.events().newest_position().await {
             self.wait_for_seq(newest).await;
         }
         Ok(kept)
@@ -152,7 +152,7 @@ impl History {
         };
         // A phone may also send messages that have just arrived; these are not history and come as
         // events.
-        self.wait_for_seq(self.inner.store.newest_position().await?)
+        self.wait_for_seq(self.inner.store.events().newest_position().await?)
             .await;
         kept.import_history(session, imports).await
     }
@@ -175,7 +175,7 @@ impl History {
         let Some(kept) = &self.inner.db else {
             return Ok(());
         };
-        let newest = self.inner.store.newest_position().await?;
+        let newest = self.inner.store.events().newest_position().await?;
         for life in lives {
             kept.forget_session(life, newest).await?;
         }

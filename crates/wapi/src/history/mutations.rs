@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
-use crate::model::event::{ChatChange, ChatUpdated, ContactUpdated, DeletionRight, Person};
+use crate::model::event::{
+    ChatChange, ContactUpdated, DeletionRight, EventData, GroupChange, MessageOrigin,
+    MessageUpdate, Person, ReceivedMessage,
+};
 use crate::model::message::{Message, MessageContent, STATUS};
 use crate::store::history::{
     ChangeTarget, HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage,
@@ -36,18 +35,24 @@ pub(super) type SentContents = HashMap<(i64, String), Message>;
 /// Returns life and id of our own message whose content is needed to interpret an event.
 pub(super) fn own_message_key(event: &StoredEvent) -> Option<(Life, String)> {
     progress_status(&event.kind)?;
-    let update: ProgressData = parse_data(event)?;
+    let (EventData::MessageSent(update)
+    | EventData::MessageDelivered(update)
+    | EventData::MessageRead(update)
+    | EventData::MessagePlayed(update)) = read_data(event)?
+    else {
+        return None;
+    };
     Some((event.session.clone(), update.id))
 }
 
 /// Returns the changes that an event makes. An event that cannot be parsed, because a newer version
 /// wrote it, changes nothing. The first event about one of our messages takes its content from
-/// `said`: in a group, each member adds another event.
+/// `sent`: in a group, each member adds another event.
 pub(super) fn event_mutations(
     event: &StoredEvent,
-    said: &mut SentContents,
+    sent: &mut SentContents,
 ) -> Vec<HistoryMutation> {
-    let mut changes = event_changes(event, said).unwrap_or_default();
+    let mut changes = event_changes(event, sent).unwrap_or_default();
     // Statuses last a day and appear in no list of chats.
     changes.retain(|change| change.chat_id() != Some(STATUS));
     let step = |change| HistoryMutation {
@@ -58,43 +63,33 @@ pub(super) fn event_mutations(
     changes.into_iter().map(step).collect()
 }
 
-fn event_changes(event: &StoredEvent, said: &mut SentContents) -> Option<Vec<HistoryChange>> {
-    Some(match event.kind.as_str() {
-        "message.received" => vec![parse_data::<MessageData<Message>>(event)?.into_change()],
-        "message.echo" => {
-            let told: MessageData<Message> = parse_data(event)?;
-            let chat = told.chat.clone();
-            vec![told.into_change(), HistoryChange::Seen { chat }]
+fn event_changes(event: &StoredEvent, sent: &mut SentContents) -> Option<Vec<HistoryChange>> {
+    Some(match read_data(event)? {
+        EventData::MessageReceived(event) => vec![message_change(*event)],
+        EventData::MessageEcho(event) => {
+            let chat = event.origin.chat.clone();
+            vec![message_change(*event), HistoryChange::Seen { chat }]
         }
-        "message.edited" => {
-            let told: MessageData<Message> = parse_data(event)?;
-            vec![HistoryChange::Edited {
-                of: told.change_target()?,
-                content: Box::new(told.what),
-            }]
-        }
-        "message.deleted" => {
-            let told: MessageData<DeletionData> = parse_data(event)?;
-            vec![HistoryChange::Deleted {
-                of: told.change_target()?,
-                by: told.what.by,
-            }]
-        }
-        "message.reaction" => {
-            let told: MessageData<ReactionData> = parse_data(event)?;
-            vec![HistoryChange::Reaction {
-                of: told.change_target()?,
-                emoji: told.what.emoji,
-            }]
-        }
-        "chat.updated" => {
-            let ChatUpdated { chat, change, .. } = parse_data(event)?;
-            vec![HistoryChange::Chat { chat, change }]
-        }
-        "contact.updated" => {
+        EventData::MessageEdited(event) => vec![HistoryChange::Edited {
+            of: change_target(event.origin, event.message_id),
+            content: Box::new(event.change),
+        }],
+        EventData::MessageDeleted(event) => vec![HistoryChange::Deleted {
+            of: change_target(event.origin, event.message_id),
+            by: event.change.by,
+        }],
+        EventData::MessageReaction(event) => vec![HistoryChange::Reaction {
+            of: change_target(event.origin, event.message_id),
+            emoji: event.change.emoji,
+        }],
+        EventData::ChatUpdated(event) => vec![HistoryChange::Chat {
+            chat: event.chat,
+            change: event.change,
+        }],
+        EventData::ContactUpdated(event) => {
             let ContactUpdated {
                 contact, merged, ..
-            } = parse_data(event)?;
+            } = *event;
             let merged = merged.map(|old| HistoryChange::Merged {
                 old,
                 new: contact.id.clone(),
@@ -104,15 +99,19 @@ fn event_changes(event: &StoredEvent, said: &mut SentContents) -> Option<Vec<His
                 .chain([HistoryChange::Contact(contact)])
                 .collect()
         }
-        "group.created" => vec![rename_group(parse_data::<GroupCreatedData>(event)?)],
-        "group.updated" => {
-            let GroupUpdatedData { chat, change } = parse_data(event)?;
-            vec![rename_group(GroupCreatedData {
-                chat,
-                subject: change.subject?,
-            })]
+        EventData::GroupCreated(event) => vec![rename_group(event.chat, event.group.subject)],
+        EventData::GroupUpdated(event) => match event.change {
+            GroupChange::Subject(subject) => vec![rename_group(event.chat, subject)],
+            _ => return None,
+        },
+        EventData::MessageSent(update)
+        | EventData::MessageDelivered(update)
+        | EventData::MessageRead(update)
+        | EventData::MessagePlayed(update) => {
+            let status = progress_status(&event.kind)?;
+            own_message_changes(event, update, status, sent)?
         }
-        kind => own_message_changes(event, progress_status(kind)?, said)?,
+        _ => return None,
     })
 }
 
@@ -120,17 +119,19 @@ fn event_changes(event: &StoredEvent, said: &mut SentContents) -> Option<Vec<His
 /// chat.
 fn own_message_changes(
     event: &StoredEvent,
+    update: MessageUpdate,
     status: MessageProgress,
-    said: &mut SentContents,
+    sent: &mut SentContents,
 ) -> Option<Vec<HistoryChange>> {
-    let ProgressData {
+    let MessageUpdate {
         id,
         chat,
         timestamp: at,
-    } = parse_data(event)?;
+        ..
+    } = update;
     let key = (event.session.id(), id.clone());
-    let message = match said.get(&key) {
-        Some(message) if message.content.is_standalone() => said.remove(&key)?,
+    let message = match sent.get(&key) {
+        Some(message) if message.content.is_standalone() => sent.remove(&key)?,
         // A change to another message takes effect when WhatsApp accepts it, and that event need
         // not come first.
         Some(message) => message.clone(),
@@ -205,9 +206,9 @@ fn progress_status(kind: &str) -> Option<MessageProgress> {
     }
 }
 
-fn rename_group(GroupCreatedData { chat, subject }: GroupCreatedData) -> HistoryChange {
+fn rename_group(id: String, subject: String) -> HistoryChange {
     let chat = Person {
-        id: chat,
+        id,
         name: Some(subject),
         ..Person::default()
     };
@@ -217,104 +218,41 @@ fn rename_group(GroupCreatedData { chat, subject }: GroupCreatedData) -> History
     }
 }
 
-fn parse_data<T: DeserializeOwned>(event: &StoredEvent) -> Option<T> {
-    serde_json::from_str::<EventEnvelope<T>>(&event.body)
-        .ok()
-        .map(|envelope| envelope.data)
+fn message_change(ReceivedMessage { origin, message }: ReceivedMessage) -> HistoryChange {
+    let MessageOrigin {
+        id,
+        chat,
+        from,
+        from_me,
+        timestamp: at,
+        ..
+    } = origin;
+    let from = (!from_me).then_some(from);
+    // It came from WhatsApp, so WhatsApp has it.
+    let status = from_me.then_some(MessageProgress::Sent);
+    HistoryChange::Message(Box::new(NewHistoryMessage {
+        chat,
+        id,
+        from,
+        at,
+        message,
+        status,
+        reactions: Vec::new(),
+    }))
 }
 
-#[derive(Deserialize)]
-struct EventEnvelope<T> {
-    data: T,
-}
-
-/// A message, or a change to one.
-#[derive(Deserialize)]
-struct MessageData<T> {
-    id: String,
-    chat: String,
-    from: Person,
-    #[serde(default)]
-    from_me: bool,
-    timestamp: Timestamp,
-    /// The message that is changed.
-    message_id: Option<String>,
-    #[serde(flatten)]
-    what: T,
-}
-
-#[derive(Deserialize)]
-struct DeletionData {
-    /// Deletions from before the right was checked count as the author's.
-    #[serde(default)]
-    by: DeletionRight,
-}
-
-#[derive(Deserialize)]
-struct ReactionData {
-    emoji: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ProgressData {
-    id: String,
-    chat: String,
-    timestamp: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct GroupCreatedData {
-    chat: String,
-    subject: String,
-}
-
-#[derive(Deserialize)]
-struct GroupUpdatedData {
-    chat: String,
-    change: SubjectChange,
-}
-
-#[derive(Deserialize)]
-struct SubjectChange {
-    subject: Option<String>,
-}
-
-impl MessageData<Message> {
-    fn into_change(self) -> HistoryChange {
-        let Self {
-            id,
-            chat,
-            from,
-            from_me,
-            timestamp: at,
-            what: message,
-            ..
-        } = self;
-        let from = (!from_me).then_some(from);
-        // It came from WhatsApp, so WhatsApp has it.
-        let status = from_me.then_some(MessageProgress::Sent);
-        HistoryChange::Message(Box::new(NewHistoryMessage {
-            chat,
-            id,
-            from,
-            at,
-            message,
-            status,
-            reactions: Vec::new(),
-        }))
+fn change_target(origin: MessageOrigin, id: String) -> ChangeTarget {
+    ChangeTarget {
+        chat: origin.chat,
+        id,
+        by: (!origin.from_me).then_some(origin.from),
+        at: origin.timestamp,
     }
 }
 
-impl<T> MessageData<T> {
-    fn change_target(&self) -> Option<ChangeTarget> {
-        let (chat, id) = (self.chat.clone(), self.message_id.clone()?);
-        Some(ChangeTarget {
-            chat,
-            id,
-            by: (!self.from_me).then(|| self.from.clone()),
-            at: self.timestamp,
-        })
-    }
+/// Reads what an event stored as its envelope.
+fn read_data(event: &StoredEvent) -> Option<EventData> {
+    serde_json::from_str(&event.body).ok()
 }
 
 #[cfg(test)]
@@ -332,14 +270,37 @@ mod tests {
             id,
             session,
             kind: kind.to_owned(),
-            body: json!({"data": data}).to_string(),
+            body: json!({"type": kind, "data": data}).to_string(),
+        }
+    }
+
+    #[test]
+    fn events_of_earlier_versions_are_still_read() {
+        let person = json!({"id": "1@lid", "phone": null, "lid": "1@lid", "name": null});
+        let known = json!({
+            "id": "A", "chat": "club@g.us", "from": person, "timestamp": "2026-01-01T00:00:00Z",
+            "message_id": "B", "emoji": "👍", "type": "text", "text": {"body": "hi"},
+            "subject": "Club", "description": null, "created_at": null, "created_by": null,
+            "expires_in": null, "change": {"subject": "Club"}, "contact": person,
+        });
+        for kind in TYPES {
+            let mut data = known.clone();
+            if kind == "chat.updated" {
+                data["chat"] = person.clone();
+            }
+            let stored = StoredEvent {
+                body: json!({"type": kind, "data": data}).to_string(),
+                ..event(1, kind, "A")
+            };
+            let changes = event_mutations(&stored, &mut SentContents::new());
+            assert!(!changes.is_empty(), "{kind} changes nothing");
         }
     }
 
     #[test]
     fn a_message_is_written_once_however_many_have_it() {
-        let mut said = SentContents::new();
-        said.insert((0, "A".to_owned()), Message::from_text("hi".to_owned()));
+        let mut sent = SentContents::new();
+        sent.insert((0, "A".to_owned()), Message::from_text("hi".to_owned()));
         let kinds = [
             "message.sent",
             "message.delivered",
@@ -351,7 +312,7 @@ mod tests {
             .zip(1..)
             .map(|(kind, seq)| event(seq, kind, "A"));
         let changes: Vec<HistoryChange> = events
-            .flat_map(|event| event_mutations(&event, &mut said))
+            .flat_map(|event| event_mutations(&event, &mut sent))
             .map(|step| step.change)
             .collect();
         let written = changes
@@ -367,16 +328,16 @@ mod tests {
 
     #[test]
     fn a_reaction_is_one_however_it_is_heard_of() {
-        let mut said = SentContents::new();
+        let mut sent = SentContents::new();
         let reaction = Emoji {
             message_id: "A".to_owned(),
             emoji: Some("👍".to_owned()),
         };
-        said.insert(
+        sent.insert(
             (0, "B".to_owned()),
             Message::new(MessageContent::Reaction { reaction }),
         );
-        let mut count = |kind: &str| event_mutations(&event(1, kind, "B"), &mut said).len();
+        let mut count = |kind: &str| event_mutations(&event(1, kind, "B"), &mut sent).len();
         assert_eq!(
             ["message.delivered", "message.sent", "message.delivered"].map(&mut count),
             [0, 1, 0]

@@ -57,7 +57,7 @@ impl History {
                 Ok(false) => return,
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(%error, "the history falls behind: what happened cannot be written down for now");
+                        tracing::warn!(%error, "the history falls behind: failed to save events; trying again");
                     }
                     is_failing = true;
                     self.inner.clock.sleep(REST).await;
@@ -69,32 +69,34 @@ impl History {
     /// Reads one batch; returns whether there may be more.
     async fn read_batch(&self, kept: &HistoryDb, wanted: &EventFilter) -> Result<bool, StoreError> {
         let done = *self.inner.progress.borrow();
-        let (events, place, is_last) = self
+        let (events, position, is_last) = self
             .inner
             .store
+            .events()
             .read_events_after(done, wanted, AT_ONCE)
             .await?;
-        if place == done {
+        if position == done {
             return Ok(false);
         }
         let ours: BTreeSet<_> = events
             .iter()
             .filter_map(mutations::own_message_key)
             .collect();
-        let mut said = self
+        let mut sent = self
             .inner
             .store
+            .events()
             .find_sent_contents(&Vec::from_iter(ours))
             .await?;
         let steps: Vec<HistoryMutation> = events
             .iter()
-            .flat_map(|event| mutations::event_mutations(event, &mut said))
+            .flat_map(|event| mutations::event_mutations(event, &mut sent))
             .collect();
         if !steps.is_empty() {
-            kept.write_mutations(&steps, place).await?;
+            kept.write_mutations(&steps, position).await?;
         }
-        self.inner.store.hold_events_after(place);
-        self.inner.progress.send_replace(place);
+        self.inner.store.events().hold_events_after(position);
+        self.inner.progress.send_replace(position);
         Ok(!is_last)
     }
 }

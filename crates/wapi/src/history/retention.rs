@@ -21,7 +21,7 @@ impl History {
         let working = async {
             loop {
                 if let Err(error) = self.remove_expired(self.inner.clock.now()).await {
-                    tracing::warn!(%error, "old messages cannot be removed from the history for now");
+                    tracing::warn!(%error, "failed to remove old messages from the history; trying again later");
                 }
                 self.inner.clock.sleep(EVERY).await;
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::event::{
-    ChatChange, ChatUpdated, Event, EventData, MessageKey, Person, ReceivedMessage,
+    ChatChange, ChatUpdated, Event, EventData, MessageKey, MessageOrigin, Person, ReceivedMessage,
 };
 use crate::model::message::Message;
 use crate::store::history::PageAnchor;
@@ -53,7 +53,7 @@ impl TestHistory {
     /// Returns the number of recorded messages once all events are read, and how many of them are
     /// unread.
     async fn count_messages(&self) -> (usize, u32) {
-        let newest = self.store.newest_position().await.unwrap();
+        let newest = self.store.events().newest_position().await.unwrap();
         self.history.inner.wake.notify_one();
         let mut progress = self.history.inner.progress.subscribe();
         let read = progress.wait_for(|done| *done >= newest);
@@ -90,13 +90,15 @@ fn new_message_event(number: u32) -> NewEvent {
         ..Person::default()
     };
     let data = EventData::MessageReceived(Box::new(ReceivedMessage {
-        session: "shop".to_owned(),
-        id: id.clone(),
-        chat: ANN.to_owned(),
-        from,
-        from_me: false,
-        timestamp: Clock::system().now(),
-        offline: false,
+        origin: MessageOrigin {
+            session: "shop".to_owned(),
+            id: id.clone(),
+            chat: ANN.to_owned(),
+            from,
+            from_me: false,
+            timestamp: Clock::system().now(),
+            offline: false,
+        },
         message: Message::from_text(format!("number {number}")),
     }));
     let key = MessageKey {
@@ -116,6 +118,7 @@ async fn append_messages(store: &Store, numbers: std::ops::Range<u32>) {
     let all: Vec<u32> = numbers.collect();
     for some in all.chunks(500) {
         store
+            .events()
             .append_events(
                 some.iter()
                     .map(|number| new_message_event(*number))
@@ -156,6 +159,7 @@ async fn what_happens_is_kept_once_across_restarts_and_while_history_is_off() {
     let event = Event::new(read, Clock::system().now());
     stage
         .store
+        .events()
         .append_events(vec![NewEvent::for_session(
             &Life::for_test(1, "shop"),
             &event,
@@ -176,7 +180,7 @@ async fn events_stay_until_they_are_kept() {
     append_messages(&stage.store, 0..10).await;
     stage.count_messages().await;
     // As if the rest had yet to be read.
-    stage.store.hold_events_after(4);
+    stage.store.events().hold_events_after(4);
     let later = Clock::system().now() + Duration::from_secs(3600);
     let cut = RetentionLimits {
         events: later,
@@ -187,16 +191,18 @@ async fn events_stay_until_they_are_kept() {
     assert_eq!(
         stage
             .store
+            .events()
             .remove_old_events(0, 100, cut)
             .await
             .unwrap()
             .removed,
         4
     );
-    stage.store.hold_events_after(10);
+    stage.store.events().hold_events_after(10);
     assert_eq!(
         stage
             .store
+            .events()
             .remove_old_events(0, 100, cut)
             .await
             .unwrap()
@@ -238,6 +244,7 @@ async fn whoever_is_far_behind_catches_up_and_holds_up_nobody() {
         let asked = clock.uptime();
         stage
             .store
+            .events()
             .append_events(vec![new_message_event(number)])
             .await
             .unwrap();

@@ -16,9 +16,12 @@ use super::request::extract::{JsonFields, SessionPath};
 use super::v1::messages::content::{LONGEST_CAPTION, LONGEST_TEXT};
 use crate::http::access::api_keys::Caller;
 use crate::media::MediaFile;
+use crate::media::link_download::FetchError;
 use crate::media::link_download::FetchRequester;
-use crate::model::event::{Account, ConnectionInfo as Connection, SendFailure};
+use crate::model::event::{Account, ConnectionInfo as Connection};
 use crate::model::message::{ChatId, MediaContent, MediaKind, Message, MessageContent};
+use crate::model::original::{OriginalConnection, OriginalSession, SentOriginal};
+use crate::model::send_failure::SendFailure;
 use crate::model::session_name::SessionName;
 use crate::sessions::{Session, SessionPhase, SessionState};
 use crate::store::SendOutcome;
@@ -41,10 +44,13 @@ struct OriginalSessionInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(serialize_with = "crate::model::timestamp::optional")]
     qr_code_expires_at: Option<Timestamp>,
+    #[serde(flatten)]
+    original: OriginalSession,
 }
 
 impl OriginalSessionInfo {
     fn new(session: &Session, state: SessionState) -> Self {
+        let original = OriginalSession::new(session.name.as_str(), state.account.as_ref());
         let qr_code = state
             .qr
             .as_ref()
@@ -53,7 +59,7 @@ impl OriginalSessionInfo {
             session_id: session.name.clone(),
             status: state.status,
             connection: Connection {
-                state: state.status.connection_state().as_str(),
+                state: state.status.connection_state(),
                 since: state.connection_since,
             },
             reason: state.reason,
@@ -62,6 +68,7 @@ impl OriginalSessionInfo {
             last_received_at: session.last_received_at(),
             qr_code_expires_at: state.qr.map(|qr| qr.expires_at),
             qr_code,
+            original,
         }
     }
 }
@@ -111,20 +118,22 @@ pub async fn register_session(
 fn pending_detail(status: SessionPhase, reason: Option<String>) -> String {
     let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     format!(
-        "the session is still {}{why}; it goes on, so ask again",
-        status.as_str()
+        "the session is still {}{why}; this continues, so try again",
+        status.into_str()
     )
 }
 
-/// A message that WhatsApp has accepted.
+/// A message that WhatsApp has accepted, and the original's document about it.
 #[derive(Debug, Serialize)]
-struct OriginalSentMessage {
+struct OriginalSentMessage<T> {
     id: String,
     chat: String,
     session: SessionName,
     #[serde(serialize_with = "crate::model::timestamp::serialize")]
     timestamp: Timestamp,
     status: &'static str,
+    #[serde(flatten)]
+    original: T,
 }
 
 /// `POST /send-message/`: 200 once WhatsApp has accepted the message.
@@ -142,7 +151,11 @@ pub async fn send_message(
         .zip(fields.text_up_to("text", LONGEST_TEXT));
     let ((session, chat), body) = fields.finish(read)?;
     let session = require_session_access(&caller, session)?;
-    send_immediately(&gateway, session, chat, Message::from_text(body), None).await
+    let message = Message::from_text(body.clone());
+    send_immediately(&gateway, session, chat, message, None, |sent| {
+        sent.text(&body)
+    })
+    .await
 }
 
 /// `POST /send-image/`: downloads the image and sends it; 200 once WhatsApp has accepted it.
@@ -168,51 +181,82 @@ pub async fn send_image(
             MediaKind::Image,
             None,
         )
-        .await?;
+        .await
+        .map_err(fetch_problem)?;
     let content = MessageContent::Image {
         image: MediaContent {
-            caption,
+            caption: caption.clone(),
             ..MediaContent::from_link(link)
         },
     };
-    send_immediately(&gateway, session, chat, Message::new(content), Some(file)).await
+    let (message, mime_type) = (Message::new(content), file.mime_type.clone());
+    send_immediately(&gateway, session, chat, message, Some(file), |sent| {
+        sent.image(caption.as_deref(), &mime_type)
+    })
+    .await
 }
 
-/// Sends the message immediately or not at all, and waits for WhatsApp's acknowledgement.
-async fn send_immediately(
+fn fetch_problem(error: FetchError) -> Problem {
+    match error {
+        FetchError::QueueFull(limit) => Problem::TooManyLinks(limit),
+        error => Problem::invalid_field("image_url", error.to_string()),
+    }
+}
+
+/// Sends the message immediately or not at all, and waits for WhatsApp's acknowledgement. The answer
+/// has the original's members, too.
+async fn send_immediately<T: Serialize>(
     gateway: &Gateway,
     session: SessionName,
     chat: ChatId,
     message: Message,
     file: Option<MediaFile>,
+    original: impl FnOnce(SentOriginal<'_>) -> T,
 ) -> Result<Response, Problem> {
-    let (chat, accepted, verdict) = gateway
+    let (accepted, outcome) = gateway
         .sessions
-        .send_now(&session, chat, message, file)
+        .send_now(&session, chat.clone(), message, file)
         .await?;
     // Slightly longer than the message's own limit, to distinguish a message that certainly was not
     // sent from one that may have been.
     let limit = gateway.sessions.whatsapp_timeout();
     match gateway
         .sessions
-        .wait_for_outcome(verdict, limit + Duration::from_millis(500))
+        .wait_for_outcome(outcome, limit + Duration::from_millis(500))
         .await
     {
         Some(SendOutcome::Sent { at }) => {
+            // A person's chat may continue under their LID, but the answer names the number that the
+            // caller gave, in WhatsApp's form.
+            let chat = match &accepted.to {
+                phone @ ChatId::Phone(_) => phone.to_string(),
+                _ => chat.to_string(),
+            };
+            let account = gateway
+                .sessions
+                .find(&session)
+                .and_then(|session| session.state().account);
+            let original = original(SentOriginal {
+                id: &accepted.id,
+                chat: &chat,
+                account: account.as_ref(),
+                at,
+            });
             let sent = OriginalSentMessage {
-                id: accepted.id,
-                chat: chat.to_string(),
+                id: accepted.id.clone(),
+                chat,
                 session,
                 timestamp: at,
                 status: "sent",
+                original,
             };
             Ok(Json(sent).into_response())
         }
         Some(SendOutcome::Failed(failure)) => Err(send_problem(gateway, &session, failure)),
-        Some(SendOutcome::Cancelled) => Err(Problem::NotSent(SendFailure {
-            code: "cancelled".to_owned(),
-            detail: "somebody took the message back before it left".to_owned(),
-        })),
+        Some(SendOutcome::Cancelled) => Err(Problem::NotSent {
+            failure: SendFailure::NotSendable,
+            detail: "the message was cancelled before it left".to_owned(),
+        }),
         _ => Err(Problem::WhatsappTimeout {
             detail: format!(
                 "WhatsApp did not confirm the message within {limit:?}; it may still arrive"
@@ -222,11 +266,11 @@ async fn send_immediately(
 }
 
 fn send_problem(gateway: &Gateway, session: &SessionName, failure: SendFailure) -> Problem {
-    match failure.code.as_str() {
-        "expired" => Problem::WhatsappTimeout {
+    match failure {
+        SendFailure::Expired => Problem::WhatsappTimeout {
             detail: "the message could not leave in time and was not sent".to_owned(),
         },
-        "session_not_online" => match gateway
+        SendFailure::SessionNotOnline => match gateway
             .sessions
             .find(session)
             .map(|session| session.state())
@@ -237,7 +281,7 @@ fn send_problem(gateway: &Gateway, session: &SessionName, failure: SendFailure) 
             },
             None => Problem::NoSession,
         },
-        _ => Problem::NotSent(failure),
+        failure => failure.into(),
     }
 }
 
@@ -283,6 +327,8 @@ struct OriginalConnectionInfo {
     account: Option<Account>,
     #[serde(serialize_with = "crate::model::timestamp::optional")]
     last_received_at: Option<Timestamp>,
+    #[serde(flatten)]
+    original: OriginalConnection,
 }
 
 /// `GET /get-active-connection-info/{session}/`: the live connection; 404 when there is none.
@@ -301,6 +347,7 @@ pub async fn get_active_connection_info(
         ..
     } = state;
     Ok(Json(OriginalConnectionInfo {
+        original: OriginalConnection::new(name.as_str(), account.as_ref()),
         session_id: name,
         state: "online",
         since,

@@ -50,7 +50,7 @@ pub async fn resolve_event(
     if let Some(message) = data.message_mut() {
         resolve_message(store, session, message).await?;
     }
-    let Some((told_chat, from)) = chat_and_author(data) else {
+    let Some((event_chat, from)) = chat_and_author(data) else {
         return Ok(chat.to_owned());
     };
     let was = from.as_ref().map(|from| from.id.clone());
@@ -58,15 +58,15 @@ pub async fn resolve_event(
         resolve_person(store, session, from, knowledge).await?;
         if was.as_deref() == Some(chat) {
             let id = from.id.clone();
-            if let Some(told) = told_chat {
-                told.clone_from(&id);
+            if let Some(event_chat) = event_chat {
+                event_chat.clone_from(&id);
             }
             return Ok(id);
         }
     }
     let id = resolve_chat(store, session, chat, knowledge).await?;
-    if let Some(told) = told_chat {
-        told.clone_from(&id);
+    if let Some(event_chat) = event_chat {
+        event_chat.clone_from(&id);
     }
     Ok(id)
 }
@@ -101,15 +101,15 @@ async fn resolve_message(
     session: &Life,
     message: &mut Message,
 ) -> Result<(), StoreError> {
-    let told: Vec<String> = message
+    let original: Vec<String> = message
         .mentioned
         .iter()
         .map(|person| person.id.clone())
         .collect();
     resolve_all_mentioned(store, session, &mut message.mentioned).await?;
     for mention in &mut message.mentions {
-        if let Some(place) = told.iter().position(|told| told == mention) {
-            mention.clone_from(&message.mentioned[place].id);
+        if let Some(index) = original.iter().position(|id| id == mention) {
+            mention.clone_from(&message.mentioned[index].id);
         }
     }
     if let Some(context) = &mut message.context
@@ -130,12 +130,17 @@ async fn resolve_message(
 /// Returns the people in a group event.
 fn group_people(data: &mut EventData) -> Vec<&mut Person> {
     match data {
-        EventData::GroupCreated(told) => {
-            told.by.iter_mut().chain(told.group.people_mut()).collect()
+        EventData::GroupCreated(event) => event
+            .by
+            .iter_mut()
+            .chain(event.group.people_mut())
+            .collect(),
+        EventData::GroupUpdated(event) => event.by.iter_mut().collect(),
+        EventData::GroupParticipants(event) => {
+            event.by.iter_mut().chain(&mut event.participants).collect()
         }
-        EventData::GroupUpdated(told) => told.by.iter_mut().collect(),
-        EventData::GroupParticipants(told) => {
-            told.by.iter_mut().chain(&mut told.participants).collect()
+        EventData::GroupRequest(event) => {
+            event.by.iter_mut().chain(&mut event.participants).collect()
         }
         _ => Vec::new(),
     }
@@ -209,11 +214,21 @@ async fn resolve_addresses(
     knowledge: ResolveMode,
 ) -> Result<Option<String>, StoreError> {
     match knowledge {
-        ResolveMode::Register => store.resolve_identity(session, number, lid).await,
-        ResolveMode::Reference => store.resolve_mention(session, number, lid).await,
+        ResolveMode::Register => {
+            store
+                .identities()
+                .resolve_identity(session, number, lid)
+                .await
+        }
+        ResolveMode::Reference => {
+            store
+                .identities()
+                .resolve_mention(session, number, lid)
+                .await
+        }
         ResolveMode::Lookup => {
             let addresses: Vec<&str> = [number, lid].into_iter().flatten().collect();
-            store.find_identity(session, &addresses).await
+            store.identities().find_identity(session, &addresses).await
         }
     }
 }
@@ -221,26 +236,34 @@ async fn resolve_addresses(
 /// Returns the chat of an event and its author.
 fn chat_and_author(data: &mut EventData) -> Option<(Option<&mut String>, Option<&mut Person>)> {
     Some(match data {
-        EventData::MessageReceived(told) | EventData::MessageEcho(told) => {
-            (Some(&mut told.chat), Some(&mut told.from))
+        EventData::MessageStarred(event) => (Some(&mut event.chat), None),
+        EventData::ChatTyping(event) => (Some(&mut event.chat), Some(&mut event.from)),
+        EventData::PresenceChanged(event) => (None, Some(&mut event.from)),
+        EventData::ChatUpdated(event) => (None, Some(&mut event.chat)),
+        EventData::ContactUpdated(event) => (None, Some(&mut event.contact)),
+        EventData::CallIncoming(event) => (None, Some(&mut event.from)),
+        EventData::CallEnded(event) => (None, Some(&mut event.from)),
+        data => {
+            let origin = data.origin_mut()?;
+            (Some(&mut origin.chat), Some(&mut origin.from))
         }
-        EventData::StatusReceived(told) => (None, Some(&mut told.message.from)),
-        EventData::MessageUndecryptable(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::MessageEdited(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::MessageDeleted(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::MessageReaction(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::MessagePinned(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::MessageKept(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::MessageStarred(told) => (Some(&mut told.chat), None),
-        EventData::ChatDisappearing(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::PollVote(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::EventResponse(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::ChatTyping(told) => (Some(&mut told.chat), Some(&mut told.from)),
-        EventData::PresenceChanged(told) => (None, Some(&mut told.from)),
-        EventData::ChatUpdated(told) => (None, Some(&mut told.chat)),
-        EventData::ContactUpdated(told) => (None, Some(&mut told.contact)),
-        EventData::CallIncoming(told) => (None, Some(&mut told.from)),
-        EventData::CallEnded(told) => (None, Some(&mut told.from)),
-        _ => return None,
     })
+}
+
+/// Merges the people known by either address; `contact.updated` events report the changes.
+pub(super) async fn merge_people(store: Store, session: Life, pairs: Vec<[String; 2]>) {
+    for [number, lid] in pairs {
+        // Nothing is written for a session that has been removed meanwhile.
+        if !store.lives().is_current(&session) {
+            return;
+        }
+        if let Err(error) = store
+            .identities()
+            .merge_identities(&session, &number, &lid)
+            .await
+        {
+            tracing::warn!(session = session.name(), %error, "failed to save which number and LID belong together; the \
+             next message brings them again");
+        }
+    }
 }

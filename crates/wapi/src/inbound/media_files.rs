@@ -7,26 +7,25 @@ use crate::config::DownloadPolicy;
 use crate::media::Media;
 use crate::model::event;
 use crate::model::ids;
-use crate::store::{Life, MediaFacts, MediaState, NewMedia};
+use crate::store::{EventFact, Life, MediaFacts, MediaState, NewMedia};
 
-/// Links the files of messages in their events, and returns the record of each. A file's id follows
-/// from its message, so that the event need not wait for the file, and the same message always has
-/// the same file.
-pub(super) fn link_files(
-    media: &Media,
-    session: &Life,
-    incoming: Vec<InboundEvent>,
-) -> Vec<(InboundEvent, Option<NewMedia>)> {
+/// Links the files of messages in their events, and adds the record of each to its event. Returns
+/// whether there are any. A file's id follows from its message, so that the event need not wait for
+/// the file, and the same message always has the same file.
+pub(super) fn link_files(media: &Media, session: &Life, events: &mut [InboundEvent]) -> bool {
     let state = match media.policy().download {
-        DownloadPolicy::Eager => Some(MediaState::Waiting),
-        DownloadPolicy::OnDemand => Some(MediaState::Remote),
-        DownloadPolicy::Never => None,
+        DownloadPolicy::Eager => MediaState::Waiting,
+        DownloadPolicy::OnDemand => MediaState::Remote,
+        DownloadPolicy::Never => return false,
     };
-    let link = |mut incoming: InboundEvent| {
-        let file = state.and_then(|state| link_file(session, &mut incoming, state));
-        (incoming, file)
-    };
-    incoming.into_iter().map(link).collect()
+    let mut has_files = false;
+    for incoming in events {
+        if let Some(file) = link_file(session, incoming, state) {
+            incoming.facts.push(EventFact::Media(file));
+            has_files = true;
+        }
+    }
+    has_files
 }
 
 impl Media {
@@ -76,7 +75,7 @@ fn link_file(session: &Life, incoming: &mut InboundEvent, state: MediaState) -> 
         id,
         session: session.clone(),
         message: Some((incoming.key.clone(), incoming.chat.clone())),
-        kind: Some(remote.kind.as_str().to_owned()),
+        kind: Some(remote.kind.into_str().to_owned()),
         facts,
         source: Some(source),
         state,

@@ -54,23 +54,23 @@ impl NameCache {
 
     /// Records the new name when the account has saved a person under another one.
     pub fn record_saved_name(&self, life: &Life, data: &EventData) {
-        let EventData::ContactUpdated(told) = data else {
+        let EventData::ContactUpdated(update) = data else {
             return;
         };
-        let Some(saved) = &told.contact.saved_name else {
+        let Some(saved) = &update.contact.saved_name else {
             return;
         };
-        let mut books = self.lock();
-        if books.saved.len() >= REMEMBERED {
-            books.saved.clear();
+        let mut names = self.lock();
+        if names.saved.len() >= REMEMBERED {
+            names.saved.clear();
         }
-        books
+        names
             .saved
-            .insert((life.id(), told.contact.id.clone()), saved.clone());
-        if let Some(known) = books
+            .insert((life.id(), update.contact.id.clone()), saved.clone());
+        if let Some(known) = names
             .by_life
             .get_mut(&life.id())
-            .and_then(|people| people.get_mut(&told.contact.id))
+            .and_then(|people| people.get_mut(&update.contact.id))
         {
             known.saved = Some(saved.clone());
         }
@@ -92,15 +92,15 @@ impl NameCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, CachedNames> {
-        let mut books = self.names.lock();
+        let mut names = self.names.lock();
         let forgotten = self.history.forgotten_count();
-        if books.forgotten != forgotten {
-            *books = CachedNames {
+        if names.forgotten != forgotten {
+            *names = CachedNames {
                 forgotten,
                 ..CachedNames::default()
             };
         }
-        books
+        names
     }
 }
 
@@ -115,37 +115,37 @@ impl NameCache {
         session: &Life,
         incoming: Vec<InboundEvent>,
     ) -> (Vec<InboundEvent>, HeardNames) {
-        let mut told = Vec::with_capacity(incoming.len());
-        let mut heard = HeardNames::new();
+        let mut events = Vec::with_capacity(incoming.len());
+        let mut seen = HeardNames::new();
         for mut incoming in incoming {
             let update = match author_mut(&mut incoming.data) {
                 Some(person) => {
-                    let before = match heard.get(&person.id) {
+                    let before = match seen.get(&person.id) {
                         Some(names) => names.clone(),
                         None => self.find_names(session, &person.id).await,
                     };
                     let now = person.all_names().or_earlier(before.clone());
                     *person = std::mem::take(person).with_names(now.clone());
                     let person = person.clone();
-                    heard.insert(person.id.clone(), now.clone());
+                    seen.insert(person.id.clone(), now.clone());
                     name_change_event(session, &incoming, person, &before, &now)
                 }
                 None => None,
             };
-            told.extend([Some(incoming), update].into_iter().flatten());
+            events.extend([Some(incoming), update].into_iter().flatten());
         }
-        (told, heard)
+        (events, seen)
     }
 
     /// Remembers names. Only after saving: a batch that was not saved comes again, and the change
     /// must be seen again, too.
-    pub(super) fn remember_names(&self, session: &Life, heard: HeardNames) {
-        let mut books = self.lock();
-        for (id, names) in heard {
-            if books.get(session, &id) != Some(&names) {
+    pub(super) fn remember_names(&self, session: &Life, seen: HeardNames) {
+        let mut cache = self.lock();
+        for (id, names) in seen {
+            if cache.get(session, &id) != Some(&names) {
                 // A name saved in the meantime is newer.
-                let saved = books.saved.get(&(session.id(), id.clone())).cloned();
-                books.insert(
+                let saved = cache.saved.get(&(session.id(), id.clone())).cloned();
+                cache.insert(
                     session,
                     id,
                     PersonNames {
@@ -197,24 +197,12 @@ fn name_change_event(
         chat,
         data: EventData::ContactUpdated(Box::new(update)),
         file: None,
+        facts: Vec::new(),
     })
 }
 
 /// Returns the author, if it is another person whose names come with the event.
 fn author_mut(data: &mut EventData) -> Option<&mut Person> {
-    let (from, from_me) = match data {
-        EventData::MessageReceived(told) => (&mut told.from, told.from_me),
-        EventData::StatusReceived(told) => (&mut told.message.from, told.message.from_me),
-        EventData::MessageEdited(told) => (&mut told.from, told.from_me),
-        EventData::MessageDeleted(told) => (&mut told.from, told.from_me),
-        EventData::MessageReaction(told) => (&mut told.from, told.from_me),
-        EventData::MessagePinned(told) => (&mut told.from, told.from_me),
-        EventData::MessageKept(told) => (&mut told.from, told.from_me),
-        EventData::MessageUndecryptable(told) => (&mut told.from, told.from_me),
-        EventData::ChatDisappearing(told) => (&mut told.from, told.from_me),
-        EventData::PollVote(told) => (&mut told.from, told.from_me),
-        EventData::EventResponse(told) => (&mut told.from, told.from_me),
-        _ => return None,
-    };
-    (!from_me).then_some(from)
+    let origin = data.origin_mut()?;
+    (!origin.from_me).then_some(&mut origin.from)
 }

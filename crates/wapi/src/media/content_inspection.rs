@@ -124,12 +124,12 @@ fn inspect_compound(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static
     let (Some(shift), Some(mut sector)) = (shift, number(&head, 48)) else {
         return Ok(None);
     };
-    let (size, place) = (1u64 << shift, |sector: u32| {
+    let (size, sector_offset) = (1u64 << shift, |sector: u32| {
         (u64::from(sector) + 1) << shift
     });
     let mut found = None;
     for _ in 0..MAX_SECTORS {
-        let folder = read_range(file, place(sector), size)?;
+        let folder = read_range(file, sector_offset(sector), size)?;
         for entry in folder.chunks_exact(ENTRY) {
             let letters = entry[..64]
                 .chunks_exact(2)
@@ -157,7 +157,11 @@ fn inspect_compound(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static
         let (Some(table), None) = (table.filter(|table| *table < 0xffff_fffa), found) else {
             break;
         };
-        let next = read_range(file, place(table) + u64::from(sector % per_table) * 4, 4)?;
+        let next = read_range(
+            file,
+            sector_offset(table) + u64::from(sector % per_table) * 4,
+            4,
+        )?;
         match number(&next, 0).filter(|next| *next < 0xffff_fffa) {
             Some(next) => sector = next,
             None => break,
@@ -192,8 +196,9 @@ fn inspect_png(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>
 
 /// A file without video is audio.
 fn inspect_mp4(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
-    let film = mp4::read_info(file)?;
-    let has_sound_alone = film.is_some_and(|film| film.frame.is_none()) && !mp4::has_video(file)?;
+    let video = mp4::read_info(file)?;
+    let has_sound_alone =
+        video.is_some_and(|video| video.frame.is_none()) && !mp4::has_video(file)?;
     Ok(has_sound_alone.then_some("audio/mp4"))
 }
 
@@ -239,9 +244,9 @@ mod tests {
         table[4..8].copy_from_slice(&2u32.to_le_bytes());
         table[8..12].copy_from_slice(&0xffff_fffe_u32.to_le_bytes());
         let mut folder = vec![0; 1024];
-        for (place, name) in names.iter().enumerate() {
+        for (sector_offset, name) in names.iter().enumerate() {
             for (at, letter) in name.encode_utf16().enumerate() {
-                folder[place * 128 + at * 2..][..2].copy_from_slice(&letter.to_le_bytes());
+                folder[sector_offset * 128 + at * 2..][..2].copy_from_slice(&letter.to_le_bytes());
             }
         }
         [&head[..], &table, &folder].concat()
@@ -344,7 +349,7 @@ mod tests {
 
     /// A file of three seconds that begins with this box, and has tracks of these handlers and
     /// pixel widths.
-    fn film(name: &[u8], content: &[u8], tracks: &[(&[u8; 4], u32)]) -> Vec<u8> {
+    fn video(name: &[u8], content: &[u8], tracks: &[(&[u8; 4], u32)]) -> Vec<u8> {
         let mut mvhd = vec![0; 100];
         (mvhd[15], mvhd[19]) = (1, 3);
         let track = |(handler, width): &(&[u8; 4], u32)| {
@@ -384,7 +389,7 @@ mod tests {
                 (&[(b"soun", 0), (b"vide", 0)], None),
             ] {
                 assert_eq!(
-                    inspect_file(film(name, &content, tracks)),
+                    inspect_file(video(name, &content, tracks)),
                     found,
                     "{} {tracks:?}",
                     content.escape_ascii()

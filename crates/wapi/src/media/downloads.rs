@@ -85,7 +85,7 @@ pub async fn run_downloads(media: Media, sessions: Arc<dyn MediaSource>) {
                     under_way.push(run_download(&media, sessions.as_ref(), record));
                 }
             }
-            Err(error) => tracing::error!(%error, "it cannot be read what is to be downloaded"),
+            Err(error) => tracing::error!(%error, "failed to read the pending downloads"),
         }
         tokio::select! {
             () = inner.lifecycle.await_stop() => break,
@@ -106,7 +106,7 @@ async fn due_downloads(
     under_way: &HashSet<String>,
 ) -> Result<(Vec<MediaRecord>, bool)> {
     let inner = &media.inner;
-    let waiting = inner.store.lives_with_downloads().await?;
+    let waiting = inner.store.media().lives_with_downloads().await?;
     let mut due = Vec::new();
     for session in &waiting {
         let room = MAX_DOWNLOADS.saturating_sub(under_way.len() + due.len());
@@ -119,10 +119,11 @@ async fn due_downloads(
         } else {
             room
         };
-        let most = u32::try_from(share + under_way.len()).unwrap_or(u32::MAX);
+        let limit = u32::try_from(share + under_way.len()).unwrap_or(u32::MAX);
         let found = inner
             .store
-            .due_downloads(session, inner.clock.now(), most)
+            .media()
+            .due_downloads(session, inner.clock.now(), limit)
             .await?;
         due.extend(
             found
@@ -140,7 +141,7 @@ async fn run_download(media: &Media, sessions: &dyn MediaSource, record: MediaRe
         tracing::error!(
             id = record.id,
             error = format!("{error:#}"),
-            "a file cannot be kept for now"
+            "failed to store a file; trying again later"
         );
         // The failure is not recorded, because recording may be the cause. The file is due again at
         // once, so a pause avoids a busy loop.
@@ -157,15 +158,17 @@ async fn try_download(
     let source = record
         .source
         .as_deref()
-        .context("nobody knows where it is")?;
-    let remote: RemoteFile =
-        serde_json::from_str(source).context("it cannot be read where it is")?;
+        .context("its location is not known")?;
+    let remote: RemoteFile = serde_json::from_str(source).context("its location cannot be read")?;
     match fetch_remote(media, sessions, record, &remote).await {
         Ok(taken) => media.store_download(record, taken).await,
         Err(MediaDownloadError::Gone) => download_from_phone(media, sessions, record, remote).await,
-        Err(MediaDownloadError::Invalid(why)) => {
-            Ok(media.inner.store.mark_media_failed(&record.id, why).await?)
-        }
+        Err(MediaDownloadError::Invalid(why)) => Ok(media
+            .inner
+            .store
+            .media()
+            .mark_media_failed(&record.id, why)
+            .await?),
         Err(MediaDownloadError::Temporary(why)) => postpone_download(media, record, why).await,
     }
 }
@@ -203,17 +206,18 @@ async fn download_from_phone(
     let message = record
         .message
         .as_ref()
-        .context("nobody knows which message it came with")?;
+        .context("its message is not known")?;
     match sessions
         .request_reupload(&record.session, message, &remote)
         .await
     {
         Ok(direct_path) => {
             remote.direct_path = direct_path;
-            let source = serde_json::to_string(&remote).context("writing down where it is")?;
+            let source = serde_json::to_string(&remote).context("saving its location")?;
             media
                 .inner
                 .store
+                .media()
                 .set_media_source(&record.id, source)
                 .await?;
             match fetch_remote(media, sessions, record, &remote).await {
@@ -222,10 +226,11 @@ async fn download_from_phone(
             }
         }
         Err(MediaDownloadError::Gone) => {
-            let why = "WhatsApp has deleted it, and the account's phone has not got it either";
+            let why = "WhatsApp has deleted it, and the account's phone does not have it either";
             Ok(media
                 .inner
                 .store
+                .media()
                 .mark_media_failed(&record.id, why.to_owned())
                 .await?)
         }
@@ -236,7 +241,7 @@ async fn download_from_phone(
 }
 
 async fn postpone_download(media: &Media, record: &MediaRecord, why: String) -> Result<()> {
-    tracing::debug!(id = record.id, why, "a file was not downloaded");
+    tracing::debug!(id = record.id, why, "failed to download a file");
     let store = &media.inner.store;
     match RETRY_PAUSES.get(record.attempts as usize) {
         Some(pause) => {
@@ -246,8 +251,11 @@ async fn postpone_download(media: &Media, record: &MediaRecord, why: String) -> 
                 .now()
                 .saturating_add(*pause)
                 .unwrap_or(Timestamp::MAX);
-            Ok(store.postpone_download(&record.id, due_at, why).await?)
+            Ok(store
+                .media()
+                .postpone_download(&record.id, due_at, why)
+                .await?)
         }
-        None => Ok(store.mark_media_failed(&record.id, why).await?),
+        None => Ok(store.media().mark_media_failed(&record.id, why).await?),
     }
 }

@@ -69,9 +69,9 @@ mod tests {
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
         ) {
             let mut bytes = seed.to_vec();
-            for (place, byte) in changes {
-                let place = place.index(bytes.len());
-                bytes[place] = byte;
+            for (position, byte) in changes {
+                let position = position.index(bytes.len());
+                bytes[position] = byte;
             }
             for read in [pdf, mp4, kind, name] {
                 read(&bytes);

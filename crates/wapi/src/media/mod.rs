@@ -82,8 +82,6 @@ pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
 #[derive(Debug)]
 pub struct MediaFile {
     content: FileContent,
-    /// Bytes.
-    pub size: u64,
     pub mime_type: String,
     /// Its original name.
     pub name: Option<String>,
@@ -107,7 +105,6 @@ impl MediaFile {
         pool: ConversionPool,
     ) -> Self {
         Self {
-            size: taken.size,
             content: FileContent::Received(taken),
             mime_type,
             name,
@@ -151,7 +148,7 @@ impl Media {
     /// installed converters.
     pub async fn open(
         root: &Path,
-        place: &StorageConfig,
+        config: &StorageConfig,
         policy: MediaPolicy,
         programs: ConverterPrograms,
         store: Store,
@@ -168,21 +165,21 @@ impl Media {
         let spool = SpoolFolder::open(&folder.join("incoming"))
             .await
             .with_context(problem)?;
-        let storage: Box<dyn Storage> = match place {
+        let storage: Box<dyn Storage> = match config {
             StorageConfig::Disk => {
                 Box::new(DiskStorage::open(&folder).await.with_context(problem)?)
             }
             StorageConfig::S3(at) => Box::new(BucketStorage::from_s3(at)?),
         };
         let (wanted, settled, placing) = Default::default();
-        let workshop = ConversionPool::new(
+        let pool = ConversionPool::new(
             spool,
             Ffmpeg::new(programs, clock.clone(), lifecycle.clone()),
         );
         let inner = MediaInner {
             store,
             storage,
-            pool: workshop,
+            pool,
             policy,
             clock,
             lifecycle,
@@ -201,7 +198,7 @@ impl Media {
 
     /// Saves the records of files.
     pub async fn record_files(&self, files: Vec<NewMedia>) -> Result<(), StoreError> {
-        self.inner.store.add_media(files).await
+        self.inner.store.media().add_media(files).await
     }
 
     /// Says that there may be a file to download.
@@ -222,7 +219,7 @@ impl Media {
     }
 
     pub async fn find_media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
-        self.inner.store.find_media(id).await
+        self.inner.store.media().find_media(id).await
     }
 
     /// Requests a file that is still at WhatsApp, and waits up to `limit` for the result.
@@ -232,12 +229,12 @@ impl Media {
         limit: Duration,
     ) -> Result<MediaRecord, StoreError> {
         let mut settled = self.inner.settled.subscribe();
-        self.inner.store.request_media(&record.id).await?;
+        self.inner.store.media().request_media(&record.id).await?;
         self.inner.wanted.notify_one();
         let became = async {
             loop {
                 settled.borrow_and_update();
-                match self.inner.store.find_media(&record.id).await? {
+                match self.inner.store.media().find_media(&record.id).await? {
                     Some(now) if now.state == MediaState::Waiting => {}
                     now => return Ok(now),
                 }
@@ -251,6 +248,7 @@ impl Media {
             Err(_) => Ok(self
                 .inner
                 .store
+                .media()
                 .find_media(&record.id)
                 .await?
                 .unwrap_or(record)),
@@ -270,7 +268,11 @@ impl Media {
     /// removed later.
     pub async fn remove_media(&self, record: &MediaRecord) -> Result<()> {
         let _placing = self.inner.placing.write().await;
-        self.inner.store.mark_media_removed(&record.id).await?;
+        self.inner
+            .store
+            .media()
+            .mark_media_removed(&record.id)
+            .await?;
         self.inner.settled.send_replace(());
         match &record.facts.sha256 {
             Some(sha256) if record.state == MediaState::Stored => {
@@ -287,21 +289,26 @@ impl Media {
         if let Err(error) = self.drop_content(sha256).await {
             tracing::warn!(
                 error = format!("{error:#}"),
-                "a file cannot be removed for now; it is tried again"
+                "failed to remove a file; trying again later"
             );
         }
     }
 
     /// Removes content that is no longer needed, and returns any error.
     async fn drop_content(&self, sha256: &str) -> Result<()> {
-        if !self.inner.store.is_media_needed(sha256).await? {
+        if !self.inner.store.media().is_media_needed(sha256).await? {
             self.inner
                 .storage
                 .remove_file(sha256)
                 .await
                 .context("removing a file")?;
         }
-        Ok(self.inner.store.remove_media_leftover(sha256).await?)
+        Ok(self
+            .inner
+            .store
+            .media()
+            .remove_media_leftover(sha256)
+            .await?)
     }
 
     /// Stores a file that came from WhatsApp, and records it.
@@ -318,17 +325,22 @@ impl Media {
             .storage
             .store_file(&taken.spooled, &taken.sha256)
             .await
-            .context("keeping a file")?;
+            .context("storing a file")?;
         let is_wanted = self
             .inner
             .store
+            .media()
             .mark_media_stored(&record.id, facts)
             .await?;
         drop(placing);
         if !is_wanted {
             // It was removed while it was being downloaded.
             let _placing = self.inner.placing.write().await;
-            self.inner.store.add_media_leftover(&taken.sha256).await?;
+            self.inner
+                .store
+                .media()
+                .add_media_leftover(&taken.sha256)
+                .await?;
             self.try_drop_content(&taken.sha256).await;
         }
         Ok(())
@@ -336,7 +348,7 @@ impl Media {
 
     /// Counts the pages of a document whose sender did not give their number.
     async fn count_pages(&self, record: &MediaRecord, taken: &ReceivedFile) -> Option<u32> {
-        let is_asked = record.kind.as_deref() == Some(RemoteFileKind::Document.as_str())
+        let is_asked = record.kind.as_deref() == Some(RemoteFileKind::Document.into_str())
             && record.facts.pages.is_none();
         let mime_type = record.facts.mime_type.clone().filter(|_| is_asked)?;
         let path = taken.spooled.path().to_owned();
@@ -357,7 +369,7 @@ impl Media {
             ..
         } = file.basic_properties().await;
         let FileContent::Received(taken) = file.content else {
-            bail!("it is kept already")
+            bail!("it is stored already")
         };
         let facts = MediaFacts {
             mime_type: Some(file.mime_type),
@@ -382,23 +394,28 @@ impl Media {
         };
         let _placing = self.inner.placing.read().await;
         // It is not referenced before it is recorded; if that fails, it will be cleaned up.
-        self.inner.store.add_media_leftover(&taken.sha256).await?;
+        self.inner
+            .store
+            .media()
+            .add_media_leftover(&taken.sha256)
+            .await?;
         self.inner
             .storage
             .store_file(&taken.spooled, &taken.sha256)
             .await
-            .context("keeping a file")?;
-        self.inner.store.add_media(vec![new]).await?;
+            .context("storing a file")?;
+        self.inner.store.media().add_media(vec![new]).await?;
         self.inner
             .store
+            .media()
             .find_media(&id)
             .await?
-            .context("it was noted a moment ago")
+            .context("it was recorded a moment ago")
     }
 
     /// Opens a stored file for sending.
     pub async fn open_file(&self, record: &MediaRecord) -> io::Result<MediaFile> {
-        let (Some(sha256), Some(size)) = (&record.facts.sha256, record.facts.size) else {
+        let Some(sha256) = &record.facts.sha256 else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let content = match self
@@ -411,16 +428,11 @@ impl Media {
             LocalFile::Copy(copy) => FileContent::Derived(copy),
         };
         let mime_type = record.facts.mime_type.clone().unwrap_or_default();
-        let (name, workshop) = (
-            record.facts.filename.clone(),
-            self.conversion_pool().for_session(record.session.name()),
-        );
         Ok(MediaFile {
             content,
-            size,
             mime_type,
-            name,
-            pool: workshop,
+            name: record.facts.filename.clone(),
+            pool: self.conversion_pool().for_session(record.session.name()),
         })
     }
 }

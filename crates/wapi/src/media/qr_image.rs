@@ -1,19 +1,17 @@
 //! Images of QR codes: PNG and SVG for browsers, half blocks for consoles.
 
-use qrcode::{Color, EcLevel, QrCode};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, Luma};
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{Color, EcLevel};
 
 /// Modules of light border that readers need around the code.
 const QUIET_ZONE: usize = 4;
 /// Side of one module in the PNG, in pixels.
-const MODULE_PIXELS: usize = 8;
+const MODULE_PIXELS: u32 = 8;
 
-/// A QR code with its quiet zone.
-pub struct QrImage {
-    /// Modules per side, quiet zone included.
-    side: usize,
-    /// Row by row; `true` is dark.
-    dark: Vec<bool>,
-}
+/// A QR code that is drawn with its quiet zone.
+pub struct QrImage(qrcode::QrCode);
 
 /// Style of a QR code on a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,50 +26,43 @@ pub enum QrStyle {
 impl QrImage {
     /// Encodes a text. Fails when it is too long for a QR code (more than 2953 bytes).
     pub fn from_text(text: &str) -> Result<Self, qrcode::types::QrError> {
-        let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
-        let width = code.width();
-        let side = width + 2 * QUIET_ZONE;
-        let mut dark = vec![false; side * side];
-        for (index, color) in code.to_colors().into_iter().enumerate() {
-            let (row, column) = (index / width + QUIET_ZONE, index % width + QUIET_ZONE);
-            dark[row * side + column] = color == Color::Dark;
-        }
-        Ok(Self { side, dark })
-    }
-
-    fn is_dark(&self, row: usize, column: usize) -> bool {
-        row < self.side && self.dark[row * self.side + column]
+        qrcode::QrCode::with_error_correction_level(text, EcLevel::L).map(Self)
     }
 
     /// Returns an 8-bit greyscale PNG.
     pub fn to_png(&self) -> Vec<u8> {
-        let side = self.side * MODULE_PIXELS;
-        let pixel = |at: usize| {
-            if self.is_dark(at / side / MODULE_PIXELS, at % side / MODULE_PIXELS) {
-                0u8
-            } else {
-                255
-            }
-        };
-        let pixels: Vec<u8> = (0..side * side).map(pixel).collect();
+        let picture = self
+            .0
+            .render::<Luma<u8>>()
+            .module_dimensions(MODULE_PIXELS, MODULE_PIXELS)
+            .build();
         let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, side as u32, side as u32);
-        encoder.set_color(png::ColorType::Grayscale);
-        encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder
-            .write_header()
-            .and_then(|mut writer| writer.write_image_data(&pixels));
-        written.expect("a PNG of the right size goes into memory");
+        PngEncoder::new_with_quality(&mut file, CompressionType::Best, FilterType::NoFilter)
+            .write_image(
+                &picture,
+                picture.width(),
+                picture.height(),
+                ExtendedColorType::L8,
+            )
+            .expect("a PNG of the right size goes into memory");
         file
     }
 
-    /// Returns an SVG of any size, with one unit per module.
+    /// Returns an SVG of any size, with one unit per module. That of `qrcode` has a fixed size.
     pub fn to_svg(&self) -> String {
-        let dark = (0..self.side * self.side).filter(|at| self.dark[*at]);
+        let width = self.0.width();
+        let dark = self.0.to_colors().into_iter().enumerate();
         let squares: String = dark
-            .map(|at| format!("M{} {}h1v1h-1z", at % self.side, at / self.side))
+            .filter(|(_, color)| *color == Color::Dark)
+            .map(|(at, _)| {
+                format!(
+                    "M{} {}h1v1h-1z",
+                    at % width + QUIET_ZONE,
+                    at / width + QUIET_ZONE
+                )
+            })
             .collect();
-        let side = self.side;
+        let side = width + 2 * QUIET_ZONE;
         format!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">"#
         ) + &format!(
@@ -80,30 +71,20 @@ impl QrImage {
     }
 
     /// Returns text with two rows of modules per line.
-    pub fn to_text(&self, paint: QrStyle) -> String {
-        let mut text = String::new();
-        for row in (0..self.side).step_by(2) {
-            let halves = (0..self.side).map(|column| {
-                let (upper, lower) = (self.is_dark(row, column), self.is_dark(row + 1, column));
-                let drawn = paint == QrStyle::Escapes;
-                match (upper == drawn, lower == drawn) {
-                    (true, true) => '█',
-                    (true, false) => '▀',
-                    (false, true) => '▄',
-                    (false, false) => ' ',
-                }
-            });
-            match paint {
-                QrStyle::Escapes => text.extend(
-                    "\u{1b}[30;107m"
-                        .chars()
-                        .chain(halves)
-                        .chain("\u{1b}[0m\n".chars()),
-                ),
-                QrStyle::Blocks => text.extend(halves.chain(['\n'])),
-            }
-        }
-        text
+    pub fn to_text(&self, style: QrStyle) -> String {
+        let (dark, light, before, after) = match style {
+            QrStyle::Escapes => (
+                Dense1x2::Dark,
+                Dense1x2::Light,
+                "\u{1b}[30;107m",
+                "\u{1b}[0m\n",
+            ),
+            QrStyle::Blocks => (Dense1x2::Light, Dense1x2::Dark, "", "\n"),
+        };
+        let text = self.0.render().dark_color(dark).light_color(light).build();
+        text.lines()
+            .flat_map(|line| [before, line, after])
+            .collect()
     }
 }
 
@@ -150,7 +131,7 @@ mod tests {
             .collect();
         let scale = 4;
         assert_eq!(
-            read_back(picture.side * scale, |x, y| dark
+            read_back((picture.0.width() + 2 * QUIET_ZONE) * scale, |x, y| dark
                 .contains(&(x / scale, y / scale))),
             TEXT
         );
@@ -176,7 +157,11 @@ mod tests {
                 }
             };
             let dark = |x, y| drawn(x, y) == (paint == QrStyle::Escapes);
-            assert_eq!(read_back(picture.side * scale, dark), TEXT, "{paint:?}");
+            assert_eq!(
+                read_back((picture.0.width() + 2 * QUIET_ZONE) * scale, dark),
+                TEXT,
+                "{paint:?}"
+            );
         }
     }
 }

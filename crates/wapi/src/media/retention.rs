@@ -32,7 +32,7 @@ pub async fn run_media_cleanup(media: Media) {
         {
             tracing::warn!(
                 error = format!("{error:#}"),
-                "old files cannot be removed for now"
+                "failed to remove old files; trying again later"
             );
         }
     }
@@ -50,7 +50,7 @@ impl Media {
             .remove_old_files(before(policy.keep_for), STEP_SIZE, &mut removed)
             .await?
         {}
-        while self.inner.store.media_size().await? > policy.keep_size {
+        while self.inner.store.media().media_size().await? > policy.keep_size {
             // Few at a time, to remove no more than necessary.
             if !self
                 .remove_old_files(now, STEP_SIZE / 20, &mut removed)
@@ -58,17 +58,18 @@ impl Media {
             {
                 tracing::warn!(
                     limit = policy.keep_size,
-                    "the files are too large together, but they are still waited for"
+                    "the files exceed the size limit, but pending messages need them"
                 );
                 break;
             }
         }
         if removed > 0 {
-            tracing::info!(removed, "old files were removed");
+            tracing::info!(removed, "removed old files");
         }
         while self
             .inner
             .store
+            .media()
             .delete_media_records(before(policy.keep_for.max(MIN_REMEMBERED)), STEP_SIZE)
             .await?
             > 0
@@ -81,7 +82,7 @@ impl Media {
         if let Err(error) = self.remove_leftovers().await {
             tracing::warn!(
                 error = format!("{error:#}"),
-                "files that nothing names cannot be removed for now"
+                "failed to remove unreferenced files; trying again later"
             );
         }
     }
@@ -89,13 +90,19 @@ impl Media {
     /// Removes content whose earlier removal failed, unless it has come in again.
     async fn remove_leftovers(&self) -> Result<()> {
         let mut failures = 0;
-        for sha256 in self.inner.store.find_media_leftovers(MAX_LEFTOVERS).await? {
+        for sha256 in self
+            .inner
+            .store
+            .media()
+            .find_media_leftovers(MAX_LEFTOVERS)
+            .await?
+        {
             let _placing = self.inner.placing.write().await;
             if let Err(error) = self.drop_content(&sha256).await {
                 failures += 1;
                 tracing::warn!(
                     error = format!("{error:#}"),
-                    "a file that nothing names still cannot be removed"
+                    "failed again to remove an unreferenced file"
                 );
                 if failures == MAX_FAILURES {
                     break;
@@ -112,10 +119,15 @@ impl Media {
         step: u32,
         removed: &mut u64,
     ) -> Result<bool> {
-        let old = self.inner.store.find_expired_media(before, step).await?;
+        let old = self
+            .inner
+            .store
+            .media()
+            .find_expired_media(before, step)
+            .await?;
         for (id, sha256) in &old {
             let _placing = self.inner.placing.write().await;
-            self.inner.store.mark_media_removed(id).await?;
+            self.inner.store.media().mark_media_removed(id).await?;
             self.drop_content(sha256).await?;
             *removed += 1;
         }

@@ -35,8 +35,8 @@ impl Storage for UnconfirmingStorage {
         self.0.read_range(sha256, range).await
     }
 
-    async fn open_local(&self, sha256: &str, place: SpooledFile) -> io::Result<LocalFile> {
-        self.0.open_local(sha256, place).await
+    async fn open_local(&self, sha256: &str, target: SpooledFile) -> io::Result<LocalFile> {
+        self.0.open_local(sha256, target).await
     }
 
     async fn remove_file(&self, sha256: &str) -> io::Result<()> {
@@ -103,7 +103,7 @@ async fn a_file_that_was_kept_and_never_noted_does_not_stay() {
     add(&failing).await.unwrap_err();
     add(&media).await.unwrap();
     assert_eq!(
-        store.find_media_leftovers(10).await.unwrap(),
+        store.media().find_media_leftovers(10).await.unwrap(),
         Vec::<String>::new()
     );
     media.remove_expired(later).await.unwrap();

@@ -3,10 +3,25 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
-/// Permission of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// Permission of a key. Its words are those in JSON and in the database.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    EnumString,
+    IntoStaticStr,
+    VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Scope {
     /// Read everything but secrets.
     Read,
@@ -14,26 +29,11 @@ pub enum Scope {
     Ask,
     /// Send messages; includes `Ask`.
     Send,
+    /// Change memberships, communities, newsletters of the account's own, and its privacy;
+    /// includes `Ask`.
+    Manage,
     /// Everything, including the other scopes.
     Admin,
-}
-
-impl Scope {
-    pub const ALL: [Self; 4] = [Self::Read, Self::Ask, Self::Send, Self::Admin];
-
-    /// The name in JSON and in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Ask => "ask",
-            Self::Send => "send",
-            Self::Admin => "admin",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
-    }
 }
 
 /// Scopes of a key, and the sessions they apply to.

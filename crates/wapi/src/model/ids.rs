@@ -15,7 +15,7 @@ fn encode_id(prefix: &str, bits: u128) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let digits = (0..26)
         .rev()
-        .map(|place| char::from(ALPHABET[((bits >> (5 * place)) & 31) as usize]));
+        .map(|index| char::from(ALPHABET[((bits >> (5 * index)) & 31) as usize]));
     prefix.chars().chain(digits).collect()
 }
 
@@ -35,6 +35,16 @@ pub fn new_api_key_id() -> String {
 /// Returns an API key itself: the secret that callers present.
 pub fn new_api_key() -> String {
     random_id("wapi_")
+}
+
+/// Returns the id of a connect link.
+pub fn new_connect_link_id() -> String {
+    random_id("cln_")
+}
+
+/// Returns the token of a connect link: the secret in its path.
+pub fn new_connect_token() -> String {
+    random_id("")
 }
 
 /// Returns the id of an endpoint that a caller created.

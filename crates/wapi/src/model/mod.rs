@@ -1,12 +1,18 @@
 //! Data without behaviour that all rooms share: events, messages, names and ids.
 
-pub mod access;
+pub(crate) mod access;
+pub(crate) mod account;
 pub mod event;
-pub mod ids;
+pub(crate) mod group_change;
+pub(crate) mod ids;
 pub mod masking;
 pub mod message;
-pub mod remote_file;
-pub mod session_name;
-pub mod signing_key;
-pub mod suggestions;
-pub mod timestamp;
+pub(crate) mod original;
+pub(crate) mod qr_number;
+pub(crate) mod remote_file;
+pub(crate) mod send_failure;
+pub(crate) mod send_hold;
+pub(crate) mod session_name;
+pub(crate) mod signing_key;
+pub(crate) mod suggestions;
+pub(crate) mod timestamp;

@@ -1,29 +1,18 @@
 //! Location of a file on WhatsApp's media servers, and its key. Pure.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
-/// The kinds of files that messages carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The kinds of files that messages carry, with the words of a message's `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(const_into_str, serialize_all = "lowercase")]
 pub enum RemoteFileKind {
     Image,
     Video,
     Audio,
     Document,
     Sticker,
-}
-
-impl RemoteFileKind {
-    /// Returns the kind as in a message's `type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Video => "video",
-            Self::Audio => "audio",
-            Self::Document => "document",
-            Self::Sticker => "sticker",
-        }
-    }
 }
 
 /// A file on WhatsApp's media servers. Stored as JSON, so fields may only be added.

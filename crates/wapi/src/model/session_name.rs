@@ -23,7 +23,7 @@ pub enum SessionNameError {
     )]
     TooLongAsFile,
     /// URLs cannot carry these two: `.` and `..` vanish from every path, however they are encoded.
-    #[error("is `.` or `..`, which no address can carry")]
+    #[error("is `.` or `..`, which cannot be part of an address")]
     Dots,
 }
 

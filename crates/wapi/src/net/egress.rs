@@ -65,7 +65,10 @@ pub struct ForbiddenTargetError;
 
 impl fmt::Display for ForbiddenTargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("leads into a private network, which is open only where nobody needs a key, or by WAPI_ALLOW_PRIVATE_TARGETS")
+        f.write_str(
+            "leads into a private network, which is allowed only without API keys, or by \
+         WAPI_ALLOW_PRIVATE_TARGETS",
+        )
     }
 }
 
@@ -107,7 +110,8 @@ impl EgressPolicy {
         found.is_ok_and(|mut found| found.all(|found| self.check_address(found.ip()).is_ok()))
     }
 
-    fn check_address(&self, address: IpAddr) -> Result<(), ForbiddenTargetError> {
+    /// Judges an address.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), ForbiddenTargetError> {
         let allowed: &[IpNet] = match self {
             Self::All => return Ok(()),
             Self::WhileOpen(openness) if openness.get() => return Ok(()),
@@ -131,6 +135,15 @@ impl EgressPolicy {
         }
     }
 
+    /// Fails unless everything is allowed.
+    pub fn ensure_unrestricted(&self) -> Result<(), ForbiddenTargetError> {
+        if self.is_unrestricted() {
+            Ok(())
+        } else {
+            Err(ForbiddenTargetError)
+        }
+    }
+
     fn is_unrestricted(&self) -> bool {
         match self {
             Self::All => true,
@@ -144,29 +157,37 @@ impl EgressPolicy {
         &self,
         builder: impl Fn() -> ClientBuilder,
     ) -> reqwest::Result<EgressClients> {
-        let judged = trust_bundled_roots(builder())
+        let client = trust_bundled_roots(builder())
             .no_proxy()
             .dns_resolver(Arc::new(PolicyResolver(self.clone())))
             .build()?;
         Ok(EgressClients {
             policy: self.clone(),
             unrestricted: trust_bundled_roots(builder()).build()?,
-            restricted: judged,
+            restricted: client,
         })
     }
 
-    /// Follows up to `most` redirects, to allowed addresses only.
-    pub fn redirect_policy(&self, most: usize) -> Policy {
+    /// Follows up to `limit` redirects, to allowed addresses only.
+    pub fn redirect_policy(&self, limit: usize) -> Policy {
         let targets = self.clone();
-        Policy::custom(move |attempt| match targets.check_url(attempt.url()) {
-            Err(forbidden) => attempt.error(forbidden),
-            Ok(()) if attempt.previous().len() > most => {
-                let to = redact_url(attempt.url());
-                attempt.error(RedirectError { most, to })
-            }
-            Ok(()) => attempt.follow(),
-        })
+        follow_redirects(limit, move |url| targets.check_url(url))
     }
+}
+
+/// Follows up to `limit` redirects, to addresses that pass this check only.
+pub fn follow_redirects(
+    limit: usize,
+    check: impl Fn(&Url) -> Result<(), ForbiddenTargetError> + Send + Sync + 'static,
+) -> Policy {
+    Policy::custom(move |attempt| match check(attempt.url()) {
+        Err(forbidden) => attempt.error(forbidden),
+        Ok(()) if attempt.previous().len() > limit => {
+            let to = redact_url(attempt.url());
+            attempt.error(RedirectError { limit, to })
+        }
+        Ok(()) => attempt.follow(),
+    })
 }
 
 /// HTTP clients for callers' targets.
@@ -192,9 +213,9 @@ impl EgressClients {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("it redirects more than {most} times, at last to {to}")]
+#[error("it redirects more than {limit} times, at last to {to}")]
 struct RedirectError {
-    most: usize,
+    limit: usize,
     to: String,
 }
 

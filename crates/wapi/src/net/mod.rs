@@ -1,6 +1,8 @@
-//! Foreign hosts: which may be contacted, with which certificates, and how slow they may be.
+//! Foreign hosts: which may be contacted, through which proxies, with which certificates, and how
+//! slow they may be.
 
-pub mod egress;
-pub mod pace;
+pub(crate) mod egress;
+pub(crate) mod pace;
+pub mod proxy;
 pub mod tls;
-pub mod web_address;
+pub(crate) mod web_address;

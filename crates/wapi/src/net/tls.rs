@@ -1,11 +1,12 @@
 //! TLS: its provider, and the trusted certificate authorities, which are the machine's, or the bundled
 //! ones where it has none.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 
 /// Mozilla's authorities, for machines without any, such as a slim container. Operators who need
 /// others install them on the machine, or name their file in `SSL_CERT_FILE`.
@@ -14,7 +15,7 @@ static BUNDLED: LazyLock<&[CertificateDer]> = LazyLock::new(|| {
         return &[];
     }
     tracing::warn!(
-        "this machine knows no certificate authorities, so those that came with the program are believed"
+        "this machine has no certificate authorities; using those that come with the program"
     );
     webpki_root_certs::TLS_SERVER_ROOT_CERTS
 });
@@ -43,6 +44,25 @@ pub fn trust_bundled_roots(client: reqwest::ClientBuilder) -> reqwest::ClientBui
         [] => client,
         bundled => client.tls_certs_merge(bundled.iter().filter_map(certificate)),
     }
+}
+
+/// Returns a client configuration that all clients with a proxy share: each of their own would hold all
+/// authorities once more, and there may be a proxy for each session.
+pub fn shared_client_config() -> Arc<ClientConfig> {
+    static SHARED: LazyLock<Arc<ClientConfig>> =
+        LazyLock::new(|| Arc::new(build_client_config(Vec::new())));
+    Arc::clone(&SHARED)
+}
+
+/// Builds a configuration that trusts the machine's authorities, or the bundled ones, and these.
+pub fn build_client_config(others: Vec<CertificateDer<'static>>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(bundled_roots().iter().cloned());
+    roots.add_parsable_certificates(others);
+    ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 /// Installs ring as the TLS provider of every crate. Installing it again changes nothing.

@@ -35,7 +35,7 @@ fn find_variable(address: &str) -> Option<&str> {
     let folders = path[host..]
         .split(['/', ';', ','])
         .enumerate()
-        .filter(|(place, part)| *place > 0 || !part.starts_with('['));
+        .filter(|(index, part)| *index > 0 || !part.starts_with('['));
     let values = query
         .split(['&', ';'])
         .map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));

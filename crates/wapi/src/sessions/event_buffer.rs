@@ -43,12 +43,12 @@ impl SessionEventBuffer {
     }
 
     /// Buffers session events. Never waits.
-    pub fn push_events(&self, session: &Life, news: Vec<EventData>) {
-        if news.is_empty() {
+    pub fn push_events(&self, session: &Life, events: Vec<EventData>) {
+        if events.is_empty() {
             return;
         }
         let new = |data| NewEvent::for_session(session, &Event::new(data, self.clock.now()));
-        self.append_events(news.into_iter().map(new));
+        self.append_events(events.into_iter().map(new));
     }
 
     /// Buffers an event about a chat or a message. Never waits.
@@ -100,7 +100,7 @@ impl SessionEventBuffer {
     pub async fn save_rest(&self) {
         if let Err(error) = self.save_all().await {
             let lost = self.lock_waiting().len();
-            tracing::error!(%error, lost, "what sessions had to tell at the end cannot be saved");
+            tracing::error!(%error, lost, "failed to save the last events of sessions");
         }
     }
 
@@ -118,7 +118,7 @@ impl SessionEventBuffer {
             if batch.is_empty() {
                 return Ok(());
             }
-            self.store.append_events(batch.clone()).await?;
+            self.store.events().append_events(batch.clone()).await?;
             let saved: HashSet<&str> = batch.iter().map(|event| event.id.as_str()).collect();
             let mut waiting = self.lock_waiting();
             // Not simply the first ones: some may have been dropped meanwhile.
@@ -141,9 +141,9 @@ impl SessionEventBuffer {
 fn drop_one_event(waiting: &mut VecDeque<NewEvent>) {
     let mut later = HashSet::new();
     let mut overtaken = None;
-    for (place, event) in waiting.iter().enumerate().rev() {
+    for (index, event) in waiting.iter().enumerate().rev() {
         if !later.insert((event.session.id(), event.chat.as_str(), event.kind)) {
-            overtaken = Some(place);
+            overtaken = Some(index);
         }
     }
     waiting.remove(overtaken.unwrap_or(0));
@@ -166,7 +166,7 @@ mod tests {
             message: None,
             kind,
             body,
-            media: None,
+            facts: Vec::new(),
         }
     }
 

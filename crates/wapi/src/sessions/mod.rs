@@ -1,16 +1,18 @@
 //! All sessions: registering, finding, restoring, commanding and checking them.
 
+mod account;
 mod event_buffer;
 mod files;
 mod history_sync;
 mod lifecycle;
 mod outbox;
+mod passkey;
 mod qr_display;
 mod read_elsewhere;
-mod requests;
 mod sender;
 mod sending;
 mod session;
+mod session_error;
 mod state;
 mod state_events;
 
@@ -18,19 +20,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
+use crate::config::NewChatPolicy;
 use crate::history::History;
 use crate::inbound::Inbox;
 use crate::inbound::push_names::NameCache;
+use crate::inbound::received_times::ReceivedTimes;
 use crate::media::Media;
 use crate::media::link_download::FileFetcher;
 use crate::model::session_name::SessionName;
-pub use crate::store::RemovalMode;
+use crate::net::proxy::SessionProxies;
 use crate::store::{Life, SavedSession, Store};
+pub use crate::store::{RemovalMode, SettingsChange};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::Whatsapp;
@@ -40,17 +44,15 @@ use files::AsideReason;
 pub use files::SessionFiles;
 pub use history_sync::progress::history_progress;
 use lifecycle::actor::SessionActor;
-pub use lifecycle::commands::{CommandError, LogoutMode};
-pub use lifecycle::health_check::{HealthCheck, InboundHealth};
+pub use lifecycle::commands::LogoutMode;
+pub use lifecycle::health_check::InboundHealth;
 pub use qr_display::QrConsole;
-pub use requests::chat_timers::ChatTimerError;
-pub use requests::chats::RequestError;
 use sender::MessageSender;
 use sender::outcome_writer::OutcomeWriter;
-pub use sending::{DeleteMessageError, SendError, SendReply, SendRequest};
 pub use session::Session;
 use session::{DesiredState, SenderChannels};
-pub use state::{AppStateSync, ConnectionState, QrCode, SessionPhase, SessionState};
+pub use session_error::SessionError;
+pub use state::{AppStateSync, PasskeyState, PasskeyStep, QrCode, SessionPhase, SessionState};
 
 /// Pause of a session after its task has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(5);
@@ -65,9 +67,6 @@ struct SessionsInner {
     sessions: Mutex<BTreeMap<SessionName, Arc<Session>>>,
     /// Whether the saved sessions have been added.
     listed: watch::Sender<bool>,
-    /// Times of the last message received in an earlier run, by life id, for lives that have not
-    /// been restored yet.
-    received: Mutex<BTreeMap<i64, Timestamp>>,
     event_buffer: Arc<SessionEventBuffer>,
     outcome_writer: OutcomeWriter,
     /// Sessions that have come online, to be checked.
@@ -80,9 +79,13 @@ struct SessionsInner {
 #[derive(Clone)]
 pub struct SessionDeps {
     pub whatsapp: Whatsapp,
+    /// The proxies of sessions.
+    pub proxies: SessionProxies,
     pub files: SessionFiles,
     /// Accepts incoming messages.
     pub inbox: Arc<dyn Inbox>,
+    /// Times of the last message received.
+    pub received: Arc<ReceivedTimes>,
     /// Names of people.
     pub names: Arc<NameCache>,
     /// Stores commands, sent messages and session events.
@@ -98,6 +101,8 @@ pub struct SessionDeps {
     pub lifecycle: Lifecycle,
     /// Time limit for WhatsApp's answers.
     pub whatsapp_timeout: Duration,
+    /// The operator's choice for messages to new contacts that WhatsApp would refuse.
+    pub new_chats: NewChatPolicy,
 }
 
 /// The result of looking up or adding a session.
@@ -111,26 +116,24 @@ pub type SessionMetadata = Map<String, Value>;
 
 impl Sessions {
     pub fn new(parts: SessionDeps) -> Self {
-        let journal = Arc::new(SessionEventBuffer::new(
+        let event_buffer = Arc::new(SessionEventBuffer::new(
             parts.store.clone(),
             parts.clock.clone(),
         ));
         parts
             .lifecycle
-            .spawn(Arc::clone(&journal).keep_saving(parts.lifecycle.clone()));
-        let ledger =
+            .spawn(Arc::clone(&event_buffer).keep_saving(parts.lifecycle.clone()));
+        let outcome_writer =
             OutcomeWriter::start(parts.store.clone(), parts.clock.clone(), &parts.lifecycle);
-        let (sessions, received) = Default::default();
         let listed = watch::Sender::new(false);
         let (online, unchecked) = mpsc::unbounded_channel();
         let unchecked = Mutex::new(Some(unchecked));
         Self {
             inner: Arc::new(SessionsInner {
-                sessions,
+                sessions: Mutex::default(),
                 listed,
-                received,
-                event_buffer: journal,
-                outcome_writer: ledger,
+                event_buffer,
+                outcome_writer,
                 online,
                 to_check: unchecked,
                 deps: parts,
@@ -158,7 +161,7 @@ impl Sessions {
     pub async fn register(
         &self,
         name: &SessionName,
-    ) -> Result<(Arc<Session>, SessionState), CommandError> {
+    ) -> Result<(Arc<Session>, SessionState), SessionError> {
         let session = loop {
             let session = match self.find_or_add(name) {
                 FoundSession::Added(session) => break session,
@@ -166,7 +169,7 @@ impl Sessions {
             };
             let is_leaving = match self.acquire_turn(&session).await {
                 Ok(_turn) => self.start_session(&session).await.map(|_| false)?,
-                Err(CommandError::Unknown) => true,
+                Err(SessionError::NotFound) => true,
                 Err(error) => return Err(error),
             };
             if !is_leaving {
@@ -199,6 +202,14 @@ impl Sessions {
         session.wait_for_state(limit, has_result).await.qr
     }
 
+    /// Wakes a session that was logged out, so that it shows a QR code. Unlike a start, it leaves a
+    /// stopped session stopped.
+    pub fn wake_logged_out(&self, session: &Session) {
+        if session.state().status == SessionPhase::LoggedOut {
+            wake_session(session);
+        }
+    }
+
     fn find_or_add(&self, name: &SessionName) -> FoundSession {
         let mut sessions = self.lock_sessions();
         if let Some(session) = sessions.get(name) {
@@ -219,34 +230,35 @@ impl Sessions {
         let SavedSession {
             is_stopped,
             metadata,
+            pacing,
             sync_progress: past,
             ..
         } = ordered;
-        let intent = if is_stopped {
+        let desired_state = if is_stopped {
             DesiredState::Stop
         } else {
             DesiredState::Run
         };
-        let journal = Arc::clone(&self.inner.event_buffer);
+        let event_buffer = Arc::clone(&self.inner.event_buffer);
         let parts = self.inner.deps.clone();
+        // One of the same name may just have been removed.
+        parts.proxies.forget(name.as_str());
         let life = parts.store.lives().ensure_life(name.as_str());
-        let (session, inlets) = Session::new(
+        let (session, channels) = Session::new(
             name.clone(),
             life,
-            intent,
+            desired_state,
             metadata,
-            journal,
+            event_buffer,
+            Arc::clone(&parts.received),
             parts.clock.clone(),
         );
         session.init_sync_progress(past);
+        session.set_pacing(pacing);
         let session = Arc::new(session);
         parts
             .lifecycle
-            .spawn(self.clone().run_sender(Arc::clone(&session), inlets));
-        let received = self.inner.received.lock().remove(&session.life().id());
-        if let Some(at) = received {
-            session.record_received(at);
-        }
+            .spawn(self.clone().run_sender(Arc::clone(&session), channels));
         sessions.insert(name.clone(), Arc::clone(&session));
         session
     }
@@ -261,7 +273,7 @@ impl Sessions {
 
     /// Sends a session's messages for as long as it lives. A sender that panicked is replaced by
     /// one that continues from the store.
-    async fn run_sender(self, session: Arc<Session>, mut inlets: SenderChannels) {
+    async fn run_sender(self, session: Arc<Session>, mut channels: SenderChannels) {
         let parts = &self.inner.deps;
         loop {
             let sender = MessageSender::new(
@@ -271,13 +283,13 @@ impl Sessions {
             );
             if parts
                 .lifecycle
-                .catch_panic(sender.run(&mut inlets))
+                .catch_panic(sender.run(&mut channels))
                 .await
                 .is_some()
             {
                 return session.mark_sender_ended();
             }
-            tracing::error!(session = %session.name, "its sender is started anew");
+            tracing::error!(session = %session.name, "restarting its sender");
             parts
                 .lifecycle
                 .unless_stopping(parts.clock.sleep(PANIC_PAUSE))
@@ -296,29 +308,34 @@ impl Sessions {
                 self.inner.deps.clone(),
                 self.inner.online.clone(),
             );
-            if lifecycle.catch_panic(actor.run()).await.is_some() {
+            // Boxed: in a debug build the frames of this future fill most of a thread's stack.
+            if lifecycle.catch_panic(Box::pin(actor.run())).await.is_some() {
                 break;
             }
-            tracing::error!(session = %session.name, "its task is started anew");
+            tracing::error!(session = %session.name, "restarting its task");
             session.set_link(None);
             session.set_status(
                 SessionPhase::Offline,
-                Some("an error of the gateway's own; it goes on in a moment".to_owned()),
+                Some("an internal error of the gateway; it restarts in a moment".to_owned()),
             );
             lifecycle.unless_stopping(clock.sleep(PANIC_PAUSE)).await;
         }
         if session.desired_state() == DesiredState::Remove {
             let lives = self.inner.deps.store.lives();
-            let left = lives.lives_of(session.name.as_str());
+            let remaining = lives.lives_of(session.name.as_str());
             // Before the name becomes free: the next session of this name begins another life.
             lives.end_life(session.name.as_str());
+            let proxies = &self.inner.deps.proxies;
+            proxies.end(session.name.as_str());
             self.lock_sessions().remove(&session.name);
             session.mark_ended();
             if session.removal_mode() == RemovalMode::Purge {
                 session.wait_for_sender_end().await;
-                self.purge_lives(left).await;
+                self.purge_lives(remaining).await;
                 session.mark_purged();
             }
+            session.wait_for_sender_end().await;
+            proxies.forget(session.name.as_str());
         }
         session.mark_ended();
     }
@@ -355,7 +372,10 @@ fn has_result(state: &SessionState) -> bool {
     state.qr.is_some()
         || matches!(
             state.status,
-            SessionPhase::Online | SessionPhase::Failed | SessionPhase::Stopped
+            SessionPhase::Online
+                | SessionPhase::Failed
+                | SessionPhase::Stopped
+                | SessionPhase::Passkey
         )
 }
 

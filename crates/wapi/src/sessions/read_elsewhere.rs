@@ -10,10 +10,10 @@ use crate::whatsapp::ChatEvent;
 /// alone knows the chat of each message.
 pub(super) async fn emit_read_elsewhere(
     session: Arc<Session>,
-    around: SessionDeps,
+    deps: SessionDeps,
     ids: Vec<String>,
 ) {
-    let Ok(kept) = around.history.current_db().await else {
+    let Ok(kept) = deps.history.current_db().await else {
         return;
     };
     match kept.find_unread_chats(&session.life(), &ids).await {
@@ -21,7 +21,8 @@ pub(super) async fn emit_read_elsewhere(
             session.emit_chat_event(chat_read_event(&session, chat, Some(newest)))
         }),
         Err(error) => {
-            tracing::warn!(session = %session.name, %error, "what was read elsewhere cannot be looked up");
+            tracing::warn!(session = %session.name, %error, "failed to look up messages that were read on another \
+             device");
         }
     }
 }

@@ -1,113 +1,56 @@
 //! Sending messages through a session, and waiting for their outcomes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::outbox::SendMode;
 use super::sender::SenderRequest;
-use super::{SessionPhase, Sessions};
+use super::{SessionError, SessionPhase, Sessions};
 use crate::media::MediaFile;
 use crate::model::message::{ChatId, Message};
+use crate::model::send_hold::SendHold;
 use crate::model::session_name::SessionName;
 use crate::store::{
-    AcceptedMessage, EditOutcome, IdempotencyKey, Life, QuotedMessage, SendOutcome, StoreError,
+    AcceptOutcome, EditOutcome, IdempotencyKey, Life, QueuedMessage, QuotedMessage, SendOutcome,
+    SendRequest, StoreError,
 };
 use crate::whatsapp::NumberRegistration;
 
 /// Time limit for looking up a new number before its message is accepted.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A message to send.
-pub struct SendRequest {
-    /// The life of the session in which it was requested. The message leaves in that life or not at
-    /// all.
-    pub life: Life,
-    pub to: ChatId,
-    pub message: Message,
-    pub send_at: Option<Timestamp>,
-    /// Not sent after this time.
-    pub expires_at: Option<Timestamp>,
-    pub key: Option<IdempotencyKey>,
-}
-
-/// A send request resolved to its chat's address and disappearing timer.
-pub struct ResolvedSend(SendRequest);
-
-impl ResolvedSend {
-    pub const fn send_request(&self) -> &SendRequest {
-        &self.0
-    }
-}
-
-/// The answer to a send request.
-pub enum SendReply {
-    /// The message will be sent, even across restarts. The outcome is reported once it is on disk.
-    Accepted(AcceptedMessage, oneshot::Receiver<SendOutcome>),
-    /// It was accepted before, under the same key; contains the message's id.
-    Repeated(String),
-    /// A different request used the same key.
-    KeyReused,
-}
-
-/// Reasons why a message was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    #[error("there is no session of this name")]
-    Unknown,
-    #[error("the session is not online")]
-    NotOnline {
-        status: SessionPhase,
-        reason: Option<String>,
-    },
-    #[error("the session is not linked to an account")]
-    NotPaired,
-    /// That many of the session's messages are waiting.
-    #[error("{0} messages wait already")]
-    QueueFull(usize),
-    #[error("the program is ending")]
-    Stopping,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Reasons why a message was not deleted from the account's own devices.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteMessageError {
-    #[error(transparent)]
-    NotReady(#[from] SendError),
-    #[error("{0}")]
-    NoAnswer(String),
-}
-
 impl Sessions {
-    /// Resolves a request to the message as it would leave now.
+    /// Resolves a request as it would leave now: to the address under which its chat continues, and
+    /// with the chat's disappearing timer. To be called once, before [`Self::send`].
     pub async fn resolve_send(
         &self,
         name: &SessionName,
-        wish: SendRequest,
-    ) -> Result<ResolvedSend, SendError> {
-        self.find(name).ok_or(SendError::Unknown)?;
-        let to = self.resolve_number(name, wish.to).await;
+        request: SendRequest,
+    ) -> Result<SendRequest, SessionError> {
+        self.find(name).ok_or(SessionError::NotFound)?;
+        let to = self.resolve_number(name, request.to).await;
         // Both addresses are equally good to the engine, and a chat continues under the one it
         // began with.
-        let to = self.resolve_chat(name, &wish.life, to).await?;
-        let message = self.apply_timer(&wish.life, &to, wish.message);
-        Ok(ResolvedSend(SendRequest {
+        let to = self.resolve_chat(name, &request.session, to).await?;
+        let message = self.apply_timer(&request.session, &to, request.message);
+        Ok(SendRequest {
             to,
             message,
-            ..wish
-        }))
+            ..request
+        })
     }
 
-    /// Accepts a message for a session that has a device, whether it is online or not.
+    /// Accepts a message for a session that has a device, whether it is online or not. An accepted
+    /// message is sent even across restarts; its outcome is received once it is on disk.
     pub async fn send(
         &self,
         name: &SessionName,
-        wish: ResolvedSend,
-    ) -> Result<SendReply, SendError> {
-        self.submit_send(name, wish, None, SendMode::Queued).await
+        request: SendRequest,
+    ) -> Result<(AcceptOutcome, oneshot::Receiver<SendOutcome>), SessionError> {
+        self.submit_send(name, request, None, SendMode::Queued)
+            .await
     }
 
     /// Sends a message only if the session is online, within the timeout for WhatsApp. The
@@ -118,49 +61,39 @@ impl Sessions {
         to: ChatId,
         message: Message,
         file: Option<MediaFile>,
-    ) -> Result<(ChatId, AcceptedMessage, oneshot::Receiver<SendOutcome>), SendError> {
-        let expires_at = self
-            .inner
-            .deps
-            .clock
-            .now()
-            .saturating_add(self.inner.deps.whatsapp_timeout)
-            .ok();
-        let life = self.life(name).ok_or(SendError::Unknown)?;
-        let wish = SendRequest {
-            life,
+    ) -> Result<(Arc<QueuedMessage>, oneshot::Receiver<SendOutcome>), SessionError> {
+        let deps = &self.inner.deps;
+        let expires_at = deps.clock.now().saturating_add(deps.whatsapp_timeout).ok();
+        let request = SendRequest {
+            session: self.life(name).ok_or(SessionError::NotFound)?,
             to,
             message,
             send_at: None,
             expires_at,
             key: None,
         };
-        let asked = wish.to.clone();
-        let wish = self.resolve_send(name, wish).await?;
-        // A person's chat may continue under their LID, but the answer must name the number that
-        // the caller gave.
-        let chat = Some(wish.send_request().to.clone())
-            .filter(|chat| matches!(chat, ChatId::Phone(_)))
-            .unwrap_or(asked);
+        let request = self.resolve_send(name, request).await?;
         match self
-            .submit_send(name, wish, file, SendMode::Immediate)
+            .submit_send(name, request, file, SendMode::Immediate)
             .await?
         {
-            SendReply::Accepted(accepted, verdict) => Ok((chat, accepted, verdict)),
-            SendReply::Repeated(_) | SendReply::KeyReused => unreachable!("it came without a key"),
+            (AcceptOutcome::New(message), outcome) => Ok((message, outcome)),
+            (AcceptOutcome::Repeated(_) | AcceptOutcome::KeyTaken, _) => {
+                unreachable!("it came without a key")
+            }
         }
     }
 
     /// Waits up to `limit` for a message's outcome; `None` if there is none by then.
     pub async fn wait_for_outcome(
         &self,
-        verdict: oneshot::Receiver<SendOutcome>,
+        outcome: oneshot::Receiver<SendOutcome>,
         limit: Duration,
     ) -> Option<SendOutcome> {
         self.inner
             .deps
             .clock
-            .timeout(limit, verdict)
+            .timeout(limit, outcome)
             .await
             .ok()?
             .ok()
@@ -172,18 +105,23 @@ impl Sessions {
         name: &SessionName,
         id: &str,
     ) -> Option<oneshot::Receiver<SendOutcome>> {
-        let (waiter, verdict) = oneshot::channel();
+        let (waiter, outcome) = oneshot::channel();
         let request = SenderRequest::WatchOutcome {
             id: id.to_owned(),
             waiter,
         };
         self.find(name)?.requests.send(request).ok()?;
-        Some(verdict)
+        Some(outcome)
+    }
+
+    /// Returns the reason why a queued message waits although its turn has come.
+    pub fn send_hold(&self, name: &SessionName, id: &str) -> Option<SendHold> {
+        self.find(name)?.holds.get(id)
     }
 
     /// Cancels a message that has not left, and waits until this is on disk. Returns `false` if it
     /// may have left or is settled.
-    pub async fn cancel_message(&self, name: &SessionName, id: &str) -> Result<bool, SendError> {
+    pub async fn cancel_message(&self, name: &SessionName, id: &str) -> Result<bool, SessionError> {
         let (reply, answer) = oneshot::channel();
         self.request_sender(
             name,
@@ -192,13 +130,13 @@ impl Sessions {
                 reply,
             },
         )?;
-        let Some(verdict) = answer.await.map_err(|_| SendError::Stopping)? else {
+        let Some(outcome) = answer.await.map_err(|_| SessionError::Stopping)? else {
             return Ok(false);
         };
-        verdict
+        outcome
             .await
-            .map(|verdict| verdict == SendOutcome::Cancelled)
-            .map_err(|_| SendError::Stopping)
+            .map(|outcome| outcome == SendOutcome::Cancelled)
+            .map_err(|_| SessionError::Stopping)
     }
 
     /// Edits a message that has not left, and waits until this is on disk.
@@ -208,7 +146,7 @@ impl Sessions {
         id: &str,
         message: Message,
         key: Option<IdempotencyKey>,
-    ) -> Result<EditOutcome, SendError> {
+    ) -> Result<EditOutcome, SessionError> {
         let (reply, answer) = oneshot::channel();
         self.request_sender(
             name,
@@ -219,15 +157,19 @@ impl Sessions {
                 reply,
             },
         )?;
-        Ok(answer.await.map_err(|_| SendError::Stopping)??)
+        Ok(answer.await.map_err(|_| SessionError::Stopping)??)
     }
 
-    fn request_sender(&self, name: &SessionName, request: SenderRequest) -> Result<(), SendError> {
-        let session = self.find(name).ok_or(SendError::Unknown)?;
+    fn request_sender(
+        &self,
+        name: &SessionName,
+        request: SenderRequest,
+    ) -> Result<(), SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         session
             .requests
             .send(request)
-            .map_err(|_| SendError::Stopping)
+            .map_err(|_| SessionError::Stopping)
     }
 
     /// Returns the time limit for WhatsApp's answers.
@@ -245,49 +187,35 @@ impl Sessions {
         id: &str,
     ) -> Result<Option<QuotedMessage>, StoreError> {
         let chats = self.all_addresses(name, life, chat).await?;
-        self.inner.deps.store.find_quoted(life, &chats, id).await
-    }
-
-    /// Deletes a message from the account's own devices only. `message_author` is its sender; `None` means
-    /// the account itself.
-    pub async fn delete_for_me(
-        &self,
-        name: &SessionName,
-        chat: &ChatId,
-        id: &str,
-        author: Option<&str>,
-    ) -> Result<(), DeleteMessageError> {
-        self.check_ready(name)?;
-        let link = self.find(name).and_then(|session| session.link());
-        let link = link.ok_or(DeleteMessageError::NoAnswer(
-            "the session went offline".to_owned(),
-        ))?;
-        let deleting = link.delete_for_me(chat, id, author, self.whatsapp_timeout());
-        deleting
+        self.inner
+            .deps
+            .store
+            .outbox()
+            .find_quoted(life, &chats, id)
             .await
-            .map_err(|error| DeleteMessageError::NoAnswer(error.to_string()))
     }
 
     async fn submit_send(
         &self,
         name: &SessionName,
-        wish: ResolvedSend,
+        request: SendRequest,
         file: Option<MediaFile>,
-        haste: SendMode,
-    ) -> Result<SendReply, SendError> {
-        let session = self.find(name).ok_or(SendError::Unknown)?;
+        mode: SendMode,
+    ) -> Result<(AcceptOutcome, oneshot::Receiver<SendOutcome>), SessionError> {
+        let (waiter, outcome) = oneshot::channel();
         let (reply, answer) = oneshot::channel();
-        let request = SenderRequest::Accept {
-            request: Box::new(wish.0),
-            file,
-            mode: haste,
-            reply,
-        };
-        session
-            .requests
-            .send(request)
-            .map_err(|_| SendError::Stopping)?;
-        answer.await.map_err(|_| SendError::Stopping)?
+        self.request_sender(
+            name,
+            SenderRequest::Accept {
+                request: Arc::new(request),
+                file,
+                mode,
+                waiter,
+                reply,
+            },
+        )?;
+        let accepted = answer.await.map_err(|_| SessionError::Stopping)??;
+        Ok((accepted, outcome))
     }
 
     /// Replaces a phone number by the form under which WhatsApp knows it. If WhatsApp does not
@@ -344,6 +272,7 @@ impl Sessions {
             .inner
             .deps
             .store
+            .identities()
             .resolve_identity(life, number, lid)
             .await?;
         Ok(id.and_then(|id| ChatId::parse(&id).ok()).unwrap_or(chat))
@@ -390,6 +319,7 @@ impl Sessions {
             .inner
             .deps
             .store
+            .identities()
             .find_addresses(life, &chat.to_string())
             .await?;
         let new: Vec<_> = known
@@ -401,11 +331,11 @@ impl Sessions {
     }
 
     /// Whether a message could be sent right now. Worth checking before fetching its file.
-    pub fn check_ready(&self, name: &SessionName) -> Result<(), SendError> {
-        let session = self.find(name).ok_or(SendError::Unknown)?;
+    pub fn check_ready(&self, name: &SessionName) -> Result<(), SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         session.read_state(|state| match state.status {
             SessionPhase::Online => Ok(()),
-            status => Err(SendError::NotOnline {
+            status => Err(SessionError::NotOnline {
                 status,
                 reason: state.reason.clone(),
             }),

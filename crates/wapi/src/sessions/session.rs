@@ -1,10 +1,9 @@
 //! Handle of one session: its state, the state its owner desires, and its link.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
@@ -12,14 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_buffer::SessionEventBuffer;
 use super::sender::SenderRequest;
+use super::sender::held_messages::HeldMessages;
 use super::state_events::{StateSnapshot, state_events};
 use super::{SessionMetadata, SessionPhase, SessionState};
-use crate::inbound::{InboundEvent, Inbox};
-use crate::model::event::EventData;
+use crate::inbound::received_times::ReceivedTimes;
+use crate::model::event::{AccountLimits, EventData, SessionLimits};
+use crate::model::send_hold::Pacing;
 use crate::model::session_name::SessionName;
 use crate::store::{Life, RemovalMode, SyncProgress};
 use crate::system::clock::Clock;
-use crate::whatsapp::{AckOrReceipt, ChatEvent, Link};
+use crate::whatsapp::{AckOrReceipt, ChatEvent, LimitsUpdate, Link};
 
 /// The state that the owner desires of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,19 +44,25 @@ pub struct Session {
     desired_state: watch::Sender<DesiredState>,
     /// Held while a command is saved and published, so that both happen in the same order.
     pub(super) command_lock: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a label gets its id: two labels must not get the same one.
+    pub(super) label_lock: tokio::sync::Mutex<()>,
     /// Whether a device found at the removal must be logged out.
     must_log_out: AtomicBool,
     /// Whether the removal also deletes the data of the session's lives.
     must_purge: AtomicBool,
     link_state: watch::Sender<LinkState>,
+    /// Limits that WhatsApp sets the account, as last reported.
+    limits: watch::Sender<AccountLimits>,
+    /// The pace at which messages leave.
+    pacing: watch::Sender<Pacing>,
+    /// Messages that must not leave now.
+    pub holds: HeldMessages,
     /// Requests to its [sender](super::sender).
     pub(super) requests: mpsc::UnboundedSender<SenderRequest>,
     /// Acks and receipts from the link to the sender.
     pub(super) receipts: mpsc::UnboundedSender<AckOrReceipt>,
     pub(super) wake: Notify,
-    /// Milliseconds since 1970; 0 means never. Not part of the state, since it changes with every
-    /// message and nobody waits for it.
-    last_received: AtomicI64,
+    received: Arc<ReceivedTimes>,
     /// Consecutive health checks in which nothing came in, not even the phone's answer.
     missed_probes: AtomicU32,
     /// Whether the account is shown as available.
@@ -84,7 +91,9 @@ impl LinkState {
     const fn from_state(state: &SessionState) -> Self {
         match state.status {
             SessionPhase::Online => Self::Up(state.since),
-            SessionPhase::LoggedOut | SessionPhase::ScanQr => Self::Unlinked,
+            SessionPhase::LoggedOut | SessionPhase::ScanQr | SessionPhase::Passkey => {
+                Self::Unlinked
+            }
             _ => Self::Down,
         }
     }
@@ -100,41 +109,46 @@ impl Session {
     pub(super) fn new(
         name: SessionName,
         life: Life,
-        intent: DesiredState,
+        desired_state: DesiredState,
         metadata: SessionMetadata,
-        journal: Arc<SessionEventBuffer>,
+        event_buffer: Arc<SessionEventBuffer>,
+        received: Arc<ReceivedTimes>,
         clock: Clock,
     ) -> (Self, SenderChannels) {
-        let (requests, asked) = mpsc::unbounded_channel();
-        let (notes, noted) = mpsc::unbounded_channel();
+        let (requests, request_receiver) = mpsc::unbounded_channel();
+        let (receipts, receipt_receiver) = mpsc::unbounded_channel();
         let session = Self {
             name,
             metadata,
             life: Mutex::new(life),
             state: watch::Sender::new(SessionState::new(clock.now())),
             link: watch::Sender::new(None),
-            desired_state: watch::Sender::new(intent),
+            desired_state: watch::Sender::new(desired_state),
             command_lock: Arc::default(),
+            label_lock: tokio::sync::Mutex::default(),
             must_log_out: AtomicBool::new(false),
             must_purge: AtomicBool::new(false),
             link_state: watch::Sender::new(LinkState::Down),
+            limits: watch::Sender::default(),
+            pacing: watch::Sender::default(),
+            holds: HeldMessages::default(),
             requests,
-            receipts: notes,
+            receipts,
             wake: Notify::new(),
-            last_received: AtomicI64::new(0),
+            received,
             missed_probes: AtomicU32::new(0),
             is_available: AtomicBool::new(false),
             ended: CancellationToken::new(),
             sender_ended: CancellationToken::new(),
             purged: CancellationToken::new(),
-            event_buffer: journal,
+            event_buffer,
             clock,
         };
         (
             session,
             SenderChannels {
-                requests: asked,
-                receipts: noted,
+                requests: request_receiver,
+                receipts: receipt_receiver,
             },
         )
     }
@@ -144,11 +158,12 @@ impl Session {
         self.life.lock().clone()
     }
 
-    /// Sets the current life, which continues or begins with the linked account.
+    /// Sets the current life, which continues or begins with the linked account. A life that begins,
+    /// or begins again, has received nothing yet.
     pub(super) fn set_life(&self, life: Life) {
-        let before = std::mem::replace(&mut *self.life.lock(), life);
-        if before != self.life() {
-            self.last_received.store(0, Ordering::Relaxed);
+        let before = std::mem::replace(&mut *self.life.lock(), life.clone());
+        if before != life {
+            self.received.forget_time(&life);
         }
     }
 
@@ -159,13 +174,7 @@ impl Session {
 
     /// Returns the time of the last received message, in this run or an earlier one.
     pub fn last_received_at(&self) -> Option<Timestamp> {
-        let at = self.last_received.load(Ordering::Relaxed);
-        (at > 0).then(|| Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX))
-    }
-
-    pub(super) fn record_received(&self, at: Timestamp) {
-        self.last_received
-            .fetch_max(at.as_millisecond(), Ordering::Relaxed);
+        self.received.last_time(&self.life())
     }
 
     /// Resets the count of missed probes, after a check in which something came in.
@@ -215,6 +224,67 @@ impl Session {
         self.link_state.subscribe()
     }
 
+    /// Returns the pace at which messages leave.
+    pub fn pacing(&self) -> Pacing {
+        *self.pacing.borrow()
+    }
+
+    pub(super) fn set_pacing(&self, pacing: Pacing) {
+        self.pacing.send_replace(pacing);
+    }
+
+    pub(super) fn watch_pacing(&self) -> watch::Receiver<Pacing> {
+        self.pacing.subscribe()
+    }
+
+    /// Returns the limits of the account, as WhatsApp last reported them.
+    pub fn limits(&self) -> AccountLimits {
+        self.limits.borrow().clone()
+    }
+
+    pub(super) fn watch_limits(&self) -> watch::Receiver<AccountLimits> {
+        self.limits.subscribe()
+    }
+
+    /// Sets the limits that an earlier run learnt. Emits no event.
+    pub(super) fn init_limits(&self, limits: AccountLimits) {
+        self.limits.send_replace(limits);
+    }
+
+    /// Counts a message to a new contact in the quota, until WhatsApp reports its own count.
+    pub(super) fn count_new_chat(&self) {
+        self.limits.send_if_modified(|limits| {
+            let used = &mut limits.new_chats.used;
+            *used = used.map(|used| used.saturating_add(1));
+            // The queue has counted it already.
+            false
+        });
+    }
+
+    /// Records limits that WhatsApp has reported, and emits an event if they are others.
+    pub(super) fn update_limits(&self, told: LimitsUpdate) {
+        self.limits.send_if_modified(|limits| {
+            let before = limits.clone();
+            let LimitsUpdate {
+                timelock,
+                new_chats,
+            } = told;
+            // The lock tells; the quota is a finer point of it.
+            limits.is_unknown &= timelock.is_none();
+            limits.timelock = timelock.unwrap_or_else(|| before.timelock.clone());
+            limits.new_chats = new_chats.unwrap_or_else(|| before.new_chats.clone());
+            let both = |it: &AccountLimits| (it.timelock.clone(), it.new_chats.clone());
+            if both(limits) != both(&before) {
+                // Emitted while they are locked, so that events have the order of the changes.
+                self.emit_event(EventData::SessionLimits(Box::new(SessionLimits {
+                    session: self.name.as_str().to_owned(),
+                    limits: limits.clone(),
+                })));
+            }
+            *limits != before
+        });
+    }
+
     /// Ends a rest, or a long wait between two attempts.
     pub fn request_wake(&self) {
         self.wake.notify_one();
@@ -241,10 +311,10 @@ impl Session {
             self.event_buffer
                 .push_events(&self.life(), state_events(&self.name, &before, state));
         });
-        let line = self.read_state(LinkState::from_state);
+        let link_state = self.read_state(LinkState::from_state);
         // Only actual changes wake the sender.
         self.link_state
-            .send_if_modified(|current| std::mem::replace(current, line) != line);
+            .send_if_modified(|current| std::mem::replace(current, link_state) != link_state);
     }
 
     pub(super) fn set_status(&self, status: SessionPhase, reason: Option<String>) {
@@ -257,21 +327,21 @@ impl Session {
     }
 
     /// Emits an event about a chat or message.
-    pub(super) fn emit_chat_event(&self, happening: ChatEvent) {
-        self.event_buffer.push_chat_event(&self.life(), happening);
+    pub(super) fn emit_chat_event(&self, event: ChatEvent) {
+        self.event_buffer.push_chat_event(&self.life(), event);
     }
 
     pub(super) fn desired_state(&self) -> DesiredState {
         *self.desired_state.borrow()
     }
 
-    /// Sets the intent and notifies about it even if it is unchanged. Has no effect once the
+    /// Sets the desired state and notifies about it even if it is unchanged. Has no effect once the
     /// session is being removed.
-    pub(super) fn set_desired_state(&self, intent: DesiredState) {
+    pub(super) fn set_desired_state(&self, desired_state: DesiredState) {
         self.desired_state.send_if_modified(|current| {
             let is_open = *current != DesiredState::Remove;
             if is_open {
-                *current = intent;
+                *current = desired_state;
             }
             is_open
         });
@@ -300,7 +370,7 @@ impl Session {
         }
     }
 
-    /// Subscribes to all later changes of the intent.
+    /// Subscribes to all later changes of the desired state.
     pub(super) fn watch_desired_state(&self) -> watch::Receiver<DesiredState> {
         self.desired_state.subscribe()
     }
@@ -348,22 +418,5 @@ impl Session {
 
     pub(super) fn set_link(&self, link: Option<Arc<Link>>) {
         self.link.send_replace(link);
-    }
-}
-
-/// Records the time of the last received message on its way to the actual inbox.
-pub(super) struct LastReceivedInbox {
-    pub session: Arc<Session>,
-    pub inbox: Arc<dyn Inbox>,
-}
-
-#[async_trait]
-impl Inbox for LastReceivedInbox {
-    async fn accept(&self, session: &Life, incoming: Vec<InboundEvent>) -> anyhow::Result<()> {
-        self.inbox.accept(session, incoming).await?;
-        if self.session.life() == *session {
-            self.session.record_received(self.session.clock.now());
-        }
-        Ok(())
     }
 }

@@ -35,7 +35,7 @@ impl CommitError {
     pub fn into_store_error(self) -> StoreError {
         match self {
             Self::Database(error) | Self::Unsynced(error) | Self::Change(error) => error,
-            Self::Panic => StoreError::new("an error of the gateway's own"),
+            Self::Panic => StoreError::new("an internal error of the gateway"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::lives::splitting;
 pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
 
 /// The steps, oldest first. A released step is never changed; corrections are new steps.
-pub(super) const STEPS: [&str; 24] = [
+pub(super) const STEPS: [&str; 33] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -35,6 +35,15 @@ pub(super) const STEPS: [&str; 24] = [
     include_str!("../../../../migrations/sqlite/0023_by_life.sql"),
     include_str!("../../../../migrations/sqlite/0024_told.sql"),
     include_str!("../../../../migrations/sqlite/0025_ids.sql"),
+    include_str!("../../../../migrations/sqlite/0026_labels.sql"),
+    include_str!("../../../../migrations/sqlite/0027_limits.sql"),
+    include_str!("../../../../migrations/sqlite/0028_connect_links.sql"),
+    include_str!("../../../../migrations/sqlite/0030_logins.sql"),
+    include_str!("../../../../migrations/sqlite/0032_proxies.sql"),
+    include_str!("../../../../migrations/sqlite/0033_activity_and_logins.sql"),
+    include_str!("../../../../migrations/sqlite/0037_media_by_session.sql"),
+    include_str!("../../../../migrations/sqlite/0038_attempts.sql"),
+    include_str!("../../../../migrations/sqlite/0039_label_actions.sql"),
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.
@@ -53,7 +62,8 @@ pub(super) async fn run_steps(
     let done = usize::try_from(done)?;
     if done > steps.len() {
         bail!(
-            "a newer wapi wrote it (step {done}, and this program knows {}); use that program, or another data folder",
+            "a newer wapi wrote it (migration {done}, and this program has {}); use that program, or another data \
+             folder",
             steps.len()
         );
     }

@@ -14,7 +14,9 @@ mod outbox;
 pub mod session_file;
 mod webhooks;
 
+mod columns;
 mod commit_error;
+mod handles;
 mod migrations;
 mod read_pool;
 mod writer;
@@ -37,27 +39,41 @@ use crate::system::durable_files;
 use crate::system::lifecycle::{FinishReport, Lifecycle};
 use crate::telemetry::counters::GatewayMetrics;
 
+pub use admin::activity::notes::{
+    ActivityActor, ActivityDoor, ActivityFacts, ActivityKind, ActivityOutcome,
+};
+pub use admin::activity::reading::{ActivityFilter, ActivityOrder, ActivityRecord};
 pub use admin::api_keys::{ApiKey, ApiKeyHash};
 pub use admin::commands::{RemovalMode, SavedSession, StopState};
+pub use admin::connect_links::ConnectLink;
+pub use admin::logins::{LoginHash, StoredLogin};
+pub use admin::session_settings::SettingsChange;
 pub use admin::stats::StoreStats;
+pub use events::facts::{EventFact, NewVote};
 pub use events::feed::{EventFilter, EventReader, LifeFilter, StoredEvent};
 pub use events::log::NewEvent;
 use events::recent::RecentEvents;
-pub use events::retention::{CleanupStep, RetentionLimits};
+pub use events::retention::RetentionLimits;
+pub use handles::{
+    ActivityStore, ApiKeyStore, ConnectLinkStore, DeliveryStore, EventStore, IdentityStore,
+    InboundStore, LoginStore, MediaStore, OutboxStore, SessionStore, WebhookStore,
+};
 pub use inbound::history_sync::{StageProgress, SyncProgress, SyncStage};
 use inbound::identities::IdentityCache;
+pub use inbound::labels::{ChatLabelEntry, LabelChange};
 pub use inbound::polls::{PollBallot, StoredPoll};
 pub use inbound::undelivered::PendingMessage;
 pub use inbound::unread::UnreadMessage;
 pub use lives::life::{AccessSince, DeviceLife, Life};
 pub use lives::registry::LifeRegistry;
 pub use media::records::{MediaFacts, MediaRecord, MediaState, NewMedia};
+pub use outbox::attempts::AttemptMark;
 pub use outbox::chat_timers::DisappearingTimer;
 use outbox::chat_timers::TimerCache;
+pub use outbox::departures::Departure;
 pub use outbox::lookup::{QuotedMessage, RecipientProgress, SentMessage};
 pub use outbox::messages::{
-    AcceptOutcome, AcceptedMessage, EditOutcome, IdempotencyKey, KEY_LIFETIME, MessageSeq,
-    NewMessage, SendIntent, UnsettledMessage,
+    AcceptOutcome, EditOutcome, IdempotencyKey, MessageSeq, QueuedMessage, SendIntent, SendRequest,
 };
 pub use outbox::outcomes::{
     CANCELLED, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendOutcome,
@@ -72,6 +88,7 @@ pub use webhooks::endpoints::{
     DisableEndpoint, DisabledReason, DisabledState, Endpoint, WakePolicy,
 };
 pub use webhooks::ready_queue::ReadyDeliveries;
+pub use webhooks::redelivery::EventDelivery;
 use writer::DatabaseWriter;
 
 /// The time SQLite waits for another process that holds the file.
@@ -102,26 +119,26 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let said = error.to_string();
+        let text = error.to_string();
         let code = error
             .as_database_error()
             .and_then(|error| error.code())
             .and_then(|code| code.parse::<i32>().ok());
         // SQLite reports its own view; operators need advice.
         let advice = match code.map(|code| code & 0xff) {
-            Some(5 | 6) => "another program holds it; end that one",
+            Some(5 | 6) => "another program has it locked; stop that program",
             Some(8) => {
-                "it cannot be written; look at the rights of the data folder, and whether its disk is read-only"
+                "it cannot be written; check the permissions of the data folder, and whether its disk is read-only"
             }
-            Some(10) => "its disk does not read or write; look at the system's log",
-            Some(11 | 26) => "its file is damaged; end the program and restore it from a copy",
-            Some(13) => "its disk is full; make room",
+            Some(10) => "its disk fails to read or write; check the system's log",
+            Some(11 | 26) => "its file is damaged; stop the program and restore it from a backup",
+            Some(13) => "its disk is full; free some space",
             Some(14) => {
-                "its file cannot be opened; look at the data folder, and at how many files may be open"
+                "its file cannot be opened; check the data folder, and the limit of open files"
             }
-            _ => return Self(said.into()),
+            _ => return Self(text.into()),
         };
-        Self(format!("{advice} ({said})").into())
+        Self(format!("{advice} ({text})").into())
     }
 }
 
@@ -197,9 +214,9 @@ impl Store {
             .with_context(|| format!("reading {name}"))?;
         let lives = Arc::new(lives);
         let options = options.read_only(true);
-        let pool = |most| {
+        let pool = |max_connections| {
             SqlitePoolOptions::new()
-                .max_connections(most)
+                .max_connections(max_connections)
                 .connect_lazy_with(options.clone())
         };
         let (readers, chores, browsers) = (
@@ -246,6 +263,9 @@ impl Store {
 
     /// Saves pending changes and closes the file, at the end of the program.
     pub async fn close(&self) -> FinishReport {
+        if let Err(error) = self.activity().save_notes().await {
+            tracing::warn!(%error, "failed to save the last activity");
+        }
         // The writer's connection is then the last one, and checkpoints the write-ahead log.
         self.readers.close().await;
         self.background.close().await;

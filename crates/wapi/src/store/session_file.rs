@@ -42,7 +42,7 @@ pub async fn inspect_file(path: &Path) -> SessionFile {
             return SessionFile::Unreadable(format!("its file cannot be read now: {error}"));
         }
         Ok(found) if !found.is_file() => {
-            return SessionFile::Unusable("what is in its place is not a file".to_owned());
+            return SessionFile::Unusable("its path is not a file".to_owned());
         }
         // The engine creates an empty file first; a crash right then leaves it behind.
         Ok(found) if found.len() == 0 => return SessionFile::NeverPaired,
@@ -52,7 +52,7 @@ pub async fn inspect_file(path: &Path) -> SessionFile {
     match inspect_database(path, is_half_done).await {
         Ok(found) => found,
         Err(error) if is_broken(&error) => {
-            SessionFile::Unusable(format!("its file is damaged or no session: {error}"))
+            SessionFile::Unusable(format!("its file is damaged or not a session: {error}"))
         }
         Err(error) if is_half_done => SessionFile::Unreadable(format!(
             "a crash left a change of its file half done, and undoing it failed ({error}): wapi must be allowed to write to {} and to \
@@ -79,7 +79,7 @@ pub async fn checkpoint_log(path: &Path) -> Result<(), StoreError> {
     match done?.get::<i64, _>(0) {
         0 => Ok(()),
         _ => Err(StoreError::new(
-            "somebody reads the session's file all the time",
+            "another program keeps reading the session's file",
         )),
     }
 }
@@ -120,12 +120,12 @@ async fn inspect_database(path: &Path, is_half_done: bool) -> Result<SessionFile
 }
 
 async fn examine_tables(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx::Error> {
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+    let result: String = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(&mut *connection)
         .await?;
-    if verdict != "ok" {
+    if result != "ok" {
         return Ok(SessionFile::Unusable(format!(
-            "its file is damaged: {verdict}"
+            "its file is damaged: {result}"
         )));
     }
     let tables: i64 = sqlx::query_scalar(

@@ -88,12 +88,12 @@ impl SystemClock {
 )]
 impl TimeSource for SystemClock {
     fn now(&self) -> Timestamp {
-        let (told, uptime) = (Timestamp::now(), self.uptime());
-        let (now, step) = self.smoothed.lock().update(told, uptime);
+        let (reported, uptime) = (Timestamp::now(), self.uptime());
+        let (now, step) = self.smoothed.lock().update(reported, uptime);
         if let Some(step) = step {
             tracing::warn!(
                 seconds = step.as_secs(),
-                "the time of day was set anew; it is followed"
+                "the system clock was set to another time; following it"
             );
         }
         now
@@ -134,11 +134,15 @@ impl SmoothedTime {
     }
 
     /// Returns the effective time of day, and the size of a jump that is followed from now on.
-    fn update(&mut self, told: Timestamp, uptime: Duration) -> (Timestamp, Option<SignedDuration>) {
+    fn update(
+        &mut self,
+        reported: Timestamp,
+        uptime: Duration,
+    ) -> (Timestamp, Option<SignedDuration>) {
         let expected = self.start.saturating_add(uptime).unwrap_or(Timestamp::MAX);
-        let off = told.duration_since(expected);
+        let off = reported.duration_since(expected);
         if off.abs() <= MAX_DEVIATION {
-            (self.suspected_jump, self.last) = (None, self.last.max(told));
+            (self.suspected_jump, self.last) = (None, self.last.max(reported));
             self.start = self.last.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
             return (self.last, None);
         }
@@ -147,9 +151,9 @@ impl SmoothedTime {
             _ => uptime,
         };
         if uptime.saturating_sub(seen) >= JUMP_CONFIRMATION {
-            *self = Self::starting_at(told);
-            self.start = told.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
-            return (told, Some(off));
+            *self = Self::starting_at(reported);
+            self.start = reported.saturating_sub(uptime).unwrap_or(Timestamp::MIN);
+            return (reported, Some(off));
         }
         (self.suspected_jump, self.last) = (Some((off, seen)), self.last.max(expected));
         (self.last, None)
@@ -162,17 +166,17 @@ mod tests {
 
     /// Returns the times that a day derives from pairs of uptime and clock time, all in seconds
     /// since the start.
-    fn followed(told: &[(u64, i64)]) -> Vec<i64> {
+    fn followed(reported: &[(u64, i64)]) -> Vec<i64> {
         let began = Timestamp::from_second(1_800_000_000).unwrap();
         let mut day = SmoothedTime::starting_at(began);
-        let mut at = |(uptime, told): &(u64, i64)| {
-            let told = began + SignedDuration::from_secs(*told);
-            day.update(told, Duration::from_secs(*uptime))
+        let mut at = |(uptime, reported): &(u64, i64)| {
+            let reported = began + SignedDuration::from_secs(*reported);
+            day.update(reported, Duration::from_secs(*uptime))
                 .0
                 .duration_since(began)
                 .as_secs()
         };
-        told.iter().map(&mut at).collect()
+        reported.iter().map(&mut at).collect()
     }
 
     #[test]
@@ -198,13 +202,17 @@ mod tests {
     #[test]
     fn a_time_of_day_that_was_set_anew_is_followed_once_it_has_lasted() {
         for jump in [86_400, -86_400] {
-            let told = [
+            let reported = [
                 (10, 10 + jump),
                 (39, 39 + jump),
                 (41, 41 + jump),
                 (50, 50 + jump),
             ];
-            assert_eq!(followed(&told), [10, 39, 41 + jump, 50 + jump], "{jump}");
+            assert_eq!(
+                followed(&reported),
+                [10, 39, 41 + jump, 50 + jump],
+                "{jump}"
+            );
         }
     }
 

@@ -69,6 +69,14 @@ impl DataFolder {
         }
     }
 
+    /// Returns the free bytes of its disk, and all of them, if the system tells. Blocks on
+    /// the disk.
+    pub fn disk_space(&self) -> Option<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&self.root).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Some((bytes(disk.f_bavail), bytes(disk.f_blocks)))
+    }
+
     /// Returns whether the folder is still in place: not moved, removed or unmounted. Blocks on the
     /// disk.
     pub fn is_in_place(&self) -> bool {
@@ -106,8 +114,8 @@ impl DataFolder {
             fs::set_permissions(&self.root, owner_permissions(&metadata))?;
             tracing::warn!(%folder, "other users of this machine could look into the data folder; now they cannot");
         } else {
-            tracing::warn!(%folder, "other users of this machine can look into the data folder, which is not wapi's alone; they cannot \
-                            read what is wapi's");
+            tracing::warn!(%folder, "other users of this machine can list the data folder, which has other files too; \
+             they cannot read wapi's files");
         }
         Ok(())
     }
@@ -123,10 +131,10 @@ fn check_owner(root: &Path) -> Result<()> {
     let folder = root.display();
     ensure!(
         own == 0,
-        "{SETTING}: the folder {folder} belongs to another user ({owner}), who could put anything there; give it to the user that wapi \
-         runs as (chown), or name another"
+        "{SETTING}: the folder {folder} belongs to another user ({owner}), who could place any file there; give it to \
+         the user that wapi runs as (chown), or name another"
     );
-    tracing::warn!(%folder, owner, "the data folder belongs to another user, who could put anything there");
+    tracing::warn!(%folder, owner, "the data folder belongs to another user, who could place any file there");
     Ok(())
 }
 
@@ -162,8 +170,8 @@ fn acquire_lock(root: &Path, clock: &Clock) -> Result<File> {
         if is_on_network(&lock) {
             tracing::warn!(
                 folder = %root.display(),
-                "the data folder is on a network file system, and it cannot be seen from here whether its lock keeps out programs of \
-                 other machines: never run two on it"
+                "the data folder is on a network file system, whose lock may not keep out programs of other machines: \
+                 never run two on it"
             );
         }
         let written = (|| {
@@ -198,23 +206,23 @@ fn is_on_network(file: &File) -> bool {
 
 fn no_locks_message(root: &Path) -> String {
     format!(
-        "{SETTING} is {}, on a file system without working locks: nothing would keep a second program from throwing the first one's \
-         devices out; name a folder of a local disk",
+        "{SETTING} is {}, on a file system without working locks, so a second program could disconnect the first one's \
+         devices; name a folder of a local disk",
         root.display()
     )
 }
 
 fn in_use_message(root: &Path, lock: &mut File) -> String {
-    let mut who = String::new();
-    let read = lock.take(100).read_to_string(&mut who);
-    let who = match (read, who.split_once(' ')) {
+    let mut holder = String::new();
+    let read = lock.take(100).read_to_string(&mut holder);
+    let holder = match (read, holder.split_once(' ')) {
         (Ok(_), Some((process, since))) => format!("process {process}, since {since}"),
         // It has just begun.
-        _ => "it does not say which".to_owned(),
+        _ => "unknown process".to_owned(),
     };
     format!(
-        "{SETTING} is {}, where another wapi is at work ({who}); two of them would throw each other's devices out: end that one, or name \
-         another folder",
+        "{SETTING} is {}, where another wapi runs ({holder}); two of them would disconnect each other's devices: stop \
+         that one, or name another folder",
         root.display()
     )
 }
@@ -260,14 +268,14 @@ fn list_entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Refuses entries that may belong to another user.
 fn tighten_permissions(path: &Path) -> Result<usize> {
     let mut tightened = 0;
-    let mut left = vec![path.to_owned()];
-    while let Some(path) = left.pop() {
+    let mut remaining = vec![path.to_owned()];
+    while let Some(path) = remaining.pop() {
         let metadata = fs::symlink_metadata(&path)
             .with_context(|| format!("looking at {}", masking::mask_path(&path)))?;
         let kind = metadata.file_type();
         ensure!(
             kind.is_file() || kind.is_dir(),
-            "{SETTING}: {} is a link or a device, where wapi keeps its own files; put the file or folder itself there",
+            "{SETTING}: {} is a link or a device; wapi needs the file or folder itself there",
             masking::mask_path(&path)
         );
         ensure!(
@@ -282,7 +290,7 @@ fn tighten_permissions(path: &Path) -> Result<usize> {
             tightened += 1;
         }
         if kind.is_dir() {
-            left.extend(list_entries(&path)?);
+            remaining.extend(list_entries(&path)?);
         }
     }
     Ok(tightened)

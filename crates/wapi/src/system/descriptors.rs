@@ -5,25 +5,25 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// Raises the limit as far as the operator allows, and logs the result.
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let (before, most) = (limit.current, limit.maximum);
-    if before == most {
-        tracing::info!(most = current_limit(), "open files and connections");
+    let (before, max) = (limit.current, limit.maximum);
+    if before == max {
+        tracing::info!(max = current_limit(), "open files and connections");
         return;
     }
     match setrlimit(
         Resource::Nofile,
         rustix::process::Rlimit {
-            current: most,
-            maximum: most,
+            current: max,
+            maximum: max,
         },
     ) {
         Ok(()) => tracing::info!(
             before,
-            most = current_limit(),
+            max = current_limit(),
             "raised the limit of open files and connections"
         ),
         Err(error) => {
-            tracing::warn!(before, %error, "the limit of open files and connections cannot be raised")
+            tracing::warn!(before, %error, "failed to raise the limit of open files and connections")
         }
     }
 }

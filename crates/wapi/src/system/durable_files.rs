@@ -8,13 +8,13 @@ use tokio::fs;
 
 /// Creates a folder and its parents, accessible to the owner only. An existing one stays.
 pub async fn create_folder(folder: &Path) -> io::Result<()> {
-    let (mut made, mut place) = (vec![folder], folder);
-    while let Some(above) = parent_folder(place) {
+    let (mut made, mut parent) = (vec![folder], folder);
+    while let Some(above) = parent_folder(parent) {
         if fs::try_exists(above).await? {
             break;
         }
         made.push(above);
-        place = above;
+        parent = above;
     }
     fs::DirBuilder::new()
         .recursive(true)
@@ -97,13 +97,13 @@ pub async fn remove_empty_folder(folder: &Path) -> io::Result<()> {
 
 /// The same as [`create_folder`], for when nothing runs yet. Blocks on the disk.
 pub fn create_folder_blocking(folder: &Path) -> io::Result<()> {
-    let (mut made, mut place) = (vec![folder], folder);
-    while let Some(above) = parent_folder(place) {
+    let (mut made, mut parent) = (vec![folder], folder);
+    while let Some(above) = parent_folder(parent) {
         if above.try_exists()? {
             break;
         }
         made.push(above);
-        place = above;
+        parent = above;
     }
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -151,9 +151,9 @@ mod tests {
             "a file that is there is not made anew"
         );
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-        for place in ["a", "a/b", "a/b/c"] {
+        for parent in ["a", "a/b", "a/b/c"] {
             assert_eq!(
-                std::fs::metadata(root.path().join(place))
+                std::fs::metadata(root.path().join(parent))
                     .unwrap()
                     .permissions()
                     .mode()

@@ -55,29 +55,29 @@ impl FairPermits {
     }
 
     /// Waits for a permit.
-    pub async fn acquire(&self, whose: &str) -> FairPermit {
-        self.acquire_unless_crowded(whose, usize::MAX)
+    pub async fn acquire(&self, tenant: &str) -> FairPermit {
+        self.acquire_unless_crowded(tenant, usize::MAX)
             .await
             .expect("no more can wait than there are numbers")
     }
 
-    /// Waits for a permit, unless the tenant already has `most` waiters.
+    /// Waits for a permit, unless the tenant already has `limit` waiters.
     pub async fn acquire_unless_crowded(
         &self,
-        whose: &str,
-        most: usize,
+        tenant: &str,
+        limit: usize,
     ) -> Result<FairPermit, CrowdedError> {
         let waiting = {
             let mut state = self.inner.lock();
-            if self.inner.has_room(&state, whose) {
-                return Ok(self.inner.take_permit(&mut state, whose));
+            if self.inner.has_room(&state, tenant) {
+                return Ok(self.inner.take_permit(&mut state, tenant));
             }
             state.turn += 1;
             let turn = state.turn;
-            let share = state.tenants.entry(whose.to_owned()).or_default();
+            let share = state.tenants.entry(tenant.to_owned()).or_default();
             // Waiters that have gone make room.
             share.waiting.retain(|(_, waiter)| !waiter.is_closed());
-            if share.waiting.len() >= most {
+            if share.waiting.len() >= limit {
                 return Err(CrowdedError);
             }
             let (give, waiting) = oneshot::channel();
@@ -86,34 +86,34 @@ impl FairPermits {
         };
         Ok(waiting
             .await
-            .expect("whoever waits is given a place or goes first"))
+            .expect("every waiter is given a permit or leaves first"))
     }
 }
 
 impl FairPermitsInner {
     /// A tenant that holds permits gets another only while as many are free, so that newcomers find
     /// one.
-    fn has_room(&self, state: &PermitState, whose: &str) -> bool {
+    fn has_room(&self, state: &PermitState, tenant: &str) -> bool {
         let (own, free) = (
-            state.tenants.get(whose).map_or(0, |share| share.taken),
+            state.tenants.get(tenant).map_or(0, |share| share.taken),
             self.all.saturating_sub(state.taken),
         );
         free > 0 && own < self.per_tenant && (own == 0 || own < free || self.per_tenant == self.all)
     }
 
-    fn take_permit(self: &Arc<Self>, state: &mut PermitState, whose: &str) -> FairPermit {
+    fn take_permit(self: &Arc<Self>, state: &mut PermitState, tenant: &str) -> FairPermit {
         state.taken += 1;
-        state.tenants.entry(whose.to_owned()).or_default().taken += 1;
+        state.tenants.entry(tenant.to_owned()).or_default().taken += 1;
         FairPermit {
             inner: Arc::clone(self),
-            tenant: Some(whose.to_owned()),
+            tenant: Some(tenant.to_owned()),
         }
     }
 
-    fn return_permit(self: &Arc<Self>, whose: &str) {
+    fn return_permit(self: &Arc<Self>, tenant: &str) {
         let mut state = self.lock();
         state.taken -= 1;
-        if let Some(share) = state.tenants.get_mut(whose) {
+        if let Some(share) = state.tenants.get_mut(tenant) {
             share.taken -= 1;
         }
         // The tenant with the fewest permits is next, and of those the longest waiter.
@@ -134,8 +134,8 @@ impl FairPermitsInner {
                 .tenants
                 .get_mut(&name)
                 .and_then(|share| share.waiting.pop_front());
-            let place = self.take_permit(&mut state, &name);
-            if let Some(mut unwanted) = waiter.and_then(|(_, waiter)| waiter.send(place).err()) {
+            let permit = self.take_permit(&mut state, &name);
+            if let Some(mut unwanted) = waiter.and_then(|(_, waiter)| waiter.send(permit).err()) {
                 // It has gone in this moment.
                 unwanted.tenant = None;
                 state.taken -= 1;
@@ -153,8 +153,8 @@ impl FairPermitsInner {
 
 impl Drop for FairPermit {
     fn drop(&mut self) {
-        if let Some(whose) = self.tenant.take() {
-            self.inner.return_permit(&whose);
+        if let Some(tenant) = self.tenant.take() {
+            self.inner.return_permit(&tenant);
         }
     }
 }
@@ -174,8 +174,8 @@ mod tests {
     use crate::system::fair_permits::*;
 
     /// Returns a permit that is free at once.
-    fn at_once(shares: &FairPermits, whose: &str) -> Option<FairPermit> {
-        shares.acquire(whose).now_or_never()
+    fn at_once(shares: &FairPermits, tenant: &str) -> Option<FairPermit> {
+        shares.acquire(tenant).now_or_never()
     }
 
     #[test]

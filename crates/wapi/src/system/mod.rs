@@ -2,7 +2,7 @@
 
 pub mod clock;
 pub mod data_folder;
-pub mod descriptors;
-pub mod durable_files;
-pub mod fair_permits;
+pub(crate) mod descriptors;
+pub(crate) mod durable_files;
+pub(crate) mod fair_permits;
 pub mod lifecycle;

@@ -33,10 +33,10 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut said = EventFields::default();
-        event.record(&mut said);
+        let mut fields = EventFields::default();
+        event.record(&mut fields);
         let metadata = event.metadata();
-        let others = said
+        let others = fields
             .fields
             .iter()
             .find_map(|(name, value)| (*name == LOG_TARGET_FIELD).then_some(value.as_str()));
@@ -45,12 +45,12 @@ where
             .filter(|_| metadata.target() == LOG_TARGET)
             .unwrap_or(metadata.target())
             .to_owned();
-        said.fields.retain(|(name, _)| !name.starts_with("log."));
+        fields.fields.retain(|(name, _)| !name.starts_with("log."));
         let mut at = String::new();
         time().format_time(&mut Writer::new(&mut at))?;
         match self.0 {
-            LogFormat::Text => write_text(&mut writer, &at, metadata.level(), &target, said),
-            LogFormat::Json => write_json(&mut writer, at, metadata.level(), target, said),
+            LogFormat::Text => write_text(&mut writer, &at, metadata.level(), &target, fields),
+            LogFormat::Json => write_json(&mut writer, at, metadata.level(), target, fields),
         }
     }
 }
@@ -60,7 +60,7 @@ fn write_text(
     at: &str,
     level: &Level,
     target: &str,
-    said: EventFields,
+    fields: EventFields,
 ) -> fmt::Result {
     let (dim, colour, end) = match (writer.has_ansi_escapes(), *level) {
         (false, _) => ("", "", ""),
@@ -73,9 +73,9 @@ fn write_text(
         writer,
         "{dim}{at}{end} {colour}{level:>5}{end} {dim}{}:{end} {}",
         escape_unprintable(target),
-        said.message
+        fields.message
     )?;
-    for (name, value) in said.fields {
+    for (name, value) in fields.fields {
         match value {
             Value::String(word) if is_word(&word) => write!(writer, " {name}={word}")?,
             // Quoted, as JSON.
@@ -96,7 +96,7 @@ fn write_json(
     at: String,
     level: &Level,
     target: String,
-    said: EventFields,
+    fields: EventFields,
 ) -> fmt::Result {
     let mut line = Map::from_iter([
         ("timestamp".to_owned(), Value::String(at)),
@@ -105,9 +105,9 @@ fn write_json(
             "target".to_owned(),
             Value::String(escape_unprintable(&target).into_owned()),
         ),
-        ("message".to_owned(), Value::String(said.message)),
+        ("message".to_owned(), Value::String(fields.message)),
     ]);
-    for (name, value) in said.fields {
+    for (name, value) in fields.fields {
         line.entry(name).or_insert(value);
     }
     writeln!(writer, "{}", Value::Object(line))

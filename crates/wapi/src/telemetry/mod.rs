@@ -1,6 +1,6 @@
 //! Logs, and reports to Sentry if configured.
 
-pub mod counters;
+pub(crate) mod counters;
 mod log_line;
 
 use std::io::IsTerminal;
@@ -97,8 +97,10 @@ fn mask_report(mut event: Event<'static>) -> Event<'static> {
     for exception in &mut event.exception.values {
         exception.value = exception.value.take().map(printable);
     }
-    for told in event.contexts.values_mut() {
-        let Told::Other(fields) = told else { continue };
+    for context in event.contexts.values_mut() {
+        let Told::Other(fields) = context else {
+            continue;
+        };
         for (name, value) in fields {
             if let serde_json::Value::String(text) = value {
                 *text = log_line::mask_field(name, text);
@@ -118,7 +120,7 @@ impl TransportFactory for ReportTransport {
         match trust_bundled_roots(reqwest::Client::builder()).build() {
             Ok(client) => Arc::new(options.with_client(client).build()),
             Err(error) => {
-                tracing::warn!(%error, "nothing can be reported to Sentry");
+                tracing::warn!(%error, "failed to set up reports to Sentry");
                 Arc::new(DiscardTransport)
             }
         }

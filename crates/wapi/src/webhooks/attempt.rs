@@ -101,21 +101,21 @@ impl EventPoster {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<AcceptedPost, PostFailure> {
-        let late = |_| plain_failure(format!("it did not answer within {POST_TIMEOUT:?}"));
+        let timed_out = |_| plain_failure(format!("it did not answer within {POST_TIMEOUT:?}"));
         let started = self.clock.uptime();
         let answer = self
             .clock
             .timeout(POST_TIMEOUT, request.send())
             .await
-            .map_err(late)?;
+            .map_err(timed_out)?;
         let mut answer = answer.map_err(|error| connection_failure(&error.without_url()))?;
         // The status alone decides. The rest is read in order to keep its beginning and reuse the
         // connection, but never awaited for long.
-        let left = POST_TIMEOUT.saturating_sub(self.clock.uptime().saturating_sub(started));
+        let time_left = POST_TIMEOUT.saturating_sub(self.clock.uptime().saturating_sub(started));
         let mut kept = Vec::new();
         let _ = self
             .clock
-            .timeout(left, read_response(&mut answer, &mut kept))
+            .timeout(time_left, read_response(&mut answer, &mut kept))
             .await;
         classify_response(
             &answer,
@@ -154,10 +154,10 @@ fn classify_response(
         status.as_u16(),
         401 | 403 | 404 | 405 | 407 | 408 | 410 | 425 | 429
     );
-    let wish = answer
+    let header = answer
         .headers()
         .get(RETRY_AFTER)
-        .and_then(|wish| parse_retry_after(wish.to_str().ok()?, now));
+        .and_then(|header| parse_retry_after(header.to_str().ok()?, now));
     let error = match redirect_target(answer) {
         Some(to) => {
             format!(
@@ -175,7 +175,7 @@ fn classify_response(
             answer: Some(kept),
         },
         is_about_the_event: answer.status().is_client_error() && !is_about_us,
-        retry_after: wish,
+        retry_after: header,
     })
 }
 
@@ -189,11 +189,11 @@ fn redirect_target(answer: &Response) -> Option<String> {
 }
 
 /// Parses `Retry-After`: seconds, or a date.
-fn parse_retry_after(wish: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = wish.parse() {
+fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = header.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let at = DateTimeParser::new().parse_timestamp(wish).ok()?;
+    let at = DateTimeParser::new().parse_timestamp(header).ok()?;
     Some(at.duration_since(now).try_into().unwrap_or(Duration::ZERO))
 }
 

@@ -170,8 +170,8 @@ mod tests {
         slots: &mut PostSlots,
         heads: impl IntoIterator<Item = (i64, &'static str, String)>,
     ) -> usize {
-        let head = |(delivery, endpoint, gate): (i64, &str, String)| {
-            QueueHead::new(delivery, endpoint, &gate)
+        let head = |(delivery, endpoint, destination): (i64, &str, String)| {
+            QueueHead::new(delivery, endpoint, &destination)
         };
         let taken = |it: &(i64, &str, String)| {
             slots.take_slot(&head(it.clone()), MAX_PER_DESTINATION, Duration::ZERO)
@@ -256,15 +256,15 @@ mod tests {
                     ) {
                         SlotAdmission::Admitted => {}
                         SlotAdmission::Full => break,
-                        place => {
-                            crowded = Some((endpoint, place, head));
+                        admission => {
+                            crowded = Some((endpoint, admission, head));
                             break 'endpoints;
                         }
                     }
                 }
             }
-            let (endpoints, place, head) = crowded.expect("it fills up");
-            assert_eq!(place, SlotAdmission::Crowded);
+            let (endpoints, admission, head) = crowded.expect("it fills up");
+            assert_eq!(admission, SlotAdmission::Crowded);
             assert!(
                 endpoints > 30,
                 "only {endpoints} found room of {}",

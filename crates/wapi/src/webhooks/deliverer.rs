@@ -1,5 +1,6 @@
 //! Attempts one delivery, and decides its outcome and that of its endpoint.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use super::destination::DestinationCache;
 use super::health::{self, EndpointRecord, HealthTracker};
 use super::schedule::{self, CHAT_PATIENCE, DeliveryStanding, PostFailure};
 use crate::model::event::{DisabledWebhook, Event, EventData};
+use crate::model::original::original_body;
 use crate::store::{
     AttemptFailure, DeliveryOutcome, DisableEndpoint, DisabledReason, DueDelivery, Life, NewEvent,
     Store,
@@ -40,36 +42,36 @@ pub(super) struct EventDeliverer {
 
 impl EventDeliverer {
     /// Returns the number of concurrent posts that a destination may have.
-    pub fn max_posts(&self, gate: &str) -> usize {
-        self.lock_health().max_posts(gate)
+    pub fn max_posts(&self, destination: &str) -> usize {
+        self.lock_health().max_posts(destination)
     }
 
-    /// Attempts a delivery. `bell` is cancelled when its slot is needed by others.
+    /// Attempts a delivery. `cancel_token` is cancelled when its slot is needed by others.
     pub async fn attempt_delivery(
         &self,
         due: &DueDelivery,
-        bell: &CancellationToken,
+        cancel_token: &CancellationToken,
     ) -> AttemptResult {
         if let Some(retry_at) = due.blocked_until(self.clock.now()) {
-            let outcome = self.probe_behind(due, None, retry_at, bell).await;
+            let outcome = self.probe_behind(due, None, retry_at, cancel_token).await;
             return AttemptResult {
                 outcome,
                 disabled: None,
             };
         }
-        match self.post_event(due, bell).await {
+        match self.post_event(due, cancel_token).await {
             Ok(()) => AttemptResult {
                 outcome: DeliveryOutcome::Delivered,
                 disabled: None,
             },
-            Err(failure) => self.handle_failure(due, failure, bell).await,
+            Err(failure) => self.handle_failure(due, failure, cancel_token).await,
         }
     }
 
     /// Returns the outcome of a delivery that made us panic. It may do so again, so its chat does
     /// not wait for it.
     pub fn panic_outcome(&self, due: &DueDelivery) -> AttemptResult {
-        let error = "the gateway itself failed while it was tried; its log says where".to_owned();
+        let error = "the gateway failed during the attempt; its log has the details".to_owned();
         let failure = PostFailure {
             is_about_the_event: true,
             ..plain_failure(error)
@@ -82,7 +84,7 @@ impl EventDeliverer {
 
     /// Disables the delivery's endpoint, and notifies the others with `webhook.disabled`.
     pub async fn disable_endpoint(&self, due: &DueDelivery, reason: DisabledReason) {
-        let session = match self.store.find_endpoint(&due.endpoint).await {
+        let session = match self.store.webhooks().find_endpoint(&due.endpoint).await {
             Ok(endpoint) => endpoint.and_then(|endpoint| endpoint.session),
             Err(_) => None,
         };
@@ -90,7 +92,7 @@ impl EventDeliverer {
         let data = DisabledWebhook {
             session: session.clone(),
             id: due.endpoint.clone(),
-            reason: reason.as_str(),
+            reason: reason.into_str().to_owned(),
             disabled_at: now,
         };
         let event = Event::new(EventData::WebhookDisabled(data), now);
@@ -106,16 +108,16 @@ impl EventDeliverer {
             reason,
             event,
         };
-        match self.store.disable_endpoint(disable).await {
+        match self.store.webhooks().disable_endpoint(disable).await {
             Ok(true) => tracing::error!(
                 webhook = due.endpoint,
-                reason = reason.as_str(),
-                "a webhook was disabled; what happens waits for it"
+                reason = reason.into_str(),
+                "disabled a webhook; its events wait"
             ),
             Ok(false) => {}
             // The next attempt will fail, too, and disable it again.
             Err(error) => {
-                tracing::error!(webhook = due.endpoint, %error, "a webhook cannot be disabled")
+                tracing::error!(webhook = due.endpoint, %error, "failed to disable a webhook")
             }
         }
     }
@@ -124,7 +126,7 @@ impl EventDeliverer {
     async fn post_event(
         &self,
         due: &DueDelivery,
-        bell: &CancellationToken,
+        cancel_token: &CancellationToken,
     ) -> Result<(), PostFailure> {
         if !due.is_resent && self.forwarded.is_forwarded(due).await {
             return Ok(());
@@ -141,15 +143,21 @@ impl EventDeliverer {
                 is_about_the_event: true,
                 ..plain_failure(format!("it has no address: {error:#}"))
             })?;
-        let posting = self
-            .poster
-            .post_event(&target, address, &due.event, &due.body);
+        let body = if target.is_operators {
+            Cow::Owned(original_body(&due.body))
+        } else {
+            Cow::Borrowed(due.body.as_str())
+        };
+        let posting = self.poster.post_event(&target, address, &due.event, &body);
         // A slow receiver delays only its own events.
-        let posted = bell.run_until_cancelled(posting).await.unwrap_or_else(|| {
-            Err(plain_failure(format!(
-                "it did not answer within {YIELD_AFTER:?}, and all places for posts were taken"
-            )))
-        });
+        let posted = cancel_token
+            .run_until_cancelled(posting)
+            .await
+            .unwrap_or_else(|| {
+                Err(plain_failure(format!(
+                    "it did not answer within {YIELD_AFTER:?}, and its slot was needed for other deliveries"
+                )))
+            });
         let now = self.clock.now();
         if let Err(failure) = posted {
             self.lock_health().record_failure(&due.destination, now);
@@ -180,11 +188,12 @@ impl EventDeliverer {
         let wake = health::chats_to_wake(since, now);
         if let Err(error) = self
             .store
+            .webhooks()
             .record_endpoint_recovery(&due.endpoint, &due.destination, wake)
             .await
         {
             // The next success records it again.
-            tracing::warn!(webhook = due.endpoint, %error, "that a webhook works again cannot be saved");
+            tracing::warn!(webhook = due.endpoint, %error, "failed to save the recovery of a webhook");
         }
     }
 
@@ -192,7 +201,7 @@ impl EventDeliverer {
         &self,
         due: &DueDelivery,
         failure: PostFailure,
-        bell: &CancellationToken,
+        cancel_token: &CancellationToken,
     ) -> AttemptResult {
         let (session, error) = (due.session.name(), failure.error.error.as_str());
         tracing::warn!(
@@ -200,7 +209,7 @@ impl EventDeliverer {
             event = due.event,
             attempt = due.attempts + 1,
             error,
-            "the webhook did not take an event"
+            "the webhook rejected an event"
         );
         let disabled = self.reason_to_disable(due, &failure);
         let outcome = match self.failure_outcome(due, failure) {
@@ -211,14 +220,14 @@ impl EventDeliverer {
             },
             DeliveryOutcome::Blocked {
                 error, retry_at, ..
-            } => self.probe_behind(due, error, retry_at, bell).await,
+            } => self.probe_behind(due, error, retry_at, cancel_token).await,
             outcome => outcome,
         };
         if let DeliveryOutcome::Dead { .. } = outcome {
             tracing::error!(
                 session,
                 event = due.event,
-                "an event was given up; it stays in the database"
+                "gave up an event; it stays in the database"
             );
         }
         AttemptResult { outcome, disabled }
@@ -265,14 +274,14 @@ impl EventDeliverer {
         due: &DueDelivery,
         error: Option<AttemptFailure>,
         retry_at: Timestamp,
-        bell: &CancellationToken,
+        cancel_token: &CancellationToken,
     ) -> DeliveryOutcome {
-        let behind = self.store.find_next_in_lane(due).await.unwrap_or_else(|error| {
-            tracing::warn!(event = due.event, %error, "what waits behind an event cannot be read");
+        let behind = self.store.deliveries().find_next_in_lane(due).await.unwrap_or_else(|error| {
+            tracing::warn!(event = due.event, %error, "failed to read the deliveries that wait behind an event");
             None
         });
         if let Some(behind) = behind
-            && self.post_event(&behind, bell).await.is_ok()
+            && self.post_event(&behind, cancel_token).await.is_ok()
         {
             return DeliveryOutcome::Skipped {
                 error,

@@ -80,6 +80,7 @@ impl DestinationCache {
         }
         let endpoint = self
             .store
+            .webhooks()
             .find_endpoint(&due.endpoint)
             .await?
             .context("the endpoint was deleted")?;
@@ -90,7 +91,12 @@ impl DestinationCache {
     pub async fn load_destination(&self, endpoint: Endpoint) -> Result<Arc<Destination>> {
         // Read after the endpoint: a key newer than the version does no harm.
         let mut keys = Vec::new();
-        for (secret, expires_at) in self.store.list_signing_keys(&endpoint.id).await? {
+        for (secret, expires_at) in self
+            .store
+            .webhooks()
+            .list_signing_keys(&endpoint.id)
+            .await?
+        {
             let key = SigningKey::parse(&secret)
                 .map_err(anyhow::Error::msg)
                 .context("reading a signing key")?;

@@ -32,43 +32,45 @@ struct DestinationHealth {
 
 impl HealthTracker {
     /// Records an accepted post. Returns the start of the outage it ends, if any.
-    pub fn record_success(&mut self, gate: &str, now: Timestamp) -> Option<Timestamp> {
-        let gate = self.destination_mut(gate);
-        gate.last_success = Some(now);
-        gate.failures = 0;
-        gate.failing_since.take()
+    pub fn record_success(&mut self, destination: &str, now: Timestamp) -> Option<Timestamp> {
+        let destination = self.destination_mut(destination);
+        destination.last_success = Some(now);
+        destination.failures = 0;
+        destination.failing_since.take()
     }
 
-    pub fn record_failure(&mut self, gate: &str, now: Timestamp) {
-        let gate = self.destination_mut(gate);
-        gate.failing_since.get_or_insert(now);
-        gate.failures = gate.failures.saturating_add(1);
+    pub fn record_failure(&mut self, destination: &str, now: Timestamp) {
+        let destination = self.destination_mut(destination);
+        destination.failing_since.get_or_insert(now);
+        destination.failures = destination.failures.saturating_add(1);
     }
 
     /// Whether any post was accepted at this time or later.
-    pub fn has_worked_since(&self, gate: &str, since: Timestamp) -> bool {
+    pub fn has_worked_since(&self, destination: &str, since: Timestamp) -> bool {
         self.destinations
-            .get(gate)
-            .and_then(|gate| gate.last_success)
+            .get(destination)
+            .and_then(|destination| destination.last_success)
             .is_some_and(|last| last >= since)
     }
 
     /// Returns the number of concurrent posts allowed. A destination that is down or hangs gets one
     /// at a time.
-    pub fn max_posts(&self, gate: &str) -> usize {
+    pub fn max_posts(&self, destination: &str) -> usize {
         let is_doubtful = self
             .destinations
-            .get(gate)
-            .is_some_and(|gate| gate.failures >= FAILURES_TO_NARROW);
+            .get(destination)
+            .is_some_and(|destination| destination.failures >= FAILURES_TO_NARROW);
         if is_doubtful { 1 } else { MAX_PER_DESTINATION }
     }
 
-    fn destination_mut(&mut self, gate: &str) -> &mut DestinationHealth {
-        if !self.destinations.contains_key(gate) {
+    fn destination_mut(&mut self, destination: &str) -> &mut DestinationHealth {
+        if !self.destinations.contains_key(destination) {
             self.destinations
-                .insert(gate.to_owned(), DestinationHealth::default());
+                .insert(destination.to_owned(), DestinationHealth::default());
         }
-        self.destinations.get_mut(gate).expect("it was put there")
+        self.destinations
+            .get_mut(destination)
+            .expect("it was put there")
     }
 }
 

@@ -26,7 +26,7 @@ use crate::config::Environment;
 use crate::model::ids;
 use crate::model::signing_key::SigningKey;
 use crate::net::egress::EgressPolicy as Allowed;
-use crate::store::{AttemptFailure, Endpoint, Store, StoreError};
+use crate::store::{AttemptFailure, Endpoint, NewEvent, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::webhooks::dedup::ForwardedSet;
@@ -97,13 +97,15 @@ pub async fn start_webhooks(parts: WebhookDeps) -> Result<Webhooks> {
         lifecycle,
     } = parts;
     let saved = store
+        .webhooks()
         .save_endpoint_per_session(ORIGINAL_ENDPOINT, base.as_str(), &ORIGINAL_TYPES)
         .await;
     saved.context("saving the webhook's address")?;
     let kept = store
+        .webhooks()
         .keep_addresses(were_open)
         .await
-        .context("looking at the webhooks of before")?;
+        .context("reading the saved webhooks")?;
     if were_open && !kept.is_empty() {
         let naming = log_kept_addresses(kept, clock.clone());
         let ending = lifecycle.clone();
@@ -192,19 +194,22 @@ impl Webhooks {
         &self,
         id: &str,
         secret: &str,
+        event: NewEvent,
     ) -> Result<Option<Timestamp>, StoreError> {
         let old_until = schedule::time_after(self.clock.now(), KEY_OVERLAP);
         Ok(self
             .store
-            .rotate_secret(id, secret, old_until)
+            .webhooks()
+            .rotate_secret(id, secret, old_until, Some(event))
             .await?
             .then_some(old_until))
     }
 
     /// Deletes an endpoint and its waiting deliveries. Returns `false` if there is no such
     /// endpoint.
-    pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
-        let was_there = self.store.delete_endpoint(id).await?;
+    pub async fn delete_endpoint(&self, id: &str, event: NewEvent) -> Result<bool, StoreError> {
+        let webhooks = self.store.webhooks();
+        let was_there = webhooks.delete_endpoint(id, Some(event)).await?;
         self.drop_abandoned();
         Ok(was_there)
     }
@@ -215,12 +220,12 @@ impl Webhooks {
         let (store, lifecycle) = (self.store.clone(), self.lifecycle.clone());
         self.lifecycle.spawn(async move {
             loop {
-                match store.drop_abandoned_deliveries(DROP_BATCH_SIZE).await {
+                match store.webhooks().drop_abandoned_deliveries(DROP_BATCH_SIZE).await {
                     Ok(0) => break,
                     Ok(_) if lifecycle.is_stopping() => break,
                     Ok(_) => {}
                     // The next start of the program continues.
-                    Err(error) => break tracing::warn!(%error, "deliveries of deleted webhooks cannot be dropped"),
+                    Err(error) => break tracing::warn!(%error, "failed to remove the deliveries of deleted webhooks"),
                 }
             }
         });
@@ -245,8 +250,8 @@ async fn log_kept_addresses(kept: Vec<(String, String)>, clock: Clock) {
     if !near.is_empty() {
         tracing::warn!(
             webhooks = near.join(", "),
-            "these lead into a private network, where callers with keys cannot send the gateway any more; they go on until their \
-             address is changed"
+            "these webhooks lead into a private network, which callers with keys cannot choose any more; they work \
+             until their address is changed"
         );
     }
 }

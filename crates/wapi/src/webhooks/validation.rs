@@ -42,7 +42,8 @@ pub fn parse_address(text: &str, allowed: &EgressPolicy) -> Result<Url, String> 
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "names a user, which would be shown to whoever lists webhooks; send it as a header instead".to_owned()
+            "contains a user name, which lists of webhooks would show; send it as a header instead"
+                .to_owned(),
         );
     }
     if url.fragment().is_some() {
@@ -53,8 +54,8 @@ pub fn parse_address(text: &str, allowed: &EgressPolicy) -> Result<Url, String> 
     }
     if let Some(placeholder) = find_placeholder(text) {
         return Err(format!(
-            "has the placeholder `{placeholder}`, and nothing is put in its place; what is posted says which session it is of, and a \
-             webhook with `session` is told of that one only"
+            "has the placeholder `{placeholder}`, which is not replaced; each event names its session, and a webhook \
+             with `session` receives only the events of that one"
         ));
     }
     allowed.check_url(&url).map_err(|error| error.to_string())?;
@@ -79,7 +80,7 @@ pub fn check_types(names: Vec<String>) -> Result<Vec<String>, String> {
 pub fn describe_unknown_type(name: &str) -> String {
     let meant = format_suggestion(name, TYPES.iter().copied());
     format!(
-        "names `{name}`, which is no type of event{meant}; there are {}",
+        "names `{name}`, which is not an event type{meant}; the types are {}",
         TYPES.join(", ")
     )
 }
@@ -90,10 +91,10 @@ pub fn check_headers(given: BTreeMap<String, String>) -> Result<BTreeMap<String,
     for (name, value) in given {
         let parsed: HeaderName = name
             .parse()
-            .map_err(|_| format!("has `{name}`, which is no name of a header"))?;
+            .map_err(|_| format!("has `{name}`, which is not a header name"))?;
         let name = parsed.as_str().to_owned();
         if RESERVED_HEADERS.contains(&name.as_str()) || name.starts_with("webhook-") {
-            return Err(format!("has `{name}`, which the gateway writes itself"));
+            return Err(format!("has `{name}`, which the gateway sets itself"));
         }
         let is_plain =
             HeaderValue::from_str(&value).is_ok() && value.is_ascii() && value.trim() == value;

@@ -56,12 +56,12 @@ impl DeliveryWorker {
 
     /// Runs until the soft stop. Attempts under way are then finished by their own tasks.
     pub async fn run(self: Arc<Self>) {
-        let mut round = PollState::new();
+        let mut poll_state = PollState::new();
         while !self.lifecycle.is_stopping() {
-            let pause = match self.start_due(&mut round).await {
-                Ok(pause) => pause.min(self.make_room(&mut round)),
+            let pause = match self.start_due(&mut poll_state).await {
+                Ok(pause) => pause.min(self.make_room(&mut poll_state)),
                 Err(error) => {
-                    tracing::error!(error = format!("{error:#}"), "deliveries cannot be read");
+                    tracing::error!(error = format!("{error:#}"), "failed to read deliveries");
                     STORE_PAUSE
                 }
             };
@@ -76,38 +76,42 @@ impl DeliveryWorker {
     }
 
     /// Starts as many attempts as there are slots for. Returns the time until more will be due.
-    async fn start_due(self: &Arc<Self>, round: &mut PollState) -> Result<Duration> {
+    async fn start_due(self: &Arc<Self>, poll_state: &mut PollState) -> Result<Duration> {
         // Before the query, never after it: its result may be older than a settlement, and would
         // start that delivery again.
         for settled in self.settled.lock().drain(..) {
-            round.slots.free_slot(settled);
+            poll_state.slots.free_slot(settled);
         }
-        let ReadyDeliveries { due, is_incomplete } = self.store.take_ready();
-        round.must_poll |= is_incomplete;
+        let ReadyDeliveries { due, is_incomplete } = self.store.deliveries().take_ready();
+        poll_state.must_poll |= is_incomplete;
         for due in due {
-            match self.take_slot(round, &QueueHead::from(&due)) {
+            match self.take_slot(poll_state, &QueueHead::from(&due)) {
                 SlotAdmission::Admitted => self.spawn_attempt(due),
                 SlotAdmission::UnderWay => {}
-                SlotAdmission::Full | SlotAdmission::Crowded => round.must_poll = true,
+                SlotAdmission::Full | SlotAdmission::Crowded => poll_state.must_poll = true,
             }
         }
         let uptime = self.clock.uptime();
-        if !round.must_poll && uptime < round.poll_at {
-            return Ok(round.poll_at.saturating_sub(uptime));
+        if !poll_state.must_poll && uptime < poll_state.poll_at {
+            return Ok(poll_state.poll_at.saturating_sub(uptime));
         }
         // Until the query has succeeded.
-        round.must_poll = true;
-        let (pause, is_all) = self.poll_store(round).await?;
-        round.must_poll = !is_all;
-        round.poll_at = uptime + pause;
+        poll_state.must_poll = true;
+        let (pause, is_all) = self.poll_store(poll_state).await?;
+        poll_state.must_poll = !is_all;
+        poll_state.poll_at = uptime + pause;
         Ok(pause)
     }
 
     /// Starts due deliveries from the database, as far as there are slots. Returns the time until
     /// more will be due, and whether all found a slot.
-    async fn poll_store(self: &Arc<Self>, round: &mut PollState) -> Result<(Duration, bool)> {
+    async fn poll_store(self: &Arc<Self>, poll_state: &mut PollState) -> Result<(Duration, bool)> {
         let now = self.clock.now();
-        let heads = self.store.find_due_heads(now, MAX_PER_DESTINATION).await?;
+        let heads = self
+            .store
+            .deliveries()
+            .find_due_heads(now, MAX_PER_DESTINATION)
+            .await?;
         let (mut fresh, mut of_gates) = (Vec::new(), HashMap::<&str, usize>::new());
         let mut is_all = true;
         for head in &heads {
@@ -115,7 +119,7 @@ impl DeliveryWorker {
             let count = of_gates.entry(&head.destination).or_default();
             *count += 1;
             is_all &= *count < MAX_PER_DESTINATION;
-            match self.take_slot(round, head) {
+            match self.take_slot(poll_state, head) {
                 SlotAdmission::Admitted => fresh.push(head.delivery),
                 SlotAdmission::UnderWay => {}
                 SlotAdmission::Full | SlotAdmission::Crowded => is_all = false,
@@ -127,11 +131,11 @@ impl DeliveryWorker {
                 .as_ref()
                 .is_ok_and(|started| started.contains(&delivery))
             {
-                round.slots.free_slot(delivery);
+                poll_state.slots.free_slot(delivery);
             }
         }
         started?;
-        let next = self.store.next_due_time(now).await?;
+        let next = self.store.deliveries().next_due_time(now).await?;
         let until = next.map(|next| {
             next.duration_since(now)
                 .try_into()
@@ -140,29 +144,29 @@ impl DeliveryWorker {
         Ok((until.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL), is_all))
     }
 
-    fn take_slot(&self, round: &mut PollState, head: &QueueHead) -> SlotAdmission {
-        let place = round.slots.take_slot(
+    fn take_slot(&self, poll_state: &mut PollState, head: &QueueHead) -> SlotAdmission {
+        let admission = poll_state.slots.take_slot(
             head,
             self.deliverer.max_posts(&head.destination),
             self.clock.uptime(),
         );
-        round.is_crowded |= place == SlotAdmission::Crowded;
-        place
+        poll_state.is_crowded |= admission == SlotAdmission::Crowded;
+        admission
     }
 
     /// If an endpoint has no slot because others have all, cancels a slow post of theirs. Returns
     /// the time until this should be checked again.
-    fn make_room(&self, round: &mut PollState) -> Duration {
-        if !std::mem::take(&mut round.is_crowded) {
+    fn make_room(&self, poll_state: &mut PollState) -> Duration {
+        if !std::mem::take(&mut poll_state.is_crowded) {
             return POLL_INTERVAL;
         }
-        match round.slots.release_slow(self.clock.uptime()) {
+        match poll_state.slots.release_slow(self.clock.uptime()) {
             Some(SlotRelease::Later(later)) => later,
             Some(SlotRelease::Now(delivery)) => {
                 self.cancel_tokens
                     .lock()
                     .get(&delivery)
-                    .inspect(|bell| bell.cancel());
+                    .inspect(|cancel_token| cancel_token.cancel());
                 YIELD_AFTER
             }
             None => YIELD_AFTER,
@@ -171,7 +175,7 @@ impl DeliveryWorker {
 
     /// Starts these deliveries. Returns those that were still waiting.
     async fn start_deliveries(self: &Arc<Self>, fresh: &[i64]) -> Result<Vec<i64>> {
-        let mut due = self.store.load_due_deliveries(fresh).await?;
+        let mut due = self.store.deliveries().load_due_deliveries(fresh).await?;
         due.sort_by_key(|due| fresh.iter().position(|id| *id == due.delivery));
         let started = due.iter().map(|due| due.delivery).collect();
         due.into_iter().for_each(|due| self.spawn_attempt(due));
@@ -179,20 +183,22 @@ impl DeliveryWorker {
     }
 
     fn spawn_attempt(self: &Arc<Self>, due: DueDelivery) {
-        let (worker, bell) = (Arc::clone(self), CancellationToken::new());
-        self.cancel_tokens.lock().insert(due.delivery, bell.clone());
+        let (worker, cancel_token) = (Arc::clone(self), CancellationToken::new());
+        self.cancel_tokens
+            .lock()
+            .insert(due.delivery, cancel_token.clone());
         self.lifecycle
-            .spawn(async move { worker.run_attempt(due, &bell).await });
+            .spawn(async move { worker.run_attempt(due, &cancel_token).await });
     }
 
-    async fn run_attempt(&self, due: DueDelivery, bell: &CancellationToken) {
+    async fn run_attempt(&self, due: DueDelivery, cancel_token: &CancellationToken) {
         // Freed in any case; otherwise the chat would wait until the next start of the program.
         let _slot = SlotGuard {
             worker: self,
             delivery: due.delivery,
         };
         let AttemptResult { outcome, disabled } =
-            match AssertUnwindSafe(self.deliverer.attempt_delivery(&due, bell))
+            match AssertUnwindSafe(self.deliverer.attempt_delivery(&due, cancel_token))
                 .catch_unwind()
                 .await
             {
@@ -210,8 +216,13 @@ impl DeliveryWorker {
             outcome,
         };
         // An accepted event must not be posted again because of a short database failure.
-        while let Err(error) = self.store.settle_delivery(settled.clone()).await {
-            tracing::error!(event = due.event, %error, "what became of a delivery cannot be saved");
+        while let Err(error) = self
+            .store
+            .deliveries()
+            .settle_delivery(settled.clone())
+            .await
+        {
+            tracing::error!(event = due.event, %error, "failed to save the outcome of a delivery");
             if self
                 .lifecycle
                 .unless_stopping(self.clock.sleep(STORE_PAUSE))
@@ -311,7 +322,7 @@ mod tests {
             }),
             kind: "message.received",
             body: "{}".to_owned(),
-            media: None,
+            facts: Vec::new(),
         }
     }
 
@@ -323,10 +334,12 @@ mod tests {
             .await
             .unwrap();
         store
+            .webhooks()
             .save_endpoint("hook", "http://127.0.0.1:1/", &[])
             .await
             .unwrap();
         store
+            .events()
             .append_events(vec![event("1"), event("2")])
             .await
             .unwrap();
@@ -351,34 +364,36 @@ mod tests {
             clock,
             lifecycle.clone(),
         ));
-        let mut round = PollState::new();
-        worker.start_due(&mut round).await.unwrap();
+        let mut poll_state = PollState::new();
+        worker.start_due(&mut poll_state).await.unwrap();
         worker.freed.notified().await;
         assert_eq!(*worker.settled.lock(), [1]);
-        let (told, _) = store
+        let (due, _) = store
+            .deliveries()
             .list_deliveries("hook", None, i64::MAX, 10)
             .await
             .unwrap();
-        let first = &told[1];
+        let first = &due[1];
         assert_eq!((first.attempts, first.state.as_str()), (1, "waiting"));
         assert!(
             first.failed_attempts[0]
                 .error
-                .contains("gateway itself failed"),
+                .contains("gateway failed during the attempt"),
             "{first:?}"
         );
         assert!(
             first.due_at.unwrap() > Clock::system().now(),
             "it is tried again later"
         );
-        worker.start_due(&mut round).await.unwrap();
+        worker.start_due(&mut poll_state).await.unwrap();
         let again = store
+            .deliveries()
             .find_due_heads(Timestamp::MAX, MAX_PER_DESTINATION)
             .await
             .unwrap();
         assert!(
             again.len() == 1
-                && round
+                && poll_state
                     .slots
                     .take_slot(&again[0], MAX_PER_DESTINATION, Duration::ZERO)
                     == SlotAdmission::Admitted,

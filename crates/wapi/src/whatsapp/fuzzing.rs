@@ -26,6 +26,7 @@ const MESSAGE_ORIGINS: [(&str, &str); 4] = [
 ];
 
 /// Reads a chunk of a phone's history sync.
+#[cfg(fuzzing)]
 pub fn history(bytes: &[u8]) {
     super::history_sync::fuzzing::fuzz_history(bytes);
 }
@@ -47,27 +48,27 @@ pub fn incoming(bytes: &[u8]) {
     info.source.sender = sender.parse().expect("an address");
     info.source.is_group = info.source.chat.is_group();
     info.source.is_from_me = from & 0x80 != 0;
-    let Some(told) = decode_message("shop", &message, &info, &MessageAddresses::default()) else {
+    let Some(event) = decode_message("shop", &message, &info, &MessageAddresses::default()) else {
         return;
     };
     let is_message = matches!(
-        told.data,
+        event.data,
         EventData::MessageReceived(_) | EventData::MessageEcho(_)
     );
     let json = Event {
         id: String::new(),
-        data: told.data,
+        data: event.data,
         timestamp: Timestamp::UNIX_EPOCH,
     }
     .to_json();
     let mut envelope: serde_json::Value = serde_json::from_str(&json).expect("an event is JSON");
     if is_message {
-        let said: Message = serde_json::from_value(envelope["data"].take())
+        let sent: Message = serde_json::from_value(envelope["data"].take())
             .expect("what was told is a message object");
-        let again = serde_json::to_value(&said).expect("a message is JSON");
+        let again = serde_json::to_value(&sent).expect("a message is JSON");
         assert_eq!(
             serde_json::from_value::<Message>(again).expect("it is one still"),
-            said
+            sent
         );
     }
 }

@@ -9,6 +9,7 @@ mod media;
 mod notifications;
 mod queries;
 mod receive;
+mod request_error;
 mod send;
 
 use std::path::Path;
@@ -17,28 +18,32 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
-use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
-use whatsapp_rust::transport::TransportFactory;
 use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
 use crate::config::WhatsappAddress;
 use crate::inbound::Inbox;
 use crate::model::ids::to_hex;
+use crate::net::proxy::SessionProxies;
 use crate::store::{DeviceLife, Store};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 
-pub use connection::link::{Link, PairingCodeError, RoundTripError};
+pub use connection::link::Link;
 pub use connection::link_events::{LinkEvent, LinkEventReceiver};
+pub use connection::outlet::ProxyCheck;
 use device_store::write_failures::WriteFailures;
 use device_store::{DecryptedBuffer, EngineStore};
 pub use history_sync::{HistoryBatch, HistoryMessage, HistorySink};
 pub use media::message_upload::{AttachedFile, KnownFile};
 pub use notifications::observer::ChatEvent;
-pub use queries::contacts::{NumberLookup, NumberRegistration};
-pub use queries::profile::{BlockOutcome, OwnProfile, PictureSize, RemotePicture};
-pub use queries::requests::LinkRequestError;
+pub use queries::contacts::NumberRegistration;
+pub use queries::groups::MemberAction;
+pub use queries::limits::LimitsUpdate;
+pub use queries::newsletters::admin::NewsletterFollower;
+pub use queries::profile::privacy::PrivacyOutcome;
+pub use queries::profile::{BlockOutcome, OwnProfile, PictureSize};
+pub use request_error::RequestError;
 pub use send::encode::Quote;
 pub use send::handover::{HandoverError, PrepareError, PreparedMessage, SendContext};
 pub use send::receipts::AckOrReceipt;
@@ -53,43 +58,46 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 /// Resources that all sessions share on their way to WhatsApp; cheap to clone.
 #[derive(Clone)]
 pub struct Whatsapp {
-    dialer: Arc<dyn TransportFactory>,
-    http: Arc<dyn HttpClient>,
-    version: Arc<connection::web_version::VersionFetcher>,
+    outlets: Arc<connection::outlet::Outlets>,
     store: Store,
     clock: Clock,
     lifecycle: Lifecycle,
+    answer_timeout: Duration,
     troubles: WriteFailures,
 }
 
 impl Whatsapp {
-    /// Prepares connections to the WhatsApp at `address`; dials nothing yet.
+    /// Prepares connections to the WhatsApp at `address`; dials nothing yet. A request to WhatsApp
+    /// fails after `answer_timeout`.
     pub fn new(
         address: &WhatsappAddress,
+        proxies: SessionProxies,
+        answer_timeout: Duration,
         store: Store,
         clock: Clock,
         lifecycle: Lifecycle,
     ) -> Result<Self> {
-        let dialer = connection::transport::build_dialer(address)?;
-        let http: Arc<dyn HttpClient> = Arc::new(connection::http_client::SharedClient::new(
+        let outlets = Arc::new(connection::outlet::Outlets::new(
             address,
+            proxies,
+            clock.clone(),
             lifecycle.clone(),
         )?);
-        let version = Arc::new(connection::web_version::VersionFetcher::new(
-            address,
-            Arc::clone(&http),
-            clock.clone(),
-        ));
         let troubles = WriteFailures::default();
         Ok(Self {
-            dialer,
-            http,
-            version,
+            outlets,
             store,
             clock,
             lifecycle,
+            answer_timeout,
             troubles,
         })
+    }
+
+    /// Connects to WhatsApp through the session's proxy, and closes the connection. Returns `None`
+    /// for a session without a proxy.
+    pub async fn check_proxy(&self, session: &str) -> Result<Option<ProxyCheck>> {
+        self.outlets.check_proxy(session).await
     }
 
     /// Describes the problem while sessions cannot save their keys.
@@ -108,9 +116,10 @@ impl Whatsapp {
         session: DeviceLife,
         file: &Path,
         inbox: Arc<dyn Inbox>,
-        notes: mpsc::UnboundedSender<AckOrReceipt>,
+        receipts: mpsc::UnboundedSender<AckOrReceipt>,
         archive: Option<Arc<dyn HistorySink>>,
     ) -> Result<(Link, LinkEventReceiver)> {
+        let outlet = self.outlets.find(session.name())?;
         let is_past_skipped = archive.is_none();
         let (announcer, announced) = history_sync::announcement_channel(archive);
         let opened = Arc::new(DecryptedBuffer::new(session.clone(), self.store.clone()));
@@ -127,10 +136,19 @@ impl Whatsapp {
             .await
             .context("reading the saved session")?;
         let saved = Arc::new(saved);
+        let account = saved.get_device_snapshot().pn.clone();
+        notifications::labels::forget_unread_collection(
+            &session,
+            account.as_ref(),
+            &self.store,
+            &*backend,
+        )
+        .await
+        .context("preparing the saved session for labels")?;
         announced.request_history(&saved).await;
         let tasks = self.lifecycle.child();
         let (reports, signals) = connection::link_events::link_event_channel(session.clone());
-        let heard = Arc::<connection::liveness::LastInbound>::default();
+        let last_inbound = Arc::<connection::liveness::LastInbound>::default();
         let clock = self.clock.clone();
         let synced = Arc::clone(backend.file_sync());
         // Syncs the writes that an earlier run left unsynced, while the connection is made.
@@ -144,14 +162,14 @@ impl Whatsapp {
             backend: Arc::clone(&backend),
             persistence: Arc::clone(&saved),
         };
-        let gate = device_store::key_barrier::KeyBarrier::new(
+        let key_barrier = device_store::key_barrier::KeyBarrier::new(
             kept,
             self.troubles.clone(),
             reports.clone(),
             clock.clone(),
         );
         let dialer =
-            connection::transport::ReportingDialer::new(Arc::clone(&self.dialer), reports.clone());
+            connection::transport::ReportingDialer::new(outlet.dialer.clone(), reports.clone());
         let unheard = connection::server_key::SilenceFlag::default();
         let dialer = connection::server_key::ServerKeyDialer::new(
             dialer,
@@ -168,9 +186,9 @@ impl Whatsapp {
         let hook = receive::hook::InboundHook::new(
             session.clone(),
             inbox,
-            opened,
+            Arc::clone(&opened),
             votes,
-            Arc::clone(&heard),
+            Arc::clone(&last_inbound),
             clock,
             tasks.clone(),
         );
@@ -185,15 +203,15 @@ impl Whatsapp {
             .with_persistence_manager(Arc::clone(&saved))
             .with_transport_factory(device_store::key_barrier::BarrierDialer::new(
                 dialer,
-                Arc::clone(&gate),
+                Arc::clone(&key_barrier),
             ))
-            .with_http_client_arc(Arc::clone(&self.http))
+            .with_http_client_arc(Arc::clone(&outlet.http))
             .with_cache_config(cache_config())
             .with_inbound_durability_hook(hook)
             .with_skip_history_sync(is_past_skipped)
             .with_wanted_pre_key_count(ONE_TIME_KEYS)
             .with_background_saver_interval(SAVE_EVERY);
-        if let Some(version) = self.version.current_version().await {
+        if let Some(version) = outlet.find_version().await? {
             builder = builder.with_version_override(version);
         }
         let client = builder
@@ -201,9 +219,20 @@ impl Whatsapp {
             .await
             .context("preparing the session")?
             .into_client();
-        gate.set_client(&client);
-        client.subscribe_handler(gate).detach();
-        client.subscribe_handler(Arc::new(unread)).detach();
+        key_barrier.set_client(&client);
+        client.subscribe_handler(key_barrier).detach();
+        let unread = Arc::new(unread);
+        client.subscribe_handler(Arc::clone(&unread) as _).detach();
+        let missing = Arc::new(device_store::missing_messages::MissingMessages::new(
+            session.clone(),
+            &client,
+            &saved,
+            self.store.clone(),
+            unread,
+            tasks.clone(),
+        ));
+        backend.set_missing_messages(Arc::clone(&missing));
+        client.subscribe_handler(missing).detach();
         client.subscribe_handler(Arc::new(unheard)).detach();
         let readiness = connection::readiness::ReadinessHandler::new(
             &client,
@@ -213,6 +242,8 @@ impl Whatsapp {
             tasks.clone(),
         );
         client.subscribe_handler(Arc::new(readiness)).detach();
+        let skipped = connection::skipped_syncs::SkippedSyncs::new(&client, tasks.clone());
+        client.subscribe_handler(Arc::new(skipped)).detach();
         let ringing = notifications::calls::RingingCalls::default();
         let (store, clock) = (&self.store, self.clock.clone());
         let observer = notifications::observer::watch_events(
@@ -225,6 +256,15 @@ impl Whatsapp {
             clock,
         );
         client.subscribe_handler(Arc::new(observer)).detach();
+        let labels = notifications::labels::watch_labels(
+            &session,
+            &client,
+            &tasks,
+            &reports,
+            store,
+            self.clock.clone(),
+        );
+        client.subscribe_handler(Arc::new(labels.clone())).detach();
         let retries = send::own_phone_retries::OwnPhoneRetries::new(
             session.clone(),
             &client,
@@ -249,9 +289,19 @@ impl Whatsapp {
             self.clock.clone(),
             &tasks,
         );
-        let (saved, clock) = ((saved, synced), self.clock.clone());
+        let (saved, clock) = ((saved, synced, opened), self.clock.clone());
         let link = Link::new(
-            client, saved, tasks, reports, heard, notes, clock, session, reading,
+            client,
+            saved,
+            tasks,
+            reports,
+            last_inbound,
+            receipts,
+            clock,
+            self.answer_timeout,
+            session,
+            reading,
+            labels,
         );
         Ok((
             link.with_calls(ringing).with_resend_tracker(overdue),

@@ -136,9 +136,9 @@ async fn keys_are_let_in_exactly_if_they_are_listed_whenever_their_caller_leaves
     tells_the_same_after_a_restart(app).await;
 }
 
-async fn tells_the_same_after_a_restart(app: TestApp) {
+async fn tells_the_same_after_a_restart(mut app: TestApp) {
     let before = story(&app.with_key(KEY)).await;
-    let app = app.restart().await;
+    app.restart().await;
     let admin = app.with_key(KEY);
     // One that is stopped says so once its task has begun.
     let same = async || (story(&admin).await == before).then_some(());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use wapi_simulator::{Addressing, SimulatorOptions};
 
-use crate::harness::{Baileys, Setup, TestApp};
+use crate::harness::{Baileys, Setup, TestApp, gateway};
 use crate::profile::picture;
 
 /// What a picture looks like to somebody who has downloaded it.
@@ -41,10 +41,8 @@ async fn profiles(app: TestApp) {
     let seen = baileys
         .command(json!({"op": "profile", "of": alice.jid()}))
         .await;
-    assert_eq!(
-        (&seen["about"], &seen["picture"]),
-        (&json!("at the sea"), &digest(&shown.full))
-    );
+    assert_eq!(seen["about"], "at the sea");
+    assert_eq!(seen["picture"], digest(&shown.full));
     app.delete("/v1/sessions/shop/profile/picture")
         .await
         .expect(204);
@@ -60,10 +58,8 @@ async fn profiles(app: TestApp) {
     std::fs::write(file.path(), &blue).unwrap();
     let change = json!({"op": "set_profile", "about": "by Baileys", "picture": file.path()});
     baileys.command(change).await;
-    assert_eq!(
-        (bob.about().as_str(), &bob.picture().unwrap().full),
-        ("by Baileys", &blue)
-    );
+    assert_eq!(bob.about().as_str(), "by Baileys");
+    assert_eq!(bob.picture().unwrap().full, blue);
     let told = app.events("contact.updated", 2).await;
     assert_eq!(told[0]["data"]["about"], "by Baileys");
     let shown = app
@@ -103,44 +99,43 @@ async fn profiles_are_seen_both_ways_by_lid() {
 
 #[tokio::test]
 async fn whom_one_device_blocks_the_others_do_not_hear() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let Some(mut baileys) = Baileys::start(&app.simulator, "Alice") else {
-        return app.finish().await;
-    };
-    app.pair("shop", &alice).await;
-    baileys.pair(&alice).await;
-    bob.sends_text(alice.number(), "hi").await.unwrap();
-    app.webhook.next().await;
-    baileys.next("message").await;
-    let route = format!("/v1/sessions/shop/contacts/{}/block", bob.number());
-    app.put(&route, json!({})).await.expect(204);
-    let told = baileys.next("blocklist").await;
-    assert_eq!(
-        (&told["people"], &told["type"]),
-        (&json!([bob.lid()]), &json!("add"))
-    );
-    assert_eq!(
-        baileys.command(json!({"op": "blocked"})).await["people"],
-        json!([bob.lid()])
-    );
-    baileys
-        .command(json!({"op": "block", "whom": bob.jid(), "blocked": false}))
-        .await;
-    let list = app
-        .get("/v1/sessions/shop/blocked")
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(list, json!({"contacts": []}));
-    baileys
-        .command(json!({"op": "block", "whom": bob.jid(), "blocked": true}))
-        .await;
-    let list = app
-        .get("/v1/sessions/shop/blocked")
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(list["contacts"][0]["phone"], bob.number());
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        let Some(mut baileys) = Baileys::start(&app.simulator, "Alice") else {
+            return;
+        };
+        app.pair("shop", &alice).await;
+        baileys.pair(&alice).await;
+        bob.sends_text(alice.number(), "hi").await.unwrap();
+        app.webhook.next().await;
+        baileys.next("message").await;
+        let route = format!("/v1/sessions/shop/contacts/{}/block", bob.number());
+        app.put(&route, json!({})).await.expect(204);
+        let told = baileys.next("blocklist").await;
+        assert_eq!(told["people"], json!([bob.lid()]));
+        assert_eq!(told["type"], "add");
+        assert_eq!(
+            baileys.command(json!({"op": "blocked"})).await["people"],
+            json!([bob.lid()])
+        );
+        baileys
+            .command(json!({"op": "block", "whom": bob.jid(), "blocked": false}))
+            .await;
+        let list = app
+            .get("/v1/sessions/shop/blocked")
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(list, json!({"contacts": []}));
+        baileys
+            .command(json!({"op": "block", "whom": bob.jid(), "blocked": true}))
+            .await;
+        let list = app
+            .get("/v1/sessions/shop/blocked")
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(list["contacts"][0]["phone"], bob.number());
+    })
+    .await;
 }

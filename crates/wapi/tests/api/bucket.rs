@@ -1,7 +1,5 @@
 //! Files in an S3 bucket, and what happens while it is away.
 
-use std::time::Duration;
-
 use serde_json::json;
 use wapi_simulator::{FileKind, MediaFile};
 
@@ -60,15 +58,7 @@ async fn files_are_kept_in_a_bucket_handed_out_sent_and_removed() {
         json!({"to": bob.jid(), "document": {"id": file["id"]}}),
     )
     .await;
-    assert_eq!(
-        bob.next_message(PATIENCE)
-            .await
-            .unwrap()
-            .media
-            .unwrap()
-            .bytes,
-        TEXT
-    );
+    assert_eq!(bob.next_media(PATIENCE).await.unwrap().bytes, TEXT);
     let incoming = app.root().join("media/incoming");
     let is_empty = async || (std::fs::read_dir(&incoming).unwrap().count() == 0).then_some(());
     eventually(is_empty, async || "a copy stayed".to_owned()).await;
@@ -158,9 +148,8 @@ async fn what_could_not_be_removed_is_removed_when_the_bucket_is_back() {
         bucket.listed().await
     );
     line.set(Line::Whole);
-    app.push_clock(Duration::from_secs(601));
     let is_gone = async || (!bucket.listed().await.contains(sha256)).then_some(());
-    eventually(is_gone, async || bucket.listed().await).await;
+    app.while_time_passes(is_gone).await;
     app.finish().await;
 }
 

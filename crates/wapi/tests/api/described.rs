@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use wapi_simulator::{FileKind, MediaFile};
 
-use crate::harness::{PATIENCE, Setup, TestApp, eventually, skipped};
+use crate::harness::{PATIENCE, Setup, eventually, shop, skipped};
 use crate::uploads::upload;
 
 /// A PDF of so many pages, all of them empty.
@@ -31,62 +31,51 @@ fn pdf(pages: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_pages_of_a_document_are_counted_in_both_directions() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let file = upload(&app, "shop", "; filename=\"a.pdf\"", &pdf(3)).await;
-    assert_eq!(
-        (&file["mime_type"], &file["pages"]),
-        (&json!("application/pdf"), &json!(3)),
-        "{file}"
-    );
-    app.accepted(
-        "shop",
-        json!({"to": bob.jid(), "document": {"id": file["id"]}}),
-    )
-    .await;
-    let sent = bob.next_message(PATIENCE).await.unwrap();
-    assert_eq!(
-        sent.protobuf
-            .document_message
-            .as_option()
-            .unwrap()
-            .page_count,
-        Some(3)
-    );
-
-    // What the sender says is told; what they do not say is seen when the file is here.
-    for (said, told, known) in [
-        (Some(12), json!(12), 12),
-        (Some(0), json!(null), 5),
-        (None, json!(null), 5),
-    ] {
-        let document = MediaFile::new(FileKind::Document, pdf(5), "application/pdf");
-        bob.sends_file(
-            alice.number(),
-            MediaFile {
-                pages: said,
-                ..document
-            },
+    shop(async |app, alice, bob| {
+        let file = upload(app, "shop", "; filename=\"a.pdf\"", &pdf(3)).await;
+        assert_eq!(file["mime_type"], "application/pdf", "{file}");
+        assert_eq!(file["pages"], 3, "{file}");
+        app.accepted(
+            "shop",
+            json!({"to": bob.jid(), "document": {"id": file["id"]}}),
         )
-        .await
-        .unwrap();
-        let received = app.webhook.next().await.body["data"]["document"].clone();
-        assert_eq!(received["pages"], told, "{received}");
-        let info = async || {
-            app.get(&format!("/v1/media/{}", received["id"].as_str().unwrap()))
-                .await
-                .expect(200)
-                .json()
-        };
-        let stored = async || Some(info().await).filter(|info| info["status"] == "stored");
-        let info = eventually(stored, async || format!("{}", info().await)).await;
-        assert_eq!(info["pages"], json!(known), "{info}");
-    }
+        .await;
+        let sent = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(sent.to_json()["document_message"]["page_count"], 3);
 
-    let hostile = upload(&app, "shop", "", b"%PDF-1.7\nstartxref\n9\n%%EOF").await;
-    assert_eq!(hostile["pages"], json!(null), "{hostile}");
-    app.finish().await;
+        // What the sender says is told; what they do not say is seen when the file is here.
+        for (said, told, known) in [
+            (Some(12), json!(12), 12),
+            (Some(0), json!(null), 5),
+            (None, json!(null), 5),
+        ] {
+            let document = MediaFile::new(FileKind::Document, pdf(5), "application/pdf");
+            bob.sends_file(
+                alice.number(),
+                MediaFile {
+                    pages: said,
+                    ..document
+                },
+            )
+            .await
+            .unwrap();
+            let received = app.webhook.next().await.body["data"]["document"].clone();
+            assert_eq!(received["pages"], told, "{received}");
+            let info = async || {
+                app.get(&format!("/v1/media/{}", received["id"].as_str().unwrap()))
+                    .await
+                    .expect(200)
+                    .json()
+            };
+            let stored = async || Some(info().await).filter(|info| info["status"] == "stored");
+            let info = eventually(stored, async || format!("{}", info().await)).await;
+            assert_eq!(info["pages"], json!(known), "{info}");
+        }
+
+        let hostile = upload(app, "shop", "", b"%PDF-1.7\nstartxref\n9\n%%EOF").await;
+        assert_eq!(hostile["pages"], json!(null), "{hostile}");
+    })
+    .await;
 }
 
 /// Two seconds of a moving picture of 320 by 180 pixels, as ffmpeg writes them to a file of this name with these options; `None`, and a
@@ -129,30 +118,28 @@ async fn a_film_is_sent_with_its_size_its_length_and_a_thumbnail() {
         let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
         app.pair("shop", &alice).await;
         let file = upload(&app, "shop", "", &bytes).await;
-        assert_eq!(
-            (&file["width"], &file["height"], &file["duration"]),
-            (&json!(320), &json!(180), &json!(2))
-        );
+        assert_eq!(file["width"], 320);
+        assert_eq!(file["height"], 180);
+        assert_eq!(file["duration"], 2);
         app.accepted(
             "shop",
             json!({"to": bob.jid(), "video": {"id": file["id"]}}),
         )
         .await;
         let sent = bob.next_message(PATIENCE).await.unwrap();
-        let shown = sent.protobuf.video_message.as_option().unwrap();
-        assert_eq!(
-            (shown.width, shown.height, shown.seconds),
-            (Some(320), Some(180), Some(2))
-        );
+        let shown = sent.to_json()["video_message"].take();
+        assert_eq!(shown["width"], 320);
+        assert_eq!(shown["height"], 180);
+        assert_eq!(shown["seconds"], 2);
         assert_eq!(
             sent.media.unwrap().bytes,
             bytes,
             "the film itself stays as it is"
         );
-        let small = shown
-            .jpeg_thumbnail
-            .as_deref()
-            .map(|small| image::load_from_memory(small).unwrap());
+        let small = shown["jpeg_thumbnail"].as_array().map(|small| {
+            let small: Vec<u8> = serde_json::from_value(json!(small)).unwrap();
+            image::load_from_memory(&small).unwrap()
+        });
         assert_eq!(
             small.map(|small| (small.width(), small.height())),
             is_small.then_some((100, 56))
@@ -163,85 +150,83 @@ async fn a_film_is_sent_with_its_size_its_length_and_a_thumbnail() {
 
 #[tokio::test]
 async fn what_moves_becomes_a_sticker_that_moves() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let noise = "-vf noise=alls=100:allf=t,fps=25 -t 2";
-    for (options, name, mime_type) in [
-        ("-vf fps=10", "a.gif", "image/gif"),
-        ("-c:v mpeg4", "a.mp4", "video/mp4"),
-        ("-c:v libvpx", "a.webm", "video/webm"),
-        (noise, "noise.gif", "image/gif"),
-    ] {
-        let Some(bytes) = film(options, name) else {
-            return app.finish().await;
-        };
-        let file = upload(
-            &app,
-            "shop",
-            &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"),
-            &bytes,
-        )
-        .await;
-        assert_eq!(file["mime_type"], mime_type, "{file}");
-        app.accepted(
-            "shop",
-            json!({"to": bob.jid(), "sticker": {"id": file["id"]}}),
-        )
-        .await;
-        let sent = bob.next_message(PATIENCE).await.unwrap();
-        let shown = sent.protobuf.sticker_message.as_option().unwrap();
+    shop(async |app, _, bob| {
+        let noise = "-vf noise=alls=100:allf=t,fps=25 -t 2";
+        for (options, name, mime_type) in [
+            ("-vf fps=10", "a.gif", "image/gif"),
+            ("-c:v mpeg4", "a.mp4", "video/mp4"),
+            ("-c:v libvpx", "a.webm", "video/webm"),
+            (noise, "noise.gif", "image/gif"),
+        ] {
+            let Some(bytes) = film(options, name) else {
+                return;
+            };
+            let file = upload(
+                app,
+                "shop",
+                &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"),
+                &bytes,
+            )
+            .await;
+            assert_eq!(file["mime_type"], mime_type, "{file}");
+            app.accepted(
+                "shop",
+                json!({"to": bob.jid(), "sticker": {"id": file["id"]}}),
+            )
+            .await;
+            let sent = bob.next_message(PATIENCE).await.unwrap();
+            let shown = sent.to_json()["sticker_message"].take();
+            assert_eq!(shown["width"], 512, "{name}");
+            assert_eq!(shown["height"], 512, "{name}");
+            assert_eq!(shown["is_animated"], true, "{name}");
+            let media = sent.media.unwrap();
+            assert_eq!(media.mime, "image/webp");
+            assert!(
+                media.bytes.len() <= 500 * 1024,
+                "{name}: {} bytes",
+                media.bytes.len()
+            );
+        }
+        let broken = upload(app, "shop", "", b"GIF89a and so on").await;
+        let id = app
+            .accepted(
+                "shop",
+                json!({"to": bob.jid(), "sticker": {"id": broken["id"]}}),
+            )
+            .await;
+        let failed = app.until_message("shop", &id, "failed").await;
         assert_eq!(
-            (shown.width, shown.height, shown.is_animated),
-            (Some(512), Some(512), Some(true)),
-            "{name}"
+            failed["error"]["detail"],
+            "the file cannot be converted: ffmpeg finds no readable picture in it"
         );
-        let media = sent.media.unwrap();
-        assert_eq!(media.mime, "image/webp");
-        assert!(
-            media.bytes.len() <= 500 * 1024,
-            "{name}: {} bytes",
-            media.bytes.len()
+        assert_eq!(
+            std::fs::read_dir(app.root().join("media/incoming"))
+                .unwrap()
+                .count(),
+            0,
+            "nothing is left behind"
         );
-    }
-    let broken = upload(&app, "shop", "", b"GIF89a and so on").await;
-    let id = app
-        .accepted(
-            "shop",
-            json!({"to": bob.jid(), "sticker": {"id": broken["id"]}}),
-        )
-        .await;
-    let failed = app.until_message("shop", &id, "failed").await;
-    assert_eq!(
-        failed["error"]["detail"],
-        "the file cannot be converted: ffmpeg finds no picture in it that it can read"
-    );
-    assert_eq!(
-        std::fs::read_dir(app.root().join("media/incoming"))
-            .unwrap()
-            .count(),
-        0,
-        "nothing is left behind"
-    );
-    app.finish().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn without_ffmpeg_what_moves_is_no_sticker_and_it_is_said_what_to_do() {
-    let app = Setup::new().set("WAPI_FFMPEG_PATH", "none").start().await;
-    let alice = app.phone("Alice");
-    app.pair("shop", &alice).await;
-    let file = upload(&app, "shop", "", b"GIF89a and so on").await;
-    let message: Value = json!({"to": "375440000001", "sticker": {"id": file["id"]}});
-    let refused = app
-        .post("/v1/sessions/shop/messages", message)
-        .await
-        .expect(400);
-    assert_eq!(refused.fields(), ["sticker.id"]);
-    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-    assert!(
-        detail.contains("is no animated WebP") && detail.contains("WAPI_FFMPEG_PATH"),
-        "{detail}"
-    );
-    app.finish().await;
+    Setup::new()
+        .set("WAPI_FFMPEG_PATH", "none")
+        .shop(async |app, _, _| {
+            let file = upload(app, "shop", "", b"GIF89a and so on").await;
+            let message: Value = json!({"to": "375440000001", "sticker": {"id": file["id"]}});
+            let refused = app
+                .post("/v1/sessions/shop/messages", message)
+                .await
+                .expect(400);
+            assert_eq!(refused.fields(), ["sticker.id"]);
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            assert!(
+                detail.contains("is not an animated WebP") && detail.contains("WAPI_FFMPEG_PATH"),
+                "{detail}"
+            );
+        })
+        .await;
 }

@@ -17,35 +17,36 @@ async fn commits(app: &TestApp) -> usize {
 
 #[tokio::test]
 async fn each_of_many_sends_in_a_row_costs_one_round_trip_and_shares_no_wait_with_nobody() {
-    let app = Setup::new().over_a_breakable_line().start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    // Whom it goes to, with which devices and which keys, is asked before the first one.
-    app.send("shop", &bob.jid(), "0").await.expect(200);
-    bob.next_message(PATIENCE).await.unwrap();
-    let (round_trips, before) = (app.line.round_trips(), commits(&app).await);
-    for number in 1..=SENDS {
-        app.send("shop", &bob.jid(), &number.to_string())
-            .await
-            .expect(200);
-    }
-    // WhatsApp's ack for each, and the recipient's receipt, which may come apart from it.
-    let (round_trips, commits) = (
-        app.line.round_trips() - round_trips,
-        commits(&app).await - before,
-    );
-    assert!(
-        (SENDS..=2 * SENDS + 5).contains(&round_trips),
-        "{round_trips} round trips for {SENDS} sends"
-    );
-    // Accepted; what became of it; and the receipt.
-    assert!(
-        (2 * SENDS..=3 * SENDS + 5).contains(&commits),
-        "{commits} commits for {SENDS} sends"
-    );
-    for number in 1..=SENDS {
-        let message = bob.next_message(PATIENCE).await.unwrap();
-        assert_eq!(message.text, Some(number.to_string()));
-    }
-    app.finish().await;
+    Setup::new()
+        .over_a_breakable_line()
+        .shop(async |app, _, bob| {
+            // Whom it goes to, with which devices and which keys, is asked before the first one.
+            app.send("shop", &bob.jid(), "0").await.expect(200);
+            bob.next_message(PATIENCE).await.unwrap();
+            let (round_trips, before) = (app.line().round_trips(), commits(app).await);
+            for number in 1..=SENDS {
+                app.send("shop", &bob.jid(), &number.to_string())
+                    .await
+                    .expect(200);
+            }
+            // WhatsApp's ack for each, and the recipient's receipt, which may come apart from it.
+            let (round_trips, commits) = (
+                app.line().round_trips() - round_trips,
+                commits(app).await - before,
+            );
+            assert!(
+                (SENDS..=2 * SENDS + 5).contains(&round_trips),
+                "{round_trips} round trips for {SENDS} sends"
+            );
+            // Accepted; what became of it; and the receipt.
+            assert!(
+                (2 * SENDS..=3 * SENDS + 5).contains(&commits),
+                "{commits} commits for {SENDS} sends"
+            );
+            for number in 1..=SENDS {
+                let message = bob.next_message(PATIENCE).await.unwrap();
+                assert_eq!(message.text, Some(number.to_string()));
+            }
+        })
+        .await;
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 use wapi::system::clock::Clock;
 
-use crate::harness::{PATIENCE, Setup, TestApp, TestClient};
+use crate::harness::{PATIENCE, Setup, TestApp, TestClient, gateway};
 use crate::uploads::upload;
 
 /// A large file, which does not fit into what a connection holds on its way.
@@ -171,29 +171,30 @@ async fn a_download_breaks_off_when_its_key_ends() {
 
 #[tokio::test]
 async fn whoever_came_in_without_a_key_goes_when_the_first_is_made() {
-    let app = TestApp::start().await;
-    let mut stream = app
-        .request(reqwest::Method::GET, "/v1/events/stream")
-        .send()
-        .await
-        .unwrap();
-    stream.chunk().await.unwrap().expect("a first word");
-    // Whoever makes it is told so, although nobody enters without one from now on.
-    let made = app
-        .post(
-            "/v1/api-keys",
-            json!({"name": "admin", "scopes": ["admin"]}),
-        )
-        .await
-        .expect(201)
-        .json();
-    let rest = async { while stream.chunk().await.expect("no broken stream").is_some() {} };
-    soon("a stream without a key", End::Removed, rest).await;
-    let admin = app.with_key(made["key"].as_str().unwrap());
-    // And whoever removes their own.
-    admin
-        .delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap()))
-        .await
-        .expect(204);
-    app.finish().await;
+    gateway(async |app| {
+        let mut stream = app
+            .request(reqwest::Method::GET, "/v1/events/stream")
+            .send()
+            .await
+            .unwrap();
+        stream.chunk().await.unwrap().expect("a first word");
+        // Whoever makes it is told so, although nobody enters without one from now on.
+        let made = app
+            .post(
+                "/v1/api-keys",
+                json!({"name": "admin", "scopes": ["admin"]}),
+            )
+            .await
+            .expect(201)
+            .json();
+        let rest = async { while stream.chunk().await.expect("no broken stream").is_some() {} };
+        soon("a stream without a key", End::Removed, rest).await;
+        let admin = app.with_key(made["key"].as_str().unwrap());
+        // And whoever removes their own.
+        admin
+            .delete(&format!("/v1/api-keys/{}", made["id"].as_str().unwrap()))
+            .await
+            .expect(204);
+    })
+    .await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Setup, TestApp, TestClient};
+use crate::harness::{Answer, Setup, TestApp, TestClient, gateway, steady};
 
 async fn make(admin: &TestClient, wish: Value) -> (TestClient, Value) {
     let made = admin.post("/v1/api-keys", wish).await.expect(201);
@@ -24,69 +24,84 @@ fn refused(answer: Answer, code: &str) {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_works_at_once_and_is_gone_when_it_is_deleted() {
+async fn a_new_key_is_shown() {
     let (app, admin) = locked().await;
-    let (reader, made) = make(&admin, json!({"name": "board", "scopes": ["read"]})).await;
+    let (_, made) = make(&admin, json!({"name": "board", "scopes": ["read"]})).await;
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
     assert!(key.starts_with("wapi_") && key.len() == 31, "{key}");
-    assert_eq!(
-        (
-            &made["sessions"],
-            &made["expires_at"],
-            &made["last_used_at"]
-        ),
-        (&Value::Null, &Value::Null, &Value::Null)
-    );
+    let hint = made["hint"].as_str().unwrap();
+    insta::assert_json_snapshot!(steady(&made, &[(id, "[id]"), (key, "[key]"), (hint, "[hint]")]), @r#"
+    {
+      "created_at": "[moment]",
+      "expires_at": null,
+      "hint": "[hint]",
+      "id": "[id]",
+      "key": "[key]",
+      "last_used_at": null,
+      "name": "board",
+      "scopes": [
+        "read"
+      ],
+      "sessions": null
+    }
+    "#);
+    assert!(key.ends_with(hint), "{hint}");
+    app.finish().await;
+}
 
-    reader.get("/v1/events").await.expect(200);
+#[tokio::test]
+async fn a_key_is_never_shown_again() {
+    let (app, admin) = locked().await;
+    let (_, made) = make(&admin, json!({"name": "board", "scopes": ["read"]})).await;
     let listed = admin.get("/v1/api-keys/").await.expect(200);
-    assert!(
-        !String::from_utf8_lossy(&listed.body).contains(key),
-        "the key is shown again"
-    );
-    let listed = listed.json();
-    assert_eq!(
-        (&listed["api_keys"][0]["id"], &listed["api_keys"][0]["name"]),
-        (&json!(id), &json!("board"))
-    );
-    assert!(key.ends_with(listed["api_keys"][0]["hint"].as_str().unwrap()));
-    assert!(
-        listed["api_keys"][0]["last_used_at"].is_string(),
-        "{listed}"
-    );
+    let text = String::from_utf8(listed.body.clone()).unwrap();
+    assert!(!text.contains(made["key"].as_str().unwrap()), "{text}");
+    let listed = &listed.json()["api_keys"][0];
+    for member in ["id", "name", "hint"] {
+        assert_eq!(listed[member], made[member]);
+    }
+    app.finish().await;
+}
 
-    // The database does not hold it either.
-    let key = key.to_owned();
-    let app = app.restart().await;
+#[tokio::test]
+async fn the_database_does_not_hold_a_key() {
+    let (mut app, admin) = locked().await;
+    let (_, made) = make(&admin, json!({"name": "board", "scopes": ["read"]})).await;
+    let key = made["key"].as_str().unwrap().as_bytes();
+    app.restart().await;
     for file in ["wapi.db", "wapi.db-wal"] {
         let bytes = std::fs::read(app.root().join(file)).unwrap_or_default();
-        assert!(
-            !bytes
-                .windows(key.len())
-                .any(|window| window == key.as_bytes()),
-            "{file} holds the key itself"
-        );
+        let is_there = bytes.windows(key.len()).any(|window| window == key);
+        assert!(!is_there, "{file} holds the key itself");
     }
-    let (admin, reader) = (app.with_key("wapi_first"), app.with_key(&key));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_known_after_a_restart() {
+    let (mut app, admin) = locked().await;
+    let (reader, _) = make(&admin, json!({"name": "board", "scopes": ["read"]})).await;
     reader.get("/v1/events").await.expect(200);
+    let used = admin.get("/v1/api-keys").await.expect(200).json();
+    assert!(used["api_keys"][0]["last_used_at"].is_string(), "{used}");
+    app.restart().await;
+    let admin = app.with_key("wapi_first");
     let listed = admin.get("/v1/api-keys").await.expect(200).json();
-    assert!(
-        listed["api_keys"][0]["last_used_at"].is_string(),
-        "its use was forgotten: {listed}"
-    );
-    admin
-        .delete(&format!("/v1/api-keys/{id}"))
-        .await
-        .expect(204);
+    let last_used = &listed["api_keys"][0]["last_used_at"];
+    assert!(last_used.is_string(), "its use was forgotten: {listed}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_deleted_is_gone() {
+    let (app, admin) = locked().await;
+    let (reader, made) = make(&admin, json!({"name": "board", "scopes": ["read"]})).await;
+    reader.get("/v1/events").await.expect(200);
+    let path = format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
+    admin.delete(&path).await.expect(204);
     reader.get("/v1/events").await.expect(401);
-    assert_eq!(
-        admin
-            .delete(&format!("/v1/api-keys/{id}/"))
-            .await
-            .expect(404)
-            .code(),
-        "api_key_not_found"
-    );
+    let again = admin.delete(&format!("{path}/")).await.expect(404);
+    assert_eq!(again.code(), "api_key_not_found");
     app.finish().await;
 }
 
@@ -96,6 +111,7 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
     admin.register("shop").await.expect(202);
     let (reader, _) = make(&admin, json!({"name": "r", "scopes": ["read"]})).await;
     let (sender, _) = make(&admin, json!({"name": "s", "scopes": ["send"]})).await;
+    let (manager, _) = make(&admin, json!({"name": "m", "scopes": ["manage"]})).await;
     let (second, _) = make(&admin, json!({"name": "a", "scopes": ["admin"]})).await;
 
     reader.info("shop").await.expect(200);
@@ -125,6 +141,18 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
             .await,
         "scope_missing",
     );
+
+    refused(manager.info("shop").await, "scope_missing");
+    refused(
+        manager.send("shop", "375447034810", "hi").await,
+        "scope_missing",
+    );
+    // It includes `ask`.
+    let check = json!({"phones": ["+375447034810"]});
+    let asked = manager
+        .post("/v1/sessions/shop/contacts/check", check)
+        .await;
+    assert_eq!(asked.expect(409).code(), "session_not_paired");
 
     assert_eq!(
         sender
@@ -256,25 +284,26 @@ async fn a_wish_that_cannot_be_granted_says_why() {
 
 #[tokio::test]
 async fn an_open_gateway_asks_for_keys_once_there_are_some_and_nobody_locks_everybody_out() {
-    let app = TestApp::start().await;
-    let early = app
-        .post("/v1/api-keys", json!({"name": "r", "scopes": ["read"]}))
-        .await
-        .expect(409);
-    assert_eq!(early.code(), "admin_key_first");
-    let (admin, made) = make(&app, json!({"name": "admin", "scopes": ["admin"]})).await;
-    app.get("/v1/events").await.expect(401);
-    let (_, other) = make(&admin, json!({"name": "r", "scopes": ["read"]})).await;
+    gateway(async |app| {
+        let early = app
+            .post("/v1/api-keys", json!({"name": "r", "scopes": ["read"]}))
+            .await
+            .expect(409);
+        assert_eq!(early.code(), "admin_key_first");
+        let (admin, made) = make(app, json!({"name": "admin", "scopes": ["admin"]})).await;
+        app.get("/v1/events").await.expect(401);
+        let (_, other) = make(&admin, json!({"name": "r", "scopes": ["read"]})).await;
 
-    let id = |made: &Value| format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
-    assert_eq!(
-        admin.delete(&id(&made)).await.expect(409).code(),
-        "last_admin_key"
-    );
-    admin.delete(&id(&other)).await.expect(204);
-    admin.delete(&id(&made)).await.expect(204);
-    app.get("/v1/events").await.expect(200);
-    app.finish().await;
+        let id = |made: &Value| format!("/v1/api-keys/{}", made["id"].as_str().unwrap());
+        assert_eq!(
+            admin.delete(&id(&made)).await.expect(409).code(),
+            "last_admin_key"
+        );
+        admin.delete(&id(&other)).await.expect(204);
+        admin.delete(&id(&made)).await.expect(204);
+        app.get("/v1/events").await.expect(200);
+    })
+    .await;
 }
 
 #[tokio::test]

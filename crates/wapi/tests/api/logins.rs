@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wapi_simulator::{FallbackPolicy, PeerRequests};
 
-use crate::harness::{PATIENCE, TestApp, eventually, within};
+use crate::harness::{PATIENCE, TestApp, eventually, gateway, shop, within};
 
 async fn until_app_state(app: &TestApp, wanted: &str) -> Value {
     let session = async || app.session("shop").await.json();
@@ -28,88 +28,85 @@ async fn since_online(app: &TestApp) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_phone_that_shares_no_key_leaves_the_session_online_and_it_heals_when_the_key_comes() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.sets_peer_requests(PeerRequests::Ignored);
-    alice.sets_push_name("Alice of the shop").unwrap();
-    app.pair("shop", &alice).await;
-    let session = until_app_state(&app, "waiting").await;
-    assert_eq!(
-        (&session["status"], &session["reason"]),
-        (&json!("online"), &Value::Null)
-    );
-    // Long after everybody else would have given up.
-    for _ in 0..30 {
-        app.push_clock(Duration::from_secs(20));
-        within(Duration::from_millis(50), async || None::<()>).await;
-    }
-    app.send("shop", bob.number(), "all is well")
-        .await
-        .expect(200);
-    assert_eq!(
-        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
-        Some("all is well")
-    );
-    bob.sends_text(alice.number(), "and here").await.unwrap();
-    assert_eq!(
-        app.webhook.next().await.body["data"]["text"]["body"],
-        "and here"
-    );
-    assert_eq!(
-        since_online(&app).await,
-        [] as [Value; 0],
-        "it did not stay online"
-    );
-    alice.sets_peer_requests(PeerRequests::Answered);
-    let session = until_app_state(&app, "synced").await;
-    assert_eq!(
-        (&session["status"], &session["account"]["name"]),
-        (&json!("online"), &json!("Alice of the shop"))
-    );
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        alice.sets_peer_requests(PeerRequests::Ignored);
+        alice.sets_push_name("Alice of the shop").unwrap();
+        app.pair("shop", &alice).await;
+        let session = until_app_state(app, "waiting").await;
+        assert_eq!(session["status"], "online");
+        assert_eq!(session["reason"], Value::Null);
+        // Long after everybody else would have given up.
+        for _ in 0..30 {
+            app.push_clock(Duration::from_secs(20));
+            within(Duration::from_millis(50), async || None::<()>).await;
+        }
+        app.send("shop", bob.number(), "all is well")
+            .await
+            .expect(200);
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+            Some("all is well")
+        );
+        bob.sends_text(alice.number(), "and here").await.unwrap();
+        assert_eq!(
+            app.webhook.next().await.body["data"]["text"]["body"],
+            "and here"
+        );
+        assert_eq!(
+            since_online(app).await,
+            [] as [Value; 0],
+            "it did not stay online"
+        );
+        alice.sets_peer_requests(PeerRequests::Answered);
+        let session = until_app_state(app, "synced").await;
+        assert_eq!(session["status"], "online");
+        assert_eq!(session["account"]["name"], "Alice of the shop");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_without_the_key_is_online_after_a_restart_too() {
-    let app = TestApp::start().await;
-    let alice = app.phone("Alice");
-    alice.sets_peer_requests(PeerRequests::Ignored);
-    app.pair("shop", &alice).await;
-    let app = app.restart().await;
-    app.until("shop", "online").await;
-    until_app_state(&app, "waiting").await;
-    alice.sets_peer_requests(PeerRequests::Answered);
-    until_app_state(&app, "synced").await;
-    app.finish().await;
+    gateway(async |app| {
+        let alice = app.phone("Alice");
+        alice.sets_peer_requests(PeerRequests::Ignored);
+        app.pair("shop", &alice).await;
+        app.restart().await;
+        app.until("shop", "online").await;
+        until_app_state(app, "waiting").await;
+        alice.sets_peer_requests(PeerRequests::Answered);
+        until_app_state(app, "synced").await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_is_definite_is_asked_once() {
-    let app = TestApp::start().await;
-    let alice = app.phone("Alice");
-    app.pair("shop", &alice).await;
-    for (to, code) in [
-        ("375449999999", "not_on_whatsapp"),
-        ("120363000000000099@g.us", "group_not_found"),
-    ] {
-        let answer = app
-            .post(
-                "/v1/sessions/shop/messages?wait=30",
-                json!({"to": to, "text": {"body": "hi"}}),
-            )
-            .await;
-        assert_eq!(answer.expect(404).code(), code);
-    }
-    app.finish().await;
+    shop(async |app, _, _| {
+        for (to, code) in [
+            ("375449999999", "not_on_whatsapp"),
+            ("120363000000000099@g.us", "group_not_found"),
+        ] {
+            let answer = app
+                .post(
+                    "/v1/sessions/shop/messages?wait=30",
+                    json!({"to": to, "text": {"body": "hi"}}),
+                )
+                .await;
+            assert_eq!(answer.expect(404).code(), code);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn another_server_key_costs_one_connection() {
     for fallback in [FallbackPolicy::Offered, FallbackPolicy::Refused] {
-        let app = TestApp::start().await;
+        let mut app = TestApp::start().await;
         let alice = app.phone("Alice");
         app.pair("shop", &alice).await;
-        let app = app.restart().await;
+        app.restart().await;
         app.until("shop", "online").await;
         app.simulator.faults().change_key(fallback).unwrap();
         app.until("shop", "offline").await;

@@ -1,17 +1,13 @@
 //! Marks on messages, both ways: pins, what is kept, stars.
 
+use insta::assert_json_snapshot;
 use serde_json::{Value, json};
-use wapi_simulator::{Addressing, Author, SimulatorOptions};
+use wapi_simulator::{Addressing, Author, Phone, SimulatorOptions};
 
-use crate::harness::{PATIENCE, Setup, TestApp};
+use crate::harness::{PATIENCE, Setup, TestApp, shop, steady};
 
 /// A message of ours and one of the other's, in a chat of two.
-async fn two_messages(
-    app: &TestApp,
-    alice: &wapi_simulator::Phone,
-    bob: &wapi_simulator::Phone,
-) -> [String; 2] {
-    app.pair("shop", alice).await;
+async fn two_messages(app: &TestApp, alice: &Phone, bob: &Phone) -> [String; 2] {
     let ours = app
         .accepted("shop", json!({"to": bob.number(), "text": {"body": "hi"}}))
         .await;
@@ -21,131 +17,208 @@ async fn two_messages(
     [ours, theirs]
 }
 
-#[tokio::test]
-async fn messages_are_pinned_and_kept_for_everyone() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let messages = two_messages(&app, &alice, &bob).await;
-    let route = |id: &str, mark: &str| {
-        format!(
-            "/v1/sessions/shop/messages/{id}/{mark}?chat={}",
-            bob.number()
-        )
-    };
-    for (id, from_me) in messages.iter().zip([true, false]) {
-        let key = json!({"remote_jid": bob.jid(), "from_me": from_me, "id": id});
-        for (asked, kind, seconds) in [
-            (Some(json!({})), "PIN_FOR_ALL", 604_800),
-            (Some(json!({"duration": 86_400})), "PIN_FOR_ALL", 86_400),
-            (None, "UNPIN_FOR_ALL", 0),
-        ] {
-            let answer = match asked {
-                Some(asked) => app.put(&route(id, "pin"), asked).await,
-                None => app.delete(&route(id, "pin")).await,
-            };
-            let answer = answer.expect(200).json();
-            assert_eq!(answer["messages"][0]["pin"]["message_id"], json!(id));
-            let mut received = bob.next_message(PATIENCE).await.unwrap().to_json();
-            received["pin_in_chat_message"]
-                .as_object_mut()
-                .unwrap()
-                .remove("sender_timestamp_ms")
-                .unwrap();
-            assert_eq!(
-                received["pin_in_chat_message"],
-                json!({"key": key, "type": kind})
-            );
-            assert_eq!(
-                received["message_context_info"]["message_add_on_duration_in_secs"],
-                json!(seconds)
-            );
-        }
-        for (kept, kind) in [(true, "KEEP_FOR_ALL"), (false, "UNDO_KEEP_FOR_ALL")] {
-            let answer = match kept {
-                true => app.put(&route(id, "keep"), json!({})).await,
-                false => app.delete(&route(id, "keep")).await,
-            };
-            assert_eq!(
-                answer.expect(200).json()["messages"][0]["keep"],
-                json!({"message_id": id, "kept": kept})
-            );
-            let received = bob.next_message(PATIENCE).await.unwrap().to_json();
-            let keep = &received["keep_in_chat_message"];
-            assert_eq!((&keep["key"], &keep["keep_type"]), (&key, &json!(kind)));
+fn route(id: &str, mark: &str, chat: &Phone) -> String {
+    let chat = chat.number();
+    format!("/v1/sessions/shop/messages/{id}/{mark}?chat={chat}")
+}
+
+/// What Bob's phone decrypts next, which is about one message.
+async fn mark(bob: &Phone, id: &str) -> Value {
+    let received = bob.next_message(PATIENCE).await.unwrap().to_json();
+    let mut mark =
+        json!({"pin": received["pin_in_chat_message"], "keep": received["keep_in_chat_message"]});
+    for kind in ["pin", "keep"] {
+        if let Some(members) = mark[kind].as_object_mut() {
+            members.remove("sender_timestamp_ms");
+            members.remove("timestamp_ms");
         }
     }
-    let wrong = app
-        .put(&route(&messages[0], "pin"), json!({"duration": 60}))
-        .await
-        .expect(400);
-    assert_eq!(wrong.fields(), ["duration"]);
-    assert_eq!(
-        app.put(&route("3EB0", "keep"), json!({}))
-            .await
-            .expect(404)
-            .code(),
-        "message_not_found"
-    );
-    app.finish().await;
+    mark["seconds"] = received["message_context_info"]["message_add_on_duration_in_secs"].clone();
+    mark.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    steady(&mark, &[(id, "[id]"), (&bob.jid(), "[bob]")])
+}
+
+#[tokio::test]
+async fn a_pin_lasts_a_week_for_both() {
+    shop(async |app, alice, bob| {
+        let [ours, _] = two_messages(app, &alice, &bob).await;
+        let answer = app.put(&route(&ours, "pin", &bob), json!({})).await;
+        let answer = answer.expect(200).json();
+        assert_eq!(answer["messages"][0]["pin"]["message_id"], json!(ours));
+        assert_json_snapshot!(mark(&bob, &ours).await, @r#"
+        {
+          "pin": {
+            "key": {
+              "from_me": true,
+              "id": "[id]",
+              "remote_jid": "[bob]"
+            },
+            "type": "PIN_FOR_ALL"
+          },
+          "seconds": 604800
+        }
+        "#);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pin_lasts_as_long_as_it_is_asked_for() {
+    shop(async |app, alice, bob| {
+        let [ours, _] = two_messages(app, &alice, &bob).await;
+        let day = json!({"duration": 86_400});
+        app.put(&route(&ours, "pin", &bob), day).await.expect(200);
+        assert_eq!(mark(&bob, &ours).await["seconds"], 86_400);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pin_lasts_no_minute() {
+    shop(async |app, alice, bob| {
+        let [ours, _] = two_messages(app, &alice, &bob).await;
+        let minute = json!({"duration": 60});
+        let refused = app.put(&route(&ours, "pin", &bob), minute).await;
+        assert_eq!(refused.expect(400).fields(), ["duration"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pin_is_taken_away_for_both() {
+    shop(async |app, alice, bob| {
+        let [ours, _] = two_messages(app, &alice, &bob).await;
+        app.delete(&route(&ours, "pin", &bob)).await.expect(200);
+        assert_json_snapshot!(mark(&bob, &ours).await, @r#"
+        {
+          "pin": {
+            "key": {
+              "from_me": true,
+              "id": "[id]",
+              "remote_jid": "[bob]"
+            },
+            "type": "UNPIN_FOR_ALL"
+          },
+          "seconds": 0
+        }
+        "#);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_other_wrote_is_pinned_as_theirs() {
+    shop(async |app, alice, bob| {
+        let [_, theirs] = two_messages(app, &alice, &bob).await;
+        let pin = route(&theirs, "pin", &bob);
+        app.put(&pin, json!({})).await.expect(200);
+        assert_eq!(mark(&bob, &theirs).await["pin"]["key"]["from_me"], false);
+        app.delete(&pin).await.expect(200);
+        assert_eq!(mark(&bob, &theirs).await["pin"]["key"]["from_me"], false);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_is_kept_for_both_and_let_go_again() {
+    shop(async |app, alice, bob| {
+        let [ours, theirs] = two_messages(app, &alice, &bob).await;
+        let answer = app.put(&route(&ours, "keep", &bob), json!({})).await;
+        assert_eq!(
+            answer.expect(200).json()["messages"][0]["keep"],
+            json!({"message_id": ours, "kept": true})
+        );
+        assert_json_snapshot!(mark(&bob, &ours).await, @r#"
+        {
+          "keep": {
+            "keep_type": "KEEP_FOR_ALL",
+            "key": {
+              "from_me": true,
+              "id": "[id]",
+              "remote_jid": "[bob]"
+            }
+          }
+        }
+        "#);
+        let answer = app.delete(&route(&theirs, "keep", &bob)).await;
+        assert_eq!(
+            answer.expect(200).json()["messages"][0]["keep"],
+            json!({"message_id": theirs, "kept": false})
+        );
+        let keep = mark(&bob, &theirs).await["keep"].clone();
+        assert_eq!(keep["keep_type"], "UNDO_KEEP_FOR_ALL");
+        assert_eq!(keep["key"]["from_me"], false);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_knows_is_not_kept() {
+    shop(async |app, _, bob| {
+        let unknown = app.put(&route("3EB0", "keep", &bob), json!({})).await;
+        assert_eq!(unknown.expect(404).code(), "message_not_found");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_others_pin_and_keep_is_told() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let [ours, theirs] = two_messages(&app, &alice, &bob).await;
-    bob.pins_message(alice.number(), &ours, Author::Them, Some(86_400))
-        .unwrap();
-    bob.pins_message(alice.number(), &ours, Author::Them, None)
-        .unwrap();
-    bob.keeps_message(alice.number(), &theirs, Author::Me, true)
-        .unwrap();
-    bob.keeps_message(alice.number(), &theirs, Author::Me, false)
-        .unwrap();
-    app.events("message.pinned,message.kept", 4).await;
-    alice
-        .pins_message(bob.number(), &theirs, Author::Them, Some(2_592_000))
-        .unwrap();
-    let told = app.events("message.pinned,message.kept", 5).await;
-    let expected = [
-        (
-            "message.pinned",
-            &ours,
-            json!({"pinned": true, "duration": 86_400}),
-        ),
-        (
-            "message.pinned",
-            &ours,
-            json!({"pinned": false, "duration": null}),
-        ),
-        ("message.kept", &theirs, json!({"kept": true})),
-        ("message.kept", &theirs, json!({"kept": false})),
-        (
-            "message.pinned",
-            &theirs,
-            json!({"pinned": true, "duration": 2_592_000, "from_me": true}),
-        ),
-    ];
-    for (told, (kind, id, fields)) in told.iter().zip(expected) {
-        let data = &told["data"];
-        assert_eq!(
-            (&told["type"], &data["message_id"], &data["chat"]),
-            (&json!(kind), &json!(id), &json!(bob.jid()))
-        );
-        for (field, value) in fields.as_object().unwrap() {
-            assert_eq!(&data[field], value, "{told:#}");
+    shop(async |app, alice, bob| {
+        let [ours, theirs] = two_messages(app, &alice, &bob).await;
+        bob.pins_message(alice.number(), &ours, Author::Them, Some(86_400))
+            .unwrap();
+        bob.pins_message(alice.number(), &ours, Author::Them, None)
+            .unwrap();
+        bob.keeps_message(alice.number(), &theirs, Author::Me, true)
+            .unwrap();
+        bob.keeps_message(alice.number(), &theirs, Author::Me, false)
+            .unwrap();
+        app.events("message.pinned,message.kept", 4).await;
+        alice
+            .pins_message(bob.number(), &theirs, Author::Them, Some(2_592_000))
+            .unwrap();
+        let told = app.events("message.pinned,message.kept", 5).await;
+        let expected = [
+            (
+                "message.pinned",
+                &ours,
+                json!({"pinned": true, "duration": 86_400}),
+            ),
+            (
+                "message.pinned",
+                &ours,
+                json!({"pinned": false, "duration": null}),
+            ),
+            ("message.kept", &theirs, json!({"kept": true})),
+            ("message.kept", &theirs, json!({"kept": false})),
+            (
+                "message.pinned",
+                &theirs,
+                json!({"pinned": true, "duration": 2_592_000, "from_me": true}),
+            ),
+        ];
+        for (told, (kind, id, fields)) in told.iter().zip(expected) {
+            let data = &told["data"];
+            assert_eq!(told["type"], kind);
+            assert_eq!(data["message_id"], *id);
+            assert_eq!(data["chat"], bob.jid());
+            for (field, value) in fields.as_object().unwrap() {
+                assert_eq!(&data[field], value, "{told:#}");
+            }
         }
-    }
-    app.finish().await;
+    })
+    .await;
 }
 
-async fn stars(app: TestApp) {
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let [ours, theirs] = two_messages(&app, &alice, &bob).await;
+/// The marks of an account go to its own devices, by its state.
+async fn stars_of_ours(app: &TestApp, alice: Phone, bob: Phone) {
+    let [ours, theirs] = two_messages(app, &alice, &bob).await;
     for (id, from_me) in [(&ours, "1"), (&theirs, "0")] {
-        let route = format!("/v1/sessions/shop/messages/{id}/star?chat={}", bob.number());
-        app.put(&route, json!({})).await.expect(204);
-        app.delete(&route).await.expect(204);
+        let star = route(id, "star", &bob);
+        app.put(&star, json!({})).await.expect(204);
+        app.delete(&star).await.expect(204);
         let written = alice.app_state_writes("regular_high").unwrap();
         let expected = ["star", &bob.jid(), id, from_me, "0"].map(str::to_owned);
         assert_eq!(
@@ -154,38 +227,11 @@ async fn stars(app: TestApp) {
         );
     }
     assert_eq!(bob.received_messages().len(), 1, "nobody else hears of it");
-    // What was done through here may be told, too; so this is about a message that was not touched.
-    let other = bob.sends_text(alice.number(), "another").await.unwrap();
-    app.webhook.next().await;
-    alice
-        .stars_message(bob.number(), &other, Author::Them, true)
-        .unwrap();
-    alice
-        .stars_message(bob.number(), &other, Author::Them, false)
-        .unwrap();
-    let said =
-        |event: &Value| ["chat", "message_id", "starred"].map(|field| event["data"][field].clone());
-    let expected = [true, false].map(|starred| [json!(bob.jid()), json!(other), json!(starred)]);
-    let mut count = expected.len();
-    loop {
-        let told = app.events("message.starred", count).await;
-        let about_it: Vec<_> = told
-            .iter()
-            .map(said)
-            .filter(|said| said[1] == json!(other))
-            .collect();
-        if about_it.len() == expected.len() {
-            assert_eq!(about_it, expected);
-            break;
-        }
-        count = told.len() + 1;
-    }
-    app.finish().await;
 }
 
 #[tokio::test]
 async fn stars_are_the_accounts_own() {
-    stars(TestApp::start().await).await;
+    shop(async |app, alice, bob| stars_of_ours(app, alice, bob).await).await;
 }
 
 #[tokio::test]
@@ -194,5 +240,29 @@ async fn stars_name_the_same_chat_where_everybody_has_a_lid() {
         addressing: Addressing::Lid,
         ..SimulatorOptions::default()
     };
-    stars(Setup::new().simulator(options).start().await).await;
+    Setup::new()
+        .simulator(options)
+        .shop(async |app, alice, bob| stars_of_ours(app, alice, bob).await)
+        .await;
+}
+
+#[tokio::test]
+async fn stars_that_the_phone_gives_and_takes_are_told() {
+    shop(async |app, alice, bob| {
+        let id = bob.sends_text(alice.number(), "hello").await.unwrap();
+        app.webhook.next().await;
+        for is_starred in [true, false] {
+            alice
+                .stars_message(bob.number(), &id, Author::Them, is_starred)
+                .unwrap();
+        }
+        let told = app.events("message.starred", 2).await;
+        for (event, is_starred) in told.iter().zip([true, false]) {
+            let data = &event["data"];
+            assert_eq!(data["message_id"], id);
+            assert_eq!(data["chat"], bob.jid());
+            assert_eq!(data["starred"], is_starred);
+        }
+    })
+    .await;
 }

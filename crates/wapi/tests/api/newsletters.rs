@@ -1,7 +1,5 @@
 //! Newsletters: followed, read without a gap, and posted in.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use wapi_simulator::{FileKind, MediaFile, Phone};
 
@@ -19,35 +17,53 @@ fn path(newsletter: &str) -> String {
     format!("/v1/sessions/shop/newsletters/{newsletter}")
 }
 
-#[tokio::test]
-async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
-    let (app, [_, bob, carol]) = with_alice().await;
-    let news = bob.creates_newsletter("Bob's news", "All of it");
-    bob.sends_text(&news, "long ago").await.unwrap();
-    let seen = app.get(&path(&news)).await.expect(200).json();
-    assert_eq!(
-        (&seen["id"], &seen["role"], &seen["followers"]),
-        (&json!(news), &json!("guest"), &json!(1))
-    );
-    app.put(&format!("{}/follow", path(&news)), json!({}))
+/// The account follows a newsletter.
+async fn follow(app: &TestApp, newsletter: &str) {
+    app.put(&format!("{}/follow", path(newsletter)), json!({}))
         .await
         .expect(204);
-    let listed = app
-        .get("/v1/sessions/shop/newsletters")
-        .await
-        .expect(200)
-        .json()["newsletters"]
-        .clone();
+}
+
+async fn listed(app: &TestApp) -> Value {
+    let answer = app.get("/v1/sessions/shop/newsletters").await;
+    answer.expect(200).json()["newsletters"].take()
+}
+
+#[tokio::test]
+async fn a_newsletter_is_read_by_guests() {
+    let (app, [_, bob, _]) = with_alice().await;
+    let news = bob.creates_newsletter("Bob's news", "All of it");
+    let seen = app.get(&path(&news)).await.expect(200).json();
+    assert_eq!(seen["id"], news);
+    assert_eq!(seen["role"], "guest");
+    assert_eq!(seen["followers"], 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_newsletter_that_the_account_follows_is_listed() {
+    let (app, [_, bob, _]) = with_alice().await;
+    let news = bob.creates_newsletter("Bob's news", "All of it");
+    follow(&app, &news).await;
+    let listed = listed(&app).await;
     let mut expected = json!([{
         "id": news, "name": "Bob's news", "description": "All of it", "role": "follower", "followers": 2,
-        "verified": false,
+        "verified": false, "muted": false,
     }]);
     for field in ["link", "created_at"] {
         assert!(listed[0][field].is_string(), "{listed}");
         expected[0][field] = listed[0][field].clone();
     }
     assert_eq!(listed, expected);
+    app.finish().await;
+}
 
+#[tokio::test]
+async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
+    let (app, [_, bob, _]) = with_alice().await;
+    let news = bob.creates_newsletter("Bob's news", "All of it");
+    bob.sends_text(&news, "long ago").await.unwrap();
+    follow(&app, &news).await;
     let id = bob.sends_text(&news, "fresh").await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
     let expected = json!({
@@ -62,45 +78,42 @@ async fn what_is_posted_where_the_account_follows_is_told_from_then_on() {
             .await;
         (messages.status == 200)
             .then(|| messages.json())
-            .filter(|page| page["messages"][0]["id"] == json!(id))
+            .filter(|page| page["messages"][0]["id"] == id)
     };
     eventually(kept, async || "it is not in the history".to_owned()).await;
+    app.finish().await;
+}
 
+#[tokio::test]
+async fn what_is_posted_where_the_account_follows_no_more_is_not_told() {
+    let (app, [_, bob, carol]) = with_alice().await;
+    let news = bob.creates_newsletter("Bob's news", "All of it");
+    follow(&app, &news).await;
     app.delete(&format!("{}/follow", path(&news)))
         .await
         .expect(204);
     carol.follows_newsletter(&news).unwrap();
     bob.sends_text(&news, "for Carol").await.unwrap();
-    assert_eq!(
-        carol.next_message(PATIENCE).await.unwrap().text.as_deref(),
-        Some("for Carol")
-    );
-    assert_eq!(
-        app.get("/v1/sessions/shop/newsletters")
-            .await
-            .expect(200)
-            .json(),
-        json!({"newsletters": []})
-    );
-    for answer in [
-        app.get(&path("120363999999999999@newsletter"))
-            .await
-            .expect(404),
-        app.put(
-            &format!("{}/follow", path("120363999999999999@newsletter")),
-            json!({}),
-        )
-        .await
-        .expect(404),
-    ] {
-        assert_eq!(answer.code(), "newsletter_not_found");
-    }
+    let received = carol.next_message(PATIENCE).await.unwrap();
+    assert_eq!(received.text.as_deref(), Some("for Carol"));
+    assert_eq!(listed(&app).await, json!([]));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_newsletter_that_nobody_has_is_not_found() {
+    let (app, _) = with_alice().await;
+    let nowhere = path("120363999999999999@newsletter");
+    let read = app.get(&nowhere).await.expect(404);
+    assert_eq!(read.code(), "newsletter_not_found");
+    let followed = app.put(&format!("{nowhere}/follow"), json!({})).await;
+    assert_eq!(followed.expect(404).code(), "newsletter_not_found");
     app.finish().await;
 }
 
 #[tokio::test]
 async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_order() {
-    let (app, [alice, bob, carol]) = with_alice().await;
+    let (mut app, [alice, bob, carol]) = with_alice().await;
     let news = bob.creates_newsletter("News", "");
     alice.follows_newsletter(&news).unwrap();
     bob.sends_text(&news, "the first").await.unwrap();
@@ -118,13 +131,11 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
     let stopped = app.stop().await;
     bob.sends_text(&news, "while away").await.unwrap();
     stopped.simulator.faults().lose_posts(false);
-    let app = stopped.start().await;
+    stopped.start().await;
     for count in 0..120 {
         let told = app.webhook.next().await.body["data"].clone();
-        assert_eq!(
-            (&told["text"]["body"], &told["offline"]),
-            (&json!(format!("missed {count}")), &json!(true))
-        );
+        assert_eq!(told["text"]["body"], format!("missed {count}"));
+        assert_eq!(told["offline"], true);
         assert_eq!(told["chat"], json!(news));
     }
     assert_eq!(
@@ -143,7 +154,7 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
     carol.sends_text(&other, "one").await.unwrap();
     assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "one");
     alice.unfollows_newsletter(&other).unwrap();
-    let app = app.restart().await;
+    app.restart().await;
     app.until("shop", "online").await;
     carol.sends_text(&other, "two").await.unwrap();
     let listed = async || {
@@ -161,7 +172,7 @@ async fn what_was_posted_while_nobody_listened_is_told_afterwards_once_and_in_or
 
 #[tokio::test]
 async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
-    let (app, [alice, bob, _]) = with_alice().await;
+    let (mut app, [alice, bob, _]) = with_alice().await;
     let (news, own) = (
         bob.creates_newsletter("News", ""),
         alice.creates_newsletter("Shop", ""),
@@ -179,7 +190,7 @@ async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
     let stopped = app.stop().await;
     stopped.simulator.faults().lose_posts(false);
     stopped.simulator.faults().hide_posts(true);
-    let app = stopped.start().await;
+    stopped.start().await;
     app.until("shop", "online").await;
     // What comes in meanwhile is told; but who posted in one's own newsletter is not known before WhatsApp says it.
     bob.sends_text(&news, "the third").await.unwrap();
@@ -193,7 +204,7 @@ async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
         .await
         .expect(204);
     app.simulator.faults().hide_posts(false);
-    app.push_clock(Duration::from_secs(61));
+    app.while_time_passes(async || app.webhook.taken(3)).await;
     assert_eq!(
         app.webhook.next().await.body["data"]["text"]["body"],
         "missed"
@@ -205,7 +216,7 @@ async fn what_could_not_be_asked_is_asked_again_and_nothing_is_left_out() {
 
 #[tokio::test]
 async fn posts_are_sent_by_those_who_may_and_once() {
-    let (app, [alice, bob, carol]) = with_alice().await;
+    let (mut app, [alice, bob, carol]) = with_alice().await;
     let own = alice.creates_newsletter("Shop", "What is new");
     let admins = bob.creates_newsletter("Both", "");
     bob.makes_newsletter_admin(&admins, &alice).unwrap();
@@ -223,15 +234,12 @@ async fn posts_are_sent_by_those_who_may_and_once() {
             call().await.expect(200).json(),
         );
         let id = first["messages"][0]["id"].clone();
-        assert_eq!(
-            (&first["messages"][0]["status"], &again["messages"][0]["id"]),
-            (&json!("sent"), &id)
-        );
+        assert_eq!(first["messages"][0]["status"], "sent");
+        assert_eq!(again["messages"][0]["id"], id);
         let shown = carol.next_message(PATIENCE).await.unwrap();
-        assert_eq!(
-            (json!(shown.id), &shown.chat, &shown.from),
-            (id, newsletter, newsletter)
-        );
+        assert_eq!(id, shown.id);
+        assert_eq!(&shown.chat, newsletter);
+        assert_eq!(&shown.from, newsletter);
         assert_eq!(shown.text.as_deref(), Some("open *now*"));
         assert_eq!(carol.find_newsletter(newsletter).unwrap().posts.len(), 1);
         assert!(alice.next_message(PATIENCE).await.unwrap().from_me);
@@ -239,11 +247,10 @@ async fn posts_are_sent_by_those_who_may_and_once() {
     // What its owner posts on the phone.
     let id = alice.sends_text(&own, "from my phone").await.unwrap();
     let echo = app.events("message.echo", 1).await[0]["data"].clone();
-    assert_eq!(
-        (&echo["id"], &echo["chat"], &echo["from"]["phone"]),
-        (&json!(id), &json!(own), &json!(alice.number()))
-    );
-    let app = app.restart().await;
+    assert_eq!(echo["id"], id);
+    assert_eq!(echo["chat"], own);
+    assert_eq!(echo["from"]["phone"], alice.number());
+    app.restart().await;
     app.until("shop", "online").await;
     bob.sends_text(&admins, "another admin").await.unwrap();
     assert_eq!(
@@ -281,10 +288,8 @@ async fn an_admin_who_changes_a_post_is_told_of() {
     assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
     bob.edits_post(&news, &id, "first").unwrap();
     let edited = app.events("message.edited", 1).await[0]["data"].clone();
-    assert_eq!(
-        (&edited["message_id"], &edited["text"]["body"]),
-        (&json!(id), &json!("first"))
-    );
+    assert_eq!(edited["message_id"], id);
+    assert_eq!(edited["text"]["body"], "first");
     app.finish().await;
 }
 
@@ -396,7 +401,8 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
             .accepted("shop", json!({"to": own, (kind): object}))
             .await;
         let shown = carol.next_message(PATIENCE).await.unwrap();
-        assert_eq!((&shown.id, shown.kind.as_str()), (&id, kind));
+        assert_eq!(shown.id, id);
+        assert_eq!(shown.kind, kind);
         assert_eq!(
             shown.media.as_ref().map(|media| &media.bytes),
             Some(&bytes),
@@ -428,10 +434,8 @@ async fn files_of_posts_are_for_everybody_and_not_encrypted() {
     };
     bob.sends_file(&news, file).await.unwrap();
     let told = app.webhook.next().await.body["data"].clone();
-    assert_eq!(
-        (&told["chat"], &told["image"]["caption"]),
-        (&json!(news), &json!("look"))
-    );
+    assert_eq!(told["chat"], news);
+    assert_eq!(told["image"]["caption"], "look");
     let path = format!(
         "/v1/media/{}",
         told["image"]["id"].as_str().expect("it has an id")

@@ -1,12 +1,11 @@
 //! Polls both ways and the votes on them; events and the answers to them.
 
 use serde_json::{Value, json};
-use wapi_simulator::waproto::buffa::MessageField;
-use wapi_simulator::waproto::whatsapp as wa;
-use wapi_simulator::waproto::whatsapp::message::event_response_message::EventResponseType;
-use wapi_simulator::{AckFault, Addressing, Author, Phone, SimulatorOptions};
+use wapi_simulator::{
+    AckFault, Addressing, Author, EventAnswer, OpenedAnswer, Phone, PlannedEvent, SimulatorOptions,
+};
 
-use crate::harness::{PATIENCE, Setup, TestApp};
+use crate::harness::{PATIENCE, Setup, TestApp, shop, steady};
 
 /// The votes that were told, once there are so many.
 async fn votes(app: &TestApp, count: usize) -> Vec<Value> {
@@ -48,14 +47,10 @@ async fn votes_on_a_poll_of_ours(app: TestApp) {
 
     let told = votes(&app, 4).await;
     for (vote, ballot) in told.iter().zip(&ballots) {
-        assert_eq!(
-            (&vote["message_id"], &vote["chat"]),
-            (&json!(id), &json!(bob.jid()))
-        );
-        assert_eq!(
-            (&vote["from"]["phone"], &vote["question"]),
-            (&json!(bob.number()), &json!("What?"))
-        );
+        assert_eq!(vote["message_id"], id);
+        assert_eq!(vote["chat"], bob.jid());
+        assert_eq!(vote["from"]["phone"], bob.number());
+        assert_eq!(vote["question"], "What?");
         assert_eq!(vote["options"], json!(ballot));
         let standing = |option: &str| {
             let voters: Vec<_> = ballot
@@ -70,10 +65,8 @@ async fn votes_on_a_poll_of_ours(app: TestApp) {
             json!(["Tea", "Coffee", "Milk"].map(standing))
         );
     }
-    assert_eq!(
-        (&told[3]["from_me"], &told[3]["from"]["phone"]),
-        (&json!(true), &json!(alice.number()))
-    );
+    assert_eq!(told[3]["from_me"], true);
+    assert_eq!(told[3]["from"]["phone"], alice.number());
     assert_eq!(
         told[3]["tally"][2],
         json!({"option": "Milk", "votes": 1, "voters": [alice.jid()]})
@@ -95,126 +88,113 @@ async fn votes_are_opened_where_everybody_has_a_lid() {
     votes_on_a_poll_of_ours(Setup::new().simulator(options).start().await).await;
 }
 
-/// A phone's own: tea or coffee, or, where more may be chosen, both.
-fn poll(most: u32) -> wa::Message {
-    let option = |name: &str| wa::message::poll_creation_message::Option {
-        option_name: Some(name.to_owned()),
-        ..Default::default()
-    };
-    wa::Message {
-        poll_creation_message_v3: MessageField::some(wa::message::PollCreationMessage {
-            name: Some("What?".to_owned()),
-            options: vec![option("Tea"), option("Coffee")],
-            selectable_options_count: Some(most),
-            ..Default::default()
-        }),
-        message_context_info: sealing(),
-        ..Default::default()
-    }
-}
-
-fn sealing() -> MessageField<wa::MessageContextInfo> {
-    MessageField::some(wa::MessageContextInfo {
-        message_secret: Some(vec![7; 32]),
-        ..Default::default()
-    })
+/// A poll of a phone: tea or coffee, or, where more may be chosen, both; its id.
+fn asks(phone: &Phone, to: &str, most: u32) -> String {
+    phone
+        .sends_poll(to, "What?", &["Tea", "Coffee"], most)
+        .unwrap()
 }
 
 #[tokio::test]
 async fn votes_on_polls_of_others_are_opened_and_unknown_polls_are_told_without_an_answer() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    // This one nobody here has ever seen.
-    let carol = app.phone("Carol");
-    let foreign = bob.sends_message(carol.number(), "poll", poll(1)).unwrap();
-    carol.next_message(PATIENCE).await.unwrap();
-    bob.votes_on_poll(&alice.jid(), &foreign, Author::Me, &["Tea"])
-        .unwrap();
+    shop(async |app, alice, bob| {
+        // This one nobody here has ever seen.
+        let carol = app.phone("Carol");
+        let foreign = asks(&bob, carol.number(), 1);
+        carol.next_message(PATIENCE).await.unwrap();
+        bob.votes_on_poll(&alice.jid(), &foreign, Author::Me, &["Tea"])
+            .unwrap();
 
-    let id = bob.sends_message(alice.number(), "poll", poll(1)).unwrap();
-    let received = app.webhook.next().await.body;
-    assert_eq!(
-        (
-            &received["data"]["type"],
-            &received["data"]["poll"]["max_selections"]
-        ),
-        (&json!("poll"), &json!(1))
-    );
-    bob.votes_on_poll(&alice.jid(), &id, Author::Me, &["Tea"])
-        .unwrap();
-    let told = votes(&app, 2).await;
-    assert_eq!(
-        (
-            &told[0]["message_id"],
-            &told[0]["options"],
-            &told[0]["tally"]
-        ),
-        (&json!(foreign), &Value::Null, &Value::Null)
-    );
-    assert_eq!(
-        (&told[1]["message_id"], &told[1]["options"]),
-        (&json!(id), &json!(["Tea"]))
-    );
-    assert_eq!(
-        told[1]["tally"][0],
-        json!({"option": "Tea", "votes": 1, "voters": [bob.jid()]})
-    );
-    app.finish().await;
+        let id = asks(&bob, alice.number(), 1);
+        let received = app.webhook.next().await.body;
+        assert_eq!(received["data"]["type"], "poll");
+        assert_eq!(received["data"]["poll"]["max_selections"], 1);
+        bob.votes_on_poll(&alice.jid(), &id, Author::Me, &["Tea"])
+            .unwrap();
+        let told = votes(app, 2).await;
+        assert_eq!(told[0]["message_id"], foreign);
+        assert_eq!(told[0]["options"], Value::Null);
+        assert_eq!(told[0]["tally"], Value::Null);
+        assert_eq!(told[1]["message_id"], id);
+        assert_eq!(told[1]["options"], json!(["Tea"]));
+        assert_eq!(
+            told[1]["tally"][0],
+            json!({"option": "Tea", "votes": 1, "voters": [bob.jid()]})
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn answers_to_events_are_opened_and_counted() {
-    use EventResponseType::{GOING, MAYBE, NOT_GOING};
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let event = json!({"name": "Party", "start": "2026-12-01T09:00:00Z"});
-    let id = app
-        .accepted("shop", json!({"to": bob.number(), "event": event}))
-        .await;
-    bob.next_message(PATIENCE).await.unwrap();
-    for response in [MAYBE, NOT_GOING, GOING] {
-        bob.answers_event(&alice.jid(), &id, Author::Them, response)
-            .unwrap();
-    }
-    let told = told(&app, "event.response", 3).await;
-    let responses: Vec<_> = told
-        .iter()
-        .map(|answer| answer["response"].clone())
-        .collect();
-    assert_eq!(responses, ["maybe", "not_going", "going"]);
-    let last = &told[2];
-    assert_eq!(
-        (&last["message_id"], &last["name"], &last["extra_guests"]),
-        (&json!(id), &json!("Party"), &json!(1))
-    );
-    assert_eq!(
-        last["tally"][0],
-        json!({"option": "going", "votes": 1, "voters": [bob.jid()]})
-    );
-    assert_eq!(
-        (&last["tally"][1]["votes"], &last["tally"][2]["votes"]),
-        (&json!(0), &json!(0))
-    );
-    app.finish().await;
+    use EventAnswer::{Going, Maybe, NotGoing};
+    shop(async |app, alice, bob| {
+        let event = json!({"name": "Party", "start": "2026-12-01T09:00:00Z"});
+        let id = app
+            .accepted("shop", json!({"to": bob.number(), "event": event}))
+            .await;
+        bob.next_message(PATIENCE).await.unwrap();
+        for response in [Maybe, NotGoing, Going] {
+            bob.answers_event(&alice.jid(), &id, Author::Them, response)
+                .unwrap();
+        }
+        let told = told(app, "event.response", 3).await;
+        let responses: Vec<_> = told
+            .iter()
+            .map(|answer| answer["response"].clone())
+            .collect();
+        assert_eq!(responses, ["maybe", "not_going", "going"]);
+        let last = &told[2];
+        let answer = last["id"].as_str().unwrap();
+        insta::assert_json_snapshot!(steady(last, &[(&id, "[event]"), (answer, "[answer]")]), @r#"
+        {
+          "chat": "375440000002@s.whatsapp.net",
+          "extra_guests": 1,
+          "from": {
+            "id": "375440000002@s.whatsapp.net",
+            "lid": "100000000000002@lid",
+            "name": "Bob",
+            "phone": "375440000002"
+          },
+          "id": "[answer]",
+          "message_id": "[event]",
+          "name": "Party",
+          "offline": false,
+          "response": "going",
+          "session": "shop",
+          "tally": [
+            {
+              "option": "going",
+              "voters": [
+                "375440000002@s.whatsapp.net"
+              ],
+              "votes": 1
+            },
+            {
+              "option": "not_going",
+              "voters": [],
+              "votes": 0
+            },
+            {
+              "option": "maybe",
+              "voters": [],
+              "votes": 0
+            }
+          ],
+          "timestamp": "[moment]"
+        }
+        "#);
+    })
+    .await;
 }
 
 /// The ids of a poll and an event of Bob's that the session was told of.
 async fn asked(app: &TestApp, bob: &Phone, to: &str) -> [String; 2] {
-    let event = wa::message::EventMessage {
-        name: Some("Party".to_owned()),
-        ..Default::default()
+    let party = PlannedEvent {
+        name: "Party".to_owned(),
+        ..PlannedEvent::default()
     };
-    let event = wa::Message {
-        event_message: MessageField::some(event),
-        message_context_info: sealing(),
-        ..Default::default()
-    };
-    let ids = [
-        bob.sends_message(to, "poll", poll(0)).unwrap(),
-        bob.sends_message(to, "event", event).unwrap(),
-    ];
+    let ids = [asks(bob, to, 0), bob.sends_event(to, party).unwrap()];
     for id in &ids {
         assert_eq!(app.webhook.next().await.body["data"]["id"], json!(id));
     }
@@ -273,10 +253,11 @@ async fn the_account_votes_and_answers_and_phones_open_it() {
         let opened = bob
             .opens_response(&bob.next_message(PATIENCE).await.unwrap())
             .unwrap();
-        assert_eq!(
-            (opened.response, opened.extra_guest_count),
-            (Some(EventResponseType::MAYBE), Some(2))
-        );
+        let expected = OpenedAnswer {
+            answer: EventAnswer::Maybe,
+            extra_guests: 2,
+        };
+        assert_eq!(opened, expected);
         // Nobody sees them as messages of the chat.
         let chat = app
             .get(&format!("/v1/sessions/shop/chats/{theirs}/messages"))
@@ -291,133 +272,128 @@ async fn the_account_votes_and_answers_and_phones_open_it() {
 #[tokio::test]
 async fn own_votes_count_and_the_account_votes_on_its_own_polls() {
     // By number: own votes on own polls are sealed for numbers, which chats by LID do not expect.
-    let app = Setup::new()
+    Setup::new()
         .simulator(SimulatorOptions::default())
-        .start()
-        .await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let poll = json!({"question": "What?", "options": ["Tea", "Coffee"]});
-    let poll = app
-        .accepted("shop", json!({"to": bob.number(), "poll": poll}))
-        .await;
-    bob.next_message(PATIENCE).await.unwrap();
-    let vote = json!({"to": bob.number(), "poll_vote": {"message_id": poll, "options": ["Tea"]}});
-    // What WhatsApp does not take does not count.
-    app.simulator.faults().set_ack_fault(AckFault::Refuse(479));
-    assert_eq!(
-        app.post("/v1/sessions/shop/messages", vote.clone())
-            .await
-            .code(),
-        "whatsapp_refused"
-    );
-    app.simulator.faults().set_ack_fault(AckFault::None);
-    bob.votes_on_poll(&alice.jid(), &poll, Author::Them, &["Coffee"])
-        .unwrap();
-    let counted = |votes: &[Value]| votes.last().unwrap()["tally"][0]["votes"].clone();
-    assert_eq!(counted(&votes(&app, 1).await), 0);
-    let sent = app
-        .post("/v1/sessions/shop/messages", vote)
-        .await
-        .expect(200)
-        .json();
-    assert_eq!(
-        (&sent["messages"][0]["type"], &sent["messages"][0]["status"]),
-        (&json!("poll_vote"), &json!("sent"))
-    );
-    assert_eq!(
-        bob.opens_vote(&bob.next_message(PATIENCE).await.unwrap())
-            .unwrap(),
-        ["Tea"]
-    );
+        .shop(async |app, alice, bob| {
+            let poll = json!({"question": "What?", "options": ["Tea", "Coffee"]});
+            let poll = app
+                .accepted("shop", json!({"to": bob.number(), "poll": poll}))
+                .await;
+            bob.next_message(PATIENCE).await.unwrap();
+            let vote =
+                json!({"to": bob.number(), "poll_vote": {"message_id": poll, "options": ["Tea"]}});
+            // What WhatsApp does not take does not count.
+            app.simulator.faults().set_ack_fault(AckFault::Refuse(479));
+            assert_eq!(
+                app.post("/v1/sessions/shop/messages", vote.clone())
+                    .await
+                    .code(),
+                "whatsapp_refused"
+            );
+            app.simulator.faults().set_ack_fault(AckFault::None);
+            bob.votes_on_poll(&alice.jid(), &poll, Author::Them, &["Coffee"])
+                .unwrap();
+            let counted = |votes: &[Value]| votes.last().unwrap()["tally"][0]["votes"].clone();
+            assert_eq!(counted(&votes(app, 1).await), 0);
+            let sent = app
+                .post("/v1/sessions/shop/messages", vote)
+                .await
+                .expect(200)
+                .json();
+            assert_eq!(sent["messages"][0]["type"], "poll_vote");
+            assert_eq!(sent["messages"][0]["status"], "sent");
+            assert_eq!(
+                bob.opens_vote(&bob.next_message(PATIENCE).await.unwrap())
+                    .unwrap(),
+                ["Tea"]
+            );
 
-    bob.votes_on_poll(&alice.jid(), &poll, Author::Them, &["Tea"])
-        .unwrap();
-    let mut voters = votes(&app, 2).await[1]["tally"][0]["voters"]
-        .as_array()
-        .unwrap()
-        .clone();
-    voters.sort_by_key(ToString::to_string);
-    let mut expected = vec![json!(alice.jid()), json!(bob.jid())];
-    expected.sort_by_key(ToString::to_string);
-    assert_eq!(voters, expected);
-    app.finish().await;
+            bob.votes_on_poll(&alice.jid(), &poll, Author::Them, &["Tea"])
+                .unwrap();
+            let mut voters = votes(app, 2).await[1]["tally"][0]["voters"]
+                .as_array()
+                .unwrap()
+                .clone();
+            voters.sort_by_key(ToString::to_string);
+            let mut expected = vec![json!(alice.jid()), json!(bob.jid())];
+            expected.sort_by_key(ToString::to_string);
+            assert_eq!(voters, expected);
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn votes_and_answers_that_make_no_sense_are_refused() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let [_, event] = asked(&app, &bob, &alice.jid()).await;
-    let poll = bob.sends_message(alice.number(), "poll", poll(1)).unwrap();
-    app.webhook.next().await;
-    let vote =
-        |id: &str, options: Value| json!({"poll_vote": {"message_id": id, "options": options}});
-    let answer = |id: &str, response: &str| json!({"event_response": {"message_id": id, "response": response}});
-    for (message, field, says) in [
-        (
-            vote("3EB0", json!(["Tea"])),
-            "poll_vote.message_id",
-            "names no poll",
-        ),
-        (
-            vote(&event, json!(["going"])),
-            "poll_vote.message_id",
-            "names no poll",
-        ),
-        (
-            vote(&poll, json!(["Milk"])),
-            "poll_vote.options",
-            "`Milk` is not among the poll's: Tea, Coffee",
-        ),
-        (
-            vote(&poll, json!(["Tea", "Coffee"])),
-            "poll_vote.options",
-            "this poll takes 1 at most",
-        ),
-        (
-            vote(&poll, json!(["Tea", "Tea"])),
-            "poll_vote.options",
-            "the same twice",
-        ),
-        (vote(&poll, Value::Null), "poll_vote.options", "is missing"),
-        (
-            answer(&poll, "going"),
-            "event_response.message_id",
-            "names no event",
-        ),
-        (
-            answer(&event, "perhaps"),
-            "event_response.response",
-            "going, not_going, maybe",
-        ),
-    ] {
-        let mut message = message;
-        message["to"] = json!(bob.number());
-        let problem = app
-            .post("/v1/sessions/shop/messages", message.clone())
-            .await
-            .expect(400)
-            .json();
-        assert_eq!(problem["errors"][0]["field"], field, "{message}");
-        assert!(
-            problem["errors"][0]["detail"]
-                .as_str()
-                .unwrap()
-                .contains(says),
-            "{problem}"
+    shop(async |app, alice, bob| {
+        let [_, event] = asked(app, &bob, &alice.jid()).await;
+        let poll = asks(&bob, alice.number(), 1);
+        app.webhook.next().await;
+        let vote =
+            |id: &str, options: Value| json!({"poll_vote": {"message_id": id, "options": options}});
+        let answer = |id: &str, response: &str| json!({"event_response": {"message_id": id, "response": response}});
+        for (message, field, says) in [
+            (
+                vote("3EB0", json!(["Tea"])),
+                "poll_vote.message_id",
+                "does not name a poll",
+            ),
+            (
+                vote(&event, json!(["going"])),
+                "poll_vote.message_id",
+                "does not name a poll",
+            ),
+            (
+                vote(&poll, json!(["Milk"])),
+                "poll_vote.options",
+                "`Milk` is not an option of the poll: Tea, Coffee",
+            ),
+            (
+                vote(&poll, json!(["Tea", "Coffee"])),
+                "poll_vote.options",
+                "this poll accepts at most 1",
+            ),
+            (
+                vote(&poll, json!(["Tea", "Tea"])),
+                "poll_vote.options",
+                "the same twice",
+            ),
+            (vote(&poll, Value::Null), "poll_vote.options", "is missing"),
+            (
+                answer(&poll, "going"),
+                "event_response.message_id",
+                "does not name an event",
+            ),
+            (
+                answer(&event, "perhaps"),
+                "event_response.response",
+                "going, not_going, maybe",
+            ),
+        ] {
+            let mut message = message;
+            message["to"] = json!(bob.number());
+            let problem = app
+                .post("/v1/sessions/shop/messages", message.clone())
+                .await
+                .expect(400)
+                .json();
+            assert_eq!(problem["errors"][0]["field"], field, "{message}");
+            assert!(
+                problem["errors"][0]["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains(says),
+                "{problem}"
+            );
+        }
+        // Nobody there could open it.
+        let mut elsewhere = vote(&poll, json!(["Tea"]));
+        elsewhere["to"] = json!(app.phone("Carol").number());
+        assert_eq!(
+            app.post("/v1/sessions/shop/messages", elsewhere)
+                .await
+                .expect(400)
+                .fields(),
+            ["to"]
         );
-    }
-    // Nobody there could open it.
-    let mut elsewhere = vote(&poll, json!(["Tea"]));
-    elsewhere["to"] = json!(app.phone("Carol").number());
-    assert_eq!(
-        app.post("/v1/sessions/shop/messages", elsewhere)
-            .await
-            .expect(400)
-            .fields(),
-        ["to"]
-    );
-    app.finish().await;
+    }).await;
 }

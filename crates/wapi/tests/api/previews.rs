@@ -1,14 +1,12 @@
 //! Previews of links, made by the gateway.
 
-use std::io::Cursor;
-use std::time::Duration;
-
 use axum::Router;
 use axum::response::{Html, Redirect};
 use axum::routing::get;
 use serde_json::{Value, json};
+use std::io::Cursor;
 
-use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver};
+use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver, shop};
 
 fn picture() -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
@@ -54,7 +52,8 @@ async fn sent(app: &TestApp, bob: &wapi_simulator::Phone, body: &str) -> Value {
     let text = json!({"to": bob.number(), "text": {"body": body, "preview_url": true}});
     let id = app.accepted("shop", text).await;
     let received = bob.next_message(PATIENCE).await.unwrap();
-    assert_eq!((&received.id, received.text.as_deref()), (&id, Some(body)));
+    assert_eq!(received.id, id);
+    assert_eq!(received.text.as_deref(), Some(body));
     assert_eq!(
         app.message("shop", &id).await["text"],
         json!({"body": body, "preview_url": true})
@@ -64,117 +63,107 @@ async fn sent(app: &TestApp, bob: &wapi_simulator::Phone, body: &str) -> Value {
 
 #[tokio::test]
 async fn a_link_is_shown_with_what_its_page_says() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let pages = pages();
-    for path in ["page", "moved"] {
-        let received = sent(&app, &bob, &format!("Look: {pages}/{path}!")).await;
+    shop(async |app, _, bob| {
+        let pages = pages();
+        for path in ["page", "moved"] {
+            let received = sent(app, &bob, &format!("Look: {pages}/{path}!")).await;
+            let text = &received["extended_text_message"];
+            assert_eq!(text["matched_text"], format!("{pages}/{path}"));
+            assert_eq!(text["title"], "Tea & cake");
+            assert_eq!(text["description"], "Well.");
+            let thumbnail: Vec<u8> =
+                serde_json::from_value(text["jpeg_thumbnail"].clone()).unwrap();
+            let thumbnail = image::load_from_memory(&thumbnail).unwrap();
+            assert_eq!(thumbnail.width(), 100);
+            assert_eq!(thumbnail.height(), 67);
+        }
+        let received = sent(app, &bob, &format!("{pages}/plain")).await;
         let text = &received["extended_text_message"];
-        assert_eq!(
-            (&text["matched_text"], &text["title"]),
-            (&json!(format!("{pages}/{path}")), &json!("Tea & cake"))
-        );
-        assert_eq!(text["description"], "Well.");
-        let thumbnail: Vec<u8> = serde_json::from_value(text["jpeg_thumbnail"].clone()).unwrap();
-        let thumbnail = image::load_from_memory(&thumbnail).unwrap();
-        assert_eq!((thumbnail.width(), thumbnail.height()), (100, 67));
-    }
-    let received = sent(&app, &bob, &format!("{pages}/plain")).await;
-    let text = &received["extended_text_message"];
-    assert_eq!(
-        (&text["title"], &text["jpeg_thumbnail"]),
-        (&json!("Plain"), &Value::Null)
-    );
-    app.finish().await;
+        assert_eq!(text["title"], "Plain");
+        assert_eq!(text["jpeg_thumbnail"], Value::Null);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn links_and_pages_are_read_as_people_write_them() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let pages = pages();
-    let shouted = pages.replace("http", "Http");
-    for (body, link, title) in [
-        (
-            format!("请看{pages}/old，谢谢"),
-            format!("{pages}/old"),
-            "Чай",
-        ),
-        (
-            format!("(“{shouted}/late”…)"),
-            format!("{shouted}/late"),
-            "Late",
-        ),
-        (
-            format!("\u{200b}{pages}/plain\u{200b}"),
-            format!("{pages}/plain"),
-            "Plain",
-        ),
-        (
-            format!("{pages}/gone {pages}/file {pages}/page"),
-            format!("{pages}/page"),
-            "Tea & cake",
-        ),
-    ] {
-        let received = sent(&app, &bob, &body).await;
-        let text = &received["extended_text_message"];
-        assert_eq!(
-            (&text["matched_text"], &text["title"]),
-            (&json!(link), &json!(title)),
-            "{body}"
-        );
-    }
-    app.finish().await;
+    shop(async |app, _, bob| {
+        let pages = pages();
+        let shouted = pages.replace("http", "Http");
+        for (body, link, title) in [
+            (
+                format!("请看{pages}/old，谢谢"),
+                format!("{pages}/old"),
+                "Чай",
+            ),
+            (
+                format!("(“{shouted}/late”…)"),
+                format!("{shouted}/late"),
+                "Late",
+            ),
+            (
+                format!("\u{200b}{pages}/plain\u{200b}"),
+                format!("{pages}/plain"),
+                "Plain",
+            ),
+            (
+                format!("{pages}/gone {pages}/file {pages}/page"),
+                format!("{pages}/page"),
+                "Tea & cake",
+            ),
+        ] {
+            let received = sent(app, &bob, &body).await;
+            let text = &received["extended_text_message"];
+            assert_eq!(text["matched_text"], link, "{body}");
+            assert_eq!(text["title"], title, "{body}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_page_that_cannot_be_had_is_a_message_without_a_preview() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let pages = pages();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    for body in [
-        format!("{pages}/file"),
-        format!("{pages}/gone"),
-        format!("http://{closed}/"),
-        "no link".to_owned(),
-    ] {
-        assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
-    }
-    // Whatever comes behind one that never answers is tried as well.
-    let body = format!("{pages}/never and {pages}/gone and {pages}/page");
-    assert_eq!(
-        sent(&app, &bob, &body).await["extended_text_message"]["title"],
-        "Tea & cake"
-    );
-    // A page that never comes holds the message up for a moment, within the patience of the test.
-    let body = format!("{pages}/never");
-    assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
-    app.finish().await;
+    shop(async |app, _, bob| {
+        let pages = pages();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        for body in [
+            format!("{pages}/file"),
+            format!("{pages}/gone"),
+            format!("http://{closed}/"),
+            "no link".to_owned(),
+        ] {
+            assert_eq!(sent(app, &bob, &body).await["conversation"], json!(body));
+        }
+        // Whatever comes behind one that never answers is tried as well.
+        let body = format!("{pages}/never and {pages}/gone and {pages}/page");
+        assert_eq!(
+            sent(app, &bob, &body).await["extended_text_message"]["title"],
+            "Tea & cake"
+        );
+        // A page that never comes holds the message up for a moment, within the patience of the test.
+        let body = format!("{pages}/never");
+        assert_eq!(sent(app, &bob, &body).await["conversation"], json!(body));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn pages_inside_the_operators_network_are_not_looked_at() {
-    let app = Setup::new()
+    Setup::new()
         .set("WAPI_ALLOW_PRIVATE_TARGETS", "none")
-        .start()
+        .shop(async |app, _, bob| {
+            let body = format!("{}/page", pages());
+            assert_eq!(sent(app, &bob, &body).await["conversation"], json!(body));
+        })
         .await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let body = format!("{}/page", pages());
-    assert_eq!(sent(&app, &bob, &body).await["conversation"], json!(body));
-    app.finish().await;
 }
 
 /// What waits for a connection leaves when there is one, over this run's or the next one's.
 async fn leaves_as_it_was_asked_for(next_run: bool) {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     let device = app.pair("shop", &alice).await;
     app.simulator.faults().refuse_connections(true);
@@ -212,9 +201,11 @@ async fn leaves_as_it_was_asked_for(next_run: bool) {
         }
         expected.push((id, is_shown));
     }
-    let app = if next_run { app.restart().await } else { app };
+    if next_run {
+        app.restart().await;
+    }
     app.simulator.faults().refuse_connections(false);
-    app.push_clock(Duration::from_secs(60));
+    app.reaches("shop", "online").await;
     for (id, is_shown) in &expected {
         let received = bob.next_message(PATIENCE).await.unwrap();
         assert_eq!(received.id, *id);

@@ -5,9 +5,9 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgb, RgbImage};
 use reqwest::Method;
 use serde_json::{Value, json};
-use wapi_simulator::{Phone, PhoneActivity};
+use wapi_simulator::{BusinessHours, BusinessProfile, Phone, PhoneActivity};
 
-use crate::harness::{TestApp, TestReceiver, eventually};
+use crate::harness::{Answer, TestApp, TestReceiver, eventually};
 use crate::uploads::upload;
 
 const PROFILE: &str = "/v1/sessions/shop/profile";
@@ -43,20 +43,16 @@ async fn a_name_and_an_about_text_are_changed_for_everybody() {
     app.put(PROFILE, json!({"name": "Алиса 🌷", "about": "at the sea"}))
         .await
         .expect(204);
-    assert_eq!(
-        (alice.name().as_str(), alice.about().as_str()),
-        ("Алиса 🌷", "at the sea")
-    );
+    assert_eq!(alice.name().as_str(), "Алиса 🌷");
+    assert_eq!(alice.about().as_str(), "at the sea");
     assert_eq!(
         alice.push_name().as_deref(),
         Some("Алиса 🌷"),
         "her other devices learn it, too"
     );
     let shown = app.get(PROFILE).await.expect(200).json();
-    assert_eq!(
-        (&shown["name"], &shown["about"]),
-        (&json!("Алиса 🌷"), &json!("at the sea"))
-    );
+    assert_eq!(shown["name"], "Алиса 🌷");
+    assert_eq!(shown["about"], "at the sea");
     assert_eq!(app.info("shop").await.json()["account"]["name"], "Алиса 🌷");
     // A name is told as part of being there, which the phone's owner need not be.
     let away = PhoneActivity::Presence {
@@ -67,10 +63,8 @@ async fn a_name_and_an_about_text_are_changed_for_everybody() {
     eventually(is_away, async || format!("{:?}", bob.shown_activity())).await;
 
     app.put(PROFILE, json!({"about": "back"})).await.expect(204);
-    assert_eq!(
-        (alice.name().as_str(), alice.about().as_str()),
-        ("Алиса 🌷", "back")
-    );
+    assert_eq!(alice.name().as_str(), "Алиса 🌷");
+    assert_eq!(alice.about().as_str(), "back");
     alice.sets_about("set on the phone");
     assert_eq!(
         app.get(PROFILE).await.expect(200).json()["about"],
@@ -100,104 +94,130 @@ async fn a_name_and_an_about_text_are_changed_for_everybody() {
     app.finish().await;
 }
 
+async fn set_picture(app: &TestApp, body: Vec<u8>, kind: &str) -> Answer {
+    let call = app
+        .request(Method::PUT, &format!("{PROFILE}/picture"))
+        .header("content-type", kind)
+        .body(body);
+    app.answer(call).await
+}
+
+/// The account shows a square JPEG of this side, which the gateway hands out; its id.
+async fn assert_shown(app: &TestApp, alice: &Phone, side: u32) -> String {
+    let shown = alice.picture().expect("a picture");
+    let jpeg = image::load_from_memory_with_format(&shown.full, ImageFormat::Jpeg).unwrap();
+    assert_eq!(jpeg.width(), side);
+    assert_eq!(jpeg.height(), side);
+    let profile = app.get(PROFILE).await.expect(200).json();
+    assert_eq!(profile["picture"]["id"], shown.id);
+    let same = app
+        .get(profile["picture"]["url"].as_str().unwrap())
+        .await
+        .expect(200);
+    assert_eq!(same.body, shown.full);
+    shown.id
+}
+
 #[tokio::test]
-async fn a_picture_is_shown_as_a_square_jpeg_whatever_form_it_comes_in() {
+async fn a_large_picture_is_shown_as_a_square_jpeg_of_640_pixels() {
     let (app, alice, _) = alice_and_bob().await;
-    let route = format!("{PROFILE}/picture");
+    let png = picture(900, 700, [250, 10, 10], ImageFormat::Png);
+    set_picture(&app, png, "image/png").await.expect(204);
+    assert_shown(&app, &alice, 640).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_small_picture_is_cut_to_a_square() {
+    let (app, alice, _) = alice_and_bob().await;
+    let jpeg = picture(300, 400, [0, 0, 0], ImageFormat::Jpeg);
+    set_picture(&app, jpeg, "image/jpeg").await.expect(204);
+    assert_shown(&app, &alice, 300).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_uploaded_becomes_the_picture() {
+    let (app, alice, _) = alice_and_bob().await;
     let png = picture(900, 700, [250, 10, 10], ImageFormat::Png);
     let uploaded = upload(&app, "shop", "; filename=\"a.png\"", &png).await;
-    let set = async |body: Vec<u8>, kind: &str| {
-        let call = app
-            .request(Method::PUT, &route)
-            .header("content-type", kind)
-            .body(body);
-        app.answer(call).await
-    };
-    let mut ids = Vec::new();
-    for (body, kind, side) in [
-        (png.clone(), "image/png", 640),
-        (
-            picture(300, 400, [0, 0, 0], ImageFormat::Jpeg),
-            "image/jpeg",
-            300,
-        ),
-        (
-            json!({"id": uploaded["id"]}).to_string().into_bytes(),
-            "application/json",
-            640,
-        ),
-    ] {
-        set(body, kind).await.expect(204);
-        let shown = alice.picture().expect("a picture");
-        let jpeg = image::load_from_memory_with_format(&shown.full, ImageFormat::Jpeg).unwrap();
-        assert_eq!((jpeg.width(), jpeg.height()), (side, side), "{kind}");
-        let profile = app.get(PROFILE).await.expect(200).json();
-        assert_eq!(profile["picture"]["id"], shown.id);
-        let same = app
-            .get(profile["picture"]["url"].as_str().unwrap())
-            .await
-            .expect(200);
-        assert_eq!(same.body, shown.full);
-        ids.push(shown.id);
-    }
-    let files = TestReceiver::serve(
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
-        axum::Router::new().route(
-            "/a.png",
-            axum::routing::get(async || picture(200, 300, [1, 2, 3], ImageFormat::Png)),
-        ),
-    );
-    app.put(&route, json!({"link": format!("{files}/a.png")}))
+    let body = json!({"id": uploaded["id"]});
+    app.put(&format!("{PROFILE}/picture"), body)
         .await
         .expect(204);
-    let shown = image::load_from_memory(&alice.picture().unwrap().full).unwrap();
-    assert_eq!((shown.width(), shown.height()), (200, 200));
-    let form = "--line\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".as_bytes();
+    assert_shown(&app, &alice, 640).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_behind_a_link_becomes_the_picture() {
+    let (app, alice, _) = alice_and_bob().await;
+    let file = async || picture(200, 300, [1, 2, 3], ImageFormat::Png);
+    let files = TestReceiver::serve(
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+        axum::Router::new().route("/a.png", axum::routing::get(file)),
+    );
+    let body = json!({"link": format!("{files}/a.png")});
+    app.put(&format!("{PROFILE}/picture"), body)
+        .await
+        .expect(204);
+    assert_shown(&app, &alice, 200).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_of_a_form_becomes_the_picture() {
+    let (app, alice, _) = alice_and_bob().await;
     let form = [
-        form,
-        &picture(250, 260, [1, 2, 3], ImageFormat::WebP),
+        b"--line\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n",
+        &picture(250, 260, [1, 2, 3], ImageFormat::WebP)[..],
         b"\r\n--line--\r\n",
     ]
     .concat();
-    set(form, "multipart/form-data; boundary=line")
+    set_picture(&app, form, "multipart/form-data; boundary=line")
         .await
         .expect(204);
-    assert_eq!(
-        image::load_from_memory(&alice.picture().unwrap().full)
-            .unwrap()
-            .width(),
-        250
-    );
-    ids.dedup();
-    assert_eq!(ids.len(), 3, "each has an id of its own");
-    assert_eq!(
-        set(b"no picture".to_vec(), "image/png")
-            .await
-            .expect(400)
-            .fields(),
-        ["body"]
-    );
-    assert_eq!(
-        app.put(&route, json!({"id": "med_0"}))
-            .await
-            .expect(404)
-            .code(),
-        "media_not_found"
-    );
-    assert_eq!(
-        app.put(&route, json!({})).await.expect(400).fields(),
-        ["id"]
-    );
-    let both = json!({"id": uploaded["id"], "link": "https://example.com/a.png"});
-    assert_eq!(app.put(&route, both).await.expect(400).fields(), ["id"]);
-    assert_eq!(
-        app.put(&route, json!({"link": "ftp://example.com"}))
-            .await
-            .expect(400)
-            .fields(),
-        ["link"]
-    );
-    set(vec![0; 17 << 20], "image/png").await.expect(413);
+    assert_shown(&app, &alice, 250).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn each_picture_has_an_id_of_its_own() {
+    let (app, alice, _) = alice_and_bob().await;
+    let mut ids = std::collections::BTreeSet::new();
+    for side in [100, 200, 300] {
+        let jpeg = picture(side, side, [0, 0, 0], ImageFormat::Jpeg);
+        set_picture(&app, jpeg, "image/jpeg").await.expect(204);
+        ids.insert(alice.picture().expect("a picture").id);
+    }
+    assert_eq!(ids.len(), 3);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_picture_is_refused_by_name() {
+    let (app, ..) = alice_and_bob().await;
+    let refused = set_picture(&app, b"no picture".to_vec(), "image/png").await;
+    assert_eq!(refused.expect(400).fields(), ["body"]);
+    let large = set_picture(&app, vec![0; 17 << 20], "image/png").await;
+    large.expect(413);
+    let put = async |body: Value| app.put(&format!("{PROFILE}/picture"), body).await;
+    let unknown = put(json!({"id": "med_0"})).await.expect(404);
+    assert_eq!(unknown.code(), "media_not_found");
+    assert_eq!(put(json!({})).await.expect(400).fields(), ["id"]);
+    let both = json!({"id": "med_0", "link": "https://example.com/a.png"});
+    assert_eq!(put(both).await.expect(400).fields(), ["id"]);
+    let link = json!({"link": "ftp://example.com"});
+    assert_eq!(put(link).await.expect(400).fields(), ["link"]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_picture_is_taken_down() {
+    let (app, alice, _) = alice_and_bob().await;
+    let route = format!("{PROFILE}/picture");
+    let jpeg = picture(300, 300, [0, 0, 0], ImageFormat::Jpeg);
+    set_picture(&app, jpeg, "image/jpeg").await.expect(204);
     app.delete(&route).await.expect(204);
     assert_eq!(alice.picture(), None);
     assert_eq!(
@@ -221,11 +241,8 @@ async fn what_others_change_of_their_profile_is_told() {
     let told = app.events("contact.updated", 3).await;
     let shown = &told[0]["data"];
     let person = json!({"id": bob.jid(), "phone": bob.number(), "lid": bob.lid(), "name": null});
-    assert_eq!(
-        (&shown["contact"], &shown["picture"]["id"]),
-        (&person, &json!(id)),
-        "{shown}"
-    );
+    assert_eq!(shown["contact"], person, "{shown}");
+    assert_eq!(shown["picture"]["id"], id, "{shown}");
     assert_eq!(shown["picture"]["url"], picture_of(&bob.jid()));
     assert_eq!(
         told[1]["data"],
@@ -240,7 +257,7 @@ async fn what_others_change_of_their_profile_is_told() {
 
 #[tokio::test]
 async fn a_name_that_comes_with_a_message_is_told_once_when_it_is_another() {
-    let (app, alice, bob) = alice_and_bob().await;
+    let (mut app, alice, bob) = alice_and_bob().await;
     let group = bob.creates_group("club", &[&alice]).unwrap();
     let says = async |app: &TestApp, chat: &str| {
         bob.sends_text(chat, "hi").await.unwrap();
@@ -257,7 +274,7 @@ async fn a_name_that_comes_with_a_message_is_told_once_when_it_is_another() {
     bob.sets_push_name("Robert").unwrap();
     // What was told last is known after a restart, too.
     app.get("/v1/sessions/shop/contacts").await.expect(200);
-    let app = app.restart().await;
+    app.restart().await;
     app.until("shop", "online").await;
     assert_eq!(says(&app, alice.number()).await, "Robert");
     assert_eq!(says(&app, &group).await, "Robert");
@@ -311,10 +328,8 @@ async fn pictures_of_others_are_had_unless_they_hide_them() {
     let id = bob.shows_picture(jpeg.clone()).unwrap();
     for whom in [bob.number().to_owned(), bob.jid(), bob.lid()] {
         let shown = app.get(&picture_of(&whom)).await.expect(200);
-        assert_eq!(
-            (&shown.headers["content-type"], &shown.body),
-            (&"image/jpeg".parse().unwrap(), &jpeg)
-        );
+        assert_eq!(shown.headers["content-type"], "image/jpeg");
+        assert_eq!(shown.body, jpeg);
         assert_eq!(shown.headers["etag"], format!("\"{id}\""));
     }
     let preview = app
@@ -357,5 +372,66 @@ async fn pictures_of_others_are_had_unless_they_hide_them() {
         .await
         .expect(404);
     assert_eq!(unpaired.code(), "session_not_found");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_profile_of_a_business_is_shown() {
+    let (app, _, bob) = alice_and_bob().await;
+    let route = format!("/v1/sessions/shop/contacts/{}/business", bob.number());
+    assert_eq!(
+        app.get(&route).await.expect(404).code(),
+        "business_not_found"
+    );
+    bob.becomes_business(&BusinessProfile {
+        description: "Bread".to_owned(),
+        address: "Baker Street".to_owned(),
+        websites: vec!["https://example.org/".to_owned()],
+        categories: vec![("133436743388217".to_owned(), "Bakery".to_owned())],
+        timezone: "Europe/Minsk".to_owned(),
+        hours: vec![
+            BusinessHours {
+                day: "mon".to_owned(),
+                mode: "specific_hours".to_owned(),
+                open: Some((480, 1080)),
+            },
+            BusinessHours {
+                day: "sun".to_owned(),
+                mode: "open_24h".to_owned(),
+                open: None,
+            },
+        ],
+        ..BusinessProfile::default()
+    });
+    let expected = json!({
+        "description": "Bread", "address": "Baker Street", "email": null,
+        "websites": ["https://example.org/"],
+        "categories": [{"id": "133436743388217", "name": "Bakery"}],
+        "timezone": "Europe/Minsk",
+        "hours": [
+            {"day": "mon", "mode": "specific_hours", "open": 480, "close": 1080},
+            {"day": "sun", "mode": "open_24h", "open": null, "close": null},
+        ],
+    });
+    assert_eq!(app.get(&route).await.expect(200).json(), expected);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_devices_of_the_account_are_listed() {
+    let (app, alice, _) = alice_and_bob().await;
+    app.pair("bar", &alice).await;
+    let listed = async |session: &str| {
+        let list = app.get(&format!("/v1/sessions/{session}/devices")).await;
+        list.expect(200).json()["devices"].clone()
+    };
+    let devices: Vec<u16> = alice.linked_devices().iter().map(|it| it.device).collect();
+    let expected = |own: u16| {
+        let device =
+            |number: u16| json!({"device": number, "phone": number == 0, "this": number == own});
+        json!([device(0), device(devices[0]), device(devices[1])])
+    };
+    assert_eq!(listed("shop").await, expected(devices[0]));
+    assert_eq!(listed("bar").await, expected(devices[1]));
     app.finish().await;
 }

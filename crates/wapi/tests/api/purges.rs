@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 use wapi_simulator::Phone;
 
-use crate::harness::{Setup, TestApp, eventually};
+use crate::harness::{Setup, TestApp, eventually, gateway};
 
 const SHOP: &str = "/v1/sessions/shop";
 
@@ -99,124 +99,134 @@ async fn lived(app: &TestApp, alice: &Phone, bob: &Phone) {
 
 #[tokio::test]
 async fn what_waits_at_a_purge_leaves_no_story() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    lived(&app, &alice, &bob).await;
-    app.delete(&format!("{SHOP}?purge=true")).await.expect(204);
-    assert_eq!((left(&app).await, files(&app)), (vec![], vec![]));
-    // Nor does anything come after it.
-    let app = app.restart().await;
-    assert_eq!((left(&app).await, files(&app)), (vec![], vec![]));
-    app.simulator.faults().refuse_connections(false);
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        lived(app, &alice, &bob).await;
+        app.delete(&format!("{SHOP}?purge=true")).await.expect(204);
+        assert_eq!(left(app).await, [("", 0); 0]);
+        assert_eq!(files(app), [""; 0]);
+        // Nor does anything come after it.
+        app.restart().await;
+        assert_eq!(left(app).await, [("", 0); 0]);
+        assert_eq!(files(app), [""; 0]);
+        app.simulator.faults().refuse_connections(false);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_purge_that_was_cut_off_goes_on_in_the_next_run() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    lived(&app, &alice, &bob).await;
-    let stopped = app.stop().await;
-    let options = SqliteConnectOptions::new().filename(stopped.root().join("wapi.db"));
-    let mut database = options.connect().await.unwrap();
-    // As it is ordered, before anything else is done.
-    let order = "INSERT INTO sessions (name, stopped, created_at) VALUES ('shop', 3, 1) ON CONFLICT (name) DO UPDATE SET stopped = 3";
-    database.execute(order).await.unwrap();
-    database.close().await.unwrap();
-    let app = stopped.start().await;
-    nothing_is_left(&app).await;
-    app.get(SHOP).await.expect(404);
-    app.simulator.faults().refuse_connections(false);
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        lived(app, &alice, &bob).await;
+        let stopped = app.stop().await;
+        let options = SqliteConnectOptions::new().filename(stopped.root().join("wapi.db"));
+        let mut database = options.connect().await.unwrap();
+        // As it is ordered, before anything else is done.
+        let order = "INSERT INTO sessions (name, stopped, created_at) VALUES ('shop', 3, 1) ON CONFLICT (name) DO UPDATE SET stopped = 3";
+        database.execute(order).await.unwrap();
+        database.close().await.unwrap();
+        stopped.start().await;
+        nothing_is_left(app).await;
+        app.get(SHOP).await.expect(404);
+        app.simulator.faults().refuse_connections(false);
+    }).await;
 }
 
 #[tokio::test]
 async fn what_a_removed_session_has_left_is_purged_later() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    lived(&app, &alice, &bob).await;
-    app.delete(SHOP).await.expect(204);
-    assert!(!left(&app).await.is_empty() && !files(&app).is_empty());
-    app.delete(SHOP).await.expect(404);
-    let app = app.restart().await;
-    app.delete(&format!("{SHOP}?purge=true")).await.expect(204);
-    assert_eq!((left(&app).await, files(&app)), (vec![], vec![]));
-    app.delete("/v1/sessions/nobody?purge=true")
-        .await
-        .expect(404);
-    app.simulator.faults().refuse_connections(false);
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        lived(app, &alice, &bob).await;
+        app.delete(SHOP).await.expect(204);
+        assert!(!left(app).await.is_empty() && !files(app).is_empty());
+        app.delete(SHOP).await.expect(404);
+        app.restart().await;
+        app.delete(&format!("{SHOP}?purge=true")).await.expect(204);
+        assert_eq!(left(app).await, [("", 0); 0]);
+        assert_eq!(files(app), [""; 0]);
+        app.delete("/v1/sessions/nobody?purge=true")
+            .await
+            .expect(404);
+        app.simulator.faults().refuse_connections(false);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn whoever_removes_a_session_twice_at_once_with_a_purge_leaves_nothing() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    lived(&app, &alice, &bob).await;
-    let (plain, purge) = (app.delete(SHOP), app.delete("/v1/sessions/shop?purge=true"));
-    let (plain, purge) = tokio::join!(plain, purge);
-    assert!(
-        [204, 404].contains(&plain.status) && purge.status == 204,
-        "{} {}",
-        plain.status,
-        purge.status
-    );
-    nothing_is_left(&app).await;
-    app.simulator.faults().refuse_connections(false);
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        lived(app, &alice, &bob).await;
+        let (plain, purge) = (app.delete(SHOP), app.delete("/v1/sessions/shop?purge=true"));
+        let (plain, purge) = tokio::join!(plain, purge);
+        assert!(
+            [204, 404].contains(&plain.status) && purge.status == 204,
+            "{} {}",
+            plain.status,
+            purge.status
+        );
+        nothing_is_left(app).await;
+        app.simulator.faults().refuse_connections(false);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn sessions_that_no_phone_has_linked_leave_no_files() {
-    let app = TestApp::start().await;
-    for query in ["", "?purge=true", "?logout=true"] {
-        app.post("/v1/sessions", json!({"id": "shop"}))
-            .await
-            .expect(201);
-        app.until("shop", "scan_qr").await;
-        assert!(!files(&app).is_empty());
-        app.delete(&format!("{SHOP}{query}")).await.expect(204);
-        assert_eq!(files(&app), [""; 0]);
-    }
-    assert!(!app.root().join("sessions/removed").exists());
-    app.finish().await;
+    gateway(async |app| {
+        for query in ["", "?purge=true", "?logout=true"] {
+            app.post("/v1/sessions", json!({"id": "shop"}))
+                .await
+                .expect(201);
+            app.until("shop", "scan_qr").await;
+            assert!(!files(app).is_empty());
+            app.delete(&format!("{SHOP}{query}")).await.expect(204);
+            assert_eq!(files(app), [""; 0]);
+        }
+        assert!(!app.root().join("sessions/removed").exists());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_key_of_some_sessions_keeps_all_that_it_makes_at_once() {
-    let app = Setup::new().set("WAPI_API_KEY", "wapi_first").start().await;
-    let admin = app.with_key("wapi_first");
-    let names: Vec<String> = (0..8).map(|number| format!("shop {number}")).collect();
-    let path = |name: &String| format!("/v1/sessions/{}", name.replace(' ', "%20"));
-    for name in &names {
-        admin
-            .post("/v1/sessions", json!({"id": name}))
-            .await
-            .expect(201);
-    }
-    let wish = json!({"name": "shops", "scopes": ["admin"], "sessions": names});
-    let key = admin.post("/v1/api-keys", wish).await.expect(201).json()["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let chief = app.with_key(&key);
-    for name in &names {
-        admin.delete(&path(name)).await.expect(204);
-    }
-    let made = join_all(
-        names
-            .iter()
-            .map(|name| chief.post("/v1/sessions", json!({"id": name}))),
-    )
-    .await;
-    made.into_iter().for_each(|made| drop(made.expect(201)));
-    for name in &names {
-        chief.get(&path(name)).await.expect(200);
-    }
-    let app = app.restart().await;
-    let chief = app.with_key(&key);
-    for name in &names {
-        chief.get(&path(name)).await.expect(200);
-    }
-    app.finish().await;
+    Setup::new()
+        .set("WAPI_API_KEY", "wapi_first")
+        .gateway(async |app| {
+            let admin = app.with_key("wapi_first");
+            let names: Vec<String> = (0..8).map(|number| format!("shop {number}")).collect();
+            let path = |name: &String| format!("/v1/sessions/{}", name.replace(' ', "%20"));
+            for name in &names {
+                admin
+                    .post("/v1/sessions", json!({"id": name}))
+                    .await
+                    .expect(201);
+            }
+            let wish = json!({"name": "shops", "scopes": ["admin"], "sessions": names});
+            let key = admin.post("/v1/api-keys", wish).await.expect(201).json()["key"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            let chief = app.with_key(&key);
+            for name in &names {
+                admin.delete(&path(name)).await.expect(204);
+            }
+            let made = join_all(
+                names
+                    .iter()
+                    .map(|name| chief.post("/v1/sessions", json!({"id": name}))),
+            )
+            .await;
+            made.into_iter().for_each(|made| drop(made.expect(201)));
+            for name in &names {
+                chief.get(&path(name)).await.expect(200);
+            }
+            app.restart().await;
+            let chief = app.with_key(&key);
+            for name in &names {
+                chief.get(&path(name)).await.expect(200);
+            }
+        })
+        .await;
 }

@@ -6,93 +6,95 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::harness::{PATIENCE, TestApp, Wapi, eventually, free_address, options};
+use crate::harness::{PATIENCE, Wapi, eventually, free_address, gateway, options, shop};
 
 #[tokio::test]
 async fn a_paired_session_logs_in_from_its_file() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let app = app.restart().await;
-    app.until("shop", "online").await;
-    app.send("shop", bob.number(), "back again")
-        .await
-        .expect(200);
-    assert_eq!(
-        bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
-        Some("back again")
-    );
-    bob.sends_text(alice.number(), "welcome").await.unwrap();
-    assert_eq!(
-        app.webhook.next().await.body["data"]["text"]["body"],
-        "welcome"
-    );
-    assert_eq!(alice.linked_devices().len(), 1);
-    app.finish().await;
+    shop(async |app, alice, bob| {
+        app.restart().await;
+        app.until("shop", "online").await;
+        app.send("shop", bob.number(), "back again")
+            .await
+            .expect(200);
+        assert_eq!(
+            bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+            Some("back again")
+        );
+        bob.sends_text(alice.number(), "welcome").await.unwrap();
+        assert_eq!(
+            app.webhook.next().await.body["data"]["text"]["body"],
+            "welcome"
+        );
+        assert_eq!(alice.linked_devices().len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_that_was_never_scanned_is_not_restored() {
-    let app = TestApp::start().await;
-    app.register("shop").await.expect(202);
-    let app = app.restart().await;
-    assert_eq!(
-        app.info("shop").await.expect(404).code(),
-        "session_not_found"
-    );
-    assert!(!app.root().join("qr-codes/shop.png").exists());
-    let alice = app.phone("Alice");
-    app.pair("shop", &alice).await;
-    app.finish().await;
+    gateway(async |app| {
+        app.register("shop").await.expect(202);
+        app.restart().await;
+        assert_eq!(
+            app.info("shop").await.expect(404).code(),
+            "session_not_found"
+        );
+        assert!(!app.root().join("qr-codes/shop.png").exists());
+        let alice = app.phone("Alice");
+        app.pair("shop", &alice).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_broken_or_foreign_file_fails_alone_and_is_left_as_it_is() {
-    let app = TestApp::start().await;
-    let alice = app.phone("Alice");
-    app.pair("good", &alice).await;
-    let stopped = app.stop().await;
-    let sessions = stopped.root().join("sessions");
-    let diary = b"dear diary".repeat(500);
-    std::fs::write(sessions.join("diary.db"), &diary).unwrap();
-    let mut torn = std::fs::read(sessions.join("good.db")).unwrap();
-    torn[8192..].fill(0x55);
-    std::fs::write(sessions.join("torn.db"), &torn).unwrap();
-    std::fs::write(sessions.join("not ours.db"), b"").unwrap();
+    gateway(async |app| {
+        let alice = app.phone("Alice");
+        app.pair("good", &alice).await;
+        let stopped = app.stop().await;
+        let sessions = stopped.root().join("sessions");
+        let diary = b"dear diary".repeat(500);
+        std::fs::write(sessions.join("diary.db"), &diary).unwrap();
+        let mut torn = std::fs::read(sessions.join("good.db")).unwrap();
+        torn[8192..].fill(0x55);
+        std::fs::write(sessions.join("torn.db"), &torn).unwrap();
+        std::fs::write(sessions.join("not ours.db"), b"").unwrap();
 
-    let app = stopped.start().await;
-    app.until("good", "online").await;
-    for (name, content) in [("diary", &diary), ("torn", &torn)] {
-        let info = app.until(name, "failed").await;
-        assert!(
-            info["reason"]
-                .as_str()
-                .unwrap()
-                .contains("its file is damaged"),
-            "{info}"
-        );
-        assert_eq!(
-            app.register(name).await.expect(409).code(),
-            "session_failed"
-        );
-        let file = app.root().join(format!("sessions/{name}.db"));
-        assert_eq!(&std::fs::read(file).unwrap(), content, "{name} was changed");
-    }
-    app.finish().await;
+        stopped.start().await;
+        app.until("good", "online").await;
+        for (name, content) in [("diary", &diary), ("torn", &torn)] {
+            let info = app.until(name, "failed").await;
+            assert!(
+                info["reason"]
+                    .as_str()
+                    .unwrap()
+                    .contains("its file is damaged"),
+                "{info}"
+            );
+            assert_eq!(
+                app.register(name).await.expect(409).code(),
+                "session_failed"
+            );
+            let file = app.root().join(format!("sessions/{name}.db"));
+            assert_eq!(&std::fs::read(file).unwrap(), content, "{name} was changed");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn many_sessions_come_back_while_the_listener_answers() {
-    let mut app = TestApp::start().await;
-    for number in 0..5 {
-        let phone = app.phone(&format!("Owner {number}"));
-        app.pair(&format!("shop {number}"), &phone).await;
-    }
-    app = app.restart().await;
-    for number in 0..5 {
-        app.until(&format!("shop {number}"), "online").await;
-    }
-    app.finish().await;
+    gateway(async |app| {
+        for number in 0..5 {
+            let phone = app.phone(&format!("Owner {number}"));
+            app.pair(&format!("shop {number}"), &phone).await;
+        }
+        app.restart().await;
+        for number in 0..5 {
+            app.until(&format!("shop {number}"), "online").await;
+        }
+    })
+    .await;
 }
 
 /// Nobody can open the file as long as this lives, which makes looking into it take a second.
@@ -110,51 +112,50 @@ async fn lock(file: &Path) -> SqliteConnection {
 
 #[tokio::test]
 async fn a_saved_session_is_known_from_the_first_request_on() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("first", &bob).await;
-    app.pair("shop", &alice).await;
-    let stopped = app.stop().await;
-    let held = lock(&stopped.root().join("sessions/first.db")).await;
-    let app = stopped.start().await;
-    assert_eq!(
-        app.get("/health/ready").await.expect(503).code(),
-        "starting"
-    );
-    let seen = app.info("shop").await.expect(200).json();
-    assert_ne!(seen["status"], "scan_qr", "{seen}");
-    app.get("/health/ready").await.expect(200);
-    app.until("shop", "online").await;
-    held.close().await.unwrap();
-    app.push_clock(Duration::from_secs(300));
-    app.until("first", "online").await;
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        app.pair("first", &bob).await;
+        app.pair("shop", &alice).await;
+        let stopped = app.stop().await;
+        let held = lock(&stopped.root().join("sessions/first.db")).await;
+        stopped.start().await;
+        assert_eq!(
+            app.get("/health/ready").await.expect(503).code(),
+            "starting"
+        );
+        let seen = app.info("shop").await.expect(200).json();
+        assert_ne!(seen["status"], "scan_qr", "{seen}");
+        app.get("/health/ready").await.expect(200);
+        app.until("shop", "online").await;
+        held.close().await.unwrap();
+        app.push_clock(Duration::from_secs(300));
+        app.until("first", "online").await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn who_has_waited_long_enough_for_the_start_is_told_so() {
-    let app = TestApp::start().await;
-    let alice = app.phone("Alice");
-    app.pair("shop", &alice).await;
-    let stopped = app.stop().await;
-    let held = lock(&stopped.root().join("sessions/shop.db")).await;
-    let app = stopped.start().await;
-    let asked = app.get("/v1/sessions/shop");
-    let time_passes = eventually(
-        async || {
-            app.push_clock(Duration::from_secs(5));
-            None::<()>
-        },
-        async || "no answer".to_owned(),
-    );
-    let answer = tokio::select! { answer = asked => answer, () = time_passes => unreachable!("it never ends well") };
-    let answer = answer.expect(503);
-    assert_eq!(answer.code(), "starting");
-    assert_eq!(answer.headers["retry-after"], "10");
-    held.close().await.unwrap();
-    app.push_clock(Duration::from_secs(300));
-    app.until("shop", "online").await;
-    app.finish().await;
+    shop(async |app, _, _| {
+        let stopped = app.stop().await;
+        let held = lock(&stopped.root().join("sessions/shop.db")).await;
+        stopped.start().await;
+        let asked = app.get("/v1/sessions/shop");
+        let time_passes = eventually(
+            async || {
+                app.push_clock(Duration::from_secs(5));
+                None::<()>
+            },
+            async || "no answer".to_owned(),
+        );
+        let answer = tokio::select! { answer = asked => answer, () = time_passes => unreachable!("it never ends well") };
+        let answer = answer.expect(503);
+        assert_eq!(answer.code(), "starting");
+        assert_eq!(answer.headers["retry-after"], "10");
+        held.close().await.unwrap();
+        app.push_clock(Duration::from_secs(300));
+        app.until("shop", "online").await;
+    }).await;
 }
 
 #[tokio::test]
@@ -190,22 +191,21 @@ async fn a_session_survives_a_program_that_is_killed() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_for_a_moment_is_tried_again() {
-    let app = TestApp::start().await;
-    let alice = app.phone("Alice");
-    app.pair("shop", &alice).await;
-    let stopped = app.stop().await;
-    let held = lock(&stopped.root().join("sessions/shop.db")).await;
-    let app = stopped.start().await;
-    let info = app.until("shop", "offline").await;
-    assert!(
-        info["reason"]
-            .as_str()
-            .unwrap()
-            .contains("cannot be read now"),
-        "{info}"
-    );
-    held.close().await.unwrap();
-    app.push_clock(Duration::from_secs(300));
-    app.until("shop", "online").await;
-    app.finish().await;
+    shop(async |app, _, _| {
+        let stopped = app.stop().await;
+        let held = lock(&stopped.root().join("sessions/shop.db")).await;
+        stopped.start().await;
+        let info = app.until("shop", "offline").await;
+        assert!(
+            info["reason"]
+                .as_str()
+                .unwrap()
+                .contains("cannot be read now"),
+            "{info}"
+        );
+        held.close().await.unwrap();
+        app.push_clock(Duration::from_secs(300));
+        app.until("shop", "online").await;
+    })
+    .await;
 }

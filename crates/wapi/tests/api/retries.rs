@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wapi::system::clock::Clock;
 use wapi_simulator::{AckFault, Addressing, Phone, ReceiptPolicy, SimulatorOptions};
 
-use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually};
+use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually, shop};
 
 fn text(to: &Phone, body: &str) -> Value {
     json!({"to": to.number(), "type": "text", "text": {"body": body}})
@@ -91,18 +91,18 @@ async fn arrives(phone: &Phone, ids: &[String]) {
 }
 
 async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
-    let app = in_world(addressing).await;
+    let mut app = in_world(addressing).await;
     let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
     app.pair("shop", &alice).await;
     talk(&app, &alice, &bob, 1).await;
     let stopped = app.stop().await;
     let files = backup(&stopped);
-    let app = stopped.start().await;
+    stopped.start().await;
     app.until("shop", "online").await;
     talk(&app, &alice, &bob, 8).await;
     let stopped = app.stop().await;
     restore(&stopped, files.path());
-    let app = stopped.start().await;
+    stopped.start().await;
     app.until("shop", "online").await;
     let mut ids = Vec::new();
     for number in 0..6 {
@@ -121,7 +121,8 @@ async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
         "the backup was as good as new"
     );
     // From now on all is well, in both directions and with either phone.
-    let failures = (bob.failures().len(), alice.failures().len());
+    let failures_of_bob = bob.failures().len();
+    let failures_of_alice = alice.failures().len();
     let later = app.accepted("shop", text(&bob, "later")).await;
     app.until_message("shop", &later, "delivered").await;
     arrives(&alice, std::slice::from_ref(&later)).await;
@@ -130,7 +131,8 @@ async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
         app.webhook.next().await.body["data"]["text"]["body"],
         "answer"
     );
-    assert_eq!((bob.failures().len(), alice.failures().len()), failures);
+    assert_eq!(bob.failures().len(), failures_of_bob);
+    assert_eq!(alice.failures().len(), failures_of_alice);
     // A backup has keys that were used since; what was sealed with them is what could not be read.
     let reused = [bob.reused_keys(), alice.reused_keys()].concat();
     assert!(!reused.is_empty(), "the backup was as good as new");
@@ -149,83 +151,83 @@ async fn a_session_from_a_backup_is_read_by_both_in_a_world_of_lids() {
 
 #[tokio::test]
 async fn a_message_that_others_overtook_is_sent_again_under_its_id() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    bob.sets_receipt_policy(ReceiptPolicy::Withheld);
-    let first = app.accepted("shop", text(&bob, "first")).await;
-    app.until_message("shop", &first, "sent").await;
-    bob.sets_receipt_policy(ReceiptPolicy::Automatic);
-    let second = app.accepted("shop", text(&bob, "second")).await;
-    app.until_message("shop", &second, "delivered").await;
-    assert_eq!(app.message("shop", &first).await["status"], "sent");
-    let delivered = async || {
-        app.push_clock(Duration::from_secs(10));
-        Some(app.message("shop", &first).await).filter(|message| message["status"] == "delivered")
-    };
-    eventually(delivered, async || {
-        format!("{}", app.message("shop", &first).await)
+    shop(async |app, _, bob| {
+        bob.sets_receipt_policy(ReceiptPolicy::Withheld);
+        let first = app.accepted("shop", text(&bob, "first")).await;
+        app.until_message("shop", &first, "sent").await;
+        bob.sets_receipt_policy(ReceiptPolicy::Automatic);
+        let second = app.accepted("shop", text(&bob, "second")).await;
+        app.until_message("shop", &second, "delivered").await;
+        assert_eq!(app.message("shop", &first).await["status"], "sent");
+        let delivered = async || {
+            app.push_clock(Duration::from_secs(10));
+            Some(app.message("shop", &first).await)
+                .filter(|message| message["status"] == "delivered")
+        };
+        eventually(delivered, async || {
+            format!("{}", app.message("shop", &first).await)
+        })
+        .await;
+        assert_eq!(bob.received_messages().len(), 2, "no message twice");
     })
     .await;
-    assert_eq!(bob.received_messages().len(), 2, "no message twice");
-    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_was_called_failed_or_taken_back_is_sent_to_nobody_again() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    bob.sets_receipt_policy(ReceiptPolicy::Withheld);
-    let gone = app.accepted("shop", text(&bob, "gone")).await;
-    app.until_message("shop", &gone, "sent").await;
-    let mut refused = Vec::new();
-    for code in [463, 479] {
-        app.simulator.faults().set_ack_fault(AckFault::Refuse(code));
-        refused.push(
-            app.accepted("shop", text(&bob, &format!("refused with {code}")))
-                .await,
-        );
-        app.until_message("shop", &refused[refused.len() - 1], "failed")
-            .await;
-    }
-    app.simulator.faults().set_ack_fault(AckFault::None);
-    let missed = app.accepted("shop", text(&bob, "missed")).await;
-    app.until_message("shop", &missed, "sent").await;
-    app.delete(&format!("/v1/sessions/shop/messages/{gone}?wait=30"))
-        .await
-        .expect(200);
-    bob.sets_receipt_policy(ReceiptPolicy::Automatic);
-    let later = app.accepted("shop", text(&bob, "later")).await;
-    app.until_message("shop", &later, "delivered").await;
+    shop(async |app, _, bob| {
+        bob.sets_receipt_policy(ReceiptPolicy::Withheld);
+        let gone = app.accepted("shop", text(&bob, "gone")).await;
+        app.until_message("shop", &gone, "sent").await;
+        let mut refused = Vec::new();
+        for code in [463, 479] {
+            app.simulator.faults().set_ack_fault(AckFault::Refuse(code));
+            refused.push(
+                app.accepted("shop", text(&bob, &format!("refused with {code}")))
+                    .await,
+            );
+            app.until_message("shop", &refused[refused.len() - 1], "failed")
+                .await;
+        }
+        app.simulator.faults().set_ack_fault(AckFault::None);
+        let missed = app.accepted("shop", text(&bob, "missed")).await;
+        app.until_message("shop", &missed, "sent").await;
+        app.delete(&format!("/v1/sessions/shop/messages/{gone}?wait=30"))
+            .await
+            .expect(200);
+        bob.sets_receipt_policy(ReceiptPolicy::Automatic);
+        let later = app.accepted("shop", text(&bob, "later")).await;
+        app.until_message("shop", &later, "delivered").await;
 
-    let delivered = async || {
-        app.push_clock(Duration::from_secs(10));
-        Some(app.message("shop", &missed).await).filter(|message| message["status"] == "delivered")
-    };
-    eventually(delivered, async || {
-        format!("{}", app.message("shop", &missed).await)
+        let delivered = async || {
+            app.push_clock(Duration::from_secs(10));
+            Some(app.message("shop", &missed).await)
+                .filter(|message| message["status"] == "delivered")
+        };
+        eventually(delivered, async || {
+            format!("{}", app.message("shop", &missed).await)
+        })
+        .await;
+        // Whatever else was missing was looked for at the same time, and is once more.
+        for _ in 0..12 {
+            app.push_clock(Duration::from_secs(10));
+            Clock::system().sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(
+            app.message("shop", &gone).await["status"],
+            "sent",
+            "it was not sent again"
+        );
+        for id in &refused {
+            assert_eq!(app.message("shop", id).await["status"], "failed");
+            assert!(
+                !bob.received_messages()
+                    .iter()
+                    .any(|message| message.id == *id),
+                "{:?}",
+                bob.received_messages()
+            );
+        }
     })
     .await;
-    // Whatever else was missing was looked for at the same time, and is once more.
-    for _ in 0..12 {
-        app.push_clock(Duration::from_secs(10));
-        Clock::system().sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(
-        app.message("shop", &gone).await["status"],
-        "sent",
-        "it was not sent again"
-    );
-    for id in &refused {
-        assert_eq!(app.message("shop", id).await["status"], "failed");
-        assert!(
-            !bob.received_messages()
-                .iter()
-                .any(|message| message.id == *id),
-            "{:?}",
-            bob.received_messages()
-        );
-    }
-    app.finish().await;
 }

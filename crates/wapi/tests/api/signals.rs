@@ -1,9 +1,9 @@
 //! What others see of an account beside its messages, and it of them: what was read, who types, who is there, who calls.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wapi_simulator::{Phone, PhoneActivity, TypingState};
 
-use crate::harness::{PATIENCE, TestApp, eventually};
+use crate::harness::{PATIENCE, TestApp, eventually, gateway, shop};
 
 /// A session of Alice's, and Bob.
 async fn alice_and_bob() -> (TestApp, Phone, Phone) {
@@ -153,63 +153,60 @@ async fn typing_is_shown_in_both_directions_but_to_us_only_when_we_are_there() {
     let told = app.events("chat.typing", 2).await;
     let from = json!({"id": bob.jid(), "phone": bob.number(), "lid": bob.lid(), "name": null});
     assert_eq!(told[0]["data"]["from"]["phone"], from["phone"]);
-    assert_eq!(
-        (&told[0]["data"]["chat"], &told[0]["data"]["state"]),
-        (&json!(bob.jid()), &json!("composing"))
-    );
-    assert_eq!(
-        (&told[1]["data"]["chat"], &told[1]["data"]["state"]),
-        (&json!(group), &json!("paused"))
-    );
+    assert_eq!(told[0]["data"]["chat"], bob.jid());
+    assert_eq!(told[0]["data"]["state"], "composing");
+    assert_eq!(told[1]["data"]["chat"], group);
+    assert_eq!(told[1]["data"]["state"], "paused");
     assert_eq!(told.len(), 2, "{told:#?}");
     app.finish().await;
 }
 
 #[tokio::test]
 async fn an_account_looks_there_only_when_asked_to_and_stays_so_over_a_reconnect() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    bob.watches_presence(alice.number()).unwrap();
-    let device = app.pair("shop", &alice).await;
-    // The engine shows itself at each login, and is told at once to look away.
-    let away = async || {
-        let signals = bob.shown_activity();
-        let was_there = signals.contains(&presence(&alice, true));
-        (was_there && signals.last() == Some(&presence(&alice, false))).then_some(())
-    };
-    eventually(away, async || format!("{:?}", bob.shown_activity())).await;
-    let before = bob.shown_activity();
-    let until = async |states: &[bool]| {
-        let since = states.iter().map(|available| presence(&alice, *available));
-        shown(
-            &bob,
-            &before.iter().cloned().chain(since).collect::<Vec<_>>(),
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        bob.watches_presence(alice.number()).unwrap();
+        let device = app.pair("shop", &alice).await;
+        // The engine shows itself at each login, and is told at once to look away.
+        let away = async || {
+            let signals = bob.shown_activity();
+            let was_there = signals.contains(&presence(&alice, true));
+            (was_there && signals.last() == Some(&presence(&alice, false))).then_some(())
+        };
+        eventually(away, async || format!("{:?}", bob.shown_activity())).await;
+        let before = bob.shown_activity();
+        let until = async |states: &[bool]| {
+            let since = states.iter().map(|available| presence(&alice, *available));
+            shown(
+                &bob,
+                &before.iter().cloned().chain(since).collect::<Vec<_>>(),
+            )
+            .await;
+        };
+        app.put("/v1/sessions/shop/presence", json!({"state": "available"}))
+            .await
+            .expect(204);
+        until(&[true]).await;
+        app.simulator
+            .faults()
+            .cut_connection(alice.number(), device)
+            .unwrap();
+        until(&[true, false, true]).await;
+        app.until("shop", "online").await;
+        app.put(
+            "/v1/sessions/shop/presence",
+            json!({"state": "unavailable"}),
         )
-        .await;
-    };
-    app.put("/v1/sessions/shop/presence", json!({"state": "available"}))
         .await
         .expect(204);
-    until(&[true]).await;
-    app.simulator
-        .faults()
-        .cut_connection(alice.number(), device)
-        .unwrap();
-    until(&[true, false, true]).await;
-    app.until("shop", "online").await;
-    app.put(
-        "/v1/sessions/shop/presence",
-        json!({"state": "unavailable"}),
-    )
-    .await
-    .expect(204);
-    until(&[true, false, true, false]).await;
-    let wrong = app
-        .put("/v1/sessions/shop/presence", json!({"state": "away"}))
-        .await
-        .expect(400);
-    assert_eq!(wrong.fields(), ["state"]);
-    app.finish().await;
+        until(&[true, false, true, false]).await;
+        let wrong = app
+            .put("/v1/sessions/shop/presence", json!({"state": "away"}))
+            .await
+            .expect(400);
+        assert_eq!(wrong.fields(), ["state"]);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -252,18 +249,14 @@ async fn calls_are_told_and_turned_away() {
     let (app, alice, bob) = alice_and_bob().await;
     let call = bob.starts_call(alice.number(), true).unwrap();
     let told = app.events("call.incoming", 1).await;
-    let data = &told[0]["data"];
-    assert_eq!(
-        (&data["id"], &data["video"], &data["group"]),
-        (&json!(call), &json!(true), &Value::Null)
-    );
-    assert_eq!(data["from"]["phone"], bob.number());
+    assert_eq!(told[0]["data"]["id"], call);
+    assert_eq!(told[0]["data"]["video"], true);
+    assert_eq!(told[0]["data"]["group"], json!(null));
+    assert_eq!(told[0]["data"]["from"]["phone"], bob.number());
     bob.hangs_up(alice.number(), &call).unwrap();
     let ended = app.events("call.ended", 1).await;
-    assert_eq!(
-        (&ended[0]["data"]["id"], &ended[0]["data"]["reason"]),
-        (&json!(call), &json!("missed"))
-    );
+    assert_eq!(ended[0]["data"]["id"], call);
+    assert_eq!(ended[0]["data"]["reason"], "missed");
     let late = app
         .post(&format!("/v1/sessions/shop/calls/{call}/reject"), json!({}))
         .await
@@ -284,10 +277,8 @@ async fn calls_are_told_and_turned_away() {
     )
     .await;
     let ended = app.events("call.ended", 2).await;
-    assert_eq!(
-        (&ended[1]["data"]["id"], &ended[1]["data"]["reason"]),
-        (&json!(call), &json!("rejected"))
-    );
+    assert_eq!(ended[1]["data"]["id"], call);
+    assert_eq!(ended[1]["data"]["reason"], "rejected");
     app.finish().await;
 }
 
@@ -300,10 +291,8 @@ async fn a_call_that_came_while_the_session_was_away_is_told_as_missed() {
     app.order("shop", "start").await.expect(200);
     let ended = app.events("call.ended", 1).await;
     let data = &ended[0]["data"];
-    assert_eq!(
-        (&data["id"], &data["reason"]),
-        (&json!(call), &json!("offline"))
-    );
+    assert_eq!(data["id"], call);
+    assert_eq!(data["reason"], "offline");
     assert_eq!(data["from"]["phone"], bob.number());
     let confirmed = |alice: &Phone| (alice.linked_devices()[0].queued == 0).then_some(());
     alice
@@ -361,4 +350,25 @@ async fn numbers_are_checked_and_nothing_is_sent_to_one_that_nobody_has() {
         .await;
     assert_eq!(failed["error"]["code"], "not_on_whatsapp");
     app.finish().await;
+}
+
+#[tokio::test]
+async fn links_to_calls_are_created() {
+    shop(async |app, alice, _| {
+        const ROUTE: &str = "/v1/sessions/shop/calls/links";
+        let voice = app.post(ROUTE, json!({})).await.expect(201).json();
+        let video = app.post(ROUTE, json!({"video": true})).await;
+        let video = video.expect(201).json();
+        let links = alice.call_links();
+        assert_eq!(
+            links.iter().map(|link| link.video).collect::<Vec<_>>(),
+            [false, true]
+        );
+        let address =
+            |kind, at: usize| format!("https://call.whatsapp.com/{kind}/{}", links[at].token);
+        assert_eq!(voice, json!({"link": address("voice", 0), "video": false}));
+        assert_eq!(video, json!({"link": address("video", 1), "video": true}));
+        app.post(ROUTE, json!({"audio": true})).await.expect(400);
+    })
+    .await;
 }

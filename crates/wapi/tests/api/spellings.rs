@@ -75,6 +75,7 @@ fn spellings(of: &Phone) -> [String; 12] {
 fn body(path: &str, method: &Method) -> Value {
     match (path.rsplit('/').next().unwrap_or_default(), method) {
         ("typing", _) => json!({"state": "composing"}),
+        ("report", _) => json!({"message_id": "3EB0"}),
         ("{chat}", &Method::PATCH) => json!({"archived": true}),
         _ => json!({}),
     }
@@ -107,7 +108,9 @@ async fn every_route_that_names_somebody_takes_every_spelling() {
                 let named = path
                     .replace("{session}", "shop")
                     .replace("{chat}", &encoded(&spelling));
-                let named = named.replace("{contact}", &encoded(&spelling));
+                let named = named
+                    .replace("{contact}", &encoded(&spelling))
+                    .replace("{newsletter}", "120363000000000001@newsletter");
                 let call = app
                     .request(method.clone(), &named)
                     .header("content-type", "application/json");
@@ -131,15 +134,8 @@ async fn every_route_that_names_somebody_takes_every_spelling() {
 #[tokio::test]
 async fn a_message_goes_to_the_same_chat_however_it_is_addressed() {
     let (app, bob) = alice_and_bob().await;
-    let first = app
-        .accepted(
-            "shop",
-            json!({"to": bob.number(), "text": {"body": "to be passed on"}}),
-        )
-        .await;
-    bob.next_message(PATIENCE).await.unwrap();
-    let mut sent = 1;
-    for spelling in spellings(&bob) {
+    let spellings = spellings(&bob);
+    for spelling in &spellings {
         let message = json!({"to": spelling, "text": {"body": "hello"}});
         let answer = app
             .post("/v1/sessions/shop/messages?wait=10", message)
@@ -147,55 +143,79 @@ async fn a_message_goes_to_the_same_chat_however_it_is_addressed() {
             .expect(200)
             .json();
         assert_eq!(answer["messages"][0]["chat"], bob.jid(), "{spelling}");
-        let route = format!("/v1/sessions/shop/messages/{first}/forward?wait=10");
-        let answer = app
-            .post(&route, json!({"to": spelling}))
-            .await
-            .expect(200)
-            .json();
-        assert_eq!(answer["messages"][0]["chat"], bob.jid(), "{spelling}");
+        let got = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(got.text.as_deref(), Some("hello"), "{spelling}");
+    }
+    let chats = app.get("/v1/sessions/shop/chats").await.expect(200).json();
+    assert_eq!(chats["chats"].as_array().unwrap().len(), 1, "{chats}");
+    let path = format!("/v1/sessions/shop/chats/{}/messages", bob.number());
+    let messages = app.get(&format!("{path}?limit=500")).await.json();
+    let count = messages["messages"].as_array().unwrap().len();
+    // And the one that Bob has written.
+    assert_eq!(count, spellings.len() + 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_is_passed_on_to_the_same_chat_however_it_is_addressed() {
+    let (app, bob) = alice_and_bob().await;
+    let first = json!({"to": bob.number(), "text": {"body": "to be passed on"}});
+    let first = app.accepted("shop", first).await;
+    bob.next_message(PATIENCE).await.unwrap();
+    let route = format!("/v1/sessions/shop/messages/{first}/forward?wait=10");
+    for spelling in spellings(&bob) {
+        let answer = app.post(&route, json!({"to": spelling})).await;
+        let chat = answer.expect(200).json()["messages"][0]["chat"].take();
+        assert_eq!(chat, bob.jid(), "{spelling}");
+        let got = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(got.text.as_deref(), Some("to be passed on"), "{spelling}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_original_route_takes_every_spelling() {
+    let (app, bob) = alice_and_bob().await;
+    for spelling in spellings(&bob) {
         app.send("shop", &spelling, "as of old").await.expect(200);
-        for text in ["hello", "to be passed on", "as of old"] {
-            let got = bob.next_message(PATIENCE).await.unwrap();
-            assert_eq!(got.text.as_deref(), Some(text), "{spelling}");
-        }
+        let got = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(got.text.as_deref(), Some("as of old"), "{spelling}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_status_is_for_the_same_person_however_they_are_addressed() {
+    let (app, bob) = alice_and_bob().await;
+    for spelling in spellings(&bob) {
         let status =
             json!({"to": "status", "recipients": [spelling], "text": {"body": "for a day"}});
         app.post("/v1/sessions/shop/messages?wait=10", status)
             .await
             .expect(200);
-        assert_eq!(
-            bob.next_message(PATIENCE).await.unwrap().chat,
-            "status@broadcast",
-            "{spelling}"
-        );
-        sent += 3;
-        if !spelling.ends_with("@lid") {
-            let checked = app
-                .post(
-                    "/v1/sessions/shop/contacts/check",
-                    json!({"phones": [spelling]}),
-                )
-                .await;
-            let checked = checked.expect(200).json()["contacts"][0].clone();
-            assert_eq!(
-                (&checked["id"], &checked["exists"]),
-                (&json!(bob.jid()), &json!(true)),
-                "{spelling}"
-            );
-        }
+        let got = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(got.chat, "status@broadcast", "{spelling}");
     }
-    let chats = app.get("/v1/sessions/shop/chats").await.expect(200).json();
-    assert_eq!(chats["chats"].as_array().unwrap().len(), 1, "{chats}");
-    let messages = app
-        .get(&format!(
-            "/v1/sessions/shop/chats/{}/messages?limit=500",
-            bob.number()
-        ))
-        .await
-        .json();
-    // And the one that Bob has written.
-    assert_eq!(messages["messages"].as_array().unwrap().len(), sent + 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_check_takes_every_spelling_of_a_number() {
+    let (app, bob) = alice_and_bob().await;
+    for spelling in spellings(&bob) {
+        if spelling.ends_with("@lid") {
+            continue;
+        }
+        let checked = app
+            .post(
+                "/v1/sessions/shop/contacts/check",
+                json!({"phones": [spelling]}),
+            )
+            .await;
+        let checked = checked.expect(200).json()["contacts"][0].take();
+        assert_eq!(checked["id"], bob.jid(), "{spelling}");
+        assert_eq!(checked["exists"], true, "{spelling}");
+    }
     app.finish().await;
 }
 

@@ -129,12 +129,7 @@ async fn with_a_certificate_the_gateway_speaks_https() {
     let client = TestClient::at(app.base().replace("http://", "https://"), http);
     client.get("/health/live").await.expect(200);
     client.register("shop").await.expect(202);
-    app.stop()
-        .await
-        .simulator
-        .finish()
-        .await
-        .expect("the simulator is content");
+    app.finish_without_events().await;
 }
 
 #[tokio::test]
@@ -238,7 +233,7 @@ async fn failed_restores_are_reported_to_sentry() {
     client.until("broken", "failed").await;
     let report = received.recv().await.unwrap();
     assert!(
-        report.contains("the session cannot be opened") && report.contains("broken"),
+        report.contains("failed to open the session") && report.contains("broken"),
         "{report}"
     );
     running.terminate().await;
@@ -268,7 +263,7 @@ async fn a_machine_that_knows_no_authorities_is_enough() {
     assert_eq!(
         ended
             .stderr
-            .matches("those that came with the program are believed")
+            .matches("using those that come with the program")
             .count(),
         1,
         "{ended:?}"
@@ -349,14 +344,14 @@ async fn a_new_certificate_is_taken_up_at_a_hangup_and_a_wrong_one_changes_nothi
     assert!(trusts(&first.0, base.clone()).await);
     std::fs::write(&certificate, &second.0).unwrap();
     running.hang_up().await;
-    running.logs("cannot be renewed").await;
+    running.logs("failed to load the new certificate").await;
     assert!(
         trusts(&first.0, base.clone()).await,
         "half of a pair changes nothing"
     );
     writes(&second);
     running.hang_up().await;
-    running.logs("a new certificate is served").await;
+    running.logs("serving a new certificate").await;
     assert!(trusts(&second.0, base.clone()).await && !trusts(&first.0, base).await);
     assert!(running.terminate().await.success);
     simulator.finish().await.unwrap();

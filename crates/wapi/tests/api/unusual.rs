@@ -1,10 +1,8 @@
 //! What comes in besides plain messages of others: echoes of our own, kinds without a shape, what cannot be read.
 
 use serde_json::{Value, json};
-use wapi_simulator::waproto::buffa::MessageField;
-use wapi_simulator::waproto::whatsapp as wa;
 
-use crate::harness::{PATIENCE, TestApp, eventually};
+use crate::harness::{PATIENCE, TestApp, eventually, shop};
 
 async fn feed(app: &TestApp, types: &str) -> Vec<Value> {
     let feed = app
@@ -22,131 +20,110 @@ async fn feed(app: &TestApp, types: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn what_the_owner_writes_on_the_phone_is_an_echo() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let id = alice
-        .sends_text(bob.number(), "from my phone")
+    shop(async |app, alice, bob| {
+        let id = alice
+            .sends_text(bob.number(), "from my phone")
+            .await
+            .unwrap();
+        alice
+            .edits_message(bob.number(), &id, "from my own phone")
+            .unwrap();
+        bob.sends_text(alice.number(), "hi").await.unwrap();
+        let next = app.webhook.next().await.body;
+        assert_eq!(
+            next["data"]["text"]["body"], "hi",
+            "the original's webhook is told of what others write only"
+        );
+        // They come by another cipher than the message of the other, and may be a moment later.
+        let all = async || feed(app, "message.echo,message.edited").await;
+        let told = eventually(
+            async || Some(all().await).filter(|told| told.len() == 2),
+            async || format!("{:#?}", all().await),
+        );
+        let told = told.await;
+        for (event, (kind, words)) in told.iter().zip([
+            ("message.echo", "from my phone"),
+            ("message.edited", "from my own phone"),
+        ]) {
+            let data = &event["data"];
+            assert_eq!(event["type"], kind);
+            assert_eq!(data["text"]["body"], words);
+            assert_eq!(data["chat"], bob.jid());
+            assert_eq!(data["from_me"], true);
+            assert_eq!(data["from"]["phone"], alice.number());
+            assert_eq!(data["from"]["lid"], alice.lid());
+        }
+        assert_eq!(told[0]["data"]["id"], id);
+        assert_eq!(told[1]["data"]["message_id"], id);
+        bob.received_messages()
+            .iter()
+            .for_each(|message| assert_eq!(message.from, alice.jid()));
+        // What is known from an echo is the account's own.
+        let taken = bob.received_messages().len();
+        app.delete(&format!(
+            "/v1/sessions/shop/messages/{id}?chat={}",
+            bob.number()
+        ))
         .await
-        .unwrap();
-    alice
-        .edits_message(bob.number(), &id, "from my own phone")
-        .unwrap();
-    bob.sends_text(alice.number(), "hi").await.unwrap();
-    let next = app.webhook.next().await.body;
-    assert_eq!(
-        next["data"]["text"]["body"], "hi",
-        "the original's webhook is told of what others write only"
-    );
-    // They come by another cipher than the message of the other, and may be a moment later.
-    let all = async || feed(&app, "message.echo,message.edited").await;
-    let told = eventually(
-        async || Some(all().await).filter(|told| told.len() == 2),
-        async || format!("{:#?}", all().await),
-    );
-    let told = told.await;
-    for (event, (kind, words)) in told.iter().zip([
-        ("message.echo", "from my phone"),
-        ("message.edited", "from my own phone"),
-    ]) {
-        let data = &event["data"];
-        assert_eq!(
-            (&event["type"], &data["text"]["body"]),
-            (&json!(kind), &json!(words))
-        );
-        assert_eq!(
-            (&data["chat"], &data["from_me"]),
-            (&json!(bob.jid()), &json!(true))
-        );
-        assert_eq!(
-            (&data["from"]["phone"], &data["from"]["lid"]),
-            (&json!(alice.number()), &json!(alice.lid()))
-        );
-    }
-    assert_eq!(
-        (&told[0]["data"]["id"], &told[1]["data"]["message_id"]),
-        (&json!(id), &json!(id))
-    );
-    bob.received_messages()
-        .iter()
-        .for_each(|message| assert_eq!(message.from, alice.jid()));
-    // What is known from an echo is the account's own.
-    let taken = bob.received_messages().len();
-    app.delete(&format!(
-        "/v1/sessions/shop/messages/{id}?chat={}",
-        bob.number()
-    ))
-    .await
-    .expect(200);
-    let deletion = bob
-        .wait_until("the deletion", PATIENCE, |bob| {
-            bob.received_since(taken).pop()
-        })
-        .await
-        .unwrap()
-        .to_json();
-    assert_eq!(deletion["protocol_message"]["key"]["id"], json!(id));
-    assert_eq!(deletion["protocol_message"]["key"]["from_me"], json!(true));
-    app.finish().await;
+        .expect(200);
+        let deletion = bob
+            .wait_until("the deletion", PATIENCE, |bob| {
+                bob.received_since(taken).pop()
+            })
+            .await
+            .unwrap()
+            .to_json();
+        assert_eq!(deletion["protocol_message"]["key"]["id"], json!(id));
+        assert_eq!(deletion["protocol_message"]["key"]["from_me"], json!(true));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_has_no_shape_is_told_as_whatsapp_wrote_it() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let invoice = wa::message::InvoiceMessage {
-        note: Some("Tea".to_owned()),
-        attachment_jpeg_thumbnail: Some(vec![1, 2, 3]),
-        attachment_type: Some(wa::message::invoice_message::AttachmentType::PDF),
-        ..Default::default()
-    };
-    let message = wa::Message {
-        invoice_message: MessageField::some(invoice),
-        ..Default::default()
-    };
-    bob.sends_message(alice.number(), "text", message).unwrap();
-    let data = app.webhook.next().await.body["data"].clone();
-    let invoice =
-        json!({"note": "Tea", "attachment_jpeg_thumbnail": "AQID", "attachment_type": "PDF"});
-    let raw = json!({"invoice_message": invoice});
-    assert_eq!((&data["type"], &data["raw"]), (&json!("unsupported"), &raw));
-    app.finish().await;
+    shop(async |app, alice, bob| {
+        bob.sends_invoice(alice.number(), "Tea", vec![1, 2, 3])
+            .unwrap();
+        let data = app.webhook.next().await.body["data"].clone();
+        let invoice =
+            json!({"note": "Tea", "attachment_jpeg_thumbnail": "AQID", "attachment_type": "PDF"});
+        let raw = json!({"invoice_message": invoice});
+        assert_eq!(data["type"], "unsupported");
+        assert_eq!(data["raw"], raw);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_told_and_then_read_when_it_comes_again() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    bob.sends_text(alice.number(), "hi").await.unwrap();
-    app.webhook.next().await;
-    let id = bob
-        .sends_unreadable_text(alice.number(), "a secret")
-        .unwrap();
-    let read = app.webhook.next().await.body;
-    assert_eq!(
-        (&read["data"]["id"], &read["data"]["text"]["body"]),
-        (&json!(id), &json!("a secret"))
-    );
-    let told = feed(&app, "message.undecryptable").await;
-    let said = |event: &Value| {
-        [
-            &event["data"]["id"],
-            &event["data"]["chat"],
-            &event["data"]["reason"],
-        ]
-        .map(Value::clone)
-    };
-    let told: Vec<_> = told.iter().map(said).collect();
-    assert_eq!(
-        told,
-        [[json!(id), json!(bob.jid()), json!("undecryptable")]]
-    );
-    assert_eq!(
-        alice.failures().len(),
-        1,
-        "the account's phone could not read it either"
-    );
-    app.finish().await;
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "hi").await.unwrap();
+        app.webhook.next().await;
+        let id = bob
+            .sends_unreadable_text(alice.number(), "a secret")
+            .unwrap();
+        let read = app.webhook.next().await.body;
+        assert_eq!(read["data"]["id"], id);
+        assert_eq!(read["data"]["text"]["body"], "a secret");
+        let told = feed(app, "message.undecryptable").await;
+        let said = |event: &Value| {
+            [
+                &event["data"]["id"],
+                &event["data"]["chat"],
+                &event["data"]["reason"],
+            ]
+            .map(Value::clone)
+        };
+        let told: Vec<_> = told.iter().map(said).collect();
+        assert_eq!(
+            told,
+            [[json!(id), json!(bob.jid()), json!("undecryptable")]]
+        );
+        assert_eq!(
+            alice.failures().len(),
+            1,
+            "the account's phone could not read it either"
+        );
+    })
+    .await;
 }

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wapi_simulator::Phone;
-use wapi_simulator::waproto::whatsapp::message::AudioMessage;
 
-use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver, eventually, skipped};
+use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver, eventually, shop, skipped};
 use crate::uploads::upload;
 
 const OPUS: &str = "audio/ogg; codecs=opus";
@@ -59,18 +58,16 @@ pub fn written(folder: &Path, options: &str, name: &str) -> Option<Vec<u8>> {
     Some(std::fs::read(to).unwrap())
 }
 
-/// Sends a file as a voice note; its bytes and its protobuf as the phone opened it.
-async fn note(app: &TestApp, file: &Value, to: &Phone) -> (Vec<u8>, AudioMessage) {
+/// Sends a file as a voice note; its bytes and its message as the phone opened them.
+async fn note(app: &TestApp, file: &Value, to: &Phone) -> (Vec<u8>, Value) {
     app.accepted(
         "shop",
         json!({"to": to.jid(), "audio": {"id": file["id"], "voice": true}}),
     )
     .await;
     let message = to.next_message(PATIENCE).await.unwrap();
-    (
-        message.media.unwrap().bytes,
-        message.protobuf.audio_message.as_option().unwrap().clone(),
-    )
+    let audio = message.to_json()["audio_message"].take();
+    (message.media.unwrap().bytes, audio)
 }
 
 /// Why a voice note of this file was not sent.
@@ -88,76 +85,72 @@ async fn failure(app: &TestApp, file: &Value, to: &Phone) -> String {
 
 #[tokio::test]
 async fn any_sound_becomes_a_voice_note() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let folder = tempfile::tempdir().unwrap();
-    let kinds = [
-        ("-c:a pcm_s16le", "a.wav", "audio/wav"),
-        (
-            "-c:a libmp3lame -metadata title=secret",
-            "a.mp3",
-            "audio/mpeg",
-        ),
-        ("-c:a aac", "a.m4a", "audio/mp4"),
-        ("-c:a aac", "a.aac", "audio/aac"),
-        ("-c:a flac", "a.flac", "audio/flac"),
-        ("-c:a libvorbis", "a.ogg", "audio/ogg"),
-        ("-c:a libopus", "a.webm", "audio/webm"),
-    ];
-    for (options, name, mime_type) in kinds {
-        let Some(sound) = written(folder.path(), options, name) else {
-            return app.finish().await;
-        };
-        let file = upload(
-            &app,
-            "shop",
-            &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"),
-            &sound,
-        )
-        .await;
-        assert_eq!(file["mime_type"], mime_type, "{name}");
-        let knows_length = !["a.ogg", "a.webm"].contains(&name);
-        assert!(
-            file["duration"]
-                .as_u64()
-                .is_some_and(|seconds| seconds == 2 || seconds == 3)
-                == knows_length,
-            "{file}"
-        );
-        let (bytes, audio) = note(&app, &file, &bob).await;
+    shop(async |app, _, bob| {
+        let folder = tempfile::tempdir().unwrap();
+        let kinds = [
+            ("-c:a pcm_s16le", "a.wav", "audio/wav"),
+            (
+                "-c:a libmp3lame -metadata title=secret",
+                "a.mp3",
+                "audio/mpeg",
+            ),
+            ("-c:a aac", "a.m4a", "audio/mp4"),
+            ("-c:a aac", "a.aac", "audio/aac"),
+            ("-c:a flac", "a.flac", "audio/flac"),
+            ("-c:a libvorbis", "a.ogg", "audio/ogg"),
+            ("-c:a libopus", "a.webm", "audio/webm"),
+        ];
+        for (options, name, mime_type) in kinds {
+            let Some(sound) = written(folder.path(), options, name) else {
+                return;
+            };
+            let file = upload(
+                app,
+                "shop",
+                &format!("; filename=\"{name}\"\r\nContent-Type: {mime_type}"),
+                &sound,
+            )
+            .await;
+            assert_eq!(file["mime_type"], mime_type, "{name}");
+            let knows_length = !["a.ogg", "a.webm"].contains(&name);
+            assert!(
+                file["duration"]
+                    .as_u64()
+                    .is_some_and(|seconds| seconds == 2 || seconds == 3)
+                    == knows_length,
+                "{file}"
+            );
+            let (bytes, audio) = note(app, &file, &bob).await;
+            assert_eq!(audio["ptt"], true, "{name}");
+            assert_eq!(audio["mimetype"], OPUS, "{name}");
+            assert_eq!(&bytes[28..36], b"OpusHead", "{name}");
+            assert!(
+                [json!(2), json!(3)].contains(&audio["seconds"]),
+                "{name}: {}",
+                audio["seconds"]
+            );
+            let waveform: Vec<u8> = serde_json::from_value(audio["waveform"].clone()).unwrap();
+            let louder = waveform[4] < waveform[24]
+                && waveform[24] < waveform[44]
+                && waveform[44] < waveform[58];
+            assert!(
+                waveform.len() == 64 && louder && waveform.contains(&100),
+                "{name}: {waveform:?}"
+            );
+            assert!(
+                !bytes.windows(6).any(|word| word == b"secret"),
+                "tags stay behind"
+            );
+        }
         assert_eq!(
-            (audio.ptt, audio.mimetype.as_deref()),
-            (Some(true), Some(OPUS)),
-            "{name}"
+            std::fs::read_dir(app.root().join("media/incoming"))
+                .unwrap()
+                .count(),
+            0,
+            "nothing is left behind"
         );
-        assert_eq!(&bytes[28..36], b"OpusHead", "{name}");
-        assert!(
-            audio.seconds == Some(2) || audio.seconds == Some(3),
-            "{name}: {:?}",
-            audio.seconds
-        );
-        let waveform = audio.waveform.unwrap();
-        let louder = waveform[4] < waveform[24]
-            && waveform[24] < waveform[44]
-            && waveform[44] < waveform[58];
-        assert!(
-            waveform.len() == 64 && louder && waveform.contains(&100),
-            "{name}: {waveform:?}"
-        );
-        assert!(
-            !bytes.windows(6).any(|word| word == b"secret"),
-            "tags stay behind"
-        );
-    }
-    assert_eq!(
-        std::fs::read_dir(app.root().join("media/incoming"))
-            .unwrap()
-            .count(),
-        0,
-        "nothing is left behind"
-    );
-    app.finish().await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -176,65 +169,62 @@ async fn what_is_opus_already_stays_as_it_is_and_needs_no_ffmpeg() {
         let file = upload(&app, "shop", "", &opus).await;
         let (bytes, audio) = note(&app, &file, &bob).await;
         assert_eq!(bytes, opus);
-        assert_eq!(
-            (audio.mimetype.as_deref(), audio.seconds),
-            (Some(OPUS), Some(2))
-        );
-        assert_eq!(audio.waveform.map(|waveform| waveform.len()), levels);
+        assert_eq!(audio["mimetype"], OPUS);
+        assert_eq!(audio["seconds"], 2);
+        assert_eq!(audio["waveform"].as_array().map(Vec::len), levels);
         app.finish().await;
     }
 }
 
 #[tokio::test]
 async fn without_ffmpeg_it_is_said_what_to_do() {
-    let app = Setup::new().set("WAPI_FFMPEG_PATH", "none").start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let file = upload(&app, "shop", "", &wav()).await;
-    let message = |audio: Value| json!({"to": bob.jid(), "audio": audio});
-    let route = "/v1/sessions/shop/messages";
-    let refused = app
-        .post(route, message(json!({"id": file["id"], "voice": true})))
-        .await
-        .expect(400);
-    assert_eq!(refused.fields(), ["audio.id"]);
-    let detail = refused.json()["detail"].to_string();
-    assert!(
-        detail.contains("Install ffmpeg") && detail.contains("or give Ogg with Opus"),
-        "{detail}"
-    );
+    Setup::new()
+        .set("WAPI_FFMPEG_PATH", "none")
+        .shop(async |app, _, bob| {
+            let file = upload(app, "shop", "", &wav()).await;
+            let message = |audio: Value| json!({"to": bob.jid(), "audio": audio});
+            let route = "/v1/sessions/shop/messages";
+            let refused = app
+                .post(route, message(json!({"id": file["id"], "voice": true})))
+                .await
+                .expect(400);
+            assert_eq!(refused.fields(), ["audio.id"]);
+            let detail = refused.json()["detail"].to_string();
+            assert!(
+                detail.contains("Install ffmpeg") && detail.contains("or give Ogg with Opus"),
+                "{detail}"
+            );
 
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let files = axum::Router::new().route("/a.wav", axum::routing::get(async || wav()));
-    let link = format!("{}/a.wav", TestReceiver::serve(listener, files));
-    let failed = app
-        .post(route, message(json!({"link": link, "voice": true})))
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let files = axum::Router::new().route("/a.wav", axum::routing::get(async || wav()));
+            let link = format!("{}/a.wav", TestReceiver::serve(listener, files));
+            let failed = app
+                .post(route, message(json!({"link": link, "voice": true})))
+                .await;
+            assert!(
+                failed.json()["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("Install ffmpeg"),
+                "{}",
+                failed.json()
+            );
+            assert_eq!(failed.status, 502);
+            assert_eq!(failed.code().as_str(), "media_unavailable");
+            let no_note = app
+                .post(route, message(json!({"id": file["id"]})))
+                .await
+                .expect(400);
+            assert!(
+                no_note.json()["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("is not audio"),
+                "{}",
+                no_note.json()
+            );
+        })
         .await;
-    assert!(
-        failed.json()["detail"]
-            .as_str()
-            .unwrap()
-            .contains("Install ffmpeg"),
-        "{}",
-        failed.json()
-    );
-    assert_eq!(
-        (failed.status, failed.code().as_str()),
-        (502, "media_unavailable")
-    );
-    let no_note = app
-        .post(route, message(json!({"id": file["id"]})))
-        .await
-        .expect(400);
-    assert!(
-        no_note.json()["detail"]
-            .as_str()
-            .unwrap()
-            .contains("is not a sound"),
-        "{}",
-        no_note.json()
-    );
-    app.finish().await;
 }
 
 /// A playlist behind the head of an MP3 is a playlist to an ffmpeg that guesses.
@@ -244,50 +234,53 @@ async fn a_file_that_pretends_to_be_a_sound_opens_nothing() {
     if written(folder.path(), "-c:a libmp3lame", "other.mp3").is_none() {
         return;
     }
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let secret = folder.path().join("other.mp3").display().to_string();
-    let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    inside.set_nonblocking(true).unwrap();
-    let address = format!("http://{}/a.wav", inside.local_addr().unwrap());
-    let playlist = |target: &str| {
-        format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n")
-    };
-    let concat = format!("ffconcat version 1.0\nfile '{secret}'\n");
-    for head in [
-        &b"ID3\x04\0\0\0\0\0\0"[..],
-        b"OggS\0\x02",
-        b"\0\0\0\x08ftypM4A ",
-    ] {
-        for hidden in [
-            playlist(&address),
-            playlist(&secret),
-            playlist(&format!("file:{secret}")),
-            concat.clone(),
+    shop(async |app, _, bob| {
+        let secret = folder.path().join("other.mp3").display().to_string();
+        let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        inside.set_nonblocking(true).unwrap();
+        let address = format!("http://{}/a.wav", inside.local_addr().unwrap());
+        let playlist = |target: &str| {
+            format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:2,\n{target}\n#EXT-X-ENDLIST\n")
+        };
+        let concat = format!("ffconcat version 1.0\nfile '{secret}'\n");
+        for head in [
+            &b"ID3\x04\0\0\0\0\0\0"[..],
+            b"OggS\0\x02",
+            b"\0\0\0\x08ftypM4A ",
         ] {
-            let file = upload(
-                &app,
-                "shop",
-                "\r\nContent-Type: audio/mp4",
-                &[head, hidden.as_bytes()].concat(),
-            )
-            .await;
-            if head.starts_with(b"OggS") {
-                // Nobody can tell, so it is sent as it is.
-                assert_eq!(note(&app, &file, &bob).await.1.waveform, None, "{hidden}");
-                continue;
+            for hidden in [
+                playlist(&address),
+                playlist(&secret),
+                playlist(&format!("file:{secret}")),
+                concat.clone(),
+            ] {
+                let file = upload(
+                    app,
+                    "shop",
+                    "\r\nContent-Type: audio/mp4",
+                    &[head, hidden.as_bytes()].concat(),
+                )
+                .await;
+                if head.starts_with(b"OggS") {
+                    // Nobody can tell, so it is sent as it is.
+                    assert_eq!(
+                        note(app, &file, &bob).await.1["waveform"],
+                        Value::Null,
+                        "{hidden}"
+                    );
+                    continue;
+                }
+                let why = failure(app, &file, &bob).await;
+                assert!(
+                    why.contains("ffmpeg finds no readable sound in it"),
+                    "{why}: {hidden}"
+                );
             }
-            let why = failure(&app, &file, &bob).await;
-            assert!(
-                why.contains("ffmpeg finds no sound in it"),
-                "{why}: {hidden}"
-            );
         }
-    }
-    let nobody = inside.accept().map(|(_, address)| address);
-    assert_eq!(nobody.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-    app.finish().await;
+        let nobody = inside.accept().map(|(_, address)| address);
+        assert_eq!(nobody.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    })
+    .await;
 }
 
 /// A program that says who it is, in the place of ffmpeg, and never ends.

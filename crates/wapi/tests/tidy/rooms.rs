@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{crates, sources};
+use super::{crates, files, sources};
 
 /// More than that nobody looks through to find the right one.
 const MAX_ENTRIES: usize = 16;
@@ -95,4 +95,14 @@ fn no_folder_has_too_many_entries_to_look_through() {
         assert!(count <= MAX_ENTRIES, "{folder} has {count} entries");
     }
     assert!(found > 30);
+}
+
+/// Tests say what phones do; how WhatsApp writes it is the simulator's.
+#[test]
+fn no_test_through_http_builds_protobufs() {
+    let speaks = ["waproto", "MessageField", ".protobuf"];
+    for source in files("wapi/tests/api") {
+        let found = speaks.iter().find(|word| source.text.contains(**word));
+        assert!(found.is_none(), "{} contains {found:?}", source.path);
+    }
 }

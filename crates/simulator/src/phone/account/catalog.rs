@@ -71,7 +71,7 @@ impl Phone {
                 items,
                 placed: crate::wire::unix_time(),
             };
-            let told = OrderMessage {
+            let order_message = OrderMessage {
                 order_id: Some(id.clone()),
                 token: Some(token.clone()),
                 order_title: Some(
@@ -90,7 +90,7 @@ impl Phone {
                 ..Default::default()
             };
             world.shops.orders.insert(id.clone(), order);
-            told
+            order_message
         };
         let order = wa::Message {
             order_message: MessageField::some(order),

@@ -33,7 +33,7 @@ pub(crate) fn add_phone(
         );
     }
     // Keys are made outside the lock.
-    let handset = PhoneState::new(server.options.kept, server.options.corruption)?;
+    let phone_state = PhoneState::new(server.options.kept, server.options.corruption)?;
     let mut world = server.world.lock();
     let number: PhoneNumber = match number {
         Some(number) => number.into(),
@@ -44,7 +44,7 @@ pub(crate) fn add_phone(
         "the number {number} is taken"
     );
     let lid: Arc<str> = format!("{}", 100_000_000_000_001 + world.accounts().count() as u64).into();
-    let signer = handset.signal.identity_key_pair().clone();
+    let signer = phone_state.signal.identity_key_pair().clone();
     let identity_key = signer
         .public_key()
         .public_key_bytes()
@@ -54,7 +54,7 @@ pub(crate) fn add_phone(
         number: number.clone(),
         lid: lid.clone(),
         push_name: name.to_owned(),
-        phone_state: Arc::new(Mutex::new(handset)),
+        phone_state: Arc::new(Mutex::new(phone_state)),
         identity_key,
         signer,
         devices: Default::default(),
@@ -62,12 +62,14 @@ pub(crate) fn add_phone(
         profile: Default::default(),
         privacy: Default::default(),
         blocked: Default::default(),
+        reports: Vec::new(),
         addressing: server.options.addressing,
         addressed_since: unix_time(),
         hides_number: false,
         app_state: CollectionStore::default(),
         trust: Default::default(),
         preferences: Default::default(),
+        passkey: None,
         peers: Default::default(),
         key_index_list: None,
     });

@@ -130,8 +130,8 @@ fn resend_placeholder(phone: &Phone, key: &wa::MessageKey) -> Option<PeerDataOpe
 /// Returns an app-state collection as plaintext.
 fn recover_collection(phone: &Phone, collection: &str) -> Option<PeerDataOperationResult> {
     crate::server::app_state::catch_up(&phone.server, &phone.number, collection);
-    let whole =
-        phone.with_phone_state(|handset| handset.app_state.recovery_snapshot(collection))?;
+    let whole = phone
+        .with_phone_state(|phone_state| phone_state.app_state.recovery_snapshot(collection))?;
     let snapshot = result::SyncDSnapshotFatalRecoveryResponse {
         collection_snapshot: Some(whole.encode_to_vec()),
         is_compressed: Some(false),

@@ -20,22 +20,25 @@ impl Phone {
     /// All messages of a chat that the phone has, oldest first: history from before any device was
     /// linked, received, and sent.
     fn stored_messages(&self, chat: &Chat) -> Vec<HistoryMessage> {
-        let told = self.with_phone_state(|handset| {
-            let told = handset
+        let chats = self.with_phone_state(|phone_state| {
+            let chats = phone_state
                 .history
                 .iter()
-                .map(|past| (past.chat.clone(), past.messages.clone()));
-            told.collect::<Vec<_>>()
+                .map(|chat| (chat.chat.clone(), chat.messages.clone()));
+            chats.collect::<Vec<_>>()
         });
         let is_this = |address: &str| self.find_chat(address).is_ok_and(|of| of == *chat);
-        let mut kept: Vec<HistoryMessage> = told
+        let mut kept: Vec<HistoryMessage> = chats
             .into_iter()
             .filter(|(address, _)| is_this(address))
             .flat_map(|(_, messages)| messages)
             .collect();
-        self.with_phone_state(|handset| {
+        self.with_phone_state(|phone_state| {
             let name = chat.to_string();
-            let received = handset.inbox.iter().filter(|message| message.chat == name);
+            let received = phone_state
+                .inbox
+                .iter()
+                .filter(|message| message.chat == name);
             kept.extend(received.map(|message| {
                 HistoryMessage {
                     author: if message.from_me {
@@ -49,7 +52,7 @@ impl Phone {
                     ..new_history_message(&message.id, message.timestamp, &message.protobuf)
                 }
             }));
-            let sent = handset
+            let sent = phone_state
                 .all_sent()
                 .filter(|(_, sent)| sent.to == *chat && !sent.is_peer);
             kept.extend(sent.filter_map(|(at, sent)| {

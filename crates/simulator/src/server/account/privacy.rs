@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::ids::PhoneNumber;
 use crate::server::world::Account;
 
-/// Everybody except named people.
+/// The contacts except named people.
 pub(crate) const EXCEPT_SOME: &str = "contact_blacklist";
 
 pub(crate) const VISIBILITY: &[&str] = &["all", "contacts", EXCEPT_SOME, "none"];
@@ -101,7 +101,10 @@ impl Account {
         match self.privacy.get_setting(what) {
             Some("none") => false,
             Some("contacts") => self.peers.contains(other),
-            Some(EXCEPT_SOME) => !self.privacy.exclusion_list(what).numbers.contains(other),
+            Some(EXCEPT_SOME) => {
+                self.peers.contains(other)
+                    && !self.privacy.exclusion_list(what).numbers.contains(other)
+            }
             _ => true,
         }
     }

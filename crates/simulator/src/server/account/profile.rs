@@ -96,9 +96,10 @@ pub(crate) fn find_picture(server: &Server, name: &str) -> Option<Vec<u8>> {
         _ => return None,
     };
     let world = server.world.lock();
-    let mut pictures = world
+    let of_people = world
         .accounts()
         .filter_map(|account| account.profile.picture.as_ref());
+    let mut pictures = of_people.chain(world.group_pictures.values());
     Some(
         pictures
             .find(|picture| picture.id == id)?

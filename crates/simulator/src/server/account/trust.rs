@@ -11,6 +11,7 @@ use waproto::whatsapp::SyncActionValue;
 use waproto::whatsapp::sync_action_value as action;
 
 use crate::model::ids::PhoneNumber;
+use crate::server::account::new_chat_cap::NewChatCap;
 use crate::server::app_state::{AppStateChange, REGULAR_HIGH};
 use crate::server::world::{Account, World};
 use crate::server::{Server, app_state};
@@ -93,6 +94,8 @@ pub enum Audience {
 #[derive(Default)]
 pub(crate) struct TrustSettings {
     pub(crate) restriction: AccountRestriction,
+    /// The quota of messages to new contacts.
+    pub(crate) cap: Option<NewChatCap>,
     pub(crate) picture: Audience,
     pub(crate) presence: Audience,
     /// Its phone gives no tokens by itself.
@@ -326,14 +329,24 @@ impl World {
             return true;
         };
         match sender.current_restriction() {
-            _ if from == to => true,
+            _ if !self.is_new_chat(from, to, given) => true,
+            _ if sender.is_capped() => false,
             AccountRestriction::None => true,
-            _ if self.has_given_token(to, from, given) => true,
             AccountRestriction::Unproven => {
                 own.is_some() && sender.derived_token(recipient).as_deref() == own
             }
             AccountRestriction::NewChats { .. } => false,
         }
+    }
+
+    /// Whether an account writes to somebody who does not trust it, with the token on its message.
+    pub(crate) fn is_new_chat(
+        &self,
+        from: &PhoneNumber,
+        to: &PhoneNumber,
+        given: Option<&[u8]>,
+    ) -> bool {
+        from != to && !self.has_given_token(to, from, given)
     }
 
     /// Counts a message of the account's devices that was refused.

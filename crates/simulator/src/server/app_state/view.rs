@@ -397,7 +397,7 @@ fn now_ms() -> i64 {
 
 /// Lets the phone read the new patches of a collection. An unreadable patch counts as a failure.
 pub(crate) fn catch_up(server: &Server, number: &PhoneNumber, collection: &str) {
-    let Some(handset) = server
+    let Some(phone_state) = server
         .world
         .lock()
         .account(number)
@@ -405,16 +405,16 @@ pub(crate) fn catch_up(server: &Server, number: &PhoneNumber, collection: &str) 
     else {
         return;
     };
-    read_new_patches(server, number, &mut handset.lock(), collection);
+    read_new_patches(server, number, &mut phone_state.lock(), collection);
 }
 
 fn read_new_patches(
     server: &Server,
     number: &PhoneNumber,
-    handset: &mut PhoneState,
+    phone_state: &mut PhoneState,
     collection: &str,
 ) {
-    let known = handset.app_state.newest_version(collection);
+    let known = phone_state.app_state.newest_version(collection);
     let patches = {
         let world = server.world.lock();
         world
@@ -425,8 +425,8 @@ fn read_new_patches(
     for patch in patches {
         let patch = wa::SyncdPatch::decode_from_slice(&patch)
             .expect("the server takes nothing but patches");
-        if let Err(error) = handset.app_state.apply_patch(collection, &patch) {
-            handset.record_failure(format!("{error:#}"));
+        if let Err(error) = phone_state.app_state.apply_patch(collection, &patch) {
+            phone_state.record_failure(format!("{error:#}"));
         }
     }
 }
@@ -438,7 +438,7 @@ pub(crate) fn write_changes(
     collection: &str,
     changes: &[AppStateChange],
 ) -> anyhow::Result<()> {
-    let handset = server
+    let phone_state = server
         .world
         .lock()
         .account(number)
@@ -446,10 +446,10 @@ pub(crate) fn write_changes(
         .phone_state
         .clone();
     let version = {
-        let mut handset = handset.lock();
+        let mut phone_state = phone_state.lock();
         loop {
-            read_new_patches(server, number, &mut handset, collection);
-            let (base, patch) = handset.app_state.build_patch(collection, changes)?;
+            read_new_patches(server, number, &mut phone_state, collection);
+            let (base, patch) = phone_state.app_state.build_patch(collection, changes)?;
             let mut world = server.world.lock();
             let account = world.account_mut(number).context("no such account")?;
             match account
@@ -474,7 +474,7 @@ pub(crate) fn write_changes(
 
 /// Sends the phone's keys to all devices it has linked.
 pub(crate) fn share_keys(server: &Arc<Server>, number: &PhoneNumber) -> anyhow::Result<()> {
-    let (handset, devices) = {
+    let (phone_state, devices) = {
         let world = server.world.lock();
         let account = world
             .account(number)
@@ -484,7 +484,7 @@ pub(crate) fn share_keys(server: &Arc<Server>, number: &PhoneNumber) -> anyhow::
             account.linked_devices().collect::<Vec<_>>(),
         )
     };
-    let share = handset.lock().app_state.key_share_message();
+    let share = phone_state.lock().app_state.key_share_message();
     devices
         .iter()
         .try_for_each(|device| phone_message::send_to_own_device(server, device, &share))

@@ -5,7 +5,7 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use super::enqueue_stanza;
-use crate::model::behaviour::PhoneActivity;
+use crate::model::behaviour::{CallLink, PhoneActivity};
 use crate::model::device::ConnectionHandle;
 use crate::model::ids::{DeviceId, PhoneNumber};
 use crate::model::options::Addressing;
@@ -132,13 +132,53 @@ impl RingingCall<'_> {
     }
 }
 
-/// Handles `<call>` from a linked device, which rejects a call.
+/// The address of the server for calls that nobody is called in yet.
+const CALL_SERVER: &str = "call";
+
+/// Creates a link to a call.
+fn create_link(
+    server: &Server,
+    connection: &ConnectionHandle,
+    device: &DeviceId,
+    node: &Node,
+    create: &Node,
+) {
+    let (id, media) = (node.attr_text("id"), create.attr_text("media"));
+    let ack = NodeBuilder::new("ack")
+        .attr("class", "call")
+        .attr("type", "link_create")
+        .attr("id", id.unwrap_or_default().into_owned())
+        .attr("from", Jid::new("", wacore_binary::Server::Call));
+    let is_for_server = node
+        .attr_text("to")
+        .is_some_and(|to| to.trim_start_matches('@') == CALL_SERVER);
+    let media = media.filter(|media| matches!(&**media, "audio" | "video") && is_for_server);
+    let Some(media) = media else {
+        return connection.send(ack.attr("error", "400").build());
+    };
+    let token = hex::encode_upper(rand::random::<[u8; 11]>());
+    let link = NodeBuilder::new("link_create")
+        .attr("token", token.as_str())
+        .attr("media", media.to_string())
+        .build();
+    server.world.lock().call_links.push(CallLink {
+        creator: device.number.to_string(),
+        token,
+        video: media == "video",
+    });
+    connection.send(ack.children([link]).build());
+}
+
+/// Handles `<call>` from a linked device, which rejects a call, or creates a link to one.
 pub(crate) fn handle_call(
     server: &Server,
     connection: &ConnectionHandle,
     device: &DeviceId,
     node: &Node,
 ) {
+    if let Some(create) = node.child("link_create") {
+        return create_link(server, connection, device, node, create);
+    }
     let (Some(reject), Some(to), Some(id)) = (
         node.child("reject"),
         node.attr_jid("to"),
@@ -147,7 +187,7 @@ pub(crate) fn handle_call(
         return server
             .world
             .lock()
-            .count_unknown("<call> other than a rejection".to_owned());
+            .count_unknown("<call> other than a rejection or a link".to_owned());
     };
     let ack = NodeBuilder::new("ack")
         .attr("class", "call")
@@ -160,11 +200,11 @@ pub(crate) fn handle_call(
             .account_of(&to)
             .map(|account| (account.number.clone(), account.phone_state.clone()))
     };
-    let (Some((caller, handset)), Some(call_id)) = (caller, reject.attr_text("call-id")) else {
+    let (Some((caller, phone_state)), Some(call_id)) = (caller, reject.attr_text("call-id")) else {
         return;
     };
     let by = format!("{}@s.whatsapp.net", device.number);
-    handset.lock().activity.push(PhoneActivity::Rejected {
+    phone_state.lock().activity.push(PhoneActivity::Rejected {
         call: call_id.clone().into_owned(),
         by,
     });

@@ -96,7 +96,7 @@ fn hash_account_devices(account: &Account, addressing: Addressing) -> String {
     )
 }
 
-/// Builds a node for each device of an account, begun by `begin_pairing`; those of linked devices carry
+/// Builds a node for each device of an account, begun by `begin`; those of linked devices carry
 /// their key index.
 pub(crate) fn device_nodes(account: &Account, begin: impl Fn(u16) -> NodeBuilder) -> Vec<Node> {
     let linked = account.devices.values();

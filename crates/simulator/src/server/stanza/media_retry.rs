@@ -35,7 +35,7 @@ pub(crate) fn answer_media_retry(
     id: &str,
     receipt: &Node,
 ) {
-    let (handset, own) = {
+    let (phone_state, own) = {
         let world = server.world.lock();
         let Some(account) = world.account(&device.number) else {
             return;
@@ -46,13 +46,13 @@ pub(crate) fn answer_media_retry(
         )
     };
     let (file, policy) = {
-        let handset = handset.lock();
-        (handset.find_file(id), handset.peer_policy)
+        let phone_state = phone_state.lock();
+        (phone_state.find_file(id), phone_state.peer_policy)
     };
     if policy == PeerRequests::Ignored {
         return;
     }
-    let said = match file {
+    let answer = match file {
         None => error_node(NOT_FOUND),
         Some((reference, bytes)) => upload_again(server, id, receipt, &reference, &bytes)
             .unwrap_or_else(|problem| {
@@ -63,7 +63,7 @@ pub(crate) fn answer_media_retry(
                 error_node(UNREADABLE)
             }),
     };
-    let mut children = vec![said];
+    let mut children = vec![answer];
     children.extend(receipt.child("rmr").cloned());
     let notification = NodeBuilder::new("notification")
         .attr("from", own.clone())
@@ -124,7 +124,7 @@ fn upload_again(
         uploaded.file_enc_sha256 == reference.file_enc_sha256,
         "the file is another one now"
     );
-    let told = wa::MediaRetryNotification {
+    let notification = wa::MediaRetryNotification {
         stanza_id: Some(id.to_owned()),
         direct_path: Some(server.media.upload_file(&uploaded)?),
         result: Some(ResultType::SUCCESS),
@@ -136,7 +136,7 @@ fn upload_again(
         &key,
         &nonce,
         id.as_bytes(),
-        &told.encode_to_vec(),
+        &notification.encode_to_vec(),
         &mut encrypted,
     )
     .map_err(|error| anyhow::anyhow!("the answer cannot be encrypted: {error}"))?;

@@ -13,7 +13,7 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::buffa::Message;
 use waproto::whatsapp as wa;
 
-use super::ClientRole;
+use super::{ClientRole, passkey};
 use crate::crypto::adv;
 use crate::model::behaviour::PeerRequests;
 use crate::model::device::{ConnectionHandle, Device, NewDevice, SignedPreKey};
@@ -71,6 +71,7 @@ pub(crate) fn begin_pairing(
         registration,
         references,
         link_code: None,
+        passkey: None,
         pending: None,
     };
     world.candidates.insert(connection.id, candidate);
@@ -81,7 +82,8 @@ pub(crate) fn begin_pairing(
     ClientRole::Registering
 }
 
-/// Disconnects the client after the lifetime of all references, unless it is just being linked.
+/// Disconnects the client after the lifetime of all references, unless it is just being linked, or
+/// has a code that a phone may still type.
 async fn expire_candidate(server: Arc<Server>, connection: ConnectionHandle) {
     tokio::select! {
         () = server.stop.cancelled() => return,
@@ -91,7 +93,11 @@ async fn expire_candidate(server: Arc<Server>, connection: ConnectionHandle) {
     if world
         .candidates
         .get(&connection.id)
-        .is_some_and(|candidate| candidate.pending.is_none())
+        .is_some_and(|candidate| {
+            candidate.pending.is_none()
+                && candidate.passkey.is_none()
+                && candidate.link_code.is_none()
+        })
     {
         world.candidates.remove(&connection.id);
         connection.end_stream(StreamEnd::Done);
@@ -110,7 +116,7 @@ fn new_references(lifetime: Duration) -> Vec<QrReference> {
     (0..REFERENCE_COUNT).map(reference).collect()
 }
 
-fn new_reference() -> String {
+pub(crate) fn new_reference() -> String {
     format!("2@{}", STANDARD.encode(rand::random::<[u8; 48]>()))
 }
 
@@ -225,7 +231,25 @@ pub(crate) fn scan_qr(
     candidate.references.clear();
     let connection = candidate.connection.id;
     drop(world);
-    send_pair_success(server, connection, number, &qr.adv_secret)
+    link_or_ask(server, connection, number, &qr.adv_secret)
+}
+
+/// Sends pair-success to a waiting client, or asks it for the account's passkey first. In the latter
+/// case the client makes a new secret.
+pub(crate) fn link_or_ask(
+    server: &Server,
+    connection: u64,
+    number: &PhoneNumber,
+    adv_secret: &[u8],
+) -> Result<PairingOutcome, PairingError> {
+    {
+        let mut world = server.world.lock();
+        let account = world.account(number).ok_or(PairingError::ClientGone)?;
+        if let Some(passkey) = account.passkey.clone() {
+            return passkey::request_passkey(&mut world, connection, number, passkey);
+        }
+    }
+    send_pair_success(server, connection, number, adv_secret)
 }
 
 /// Sends pair-success, sealed with the secret both sides share, to a waiting client.
@@ -424,14 +448,14 @@ pub(crate) fn forget_candidate(world: &mut World, connection: u64) {
 /// Sends the phone's first messages to a device it has linked: the key to the account's app state,
 /// and its history. Once per device, when it is active and the phone can be reached.
 pub(crate) fn greet_device(server: &Arc<Server>, id: &DeviceId) -> anyhow::Result<()> {
-    let handset = server
+    let phone_state = server
         .world
         .lock()
         .account(&id.number)
         .context("no such account")?
         .phone_state
         .clone();
-    if handset.lock().peer_policy == PeerRequests::Ignored {
+    if phone_state.lock().peer_policy == PeerRequests::Ignored {
         return Ok(());
     }
     let was_greeted = {
@@ -444,7 +468,7 @@ pub(crate) fn greet_device(server: &Arc<Server>, id: &DeviceId) -> anyhow::Resul
     if was_greeted {
         return Ok(());
     }
-    let share = handset.lock().app_state.key_share_message();
+    let share = phone_state.lock().app_state.key_share_message();
     super::messages::phone_message::send_to_own_device(server, id, &share)?;
     server.own_phone.send_history(server, id)
 }

@@ -146,13 +146,13 @@ fn notify_watcher(server: &Server, watcher: &DeviceId, number: &PhoneNumber, nam
         }
         return;
     }
-    let handset = world
+    let phone_state = world
         .account(&watcher.number)
         .map(|account| account.phone_state.clone());
     drop(world);
-    if let Some(handset) = handset {
+    if let Some(phone_state) = phone_state {
         let from = format!("{number}@s.whatsapp.net");
-        handset
+        phone_state
             .lock()
             .activity
             .push(PhoneActivity::Presence { from, available });

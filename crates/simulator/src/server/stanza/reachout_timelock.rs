@@ -28,17 +28,35 @@ pub(crate) fn describe_restriction(account: &Account) -> Value {
 
 /// Notifies the account's linked devices of its restriction.
 pub(crate) fn notify_restriction(server: &Server, number: &PhoneNumber) {
-    let (devices, news) = {
+    notify_limit(
+        server,
+        number,
+        NOTIFICATION_NAME,
+        "xwa2_notify_account_reachout_timelock",
+        describe_restriction,
+    );
+}
+
+/// Notifies the account's linked devices of a limit, by the name of the notification and of its
+/// content.
+pub(super) fn notify_limit(
+    server: &Server,
+    number: &PhoneNumber,
+    name: &'static str,
+    path: &str,
+    describe: impl FnOnce(&Account) -> Value,
+) {
+    let (devices, update) = {
         let world = server.world.lock();
         let Some(account) = world.account(number) else {
             return;
         };
         (
             account.linked_devices().collect::<Vec<DeviceId>>(),
-            describe_restriction(account),
+            describe(account),
         )
     };
-    let body = json!({"data": {"xwa2_notify_account_reachout_timelock": news}}).to_string();
+    let body = json!({"data": {path: update}}).to_string();
     for device in devices {
         let notice = NotificationHeader {
             kind: "mex",
@@ -46,7 +64,7 @@ pub(crate) fn notify_restriction(server: &Server, number: &PhoneNumber) {
             lid: None,
         };
         let update = NodeBuilder::new("update")
-            .attr("op_name", NOTIFICATION_NAME)
+            .attr("op_name", name)
             .bytes(body.clone().into_bytes());
         notify_device(server, &device, notice, update.build());
     }

@@ -63,6 +63,17 @@ impl SandboxClient {
             .to_owned())
     }
 
+    /// Creates a group with one person and returns its address.
+    pub async fn create_group(&self, session: &str, subject: &str, person: &str) -> Result<String> {
+        let body = json!({"subject": subject, "participants": [person]});
+        let path = format!("/v1/sessions/{session}/groups");
+        let answer = self.post_json(&path, body).await?;
+        Ok(answer["group"]["id"]
+            .as_str()
+            .context("the answer has no group")?
+            .to_owned())
+    }
+
     async fn post_json(&self, path: &str, body: Value) -> Result<Value> {
         let call = self
             .client
@@ -74,7 +85,7 @@ impl SandboxClient {
             bail!("POST {path} answered {status}: {text}");
         }
         serde_json::from_str(&text)
-            .with_context(|| format!("POST {path} answered what is no JSON: {text}"))
+            .with_context(|| format!("POST {path} answered something that is not JSON: {text}"))
     }
 }
 

@@ -18,12 +18,16 @@ pub async fn run() -> Result<()> {
         stage.simulator.admin_url()
     );
     let gateway = stage.start_gateway(PREFERRED_PORT).await?;
-    println!("wapi listens at http://{}", gateway.address);
     println!(
-        "What it posts is received at {} and shown below",
+        "wapi listens at http://{0}; its dashboard is http://{0}/dashboard",
+        gateway.address
+    );
+    println!(
+        "Its webhooks are received at {} and shown below",
         stage.webhook
     );
     pair_session(&stage, &gateway).await?;
+    show_group(&stage, &gateway).await?;
     let contact = stage.contact.clone();
     stage
         .lifecycle
@@ -69,6 +73,26 @@ async fn pair_session(stage: &SandboxStage, gateway: &SandboxGateway) -> Result<
     Ok(())
 }
 
+/// Creates a group with Ann, writes to it, and shows the message on Ann's phone.
+async fn show_group(stage: &SandboxStage, gateway: &SandboxGateway) -> Result<()> {
+    let (caller, ann) = (&gateway.caller, &stage.contact);
+    let group = caller
+        .create_group(SESSION, "Sandbox", ann.number())
+        .await?;
+    caller
+        .send_text(SESSION, &group, "Welcome to the sandbox")
+        .await?;
+    let message = ann
+        .next_message(std::time::Duration::from_secs(60))
+        .await
+        .context("waiting for the message in the group")?;
+    println!(
+        "The session has created the group {group} with Ann, whose phone shows there: {}",
+        message.text.unwrap_or_default()
+    );
+    Ok(())
+}
+
 /// Answers every message, from any session.
 async fn answer_messages(contact: &Phone) {
     loop {
@@ -83,12 +107,12 @@ async fn answer_messages(contact: &Phone) {
         let Some((sender, _)) = message.from.split_once('@').filter(|_| !message.from_me) else {
             continue;
         };
-        let said = message
+        let text = message
             .text
             .or(message.caption)
-            .unwrap_or_else(|| format!("something of the kind {}", message.kind));
+            .unwrap_or_else(|| format!("a message of the kind {}", message.kind));
         if let Err(error) = contact
-            .sends_text(sender, &format!("You said: {said}"))
+            .sends_text(sender, &format!("You said: {text}"))
             .await
         {
             println!("Ann cannot answer: {error:#}");

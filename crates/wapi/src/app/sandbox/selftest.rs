@@ -60,6 +60,13 @@ pub async fn run() -> Result<()> {
         )
         .await?;
 
+    steps
+        .run_step(
+            "create a group and write to it",
+            check_group(&stage, &gateway.caller),
+        )
+        .await?;
+
     steps.run_step("stop the gateway", gateway.stop()).await?;
     let gateway = steps
         .run_step("start it again", stage.start_gateway(0))
@@ -100,6 +107,20 @@ async fn check_outbound(
     let message = stage.contact.next_message(STEP_TIMEOUT).await?;
     ensure!(
         message.id == id && message.text.as_deref() == Some(text),
+        "another message arrived: {message:?}"
+    );
+    Ok(())
+}
+
+/// Creates a group with the contact, and sends a message to it.
+async fn check_group(stage: &SandboxStage, caller: &super::client::SandboxClient) -> Result<()> {
+    let group = caller
+        .create_group(SESSION, "Sandbox", stage.contact.number())
+        .await?;
+    let id = caller.send_text(SESSION, &group, "Hello, all").await?;
+    let message = stage.contact.next_message(STEP_TIMEOUT).await?;
+    ensure!(
+        message.id == id && message.chat == group,
         "another message arrived: {message:?}"
     );
     Ok(())

@@ -22,8 +22,9 @@ pub enum GatewayReach {
 
 impl GatewayReach {
     /// An unparsable listener has its error already, and counts as near.
-    pub fn from_listener(listen: Option<&HostPort>, proxies: &[IpNet]) -> Self {
-        if listen.is_none_or(HostPort::is_loopback) && proxies.is_empty() {
+    pub fn from_listeners(listeners: [Option<&HostPort>; 2], proxies: &[IpNet]) -> Self {
+        let mut known = listeners.into_iter().flatten();
+        if known.all(HostPort::is_loopback) && proxies.is_empty() {
             Self::Local
         } else {
             Self::Remote
@@ -61,7 +62,7 @@ pub fn read_access(
         }
         (true, None) => {
             let problem = "is missing, and WAPI_INTERNAL_HOST can be reached from other machines: set WAPI_API_KEY, or \
-                           WAPI_AUTH=none to let everyone in who reaches it";
+             WAPI_AUTH=none to accept requests without a key";
             reader.errors.add("WAPI_API_KEY", problem);
             None
         }

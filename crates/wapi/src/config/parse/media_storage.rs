@@ -101,6 +101,6 @@ fn parse_word(text: &str) -> Result<String, String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
-        Err("has spaces or letters that no key or region has".to_owned())
+        Err("has spaces or characters that keys and regions cannot have".to_owned())
     }
 }

@@ -1,6 +1,7 @@
 //! Parsers of setting values. Pure: nothing here accesses the network or the disk.
 
 mod access;
+mod dashboard;
 mod media_storage;
 
 use std::fmt;
@@ -12,19 +13,22 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::policies::{
-    DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, ProgramChoice, RetentionPolicy,
+    DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, NewChatPolicy, ProgramChoice,
+    RetentionPolicy,
 };
 use super::sources::CONFIG_FILE;
 use super::{
-    BuildKind, CertificateFiles, ConfigErrors, ConfigSources, Environment, SETTINGS,
+    BuildKind, CertificateFiles, ConfigErrors, ConfigSources, Environment, SETTINGS, Setting,
     WhatsappAddress,
 };
 use crate::model::suggestions::format_suggestion;
+use crate::net::proxy::LinkRoute;
 use crate::net::web_address::find_placeholder;
 
 pub(super) use access::{
     GatewayReach, had_open_targets, parse_networks, read_access, read_allowed_targets,
 };
+pub(super) use dashboard::{check_dashboard_access, read_dashboard};
 pub(super) use media_storage::read_media_storage;
 
 /// Secrets that protect an access, or prove an origin.
@@ -58,7 +62,7 @@ impl<'a> SettingReader<'a> {
         match self
             .sources
             .setting_value(name)
-            .or_else(|| self.sources.default_value(name))
+            .or_else(|| Setting::find_by_name(name)?.default_value())
         {
             Some(value) => self.ok_or_record(name, parse(value)),
             None => {
@@ -79,6 +83,10 @@ impl<'a> SettingReader<'a> {
     }
 
     fn ok_or_record<T>(&mut self, name: &str, parsed: Result<T, String>) -> Option<T> {
+        debug_assert!(
+            Setting::find_by_name(name).is_some(),
+            "{name} is not in the table"
+        );
         match parsed {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -179,19 +187,17 @@ pub(super) fn parse_webhook(text: &str) -> Result<Url, String> {
     let wrong = |error| format!("is not an address: {error}");
     let url = Url::parse(text).map_err(wrong)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(
-            "begins with something else; only http:// and https:// can be posted to".to_owned(),
-        );
+        return Err("must begin with http:// or https://".to_owned());
     }
     if let Some(placeholder) = find_placeholder(text) {
         return Err(format!(
-            "has the placeholder `{placeholder}`, and nothing is put in its place: the session's name is put behind the address; \
-             leave it out"
+            "has the placeholder `{placeholder}`, which is not replaced: the session's name is appended to the address; \
+             remove the placeholder"
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(
-            "has a `?` or `#`; the session's name is put behind the address, so it must end in a path".to_owned()
+            "has a `?` or `#`; the session's name is appended to the address, so it must end in a path".to_owned()
         );
     }
     let with_slash = format!("{}/", url.as_str().trim_end_matches('/'));
@@ -229,6 +235,22 @@ pub(super) fn parse_environment(text: &str) -> Result<Environment, String> {
         "dev" => Ok(Environment::Dev),
         "prod" => Ok(Environment::Prod),
         other => Err(format!("is `{other}`; it can be dev or prod")),
+    }
+}
+
+pub(super) fn parse_new_chat_policy(text: &str) -> Result<NewChatPolicy, String> {
+    match text {
+        "hold" => Ok(NewChatPolicy::Hold),
+        "send" => Ok(NewChatPolicy::Send),
+        other => Err(format!("is `{other}`; it can be hold or send")),
+    }
+}
+
+pub(super) fn parse_link_route(text: &str) -> Result<LinkRoute, String> {
+    match text {
+        "on" => Ok(LinkRoute::Proxy),
+        "off" => Ok(LinkRoute::Direct),
+        other => Err(format!("is `{other}`; it can be on or off")),
     }
 }
 
@@ -289,10 +311,12 @@ pub(super) fn parse_program(text: &str) -> Result<ProgramChoice, String> {
 pub(super) fn read_retention(reader: &mut SettingReader) -> Option<RetentionPolicy> {
     let events = reader.read_required("WAPI_RETENTION_DAYS", parse_days);
     let dead = reader.read_required("WAPI_RETENTION_DEAD_DAYS", parse_days);
+    let activity = reader.read_required("WAPI_RETENTION_ACTIVITY_DAYS", parse_days);
     let size = reader.read_required("WAPI_RETENTION_SIZE_MIB", parse_mebibytes);
     Some(RetentionPolicy {
         events: events?,
         dead: dead?,
+        activity: activity?,
         size: size?,
     })
 }

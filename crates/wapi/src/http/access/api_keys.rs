@@ -1,6 +1,6 @@
 //! API keys: their scopes, and the sessions they reach.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,16 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
-use crate::model::access::{KeyAccess, Scope};
+pub use super::caller::Caller;
+use crate::http::error::Problem;
+use crate::model::access::KeyAccess;
+use crate::model::event::{ApiKeyEvent, Event, EventData};
 use crate::model::ids;
 use crate::net::egress::OpenAccess;
-use crate::store::{AccessSince, ApiKey, ApiKeyHash, LifeRegistry, Store, StoreError};
+use crate::store::{
+    AccessSince, ApiKey, ApiKeyHash, Life, LifeRegistry, LoginHash, NewEvent, Store, StoreError,
+    StoredLogin,
+};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 
@@ -24,84 +30,8 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 /// meanwhile.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_millis(300);
 
-/// An authenticated caller.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    id: Arc<str>,
-    /// `None` for callers whose key is not in the database.
-    key: Option<ApiKeyHash>,
-    rights: Arc<KeyAccess>,
-    /// Start of access to each of its sessions.
-    since: Arc<BTreeMap<String, AccessSince>>,
-    lives: Option<Arc<LifeRegistry>>,
-}
-
-impl Caller {
-    /// Returns a caller with all rights.
-    fn with_full_access(id: &str) -> Self {
-        Self {
-            id: id.into(),
-            key: None,
-            rights: Arc::new(KeyAccess::full_access()),
-            since: Arc::default(),
-            lives: None,
-        }
-    }
-
-    /// Returns the caller of a gateway that requires no key.
-    pub fn without_key() -> Self {
-        Self::with_full_access("")
-    }
-
-    /// Returns the caller's unique id: the key's id, `head_message` for the key in the settings, empty
-    /// where no key is required.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The same, shared.
-    pub fn shared_id(&self) -> Arc<str> {
-        Arc::clone(&self.id)
-    }
-
-    pub fn has_scope(&self, scope: Scope) -> bool {
-        let scopes = &self.rights.scopes;
-        let by_sending = scope == Scope::Ask && scopes.contains(&Scope::Send);
-        by_sending || scopes.contains(&scope) || scopes.contains(&Scope::Admin)
-    }
-
-    /// Returns whether the caller may use the session. A session-restricted key is for the sessions
-    /// it was given, not for later ones that take the name of a removed one.
-    pub fn can_reach(&self, session: &str) -> bool {
-        self.allowed_sessions()
-            .is_none_or(|sessions| sessions.contains(session))
-            && self.is_still_given(session)
-    }
-
-    fn is_still_given(&self, session: &str) -> bool {
-        let Some(lives) = &self.lives else {
-            return true;
-        };
-        self.allowed_sessions().is_none()
-            || lives.current_life(session).is_none()
-            || lives
-                .resolve_access(session, self.access_since(session))
-                .is_some()
-    }
-
-    /// Returns the start of access to a session.
-    pub fn access_since(&self, session: &str) -> AccessSince {
-        self.since
-            .get(session)
-            .copied()
-            .unwrap_or(AccessSince::Always)
-    }
-
-    /// Returns the sessions it reaches; `None` for all.
-    pub fn allowed_sessions(&self) -> Option<&BTreeSet<String>> {
-        self.rights.sessions.as_ref()
-    }
-}
+/// Id of the key in the settings.
+const FIRST_KEY: &str = "first";
 
 /// A requested key.
 #[derive(Debug, Clone)]
@@ -124,6 +54,20 @@ pub enum ApiKeyError {
     LastAdmin,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ApiKeyError> for Problem {
+    fn from(refused: ApiKeyError) -> Self {
+        match refused {
+            ApiKeyError::NotFound => Self::NoApiKey,
+            ApiKeyError::AdminFirst => Self::AdminKeyFirst,
+            ApiKeyError::LastAdmin => Self::LastAdminKey,
+            ApiKeyError::Store(error) => {
+                tracing::error!(%error, "the keys cannot be read or changed");
+                Self::Internal
+            }
+        }
+    }
 }
 
 /// All keys, in memory; cheap to clone.
@@ -163,15 +107,7 @@ enum KeyValidity {
 
 impl KnownKey {
     fn from_api_key(hash: ApiKeyHash, key: &ApiKey, lives: &Arc<LifeRegistry>) -> Self {
-        let (id, rights) = (key.id.as_str().into(), Arc::new(key.rights.clone()));
-        let since = key.since.clone().unwrap_or_default().into();
-        let caller = Caller {
-            id,
-            key: Some(hash),
-            rights,
-            since,
-            lives: Some(Arc::clone(lives)),
-        };
+        let caller = Caller::with_key(hash, key, lives);
         Self {
             caller,
             expires_at: key.expires_at,
@@ -184,7 +120,7 @@ impl KnownKey {
 }
 
 impl ApiKeys {
-    /// Reads the keys. `head_message` is the one of the settings.
+    /// Reads the keys. `first` is the one of the settings.
     pub async fn open(
         first: Option<&SecretString>,
         openness: OpenAccess,
@@ -206,7 +142,7 @@ impl ApiKeys {
             }),
         };
         keys.date_old_keys().await?;
-        let known = keys.inner.store.list_hashed_api_keys().await?;
+        let known = keys.inner.store.api_keys().list_hashed_api_keys().await?;
         let known = known
             .iter()
             .map(|(hash, key)| {
@@ -237,7 +173,7 @@ impl ApiKeys {
             .first
             .is_some_and(|first| bool::from(first.ct_eq(&shown)))
         {
-            return Some(Caller::with_full_access("first"));
+            return Some(Caller::with_full_access(FIRST_KEY));
         }
         let now = self.inner.clock.now();
         let caller = {
@@ -247,6 +183,41 @@ impl ApiKeys {
                 .filter(|known| !known.has_expired(now))?
                 .caller
                 .clone()
+        };
+        self.lock_used().insert(Arc::clone(&caller.id), now);
+        Some(caller)
+    }
+
+    /// Returns the binding of a login with this token to the key that was shown for it.
+    pub fn bind_login(&self, shown: &[u8], token: &[u8]) -> LoginHash {
+        hash_binding(token, &hash_key(shown))
+    }
+
+    /// Returns the caller of the key in the settings, and the binding of a login with this token to
+    /// it; `None` without such a key.
+    pub fn bind_first_login(&self, token: &[u8]) -> Option<(Caller, LoginHash)> {
+        let first = self.inner.first.as_ref()?;
+        let caller = Caller::with_full_access(FIRST_KEY);
+        Some((caller, hash_binding(token, first)))
+    }
+
+    /// Returns the caller of the key that this login stands for, if the key is still the one that
+    /// was shown, and has not expired.
+    pub fn find_login_caller(&self, login: &StoredLogin, token: &[u8]) -> Option<Caller> {
+        let is_bound =
+            |key: &ApiKeyHash| bool::from(hash_binding(token, key).ct_eq(&login.binding));
+        if login.key_id == FIRST_KEY {
+            let first = self.inner.first.filter(is_bound);
+            return first.map(|_| Caller::with_full_access(FIRST_KEY));
+        }
+        let now = self.inner.clock.now();
+        let caller = {
+            let known = self.inner.known.borrow();
+            let mut keys = known.iter();
+            let (_, found) = keys.find(|(hash, known)| {
+                *known.caller.id == *login.key_id && is_bound(hash) && !known.has_expired(now)
+            })?;
+            found.caller.clone()
         };
         self.lock_used().insert(Arc::clone(&caller.id), now);
         Some(caller)
@@ -288,7 +259,7 @@ impl ApiKeys {
 
     /// Returns all keys of the database, oldest first, without the secrets.
     pub async fn list_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
-        let mut keys = self.inner.store.list_api_keys().await?;
+        let mut keys = self.inner.store.api_keys().list_api_keys().await?;
         let used = self.lock_used();
         for key in &mut keys {
             key.last_used_at = key.last_used_at.max(used.get(key.id.as_str()).copied());
@@ -297,9 +268,12 @@ impl ApiKeys {
     }
 
     /// Creates a key. The returned secret cannot be read again.
-    pub async fn create_key(&self, wish: NewApiKey) -> Result<(ApiKey, SecretString), ApiKeyError> {
+    pub async fn create_key(
+        &self,
+        new_key: NewApiKey,
+    ) -> Result<(ApiKey, SecretString), ApiKeyError> {
         let _alone = self.inner.changing.lock().await;
-        if self.is_empty() && !(wish.rights.is_admin_of_all() && wish.expires_at.is_none()) {
+        if self.is_empty() && !(new_key.rights.is_admin_of_all() && new_key.expires_at.is_none()) {
             return Err(ApiKeyError::AdminFirst);
         }
         let secret = ids::new_api_key();
@@ -307,7 +281,7 @@ impl ApiKeys {
             name,
             rights,
             expires_at,
-        } = wish;
+        } = new_key;
         let (id, hint) = (ids::new_api_key_id(), secret[secret.len() - 4..].to_owned());
         let (since, created_at) = (Some(self.access_starts(&rights)), self.inner.clock.now());
         let key = ApiKey {
@@ -321,7 +295,12 @@ impl ApiKeys {
             last_used_at: None,
         };
         let hash = hash_key(secret.as_bytes());
-        self.inner.store.add_api_key(key.clone(), hash).await?;
+        let event = self.describe_change(&key, EventData::ApiKeyCreated);
+        self.inner
+            .store
+            .api_keys()
+            .add_api_key(key.clone(), hash, Some(event))
+            .await?;
         // Memory follows the database at once, without a query in between that could fail.
         let known = KnownKey::from_api_key(hash, &key, self.inner.store.lives());
         self.inner
@@ -334,7 +313,7 @@ impl ApiKeys {
     /// Removes a key; it is no longer accepted.
     pub async fn remove_key(&self, id: &str) -> Result<(), ApiKeyError> {
         let _alone = self.inner.changing.lock().await;
-        let keys = self.inner.store.list_api_keys().await?;
+        let keys = self.inner.store.api_keys().list_api_keys().await?;
         let (going, staying): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.id == id);
         let going = going.first().ok_or(ApiKeyError::NotFound)?;
         let is_admin = |key: &ApiKey| key.rights.is_admin_of_all() && key.expires_at.is_none();
@@ -343,12 +322,29 @@ impl ApiKeys {
         if is_admin(going) && !leaves_admin {
             return Err(ApiKeyError::LastAdmin);
         }
-        self.inner.store.remove_api_key(id).await?;
+        let event = self.describe_change(going, EventData::ApiKeyRemoved);
+        let stored = self.inner.store.api_keys();
+        stored.remove_api_key(id, Some(event)).await?;
         self.inner
             .known
             .send_modify(|known| known.retain(|_, key| *key.caller.id != *id));
         self.inner.open_access.set(self.is_empty());
         Ok(())
+    }
+
+    /// Returns the event that reports a new or a removed key.
+    fn describe_change(&self, key: &ApiKey, data: fn(ApiKeyEvent) -> EventData) -> NewEvent {
+        let scopes = key.rights.scopes.iter();
+        let data = data(ApiKeyEvent {
+            session: None,
+            id: key.id.clone(),
+            name: key.name.clone(),
+            scopes: scopes.map(|scope| scope.into_str().to_owned()).collect(),
+            sessions: key.rights.sessions.clone(),
+            expires_at: key.expires_at,
+        });
+        let event = Event::new(data, self.inner.clock.now());
+        NewEvent::for_session(&Life::for_gateway(""), &event)
     }
 
     /// Saves last uses periodically, and at the end.
@@ -372,7 +368,13 @@ impl ApiKeys {
         if used.is_empty() {
             return;
         }
-        match self.inner.store.record_api_key_uses(used.clone()).await {
+        match self
+            .inner
+            .store
+            .api_keys()
+            .record_api_key_uses(used.clone())
+            .await
+        {
             // A key that was used again in the meantime stays to be saved.
             Ok(()) => self.lock_used().retain(|id, at| {
                 !used
@@ -380,7 +382,7 @@ impl ApiKeys {
                     .any(|(noted, when)| **id == **noted && at == when)
             }),
             Err(error) => {
-                tracing::warn!(%error, "when keys were last used cannot be saved");
+                tracing::warn!(%error, "failed to save when keys were last used");
             }
         }
     }
@@ -407,6 +409,7 @@ impl ApiKeys {
         );
         self.inner
             .store
+            .api_keys()
             .set_api_key_lives(caller.id(), all.clone())
             .await?;
         self.inner.known.send_modify(|known| {
@@ -435,6 +438,7 @@ impl ApiKeys {
         for key in self
             .inner
             .store
+            .api_keys()
             .list_api_keys()
             .await?
             .into_iter()
@@ -442,6 +446,7 @@ impl ApiKeys {
         {
             self.inner
                 .store
+                .api_keys()
                 .set_api_key_lives(&key.id, self.access_starts(&key.rights))
                 .await?;
         }
@@ -451,6 +456,13 @@ impl ApiKeys {
     fn lock_used(&self) -> parking_lot::MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {
         self.inner.used.lock()
     }
+}
+
+fn hash_binding(token: &[u8], key: &ApiKeyHash) -> LoginHash {
+    Sha256::new_with_prefix(token)
+        .chain_update(key)
+        .finalize()
+        .into()
 }
 
 fn hash_key(key: &[u8]) -> ApiKeyHash {

@@ -20,7 +20,7 @@ use crate::model::session_name::SessionName;
 
 /// How long a response may still take after its caller's key has ended, so that a caller removing
 /// its own key receives the answer.
-const FINAL_ANSWER_TIME: Duration = Duration::from_millis(500);
+pub const FINAL_ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// Lets a request through if it carries a valid key, and records its caller. All other requests get
 /// the same answer, whatever their target. Long responses end with the key, when it is removed or
@@ -33,7 +33,7 @@ pub async fn require_key(
 ) -> Response {
     let caller = match authenticate_caller(&gateway, &visit, request.headers(), request.uri()).await
     {
-        Ok(caller) => caller,
+        Ok(caller) => caller.for_request(),
         Err(problem) => {
             visit.record_refusal();
             return problem.into_response();
@@ -62,7 +62,7 @@ pub async fn require_key(
 }
 
 /// Completes when this caller's key is no longer valid.
-async fn await_key_end(gateway: &Gateway, caller: &Caller) {
+pub async fn await_key_end(gateway: &Gateway, caller: &Caller) {
     match gateway.access {
         // No key is required.
         AccessMode::Open => std::future::pending().await,
@@ -76,27 +76,37 @@ async fn authenticate_caller(
     headers: &HeaderMap,
     target: &Uri,
 ) -> Result<Caller, Problem> {
-    let Gateway {
-        access,
-        keys,
-        hosts,
-        ..
-    } = gateway;
-    // An operator who creates keys on a gateway that is open to loopback wants them to be required.
-    let is_open = matches!(access, AccessMode::Open)
-        || (matches!(access, AccessMode::Loopback) && keys.is_empty());
-    if is_open {
+    let Gateway { access, hosts, .. } = gateway;
+    if is_open(gateway) {
         let enters = unkeyed::check_unkeyed(access, hosts, &visit.peer, headers, target);
         return enters
             .map(|()| Caller::without_key())
             .map_err(Problem::Stranger);
     }
-    let shown = read_api_key(headers)
-        .ok_or(Problem::Unauthorized)?
-        .to_owned();
+    let shown = read_api_key(headers).ok_or(Problem::Unauthorized)?;
+    check_key(gateway, visit, shown).await
+}
+
+/// Returns whether no key is required at the moment. An operator who creates keys on a gateway that
+/// is open to loopback wants them to be required.
+pub fn is_open(gateway: &Gateway) -> bool {
+    match gateway.access {
+        AccessMode::Open => true,
+        AccessMode::Loopback => gateway.keys.is_empty(),
+        AccessMode::Key(_) => false,
+    }
+}
+
+/// Returns the caller of a key that was shown. Addresses that guess are answered late.
+pub async fn check_key(
+    gateway: &Gateway,
+    visit: &CallerContext,
+    shown: &[u8],
+) -> Result<Caller, Problem> {
+    let keys = &gateway.keys;
     let (from, now) = (visit.peer.address, gateway.clock.uptime());
     let guesses = || gateway.guesses.lock();
-    let found = keys.find_caller(&shown);
+    let found = keys.find_caller(shown);
     let delay = guesses().answer_delay(from, found.as_ref().map(Caller::id), now);
     // Behind an untrusted proxy all requests come from this machine: there, guessing must not delay
     // other callers.
@@ -106,7 +116,7 @@ async fn authenticate_caller(
     }
     // The key may have been removed during the wait.
     match if is_waited_for {
-        keys.find_caller(&shown)
+        keys.find_caller(shown)
     } else {
         found
     } {
@@ -126,6 +136,7 @@ pub fn require_session_access(
     caller: &Caller,
     session: SessionName,
 ) -> Result<SessionName, Problem> {
+    caller.note_subject(session.as_str());
     if caller.can_reach(session.as_str()) {
         Ok(session)
     } else {

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub(super) mod auth;
+mod caller;
 pub(super) mod key_guesses;
 pub(super) mod table;
 pub(super) mod unkeyed;

@@ -65,6 +65,8 @@ type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 pub struct RouteTable {
     pub keyed: Router<Gateway>,
     pub open: Router<Gateway>,
+    /// Routes whose path has a token, which is the key to them.
+    pub tokened: Router<Gateway>,
     pub rows: Vec<RouteRow>,
 }
 
@@ -73,6 +75,7 @@ impl RouteTable {
         Self {
             keyed: Router::new(),
             open: Router::new(),
+            tokened: Router::new(),
             rows: Vec::new(),
         }
     }
@@ -89,6 +92,39 @@ impl RouteTable {
             scope: None,
         });
         self.open = add_both_paths(self.open, path, on(MethodFilter::GET, handler));
+        self
+    }
+
+    /// Adds a `GET` that requires no key, because its path has a token.
+    pub fn get_tokened<T: 'static>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_tokened("GET", path, on(MethodFilter::GET, handler))
+    }
+
+    /// Adds a `POST` that requires no key, because its path has a token.
+    pub fn post_tokened<T: 'static>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, Gateway>,
+    ) -> Self {
+        self.add_tokened("POST", path, on(MethodFilter::POST, handler))
+    }
+
+    fn add_tokened(
+        mut self,
+        method: &'static str,
+        path: &'static str,
+        route: MethodRouter<Gateway>,
+    ) -> Self {
+        self.rows.push(RouteRow {
+            method,
+            path,
+            scope: None,
+        });
+        self.tokened = add_both_paths(self.tokened, path, route);
         self
     }
 

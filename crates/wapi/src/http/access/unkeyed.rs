@@ -21,16 +21,16 @@ impl StrangerError {
     pub const fn problem_detail(self) -> &'static str {
         match self {
             Self::Proxied => {
-                "a proxy passed it on, or it speaks HTTP/1.0 as only proxies do, and this gateway asks for no key: set \
-                 WAPI_API_KEY or make one with POST /v1/api-keys from its own machine; with WAPI_AUTH=none, name the \
+                "a proxy passed it on, or it speaks HTTP/1.0 as only proxies do, and this gateway requires no key: set \
+                 WAPI_API_KEY or create one with POST /v1/api-keys from its own machine; with WAPI_AUTH=none, name the \
                  proxy's address in WAPI_TRUSTED_PROXIES"
             }
             Self::OtherHost => {
-                "the host that was called is none of this gateway's, which asks for no key: name it in WAPI_HOSTS, or \
-                 set WAPI_API_KEY"
+                "the requested host is not one of this gateway, which requires no key: name it in WAPI_HOSTS, or set \
+                 WAPI_API_KEY"
             }
             Self::OtherSite => {
-                "a browser sent it for a page of another site, and this gateway asks for no key: set WAPI_API_KEY and \
+                "a browser sent it for a page of another site, and this gateway requires no key: set WAPI_API_KEY and \
                  send it along"
             }
         }

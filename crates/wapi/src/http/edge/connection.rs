@@ -54,13 +54,13 @@ pub async fn serve_connection(
     from: IpAddr,
     is_tls: bool,
     seat: ConnectionSeat,
-    manner: &ConnectionContext,
+    context: &ConnectionContext,
 ) {
     let service = {
-        let (seat, manner, inner) = (
+        let (seat, context, inner) = (
             seat.clone(),
-            manner.clone(),
-            TowerToHyperService::new(manner.router.clone()),
+            context.clone(),
+            TowerToHyperService::new(context.router.clone()),
         );
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let peer = Peer::from_connection(
@@ -68,19 +68,19 @@ pub async fn serve_connection(
                 is_tls,
                 request.headers(),
                 request.version(),
-                &manner.proxies,
+                &context.proxies,
             );
             let is_for_another =
-                peer.proxy == ProxyTrust::Trusted && !manner.proxies.contains(peer.address);
-            let asked = seat.start_request(is_for_another.then_some(peer.address));
+                peer.proxy == ProxyTrust::Trusted && !context.proxies.contains(peer.address);
+            let start = seat.start_request(is_for_another.then_some(peer.address));
             let mut request =
-                request.map(|body| Body::new(PacedBody::new(body, manner.clock.clone())));
+                request.map(|body| Body::new(PacedBody::new(body, context.clock.clone())));
             request
                 .extensions_mut()
                 .insert(CallerContext::new(peer, seat.clone()));
             let (answering, seat) = (inner.call(request), seat.clone());
             async move {
-                let answer = match asked {
+                let answer = match start {
                     RequestStart::TooMany => {
                         Problem::TooManyRequests("from this address").into_response()
                     }
@@ -94,7 +94,7 @@ pub async fn serve_connection(
         io,
         seat: seat.clone(),
         arrival: Arrival::Nothing,
-        pace: PaceWatch::new(manner.clock.clone()),
+        pace: PaceWatch::new(context.clock.clone()),
     });
     let connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -109,7 +109,7 @@ pub async fn serve_connection(
             // Polled first, so that a request that arrived before the connection was displaced is
             // answered. Errors are the caller's own: it disconnected, or did not speak HTTP.
             _ = connection.as_mut() => return,
-            () = await_end(&seat, &manner.visits), if !is_ending => {
+            () = await_end(&seat, &context.visits), if !is_ending => {
                 if !seat.is_worth_finishing() {
                     return;
                 }
@@ -117,13 +117,13 @@ pub async fn serve_connection(
                 connection.as_mut().graceful_shutdown();
             }
             // A caller that is still unauthenticated by then is cut off.
-            () = manner.clock.sleep(DISPLACED_GRACE), if is_ending => {
+            () = context.clock.sleep(DISPLACED_GRACE), if is_ending => {
                 if seat.is_displaced_stranger() {
                     return;
                 }
             }
-            () = manner.clock.sleep(seat.time_left(manner.clock.uptime())) => {
-                if seat.is_overdue(manner.clock.uptime()) {
+            () = context.clock.sleep(seat.time_left(context.clock.uptime())) => {
+                if seat.is_overdue(context.clock.uptime()) {
                     return seat.count_late();
                 }
             }

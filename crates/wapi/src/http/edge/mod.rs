@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
-use crate::telemetry::counters::Counter;
+use crate::telemetry::counters::ConnectionMetrics;
 
 pub use admission::client_network;
 use admission::{
@@ -58,19 +58,7 @@ pub struct ConnectionRegistry {
     sockets: Arc<Semaphore>,
     /// Notified when a connection has ended or rests.
     departures: Notify,
-    pub counts: ConnectionCounts,
-}
-
-/// Counts since the start.
-#[derive(Default)]
-pub struct ConnectionCounts {
-    pub let_in: Counter,
-    /// Refused because all connections were busy.
-    pub refused: Counter,
-    /// Displaced by a newer connection.
-    pub displaced: Counter,
-    /// Closed after exceeding a time limit.
-    pub late: Counter,
+    pub counts: ConnectionMetrics,
 }
 
 impl HttpEdge {
@@ -85,7 +73,7 @@ impl HttpEdge {
                 connections: crowd,
                 sockets,
                 departures: Notify::new(),
-                counts: ConnectionCounts::default(),
+                counts: ConnectionMetrics::default(),
             }),
             proxies: proxies.into(),
             clock,
@@ -131,7 +119,7 @@ impl HttpEdge {
         SockRef::from(&listener).listen(BACKLOG)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (proxies, clock) = (Arc::clone(&self.proxies), self.clock.clone());
-        let manner = ConnectionContext {
+        let context = ConnectionContext {
             router,
             proxies,
             clock,
@@ -139,15 +127,15 @@ impl HttpEdge {
         };
         while let Some(accepted) = visits.unless_stopping(self.accept_next(&listener)).await {
             match accepted {
-                Ok((socket, from, place)) => {
+                Ok((socket, from, permit)) => {
                     let admitted =
-                        self.admit_connection(socket, from, place, tls.as_ref(), &manner, visits);
+                        self.admit_connection(socket, from, permit, tls.as_ref(), &context, visits);
                     visits.unless_stopping(admitted).await;
                 }
                 // The client has left already, or there are no descriptors; the listener survives
                 // both.
                 Err(error) => {
-                    tracing::debug!(%error, "a connection could not be taken");
+                    tracing::debug!(%error, "failed to accept a connection");
                     visits.unless_stopping(self.clock.sleep(ACCEPT_PAUSE)).await;
                 }
             }
@@ -161,7 +149,7 @@ impl HttpEdge {
         &self,
         listener: &tokio::net::TcpListener,
     ) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
-        let place = Arc::clone(&self.registry.sockets)
+        let permit = Arc::clone(&self.registry.sockets)
             .acquire_owned()
             .await
             .expect("this room is never closed");
@@ -171,16 +159,16 @@ impl HttpEdge {
         // Without this, the connection of a client machine that vanished would stay open until it
         // is displaced.
         SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_TIME))?;
-        Ok((socket, from.ip().to_canonical(), place))
+        Ok((socket, from.ip().to_canonical(), permit))
     }
 
     async fn admit_connection(
         &self,
         socket: TcpStream,
         from: IpAddr,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         tls: Option<&TlsServer>,
-        manner: &ConnectionContext,
+        context: &ConnectionContext,
         visits: &Lifecycle,
     ) {
         let is_capped = !from.is_loopback() && !self.proxies.contains(from);
@@ -189,26 +177,26 @@ impl HttpEdge {
         else {
             return refuse_connection(socket, tls.is_some());
         };
-        let (manner, tls) = (manner.clone(), tls.cloned());
+        let (context, tls) = (context.clone(), tls.cloned());
         visits.spawn(async move {
             let seat = seat;
             match tls {
                 None => {
-                    connection::serve_connection(socket, from, false, seat.clone(), &manner).await
+                    connection::serve_connection(socket, from, false, seat.clone(), &context).await
                 }
                 Some(tls) => {
-                    let shaken = manner
+                    let shaken = context
                         .clock
                         .timeout(connection::FIRST_REQUEST_TIMEOUT, tls.accept(socket));
                     let shaken = tokio::select! {
                         biased;
                         shaken = shaken => shaken,
                         () = seat.await_displacement() => return,
-                        () = manner.visits.await_stop() => return,
+                        () = context.visits.await_stop() => return,
                     };
                     match shaken {
                         Ok(Ok(stream)) => {
-                            connection::serve_connection(stream, from, true, seat.clone(), &manner)
+                            connection::serve_connection(stream, from, true, seat.clone(), &context)
                                 .await
                         }
                         Ok(Err(_)) => {}
@@ -216,7 +204,7 @@ impl HttpEdge {
                     }
                 }
             }
-            drop(place);
+            drop(permit);
         });
     }
 }
@@ -241,12 +229,12 @@ impl ConnectionRegistry {
     ) -> Option<ConnectionSeat> {
         loop {
             match room.try_admit(from, is_capped, clock.uptime()) {
-                Ok((admission, bell)) => {
+                Ok((admission, displacement)) => {
                     let (room, clock) = (Arc::clone(room), clock.clone());
                     return Some(ConnectionSeat::new(
                         admission.id,
                         admission.own_address,
-                        bell,
+                        displacement,
                         room,
                         clock,
                     ));
@@ -258,7 +246,7 @@ impl ConnectionRegistry {
                     }
                 }
                 Err(ConnectionRefusal::Full | ConnectionRefusal::AddressFull) => {
-                    room.counts.refused.add(1);
+                    room.counts.refused.inc();
                     return None;
                 }
             }
@@ -274,17 +262,17 @@ impl ConnectionRegistry {
         let mut guard = self.lock();
         let (crowd, bells) = &mut *guard;
         let admission = crowd.admit(from, is_capped, now)?;
-        if let Some(bell) = admission
+        if let Some(displacement) = admission
             .instead_of
             .and_then(|leaves| bells.remove(&leaves))
         {
-            self.counts.displaced.add(1);
-            bell.cancel();
+            self.counts.displaced.inc();
+            displacement.cancel();
         }
-        self.counts.let_in.add(1);
-        let bell = CancellationToken::new();
-        bells.insert(admission.id, bell.clone());
-        Ok((admission, bell))
+        self.counts.let_in.inc();
+        let displacement = CancellationToken::new();
+        bells.insert(admission.id, displacement.clone());
+        Ok((admission, displacement))
     }
 
     /// Returns the number of connections and their limit.
@@ -332,7 +320,7 @@ impl ConnectionSeat {
     fn new(
         id: u64,
         own_address: Option<IpAddr>,
-        bell: CancellationToken,
+        displacement: CancellationToken,
         room: Arc<ConnectionRegistry>,
         clock: Clock,
     ) -> Self {
@@ -340,7 +328,7 @@ impl ConnectionSeat {
         Self(Arc::new(SeatInner {
             id,
             own_address,
-            displacement: bell,
+            displacement,
             registry: room,
             clock,
             is_authenticated: is_known,
@@ -355,20 +343,20 @@ impl ConnectionSeat {
 
     fn start_request(&self, passed_on: Option<IpAddr>) -> RequestStart {
         let now = self.0.clock.uptime();
-        let asked = {
+        let start = {
             let mut guard = self.0.registry.lock();
             let (id, own) = (self.0.id, self.0.own_address);
-            let asked = guard.0.start_request(id, own, passed_on, now);
-            if asked == RequestStart::Displaced {
+            let start = guard.0.start_request(id, own, passed_on, now);
+            if start == RequestStart::Displaced {
                 // It is counted again as what it was.
                 guard.0.set_authenticated(id, self.is_authenticated());
             }
-            asked
+            start
         };
         self.0
             .has_late_request
-            .fetch_or(asked == RequestStart::Displaced, Ordering::Relaxed);
-        asked
+            .fetch_or(start == RequestStart::Displaced, Ordering::Relaxed);
+        start
     }
 
     fn end_request(&self) {
@@ -400,8 +388,8 @@ impl ConnectionSeat {
     /// request.
     fn is_worth_finishing(&self) -> bool {
         match self.0.registry.lock().0.activity_of(self.0.id) {
-            Some((standing, _)) => !matches!(
-                standing,
+            Some((activity, _)) => !matches!(
+                activity,
                 ConnectionActivity::Arriving | ConnectionActivity::Unfinished
             ),
             None => self.is_authenticated() || self.0.has_late_request.load(Ordering::Relaxed),
@@ -427,8 +415,8 @@ impl ConnectionSeat {
     }
 
     fn time_limit(&self) -> Option<(Duration, Duration)> {
-        let (standing, since) = self.0.registry.lock().0.activity_of(self.0.id)?;
-        match standing {
+        let (activity, since) = self.0.registry.lock().0.activity_of(self.0.id)?;
+        match activity {
             ConnectionActivity::Arriving | ConnectionActivity::Unfinished => {
                 Some((connection::FIRST_REQUEST_TIMEOUT, since))
             }
@@ -440,7 +428,7 @@ impl ConnectionSeat {
     }
 
     fn count_late(&self) {
-        self.0.registry.counts.late.add(1);
+        self.0.registry.counts.late.inc();
     }
 }
 

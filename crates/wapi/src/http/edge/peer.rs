@@ -132,15 +132,15 @@ fn parse_address(entry: &str) -> Option<IpAddr> {
 }
 
 fn forwarded_https(headers: &HeaderMap) -> Option<bool> {
-    let said = headers
+    let scheme = headers
         .get_all("x-forwarded-proto")
         .iter()
         .next_back()?
         .to_str()
         .ok()?;
-    match said.rsplit(',').next()?.trim() {
-        said if said.eq_ignore_ascii_case("https") => Some(true),
-        said if said.eq_ignore_ascii_case("http") => Some(false),
+    match scheme.rsplit(',').next()?.trim() {
+        scheme if scheme.eq_ignore_ascii_case("https") => Some(true),
+        scheme if scheme.eq_ignore_ascii_case("http") => Some(false),
         _ => None,
     }
 }
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn from_trusted_proxies_the_last_address_that_is_none_of_them_counts() {
-        for (said, meant) in [
+        for (scheme, meant) in [
             (&["203.0.113.9"][..], "203.0.113.9"),
             (&["127.0.0.1, 203.0.113.9, 10.1.1.1"], "203.0.113.9"),
             (
@@ -222,8 +222,11 @@ mod tests {
             (&["203.0.113.9, unknown, 10.1.1.1"], "10.1.1.1"),
             (&[""], "10.9.9.9"),
         ] {
-            let headers: Vec<_> = said.iter().map(|said| ("x-forwarded-for", *said)).collect();
-            assert_eq!(peer("10.9.9.9", &headers).0, meant, "{said:?}");
+            let headers: Vec<_> = scheme
+                .iter()
+                .map(|scheme| ("x-forwarded-for", *scheme))
+                .collect();
+            assert_eq!(peer("10.9.9.9", &headers).0, meant, "{scheme:?}");
         }
         assert_eq!(
             peer("::ffff:10.9.9.9", &[("x-forwarded-for", "203.0.113.9")]).0,

@@ -78,19 +78,19 @@ impl TlsServer {
                 Ok(is_new) => {
                     complaint.clear();
                     if is_new {
-                        tracing::info!("a new certificate is served from now on");
+                        tracing::info!("serving a new certificate");
                     }
                 }
                 Err(error) => {
                     // Logged once, not at every check; one file of the pair may have been replaced
                     // before the other.
-                    let told = format!("{error:#}");
-                    if told != complaint {
+                    let problem = format!("{error:#}");
+                    if problem != complaint {
                         tracing::warn!(
-                            error = told,
-                            "the certificate cannot be renewed; the former one is served on"
+                            error = problem,
+                            "failed to load the new certificate; still serving the previous one"
                         );
-                        complaint = told;
+                        complaint = problem;
                     }
                 }
             }
@@ -158,19 +158,17 @@ fn check_pem<'a>(bytes: &'a [u8], which: &str) -> Result<&'a [u8]> {
     // Tag of an ASN.1 sequence with a two-byte length.
     if bytes.starts_with(&[0x30, 0x82]) {
         bail!(
-            "{which} is DER; make PEM of it with `openssl x509 -inform der`, or `openssl pkey -inform der` for a key"
+            "{which} is DER; convert it to PEM with `openssl x509 -inform der`, or `openssl pkey -inform der` for a key"
         );
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         bail!("{which} is UTF-16; save it as UTF-8");
     }
     if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
-        bail!(
-            "{which} is encrypted, and nobody is there to type its password; decrypt it with `openssl pkey`"
-        );
+        bail!("{which} is encrypted; decrypt it with `openssl pkey`");
     }
     if !has("-----BEGIN ") {
-        bail!("{which} is no PEM, which has a line `-----BEGIN …-----`");
+        bail!("{which} is not PEM, which has a line `-----BEGIN …-----`");
     }
     Ok(bytes)
 }
@@ -208,7 +206,7 @@ mod tests {
                 "the second is encrypted",
             ),
             (utf16.as_slice(), key.as_bytes(), "the first is UTF-16"),
-            (b"".as_slice(), key.as_bytes(), "the first is no PEM"),
+            (b"".as_slice(), key.as_bytes(), "the first is not PEM"),
             (
                 key.as_bytes(),
                 key.as_bytes(),
@@ -220,11 +218,11 @@ mod tests {
                 "no key in the second",
             ),
         ] {
-            let told = format!(
+            let problem = format!(
                 "{:#}",
                 server_config(certificate, key).map(drop).unwrap_err()
             );
-            assert!(told.contains(words), "{words}: {told}");
+            assert!(problem.contains(words), "{words}: {problem}");
         }
     }
 }

@@ -1,199 +1,283 @@
 //! `GET /metrics`: figures of the gateway in the text format of Prometheus.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelValue, EncodeMetric, prometheus_text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use strum::VariantNames;
 
-use super::exposition::{Exposition, MetricKind};
 use crate::http::Gateway;
-use crate::http::edge::ConnectionRegistry;
 use crate::http::error::Problem;
+use crate::model::event::AccountLimits;
 use crate::model::masking;
+use crate::model::send_hold::HoldReason;
+use crate::net::proxy::ProxyOrigin;
 use crate::sessions::SessionPhase;
 use crate::store::StoreStats;
-use crate::telemetry::counters::GatewayMetrics;
+use crate::telemetry::counters::NAMESPACE;
 
 /// Serves the metrics to keys with the scope `read` for all sessions. They hold no phone number:
 /// see [`masking::mask_session`].
 pub async fn serve_metrics(State(gateway): State<Gateway>) -> Result<Response, Problem> {
-    let now = gateway.clock.now();
-    let numbers = gateway.store.load_stats().await.map_err(|error| {
-        tracing::error!(%error, "the numbers cannot be read");
-        Problem::Internal
-    })?;
-    let mut text = Exposition::default();
-    write_sessions(&mut text, &gateway, now);
-    write_store(&mut text, &numbers, now);
-    write_counters(&mut text, gateway.store.meters());
-    write_connections(&mut text, &gateway.connections);
-    text.begin_family(
-        "wapi_feed_readers",
-        MetricKind::Gauge,
-        "Readers that wait for events at the moment.",
-    );
-    text.add_sample(&[], gateway.store.count_feed_readers());
-    text.begin_family(
-        "wapi_ready",
-        MetricKind::Gauge,
-        "1 while everything can be saved.",
-    );
-    text.add_sample(&[], u8::from(gateway.store.write_error().is_none()));
-    text.begin_family("wapi_build_info", MetricKind::Gauge, "The running version.");
-    text.add_sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    let measured = MeasuredValues::measure(&gateway).await?;
+    let mut registry = Registry::with_prefix(NAMESPACE);
+    registry.register_collector(Box::new(measured));
+    let mut page = String::new();
+    for part in [
+        &registry,
+        gateway.store.meters().registry(),
+        gateway.connections.counts.registry(),
+    ] {
+        prometheus_text::encode(&mut page, part).expect("writing to a String cannot fail");
+    }
     Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text.finish(),
+        [(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)],
+        page,
     )
         .into_response())
 }
 
-fn write_sessions(text: &mut Exposition, gateway: &Gateway, now: Timestamp) {
-    let all = gateway.sessions.all_sessions();
-    let statuses: Vec<_> = all.iter().map(|session| session.state().status).collect();
-    text.begin_family("wapi_sessions", MetricKind::Gauge, "Sessions by status.");
-    for status in SessionPhase::ALL {
-        let count = statuses.iter().filter(|other| **other == status).count();
-        text.add_sample(&[("status", status.as_str())], count);
-    }
-    text.begin_family(
-        "wapi_session_last_received_age_seconds",
-        MetricKind::Gauge,
-        "Time since a session's last message came in.",
-    );
-    for session in &all {
-        if let Some(at) = session.last_received_at() {
-            text.add_sample(
-                &[("session", &masking::mask_session(session.name.as_str()))],
-                age_seconds(at, now),
-            );
+/// Values that are measured for one page.
+#[derive(Debug)]
+struct MeasuredValues {
+    sessions: Vec<(&'static str, usize)>,
+    received_ages: Vec<(String, f64)>,
+    limited: [(&'static str, usize); 3],
+    proxied: Vec<(&'static str, usize)>,
+    held: BTreeMap<&'static str, usize>,
+    stats: StoreStats,
+    connections: usize,
+    connections_limit: usize,
+    feed_readers: usize,
+    is_ready: bool,
+    now: Timestamp,
+}
+
+impl MeasuredValues {
+    async fn measure(gateway: &Gateway) -> Result<Self, Problem> {
+        let now = gateway.clock.now();
+        let stats = gateway.store.load_stats().await.map_err(|error| {
+            tracing::error!(%error, "failed to read the figures of the database");
+            Problem::Internal
+        })?;
+        let all = gateway.sessions.all_sessions();
+        let statuses: Vec<_> = all.iter().map(|session| session.state().status).collect();
+        let count = |word| {
+            statuses
+                .iter()
+                .filter(|status| status.into_str() == word)
+                .count()
+        };
+        let age = |at| age_seconds(at, now);
+        let count_limited = |is_it: &dyn Fn(&AccountLimits) -> bool| {
+            all.iter()
+                .filter(|session| is_it(&session.limits()))
+                .count()
+        };
+        let origins: Vec<_> = all
+            .iter()
+            .filter_map(|session| gateway.proxies.find(session.name.as_str()))
+            .map(|proxy| proxy.origin.into_str())
+            .collect();
+        let count_proxied = |word| origins.iter().filter(|origin| **origin == word).count();
+        let mut held = BTreeMap::from_iter(HoldReason::VARIANTS.iter().map(|word| (*word, 0)));
+        for (reason, count) in all.iter().flat_map(|it| it.holds.count_by_reason()) {
+            *held.entry(reason).or_default() += count;
         }
+        let (connections, connections_limit) = gateway.connections.count_and_limit();
+        Ok(Self {
+            sessions: SessionPhase::VARIANTS
+                .iter()
+                .map(|word| (*word, count(*word)))
+                .collect(),
+            received_ages: all
+                .iter()
+                .filter_map(|session| {
+                    let name = masking::mask_session(session.name.as_str());
+                    Some((name, session.last_received_at().map(age)?))
+                })
+                .collect(),
+            limited: [
+                ("timelock", count_limited(&|it| it.timelock.holds(now))),
+                (
+                    "new_chat_cap",
+                    count_limited(&|it| it.new_chats.is_used_up(now)),
+                ),
+                ("unknown", count_limited(&|it| it.is_unknown)),
+            ],
+            proxied: ProxyOrigin::VARIANTS
+                .iter()
+                .map(|word| (*word, count_proxied(*word)))
+                .collect(),
+            held,
+            stats,
+            connections,
+            connections_limit,
+            feed_readers: gateway.store.events().count_feed_readers(),
+            is_ready: gateway.store.write_error().is_none(),
+            now,
+        })
     }
 }
 
-fn write_store(text: &mut Exposition, numbers: &StoreStats, now: Timestamp) {
-    text.begin_family(
-        "wapi_events_total",
-        MetricKind::Counter,
-        "Events saved since the start, by type.",
-    );
-    for (kind, count) in &numbers.events {
-        text.add_sample(&[("type", kind)], count);
+impl Collector for MeasuredValues {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut encoder;
+        let stats = &self.stats;
+        encode_gauges(
+            page,
+            "sessions",
+            "Sessions by status.",
+            "status",
+            self.sessions.iter().copied(),
+        )?;
+        encode_gauges(
+            page,
+            "session_last_received_age_seconds",
+            "Time since a session last received a message.",
+            "session",
+            self.received_ages
+                .iter()
+                .map(|(session, age)| (session.as_str(), *age)),
+        )?;
+        encode_gauges(
+            page,
+            "sessions_limited",
+            "Sessions whose account WhatsApp limits, by limit.",
+            "limit",
+            self.limited,
+        )?;
+        encode_gauges(
+            page,
+            "sessions_proxied",
+            "Sessions that leave through a proxy, by the proxy's source.",
+            "source",
+            self.proxied.iter().copied(),
+        )?;
+        encode_gauges(
+            page,
+            "held_messages",
+            "Queued messages that wait although their turn has come, by reason.",
+            "reason",
+            self.held.iter().map(|(reason, count)| (*reason, *count)),
+        )?;
+        let mut events = page.encode_descriptor(
+            "events",
+            "Events saved since the start, by type.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (kind, count) in &stats.events {
+            ConstCounter::new(*count).encode(events.encode_family(&[("type", kind.as_str())])?)?;
+        }
+        encode_gauges(
+            page,
+            "deliveries_waiting",
+            "Pending deliveries, by endpoint.",
+            "endpoint",
+            stats
+                .waiting
+                .iter()
+                .map(|(endpoint, count)| (endpoint.as_str(), *count)),
+        )?;
+        encode_gauge(
+            page,
+            "oldest_undelivered_age_seconds",
+            "Age of the oldest pending delivery; 0 if there is none.",
+            stats
+                .oldest_waiting
+                .map_or(0.0, |at| age_seconds(at, self.now)),
+        )?;
+        encode_gauges(
+            page,
+            "open_messages",
+            "Accepted messages without a final outcome, by session.",
+            "session",
+            stats
+                .open
+                .iter()
+                .map(|(session, count)| (masking::mask_session(session), *count)),
+        )?;
+        encode_gauge(
+            page,
+            "pending_messages",
+            "Received messages that are not events yet.",
+            stats.pending,
+        )?;
+        encode_gauges(
+            page,
+            "database_bytes",
+            "Size of the database, by content.",
+            "part",
+            [("used", stats.used_bytes), ("free", stats.free_bytes)],
+        )?;
+        encode_gauge(
+            page,
+            "connections",
+            "Current connections of callers.",
+            self.connections,
+        )?;
+        encode_gauge(
+            page,
+            "connections_limit",
+            "Maximum number of connections of callers.",
+            self.connections_limit,
+        )?;
+        encode_gauge(
+            page,
+            "feed_readers",
+            "Readers that currently wait for events.",
+            self.feed_readers,
+        )?;
+        encode_gauge(
+            page,
+            "ready",
+            "1 while data can be saved.",
+            u32::from(self.is_ready),
+        )?;
+        let build =
+            page.encode_descriptor("build", "The running version.", None, MetricType::Info)?;
+        Info::new([("version", env!("CARGO_PKG_VERSION"))]).encode(build)
     }
-    text.begin_family(
-        "wapi_deliveries_waiting",
-        MetricKind::Gauge,
-        "Deliveries that are not done, by endpoint.",
-    );
-    for (endpoint, count) in &numbers.waiting {
-        text.add_sample(&[("endpoint", endpoint)], count);
-    }
-    text.begin_family(
-        "wapi_oldest_undelivered_age_seconds",
-        MetricKind::Gauge,
-        "Age of the oldest delivery that is not done; 0: none.",
-    );
-    text.add_sample(
-        &[],
-        numbers
-            .oldest_waiting
-            .map_or(0.0, |at| age_seconds(at, now)),
-    );
-    text.begin_family(
-        "wapi_open_messages",
-        MetricKind::Gauge,
-        "Messages accepted for sending that are not settled, by session.",
-    );
-    for (session, count) in &numbers.open {
-        text.add_sample(&[("session", &masking::mask_session(session))], count);
-    }
-    text.begin_family(
-        "wapi_pending_messages",
-        MetricKind::Gauge,
-        "Messages that came in and are not events yet.",
-    );
-    text.add_sample(&[], numbers.pending);
-    text.begin_family(
-        "wapi_database_bytes",
-        MetricKind::Gauge,
-        "Size of the database, by what is in it.",
-    );
-    text.add_sample(&[("part", "used")], numbers.used_bytes);
-    text.add_sample(&[("part", "free")], numbers.free_bytes);
 }
 
-fn write_counters(text: &mut Exposition, meters: &GatewayMetrics) {
-    text.begin_family(
-        "wapi_deliveries_total",
-        MetricKind::Counter,
-        "Attempts to deliver since the start, by outcome.",
-    );
-    for (outcome, counter) in [
-        ("delivered", &meters.delivered),
-        ("failed", &meters.failed),
-        ("dead", &meters.dead),
-    ] {
-        text.add_sample(&[("outcome", outcome)], counter.get());
-    }
-    text.add_histogram(
-        "wapi_delivery_lag_seconds",
-        "Time from saving a message to a webhook taking it.",
-        &meters.lag,
-    );
-    text.add_histogram(
-        "wapi_commit_changes",
-        "Changes that shared a commit.",
-        &meters.commit_changes,
-    );
-    text.add_histogram(
-        "wapi_commit_seconds",
-        "Time of a commit, its disk sync included.",
-        &meters.commit_seconds,
-    );
-    text.begin_family(
-        "wapi_failed_commits_total",
-        MetricKind::Counter,
-        "Commits that could not be saved.",
-    );
-    text.add_sample(&[], meters.failed_commits.get());
-    text.begin_family(
-        "wapi_removed_events_total",
-        MetricKind::Counter,
-        "Events that retention has removed.",
-    );
-    text.add_sample(&[], meters.removed_events.get());
+/// Encodes a gauge without labels.
+fn encode_gauge(
+    page: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: impl EncodeGaugeValue,
+) -> fmt::Result {
+    page.encode_descriptor(name, help, None, MetricType::Gauge)?
+        .encode_gauge(&value)
 }
 
-fn write_connections(text: &mut Exposition, room: &ConnectionRegistry) {
-    let (now, most) = room.count_and_limit();
-    text.begin_family(
-        "wapi_connections",
-        MetricKind::Gauge,
-        "Connections of callers at the moment.",
-    );
-    text.add_sample(&[], now);
-    text.begin_family(
-        "wapi_connections_limit",
-        MetricKind::Gauge,
-        "How many connections of callers there may be.",
-    );
-    text.add_sample(&[], most);
-    text.begin_family(
-        "wapi_connections_total",
-        MetricKind::Counter,
-        "Connections since the start, by what was done about them.",
-    );
-    for (outcome, counter) in [
-        ("let_in", &room.counts.let_in),
-        ("refused", &room.counts.refused),
-        ("displaced", &room.counts.displaced),
-        ("late", &room.counts.late),
-    ] {
-        text.add_sample(&[("outcome", outcome)], counter.get());
+/// Encodes a gauge for each value of a label.
+fn encode_gauges<L: EncodeLabelValue, V: EncodeGaugeValue>(
+    page: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &'static str,
+    samples: impl IntoIterator<Item = (L, V)>,
+) -> fmt::Result {
+    let mut family = page.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (key, value) in samples {
+        family
+            .encode_family(&[(label, key)])?
+            .encode_gauge(&value)?;
     }
+    Ok(())
 }
 
 /// Returns the age in seconds.

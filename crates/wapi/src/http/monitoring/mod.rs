@@ -1,5 +1,6 @@
-//! Health and metrics.
+//! Health, metrics, settings, and activity.
 
-pub mod exposition;
+pub mod activity;
 pub mod health;
 pub mod metrics;
+pub mod settings;

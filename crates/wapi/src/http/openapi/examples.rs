@@ -13,12 +13,12 @@ pub fn example_messages() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (
             "image",
-            "A picture by link",
+            "An image by link",
             json!({"image": {"link": "https://example.com/cat.jpg", "caption": "Our cat"}}),
         ),
         (
             "video",
-            "A film that plays as a GIF",
+            "A video that plays as a GIF",
             json!({"video": {"link": "https://example.com/cat.mp4", "gif": true}}),
         ),
         (
@@ -76,6 +76,11 @@ pub fn example_messages() -> Vec<(&'static str, &'static str, Value)> {
             }}),
         ),
         (
+            "phone_number_request",
+            "A request for a phone number",
+            json!({"phone_number_request": {}}),
+        ),
+        (
             "interactive",
             "Buttons",
             json!({"interactive": {"type": "button", "body": {"text": "Tea?"}, "action": {"buttons": [
@@ -120,7 +125,7 @@ pub fn example_messages() -> Vec<(&'static str, &'static str, Value)> {
     let hasty = json!({"text": {"body": "Your code is 4711."}, "expires_in": 300});
     messages.push((
         "hasty",
-        "A text that is sent within five minutes or never",
+        "A text that is sent within five minutes, or not at all",
         with_recipient(hasty, to),
     ));
     let status =

@@ -15,7 +15,7 @@ pub fn sent_members() -> Vec<(&'static str, Value)> {
     let header = object(&[("type", string_enum(&["text"])), ("text", text())]);
     let action = with_description(
         json!({"type": "object"}),
-        "What the type says: see the examples.",
+        "Content for this type; see the examples.",
     );
     let interactive = object(&[
         (
@@ -25,7 +25,7 @@ pub fn sent_members() -> Vec<(&'static str, Value)> {
         ("header?", or_null(header)),
         (
             "body?",
-            or_null(with_description(frame(), "Must be there, but for `pix`.")),
+            or_null(with_description(frame(), "Required, except for `pix`.")),
         ),
         ("footer?", or_null(frame())),
         ("action", action),

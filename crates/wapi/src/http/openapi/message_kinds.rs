@@ -6,7 +6,8 @@ use super::schema::{
     boolean, count, decimal, list_of, number, object, or_null, sha256, string_enum, text,
     time_input, with_description, with_keyword,
 };
-use crate::model::message::CalendarEvent;
+use super::type_schemas::answer_schema;
+use crate::model::message::{CalendarEvent, Message};
 
 type KindMember = (&'static str, Value);
 
@@ -31,7 +32,7 @@ pub fn file_members() -> Vec<KindMember> {
         "album?",
         with_description(
             album,
-            "Pictures and films that are shown together: a message each, and one before.",
+            "Images and videos that phones show together: one message each, after one that announces the album.",
         ),
     ));
     members
@@ -39,12 +40,12 @@ pub fn file_members() -> Vec<KindMember> {
 
 fn single_file_members() -> Vec<KindMember> {
     let linked = |more: &[KindMember]| {
-        let id = with_description(text(), "Of a file at `/v1/media`.");
+        let id = with_description(text(), "Id of a file at `/v1/media`.");
         let link = with_description(
             text(),
-            "Where it is fetched from when its turn comes; instead of `id`.",
+            "Address from which the file is downloaded before sending; instead of `id`.",
         );
-        let hash = sha256("Of the file; another one is not sent.");
+        let hash = sha256("Hash of the file; a file with another hash is not sent.");
         object(
             &[
                 &[
@@ -63,7 +64,7 @@ fn single_file_members() -> Vec<KindMember> {
     );
     let filename = with_description(
         text(),
-        "Without folders; left out, what its upload, its server or its address calls it.",
+        "File name without folders. Defaults to the name from the upload, the server, or the address.",
     );
     vec![
         ("image?", linked(&[caption.clone(), once.clone()])),
@@ -107,11 +108,21 @@ pub fn other_members() -> Vec<KindMember> {
         ("end?", or_null(time_input())),
         ("place?", or_null(place)),
     ]);
-    let emoji = with_description(words(), "One; `null` takes an earlier one back.");
+    let emoji = with_description(
+        words(),
+        "A single emoji; `null` removes an earlier reaction.",
+    );
     vec![
         ("location?", location),
         ("live_location?", live_location_schema()),
         ("group_invite?", group_invite_schema()),
+        (
+            "phone_number_request?",
+            with_description(
+                object(&[]),
+                "Asks somebody known by a LID alone to share the phone number; it has no fields.",
+            ),
+        ),
         (
             "contacts?",
             with_keyword(
@@ -134,115 +145,22 @@ pub fn other_members() -> Vec<KindMember> {
     ]
 }
 
-/// Returns the members of a sent message.
-pub fn shown_members() -> Vec<KindMember> {
-    let words = || or_null(text());
-    let whole = || or_null(count());
-    let file = || {
-        object(&[
-            ("link?", text()),
-            (
-                "id?",
-                with_description(text(), "Of the file at `/v1/media`."),
-            ),
-            (
-                "url?",
-                with_description(
-                    text(),
-                    "Where the file is, below the gateway's own address.",
-                ),
-            ),
-            ("mime_type", words()),
-            ("caption", words()),
-            ("filename", words()),
-            ("size", with_description(whole(), "Bytes.")),
-            ("sha256", words()),
-            ("width", whole()),
-            ("height", whole()),
-            ("duration", with_description(whole(), "Seconds.")),
-            ("pages?", with_description(count(), "Of documents.")),
-            ("voice?", boolean()),
-            ("gif?", boolean()),
-            ("round?", boolean()),
-            ("view_once?", boolean()),
-        ])
-    };
-    let body = || object(&[("body", text())]);
-    let mut members = vec![
-        (
-            "text?",
-            object(&[
-                ("body", text()),
-                ("preview_url?", boolean()),
-                ("background_color?", text()),
-                ("font?", text()),
-            ]),
-        ),
-        (
-            "edit?",
-            object(&[
-                ("message_id", text()),
-                ("text?", body()),
-                ("caption?", text()),
-            ]),
-        ),
-        ("deletion?", object(&[("message_id", text())])),
-        ("context?", object(&[("message_id", text())])),
-        (
-            "mentions?",
-            with_description(list_of(text()), "The ids of those it mentions."),
-        ),
-        (
-            "mentioned?",
-            with_description(
-                list_of(object(&super::routes::groups::person_members())),
-                "The same as people. Of what comes in.",
-            ),
-        ),
-        ("forwarded?", boolean()),
-        (
-            "audience?",
-            with_description(
-                list_of(text()),
-                "Of a status: the addresses of those who may see it.",
-            ),
-        ),
-        (
-            "album_id?",
-            with_description(
-                text(),
-                "The message that announced the album it is part of.",
-            ),
-        ),
-        (
-            "album?",
-            object(&[("images", count()), ("videos", count())]),
-        ),
-        (
-            "interactive?",
-            with_description(json!({"type": "object"}), "As it was sent."),
-        ),
-        (
-            "expires_after?",
-            with_description(count(), "Seconds after which it disappears."),
-        ),
-    ];
-    members
-        .extend(["image?", "video?", "audio?", "document?", "sticker?"].map(|kind| (kind, file())));
-    members.extend(other_members());
-    members.extend(super::pin_keep_star::shown_members());
-    members.extend(super::routes::products::shown_members());
-    members
+/// Returns the schema of a message in answers.
+pub fn shown_message_schema() -> Value {
+    answer_schema::<Message>()
 }
 
 fn contact_card_schema() -> Value {
     let phone = object(&[
-        ("phone", with_description(text(), "As it is shown.")),
+        (
+            "phone",
+            with_description(text(), "The number as phones show it."),
+        ),
         (
             "wa_id?",
             or_null(with_description(
                 text(),
-                "The account's number; left out, an international `phone`.",
+                "Number of the WhatsApp account. Defaults to `phone` if that is international.",
             )),
         ),
         ("type?", or_null(text())),
@@ -252,7 +170,7 @@ fn contact_card_schema() -> Value {
             "name?",
             with_description(
                 json!({}),
-                "A text, or `{\"formatted_name\": \"…\"}`; left out, the vCard's `FN`, or what else names somebody.",
+                "A text, or `{\"formatted_name\": \"…\"}`. Defaults to the vCard's `FN`, or to another name in it.",
             ),
         ),
         ("phones?", or_null(list_of(phone))),
@@ -260,7 +178,7 @@ fn contact_card_schema() -> Value {
             "vcard?",
             or_null(with_description(
                 text(),
-                "Instead of `phones`, of any version; several cards are several contacts, and have no `name` beside them.",
+                "vCard of any version, instead of `phones`. Several cards make several contacts and exclude `name`.",
             )),
         ),
     ])
@@ -276,13 +194,16 @@ fn live_location_schema() -> Value {
         ),
         (
             "speed?",
-            or_null(with_description(decimal(0, 10_000), "Metres a second.")),
+            or_null(with_description(
+                decimal(0, 10_000),
+                "Speed in metres per second.",
+            )),
         ),
         (
             "bearing?",
             or_null(with_description(
                 number(0, 359),
-                "Degrees clockwise from north.",
+                "Direction in degrees, clockwise from north.",
             )),
         ),
         ("caption?", or_null(text())),
@@ -290,14 +211,14 @@ fn live_location_schema() -> Value {
     ]);
     with_description(
         place,
-        "Where somebody is at the beginning. WhatsApp takes moves and the end from phones alone.",
+        "The position at the start. WhatsApp accepts updates and the end only from phones.",
     )
 }
 
 fn group_invite_schema() -> Value {
     let code = with_description(
         text(),
-        "As WhatsApp gave it for a person whom nobody may add.",
+        "Code that WhatsApp issued for a person who cannot be added directly.",
     );
     object(&[
         ("group", with_description(text(), "`…@g.us`")),
@@ -309,7 +230,10 @@ fn group_invite_schema() -> Value {
 }
 
 fn event_response_schema() -> Value {
-    let guests = or_null(with_description(number(0, 99), "Others who come along."));
+    let guests = or_null(with_description(
+        number(0, 99),
+        "Number of additional guests.",
+    ));
     object(&[
         ("message_id", text()),
         ("response", string_enum(&CalendarEvent::RESPONSES)),
@@ -330,14 +254,14 @@ fn poll_schema() -> Value {
             "max_selections?",
             or_null(with_description(
                 number(1, 12),
-                "How many one person may choose; 1 when nothing is said.",
+                "Maximum number of options per person. Default: 1.",
             )),
         ),
         (
             "quiz?",
             or_null(object(&[(
                 "answer",
-                with_description(text(), "The right option."),
+                with_description(text(), "The correct option."),
             )])),
         ),
     ])

@@ -1,6 +1,6 @@
 //! `GET /openapi.json`: every route of the table, described as OpenAPI 3.1.
 
-mod event_content;
+mod declared_queries;
 mod event_schemas;
 mod examples;
 mod interactive;
@@ -11,6 +11,7 @@ mod page;
 mod pin_keep_star;
 mod routes;
 mod schema;
+mod type_schemas;
 
 use std::sync::LazyLock;
 
@@ -20,15 +21,23 @@ use axum::response::Html;
 use operation::{BodyPresence, JSON, Operation, path_parameter};
 use schema::{list_of, object, string_enum, text, with_description};
 use serde_json::{Map, Value, json};
+use type_schemas::{answer_schema, type_schema};
 
 use super::access::table::RouteRow;
 use super::error::MEDIA_TYPE;
+use crate::model::event::{Account, Newsletter, Person};
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| build_document(&super::route_table().rows));
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| build_document(&super::routes::route_table().rows));
 
-/// Returns the OpenAPI document. It holds no data of the gateway, so it needs no key.
+/// Returns the OpenAPI document.
+pub fn openapi_document() -> &'static Value {
+    &DOCUMENT
+}
+
+/// Serves the OpenAPI document. It holds no data of the gateway, so it needs no key.
 pub async fn serve_document() -> Json<&'static Value> {
-    Json(&DOCUMENT)
+    Json(openapi_document())
 }
 
 /// Forbids loading and scripts; the page carries its own style.
@@ -36,6 +45,9 @@ pub(super) const PAGE_POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
+
+pub(super) use declared_queries::refuse_undeclared;
+pub(super) use page::escape_html;
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::render_page(&DOCUMENT));
 
@@ -63,28 +75,33 @@ fn route_families() -> Vec<RouteFamily> {
     vec![
         family(
             "Sessions",
-            "WhatsApp accounts: link them, start and stop them, see how they are.",
+            "Link WhatsApp accounts, start and stop their sessions, and read their state.",
             routes::sessions::describe_operations(),
         ),
         family(
             "Messages",
-            "Send, change, take back, pass on; and what became of it.",
+            "Send, edit, delete, and forward messages, and read their status.",
             message_operations(),
         ),
         family(
             "Files",
-            "What messages carry.",
+            "Files of messages: upload, download, remove.",
             routes::media::describe_operations(),
         ),
         family(
             "Profiles",
-            "What accounts show of themselves, and whom they block.",
+            "Names, pictures, and about texts of accounts, and their blocklists.",
             routes::profile::describe_operations(),
         ),
         family(
             "Groups",
-            "The groups an account is in.",
+            "The groups an account is in, their members, and ways to join them.",
             routes::groups::describe_operations(),
+        ),
+        family(
+            "Communities",
+            "Groups of groups.",
+            routes::groups::communities::describe_operations(),
         ),
         family(
             "Newsletters",
@@ -93,12 +110,12 @@ fn route_families() -> Vec<RouteFamily> {
         ),
         family(
             "Shops",
-            "What businesses offer, and what their customers order.",
+            "Catalogues of businesses, and orders of their customers.",
             routes::products::describe_operations(),
         ),
         family(
             "History",
-            "Chats, contacts and messages as they are kept.",
+            "Stored chats, contacts, and messages, and labels.",
             routes::history::describe_operations(),
         ),
         family(
@@ -108,17 +125,17 @@ fn route_families() -> Vec<RouteFamily> {
         ),
         family(
             "Events",
-            "Everything that happened, from any point on.",
+            "The log of all events, from any position.",
             routes::events::describe_operations(),
         ),
         family(
             "Webhooks",
-            "Who is told of events, and how that went.",
+            "Webhook endpoints and their deliveries.",
             routes::webhooks::describe_operations(),
         ),
         family(
             "API keys",
-            "Who may call.",
+            "Keys of callers, and their scopes.",
             routes::api_keys::describe_operations(),
         ),
         family(
@@ -128,7 +145,7 @@ fn route_families() -> Vec<RouteFamily> {
         ),
         family(
             "The original routes",
-            "Those of the first wapi, unchanged.",
+            "The routes of the first wapi, unchanged.",
             routes::original::describe_operations(),
         ),
     ]
@@ -175,10 +192,10 @@ fn build_document(rows: &[RouteRow]) -> Value {
         "paths": paths,
         "webhooks": routes::events::describe_posts(),
         "components": {
-            "schemas": {"Problem": problem_schema(), "Account": routes::sessions::account_schema(), "Session": routes::sessions::session_schema(),
+            "schemas": {"Problem": problem_schema(), "Account": type_schema::<Account>(), "Session": routes::sessions::session_schema(),
                         "Message": routes::messages::message_schema(), "Group": routes::groups::group_schema(),
-                        "Chat": routes::history::chat_schema(), "Contact": routes::history::contact_schema(), "KeptMessage": routes::history::stored_message_schema(),
-                        "Media": routes::media::media_schema(), "Newsletter": routes::newsletters::newsletter_schema(),
+                        "Chat": routes::history::chat_schema(), "Contact": answer_schema::<Person>(), "KeptMessage": routes::history::stored_message_schema(),
+                        "Media": routes::media::media_schema(), "Newsletter": answer_schema::<Newsletter>(),
                         "ApiKey": routes::api_keys::api_key_schema(), "Webhook": routes::webhooks::webhook_schema()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -221,9 +238,9 @@ fn operation_object(operation: &Operation, row: &RouteRow) -> Value {
             written["requestBody"]["content"][JSON]["examples"][name] =
                 json!({"summary": title, "value": value});
         }
-        for (media_type, schema) in &operation.body_forms {
-            written["requestBody"]["content"][media_type] = json!({"schema": schema});
-        }
+    }
+    for (media_type, schema) in &operation.body_forms {
+        written["requestBody"]["content"][media_type] = json!({"schema": schema});
     }
     if let Some(scope) = row.scope {
         written["security"] = json!([{"bearer": []}, {"header": []}]);
@@ -234,7 +251,7 @@ fn operation_object(operation: &Operation, row: &RouteRow) -> Value {
         };
         written["description"] = json!(format!(
             "For keys with the scope `{}`{or_admin}.",
-            scope.as_str()
+            scope.into_str()
         ));
     }
     written
@@ -302,34 +319,41 @@ fn problem_schema() -> Value {
         ),
         ("title", text()),
         ("status", schema::number(400, 599)),
-        ("detail", with_description(text(), "What to change.")),
+        (
+            "detail",
+            with_description(text(), "How to correct the request."),
+        ),
         (
             "code",
             with_description(
                 text(),
-                "Stable; programs decide by it. Each route names those it answers; where there is no route it is \
-                 `route_not_found` (404), and `method_not_allowed` (405) where a route does not take the method.",
+                "Stable code for programs. Each route lists its codes; any request may also get `route_not_found` (404) \
+                 or `method_not_allowed` (405).",
             ),
         ),
         (
             "request_id",
-            with_description(text(), "Also in the header `X-Request-Id`, and in the log."),
+            with_description(
+                text(),
+                "The same id as in the header `X-Request-Id` and in the log.",
+            ),
         ),
         (
             "errors?",
-            with_description(list_of(wrong), "Each field that is wrong."),
+            with_description(list_of(wrong), "One entry per invalid field."),
         ),
     ];
-    with_description(object(&members), "What went wrong (RFC 9457).")
+    with_description(object(&members), "The error (RFC 9457).")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::{FAILED_SEND_TYPES, PROBLEM_TYPES};
     use super::*;
 
     #[test]
     fn every_route_of_the_table_is_described_with_its_answers() {
-        for row in super::super::route_table().rows {
+        for row in crate::http::routes::route_table().rows {
             let found = route_families()
                 .iter()
                 .flat_map(|family| &family.operations)
@@ -350,45 +374,46 @@ mod tests {
         }
     }
 
-    /// Codes stand in the source as `("code", "Title")`, or as constants.
+    /// Problems that only pages answer, which are no part of the document.
+    const PAGE_PROBLEMS: [&str; 3] = ["foreign_form", "stale_form", "key_not_shown"];
+
     #[test]
-    fn every_code_of_a_problem_is_in_the_document_and_in_the_reference() {
-        let source = concat!(
-            include_str!("../error/mod.rs"),
-            include_str!("../error/failures.rs")
-        );
-        let literals = source
-            .split("(\"")
-            .skip(1)
-            .filter_map(|rest| rest.split_once("\", \""))
-            .map(|(code, _)| code);
-        let constants = source
-            .lines()
-            .filter(|line| line.contains("&str = \""))
-            .filter_map(|line| line.split('"').nth(1));
-        let is_code = |text: &&str| {
-            text.bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-        };
-        let codes: Vec<_> = literals.chain(constants).filter(is_code).collect();
-        assert!(
-            codes.len() > 40 && codes.contains(&"not_on_whatsapp"),
-            "{codes:?}"
-        );
+    fn the_document_and_the_table_of_problems_name_the_same() {
+        let known: Vec<_> = PROBLEM_TYPES
+            .iter()
+            .chain(&FAILED_SEND_TYPES)
+            .map(|problem| (problem.status, problem.code))
+            .collect();
         let document = DOCUMENT.to_string();
-        let reference = include_str!("../../../../../docs/reference/errors.md");
-        for code in codes {
+        for (_, code) in known
+            .iter()
+            .filter(|(_, code)| !PAGE_PROBLEMS.contains(code))
+        {
             let is_named = document.contains(&format!("\"{code}\""))
                 || document.contains(&format!("`{code}`"));
             assert!(is_named, "`{code}` is in no answer of http/openapi/");
-            let is_explained = reference.contains(&format!("`{code}`"));
-            assert!(is_explained, "`{code}` is not in docs/reference/errors.md");
+        }
+        for row in crate::http::routes::route_table().rows {
+            let families = route_families();
+            let operation = families.iter().find_map(|it| it.find_operation(&row));
+            let operation = operation.expect("every route is described");
+            for problem in common_problems(operation, &row)
+                .iter()
+                .chain(&operation.problems)
+            {
+                assert!(
+                    known.contains(problem),
+                    "{} {}: {problem:?} is not in http/error/table.rs",
+                    row.method,
+                    row.path
+                );
+            }
         }
     }
 
     #[test]
     fn no_two_operations_have_one_name() {
-        let mut names: Vec<_> = super::super::route_table()
+        let mut names: Vec<_> = crate::http::routes::route_table()
             .rows
             .iter()
             .map(|row| operation_ids::operation_id(row.method, row.path))

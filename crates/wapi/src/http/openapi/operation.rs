@@ -59,6 +59,11 @@ impl Operation {
         (self.method, self.path) == (row.method, row.path)
     }
 
+    /// Returns whether the route has query parameters.
+    pub fn has_query(&self) -> bool {
+        self.parameters.iter().any(|it| it["in"] == "query")
+    }
+
     pub fn with_query(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters.push(
             json!({"name": name, "in": "query", "schema": schema, "description": description}),
@@ -135,15 +140,24 @@ pub fn path_parameter(name: &str) -> Value {
             "The session's name, percent-encoded.",
         ),
         "group" => (text(), "The group's address, `…@g.us`."),
+        "community" => (text(), "The community's address, `…@g.us`."),
+        "participant" => (text(), "A number in any spelling, or a person's address."),
+        "code" => (text(), "The code of the invite link."),
         "chat" => (text(), "A number in any spelling, or an address."),
         "contact" => (text(), "A number in any spelling, or a person's address."),
         "order" => (
             text(),
-            "The order's id, as the message of type `order` has it.",
+            "The id of the order, from the message of type `order`.",
         ),
-        "call" => (text(), "The call's id, as `call.incoming` has it."),
-        "delivery" => (number(1, i64::MAX), "The delivery's number."),
-        _ => (text(), "The id that was given when it was made."),
+        "newsletter" => (text(), "The newsletter's address, `…@newsletter`."),
+        "post" => (
+            text(),
+            "The number of the post, or its id if it is one of the newest 100.",
+        ),
+        "label" => (text(), "The id of the label."),
+        "call" => (text(), "The id of the call, from `call.incoming`."),
+        "delivery" => (number(1, i64::MAX), "The number of the delivery."),
+        _ => (text(), "The id from its creation."),
     };
     json!({"name": name, "in": "path", "required": true, "schema": schema, "description": description})
 }

@@ -1,7 +1,7 @@
 //! Operation ids for generated clients: `listSessions`, `sendMessage`. Pure.
 
 /// Routes for which the rule gives no good name.
-const IRREGULAR_IDS: [(&str, &str, &str); 20] = [
+const IRREGULAR_IDS: [(&str, &str, &str); 42] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
@@ -25,6 +25,7 @@ const IRREGULAR_IDS: [(&str, &str, &str); 20] = [
         "/v1/sessions/{session}/pairing-code",
         "createPairingCode",
     ),
+    ("POST", "/v1/sessions/{session}/passkey", "answerPasskey"),
     ("POST", "/v1/sessions/{session}/messages", "sendMessage"),
     (
         "POST",
@@ -42,6 +43,7 @@ const IRREGULAR_IDS: [(&str, &str, &str); 20] = [
         "showTyping",
     ),
     ("POST", "/v1/sessions/{session}/media", "uploadMedia"),
+    ("GET", "/v1/sessions/{session}/media", "listMedia"),
     ("GET", "/v1/sessions/{session}/blocked", "listBlocked"),
     (
         "PUT",
@@ -52,6 +54,102 @@ const IRREGULAR_IDS: [(&str, &str, &str); 20] = [
         "DELETE",
         "/v1/sessions/{session}/contacts/{contact}/block",
         "unblockContact",
+    ),
+    ("POST", "/v1/sessions/{session}/groups/join", "joinGroup"),
+    (
+        "GET",
+        "/v1/sessions/{session}/groups/invites",
+        "showGroupOfInvite",
+    ),
+    (
+        "GET",
+        "/v1/sessions/{session}/groups/invites/{code}",
+        "getInvitedGroup",
+    ),
+    (
+        "POST",
+        "/v1/sessions/{session}/groups/{group}/participants",
+        "addGroupParticipants",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/groups/{group}/membership",
+        "leaveGroup",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/groups/{group}/invite",
+        "revokeGroupInvite",
+    ),
+    (
+        "POST",
+        "/v1/sessions/{session}/groups/{group}/requests",
+        "decideGroupRequests",
+    ),
+    (
+        "PUT",
+        "/v1/sessions/{session}/chats/{chat}/labels/{label}",
+        "addChatLabel",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/chats/{chat}/labels/{label}",
+        "removeChatLabel",
+    ),
+    (
+        "PUT",
+        "/v1/sessions/{session}/messages/{id}/labels/{label}",
+        "addMessageLabel",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/messages/{id}/labels/{label}",
+        "removeMessageLabel",
+    ),
+    (
+        "POST",
+        "/v1/sessions/{session}/calls/links",
+        "createCallLink",
+    ),
+    (
+        "POST",
+        "/v1/sessions/{session}/chats/{chat}/history",
+        "requestOlderMessages",
+    ),
+    (
+        "GET",
+        "/v1/sessions/{session}/newsletters/search",
+        "searchNewsletters",
+    ),
+    (
+        "PUT",
+        "/v1/sessions/{session}/newsletters/{newsletter}/mute",
+        "muteNewsletter",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/newsletters/{newsletter}/mute",
+        "unmuteNewsletter",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/newsletters/{newsletter}/admins/{contact}",
+        "demoteNewsletterAdmin",
+    ),
+    (
+        "PUT",
+        "/v1/sessions/{session}/newsletters/{newsletter}/counts",
+        "watchNewsletterCounts",
+    ),
+    (
+        "PATCH",
+        "/v1/sessions/{session}/newsletters/{newsletter}/messages/{post}",
+        "editNewsletterMessage",
+    ),
+    (
+        "PUT",
+        "/v1/sessions/{session}/newsletters/{newsletter}/messages/{post}/reaction",
+        "reactToNewsletterMessage",
     ),
     (
         "POST",

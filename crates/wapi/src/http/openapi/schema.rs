@@ -45,13 +45,13 @@ pub fn boolean() -> Value {
     json!({"type": "boolean"})
 }
 
-pub fn number(least: i64, most: i64) -> Value {
-    json!({"type": "integer", "minimum": least, "maximum": most})
+pub fn number(min: i64, max: i64) -> Value {
+    json!({"type": "integer", "minimum": min, "maximum": max})
 }
 
 /// A number that need not be whole.
-pub fn decimal(least: i64, most: i64) -> Value {
-    json!({"type": "number", "minimum": least, "maximum": most})
+pub fn decimal(min: i64, max: i64) -> Value {
+    json!({"type": "number", "minimum": min, "maximum": max})
 }
 
 /// A whole number that is not negative.

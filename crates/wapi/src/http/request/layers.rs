@@ -1,6 +1,7 @@
 //! Layers around every request: id, log line, panic handler, and completion once begun.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,13 +19,19 @@ use crate::model::ids;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, as its answer and its log line have it.
+#[derive(Clone)]
+pub struct RequestId(pub Arc<str>);
+
 /// The outermost layer. The log names the route, not the path, since the path holds session names.
 pub async fn identify_and_log(
     State(gateway): State<Gateway>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let id = ids::new_request_id();
+    let shared_id = RequestId(id.as_str().into());
+    request.extensions_mut().insert(shared_id);
     let method = request.method().clone();
     let route = request
         .extensions()
@@ -93,7 +100,7 @@ pub async fn run_to_end(State(gateway): State<Gateway>, request: Request, next: 
         if let Err(response) = answer.send(next.run(request).await) {
             tracing::info!(
                 status = response.status().as_u16(),
-                "a request was finished whose caller had left"
+                "finished a request after its caller had left"
             );
         }
     });

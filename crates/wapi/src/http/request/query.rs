@@ -18,7 +18,8 @@ pub struct QueryParameters {
 }
 
 impl QueryParameters {
-    fn parse(query: &str) -> Self {
+    /// Takes a query apart.
+    pub fn parse(query: &str) -> Self {
         let parameters = url::form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
@@ -43,14 +44,14 @@ impl QueryParameters {
         found
     }
 
-    /// Returns a whole number up to `most`, or `default_value` when none is given.
+    /// Returns a whole number up to `max`, or `default` when none is given.
     pub fn number_or<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         name: &'static str,
         default: T,
-        most: T,
+        max: T,
     ) -> T {
-        self.optional_number(name, most).unwrap_or(default)
+        self.optional_number(name, max).unwrap_or(default)
     }
 
     /// Returns the requested number of list entries, at least one. `bounds` are the default and the
@@ -59,16 +60,16 @@ impl QueryParameters {
         &mut self,
         bounds: (T, T),
     ) -> T {
-        let (default, most) = bounds;
+        let (default, max) = bounds;
         match self.optional_text("limit").map(|text| {
             text.parse()
                 .ok()
-                .filter(|limit| *limit > T::default() && *limit <= most)
+                .filter(|limit| *limit > T::default() && *limit <= max)
         }) {
             None => default,
             Some(Some(limit)) => limit,
             Some(None) => {
-                let detail = format!("must be a whole number from 1 to {most}");
+                let detail = format!("must be a whole number from 1 to {max}");
                 self.errors.push(FieldError {
                     field: "limit".into(),
                     detail,
@@ -78,19 +79,19 @@ impl QueryParameters {
         }
     }
 
-    /// Returns a whole number up to `most`, if one is given.
+    /// Returns a whole number up to `max`, if one is given.
     pub fn optional_number<T: FromStr + PartialOrd + Default + std::fmt::Display>(
         &mut self,
         name: &'static str,
-        most: T,
+        max: T,
     ) -> Option<T> {
         let number = self
             .optional_text(name)?
             .parse()
             .ok()
-            .filter(|number| *number >= T::default() && *number <= most);
+            .filter(|number| *number >= T::default() && *number <= max);
         if number.is_none() {
-            let detail = format!("must be a whole number from 0 to {most}");
+            let detail = format!("must be a whole number from 0 to {max}");
             self.errors.push(FieldError {
                 field: name.into(),
                 detail,

@@ -16,7 +16,7 @@ pub fn is_gzip(headers: &HeaderMap) -> Result<bool, String> {
                 "gzip" | "x-gzip" if !is_gzip => is_gzip = true,
                 _ => {
                     return Err(
-                        "its Content-Encoding is not understood; send it as it is, or as gzip"
+                        "its Content-Encoding is not supported; send it uncompressed, or as gzip"
                             .to_owned(),
                     );
                 }
@@ -45,16 +45,16 @@ pub fn explain_body(body: &[u8], error: &serde_json::Error) -> String {
             "it is a form, not JSON; {SEND_JSON}, as `curl -H 'Content-Type: application/json' -d '{{…}}'` does"
         );
     }
-    let told = error.to_string();
-    if told.contains("surrogate") || told.contains("hex escape") {
+    let detail = error.to_string();
+    if detail.contains("surrogate") || detail.contains("hex escape") {
         return format!(
-            "it has half of a character (one `\\ud83d` without the other half, at line {} column {}); send both halves, or the character \
-             itself in UTF-8",
+            "it has half of a character (one `\\ud83d` without the other half, at line {} column {}); send both halves, \
+             or the character in UTF-8",
             error.line(),
             error.column()
         );
     }
-    format!("it is not JSON: {told}")
+    format!("it is not JSON: {detail}")
 }
 
 fn explain_first_bytes(body: &[u8]) -> Option<String> {
@@ -76,7 +76,7 @@ fn explain_first_bytes(body: &[u8]) -> Option<String> {
             format!("it is UTF-16; {SEND_JSON}")
         }
         [0x1f, 0x8b, ..] => {
-            "it is packed with gzip; say so with the header `Content-Encoding: gzip`".to_owned()
+            "it is compressed with gzip; send the header `Content-Encoding: gzip`".to_owned()
         }
         [b'-', b'-', ..] => format!("it is a form with parts (multipart), not JSON; {SEND_JSON}"),
         [b'<', ..] => format!("it is XML or HTML, not JSON; {SEND_JSON}"),
@@ -154,10 +154,10 @@ mod tests {
             (b"{\"a\": 1".to_vec(), "not JSON"),
         ] {
             let error = serde_json::from_slice::<serde_json::Value>(&body).unwrap_err();
-            let told = explain_body(&body, &error);
+            let detail = explain_body(&body, &error);
             assert!(
-                told.contains(words),
-                "{:?}: {told}",
+                detail.contains(words),
+                "{:?}: {detail}",
                 String::from_utf8_lossy(&body)
             );
         }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use strum::VariantNames;
 
 use crate::http::Gateway;
 use crate::http::access::api_keys::{ApiKeyError, NewApiKey};
@@ -72,7 +73,7 @@ impl From<ApiKey> for ApiKeyInfo {
 
 /// A newly created key.
 #[derive(Debug, Serialize)]
-struct CreatedApiKey {
+pub(in crate::http) struct CreatedApiKey {
     #[serde(flatten)]
     info: ApiKeyInfo,
     /// Shown only in this answer; the gateway stores just a hash of it.
@@ -101,9 +102,23 @@ pub async fn list_api_keys(
 pub async fn create_api_key(
     State(gateway): State<Gateway>,
     query: QueryParameters,
-    mut fields: JsonFields,
+    fields: JsonFields,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    let made = make_api_key(&gateway, fields).await?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(made),
+    )
+        .into_response())
+}
+
+/// Creates the key that these fields describe.
+pub(in crate::http) async fn make_api_key(
+    gateway: &Gateway,
+    mut fields: JsonFields,
+) -> Result<CreatedApiKey, Problem> {
     let now = gateway.clock.now();
     let name = fields
         .required_text("name")
@@ -130,16 +145,10 @@ pub async fn create_api_key(
         }
     });
     let (key, secret) = gateway.keys.create_key(fields.finish(read)?).await?;
-    let made = CreatedApiKey {
+    Ok(CreatedApiKey {
         info: key.into(),
         key: secret.expose_secret().to_owned(),
-    };
-    Ok((
-        StatusCode::CREATED,
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(made),
-    )
-        .into_response())
+    })
 }
 
 /// `DELETE /v1/api-keys/{id}`: removes a key, which is refused from then on. Returns 204.
@@ -162,12 +171,12 @@ fn check_name_length(name: &str) -> Result<(), String> {
 
 fn parse_scopes(words: &[String]) -> Result<BTreeSet<Scope>, String> {
     if words.is_empty() {
-        return Err("is empty; name one of read, ask, send, admin".to_owned());
+        return Err("is empty; name one of read, ask, send, manage, admin".to_owned());
     }
     let scope = |word: &String| {
-        Scope::parse(word).ok_or_else(|| {
-            let meant = format_suggestion(word, Scope::ALL.map(Scope::as_str));
-            format!("has `{word}`; there are read, ask, send and admin{meant}")
+        word.parse().map_err(|_| {
+            let meant = format_suggestion(word, Scope::VARIANTS.iter().copied());
+            format!("has `{word}`; the scopes are read, ask, send, manage, and admin{meant}")
         })
     };
     words.iter().map(scope).collect()
@@ -189,7 +198,7 @@ fn parse_sessions(names: Vec<String>) -> Result<BTreeSet<String>, String> {
 fn parse_expiry(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     match text.parse::<Timestamp>() {
         Ok(moment) if moment > now => Ok(moment),
-        Ok(_) => Err("is over already".to_owned()),
-        Err(_) => Err(format!("is no time such as {}", "2030-01-31T12:00:00Z")),
+        Ok(_) => Err("is in the past".to_owned()),
+        Err(_) => Err(format!("is not a time such as {}", "2030-01-31T12:00:00Z")),
     }
 }

@@ -4,13 +4,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use crate::http::Gateway;
-use crate::http::error::{MissingInShop, Problem};
+use crate::http::error::Problem;
 use crate::http::request::extract::{NOT_TEXT, SessionPath};
 use crate::http::request::query::QueryParameters;
 use crate::model::message::{CatalogPage, ChatId, OrderDetails};
 use crate::model::session_name::SessionName;
-use crate::sessions::RequestError;
-use crate::whatsapp::LinkRequestError;
+use crate::whatsapp::RequestError;
 
 /// Default and maximum number of products per answer.
 pub(in crate::http) const PRODUCT_LIMIT: (u32, u32) = (20, 100);
@@ -31,16 +30,18 @@ pub(in crate::http) async fn show_catalog(
         Ok(of) if of.is_person() => Ok(of),
         Ok(_) => Err(Problem::invalid_field(
             "of",
-            "is no account; name a business by its number or address",
+            "is not an account; name a business by its number or address",
         )),
         Err(error) => Err(Problem::invalid_field("of", error.to_string())),
     });
-    let asked = gateway
+    let of = of.transpose()?;
+    let requested = gateway
         .sessions
-        .read_catalog(&session, of.transpose()?.as_ref(), limit, cursor.as_deref())
+        .online(&session)?
+        .fetch_catalog(of.as_ref(), limit, cursor.as_deref())
         .await;
-    Ok(Json(asked.map_err(|error| {
-        catalog_problem(error, MissingInShop::Catalog)
+    Ok(Json(requested.map_err(|error| {
+        catalog_problem(error, Problem::NoCatalog)
     })?))
 }
 
@@ -60,15 +61,19 @@ pub(in crate::http) async fn show_order(
     let token = token.ok_or_else(|| {
         Problem::invalid_field("token", "is missing; the message of type `order` has it")
     })?;
-    let asked = gateway.sessions.read_order(&session, &order, &token).await;
-    Ok(Json(asked.map_err(|error| {
-        catalog_problem(error, MissingInShop::Order)
+    let requested = gateway
+        .sessions
+        .online(&session)?
+        .fetch_order(&order, &token)
+        .await;
+    Ok(Json(requested.map_err(|error| {
+        catalog_problem(error, Problem::NoOrder)
     })?))
 }
 
-fn catalog_problem(error: RequestError, what: MissingInShop) -> Problem {
+fn catalog_problem(error: RequestError, not_found: Problem) -> Problem {
     match error {
-        RequestError::Link(LinkRequestError::Refused(404)) => Problem::MissingInShop(what),
+        RequestError::Refused(404) => not_found,
         error => error.into(),
     }
 }

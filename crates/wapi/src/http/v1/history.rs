@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::chats::ChatPath;
+use super::chats::labels::ChatLabels;
 use crate::history::HistoryOffError;
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::request::extract::SessionPath;
 use crate::http::request::query::QueryParameters;
-use crate::model::event::{Account, Person};
-use crate::model::message::{ChatId, Message};
+use crate::model::event::{Account, OptionTally, Person};
+use crate::model::message::{ChatId, Message, MessageContent};
 use crate::model::session_name::SessionName;
 use crate::store::history::{HistoryCursor, PageAnchor, StoredChat, StoredMessage, StoredReaction};
 use crate::store::{Life, StoreError};
@@ -33,6 +34,8 @@ pub(in crate::http) struct ChatDocument {
     pinned: bool,
     #[serde(serialize_with = "crate::model::timestamp::optional")]
     muted_until: Option<Timestamp>,
+    /// Ids of its labels.
+    labels: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +67,22 @@ pub(in crate::http) struct MessageDocument {
     #[serde(serialize_with = "crate::model::timestamp::optional")]
     deleted_at: Option<Timestamp>,
     reactions: Vec<ReactionDocument>,
+    /// The votes on a poll or the responses to an event, where they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tally: Option<Vec<OptionTally>>,
+}
+
+impl MessageDocument {
+    /// Adds the votes so far to a poll or an event.
+    async fn count_votes(&mut self, gateway: &Gateway, life: &Life) -> Result<(), Problem> {
+        if let HistoryContent::Message(message) = &self.says
+            && let MessageContent::Poll { .. } | MessageContent::Event { .. } = message.content
+        {
+            let tally = gateway.store.inbound().tally_poll(life, &self.id).await;
+            self.tally = tally.map_err(history_problem)?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -125,8 +144,10 @@ pub(in crate::http) async fn list_chats(
     let next = (chats.len() == limit as usize)
         .then(|| chats.last().map(|chat| chat.cursor.to_string()))
         .flatten();
+    let labels = ChatLabels::load(&gateway, &ours.life).await?;
+    let shown = chats.into_iter().map(|chat| ours.show_chat(chat, &labels));
     Ok(Json(ChatPage {
-        chats: chats.into_iter().map(|chat| ours.show_chat(chat)).collect(),
+        chats: shown.collect(),
         next,
     }))
 }
@@ -148,12 +169,12 @@ pub(in crate::http) async fn show_chat(
         .find_chat(&ours.life, &id)
         .await
         .map_err(history_problem)?;
-    found
-        .map(|chat| Json(ours.show_chat(chat)))
-        .ok_or(Problem::NoChat)
+    let found = found.ok_or(Problem::NoChat)?;
+    let labels = ChatLabels::load(&gateway, &ours.life).await?;
+    Ok(Json(ours.show_chat(found, &labels)))
 }
 
-/// `GET …/chats/{chat}/messages?before=&after=&limit=`: lists messages, newest first.
+/// `GET …/chats/{chat}/messages?before=&after=&up_to=&limit=`: lists messages, newest first.
 pub(in crate::http) async fn list_messages(
     State(gateway): State<Gateway>,
     ChatPath { session, chat }: ChatPath,
@@ -164,24 +185,33 @@ pub(in crate::http) async fn list_messages(
         read_cursor(&mut query, "before"),
         read_cursor(&mut query, "after"),
     );
+    let up_to = query.optional_text("up_to").filter(|id| !id.is_empty());
     query.finish()?;
-    let side = match (before?, after?) {
-        (None, None) => PageAnchor::Newest,
-        (Some(before), None) => PageAnchor::Before(before),
-        (None, Some(after)) => PageAnchor::After(after),
-        (Some(_), Some(_)) => {
-            return Err(Problem::invalid_field(
-                "after",
-                "cannot be given beside `before`; leave one of them out",
-            ));
-        }
-    };
+    let (before, after) = (before?, after?);
+    let positions =
+        usize::from(before.is_some()) + usize::from(after.is_some()) + usize::from(up_to.is_some());
+    if positions > 1 {
+        return Err(Problem::invalid_field(
+            if after.is_some() { "after" } else { "up_to" },
+            "cannot be combined with another position; give one of `before`, `after`, and `up_to`",
+        ));
+    }
     let ours = HistoryOwner::from_session(&gateway, session)?;
     let kept = gateway.history.current_db().await?;
     let id = gateway
         .sessions
         .resolve_id(&ours.session, &ours.life, &chat)
         .await?;
+    let side = match (before, after, up_to) {
+        (Some(before), ..) => PageAnchor::Before(before),
+        (_, Some(after), _) => PageAnchor::After(after),
+        (.., Some(message)) => {
+            let found = kept.find_message_cursor(&ours.life, &id, &message).await;
+            let cursor = found.map_err(history_problem)?;
+            PageAnchor::UpTo(cursor.ok_or(Problem::NoMessage)?)
+        }
+        (None, None, None) => PageAnchor::Newest,
+    };
     let (found, has_more) = kept
         .list_messages(&ours.life, &id, side, limit)
         .await
@@ -202,13 +232,16 @@ pub(in crate::http) async fn list_messages(
     let (before, after) = match side {
         // The message of the cursor exists at least.
         PageAnchor::After(given) => (oldest.or(Some(given)), newest.or(Some(given))),
-        PageAnchor::Newest | PageAnchor::Before(_) => (oldest.filter(|_| has_more), newest),
+        PageAnchor::Newest | PageAnchor::Before(_) | PageAnchor::UpTo(_) => {
+            (oldest.filter(|_| has_more), newest)
+        }
     };
     let text = |cursor: HistoryCursor| cursor.to_string();
-    let messages = found
-        .into_iter()
-        .map(|found| ours.message_document(found))
-        .collect();
+    let messages = found.into_iter().map(|found| ours.message_document(found));
+    let mut messages: Vec<_> = messages.collect();
+    for message in &mut messages {
+        message.count_votes(&gateway, &ours.life).await?;
+    }
     Ok(Json(MessagePage {
         messages,
         before: before.map(text),
@@ -223,11 +256,11 @@ pub(in crate::http) async fn search_messages(
     mut query: QueryParameters,
 ) -> Result<Json<SearchPage>, Problem> {
     let limit = read_limit(&mut query);
-    let (asked, chat) = (query.optional_text("q"), query.optional_text("chat"));
+    let (search, chat) = (query.optional_text("q"), query.optional_text("chat"));
     let before = read_cursor(&mut query, "before");
     query.finish()?;
-    let asked = asked
-        .ok_or_else(|| Problem::invalid_field("q", "is missing; it is what the messages say"))?;
+    let search = search
+        .ok_or_else(|| Problem::invalid_field("q", "is missing; give the text to search for"))?;
     let chat = match chat {
         Some(chat) => Some(
             ChatId::parse(&chat)
@@ -247,13 +280,13 @@ pub(in crate::http) async fn search_messages(
         None => None,
     };
     let found = kept
-        .search_messages(&ours.life, chat.as_deref(), &asked, before?, limit)
+        .search_messages(&ours.life, chat.as_deref(), &search, before?, limit)
         .await
         .map_err(history_problem)?;
     let Some((found, next)) = found else {
         return Err(Problem::invalid_field(
             "q",
-            "must have a letter, a digit or an emoji to look for",
+            "must have a letter, a digit, or an emoji",
         ));
     };
     let messages = found
@@ -350,7 +383,7 @@ impl HistoryOwner {
         self.session.as_str()
     }
 
-    fn show_chat(&self, chat: StoredChat) -> ChatDocument {
+    fn show_chat(&self, chat: StoredChat, labels: &ChatLabels) -> ChatDocument {
         let StoredChat {
             chat,
             last_message,
@@ -363,6 +396,7 @@ impl HistoryOwner {
         } = chat;
         let last_message = last_message.map(|found| self.message_document(found));
         ChatDocument {
+            labels: labels.labels_of(&chat),
             chat,
             last_message,
             unread_count: unread,
@@ -401,7 +435,7 @@ impl HistoryOwner {
         let (from, from_me) = self.person_or_account(from);
         let (session, status) = (
             self.session_name().to_owned(),
-            status.map(|status| status.as_str()),
+            status.map(|status| status.into_str()),
         );
         let reactions = reactions.into_iter().map(reaction).collect();
         MessageDocument {
@@ -416,6 +450,7 @@ impl HistoryOwner {
             edited_at,
             deleted_at,
             reactions,
+            tally: None,
         }
     }
 
@@ -446,6 +481,6 @@ impl From<HistoryOffError> for Problem {
 }
 
 fn history_problem(error: StoreError) -> Problem {
-    tracing::error!(%error, "the history cannot be read");
+    tracing::error!(%error, "failed to read the history");
     Problem::Internal
 }

@@ -32,7 +32,8 @@ pub(in crate::http) async fn watch_presence(
 ) -> Result<StatusCode, Problem> {
     gateway
         .sessions
-        .watch_presence(&named.session, &named.contact, true)
+        .online(&named.session)?
+        .set_presence_watch(&named.contact, true)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -44,7 +45,8 @@ pub(in crate::http) async fn unwatch_presence(
 ) -> Result<StatusCode, Problem> {
     gateway
         .sessions
-        .watch_presence(&named.session, &named.contact, false)
+        .online(&named.session)?
+        .set_presence_watch(&named.contact, false)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -69,7 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ContactPath {
             Ok(contact) if contact.is_person() => Ok(Self { session, contact }),
             Ok(_) => Err(Problem::invalid_field(
                 "contact",
-                "is nobody; only people come and go",
+                "is not a person; only people have a presence",
             )),
             Err(error) => Err(Problem::invalid_field("contact", error.to_string())),
         }

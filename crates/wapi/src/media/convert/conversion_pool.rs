@@ -64,7 +64,7 @@ impl ConversionPool {
         taken: ReceivedFile,
         head: &[u8],
         name: Option<String>,
-        said: Option<&str>,
+        claimed: Option<&str>,
     ) -> MediaFile {
         let mime_type = self
             .detect_type(
@@ -72,14 +72,14 @@ impl ConversionPool {
                 head,
                 TypeClaims {
                     name: name.as_deref(),
-                    mime_type: said,
+                    mime_type: claimed,
                 },
             )
             .await;
         MediaFile::new(taken, mime_type, name, self.clone())
     }
 
-    async fn detect_type(&self, path: &Path, head: &[u8], told: TypeClaims<'_>) -> String {
+    async fn detect_type(&self, path: &Path, head: &[u8], claims: TypeClaims<'_>) -> String {
         let path = path.to_owned();
         let inside = match types::is_container(head) {
             true => self
@@ -88,7 +88,7 @@ impl ConversionPool {
                 .flatten(),
             false => None,
         };
-        types::detect_type(head, inside, told)
+        types::detect_type(head, inside, claims)
     }
 
     /// Runs work that decodes a file, once there is room for it. Returns `None` if the work
@@ -129,19 +129,19 @@ mod tests {
             Clock::system(),
             lifecycle.clone(),
         );
-        let workshop = ConversionPool::new(SpoolFolder::open(folder.path()).await.unwrap(), ffmpeg);
+        let pool = ConversionPool::new(SpoolFolder::open(folder.path()).await.unwrap(), ffmpeg);
         let (begun, beginnings) = mpsc::channel();
         let mut ends = Vec::new();
         for number in 0..MAX_DECODING + 2 {
             let (end, ended) = mpsc::channel::<()>();
             ends.push(end);
-            let (workshop, begun) = (workshop.clone(), begun.clone());
+            let (pool, begun) = (pool.clone(), begun.clone());
             let mut work = Box::pin(async move {
                 let work = move || {
                     begun.send(number).unwrap();
                     let _ = ended.recv();
                 };
-                workshop.run_decoder(work).await
+                pool.run_decoder(work).await
             });
             // Either started or queued. The started ones lose their callers.
             assert!(work.as_mut().now_or_never().is_none());

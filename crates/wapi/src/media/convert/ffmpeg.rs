@@ -49,10 +49,10 @@ impl ProgramChoice {
             Self::OnPath(names) => {
                 let folders = std::env::var_os("PATH").unwrap_or_default();
                 let folders: Vec<_> = std::env::split_paths(&folders).collect();
-                let mut places = names
+                let mut paths = names
                     .iter()
                     .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-                Ok(places.find(|path| is_program(path)))
+                Ok(paths.find(|path| is_program(path)))
             }
         }
     }
@@ -96,20 +96,20 @@ impl ConversionPurpose {
         match self {
             Self::VoiceNote => ("is not Opus in Ogg, as voice notes are", "Ogg with Opus"),
             Self::Sticker => (
-                "is no animated WebP, as moving stickers are",
+                "is not an animated WebP, as animated stickers are",
                 "animated WebP",
             ),
-            Self::Thumbnail => ("is no picture", "one"),
+            Self::Thumbnail => ("is not a picture", "one"),
             Self::Jpeg => (
                 "is a picture that not every phone shows (HEIC or AVIF)",
                 "JPEG",
             ),
             Self::Video => (
-                "is a film that not every phone plays (MOV)",
+                "is a video that not every phone plays (MOV)",
                 "MP4 (H.264 and AAC)",
             ),
             Self::Gif => (
-                "is a picture that moves, which phones show as a film without sound",
+                "is an animated picture, which phones show as a video without sound",
                 "MP4, as `video` with `gif`",
             ),
         }
@@ -144,23 +144,23 @@ pub enum ConversionError {
         .0.wanted_format().1
     )]
     NoFfmpeg(ConversionPurpose),
-    #[error("cannot be converted: ffmpeg finds no {} in it that it can read", .0.stream_name())]
+    #[error("cannot be converted: ffmpeg finds no readable {} in it", .0.stream_name())]
     Unreadable(ConversionPurpose),
     #[error(
         "is a picture that not every phone shows ({0}), and nothing here can read it. Install heif-convert (libheif-examples) on \
          the gateway's machine (or name it in WAPI_HEIF_CONVERT_PATH), or give JPEG"
     )]
     NoHeifConverter(String),
-    #[error("is no picture that can be read")]
+    #[error("is not a readable picture")]
     NotAnImage,
-    #[error("is a picture that does not move; send it as `image`")]
+    #[error("is not an animated picture; send it as `image`")]
     NotAnimated,
     #[error("is too long: ffmpeg did not convert it within {0:?}")]
     TooLong(Duration),
     #[error("is larger than {1} MiB as a {name}", name = .0.output_name())]
     TooLarge(ConversionPurpose, u64),
     #[error(
-        "has more than {0} KiB as a sticker, however much it is reduced; give something shorter or simpler"
+        "has more than {0} KiB as a sticker even at the lowest quality; give something shorter or simpler"
     )]
     TooMuchMotion(u64),
     /// Another attempt may succeed.
@@ -201,11 +201,11 @@ impl Ffmpeg {
         self.programs.heif.as_deref()
     }
 
-    /// Converts one file, whose format `audio_demuxer` reads, according to the arguments `sticker_arguments`.
+    /// Converts one file, whose format `demuxer` reads, according to the arguments `outputs`.
     /// Passes ffmpeg's standard output to `take` as it arrives.
     pub async fn convert_file(
         &self,
-        whose: &str,
+        tenant: &str,
         purpose: ConversionPurpose,
         demuxer: &str,
         input: &Path,
@@ -239,18 +239,18 @@ impl Ffmpeg {
             "-i",
         ]);
         command.arg(file_argument(input)).args(outputs);
-        self.run_program(whose, purpose, command, take).await
+        self.run_program(tenant, purpose, command, take).await
     }
 
     /// Runs a program to its end, once there is room for it.
     pub async fn run_program(
         &self,
-        whose: &str,
+        tenant: &str,
         purpose: ConversionPurpose,
         mut command: Command,
         take: impl FnMut(&[u8]),
     ) -> Result<(), ConversionError> {
-        let _room = self.shares.acquire(whose).await;
+        let _room = self.shares.acquire(tenant).await;
         // The environment may contain settings, too.
         command
             .env_clear()
@@ -315,7 +315,7 @@ async fn run_to_end(
     poured.and(listened)?;
     if !status?.success() {
         // The output may quote the file's own metadata.
-        tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "a file could not be converted");
+        tracing::debug!(complaint = %String::from_utf8_lossy(&complaint), "failed to convert a file");
         return Err(ConversionError::Unreadable(purpose));
     }
     Ok(())

@@ -83,7 +83,6 @@ impl MediaFile {
         }
         Ok(Self {
             content: FileContent::Derived(made),
-            size,
             mime_type: types::MP4.to_owned(),
             ..self
         })

@@ -40,12 +40,9 @@ impl MediaFile {
             };
             match converted {
                 Ok(()) if self.has_all_tiles(&made, whole).await => {
-                    let size = tokio::fs::metadata(made.path()).await?.len();
-                    let (content, mime_type) = (FileContent::Derived(made), types::JPEG.to_owned());
                     return Ok(Self {
-                        content,
-                        size,
-                        mime_type,
+                        content: FileContent::Derived(made),
+                        mime_type: types::JPEG.to_owned(),
                         ..self
                     });
                 }

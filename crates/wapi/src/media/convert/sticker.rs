@@ -28,10 +28,8 @@ impl MediaFile {
             Some(demuxer) => self.make_animated_sticker(demuxer).await?,
             None => self.make_still_sticker().await?,
         };
-        let size = tokio::fs::metadata(made.path()).await?.len();
         Ok(Self {
             content: FileContent::Derived(made),
-            size,
             mime_type: types::WEBP.to_owned(),
             ..self
         })

@@ -73,7 +73,6 @@ impl MediaFile {
         }
         Ok(Self {
             content: FileContent::Derived(made),
-            size,
             mime_type: types::MP4.to_owned(),
             ..self
         })
@@ -118,7 +117,7 @@ impl MediaFile {
             )
             .await;
         if let Err(error) = made {
-            tracing::debug!(%error, "a film has no thumbnail");
+            tracing::debug!(%error, "failed to make the thumbnail of a video");
             return None;
         }
         Some(small).filter(|small| (1..=MAX_THUMBNAIL_BYTES).contains(&small.len()))

@@ -57,12 +57,10 @@ impl MediaFile {
                 MAX_VOICE_MIB,
             ));
         }
-        let (content, mime_type) = (FileContent::Derived(note), types::OPUS.to_owned());
         Ok((
             Self {
-                content,
-                size,
-                mime_type,
+                content: FileContent::Derived(note),
+                mime_type: types::OPUS.to_owned(),
                 ..self
             },
             waveform.levels(),

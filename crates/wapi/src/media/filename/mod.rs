@@ -67,19 +67,19 @@ pub fn parse_parameters(header: &str) -> Vec<(String, String)> {
             continue;
         };
         let value = value.trim_start();
-        let said = match value.strip_prefix('"') {
+        let value = match value.strip_prefix('"') {
             Some(quoted) => {
-                let (said, behind) = parse_quoted(quoted);
+                let (value, behind) = parse_quoted(quoted);
                 rest = behind;
-                said
+                value
             }
             None => {
-                let (said, behind) = value.split_at(value.find(';').unwrap_or(value.len()));
+                let (value, behind) = value.split_at(value.find(';').unwrap_or(value.len()));
                 rest = behind;
-                said.trim_end().to_owned()
+                value.trim_end().to_owned()
             }
         };
-        parameters.push((name, said));
+        parameters.push((name, value));
         rest = rest.find(';').map_or("", |next| &rest[next + 1..]);
     }
     parameters
@@ -88,18 +88,18 @@ pub fn parse_parameters(header: &str) -> Vec<(String, String)> {
 /// Returns a quoted string whose opening quote has been removed, and the rest after it. Only quotes
 /// and backslashes are escaped, since Windows paths contain backslashes of their own.
 fn parse_quoted(text: &str) -> (String, &str) {
-    let (mut said, mut characters) = (String::new(), text.char_indices().peekable());
+    let (mut value, mut characters) = (String::new(), text.char_indices().peekable());
     while let Some((at, character)) = characters.next() {
         match character {
-            '"' => return (said, &text[at + 1..]),
+            '"' => return (value, &text[at + 1..]),
             '\\' => match characters.next_if(|(_, next)| matches!(next, '"' | '\\')) {
-                Some((_, escaped)) => said.push(escaped),
-                None => said.push('\\'),
+                Some((_, escaped)) => value.push(escaped),
+                None => value.push('\\'),
             },
-            other => said.push(other),
+            other => value.push(other),
         }
     }
-    (said, "")
+    (value, "")
 }
 
 /// Decodes UTF-8, which headers use today, or else Latin-1, which they used before.
@@ -128,16 +128,16 @@ fn join_continued(parameters: &[(String, String)]) -> Option<String> {
     // first of several wins.
     let mut pieces: BTreeMap<(usize, bool), &str> = BTreeMap::new();
     for (name, value) in parameters {
-        let Some(place) = name.strip_prefix("filename*") else {
+        let Some(section) = name.strip_prefix("filename*") else {
             continue;
         };
-        let (place, is_encoded) = place
+        let (section, is_encoded) = section
             .strip_suffix('*')
-            .map_or((place, false), |place| (place, true));
-        let is_number = place == "0"
-            || !place.starts_with('0') && place.bytes().all(|byte| byte.is_ascii_digit());
-        if let Some(place) = place.parse().ok().filter(|_| is_number) {
-            pieces.entry((place, !is_encoded)).or_insert(value);
+            .map_or((section, false), |section| (section, true));
+        let is_number = section == "0"
+            || !section.starts_with('0') && section.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(section) = section.parse().ok().filter(|_| is_number) {
+            pieces.entry((section, !is_encoded)).or_insert(value);
         }
     }
     let (mut bytes, mut charset) = (Vec::new(), String::new());
@@ -236,13 +236,16 @@ fn parse_word(text: &str) -> Option<(&str, Vec<u8>, &str)> {
     );
     let (charset, text) = text.strip_prefix("=?")?.split_once('?')?;
     let (encoding, text) = text.split_once('?')?;
-    let (said, behind) = text.split_once("?=")?;
+    let (value, behind) = text.split_once("?=")?;
     let bytes = match encoding {
-        "B" | "b" => LENIENT.decode(said.trim()).ok()?,
-        "Q" | "q" => {
-            percent_decode_str(&said.replace('%', "%25").replace('=', "%").replace('_', " "))
-                .collect()
-        }
+        "B" | "b" => LENIENT.decode(value.trim()).ok()?,
+        "Q" | "q" => percent_decode_str(
+            &value
+                .replace('%', "%25")
+                .replace('=', "%")
+                .replace('_', " "),
+        )
+        .collect(),
         _ => return None,
     };
     // A language may follow the charset.
@@ -276,8 +279,9 @@ fn is_invisible(character: char) -> bool {
         character,
         '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}'
     );
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || !joins && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
+    let changes_direction = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    changes_direction
+        || !joins && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
 /// Trims surrounding blanks, trailing dots, and joiners at both ends.

@@ -1,5 +1,6 @@
 //! Downloads of files from callers' links, to the disk.
 
+mod clients;
 mod preview;
 
 use std::io;
@@ -13,20 +14,19 @@ use crate::media::filename::{self, ContentDisposition};
 use crate::media::types::{self, MediaTypeError};
 use crate::media::{Media, MediaFile, ReceivedFile, SpoolError, SpoolWriter};
 use crate::model::message::MediaKind;
-use crate::net::egress::{EgressClients, EgressPolicy, ForbiddenTargetError};
+use crate::net::egress::{EgressPolicy, ForbiddenTargetError};
 use crate::net::pace::{PaceWatch, TooSlowError};
+use crate::net::proxy::SessionProxies;
 use crate::system::clock::Clock;
 use crate::system::fair_permits::{CrowdedError, FairPermits};
 
+use clients::LinkClients;
 pub use preview::LinkPreview;
 
 /// Time limit for the whole file, including redirects.
 const FILE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time limit for documents, which may be large.
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// Time without data after which a download fails.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_REDIRECTS: usize = 5;
 /// Concurrent downloads, in total and per session; more wait.
 const MAX_FETCHES: usize = 64;
 const MAX_PER_SESSION: usize = 16;
@@ -55,18 +55,18 @@ pub enum FetchError {
     #[error("is larger than {0} MiB")]
     TooLarge(u64),
     /// Contains the actual hash.
-    #[error("is not the one that was meant: its SHA-256 is {0}")]
+    #[error("is not the expected file: its SHA-256 is {0}")]
     OtherHash(String),
     #[error(transparent)]
     WrongType(#[from] MediaTypeError),
-    #[error("cannot be kept: {0}")]
+    #[error("cannot be stored: {0}")]
     Disk(io::Error),
 }
 
 impl From<SpoolError> for FetchError {
     fn from(error: SpoolError) -> Self {
         match error {
-            SpoolError::TooLarge(most) => Self::TooLarge(most / MIB),
+            SpoolError::TooLarge(limit) => Self::TooLarge(limit / MIB),
             SpoolError::Disk(error) => Self::Disk(error),
         }
     }
@@ -100,25 +100,23 @@ impl<'a> FetchRequester<'a> {
 /// Fetches files over HTTP.
 #[derive(Clone)]
 pub struct FileFetcher {
-    clients: EgressClients,
-    allowed: EgressPolicy,
+    clients: LinkClients,
     clock: Clock,
     media: Media,
     shares: FairPermits,
 }
 
 impl FileFetcher {
-    /// Creates a fetcher that follows the egress policy, also at every redirect.
-    pub fn new(allowed: EgressPolicy, media: Media, clock: Clock) -> Result<Self> {
-        let clients = allowed.build_clients(|| {
-            reqwest::Client::builder()
-                .user_agent(concat!("wapi/", env!("CARGO_PKG_VERSION")))
-                .read_timeout(READ_TIMEOUT)
-                .redirect(allowed.redirect_policy(MAX_REDIRECTS))
-        })?;
+    /// Creates a fetcher that follows the egress policy, also at every redirect, and leaves through
+    /// the proxies of sessions.
+    pub fn new(
+        allowed: EgressPolicy,
+        proxies: SessionProxies,
+        media: Media,
+        clock: Clock,
+    ) -> Result<Self> {
         Ok(Self {
-            clients,
-            allowed,
+            clients: LinkClients::new(allowed, proxies)?,
             clock,
             media,
             shares: FairPermits::new(MAX_FETCHES, MAX_PER_SESSION),
@@ -129,12 +127,12 @@ impl FileFetcher {
     /// one is given.
     pub async fn fetch_file(
         &self,
-        whose: FetchRequester<'_>,
+        tenant: FetchRequester<'_>,
         address: &str,
         kind: MediaKind,
         sha256: Option<&str>,
     ) -> Result<MediaFile, FetchError> {
-        let file = self.fetch_identified(whose, address, kind, sha256).await?;
+        let file = self.fetch_identified(tenant, address, kind, sha256).await?;
         types::check_type(kind, &file.mime_type)?;
         Ok(file)
     }
@@ -142,68 +140,68 @@ impl FileFetcher {
     /// Fetches the file at this address, of any type.
     pub async fn fetch_any_file(
         &self,
-        whose: FetchRequester<'_>,
+        tenant: FetchRequester<'_>,
         address: &str,
         sha256: Option<&str>,
     ) -> Result<MediaFile, FetchError> {
-        self.fetch_identified(whose, address, MediaKind::Document, sha256)
+        self.fetch_identified(tenant, address, MediaKind::Document, sha256)
             .await
     }
 
     async fn fetch_identified(
         &self,
-        whose: FetchRequester<'_>,
+        tenant: FetchRequester<'_>,
         address: &str,
         kind: MediaKind,
         sha256: Option<&str>,
     ) -> Result<MediaFile, FetchError> {
         let url = parse_web_address(address)?;
-        self.allowed
-            .check_url(&url)
-            .map_err(FetchError::Forbidden)?;
+        let client = self.clients.find_client(tenant.session, &url)?;
         let FetchedFile {
             taken,
             head,
-            mime_type: said,
+            mime_type: declared,
             name,
-        } = self.fetch_in_turn(whose, url, kind).await?;
+        } = self.fetch_in_turn(tenant, (client, url), kind).await?;
         check_hash(&taken, sha256)?;
         Ok(self
             .media
             .conversion_pool()
-            .for_session(whose.session)
-            .identify_file(taken, &head, name, said.as_deref())
+            .for_session(tenant.session)
+            .identify_file(taken, &head, name, declared.as_deref())
             .await)
     }
 
     async fn fetch_in_turn(
         &self,
-        whose: FetchRequester<'_>,
-        url: Url,
+        tenant: FetchRequester<'_>,
+        request: (reqwest::Client, Url),
         kind: MediaKind,
     ) -> Result<FetchedFile, FetchError> {
         let entered = self
             .shares
-            .acquire_unless_crowded(whose.session, whose.most_waiting)
+            .acquire_unless_crowded(tenant.session, tenant.most_waiting)
             .await;
-        let _place = entered.map_err(|CrowdedError| FetchError::QueueFull(whose.most_waiting))?;
+        let _place = entered.map_err(|CrowdedError| FetchError::QueueFull(tenant.most_waiting))?;
         let deadline = if kind == MediaKind::Document {
             DOCUMENT_TIMEOUT
         } else {
             FILE_TIMEOUT
         };
-        let most = size_limit(kind, self.media.policy().largest);
+        let limit = size_limit(kind, self.media.policy().largest);
         let fetched = self
             .clock
-            .timeout(deadline, self.download_file(url, most))
+            .timeout(deadline, self.download_file(request, limit))
             .await;
         fetched.map_err(|_| FetchError::Timeout(deadline))?
     }
 
-    async fn download_file(&self, url: Url, most: u64) -> Result<FetchedFile, FetchError> {
-        let answer = self
-            .clients
-            .current()
+    async fn download_file(
+        &self,
+        (client, url): (reqwest::Client, Url),
+        limit: u64,
+    ) -> Result<FetchedFile, FetchError> {
+        let answer = client
             .get(url.clone())
             .send()
             .await
@@ -211,10 +209,10 @@ impl FileFetcher {
         if !answer.status().is_success() {
             return Err(FetchError::Status(answer.status().as_u16()));
         }
-        if answer.content_length().is_some_and(|length| length > most) {
-            return Err(FetchError::TooLarge(most / MIB));
+        if answer.content_length().is_some_and(|length| length > limit) {
+            return Err(FetchError::TooLarge(limit / MIB));
         }
-        let said = answer
+        let declared = answer
             .headers()
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -227,7 +225,7 @@ impl FileFetcher {
             .and_then(|disposition| disposition.filename)
             .or_else(|| name_from_urls(&url, answer.url()));
         let mut intake =
-            SpoolWriter::create(self.media.conversion_pool().reserve_file(), most).await?;
+            SpoolWriter::create(self.media.conversion_pool().reserve_file(), limit).await?;
         let (mut chunks, mut pace) = (answer.bytes_stream(), PaceWatch::new(self.clock.clone()));
         while let Some(chunk) = pace.next(&mut chunks).await.map_err(FetchError::TooSlow)? {
             intake
@@ -238,7 +236,7 @@ impl FileFetcher {
         Ok(FetchedFile {
             taken,
             head,
-            mime_type: said,
+            mime_type: declared,
             name,
         })
     }
@@ -266,8 +264,8 @@ struct FetchedFile {
 
 /// Returns the file name in the requested or in the final address, preferring one with an
 /// extension.
-fn name_from_urls(asked: &Url, answered: &Url) -> Option<String> {
-    let names = [asked, answered].map(filename::name_from_url);
+fn name_from_urls(requested: &Url, answered: &Url) -> Option<String> {
+    let names = [requested, answered].map(filename::name_from_url);
     let whole = names
         .iter()
         .flatten()
@@ -323,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_file_is_called_by_the_address_that_names_one() {
-        for (asked, answered, name) in [
+        for (requested, answered, name) in [
             (
                 "https://a/inv.pdf",
                 "https://b/x/0f3c?signature=1",
@@ -338,7 +336,10 @@ mod tests {
             ("https://a/", "https://b/", None),
         ] {
             let url = |text: &str| Url::parse(text).unwrap();
-            assert_eq!(name_from_urls(&url(asked), &url(answered)).as_deref(), name);
+            assert_eq!(
+                name_from_urls(&url(requested), &url(answered)).as_deref(),
+                name
+            );
         }
     }
 }

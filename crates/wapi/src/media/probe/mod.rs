@@ -114,12 +114,12 @@ fn make_thumbnail(picture: DynamicImage) -> Option<Vec<u8>> {
 
 fn video_properties(path: &Path) -> Option<MediaProperties> {
     let mut file = BufReader::new(File::open(path).ok()?);
-    let film = mp4::read_info(&mut file).ok().flatten()?;
-    let (width, height) = film.frame.unzip();
+    let video = mp4::read_info(&mut file).ok().flatten()?;
+    let (width, height) = video.frame.unzip();
     Some(MediaProperties {
         width,
         height,
-        duration: Some(film.seconds),
+        duration: Some(video.seconds),
         ..MediaProperties::default()
     })
 }
@@ -131,7 +131,7 @@ fn audio_properties(path: &Path, mime_type: &str) -> Option<MediaProperties> {
         Some("audio/mp4") => mp4::read_info(&mut file)
             .ok()
             .flatten()
-            .map(|film| film.seconds),
+            .map(|video| video.seconds),
         Some("audio/mpeg") => audio_duration(file, FileType::Mpeg),
         Some("audio/aac") => audio_duration(file, FileType::Aac),
         Some("audio/wav") => audio_duration(file, FileType::Wav),

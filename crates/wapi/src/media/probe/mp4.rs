@@ -88,10 +88,10 @@ pub fn primary_image_size(file: &mut (impl Read + Seek)) -> io::Result<Option<(u
         properties.truncate(MAX_BOXES);
     }
     let mut shown = None;
-    for place in primary_properties(file, inside)? {
-        let Some((name, at)) = place
+    for index in primary_properties(file, inside)? {
+        let Some((name, at)) = index
             .checked_sub(1)
-            .and_then(|place| properties.get(place))
+            .and_then(|index| properties.get(index))
             .cloned()
         else {
             continue;
@@ -122,19 +122,19 @@ fn primary_properties(file: &mut (impl Read + Seek), meta: Range<u64>) -> io::Re
     else {
         return Ok(Vec::new());
     };
-    let mut places = Vec::new();
+    let mut indices = Vec::new();
     for associations in find_boxes(file, meta, &[b"iprp", b"ipma"])? {
         let associations = read_up_to(file, associations, MAX_LIST_BYTES)?;
-        places.extend(associated_properties(&associations, primary).unwrap_or_default());
+        indices.extend(associated_properties(&associations, primary).unwrap_or_default());
     }
-    Ok(places)
+    Ok(indices)
 }
 
 /// Returns the property indexes of an item from an `ipma` box. `None` if there are none, or the box
 /// is truncated.
 fn associated_properties(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     let (version, is_wide) = (*ipma.first()?, ipma.get(3)? & 1 == 1);
-    let (id, place) = (
+    let (id, width) = (
         if version == 0 { 2 } else { 4 },
         if is_wide { 2 } else { 1 },
     );
@@ -144,11 +144,12 @@ fn associated_properties(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
         at += id + 1;
         if found == item {
             // The first bit marks essential properties.
-            let mask = (1_u32 << (8 * place - 1)) - 1;
-            let places = (0..count).map_while(|index| read_number(ipma, at + index * place, place));
-            return Some(places.map(|number| (number & mask) as usize).collect());
+            let mask = (1_u32 << (8 * width - 1)) - 1;
+            let indices =
+                (0..count).map_while(|index| read_number(ipma, at + index * width, width));
+            return Some(indices.map(|number| (number & mask) as usize).collect());
         }
-        at += count * place;
+        at += count * width;
     }
     None
 }
@@ -309,9 +310,9 @@ mod tests {
             .concat();
         let movie = boxed(b"moov", &[boxed(b"mvhd", &mvhd), tracks].concat());
         let whole = [boxed(b"ftyp", b"isom"), boxed(b"mdat", &[0; 99]), movie].concat();
-        let film = read_info(&mut io::Cursor::new(whole)).unwrap();
+        let video = read_info(&mut io::Cursor::new(whole)).unwrap();
         assert_eq!(
-            film,
+            video,
             Some(Mp4Info {
                 seconds: 6,
                 frame: Some((640, 360))
@@ -346,19 +347,19 @@ mod tests {
                 u32::from(id).to_be_bytes().to_vec()
             }
         };
-        let place = |place: u16| {
+        let index = |index: u16| {
             if is_wide {
-                (place | 0x8000).to_be_bytes().to_vec()
+                (index | 0x8000).to_be_bytes().to_vec()
             } else {
-                vec![place as u8 | 0x80]
+                vec![index as u8 | 0x80]
             }
         };
-        let entry = |id: u16, places: &[u16]| {
-            let places: Vec<_> = places.iter().flat_map(|it| place(*it)).collect();
+        let entry = |id: u16, indices: &[u16]| {
+            let indices: Vec<_> = indices.iter().flat_map(|it| index(*it)).collect();
             [
                 item(id),
-                vec![(places.len() / if is_wide { 2 } else { 1 }) as u8],
-                places,
+                vec![(indices.len() / if is_wide { 2 } else { 1 }) as u8],
+                indices,
             ]
             .concat()
         };

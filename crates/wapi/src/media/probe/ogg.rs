@@ -64,4 +64,22 @@ mod tests {
         let vorbis = page(0, b"\x01vorbis");
         assert_eq!(read_duration(&mut io::Cursor::new(vorbis)).unwrap(), None);
     }
+
+    #[test]
+    fn lies_about_the_length_are_survived() {
+        let head = [b"OpusHead\x01\x01", &312u16.to_le_bytes()[..], &[0; 7]].concat();
+        let claims = [
+            // Less than a millisecond.
+            (313, Some(1)),
+            // Less than the decoder skips.
+            (1, Some(0)),
+            (u64::MAX - 1, None),
+            (u64::MAX, None),
+        ];
+        for (position, seconds) in claims {
+            let whole = [page(0, &head), page(position, b"end")].concat();
+            let found = read_duration(&mut io::Cursor::new(whole)).unwrap();
+            assert_eq!(found, seconds, "{position}");
+        }
+    }
 }

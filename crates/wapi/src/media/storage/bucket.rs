@@ -135,7 +135,7 @@ impl Storage for BucketStorage {
             Ok(_) => upload.shutdown().await,
             Err(error) => {
                 if let Err(error) = upload.abort().await {
-                    tracing::debug!(%error, "the parts of a file stay in the bucket");
+                    tracing::debug!(%error, "failed to remove the parts of a file from the bucket");
                 }
                 Err(error)
             }
@@ -162,7 +162,7 @@ impl Storage for BucketStorage {
         Ok(found.into_stream().map_err(storage_error).boxed())
     }
 
-    async fn open_local(&self, sha256: &str, place: SpooledFile) -> io::Result<LocalFile> {
+    async fn open_local(&self, sha256: &str, target: SpooledFile) -> io::Result<LocalFile> {
         let found = self
             .store
             .get(&self.object_path(sha256)?)
@@ -170,7 +170,7 @@ impl Storage for BucketStorage {
             .map_err(storage_error)?;
         let size = found.meta.size;
         let (mut content, mut written) = (found.into_stream().map_err(storage_error), 0);
-        let mut file = fs::File::create_new(place.path()).await?;
+        let mut file = fs::File::create_new(target.path()).await?;
         while let Some(piece) = content.try_next().await? {
             file.write_all(&piece).await?;
             written += piece.len() as u64;
@@ -181,7 +181,7 @@ impl Storage for BucketStorage {
                 "the bucket gave {written} of {size} bytes"
             )));
         }
-        Ok(LocalFile::Copy(place))
+        Ok(LocalFile::Copy(target))
     }
 
     async fn remove_file(&self, sha256: &str) -> io::Result<()> {

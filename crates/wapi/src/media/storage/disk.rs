@@ -48,8 +48,8 @@ impl Storage for DiskStorage {
     async fn read_range(&self, sha256: &str, range: Range<u64>) -> io::Result<ByteStream> {
         let mut file = fs::File::open(self.file_path(sha256)?).await?;
         file.seek(io::SeekFrom::Start(range.start)).await?;
-        let left = range.end.saturating_sub(range.start);
-        Ok(try_unfold(file.take(left), |mut file| async move {
+        let remaining = range.end.saturating_sub(range.start);
+        Ok(try_unfold(file.take(remaining), |mut file| async move {
             let mut piece = Vec::with_capacity(PIECE_BYTES);
             let read = (&mut file)
                 .take(PIECE_BYTES as u64)

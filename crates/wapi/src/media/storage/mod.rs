@@ -39,8 +39,8 @@ pub(super) trait Storage: Send + Sync {
     /// Reads a range of bytes.
     async fn read_range(&self, sha256: &str, range: Range<u64>) -> io::Result<ByteStream>;
 
-    /// Returns the complete file on the local disk, copied to `place` if necessary.
-    async fn open_local(&self, sha256: &str, place: SpooledFile) -> io::Result<LocalFile>;
+    /// Returns the complete file on the local disk, copied to `target` if necessary.
+    async fn open_local(&self, sha256: &str, target: SpooledFile) -> io::Result<LocalFile>;
 
     /// Removes a file. A missing file is no error.
     async fn remove_file(&self, sha256: &str) -> io::Result<()>;

@@ -25,7 +25,7 @@ struct S3Server {
 }
 
 impl S3Server {
-    /// Starts a server with the bucket `file_members`. Returns `None`, and reports it, if moto, which
+    /// Starts a server with the bucket `files`. Returns `None`, and reports it, if moto, which
     /// `scripts/test` installs, is missing.
     async fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
@@ -227,7 +227,7 @@ async fn a_bucket_that_is_away_has_lost_nothing_and_says_so_soon() {
         .unwrap()
         .port();
     let away = s3(&Url::parse(&format!("http://127.0.0.1:{port}")).unwrap());
-    let asked = async {
+    let answers = async {
         let kept = away
             .store_file(&spooled(&spool, b"hello").await, NAME)
             .await
@@ -241,7 +241,7 @@ async fn a_bucket_that_is_away_has_lost_nothing_and_says_so_soon() {
         }
     };
     Clock::system()
-        .timeout(Duration::from_secs(45), asked)
+        .timeout(Duration::from_secs(45), answers)
         .await
         .expect("it is told soon");
 }

@@ -13,21 +13,26 @@ pub const HEAD_BYTES: usize = 1024;
 
 /// A file that messages of a kind cannot carry. The messages are meant for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "each says which kind a file is not"
+)]
 pub enum MediaTypeError {
     #[error("is not a picture but {0}; JPEG, PNG, WebP, GIF, HEIC and AVIF can be sent")]
     NotAnImage(String),
     #[error(
-        "is no sticker but {0}; WebP, also animated, PNG, JPEG, GIF, HEIC, AVIF and short films (MP4, MOV, 3GP, WebM) can be sent"
+        "is not a sticker but {0}; WebP, also animated, PNG, JPEG, GIF, HEIC, AVIF and short videos (MP4, MOV, 3GP, \
+         WebM) can be sent"
     )]
     NotASticker(String),
     #[error(
-        "is not a video but {0}; MP4, MOV, 3GP and pictures that move (GIF, APNG, WebP) can be sent"
+        "is not a video but {0}; MP4, MOV, 3GP and animated pictures (GIF, APNG, WebP) can be sent"
     )]
     NotAVideo(String),
-    #[error("is not a sound but {0}; Ogg (Opus), MP3, M4A, AAC and AMR can be sent")]
+    #[error("is not audio but {0}; Ogg (Opus), MP3, M4A, AAC and AMR can be sent")]
     NotAudio(String),
     #[error(
-        "is no sound that a voice note can be made of but {0}; Ogg, MP3, M4A, AAC, AMR, WAV, FLAC, WebM, MP4 and MOV are"
+        "is {0}, which cannot become a voice note; Ogg, MP3, M4A, AAC, AMR, WAV, FLAC, WebM, MP4 and MOV can"
     )]
     NotAVoiceNote(String),
 }
@@ -65,18 +70,18 @@ fn is_mp4_container(mime_type: &str) -> bool {
 }
 
 /// Determines the type of a file from its first bytes, its content, and the claims about it.
-pub fn detect_type(head: &[u8], inside: Option<&str>, told: TypeClaims<'_>) -> String {
-    let named = told
+pub fn detect_type(head: &[u8], inside: Option<&str>, claimed: TypeClaims<'_>) -> String {
+    let named = claimed
         .name
         .and_then(filename::file_extension)
         .and_then(|extension| extension::type_by_extension(&extension));
-    let said = told.mime_type.and_then(extension::normalize_type);
+    let declared = claimed.mime_type.and_then(extension::normalize_type);
     let others = || {
         named
             .filter(|named| *named != UNKNOWN)
             .map(str::to_owned)
             .into_iter()
-            .chain(said.clone())
+            .chain(declared.clone())
     };
     match inside.or_else(|| signature::type_by_signature(head)) {
         // A container is less specific than its usual content.
@@ -91,7 +96,7 @@ pub fn detect_type(head: &[u8], inside: Option<&str>, told: TypeClaims<'_>) -> S
 }
 
 /// Whether a claimed type is a more specific form of the detected one.
-fn is_refinement(told: &str, found: &str) -> bool {
+fn is_refinement(claimed: &str, found: &str) -> bool {
     const ZIPS: [&str; 5] = [
         "application/epub+zip",
         "application/java-archive",
@@ -99,33 +104,33 @@ fn is_refinement(told: &str, found: &str) -> bool {
         "application/vnd.google-earth.kmz",
         "application/vnd.apple.",
     ];
-    let is_office = |told: &str| {
-        told.contains("openxmlformats")
-            || told.contains("opendocument")
-            || told.contains("macroenabled")
+    let is_office = |claimed: &str| {
+        claimed.contains("openxmlformats")
+            || claimed.contains("opendocument")
+            || claimed.contains("macroenabled")
     };
-    let word = |it: &str| {
+    let family = |it: &str| {
         ["word", "sheet", "presentation"]
             .into_iter()
-            .find(|word| it.contains(word) && is_office(it))
+            .find(|family| it.contains(family) && is_office(it))
     };
     match found {
-        ZIP => is_office(told) || ZIPS.iter().any(|zip| told.starts_with(zip)),
+        ZIP => is_office(claimed) || ZIPS.iter().any(|zip| claimed.starts_with(zip)),
         OLE => {
-            told == "application/msword"
-                || told == "application/x-msi"
-                || told.starts_with("application/vnd.ms-")
-                || told.starts_with("application/vnd.visio")
-                || is_office(told)
+            claimed == "application/msword"
+                || claimed == "application/x-msi"
+                || claimed.starts_with("application/vnd.ms-")
+                || claimed.starts_with("application/vnd.visio")
+                || is_office(claimed)
         }
-        "video/webm" => told == "audio/webm",
+        "video/webm" => claimed == "audio/webm",
         // Videos and audio begin alike; if the content could not be inspected, the claim decides.
-        film if is_mp4_container(film) => told == "audio/mp4",
+        video if is_mp4_container(video) => claimed == "audio/mp4",
         "text/html" | "application/xml" => {
-            told.ends_with("+xml") || told == "application/xml" || told == "text/html"
+            claimed.ends_with("+xml") || claimed == "application/xml" || claimed == "text/html"
         }
         // Templates, and documents with macros.
-        found => word(found).is_some() && word(found) == word(told),
+        found => family(found).is_some() && family(found) == family(claimed),
     }
 }
 

@@ -1,24 +1,17 @@
 //! Events of chats with disappearing messages. A public contract.
 
-use jiff::Timestamp;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::Person;
+use super::MessageOrigin;
 
 /// `chat.disappearing`: a participant changed the disappearing timer of a one-to-one chat. Changes
 /// in groups come as `group.updated`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatDisappearing {
-    pub session: String,
-    /// Id of the message that set the timer; the other fields are as in a received message.
-    pub id: String,
-    pub chat: String,
-    pub from: Person,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub from_me: bool,
-    #[serde(serialize_with = "crate::model::timestamp::serialize")]
-    pub timestamp: Timestamp,
-    pub offline: bool,
+    /// Its `id` is that of the message that set the timer.
+    #[serde(flatten)]
+    pub origin: MessageOrigin,
     /// Seconds; 0: messages stay.
     pub disappearing: u32,
 }

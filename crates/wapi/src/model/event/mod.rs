@@ -1,8 +1,12 @@
 //! Events: the JSON that webhooks and the feed deliver. A public contract.
 
 mod disappearing;
+mod gateway;
 mod group;
+mod label;
+mod limits;
 mod newsletter;
+mod origin;
 mod person;
 mod pin_keep_star;
 mod presence;
@@ -11,24 +15,34 @@ mod status;
 mod update;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids;
-use crate::model::message::Message;
+use crate::model::message::{InvitationReply, Message};
+use crate::model::send_failure::SendFailure;
 
 pub use disappearing::ChatDisappearing;
+pub use gateway::{ApiKeyEvent, ChangedWebhook, WebhookChange};
 pub use group::{
-    Group, GroupAction, GroupChange, GroupCreated, GroupMember, GroupParticipants, GroupRole,
-    GroupUpdated,
+    AddressForm, Group, GroupAction, GroupChange, GroupCreated, GroupKind, GroupMember,
+    GroupParticipants, GroupRequest, GroupRole, GroupUpdated, MemberRight, RequestAction,
+    RequestMethod,
 };
-pub use newsletter::{Newsletter, NewsletterRole};
+pub use label::{LABEL_COLORS, Label, LabelUpdated};
+pub use limits::{AccountLimits, NewChatQuota, ReachoutTimelock, SessionLimits};
+pub use newsletter::{
+    Newsletter, NewsletterCounts, NewsletterPost, NewsletterRole, PostCounts, PostReaction,
+};
+pub use origin::MessageOrigin;
 pub use person::{Person, PersonNames};
 pub use pin_keep_star::{KeepChange, MessageStarred, PinChange};
 pub use presence::{
     CallEndReason, CallEnded, CallIncoming, ChatTyping, Presence, PresenceChanged, TypingState,
 };
 pub use session::{
-    Account, ConnectionInfo, HistoryProgress, LoggedOutSession, PairedSession, SessionHistory,
+    Account, AccountDevice, ConnectionInfo, ConnectionState, HistoryProgress, HistoryStatus,
+    LoggedOutSession, PairedSession, PasskeyStep, SessionHistory, SessionPasskey, SessionPhase,
     SessionQr, SessionStatus,
 };
 pub use status::ReceivedStatus;
@@ -37,7 +51,7 @@ pub use update::{ChatChange, ChatUpdated, ContactUpdated, FOREVER, ProfilePictur
 /// An event, in the envelope of Standard Webhooks.
 ///
 /// `{"type": "message.received", "timestamp": "2026-01-02T03:04:05Z", "data": {…}}`
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
     /// The same in every delivery; sent as the header `webhook-id`.
     #[serde(skip)]
@@ -53,7 +67,7 @@ pub struct Event {
 macro_rules! events {
     ($($(#[$said:meta])* $kind:literal => $variant:ident($data:ty),)*) => {
         /// The payload of an event; the variant determines the envelope's `type`.
-        #[derive(Debug, Clone, Serialize)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "type", content = "data")]
         pub enum EventData {
             $($(#[$said])* #[serde(rename = $kind)] $variant($data),)*
@@ -61,6 +75,11 @@ macro_rules! events {
 
         /// Every event `type` that the gateway emits.
         pub const TYPES: &[&str] = &[$($kind),*];
+
+        /// Returns the schema of each type's payload.
+        pub fn payload_schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+            vec![$(($kind, <$data>::json_schema(generator))),*]
+        }
 
         impl EventData {
             /// Returns the envelope's `type`.
@@ -102,18 +121,29 @@ events! {
     "event.response" => EventResponse(Box<MessageChange<ResponseChange>>),
     "session.status" => SessionStatus(Box<SessionStatus>),
     "session.qr" => SessionQr(SessionQr),
+    /// WhatsApp asks for a passkey of the account.
+    "session.passkey" => SessionPasskey(Box<SessionPasskey>),
     "session.paired" => SessionPaired(PairedSession),
     "session.logged_out" => SessionLoggedOut(LoggedOutSession),
     "session.history" => SessionHistory(SessionHistory),
+    /// WhatsApp restricts the account, or restricts it no longer.
+    "session.limits" => SessionLimits(Box<SessionLimits>),
     "webhook.disabled" => WebhookDisabled(DisabledWebhook),
+    /// A caller created, changed, or removed a webhook.
+    "webhook.changed" => WebhookChanged(ChangedWebhook),
+    "api_key.created" => ApiKeyCreated(ApiKeyEvent),
+    "api_key.removed" => ApiKeyRemoved(ApiKeyEvent),
     "group.created" => GroupCreated(Box<GroupCreated>),
     "group.updated" => GroupUpdated(Box<GroupUpdated>),
     "group.participants" => GroupParticipants(Box<GroupParticipants>),
+    "group.request" => GroupRequest(Box<GroupRequest>),
     "chat.disappearing" => ChatDisappearing(Box<ChatDisappearing>),
     "chat.typing" => ChatTyping(Box<ChatTyping>),
     "presence.changed" => PresenceChanged(Box<PresenceChanged>),
     "call.incoming" => CallIncoming(Box<CallIncoming>),
     "call.ended" => CallEnded(Box<CallEnded>),
+    "newsletter.counts" => NewsletterCounts(NewsletterCounts),
+    "label.updated" => LabelUpdated(LabelUpdated),
     "chat.updated" => ChatUpdated(Box<ChatUpdated>),
     "contact.updated" => ContactUpdated(Box<ContactUpdated>),
 }
@@ -122,9 +152,9 @@ impl EventData {
     /// Returns the message in the payload, if the payload contains the content of one.
     pub fn message_mut(&mut self) -> Option<&mut Message> {
         match self {
-            Self::MessageReceived(told) | Self::MessageEcho(told) => Some(&mut told.message),
-            Self::StatusReceived(told) => Some(&mut told.message.message),
-            Self::MessageEdited(told) => Some(&mut told.change),
+            Self::MessageReceived(event) | Self::MessageEcho(event) => Some(&mut event.message),
+            Self::StatusReceived(event) => Some(&mut event.message.message),
+            Self::MessageEdited(event) => Some(&mut event.change),
             _ => None,
         }
     }
@@ -147,13 +177,14 @@ impl Event {
 }
 
 /// A webhook was disabled: its events wait until a caller enables it again.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DisabledWebhook {
     /// The session of the webhook; `null` for a webhook of all sessions.
     pub session: Option<String>,
     pub id: String,
     /// `gone`: it answered 410. `failing`: it accepted nothing for too long.
-    pub reason: &'static str,
+    #[schemars(extend("enum" = ["gone", "failing"]))]
+    pub reason: String,
     #[serde(serialize_with = "crate::model::timestamp::serialize")]
     pub disabled_at: Timestamp,
 }
@@ -168,8 +199,9 @@ pub struct MessageKey {
 }
 
 /// A change in the status of a message that a caller sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageUpdate {
+    #[serde(default)]
     pub session: String,
     /// WhatsApp's id, as returned to the caller.
     pub id: String,
@@ -185,52 +217,22 @@ pub struct MessageUpdate {
     pub error: Option<SendFailure>,
 }
 
-/// The reason why a message was not sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SendFailure {
-    /// Stable and documented, e.g. `message_expired`, `whatsapp_refused`.
-    pub code: String,
-    /// Human-readable explanation.
-    pub detail: String,
-}
-
 /// A message in a chat of one of our sessions: from another person or, as an echo, from another
 /// device of the account.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceivedMessage {
-    pub session: String,
-    /// WhatsApp's id; unique within a chat and sender.
-    pub id: String,
-    /// The address to answer to: `…@s.whatsapp.net` when the phone number is known, else `…@lid`;
-    /// `…@g.us` for a group.
-    pub chat: String,
-    pub from: Person,
-    /// The account itself is the author.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub from_me: bool,
-    /// The time at which WhatsApp accepted the message from its sender.
-    #[serde(serialize_with = "crate::model::timestamp::serialize")]
-    pub timestamp: Timestamp,
-    /// The message waited at WhatsApp while this session was offline.
-    pub offline: bool,
+    #[serde(flatten)]
+    pub origin: MessageOrigin,
     #[serde(flatten)]
     pub message: Message,
 }
 
 /// A change to an earlier message, theirs or ours.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageChange<T> {
-    pub session: String,
-    /// Id of the change itself.
-    pub id: String,
-    /// As in [`ReceivedMessage`], like the fields below.
-    pub chat: String,
-    pub from: Person,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub from_me: bool,
-    #[serde(serialize_with = "crate::model::timestamp::serialize")]
-    pub timestamp: Timestamp,
-    pub offline: bool,
+    /// Its `id` is that of the change itself.
+    #[serde(flatten)]
+    pub origin: MessageOrigin,
     /// Id of the changed message.
     pub message_id: String,
     #[serde(flatten)]
@@ -241,24 +243,10 @@ impl<T> MessageChange<T> {
     /// Returns the same event with another change.
     pub fn with_change<U>(self, change: U) -> MessageChange<U> {
         let Self {
-            session,
-            id,
-            chat,
-            from,
-            from_me,
-            timestamp,
-            offline,
-            message_id,
-            ..
+            origin, message_id, ..
         } = self;
         MessageChange {
-            session,
-            id,
-            chat,
-            from,
-            from_me,
-            timestamp,
-            offline,
+            origin,
             message_id,
             change,
         }
@@ -266,13 +254,18 @@ impl<T> MessageChange<T> {
 }
 
 /// A message was deleted for everyone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletionChange {
+    /// Deletions from before the right was checked count as the author's.
+    #[serde(default)]
+    #[schemars(
+        description = "Their right: they wrote it, or they are an admin of the group. Other deletions are not reported."
+    )]
     pub by: DeletionRight,
 }
 
 /// The right by which a message was deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeletionRight {
     /// The author of the message.
@@ -282,16 +275,16 @@ pub enum DeletionRight {
     Admin,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReactionChange {
     /// `null` when an earlier reaction was removed.
     pub emoji: Option<String>,
 }
 
 /// A vote on a poll, new or changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoteChange {
-    /// `null`, like the fields below, when the poll is not known to the gateway.
+    /// `null`, like `options` and `tally`, when the poll is not known to the gateway.
     pub question: Option<String>,
     /// The chosen options; empty when the vote was withdrawn.
     pub options: Option<Vec<String>>,
@@ -300,13 +293,12 @@ pub struct VoteChange {
 }
 
 /// A response to an event's invitation, new or changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResponseChange {
-    /// Name of the event; `null`, like the fields below, when the event is not known to the
+    /// Name of the event; `null`, like `response` and `tally`, when the event is not known to the
     /// gateway.
     pub name: Option<String>,
-    /// `going`, `not_going` or `maybe`.
-    pub response: Option<&'static str>,
+    pub response: Option<InvitationReply>,
     /// Number of people they bring along.
     pub extra_guests: u32,
     /// All responses so far.
@@ -314,7 +306,8 @@ pub struct ResponseChange {
 }
 
 /// The votes for one option of a poll, or for one response to an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct OptionTally {
     pub option: String,
     pub votes: usize,
@@ -324,21 +317,23 @@ pub struct OptionTally {
 
 /// A message that could not be decrypted. The gateway asks its sender for it again; if that
 /// succeeds, the message is delivered under the same id.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UnreadableMessage {
-    pub session: String,
-    pub id: String,
-    /// `undecryptable`; or WhatsApp has not given it to linked devices: `view_once`, which only
-    /// phones get, or `unavailable`.
-    pub reason: &'static str,
-    /// As in [`ReceivedMessage`], like the fields below.
-    pub chat: String,
-    pub from: Person,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub from_me: bool,
-    #[serde(serialize_with = "crate::model::timestamp::serialize")]
-    pub timestamp: Timestamp,
-    pub offline: bool,
+    #[serde(flatten)]
+    pub origin: MessageOrigin,
+    pub reason: UnreadableReason,
+}
+
+/// The reason why a message has no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnreadableReason {
+    /// It could not be decrypted.
+    Undecryptable,
+    /// It can be viewed once, which WhatsApp allows only phones.
+    ViewOnce,
+    /// WhatsApp has not given it to linked devices.
+    Unavailable,
 }
 
 /// Returns the path of a media file, relative to the gateway's own address.
@@ -353,18 +348,20 @@ mod tests {
     #[test]
     fn the_envelope_is_the_public_contract() {
         let message = ReceivedMessage {
-            session: "shop".to_owned(),
-            id: "3EB0".to_owned(),
-            chat: "375447034810@s.whatsapp.net".to_owned(),
-            from: Person {
-                id: "375447034810@s.whatsapp.net".to_owned(),
-                phone: Some("375447034810".to_owned()),
-                name: Some("Ann".to_owned()),
-                ..Person::default()
+            origin: MessageOrigin {
+                session: "shop".to_owned(),
+                id: "3EB0".to_owned(),
+                chat: "375447034810@s.whatsapp.net".to_owned(),
+                from: Person {
+                    id: "375447034810@s.whatsapp.net".to_owned(),
+                    phone: Some("375447034810".to_owned()),
+                    name: Some("Ann".to_owned()),
+                    ..Person::default()
+                },
+                from_me: false,
+                timestamp: Timestamp::UNIX_EPOCH,
+                offline: false,
             },
-            from_me: false,
-            timestamp: Timestamp::UNIX_EPOCH,
-            offline: false,
             message: Message::from_text("hi".to_owned()),
         };
         let data = EventData::MessageReceived(Box::new(message));
@@ -389,5 +386,7 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(&event).unwrap(), expected);
         assert_eq!(event.data.kind(), expected["type"]);
+        let read: Event = serde_json::from_value(expected.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), expected);
     }
 }

@@ -1,24 +1,27 @@
 //! A person and their names. A public contract.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The known data of a person; `null` where unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Person {
-    /// In the same form as a chat's id.
+    /// The number's address where the number is known, else the LID: the same form as a chat's id.
     pub id: String,
-    /// International number without the plus sign.
+    /// International number, digits only.
     pub phone: Option<String>,
     /// WhatsApp's identifier that hides the number, `…@lid`.
     pub lid: Option<String>,
-    /// The name to display; see [`PersonNames::display_name`].
+    /// The name to display: `saved_name`, else `verified_name`, else `push_name`.
     pub name: Option<String>,
-    /// Left out where unknown; `push_name` also where it is the displayed name.
+    /// The name under which the account has saved them; left out where it has not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved_name: Option<String>,
+    /// The name of a business, verified by WhatsApp; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified_name: Option<String>,
+    /// The name they chose themselves; left out where it is `name`, or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub push_name: Option<String>,
 }

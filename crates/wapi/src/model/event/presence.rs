@@ -2,12 +2,13 @@
 //! only while they happen.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Person;
 
 /// The current activity of a person in a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TypingState {
     /// They write.
@@ -19,8 +20,6 @@ pub enum TypingState {
 }
 
 impl TypingState {
-    pub const WORDS: [&str; 3] = ["composing", "recording", "paused"];
-
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
             "composing" => Ok(Self::Composing),
@@ -32,7 +31,7 @@ impl TypingState {
 }
 
 /// Whether a person has WhatsApp open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
     Available,
@@ -40,8 +39,6 @@ pub enum Presence {
 }
 
 impl Presence {
-    pub const WORDS: [&str; 2] = ["available", "unavailable"];
-
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
             "available" => Ok(Self::Available),
@@ -53,7 +50,7 @@ impl Presence {
 
 /// `chat.typing`: another person types in a chat. WhatsApp reports it only to accounts that are
 /// `available`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatTyping {
     pub session: String,
     pub chat: String,
@@ -62,7 +59,7 @@ pub struct ChatTyping {
 }
 
 /// `presence.changed`: a watched person came online or went offline.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PresenceChanged {
     pub session: String,
     pub from: Person,
@@ -73,7 +70,7 @@ pub struct PresenceChanged {
 }
 
 /// `call.incoming`: a call rings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallIncoming {
     pub session: String,
     /// WhatsApp's id of the call, needed to reject it.
@@ -87,7 +84,7 @@ pub struct CallIncoming {
 }
 
 /// `call.ended`: a call no longer rings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallEnded {
     pub session: String,
     pub id: String,
@@ -97,7 +94,7 @@ pub struct CallEnded {
     pub timestamp: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallEndReason {
     /// The call was not answered.

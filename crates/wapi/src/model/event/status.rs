@@ -1,7 +1,8 @@
 //! Statuses, WhatsApp's 24-hour posts.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{EventData, ReceivedMessage};
 
@@ -9,7 +10,7 @@ use super::{EventData, ReceivedMessage};
 const SHOWN: SignedDuration = SignedDuration::from_hours(24);
 
 /// A status posted by another person. Its chat is `status@broadcast`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceivedStatus {
     #[serde(flatten)]
     pub message: ReceivedMessage,
@@ -22,9 +23,10 @@ impl ReceivedStatus {
     pub fn new(message: ReceivedMessage) -> Self {
         Self {
             expires_at: message
+                .origin
                 .timestamp
                 .saturating_add(SHOWN)
-                .unwrap_or(message.timestamp),
+                .unwrap_or(message.origin.timestamp),
             message,
         }
     }
@@ -34,8 +36,8 @@ impl EventData {
     /// Returns the received message in the payload, if there is one.
     pub fn received_message_mut(&mut self) -> Option<&mut ReceivedMessage> {
         match self {
-            Self::MessageReceived(told) | Self::MessageEcho(told) => Some(told),
-            Self::StatusReceived(told) => Some(&mut told.message),
+            Self::MessageReceived(event) | Self::MessageEcho(event) => Some(event),
+            Self::StatusReceived(event) => Some(&mut event.message),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Person;
@@ -10,8 +11,9 @@ use super::Person;
 ///
 /// `{"session": "shop", "chat": {"id": "…@g.us", "phone": null, "lid": null, "name": "Team"},
 /// "archived": true}`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatUpdated {
+    #[serde(default)]
     pub session: String,
     /// The other person; for a group, its address and subject, as far as they are known.
     pub chat: Person,
@@ -20,17 +22,21 @@ pub struct ChatUpdated {
 }
 
 /// The changed properties of a chat; unchanged ones are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ChatChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
-    /// `null`: the chat is no longer muted. [`FOREVER`]: it is muted without end.
+    /// `null`: the chat is no longer muted. In the year 9998: it is muted without end.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schemars(extend("nullable" = true))]
     #[serde(serialize_with = "crate::model::timestamp::nullable")]
     pub muted_until: Option<Option<Timestamp>>,
+    /// Ids of the chat's labels, all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
     /// `true`: the account marked the chat as unread. `false`: it has read all of the chat, or
     /// everything up to `read_up_to`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,13 +72,14 @@ pub const FOREVER: Timestamp = Timestamp::constant(253_370_764_799, 0);
 /// `contact.updated`: a property of a person became known, or the person changed it.
 ///
 /// `{"session": "shop", "contact": {"id": …, "phone": …, "lid": …, "name": "Ann"}, "name": "Ann"}`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ContactUpdated {
     pub session: String,
     /// All that is known now.
     pub contact: Person,
-    /// The changed properties, again; unchanged ones are left out.
+    /// This and the following are the changed properties, again; unchanged ones are left out.
+    #[schemars(description = "Omitted if unchanged, like all properties except `contact`.")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +94,7 @@ pub struct ContactUpdated {
     pub about: Option<String>,
     /// `null`: their profile picture is no longer visible.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schemars(extend("nullable" = true))]
     pub picture: Option<Option<ProfilePicture>>,
     /// A former id of theirs, from the time before two ids were recognized as one person. It is no
     /// longer valid.
@@ -95,7 +103,8 @@ pub struct ContactUpdated {
 }
 
 /// A profile picture that is visible to the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ProfilePicture {
     /// Differs when the picture changes; `null` where WhatsApp does not say.
     pub id: Option<String>,
@@ -104,12 +113,12 @@ pub struct ProfilePicture {
 }
 
 impl ProfilePicture {
-    /// Creates the path of the picture of `whom`, an address or a number.
-    pub fn new(session: &str, whom: &str, id: Option<String>) -> Self {
+    /// Creates the path of the picture of `address`, an address or a number.
+    pub fn new(session: &str, address: &str, id: Option<String>) -> Self {
         let session = utf8_percent_encode(session, NON_ALPHANUMERIC);
         Self {
             id,
-            url: format!("/v1/sessions/{session}/contacts/{whom}/picture"),
+            url: format!("/v1/sessions/{session}/contacts/{address}/picture"),
         }
     }
 }

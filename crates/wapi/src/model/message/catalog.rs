@@ -1,11 +1,13 @@
 //! Catalogues and order contents, as WhatsApp returns them. A public contract. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Price;
 
 /// A page of a catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CatalogPage {
     pub products: Vec<CatalogProduct>,
     /// WhatsApp's cursor for the next page; `null` on the last page.
@@ -13,7 +15,8 @@ pub struct CatalogPage {
 }
 
 /// A product in a catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CatalogProduct {
     pub id: String,
     pub title: Option<String>,
@@ -31,7 +34,8 @@ pub struct CatalogProduct {
 }
 
 /// Links to WhatsApp's servers; they expire after some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ProductImage {
     pub url: Option<String>,
     /// A small version.
@@ -39,14 +43,16 @@ pub struct ProductImage {
 }
 
 /// The contents of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct OrderDetails {
     pub id: String,
     pub items: Vec<OrderItem>,
     pub total: Option<Price>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct OrderItem {
     /// Id of the product.
     pub id: Option<String>,

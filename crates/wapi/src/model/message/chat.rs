@@ -5,7 +5,7 @@ use std::fmt;
 use super::number::{self, PhoneNumberError};
 
 /// A person, a group or a newsletter, as callers address it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChatId {
     /// International number, digits only.
     Phone(String),
@@ -25,7 +25,7 @@ pub const STATUS: &str = "status@broadcast";
 /// The reason why a text is not a chat id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` names no chat{}; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter",
+    "`{text}` is not a chat{}; use an international phone number, …@s.whatsapp.net, …@lid, …@g.us or …@newsletter",
     .why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
 )]
 pub struct ChatIdError {
@@ -131,13 +131,13 @@ mod tests {
     fn a_chat_is_not_named_by_what_only_resembles_a_number() {
         let error = ChatId::parse("375440000002.0").unwrap_err().to_string();
         assert!(
-            error.starts_with("`375440000002.0` names no chat: it looks like a decimal"),
+            error.starts_with("`375440000002.0` is not a chat: it looks like a decimal"),
             "{error}"
         );
         assert!(error.ends_with("…@g.us or …@newsletter"), "{error}");
         let error = ChatId::parse("a@b").unwrap_err().to_string();
         assert!(
-            error.starts_with("`a@b` names no chat; use an international phone number"),
+            error.starts_with("`a@b` is not a chat; use an international phone number"),
             "{error}"
         );
     }

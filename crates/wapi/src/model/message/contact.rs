@@ -1,10 +1,11 @@
 //! Contacts in messages: a name, phone numbers, and the vCard that phones read. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::vcard::{VCard, escape_text};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContactCard {
     /// The displayed name.
     pub name: String,
@@ -15,7 +16,7 @@ pub struct ContactCard {
     pub phones: Vec<ContactPhone>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContactPhone {
     /// As written, e.g. `+375 44 703-48-10`.
     pub phone: String,

@@ -1,9 +1,11 @@
 //! Message contents other than files. Pure.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct TextContent {
     pub body: String,
     /// Show a preview of the first link.
@@ -29,7 +31,7 @@ impl TextContent {
 }
 
 /// The font of a text status, by WhatsApp's own names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusFont {
     System,
@@ -56,7 +58,7 @@ impl StatusFont {
     ];
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Location {
     /// Degrees, north and east positive.
     pub latitude: f64,
@@ -66,7 +68,7 @@ pub struct Location {
 }
 
 /// A live location, as it was when sharing began or the sender moved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveLocation {
     pub latitude: f64,
     pub longitude: f64,
@@ -82,7 +84,7 @@ pub struct LiveLocation {
 }
 
 /// A question with answers to choose from. Votes come as `poll.vote`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PollContent {
     pub question: String,
     pub options: Vec<String>,
@@ -93,14 +95,15 @@ pub struct PollContent {
     pub quiz: Option<PollQuiz>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct PollQuiz {
     /// The correct one of the poll's options.
     pub answer: String,
 }
 
 /// An event with an invitation to respond to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CalendarEvent {
     pub name: String,
     pub description: Option<String>,
@@ -119,11 +122,35 @@ pub struct CalendarEvent {
 
 impl CalendarEvent {
     /// The possible responses.
-    pub const RESPONSES: [&str; 3] = ["going", "not_going", "maybe"];
+    pub const RESPONSES: [&str; 3] = [
+        InvitationReply::Going.as_str(),
+        InvitationReply::NotGoing.as_str(),
+        InvitationReply::Maybe.as_str(),
+    ];
+}
+
+/// A response to the invitation of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvitationReply {
+    Going,
+    NotGoing,
+    Maybe,
+}
+
+impl InvitationReply {
+    /// Returns the response as it appears in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Going => "going",
+            Self::NotGoing => "not_going",
+            Self::Maybe => "maybe",
+        }
+    }
 }
 
 /// The location of an event; often no more than a name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventVenue {
     pub name: Option<String>,
     pub address: Option<String>,
@@ -132,7 +159,8 @@ pub struct EventVenue {
 }
 
 /// The account's own vote in a poll. Votes of others come as `poll.vote`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct PollVote {
     pub message_id: String,
     /// As in the poll; an empty list withdraws an earlier vote.
@@ -140,10 +168,12 @@ pub struct PollVote {
 }
 
 /// The account's own response to an event. Responses of others come as `event.response`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct EventResponse {
     pub message_id: String,
     /// One of [`CalendarEvent::RESPONSES`].
+    #[schemars(with = "InvitationReply", description = "As in `event.response`.")]
     pub response: String,
     /// Number of additional guests.
     #[serde(default)]
@@ -151,14 +181,15 @@ pub struct EventResponse {
 }
 
 /// An emoji reaction to a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ReactionContent {
     pub message_id: String,
     /// `null` removes an earlier reaction.
     pub emoji: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupInvite {
     /// `…@g.us`
     pub group: String,
@@ -169,8 +200,14 @@ pub struct GroupInvite {
     pub expires_at: Option<Timestamp>,
 }
 
+/// A request to share one's phone number, meant for people whose number is hidden behind a LID. It
+/// carries nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PhoneNumberRequest {}
+
 /// New text for an earlier message. Requested by `PATCH`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct EditContent {
     pub message_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,14 +218,16 @@ pub struct EditContent {
 }
 
 /// Deletion of an earlier message for everyone. Requested by `DELETE`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct DeletionContent {
     pub message_id: String,
 }
 
 /// Pinning of an earlier message at the top of its chat, for all members. Requested by `PUT` and
 /// `DELETE …/pin`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct PinContent {
     pub message_id: String,
     /// Seconds; `null` unpins it.
@@ -202,14 +241,16 @@ impl PinContent {
 
 /// Exempts an earlier message from disappearing, or revokes that. Requested by `PUT` and `DELETE
 /// …/keep`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct KeepContent {
     pub message_id: String,
     pub kept: bool,
 }
 
 /// A new disappearing timer for a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ChatTimer {
     /// 0: messages stay.
     pub seconds: u32,
@@ -221,7 +262,8 @@ impl ChatTimer {
 }
 
 /// The announced content of an album.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct AlbumContent {
     pub images: u32,
     pub videos: u32,

@@ -1,11 +1,13 @@
 //! Media files in messages. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A file in a message. Callers give its source; a received file has the data known without a
 /// download, `null` where the sender gave none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(deny_unknown_fields)]
 pub struct MediaContent {
     /// URL from which a file to be sent is downloaded when its turn comes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +56,7 @@ pub fn parse_sha256(text: &str) -> Result<String, &'static str> {
     if is_hash {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("is no SHA-256; write it as 64 hexadecimal digits")
+        Err("is not a SHA-256; write it as 64 hexadecimal digits")
     }
 }
 

@@ -4,12 +4,12 @@ use super::{ChatId, Message, MessageContent};
 
 impl Message {
     /// Replaces a mentioned number with another one, also after `@` in the text.
-    pub fn replace_mention(&mut self, asked: &str, known: &str) {
-        let [asked, known] =
-            [asked, known].map(|number| ChatId::Phone(number.to_owned()).to_string());
+    pub fn replace_mention(&mut self, requested: &str, known: &str) {
+        let [requested, known] =
+            [requested, known].map(|number| ChatId::Phone(number.to_owned()).to_string());
         self.mentions
             .iter_mut()
-            .filter(|address| **address == asked)
+            .filter(|address| **address == requested)
             .for_each(|address| address.clone_from(&known));
         let user = |address: &str| {
             address
@@ -18,8 +18,8 @@ impl Message {
                 .map(|user| format!("@{user}"))
                 .unwrap_or_default()
         };
-        let (asked, known) = (user(&asked), user(&known));
-        let words = match &mut self.content {
+        let (requested, known) = (user(&requested), user(&known));
+        let text = match &mut self.content {
             MessageContent::Text { text } => Some(&mut text.body),
             MessageContent::Edit { edit } => edit
                 .text
@@ -30,17 +30,17 @@ impl Message {
                 .captioned_media_mut()
                 .and_then(|media| media.caption.as_mut()),
         };
-        if let Some(words) = words {
-            let mut renamed = String::with_capacity(words.len());
-            let mut rest = words.as_str();
-            while let Some(at) = rest.find(&asked) {
-                let behind = &rest[at + asked.len()..];
+        if let Some(text) = text {
+            let mut renamed = String::with_capacity(text.len());
+            let mut rest = text.as_str();
+            while let Some(at) = rest.find(&requested) {
+                let behind = &rest[at + requested.len()..];
                 let is_whole = !behind.starts_with(|sign: char| sign.is_ascii_digit());
                 renamed += &rest[..at];
-                renamed += if is_whole { &known } else { &asked };
+                renamed += if is_whole { &known } else { &requested };
                 rest = behind;
             }
-            *words = renamed + rest;
+            *text = renamed + rest;
         }
     }
 }

@@ -5,8 +5,8 @@
 mod catalog;
 mod chat;
 mod contact;
-pub mod emoji;
-pub mod interactive;
+pub(crate) mod emoji;
+pub(crate) mod interactive;
 mod kinds;
 mod media;
 mod mentions;
@@ -14,6 +14,7 @@ mod number;
 mod products;
 pub mod vcard;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::event::Person;
@@ -24,17 +25,18 @@ pub use contact::{ContactCard, ContactPhone};
 use interactive::InteractiveContent;
 pub use kinds::{
     AlbumContent, CalendarEvent, ChatTimer, DeletionContent, EditContent, EventResponse,
-    EventVenue, GroupInvite, KeepContent, LiveLocation, Location, PinContent, PollContent,
-    PollQuiz, PollVote, ReactionContent, StatusFont, TextContent,
+    EventVenue, GroupInvite, InvitationReply, KeepContent, LiveLocation, Location,
+    PhoneNumberRequest, PinContent, PollContent, PollQuiz, PollVote, ReactionContent, StatusFont,
+    TextContent,
 };
 pub use media::{ImageType, MediaContent, MediaKind, parse_sha256};
 pub use products::{Order, Price, Product};
 
-/// A message: its content, and the message it refers to. Sent messages are stored as JSON, so
-/// fields are only ever added.
+/// A message: its content, and the message it refers to.
 ///
 /// `{"type": "text", "text": {"body": "…"}, "context": {"message_id": "…"}}`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+// Sent messages are stored as JSON, so fields are only ever added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// The quoted message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +44,9 @@ pub struct Message {
     /// Addresses of the mentioned people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<String>,
+    /// Everybody in the group is mentioned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mentions_everyone: bool,
     /// The mentioned people with all their known addresses. Only in received messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentioned: Vec<Person>,
@@ -61,15 +66,17 @@ pub struct Message {
     pub content: MessageContent,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageContext {
     pub message_id: String,
-    /// Address of the author. Only in received messages, like the fields below.
+    /// Address of the author, like the fields below only in received messages.
+    #[schemars(description = "Id of the author.")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The author's number in digits, and LID, where known.
+    /// The author's number in digits, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
+    /// The author's LID, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
     /// The chat of the quoted message, if it is another one, such as a status.
@@ -77,11 +84,15 @@ pub struct MessageContext {
     pub chat: Option<String>,
     /// The quoted content, as far as the answer shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<AnyObject>")]
     pub quoted: Option<Box<MessageContent>>,
 }
 
+/// Any object, in schemas.
+type AnyObject = serde_json::Map<String, serde_json::Value>;
+
 /// The content of a message: its `type`, and the one object of that name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum MessageContent {
     Text {
@@ -124,7 +135,13 @@ pub enum MessageContent {
     Album {
         album: AlbumContent,
     },
+    /// The sender asks for the phone number of the recipient, who shares it or does not.
+    PhoneNumberRequest {
+        phone_number_request: PhoneNumberRequest,
+    },
     Interactive {
+        /// As it was sent: see the routes that send.
+        #[schemars(with = "AnyObject")]
         interactive: InteractiveContent,
     },
     Product {
@@ -140,8 +157,8 @@ pub enum MessageContent {
     EventResponse {
         event_response: EventResponse,
     },
-    /// These five, and the two above, are about an earlier message. When others send them, each is
-    /// an event of its own.
+    // These five, and the two above, are about an earlier message. When others send them, each is
+    // an event of its own.
     Reaction {
         reaction: ReactionContent,
     },
@@ -166,6 +183,7 @@ pub enum MessageContent {
     Unsupported {
         /// WhatsApp's protobuf as JSON, without unset fields; bytes are base64.
         #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        #[schemars(with = "AnyObject")]
         raw: serde_json::Value,
     },
 }
@@ -176,6 +194,7 @@ impl Message {
             content,
             context: None,
             mentions: Vec::new(),
+            mentions_everyone: false,
             mentioned: Vec::new(),
             forwarded: false,
             expires_after: None,
@@ -236,6 +255,7 @@ impl MessageContent {
             Self::Poll { .. } => "poll",
             Self::Event { .. } => "event",
             Self::GroupInvite { .. } => "group_invite",
+            Self::PhoneNumberRequest { .. } => "phone_number_request",
             Self::Album { .. } => "album",
             Self::Interactive { .. } => "interactive",
             Self::Product { .. } => "product",

@@ -1,11 +1,12 @@
 //! Products of businesses, and orders of customers. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MediaContent;
 
 /// A product that a business offers in its catalogue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Product {
     /// Its number in the catalogue, given by WhatsApp.
@@ -32,8 +33,8 @@ pub struct Product {
     pub footer: Option<String>,
 }
 
-/// A customer's shopping cart. Received only.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A customer's shopping cart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Order {
     pub id: Option<String>,
@@ -54,7 +55,7 @@ pub struct Order {
 }
 
 /// An amount of money: `{"amount": 9.99, "currency": "EUR"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Price {
     thousandths: i64,
@@ -100,7 +101,8 @@ impl Price {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Written {
     amount: f64,
     currency: String,

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::inbound::InboundEvent;
 use crate::inbound::identity::{self, ResolveMode};
-use crate::model::event::{EventData, Person, ReceivedMessage};
+use crate::model::event::{EventData, MessageOrigin, Person, ReceivedMessage};
 use crate::sessions::{Session, SessionDeps};
 use crate::store::history::{HistoryImport, NewHistoryMessage};
 use crate::store::{DeviceLife, StageProgress, Store, SyncProgress};
@@ -32,14 +32,14 @@ impl SessionHistorySink {
     pub fn for_session(
         session: &Arc<Session>,
         lifeline: DeviceLife,
-        around: &SessionDeps,
+        deps: &SessionDeps,
     ) -> Option<Arc<dyn HistorySink>> {
-        let is_asked = session.read_state(|state| state.sync_progress.is_some())
-            && around.history.is_enabled();
+        let is_asked =
+            session.read_state(|state| state.sync_progress.is_some()) && deps.history.is_enabled();
         let archive = || Self {
             session: Arc::clone(session),
             lifeline,
-            deps: around.clone(),
+            deps: deps.clone(),
             progress_lock: Mutex::default(),
         };
         is_asked.then(|| Arc::new(archive()) as _)
@@ -111,27 +111,30 @@ impl HistorySink for SessionHistorySink {
         self.show_progress(
             self.deps
                 .store
+                .sessions()
                 .announce_sync_part(self.session_name(), id)
                 .await?,
         );
         Ok(())
     }
 
-    async fn import_batch(&self, mut told: HistoryBatch) -> Result<()> {
+    async fn import_batch(&self, mut batch: HistoryBatch) -> Result<()> {
         let since = self.oldest_kept();
-        told.messages
+        batch
+            .messages
             .retain(|message| message_time(&message.incoming).is_some_and(|at| at >= since));
-        self.resolve_people(told.address_pairs.iter_mut()).await?;
+        self.resolve_people(batch.address_pairs.iter_mut()).await?;
         self.resolve_people(
-            told.contacts
+            batch
+                .contacts
                 .iter_mut()
-                .chain(told.chats.iter_mut().map(|chat| &mut chat.chat)),
+                .chain(batch.chats.iter_mut().map(|chat| &mut chat.chat)),
         )
         .await?;
-        for message in &mut told.messages {
+        for message in &mut batch.messages {
             self.resolve_message(message).await?;
         }
-        let files = told
+        let files = batch
             .messages
             .iter_mut()
             .map(|message| &mut message.incoming);
@@ -144,7 +147,7 @@ impl HistorySink for SessionHistorySink {
             contacts,
             messages,
             ..
-        } = told;
+        } = batch;
         let messages = messages.into_iter().filter_map(convert_message).collect();
         Ok(self
             .deps
@@ -165,6 +168,7 @@ impl HistorySink for SessionHistorySink {
         self.show_progress(
             self.deps
                 .store
+                .sessions()
                 .finish_sync_part(self.session_name(), id, reached)
                 .await?,
         );
@@ -177,7 +181,13 @@ impl HistorySink for SessionHistorySink {
             .session
             .read_state(|state| state.sync_progress.is_some_and(|past| past.waiting > 0))
         {
-            self.show_progress(self.deps.store.lose_sync_parts(self.session_name()).await?);
+            self.show_progress(
+                self.deps
+                    .store
+                    .sessions()
+                    .lose_sync_parts(self.session_name())
+                    .await?,
+            );
         }
         Ok(())
     }
@@ -189,8 +199,12 @@ pub(in crate::sessions) async fn reset_history_sync(session: &Session, store: &S
     if session.read_state(|state| state.sync_progress.is_none()) {
         return;
     }
-    if let Err(error) = store.restart_history_sync(session.name.as_str()).await {
-        tracing::warn!(session = %session.name, %error, "what a former device was told cannot be forgotten");
+    if let Err(error) = store
+        .sessions()
+        .restart_history_sync(session.name.as_str())
+        .await
+    {
+        tracing::warn!(session = %session.name, %error, "failed to forget the history sync of a former device");
         return;
     }
     session.update_state(|state| state.sync_progress = Some(SyncProgress::default()));
@@ -198,7 +212,9 @@ pub(in crate::sessions) async fn reset_history_sync(session: &Session, store: &S
 
 fn message_time(incoming: &InboundEvent) -> Option<Timestamp> {
     match &incoming.data {
-        EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(told.timestamp),
+        EventData::MessageReceived(batch) | EventData::MessageEcho(batch) => {
+            Some(batch.origin.timestamp)
+        }
         _ => None,
     }
 }
@@ -210,18 +226,18 @@ fn convert_message(
         reactions,
     }: HistoryMessage,
 ) -> Option<NewHistoryMessage> {
-    let (EventData::MessageReceived(told) | EventData::MessageEcho(told)) = incoming.data else {
+    let (EventData::MessageReceived(batch) | EventData::MessageEcho(batch)) = incoming.data else {
         return None;
     };
-    let ReceivedMessage {
+    let ReceivedMessage { origin, message } = *batch;
+    let MessageOrigin {
         id,
         chat,
         from,
         from_me,
         timestamp: at,
-        message,
         ..
-    } = *told;
+    } = origin;
     let from = (!from_me).then_some(from);
     Some(NewHistoryMessage {
         chat,

@@ -1,6 +1,6 @@
 //! History-sync progress as the API shows it. Pure.
 
-use crate::model::event::HistoryProgress;
+use crate::model::event::{HistoryProgress, HistoryStatus};
 use crate::store::SyncProgress;
 
 /// Complete, in percent.
@@ -9,17 +9,17 @@ const FULL_PROGRESS: u8 = 100;
 /// Converts saved progress to its API form.
 pub fn history_progress(past: &SyncProgress) -> HistoryProgress {
     let status = match past {
-        SyncProgress { lost: 1.., .. } => "incomplete",
-        SyncProgress { waiting: 1.., .. } => "receiving",
+        SyncProgress { lost: 1.., .. } => HistoryStatus::Incomplete,
+        SyncProgress { waiting: 1.., .. } => HistoryStatus::Receiving,
         SyncProgress {
             progress: FULL_PROGRESS,
             ..
-        } => "complete",
+        } => HistoryStatus::Complete,
         SyncProgress {
             started_at: Some(_),
             ..
-        } => "receiving",
-        SyncProgress { .. } => "waiting",
+        } => HistoryStatus::Receiving,
+        SyncProgress { .. } => HistoryStatus::Waiting,
     };
     HistoryProgress {
         status,
@@ -38,14 +38,14 @@ mod tests {
     fn it_is_complete_when_the_phone_says_so_and_nothing_is_open() {
         let started_at = Some(Timestamp::UNIX_EPOCH);
         for (past, status) in [
-            (SyncProgress::default(), "waiting"),
+            (SyncProgress::default(), HistoryStatus::Waiting),
             (
                 SyncProgress {
                     started_at,
                     waiting: 1,
                     ..SyncProgress::default()
                 },
-                "receiving",
+                HistoryStatus::Receiving,
             ),
             (
                 SyncProgress {
@@ -53,7 +53,7 @@ mod tests {
                     progress: 50,
                     ..SyncProgress::default()
                 },
-                "receiving",
+                HistoryStatus::Receiving,
             ),
             (
                 SyncProgress {
@@ -62,7 +62,7 @@ mod tests {
                     waiting: 1,
                     ..SyncProgress::default()
                 },
-                "receiving",
+                HistoryStatus::Receiving,
             ),
             (
                 SyncProgress {
@@ -70,7 +70,7 @@ mod tests {
                     progress: 100,
                     ..SyncProgress::default()
                 },
-                "complete",
+                HistoryStatus::Complete,
             ),
             (
                 SyncProgress {
@@ -79,7 +79,7 @@ mod tests {
                     lost: 1,
                     ..SyncProgress::default()
                 },
-                "incomplete",
+                HistoryStatus::Incomplete,
             ),
         ] {
             assert_eq!(history_progress(&past).status, status, "{past:?}");

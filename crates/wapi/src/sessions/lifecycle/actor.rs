@@ -7,13 +7,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::{mpsc, watch};
 
-use crate::inbound::Inbox;
 use crate::inbound::identity::{self, ResolveMode};
 use crate::model::event::{EventData, LoggedOutSession, PairedSession};
 use crate::sessions::history_sync::import::SessionHistorySink;
 use crate::sessions::qr_display;
 use crate::sessions::read_elsewhere;
-use crate::sessions::session::{DesiredState, LastReceivedInbox};
+use crate::sessions::session::DesiredState;
 use crate::sessions::state::{LinkEnd, NextAction, next_action};
 use crate::sessions::{AsideReason, Session, SessionDeps, SessionPhase};
 use crate::store::session_file::{SessionFile, inspect_file};
@@ -27,7 +26,6 @@ const MAX_CONNECTING_TIME: Duration = Duration::from_secs(60);
 /// Time limits for opening a saved session and for writing to it. The disk may hang, and the engine
 /// with it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
-const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keeps one session running until the program ends or the owner removes the session.
 pub(in crate::sessions) struct SessionActor {
@@ -55,29 +53,31 @@ impl SessionActor {
 
     /// Resolves the people of an event to ids that are already known. It registers nobody new,
     /// because that would make the session wait for the disk.
-    async fn resolve_people(&self, happening: &mut ChatEvent) {
+    async fn resolve_people(&self, event: &mut ChatEvent) {
         let (store, session) = (&self.deps.store, self.session.life());
         match identity::resolve_event(
             store,
             &session,
-            &mut happening.data,
-            &happening.chat,
+            &mut event.data,
+            &event.chat,
             ResolveMode::Lookup,
         )
         .await
         {
-            Ok(chat) => happening.chat = chat,
-            Err(error) => tracing::debug!(%error, "who somebody is cannot be looked up"),
+            Ok(chat) => event.chat = chat,
+            Err(error) => tracing::debug!(%error, "failed to look up the identity of a person"),
         }
-        self.deps.names.record_saved_name(&session, &happening.data);
+        self.deps.names.record_saved_name(&session, &event.data);
     }
 
     pub async fn run(mut self) {
-        let mut intents = self.session.watch_desired_state();
+        let mut desired_states = self.session.watch_desired_state();
         loop {
-            let intent = *intents.borrow_and_update();
-            let then = match intent {
-                DesiredState::Run => next_action(&self.run_link(&mut intents).await, self.failures),
+            let desired = *desired_states.borrow_and_update();
+            let then = match desired {
+                DesiredState::Run => {
+                    next_action(&self.run_link(&mut desired_states).await, self.failures)
+                }
                 DesiredState::Stop => self.stay_stopped().await,
                 DesiredState::Remove => {
                     self.remove_session().await;
@@ -86,7 +86,7 @@ impl SessionActor {
                         .set_status(SessionPhase::Stopped, Some("it was removed".to_owned()));
                 }
             };
-            if !self.wait_for_next(then, &mut intents).await {
+            if !self.wait_for_next(then, &mut desired_states).await {
                 break;
             }
             self.failures = self.failures.saturating_add(1);
@@ -101,13 +101,13 @@ impl SessionActor {
     async fn wait_for_next(
         &self,
         then: NextAction,
-        intents: &mut watch::Receiver<DesiredState>,
+        desired_states: &mut watch::Receiver<DesiredState>,
     ) -> bool {
         let woken = async {
             tokio::select! {
                 () = self.wait_for_wake() => {}
                 // The sender lives as long as the session, which this task holds.
-                _ = intents.changed() => {}
+                _ = desired_states.changed() => {}
             }
         };
         let woken = self.deps.lifecycle.unless_stopping(woken);
@@ -135,7 +135,7 @@ impl SessionActor {
     }
 
     /// Opens the saved state, follows the link to its end, and cleans up.
-    async fn run_link(&mut self, intents: &mut watch::Receiver<DesiredState>) -> LinkEnd {
+    async fn run_link(&mut self, desired_states: &mut watch::Receiver<DesiredState>) -> LinkEnd {
         let file = self.deps.files.session_path(&self.session.name);
         let opened = self
             .deps
@@ -156,7 +156,7 @@ impl SessionActor {
             .update_state(|state| state.account = link.account());
         self.session.set_link(Some(Arc::clone(&link)));
         link.start();
-        let end = self.follow_link(&link, signals, intents).await;
+        let end = self.follow_link(&link, signals, desired_states).await;
         self.session.set_link(None);
         self.session
             .update_state(|state| state.clear_link(self.deps.clock.now()));
@@ -186,7 +186,7 @@ impl SessionActor {
                 Ok(()) => false,
                 Err(error) => {
                     return Err(OpenLinkError::Transient(format!(
-                        "what is left of an earlier device stays: {error}"
+                        "the files of an earlier device cannot be removed: {error}"
                     )));
                 }
             },
@@ -205,18 +205,14 @@ impl SessionActor {
                 now,
             );
         });
-        let inbox = LastReceivedInbox {
-            session: Arc::clone(&self.session),
-            inbox: Arc::clone(&self.deps.inbox),
-        };
-        let inbox: Arc<dyn Inbox> = Arc::new(inbox);
+        let inbox = Arc::clone(&self.deps.inbox);
         let lifeline = self.deps.store.device_life(self.session.name.as_str());
         let archive = SessionHistorySink::for_session(&self.session, lifeline.clone(), &self.deps);
-        let notes = self.session.receipts.clone();
+        let receipts = self.session.receipts.clone();
         let opened = self
             .deps
             .whatsapp
-            .open_link(lifeline, file, inbox, notes, archive)
+            .open_link(lifeline, file, inbox, receipts, archive)
             .await;
         opened.map_err(|error| OpenLinkError::Transient(format!("{error:#}")))
     }
@@ -234,27 +230,32 @@ impl SessionActor {
         &mut self,
         link: &Link,
         mut signals: LinkEventReceiver,
-        intents: &mut watch::Receiver<DesiredState>,
+        desired_states: &mut watch::Receiver<DesiredState>,
     ) -> LinkEnd {
         // WhatsApp's last refusal explains an end that comes without a reason.
-        let mut verdict = LinkEnd::Unexplained;
+        let mut end = LinkEnd::Unexplained;
         loop {
             let signal = tokio::select! {
                 signal = signals.recv() => signal.unwrap_or(LinkEvent::Ended),
                 () = self.deps.lifecycle.await_stop() => return LinkEnd::Stopped,
-                _ = intents.changed() => return LinkEnd::DesiredStateChanged,
+                _ = desired_states.changed() => return LinkEnd::DesiredStateChanged,
                 () = self.session.wake.notified() => match self.is_stuck() {
                     true => return LinkEnd::ReconnectRequested,
                     false => continue,
                 },
                 () = self.wait_until_stalled() => {
-                    LinkEvent::Stuck { reason: "WhatsApp took the connection and did not let us in".to_owned() }
+                    LinkEvent::Stuck { reason: "WhatsApp accepted the connection but not the login".to_owned() }
                 }
+                () = self.wait_until_code_expires(link) => LinkEvent::QrExpired,
             };
             // It does not change the session, and there may be many of them.
-            if let LinkEvent::Chat(mut happening) = signal {
-                self.resolve_people(&mut happening).await;
-                self.session.emit_chat_event(*happening);
+            if let LinkEvent::Chat(mut event) = signal {
+                self.resolve_people(&mut event).await;
+                self.session.emit_chat_event(*event);
+                continue;
+            }
+            if let LinkEvent::Limits(told) = signal {
+                self.session.update_limits(*told);
                 continue;
             }
             if let LinkEvent::ReadElsewhere { ids } = signal {
@@ -270,22 +271,28 @@ impl SessionActor {
                 });
                 continue;
             }
-            if matches!(signal, LinkEvent::Paired) {
-                self.save_device(link).await;
-            }
             let was_online = self
                 .session
                 .read_state(|state| state.status == SessionPhase::Online);
+            if matches!(signal, LinkEvent::Paired) {
+                self.save_device(link).await;
+                self.end_connect_links();
+            } else if matches!(signal, LinkEvent::LoggedIn | LinkEvent::Online) && !was_online {
+                // The program may have ended before the pairing had ended them.
+                self.end_connect_links();
+            }
             self.apply_event(link, &signal).await;
             match signal {
-                LinkEvent::Ended => return verdict,
+                LinkEvent::Ended => return end,
                 LinkEvent::QrExpired => return LinkEnd::Expired,
+                LinkEvent::PasskeyFailed { .. } if self.session.state().paired => {}
+                LinkEvent::PasskeyFailed { .. } => return LinkEnd::Expired,
                 LinkEvent::LoggedOut { .. } => return LinkEnd::LoggedOut,
                 LinkEvent::Replaced => return LinkEnd::Replaced,
                 LinkEvent::Stuck { .. } => return LinkEnd::Unexplained,
-                LinkEvent::Refused { wait, .. } => verdict = LinkEnd::Refused { wait },
+                LinkEvent::Refused { wait, .. } => end = LinkEnd::Refused { wait },
                 LinkEvent::LoggedIn | LinkEvent::Online => {
-                    verdict = LinkEnd::Unexplained;
+                    end = LinkEnd::Unexplained;
                     self.handle_online(link, was_online);
                 }
                 other => self.handle_event(other).await,
@@ -298,7 +305,7 @@ impl SessionActor {
         let session = self.session.name.as_str().to_owned();
         match signal {
             // The file goes first, so that a reader of the new state no longer finds the code.
-            LinkEvent::QrExpired => {
+            LinkEvent::QrExpired | LinkEvent::QrSpent | LinkEvent::PasskeyRequested { .. } => {
                 qr_display::withdraw_qr_code(&self.session, &self.deps.files).await
             }
             LinkEvent::Paired => {
@@ -317,7 +324,7 @@ impl SessionActor {
                     }));
             }
             LinkEvent::Stuck { reason } => {
-                tracing::warn!(session, reason, "the connection is given up")
+                tracing::warn!(session, reason, "giving up the connection")
             }
             _ => {}
         }
@@ -369,37 +376,29 @@ impl SessionActor {
             .await;
     }
 
-    /// Saves the new device before its pairing is announced.
-    async fn save_device(&self, link: &Link) {
-        let name = &self.session.name;
-        match self
-            .deps
-            .clock
-            .timeout(SAVE_TIMEOUT, link.save_state())
-            .await
-        {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(session = %name, error = format!("{error:#}"), "the new device cannot be saved");
-            }
-            Err(error) => {
-                tracing::error!(session = %name, %error, "the new device is not saved yet");
-            }
-        }
-    }
-
     async fn handle_event(&mut self, signal: LinkEvent) {
         let name = &self.session.name;
         match signal {
-            LinkEvent::Qr { text, valid_for } => {
+            LinkEvent::Qr {
+                text,
+                valid_for,
+                number,
+            } => {
                 let SessionDeps {
                     files,
                     console,
                     clock,
                     ..
                 } = &self.deps;
-                qr_display::publish_qr_code(&self.session, &text, valid_for, files, console, clock)
-                    .await;
+                qr_display::publish_qr_code(
+                    &self.session,
+                    &text,
+                    (valid_for, number),
+                    files,
+                    console,
+                    clock,
+                )
+                .await;
             }
             LinkEvent::Paired => {
                 qr_display::withdraw_qr_code(&self.session, &self.deps.files).await;
@@ -430,13 +429,13 @@ impl SessionActor {
     /// The file is sound, so the obstacle (no file descriptors left, a full disk) may go away by
     /// itself.
     fn retry_later(&self, reason: String) -> LinkEnd {
-        tracing::error!(session = %self.session.name, reason, "the session cannot be opened now; it is tried again");
+        tracing::error!(session = %self.session.name, reason, "failed to open the session; trying again");
         self.session.set_status(SessionPhase::Offline, Some(reason));
         LinkEnd::Unexplained
     }
 
     fn mark_failed(&self, reason: String) -> LinkEnd {
-        tracing::error!(session = %self.session.name, reason, "the session cannot be opened");
+        tracing::error!(session = %self.session.name, reason, "failed to open the session");
         self.session.set_status(SessionPhase::Failed, Some(reason));
         LinkEnd::Failed
     }
@@ -468,7 +467,7 @@ impl SessionActor {
 }
 
 /// The reason shown for a session that was stopped by its owner.
-pub(in crate::sessions) const STOPPED_BY_OWNER: &str = "somebody stopped it";
+pub(in crate::sessions) const STOPPED_BY_OWNER: &str = "it was stopped by a request";
 
 /// Reasons why a link could not be opened.
 pub(super) enum OpenLinkError {

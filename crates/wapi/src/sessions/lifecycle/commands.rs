@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::sync::{MutexGuard, OwnedMutexGuard, watch};
 
 use super::actor::STOPPED_BY_OWNER;
+use crate::model::send_hold::Pacing;
 use crate::model::session_name::SessionName;
+use crate::net::proxy::ProxyAddress;
 use crate::sessions::{
-    DesiredState, Session, SessionMetadata, SessionPhase, SessionState, Sessions,
+    DesiredState, Session, SessionDeps, SessionError, SessionMetadata, SessionPhase, SessionState,
+    Sessions,
 };
-use crate::store::{RemovalMode, SavedSession, StopState, StoreError, SyncProgress};
-use crate::whatsapp::{PairingCodeError, RoundTripError};
+use crate::store::{RemovalMode, SavedSession, SettingsChange, StopState, SyncProgress};
+use crate::whatsapp::{ProxyCheck, RequestError};
 
 /// Time a session may take to come to rest. Its parts have limits of their own, which add up to
 /// less.
@@ -24,39 +27,6 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time the end of a connection may take to be noticed.
 const LOGOUT_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Reasons why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    #[error("there is no session of this name")]
-    Unknown,
-    #[error("there is a session of this name")]
-    Exists,
-    #[error("no phone has linked the session")]
-    NotPaired,
-    #[error("a phone has linked the session")]
-    Paired,
-    /// The program no longer accepts commands.
-    #[error("the program is ending")]
-    Ending,
-    /// An earlier command takes long. This one was not carried out; a removal continues in the
-    /// background.
-    #[error("an earlier order is still being followed")]
-    Busy,
-    #[error("the session is not online")]
-    NotOnline {
-        status: SessionPhase,
-        reason: Option<String>,
-    },
-    /// WhatsApp was asked and did not answer.
-    #[error(transparent)]
-    RoundTrip(RoundTripError),
-    #[error(transparent)]
-    PairingCode(PairingCodeError),
-    /// The command could not be saved, and nothing was done.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Whether removing a session first takes its device off the account's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +43,19 @@ impl Sessions {
         name: &SessionName,
         metadata: SessionMetadata,
         past: Option<SyncProgress>,
-    ) -> Result<Arc<Session>, CommandError> {
+        pacing: Pacing,
+        proxy: Option<ProxyAddress>,
+    ) -> Result<Arc<Session>, SessionError> {
         let ordered = SavedSession {
             metadata,
+            pacing,
+            proxy,
             sync_progress: past,
             ..SavedSession::default()
         };
         // Reserve the name before saving the row, so that a concurrent restore finds the row only
         // once the name is taken.
-        let place = loop {
+        let reservation = loop {
             let former = {
                 let mut sessions = self.lock_sessions();
                 match sessions.get(name) {
@@ -90,7 +64,7 @@ impl Sessions {
                         // No other command of this session is saved before this one.
                         let turn = Arc::clone(&session.command_lock)
                             .try_lock_owned()
-                            .expect("nobody knows it yet");
+                            .expect("its name is new");
                         break SessionReservation {
                             session,
                             sessions: self,
@@ -102,22 +76,69 @@ impl Sessions {
                 }
             };
             if former.desired_state() != DesiredState::Remove {
-                return Err(CommandError::Exists);
+                return Err(SessionError::Exists);
             }
             self.wait_until_removed(&former).await?;
         };
         self.inner
             .deps
             .store
+            .sessions()
             .save_session(name.as_str(), &ordered)
             .await?;
-        Ok(place.commit())
+        // Before anything is dialled.
+        self.inner.deps.proxies.set(name.as_str(), ordered.proxy);
+        Ok(reservation.commit())
+    }
+
+    /// Changes settings of the session. One whose proxy changes is reconnected, unless it rests.
+    pub async fn change_settings(
+        &self,
+        name: &SessionName,
+        change: SettingsChange,
+    ) -> Result<SessionState, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
+        let (before, later) = {
+            let _turn = self.acquire_turn(&session).await?;
+            let SessionDeps { store, proxies, .. } = &self.inner.deps;
+            store
+                .sessions()
+                .save_settings(name.as_str(), &change)
+                .await?;
+            if let Some(pacing) = change.pacing {
+                session.set_pacing(pacing);
+            }
+            let Some(proxy) = change.proxy else {
+                return Ok(session.state());
+            };
+            let former = proxies.find(name.as_str()).map(|it| it.address);
+            proxies.set(name.as_str(), proxy);
+            let is_same = proxies.find(name.as_str()).map(|it| it.address) == former;
+            let before = session.state();
+            if is_same || before.is_resting() || session.desired_state() != DesiredState::Run {
+                return Ok(before);
+            }
+            // The desired state stays the same; setting it again ends the link.
+            session.set_desired_state(DesiredState::Run);
+            (before, session.watch_desired_state())
+        };
+        let is_other =
+            |state: &SessionState| (state.status, state.since) != (before.status, before.since);
+        Ok(wait_for_effect(&session, later, is_other).await)
+    }
+
+    /// Tries the session's proxy.
+    pub async fn check_proxy(&self, name: &SessionName) -> Result<ProxyCheck, SessionError> {
+        self.find(name).ok_or(SessionError::NotFound)?;
+        let check = self.inner.deps.whatsapp.check_proxy(name.as_str()).await;
+        let check = check.map_err(|error| SessionError::ProxyUnchecked(format!("{error:#}")))?;
+        check.ok_or(SessionError::NoProxy)
     }
 
     /// Starts a session that was stopped, and wakes one that rests. It stays started across
     /// restarts.
-    pub async fn start(&self, name: &SessionName) -> Result<SessionState, CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+    pub async fn start(&self, name: &SessionName) -> Result<SessionState, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         let _turn = self.acquire_turn(&session).await?;
         self.start_session(&session).await
     }
@@ -126,11 +147,12 @@ impl Sessions {
     pub(in crate::sessions) async fn start_session(
         &self,
         session: &Session,
-    ) -> Result<SessionState, CommandError> {
+    ) -> Result<SessionState, SessionError> {
         if session.desired_state() == DesiredState::Stop {
             self.inner
                 .deps
                 .store
+                .sessions()
                 .save_stop_state(session.name.as_str(), StopState::Running)
                 .await?;
             session.update_state(|state| {
@@ -146,13 +168,14 @@ impl Sessions {
     }
 
     /// Stops a session until it is started again, across any number of restarts.
-    pub async fn stop(&self, name: &SessionName) -> Result<SessionState, CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+    pub async fn stop(&self, name: &SessionName) -> Result<SessionState, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         let later = {
             let _turn = self.acquire_turn(&session).await?;
             self.inner
                 .deps
                 .store
+                .sessions()
                 .save_stop_state(name.as_str(), StopState::Stopped)
                 .await?;
             session.set_desired_state(DesiredState::Stop);
@@ -167,12 +190,12 @@ impl Sessions {
 
     /// Drops the session's connection and makes a new one, with a client built from the saved
     /// state. Starts a session that was stopped.
-    pub async fn restart(&self, name: &SessionName) -> Result<SessionState, CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+    pub async fn restart(&self, name: &SessionName) -> Result<SessionState, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         let (before, later) = {
             let _turn = self.acquire_turn(&session).await?;
             let before = self.start_session(&session).await?;
-            // The intent stays the same; setting it again ends the link.
+            // The desired state stays the same; setting it again ends the link.
             session.set_desired_state(DesiredState::Run);
             (before, session.watch_desired_state())
         };
@@ -183,8 +206,8 @@ impl Sessions {
 
     /// Takes the session off its account's list of devices. The session stays, and shows a QR code
     /// when it is started again.
-    pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+    pub async fn log_out(&self, name: &SessionName) -> Result<SessionState, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         let later = {
             let _turn = self.acquire_turn(&session).await?;
             self.log_out_session(&session).await?;
@@ -200,18 +223,18 @@ impl Sessions {
     pub(in crate::sessions) async fn acquire_turn<'a>(
         &self,
         session: &'a Session,
-    ) -> Result<MutexGuard<'a, ()>, CommandError> {
+    ) -> Result<MutexGuard<'a, ()>, SessionError> {
         let turn = self
             .inner
             .deps
             .clock
             .timeout(TURN_TIMEOUT, session.command_lock.lock())
             .await
-            .map_err(|_| CommandError::Busy)?;
+            .map_err(|_| SessionError::Busy)?;
         match session.desired_state() {
-            DesiredState::Remove => Err(CommandError::Unknown),
+            DesiredState::Remove => Err(SessionError::NotFound),
             DesiredState::Run | DesiredState::Stop if session.has_ended() => {
-                Err(CommandError::Ending)
+                Err(SessionError::Stopping)
             }
             DesiredState::Run | DesiredState::Stop => Ok(turn),
         }
@@ -221,16 +244,16 @@ impl Sessions {
     pub(in crate::sessions) async fn wait_until_removed(
         &self,
         session: &Session,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), SessionError> {
         self.inner
             .deps
             .clock
             .timeout(REST_TIMEOUT, session.wait_until_ended())
             .await
-            .map_err(|_| CommandError::Busy)
+            .map_err(|_| SessionError::Busy)
     }
 
-    async fn log_out_session(&self, session: &Session) -> Result<(), CommandError> {
+    async fn log_out_session(&self, session: &Session) -> Result<(), SessionError> {
         let SessionState {
             paired,
             status,
@@ -238,10 +261,10 @@ impl Sessions {
             ..
         } = session.state();
         if !paired {
-            return Err(CommandError::NotPaired);
+            return Err(SessionError::NotPaired);
         }
         let link = session.link().filter(|_| status == SessionPhase::Online);
-        let link = link.ok_or(CommandError::NotOnline { status, reason })?;
+        let link = link.ok_or(SessionError::NotOnline { status, reason })?;
         let Err(error) = link.log_out(self.inner.deps.whatsapp_timeout).await else {
             return Ok(());
         };
@@ -255,7 +278,7 @@ impl Sessions {
             .status
         {
             SessionPhase::LoggedOut => Ok(()),
-            _ => Err(CommandError::RoundTrip(error)),
+            _ => Err(SessionError::Whatsapp(error)),
         }
     }
 
@@ -268,13 +291,13 @@ impl Sessions {
         name: &SessionName,
         log_out: LogoutMode,
         leave: RemovalMode,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), SessionError> {
         let removed = match self.find(name) {
             Some(session) => self.remove_session(&session, log_out, leave).await,
-            None => Err(CommandError::Unknown),
+            None => Err(SessionError::NotFound),
         };
         match removed {
-            Err(CommandError::Unknown) if leave == RemovalMode::Purge => {
+            Err(SessionError::NotFound) if leave == RemovalMode::Purge => {
                 self.purge_former(name).await
             }
             removed => removed,
@@ -286,7 +309,7 @@ impl Sessions {
         session: &Session,
         log_out: LogoutMode,
         leave: RemovalMode,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), SessionError> {
         {
             let _turn = self.acquire_turn(session).await?;
             let is_paired = session.state().paired;
@@ -296,6 +319,7 @@ impl Sessions {
             self.inner
                 .deps
                 .store
+                .sessions()
                 .save_removal(session.name.as_str(), leave)
                 .await?;
             session.set_removal_mode(leave);
@@ -317,7 +341,7 @@ impl Sessions {
             .clock
             .timeout(REST_TIMEOUT, rest)
             .await
-            .map_err(|_| CommandError::Busy)
+            .map_err(|_| SessionError::Busy)
     }
 
     /// Requests a code to type into the phone instead of scanning. `phone` is an international
@@ -326,12 +350,13 @@ impl Sessions {
         &self,
         name: &SessionName,
         phone: &str,
-    ) -> Result<String, CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+    ) -> Result<String, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         let limit = self.inner.deps.whatsapp_timeout;
         // A code belongs to a connection that waits for pairing, and such a connection shows a QR
         // code.
-        let has_code = self.next_qr_code(&session, limit).await.is_some();
+        let has_code = session.read_state(|state| state.waits_for_code)
+            || self.next_qr_code(&session, limit).await.is_some();
         let SessionState {
             paired,
             status,
@@ -339,15 +364,18 @@ impl Sessions {
             ..
         } = session.state();
         if paired {
-            return Err(CommandError::Paired);
+            return Err(SessionError::AlreadyPaired);
         }
         let link = session
             .link()
             .filter(|_| has_code)
-            .ok_or(CommandError::NotOnline { status, reason })?;
+            .ok_or(SessionError::NotOnline { status, reason })?;
         link.request_pairing_code(phone, limit)
             .await
-            .map_err(CommandError::PairingCode)
+            .map_err(|error| match error {
+                RequestError::Rejected(reason) => SessionError::PairingCodeRefused(reason),
+                error => error.into(),
+            })
     }
 }
 

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::model::session_name::SessionName;
-use crate::sessions::{CommandError, Session, SessionPhase, SessionState, Sessions};
+use crate::sessions::{Session, SessionError, SessionPhase, SessionState, Sessions};
 use crate::store::StoreError;
-use crate::whatsapp::{Link, RoundTripError};
+use crate::whatsapp::{Link, RequestError};
 
 /// Concurrent checks.
 const MAX_CONCURRENT_CHECKS: usize = 32;
@@ -29,7 +29,7 @@ const REDIAL_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct HealthCheck {
     pub at: Timestamp,
     /// A round trip on the wire.
-    pub socket: Result<Duration, RoundTripError>,
+    pub socket: Result<Duration, RequestError>,
     /// A write that reached the disk. Without one, no message is accepted from WhatsApp.
     pub store: Result<Duration, StoreError>,
     pub inbound: InboundHealth,
@@ -132,8 +132,8 @@ impl Sessions {
     }
 
     async fn check_all(&self, every: Duration, outages: &mut HashMap<SessionName, OutageCounter>) {
-        if let Err(error) = self.inner.deps.store.record_received().await {
-            tracing::debug!(%error, "when sessions received their last messages is not noted");
+        if let Err(error) = self.inner.deps.store.sessions().record_received().await {
+            tracing::debug!(%error, "failed to save when sessions last received messages");
         }
         let watched = self
             .all_sessions()
@@ -184,8 +184,8 @@ impl Sessions {
 
     /// Checks every part of one session now, whatever has come in recently, and recovers it if
     /// necessary.
-    pub async fn check_session(&self, name: &SessionName) -> Result<HealthCheck, CommandError> {
-        let session = self.find(name).ok_or(CommandError::Unknown)?;
+    pub async fn check_session(&self, name: &SessionName) -> Result<HealthCheck, SessionError> {
+        let session = self.find(name).ok_or(SessionError::NotFound)?;
         let scope = CheckScope::Inbound {
             recent: Duration::ZERO,
         };
@@ -220,10 +220,10 @@ impl Sessions {
         &self,
         session: &Session,
         scope: CheckScope,
-    ) -> (Result<Duration, RoundTripError>, InboundHealth) {
+    ) -> (Result<Duration, RequestError>, InboundHealth) {
         let limit = self.inner.deps.whatsapp_timeout;
         let Some(link) = session.link() else {
-            return (Err(RoundTripError::NotConnected), InboundHealth::Unknown);
+            return (Err(RequestError::Offline), InboundHealth::Unknown);
         };
         let socket = link.ping(limit).await;
         let inbound = match (&socket, scope) {
@@ -238,20 +238,12 @@ impl Sessions {
     async fn recover_session(
         &self,
         session: &Session,
-        socket: &Result<Duration, RoundTripError>,
+        socket: &Result<Duration, RequestError>,
         inbound: InboundHealth,
     ) {
         let link = session.link();
         match (socket, link) {
-            (Err(RoundTripError::Timeout(_)), Some(link)) => {
-                reconnect_link(
-                    session,
-                    &link,
-                    "WhatsApp does not answer on this connection",
-                )
-                .await;
-            }
-            (Err(RoundTripError::NotConnected), Some(link)) => {
+            (Err(RequestError::Offline), Some(link)) => {
                 let state = session
                     .wait_for_state(REDIAL_TIMEOUT, |state| state.status != SessionPhase::Online)
                     .await;
@@ -260,6 +252,14 @@ impl Sessions {
                     status if is_watched(status) => session.request_wake(),
                     _ => {}
                 }
+            }
+            (Err(_), Some(link)) => {
+                reconnect_link(
+                    session,
+                    &link,
+                    "WhatsApp does not answer on this connection",
+                )
+                .await;
             }
             // Between two links the session is waiting for a reason: WhatsApp asked for a pause, or
             // another program took its place.
@@ -273,12 +273,8 @@ impl Sessions {
                 (InboundHealth::Silent(_), Some(link))
                     if session.count_missed_probe().is_power_of_two() =>
                 {
-                    reconnect_link(
-                        session,
-                        &link,
-                        "nothing comes in, not even what was asked for",
-                    )
-                    .await;
+                    reconnect_link(session, &link, "nothing arrives, not even requested data")
+                        .await;
                 }
                 _ => {}
             },
@@ -292,8 +288,8 @@ async fn probe_inbound(link: &Link, fresh: Duration, limit: Duration) -> Inbound
     }
     match link.probe_phone(limit).await {
         Ok(took) => InboundHealth::Answered(took),
-        Err(RoundTripError::Timeout(limit)) => InboundHealth::Silent(limit),
-        Err(RoundTripError::NotConnected) => InboundHealth::Unknown,
+        Err(RequestError::Offline) => InboundHealth::Unknown,
+        Err(_) => InboundHealth::Silent(limit),
     }
 }
 
@@ -318,7 +314,7 @@ async fn reconnect_link(session: &Session, link: &Link, reason: &str) {
             .wait_for_state(REDIAL_TIMEOUT, |state| !is_waiting(state))
             .await,
     ) {
-        link.give_up("the connection does not come back");
+        link.give_up("the connection does not recover");
     }
 }
 
@@ -333,7 +329,7 @@ fn is_watched(status: SessionPhase) -> bool {
     )
 }
 
-fn log_report(session: &Session, result: &Result<Duration, RoundTripError>, report: OutageReport) {
+fn log_report(session: &Session, result: &Result<Duration, RequestError>, report: OutageReport) {
     let name = &session.name;
     match (report, result) {
         (OutageReport::Silent(number), Err(error)) => {

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod commands;
 pub mod health_check;
+mod pairing;
 pub mod purge;
 pub mod removal;
 pub mod restore;

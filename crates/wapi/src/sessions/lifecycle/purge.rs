@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::commands::CommandError;
 use crate::model::session_name::SessionName;
+use crate::sessions::SessionError;
 use crate::sessions::{DesiredState, SessionDeps, Sessions};
 use crate::store::{Life, StoreError};
 
@@ -18,7 +18,7 @@ impl Sessions {
             clock, lifecycle, ..
         } = &self.inner.deps;
         while let Err(error) = self.try_purge(&lives).await {
-            tracing::warn!(%error, "what a removed session has left cannot be removed yet; trying again");
+            tracing::warn!(%error, "failed to remove the data of a removed session; trying again");
             if lifecycle
                 .unless_stopping(clock.sleep(RETRY_PAUSE))
                 .await
@@ -33,11 +33,11 @@ impl Sessions {
     pub(in crate::sessions) async fn purge_former(
         &self,
         name: &SessionName,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), SessionError> {
         let SessionDeps { store, files, .. } = &self.inner.deps;
         if let Some(session) = self.find(name) {
             if session.desired_state() != DesiredState::Remove {
-                return Err(CommandError::Busy);
+                return Err(SessionError::Busy);
             }
             self.wait_until_removed(&session).await?;
             session.wait_for_sender_end().await;
@@ -50,11 +50,11 @@ impl Sessions {
         };
         // There is such a session after all: it has just been created, or is not restored yet.
         if store.lives().current_life(name.as_str()).is_some() {
-            return Err(CommandError::Busy);
+            return Err(SessionError::Busy);
         }
         let had_files = files.remove_former_files(name).await.map_err(unremoved)?;
         if lives.is_empty() && !had_files {
-            return Err(CommandError::Unknown);
+            return Err(SessionError::NotFound);
         }
         store.schedule_purge(&lives).await?;
         Ok(self.try_purge(&lives).await?)

@@ -33,15 +33,16 @@ impl SessionActor {
             .move_aside(&self.session.name, AsideReason::LoggedOut, clock.now())
             .await
         {
-            tracing::error!(session = %self.session.name, %error, "the file of a former device cannot be moved");
+            tracing::error!(session = %self.session.name, %error, "failed to move the file of a former device");
         }
         crate::sessions::history_sync::import::reset_history_sync(&self.session, store).await;
         // No recipient asks a logged-out device for a retry.
         if let Err(error) = store
+            .outbox()
             .delete_payloads(&self.session.life(), Timestamp::MAX)
             .await
         {
-            tracing::warn!(session = %self.session.name, %error, "what a former device sent cannot be forgotten");
+            tracing::warn!(session = %self.session.name, %error, "failed to forget the messages of a former device");
         }
     }
 
@@ -53,7 +54,7 @@ impl SessionActor {
         }
         while let Err(error) = self.delete_data().await {
             let error = format!("{error:#}");
-            tracing::warn!(session = %self.session.name, error, "a removed session cannot be forgotten yet; trying again");
+            tracing::warn!(session = %self.session.name, error, "failed to forget a removed session; trying again");
             let pause = self.deps.clock.sleep(RETRY_PAUSE);
             if self.deps.lifecycle.unless_stopping(pause).await.is_none() {
                 return;
@@ -85,10 +86,14 @@ impl SessionActor {
         }
         // No recipient asks a logged-out device for a retry.
         for life in store.lives().lives_of(name.as_str()) {
-            store.delete_payloads(&life, Timestamp::MAX).await?;
+            store
+                .outbox()
+                .delete_payloads(&life, Timestamp::MAX)
+                .await?;
         }
         history.forget_session(name.as_str()).await?;
         Ok(store
+            .sessions()
             .forget_session(name.as_str(), self.session.removal_mode())
             .await?)
     }
@@ -118,9 +123,10 @@ impl SessionActor {
             Err(_) => false,
         };
         if is_gone {
-            tracing::info!(session = %self.session.name, "a device that was linked during the removal is logged out");
+            tracing::info!(session = %self.session.name, "logging out a device that was linked during the removal");
         } else {
-            tracing::error!(session = %self.session.name, "a device that was linked during the removal stays on its phone's list");
+            tracing::error!(session = %self.session.name, "failed to log out a device that was linked during the \
+             removal; it stays on its phone's list");
         }
     }
 }

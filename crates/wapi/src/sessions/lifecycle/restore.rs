@@ -30,7 +30,7 @@ impl Sessions {
         while let Err(error) = self.add_saved_sessions(at_once).await {
             tracing::error!(
                 error = format!("{error:#}"),
-                "saved sessions cannot be listed; trying again"
+                "failed to list saved sessions; trying again"
             );
             if lifecycle
                 .unless_stopping(clock.sleep(RETRY_PAUSE))
@@ -79,10 +79,10 @@ impl Sessions {
         for path in strangers {
             tracing::warn!(
                 file = masking::mask_path(&path),
-                "this file's name is not one that wapi gives; it is left alone"
+                "ignoring a file whose name is not a session's"
             );
         }
-        let places = Arc::new(Semaphore::new(at_once));
+        let permits = Arc::new(Semaphore::new(at_once));
         for name in names {
             if removed.contains(&name) {
                 continue;
@@ -93,14 +93,14 @@ impl Sessions {
             {
                 continue;
             }
-            self.restore_session(&name, ordered, &places).await;
+            self.restore_session(&name, ordered, &permits).await;
         }
         for (name, ordered) in ordered {
             // It parsed when it was saved.
             let Ok(name) = SessionName::parse(&name) else {
                 continue;
             };
-            self.restore_session(&name, Some(ordered), &places).await;
+            self.restore_session(&name, Some(ordered), &permits).await;
         }
         // End the lives of all other names, including sessions that disappeared while the program
         // was not running.
@@ -148,17 +148,17 @@ impl Sessions {
 
     async fn try_read_saved(&self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
         let store = &self.inner.deps.store;
-        store.record_received().await?;
-        let received = store.last_received().await?;
-        self.inner.received.lock().extend(received);
-        store.load_sessions().await
+        store.sessions().record_received().await?;
+        let received = store.sessions().last_received().await?;
+        self.inner.deps.received.add_saved(received);
+        store.sessions().load_sessions().await
     }
 
     async fn restore_session(
         &self,
         name: &SessionName,
         ordered: Option<SavedSession>,
-        places: &Arc<Semaphore>,
+        permits: &Arc<Semaphore>,
     ) {
         let file = inspect_file(&self.inner.deps.files.session_path(name)).await;
         let is_unpaired = matches!(file, SessionFile::Absent | SessionFile::NeverPaired);
@@ -179,13 +179,13 @@ impl Sessions {
             // Unseen codes would expire one after the other.
             session.set_status(SessionPhase::ScanQr, Some("expired".to_owned()));
         }
-        let restoring = self.clone().run_restored(session, Arc::clone(places));
+        let restoring = self.clone().run_restored(session, Arc::clone(permits));
         self.inner.deps.lifecycle.spawn(restoring);
     }
 
     /// Holds one of the few places until the session is online or clearly cannot be for now, then
     /// runs the session without it. A command takes effect without waiting for the session's turn.
-    async fn run_restored(self, session: Arc<Session>, places: Arc<Semaphore>) {
+    async fn run_restored(self, session: Arc<Session>, permits: Arc<Semaphore>) {
         let parts = self.inner.deps.clone();
         let mut intents = session.watch_desired_state();
         let ordered = async {
@@ -194,12 +194,12 @@ impl Sessions {
                 let _ = intents.changed().await;
             }
         };
-        let place = tokio::select! {
+        let permit = tokio::select! {
             () = parts.lifecycle.await_stop() => return session.mark_ended(),
             () = ordered => None,
-            place = self.wait_for_place(&session, places) => place,
+            permit = self.wait_for_permit(&session, permits) => permit,
         };
-        if place.is_some() {
+        if permit.is_some() {
             let (settled, limit) = (Arc::clone(&session), parts.whatsapp_timeout);
             parts.lifecycle.spawn(async move {
                 settled
@@ -210,27 +210,27 @@ impl Sessions {
                         )
                     })
                     .await;
-                drop(place);
+                drop(permit);
             });
         }
         Box::pin(self.run_session(session)).await;
     }
 
     /// Waits for a place. An unpaired session first waits until its QR code is requested.
-    async fn wait_for_place(
+    async fn wait_for_permit(
         &self,
         session: &Session,
-        places: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
     ) -> Option<OwnedSemaphorePermit> {
         while session.state().is_qr_expired() {
             session.wake.notified().await;
         }
-        let place = places.acquire_owned().await.ok();
+        let permit = permits.acquire_owned().await.ok();
         self.inner
             .deps
             .clock
             .sleep(MAX_JITTER.mul_f64(rand::random()))
             .await;
-        place
+        permit
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::items::{OutboxItem, SendMode, SendStage};
-use crate::store::{MessageSeq, UnsettledMessage};
+use crate::model::message::ChatId;
+use crate::store::{MessageSeq, QueuedMessage};
 
 #[derive(Default)]
 pub(super) struct ChatLanes {
     items: HashMap<MessageSeq, OutboxItem>,
     /// Messages whose time has come, by chat. No lane is empty.
-    lanes: HashMap<String, VecDeque<MessageSeq>>,
+    lanes: HashMap<ChatId, VecDeque<MessageSeq>>,
 }
 
 impl ChatLanes {
@@ -18,54 +19,77 @@ impl ChatLanes {
         self.items.is_empty()
     }
 
-    pub fn get(&self, place: MessageSeq) -> Option<&OutboxItem> {
-        self.items.get(&place)
+    pub fn get(&self, seq: MessageSeq) -> Option<&OutboxItem> {
+        self.items.get(&seq)
     }
 
-    pub fn get_mut(&mut self, place: MessageSeq) -> Option<&mut OutboxItem> {
-        self.items.get_mut(&place)
+    pub fn get_mut(&mut self, seq: MessageSeq) -> Option<&mut OutboxItem> {
+        self.items.get_mut(&seq)
+    }
+
+    /// Returns the first message of a chat's lane.
+    pub fn first_of_chat(&self, chat: &ChatId) -> Option<&OutboxItem> {
+        self.get(*self.lanes.get(chat)?.front()?)
+    }
+
+    /// Whether a message is the first of its lane.
+    pub fn is_first(&self, seq: MessageSeq) -> bool {
+        let chat = self.get(seq).map(|item| &item.message.to);
+        let first = chat.and_then(|chat| self.first_of_chat(chat));
+        first.is_some_and(|first| first.message.seq == seq)
+    }
+
+    /// Lists the messages of a chat's lane, in their order.
+    pub fn lane_of(&self, chat: &ChatId) -> Vec<MessageSeq> {
+        self.lanes
+            .get(chat)
+            .map_or_else(Vec::new, |lane| lane.iter().copied().collect())
     }
 
     /// Returns the last message of a chat's lane.
-    pub fn last_of_chat(&self, chat: &str) -> Option<&OutboxItem> {
+    pub fn last_of_chat(&self, chat: &ChatId) -> Option<&OutboxItem> {
         self.get(*self.lanes.get(chat)?.back()?)
     }
 
-    pub fn insert(&mut self, item: OutboxItem, stage: SendStage) {
-        self.items.insert(item.seq, OutboxItem { stage, ..item });
+    pub fn insert(&mut self, item: OutboxItem) {
+        self.items.insert(item.message.seq, item);
     }
 
-    pub fn set_stage(&mut self, place: MessageSeq, stage: SendStage) {
-        if let Some(item) = self.get_mut(place) {
+    pub fn update_all(&mut self, update: impl FnMut(&mut OutboxItem)) {
+        self.items.values_mut().for_each(update);
+    }
+
+    pub fn set_stage(&mut self, seq: MessageSeq, stage: SendStage) {
+        if let Some(item) = self.get_mut(seq) {
             item.stage = stage;
         }
     }
 
     /// Appends a message to its lane. Returns whether it is the first there.
-    pub fn join_lane(&mut self, place: MessageSeq) -> bool {
-        let Some(item) = self.items.get(&place) else {
+    pub fn join_lane(&mut self, seq: MessageSeq) -> bool {
+        let Some(item) = self.items.get(&seq) else {
             return false;
         };
-        let lane = self.lanes.entry(item.chat.clone()).or_default();
-        lane.push_back(place);
+        let lane = self.lanes.entry(item.message.to.clone()).or_default();
+        lane.push_back(seq);
         lane.len() == 1
     }
 
     /// Removes a message. Returns it and, if it was the first of its lane, its successor.
-    pub fn remove(&mut self, place: MessageSeq) -> Option<(OutboxItem, Option<MessageSeq>)> {
-        let item = self.items.remove(&place)?;
-        let Some(lane) = self.lanes.get_mut(&item.chat) else {
+    pub fn remove(&mut self, seq: MessageSeq) -> Option<(OutboxItem, Option<MessageSeq>)> {
+        let item = self.items.remove(&seq)?;
+        let Some(lane) = self.lanes.get_mut(&item.message.to) else {
             return Some((item, None));
         };
-        let was_first = lane.front() == Some(&place);
+        let was_first = lane.front() == Some(&seq);
         if was_first {
             lane.pop_front();
         } else if item.stage != SendStage::Scheduled {
-            lane.retain(|other| *other != place);
+            lane.retain(|other| *other != seq);
         }
         let next = lane.front().copied().filter(|_| was_first);
         if lane.is_empty() {
-            self.lanes.remove(&item.chat);
+            self.lanes.remove(&item.message.to);
         }
         Some((item, next))
     }
@@ -87,21 +111,22 @@ impl ChatLanes {
         })
     }
 
-    fn filter_messages(&self, is_it: impl Fn(&OutboxItem) -> bool) -> Vec<MessageSeq> {
-        let mut places: Vec<_> = self
+    /// Lists the messages that satisfy `is_it`, in the order they were accepted.
+    pub fn filter_messages(&self, is_it: impl Fn(&OutboxItem) -> bool) -> Vec<MessageSeq> {
+        let mut seqs: Vec<_> = self
             .items
             .values()
             .filter(|item| is_it(item))
-            .map(|item| item.seq)
+            .map(|item| item.message.seq)
             .collect();
-        places.sort_unstable();
-        places
+        seqs.sort_unstable();
+        seqs
     }
 }
 
 /// Sorts messages into the order in which an earlier run would have sent them: first those that may
 /// have left, then all others as they were accepted, with scheduled ones inserted at their times.
-pub fn restore_order(messages: Vec<UnsettledMessage>) -> Vec<UnsettledMessage> {
+pub fn restore_order(messages: Vec<QueuedMessage>) -> Vec<QueuedMessage> {
     let (mut ordered, rest): (Vec<_>, Vec<_>) = messages
         .into_iter()
         .partition(|message| message.may_have_left);

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 #[cfg(doc)]
 use super::Outbox;
-use crate::store::{MessageSeq, SendOutcome};
+use crate::model::send_hold::SendHold;
+use crate::store::{AttemptMark, MessageSeq, SendOutcome};
 
 /// The current time: wall-clock time for the callers' dates, and a monotonic uptime for our own
 /// timeouts.
@@ -23,48 +24,37 @@ pub enum OutboxConnectivity {
     Offline,
 }
 
+/// One of the attempts at a message. The result of an attempt that is not the latest does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendAttempt {
+    pub seq: MessageSeq,
+    pub number: u32,
+}
+
 /// An action to perform. Its result is reported to the named method of [`Outbox`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboxStep {
+    /// Find out whether the persons of these messages have written to the account:
+    /// [`Outbox::finish_check`].
+    CheckChats(Vec<MessageSeq>),
+    /// The message waits for this reason. No result is reported.
+    Hold(MessageSeq, SendHold),
+    /// It waits no longer. No result is reported.
+    Release(MessageSeq),
+    /// A message to a new contact was sent, and counts in the quota. No result is reported.
+    CountNewChat,
     /// Fetch and upload the message's file: [`Outbox::finish_preparing`].
-    Prepare(MessageSeq),
+    Prepare(SendAttempt),
+    /// Show the recipient that the account types: [`Outbox::finish_typing`].
+    ShowTyping(SendAttempt),
     /// Record that these may have left: [`Outbox::finish_recording`].
-    RecordAttempts(Vec<MessageSeq>),
+    RecordAttempts(Vec<AttemptMark>),
+    /// Take back such records: these certainly have not left. It succeeds in the end:
+    /// [`Outbox::finish_clearing`].
+    ClearAttempts(Vec<MessageSeq>),
     /// Hand the message to the engine: [`Outbox::finish_handover`], and [`Outbox::record_answer`] when
     /// WhatsApp answers.
-    HandOver(MessageSeq),
+    HandOver(SendAttempt),
     /// Record this outcome. No result is reported.
     RecordOutcome(MessageSeq, SendOutcome),
-}
-
-/// The result of handing a message to the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandoverResult {
-    /// It was sent; WhatsApp may or may not answer.
-    Sent,
-    /// It has not left, because there is no connection.
-    Offline,
-    /// It has not left, because the engine could not encode it.
-    Failed,
-    /// It has not left, because the number is not on WhatsApp.
-    NotOnWhatsapp,
-    /// It has not left, because the account is not in the group.
-    NotInGroup,
-    /// It has not left, because there is no such newsletter.
-    NewsletterNotFound,
-    /// It has not left, because the account may not post in the newsletter.
-    NotNewsletterAdmin,
-    /// It may have left.
-    Unconfirmed,
-}
-
-/// Reasons why a message could not be prepared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UnpreparedError {
-    /// It was edited meanwhile.
-    Outdated,
-    /// Its file can never be sent.
-    Permanent(String),
-    /// A later attempt may succeed.
-    Transient(String),
 }

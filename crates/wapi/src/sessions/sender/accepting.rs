@@ -1,139 +1,108 @@
 //! Accepting messages in a session's sender, and changing them until they leave.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
-use super::super::outbox::{self, SendMode};
-use super::super::sending::{SendError, SendReply, SendRequest};
+use super::super::SessionError;
+use super::super::outbox::SendMode;
 use super::{MAX_KEPT_BYTES, MessageSender, PendingSend};
 use crate::media::MediaFile;
 use crate::model::message::Message;
 use crate::store::{
-    AcceptOutcome, AcceptedMessage, EditOutcome, IdempotencyKey, NewMessage, SendIntent,
-    SendOutcome, StoreError,
+    AcceptOutcome, EditOutcome, IdempotencyKey, QueuedMessage, SendIntent, SendOutcome,
+    SendRequest, StoreError,
 };
 
 /// A send request that the store has answered.
 pub(super) struct AcceptResult {
-    request: Box<SendRequest>,
+    request: Arc<SendRequest>,
     file: Option<MediaFile>,
     mode: SendMode,
-    intent: SendIntent,
-    reply: oneshot::Sender<Result<SendReply, SendError>>,
-    answer: Result<AcceptOutcome, SendError>,
+    waiter: oneshot::Sender<SendOutcome>,
+    reply: oneshot::Sender<Result<AcceptOutcome, SessionError>>,
+    answer: Result<AcceptOutcome, StoreError>,
 }
 
 impl MessageSender {
     pub(super) fn accept_message(
         &mut self,
-        wish: Box<SendRequest>,
+        request: Arc<SendRequest>,
         file: Option<MediaFile>,
-        haste: SendMode,
-        reply: oneshot::Sender<Result<SendReply, SendError>>,
+        mode: SendMode,
+        waiter: oneshot::Sender<SendOutcome>,
+        reply: oneshot::Sender<Result<AcceptOutcome, SessionError>>,
     ) {
-        let chat = wish.to.to_string();
         let may_wait =
-            wish.send_at.is_some() || (wish.expires_at.is_some() && haste == SendMode::Queued);
-        let departure = if !may_wait && self.outbox.can_leave(&chat) {
+            request.send_at.is_some() || (request.expires_at.is_some() && mode == SendMode::Queued);
+        let send_intent = if !may_wait && self.outbox.can_leave(&request.to) {
             SendIntent::Recorded
         } else {
             SendIntent::Unrecorded
         };
-        let new = NewMessage {
-            session: wish.life.clone(),
-            chat,
-            message: wish.message.clone(),
-            send_at: wish.send_at,
-            expires_at: wish.expires_at,
-            intent: departure,
-            key: wish.key.clone(),
-        };
         let store = self.deps.store.clone();
         self.accepting.push(Box::pin(async move {
-            let answer = store.accept_message(new).await.map_err(SendError::from);
+            let answer = store
+                .outbox()
+                .accept_message(Arc::clone(&request), send_intent)
+                .await;
             AcceptResult {
-                request: wish,
+                request,
                 file,
-                mode: haste,
-                intent: departure,
+                mode,
+                waiter,
                 reply,
                 answer,
             }
         }));
     }
 
-    pub(super) fn finish_accepting(&mut self, asked: AcceptResult) {
+    pub(super) fn finish_accepting(&mut self, accepted: AcceptResult) {
         let AcceptResult {
-            request: wish,
+            request,
             file,
-            mode: haste,
-            intent: departure,
+            mode,
+            waiter,
             reply,
             answer,
-        } = asked;
+        } = accepted;
+        if let Ok(AcceptOutcome::New(message)) = &answer {
+            let content = Arc::unwrap_or_clone(request).message;
+            self.add_message(Arc::clone(message), content, file, mode, waiter);
+        }
         // The requester may have gone; an accepted message is sent all the same.
-        let _ = reply.send(match answer {
-            Ok(AcceptOutcome::New(accepted)) => {
-                Ok(self.add_message(*wish, file, haste, departure, accepted))
-            }
-            Ok(AcceptOutcome::Repeated(id)) => Ok(SendReply::Repeated(id)),
-            Ok(AcceptOutcome::KeyTaken) => Ok(SendReply::KeyReused),
-            Err(error) => Err(error),
-        });
+        let _ = reply.send(answer.map_err(SessionError::from));
     }
 
     fn add_message(
         &mut self,
-        wish: SendRequest,
+        message: Arc<QueuedMessage>,
+        content: Message,
         file: Option<MediaFile>,
-        haste: SendMode,
-        departure: SendIntent,
-        accepted: AcceptedMessage,
-    ) -> SendReply {
-        let (waiter, verdict) = oneshot::channel();
-        let message = outbox::QueuedMessage {
-            seq: accepted.seq,
-            chat: wish.to.to_string(),
-            send_at: wish.send_at,
-            expires_at: wish.expires_at,
-            mode: haste,
-            is_recorded: departure == SendIntent::Recorded,
-            may_have_left: false,
-            has_file: wish.message.content.needs_download(),
-        };
-        let (size, is_vote) = (
-            wish.message.content.memory_size(),
-            wish.message.content.chosen_options().is_some(),
-        );
-        let message_kept = (self.kept_bytes + size <= MAX_KEPT_BYTES).then_some(wish.message);
-        self.kept_bytes += message_kept.as_ref().map_or(0, |_| size);
-        let open = PendingSend {
-            life: wish.life,
-            id: accepted.id.clone(),
-            to: wish.to,
-            message: message_kept,
+        mode: SendMode,
+        waiter: oneshot::Sender<SendOutcome>,
+    ) {
+        let mut pending = PendingSend {
             file,
-            prepared: None,
             waiters: vec![waiter],
-            is_vote,
-            is_outdated: false,
-            was_refused: false,
+            ..PendingSend::new(message)
         };
-        self.track_message(message, open);
-        SendReply::Accepted(accepted, verdict)
+        keep_content(&mut self.kept_bytes, &mut pending, content);
+        self.track_message(pending, mode);
     }
 
     /// Cancels a message. The outcome is reported once it is on disk; before that, a crash would
     /// let the message leave. Returns `None` if it may have left.
     pub(super) fn cancel_message(&mut self, id: &str) -> Option<oneshot::Receiver<SendOutcome>> {
-        let place = *self.by_id.get(id)?;
-        let (waiter, verdict) = oneshot::channel();
-        let open = self
+        let seq = *self.by_id.get(id)?;
+        let (waiter, outcome) = oneshot::channel();
+        let pending = self
             .pending
-            .get_mut(&place)
-            .filter(|_| self.outbox.is_unsent(place))?;
-        open.waiters.push(waiter);
-        self.outbox.cancel_message(place);
-        Some(verdict)
+            .get_mut(&seq)
+            .filter(|_| self.outbox.is_unsent(seq))?;
+        pending.waiters.push(waiter);
+        self.outbox.cancel_message(seq);
+        Some(outcome)
     }
 
     /// Edits a message. The new content counts once it is on disk. Meanwhile nothing is sent and no
@@ -144,38 +113,39 @@ impl MessageSender {
         message: Message,
         key: Option<IdempotencyKey>,
     ) -> Result<EditOutcome, StoreError> {
-        let place = self
+        let seq = self
             .by_id
             .get(id)
             .copied()
-            .filter(|place| self.outbox.is_unsent(*place));
-        let Some(place) = place else {
+            .filter(|seq| self.outbox.is_unsent(*seq));
+        let Some(seq) = seq else {
             return Ok(EditOutcome::TooLate);
         };
-        let rewording = self
+        let answer = self
             .deps
             .store
-            .edit_message(place, message.clone(), key)
+            .outbox()
+            .edit_message(seq, message.clone(), key)
             .await?;
-        if rewording != EditOutcome::Edited {
-            return Ok(rewording);
+        if answer != EditOutcome::Edited {
+            return Ok(answer);
         }
-        let Some(open) = self.pending.get_mut(&place) else {
+        let Some(pending) = self.pending.get_mut(&seq) else {
             return Ok(EditOutcome::TooLate);
         };
-        let (size, has_file) = (
-            message.content.memory_size(),
-            message.content.needs_download(),
-        );
-        self.kept_bytes -= open
-            .message
-            .as_ref()
-            .map_or(0, |message| message.content.memory_size());
-        open.message = (self.kept_bytes + size <= MAX_KEPT_BYTES).then_some(message);
-        self.kept_bytes += open.message.as_ref().map_or(0, |_| size);
-        open.prepared = None;
-        open.is_outdated = true;
-        self.outbox.replace_content(place, has_file);
-        Ok(rewording)
+        let needs_download = message.content.needs_download();
+        keep_content(&mut self.kept_bytes, pending, message);
+        pending.prepared = None;
+        pending.is_outdated = true;
+        self.outbox.replace_content(seq, needs_download);
+        Ok(answer)
     }
+}
+
+/// Keeps the content of a message in memory, if there is room.
+fn keep_content(kept_bytes: &mut usize, pending: &mut PendingSend, content: Message) {
+    *kept_bytes -= pending.content_size();
+    let has_room = *kept_bytes + content.content.memory_size() <= MAX_KEPT_BYTES;
+    pending.content = has_room.then_some(content);
+    *kept_bytes += pending.content_size();
 }

@@ -10,23 +10,28 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
-use super::outbox::{
-    self, HandoverResult, Outbox, OutboxClock, OutboxStep, SendMode, UnpreparedError,
-};
+use super::outbox::{self, Outbox, OutboxClock, OutboxStep, SendAttempt, SendMode};
 use super::sender::outcome_writer::OutcomeWriter;
-use super::sending::{SendError, SendReply, SendRequest};
 use super::session::{DesiredState, LinkState, SenderChannels};
-use super::{Session, SessionDeps, SessionPhase};
+use super::{Session, SessionDeps, SessionError, SessionPhase};
+use crate::inbound::received_times::{WriterWatch, WrittenChat};
 use crate::media::MediaFile;
-use crate::model::message::{ChatId, Message};
+use crate::model::event::AccountLimits;
+use crate::model::message::Message;
+use crate::model::send_hold::HoldReason;
 use crate::store::{
-    EditOutcome, IdempotencyKey, Life, MessageOutcome, MessageSeq, Receipt, SendOutcome,
-    StoreError, UnsettledMessage,
+    AcceptOutcome, EditOutcome, IdempotencyKey, Life, MessageOutcome, MessageSeq, QueuedMessage,
+    SendOutcome, SendRequest, StoreError,
 };
-use crate::whatsapp::{AckOrReceipt, PreparedMessage};
+use crate::whatsapp::{HandoverError, PrepareError, PreparedMessage};
 
 mod accepting;
+mod answers;
+pub mod held_messages;
+mod limits;
 pub mod outcome_writer;
+mod pace;
+mod typing;
 mod work;
 
 use accepting::AcceptResult;
@@ -42,11 +47,13 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A request to a sender.
 pub(super) enum SenderRequest {
     Accept {
-        request: Box<SendRequest>,
+        request: Arc<SendRequest>,
         /// Its file, if it has been fetched already.
         file: Option<MediaFile>,
         mode: SendMode,
-        reply: oneshot::Sender<Result<SendReply, SendError>>,
+        /// Receives the outcome of an accepted message, once it is on disk.
+        waiter: oneshot::Sender<SendOutcome>,
+        reply: oneshot::Sender<Result<AcceptOutcome, SessionError>>,
     },
     WatchOutcome {
         id: String,
@@ -68,15 +75,12 @@ pub(super) enum SenderRequest {
 
 /// State of an unsettled message besides its progress in the outbox.
 struct PendingSend {
-    life: Life,
-    id: String,
-    to: ChatId,
+    message: Arc<QueuedMessage>,
     /// `None` if it is read from the store on demand.
-    message: Option<Message>,
+    content: Option<Message>,
     file: Option<MediaFile>,
     prepared: Option<PreparedMessage>,
     waiters: Vec<oneshot::Sender<SendOutcome>>,
-    is_vote: bool,
     /// It was edited while it was being prepared.
     is_outdated: bool,
     /// WhatsApp has once refused it as the first message to a new contact; it is sent only one more
@@ -92,10 +96,44 @@ pub(super) struct MessageSender {
     outbox: Outbox,
     pending: HashMap<MessageSeq, PendingSend>,
     by_id: HashMap<String, MessageSeq>,
-    /// Bytes of message contents in `open`.
+    /// Bytes of message contents in `pending`.
     kept_bytes: usize,
     accepting: FuturesUnordered<BoxFuture<'static, AcceptResult>>,
     work: FuturesUnordered<BoxFuture<'static, WorkResult>>,
+    /// The life whose limits are applied.
+    limits_life: Option<Life>,
+    /// Chats in which people write, while messages to new contacts are limited.
+    writers: Option<WriterWatch>,
+    /// WhatsApp is being asked for the limits.
+    is_refreshing: bool,
+    /// Uptime at which WhatsApp was last asked, whether it has answered or not.
+    limits_asked: Option<Duration>,
+    /// The limits in the store, and whether they are being replaced.
+    saved_limits: Option<AccountLimits>,
+    is_saving: bool,
+    /// Uptime at which the messages of the day are counted, after that has failed.
+    departures_due: Option<Duration>,
+    is_online: bool,
+}
+
+impl PendingSend {
+    fn new(message: Arc<QueuedMessage>) -> Self {
+        Self {
+            message,
+            content: None,
+            file: None,
+            prepared: None,
+            waiters: Vec::new(),
+            is_outdated: false,
+            was_refused: false,
+        }
+    }
+
+    fn content_size(&self) -> usize {
+        self.content
+            .as_ref()
+            .map_or(0, |message| message.content.memory_size())
+    }
 }
 
 impl MessageSender {
@@ -108,19 +146,27 @@ impl MessageSender {
             kept_bytes: 0,
             accepting: FuturesUnordered::new(),
             work: FuturesUnordered::new(),
+            limits_life: None,
+            writers: None,
+            is_refreshing: false,
+            limits_asked: None,
+            saved_limits: None,
+            is_saving: false,
+            departures_due: None,
+            is_online: false,
             deps,
             outcome_writer,
         }
     }
 
-    pub async fn run(mut self, inlets: &mut SenderChannels) {
-        let SenderChannels {
-            requests,
-            receipts: notes,
-        } = inlets;
+    pub async fn run(mut self, channels: &mut SenderChannels) {
+        let SenderChannels { requests, receipts } = channels;
         let session = Arc::clone(&self.session);
-        let mut line = self.session.watch_link_state();
-        line.mark_changed();
+        let mut link_state = self.session.watch_link_state();
+        link_state.mark_changed();
+        let mut limits = self.session.watch_limits();
+        let mut pacing = self.session.watch_pacing();
+        self.session.holds.clear();
         let lifecycle = self.deps.lifecycle.clone();
         if lifecycle
             .unless_stopping(self.resume_messages())
@@ -130,31 +176,41 @@ impl MessageSender {
             return;
         }
         loop {
+            self.refresh_if_due();
+            self.load_departures_if_due().await;
             self.run_steps();
-            let alarm = sleep_or_wait(
-                self.deps.clock.clone(),
-                self.outbox.time_to_deadline(self.outbox_clock()),
-            );
+            let alarm = sleep_or_wait(self.deps.clock.clone(), self.time_to_deadline());
             tokio::select! {
                 biased;
                 () = lifecycle.await_stop() => break,
                 () = session.wait_until_ended() => break,
-                Ok(()) = line.changed() => {
-                    let line = *line.borrow_and_update();
-                    self.apply_link_state(line);
+                Ok(()) = link_state.changed() => {
+                    let link_state = *link_state.borrow_and_update();
+                    self.load_limits().await;
+                    self.apply_link_state(link_state);
                 }
-                Some(note) = notes.recv() => self.handle_ack_or_receipt(note),
+                Ok(()) = limits.changed() => {
+                    limits.mark_unchanged();
+                    self.take_limits();
+                }
+                Ok(()) = pacing.changed() => {
+                    let pacing = *pacing.borrow_and_update();
+                    self.take_pacing(pacing).await;
+                }
+                Some(chat) = next_writer(&mut self.writers) => self.handle_writer(chat),
+                Some(receipt) = receipts.recv() => self.handle_ack_or_receipt(receipt),
                 Some(done) = self.work.next() => self.finish_work(done),
-                Some(asked) = self.accepting.next() => self.finish_accepting(asked),
+                Some(accepted) = self.accepting.next() => self.finish_accepting(accepted),
                 Some(request) = requests.recv() => self.handle_request(request).await,
                 () = alarm => {}
             }
         }
         // Pending requests are answered. Accepted messages are sent by the next run, if the session
         // still exists.
-        while let Some(asked) = self.accepting.next().await {
-            self.finish_accepting(asked);
+        while let Some(accepted) = self.accepting.next().await {
+            self.finish_accepting(accepted);
         }
+        self.save_last_limits().await;
         if session.desired_state() == DesiredState::Remove {
             self.outbox.settle_unlinked();
             self.run_steps();
@@ -163,56 +219,37 @@ impl MessageSender {
 
     /// Resumes the messages of an earlier run.
     async fn resume_messages(&mut self) {
+        self.load_limits().await;
         let life = self.session.life();
-        let left = loop {
-            match self.deps.store.unsettled_messages(&life).await {
-                Ok(left) => break left,
+        let messages = loop {
+            match self.deps.store.outbox().unsettled_messages(&life).await {
+                Ok(messages) => break messages,
                 Err(error) => {
-                    tracing::error!(session = %self.session.name, %error, "open messages cannot be read")
+                    tracing::error!(session = %self.session.name, %error, "failed to read the pending messages")
                 }
             }
             self.deps.clock.sleep(RETRY_PAUSE).await;
         };
-        for left in outbox::restore_order(left) {
-            self.resume_message(&life, left);
+        for message in outbox::restore_order(messages) {
+            self.track_message(PendingSend::new(Arc::new(message)), SendMode::Queued);
         }
     }
 
-    fn resume_message(&mut self, life: &Life, left: UnsettledMessage) {
-        let Ok(to) = ChatId::parse_with_status(&left.chat) else {
-            return;
-        };
-        let (waiting, is_vote) = (Vec::new(), left.is_vote);
-        let (id, life) = (left.id, life.clone());
-        let open = PendingSend {
-            life,
-            id,
-            to,
-            message: None,
-            file: None,
-            prepared: None,
-            waiters: waiting,
-            is_vote,
-            is_outdated: false,
-            was_refused: false,
-        };
-        let message = outbox::QueuedMessage {
-            seq: left.seq,
-            chat: left.chat,
-            send_at: left.send_at,
-            expires_at: left.expires_at,
-            mode: SendMode::Queued,
-            is_recorded: left.may_have_left,
-            may_have_left: left.may_have_left,
-            has_file: left.needs_download,
-        };
-        self.track_message(message, open);
+    /// Returns the time until the next deadline; `None` if there is none.
+    fn time_to_deadline(&self) -> Option<Duration> {
+        let steps = self.outbox.time_to_deadline(self.outbox_clock());
+        let count = self
+            .departures_due
+            .map(|due| due.saturating_sub(self.deps.clock.uptime()));
+        let times = [steps, count, self.time_to_refresh()];
+        times.into_iter().flatten().min()
     }
 
-    fn track_message(&mut self, message: outbox::QueuedMessage, open: PendingSend) {
-        self.by_id.insert(open.id.clone(), message.seq);
-        self.pending.insert(message.seq, open);
-        self.outbox.add_message(message, self.outbox_clock());
+    fn track_message(&mut self, pending: PendingSend, mode: SendMode) {
+        let message = Arc::clone(&pending.message);
+        self.by_id.insert(message.id.clone(), message.seq);
+        self.pending.insert(message.seq, pending);
+        self.outbox.add_message(message, mode, self.outbox_clock());
     }
 
     fn outbox_clock(&self) -> OutboxClock {
@@ -222,37 +259,43 @@ impl MessageSender {
         }
     }
 
-    fn apply_link_state(&mut self, line: LinkState) {
+    fn apply_link_state(&mut self, link_state: LinkState) {
         // This is another connection: messages under way on the previous one are unconfirmed.
         self.outbox
             .set_connectivity(outbox::OutboxConnectivity::Offline);
-        match line {
-            LinkState::Up(_) => self
+        match link_state {
+            LinkState::Up(_) if self.may_rely_on_limits() => self
                 .outbox
                 .set_connectivity(outbox::OutboxConnectivity::Online),
-            LinkState::Down => {}
+            LinkState::Up(_) | LinkState::Down => {}
             LinkState::Unlinked => self.outbox.settle_unlinked(),
         }
+        self.is_online = matches!(link_state, LinkState::Up(_));
+        self.refresh_at_login(link_state);
     }
 
     async fn handle_request(&mut self, request: SenderRequest) {
         match request {
             SenderRequest::Accept {
-                request: wish,
+                request,
                 file,
-                mode: haste,
+                mode,
+                waiter,
                 reply,
-            } => match self.check_request(&wish, haste) {
+            } => match self.check_request(&request, mode) {
                 Some(refusal) => drop(reply.send(Err(refusal))),
-                None => self.accept_message(wish, file, haste, reply),
+                None => self.accept_message(request, file, mode, waiter, reply),
             },
             SenderRequest::WatchOutcome { id, waiter } => {
-                if let Some(open) = self
+                // The caller of a held message would wait in vain.
+                let hold = self.session.holds.get(&id);
+                let is_held = hold.is_some_and(|hold| hold.reason != HoldReason::MinGap);
+                let pending = self
                     .by_id
                     .get(&id)
-                    .and_then(|place| self.pending.get_mut(place))
-                {
-                    open.waiters.push(waiter);
+                    .and_then(|seq| self.pending.get_mut(seq));
+                if let Some(pending) = pending.filter(|_| !is_held) {
+                    pending.waiters.push(waiter);
                 }
             }
             // The requester may have gone; the request is carried out all the same.
@@ -266,135 +309,57 @@ impl MessageSender {
         }
     }
 
-    fn check_request(&self, wish: &SendRequest, haste: SendMode) -> Option<SendError> {
+    fn check_request(&self, request: &SendRequest, mode: SendMode) -> Option<SessionError> {
         // It is meant for an account that is no longer linked.
-        if wish.life != self.session.life() {
-            return Some(SendError::Unknown);
+        if request.session != self.session.life() {
+            return Some(SessionError::NotFound);
         }
         if self.pending.len() + self.accepting.len() >= MAX_WAITING {
-            return Some(SendError::QueueFull(MAX_WAITING));
+            return Some(SessionError::QueueFull(MAX_WAITING));
         }
-        match haste {
+        match mode {
             SendMode::Immediate => self.session.read_state(|state| match state.status {
                 SessionPhase::Online => None,
-                status => Some(SendError::NotOnline {
+                status => Some(SessionError::NotOnline {
                     status,
                     reason: state.reason.clone(),
                 }),
             }),
             SendMode::Queued if self.session.has_device() => None,
-            SendMode::Queued => Some(SendError::NotPaired),
+            SendMode::Queued => Some(SessionError::NotPaired),
         }
-    }
-
-    fn handle_ack_or_receipt(&mut self, note: AckOrReceipt) {
-        match note {
-            AckOrReceipt::Ack { id, refused, at } => {
-                let Some(&place) = self.by_id.get(&id) else {
-                    return;
-                };
-                if refused.as_deref() == Some(outbox::failures::NEW_CHAT_CODE)
-                    && self.start_trust_check(place)
-                {
-                    return;
-                }
-                let verdict = match refused {
-                    None => SendOutcome::Sent {
-                        at: at.unwrap_or_else(|| self.deps.clock.now()),
-                    },
-                    Some(code) if self.is_to_newsletter(place) => {
-                        outbox::failures::post_refusal(&code)
-                    }
-                    Some(code) if self.is_to_group(place) => outbox::failures::group_refusal(&code),
-                    Some(code) => outbox::failures::message_refusal(&code),
-                };
-                self.outbox.record_answer(place, verdict);
-            }
-            AckOrReceipt::Receipt {
-                ids,
-                from,
-                is_one_of_many,
-                kind,
-                at,
-            } => {
-                for id in ids {
-                    // A message that reached a phone was accepted by WhatsApp, even if the
-                    // acknowledgement was lost.
-                    if let Some(&place) = self.by_id.get(&id) {
-                        self.outbox.record_answer(place, SendOutcome::Sent { at });
-                        self.run_steps();
-                    }
-                    let (session, from) = (self.session.life(), from.clone());
-                    self.outcome_writer.record_receipt(Receipt {
-                        session,
-                        id,
-                        from,
-                        is_one_of_many,
-                        kind,
-                        at,
-                    });
-                }
-            }
-        }
-    }
-
-    /// Waits for the recipient's trust token the first time that a message is refused as a new
-    /// chat. Returns `false` the second time.
-    fn start_trust_check(&mut self, place: MessageSeq) -> bool {
-        let Some(open) = self
-            .pending
-            .get_mut(&place)
-            .filter(|open| open.to.is_person())
-        else {
-            return false;
-        };
-        let is_first = !std::mem::replace(&mut open.was_refused, true);
-        if is_first {
-            self.work.push(Box::pin(work::check_trust(
-                place,
-                Arc::clone(&self.session),
-                open.to.clone(),
-            )));
-        }
-        is_first
-    }
-
-    fn is_to_group(&self, place: MessageSeq) -> bool {
-        self.pending
-            .get(&place)
-            .is_some_and(|open| matches!(open.to, ChatId::Group(_)))
-    }
-
-    fn is_to_newsletter(&self, place: MessageSeq) -> bool {
-        self.pending
-            .get(&place)
-            .is_some_and(|open| matches!(open.to, ChatId::Newsletter(_)))
     }
 
     fn finish_work(&mut self, done: WorkResult) {
         let at = self.outbox_clock();
         match done {
-            WorkResult::Prepared(place, outcome) => {
-                let outcome = match self.pending.get_mut(&place) {
-                    Some(open) if open.is_outdated => Err(UnpreparedError::Outdated),
-                    Some(open) => outcome.map(|prepared| open.prepared = Some(prepared)),
+            WorkResult::Prepared(attempt, outcome) => {
+                let outcome = match self.pending.get_mut(&attempt.seq) {
+                    Some(pending) if pending.is_outdated => {
+                        return self.outbox.repeat_preparing(attempt);
+                    }
+                    Some(pending) => outcome.map(|prepared| pending.prepared = Some(prepared)),
                     None => outcome.map(drop),
                 };
-                self.outbox.finish_preparing(place, outcome, at);
+                self.outbox.finish_preparing(attempt, outcome, at);
             }
-            WorkResult::Recorded(places, outcome) => {
-                self.outbox.finish_recording(&places, outcome, at)
+            WorkResult::Typed(attempt) => self.outbox.finish_typing(attempt),
+            WorkResult::Recorded(seqs, outcome) => self.outbox.finish_recording(&seqs, outcome, at),
+            WorkResult::Cleared(seqs) => self.outbox.finish_clearing(&seqs),
+            WorkResult::HandedOver(attempt, outcome) => {
+                self.outbox.finish_handover(attempt, outcome, at);
             }
-            WorkResult::HandedOver(place, outcome) => {
-                self.outbox.finish_handover(place, &outcome, at)
+            WorkResult::TrustChecked(attempt, is_trusted) => {
+                self.outbox.finish_trust_check(attempt, is_trusted);
             }
-            WorkResult::TrustChecked(place, true) => self.outbox.retry_message(place),
-            WorkResult::TrustChecked(place, false) => {
-                self.outbox.record_answer(
-                    place,
-                    outbox::failures::message_refusal(outbox::failures::NEW_CHAT_CODE),
-                );
+            WorkResult::LimitsFetched(life, told) => self.finish_refresh(&life, told),
+            WorkResult::LimitsSaved(life, saved) => self.finish_saving(&life, saved),
+            WorkResult::ChatsChecked(found) => {
+                for (seq, familiarity) in found {
+                    self.outbox.finish_check(seq, familiarity, at);
+                }
             }
+            WorkResult::WriterFound(addresses) => self.finish_writer(addresses.as_deref()),
         }
     }
 
@@ -402,74 +367,94 @@ impl MessageSender {
     fn run_steps(&mut self) {
         for step in self.outbox.next_steps(self.outbox_clock()) {
             match step {
-                OutboxStep::RecordOutcome(place, verdict) => self.settle_message(place, verdict),
-                OutboxStep::RecordAttempts(places) => self.work.push(Box::pin(
-                    work::record_attempts(self.deps.store.clone(), places),
+                OutboxStep::RecordOutcome(seq, outcome) => self.settle_message(seq, outcome),
+                OutboxStep::CheckChats(seqs) => self.check_chats(&seqs),
+                OutboxStep::Hold(seq, hold) => self.publish_hold(seq, hold),
+                OutboxStep::Release(seq) => self.withdraw_hold(seq),
+                OutboxStep::CountNewChat => {
+                    self.session.count_new_chat();
+                    self.save_limits();
+                }
+                OutboxStep::RecordAttempts(marks) => self.work.push(Box::pin(
+                    work::record_attempts(self.deps.store.clone(), marks),
                 )),
-                OutboxStep::Prepare(place) => match self.start_work(place) {
+                OutboxStep::ClearAttempts(seqs) => {
+                    let (store, clock) = (self.deps.store.clone(), self.deps.clock.clone());
+                    self.work
+                        .push(Box::pin(work::clear_attempts(store, clock, seqs)));
+                }
+                OutboxStep::Prepare(attempt) => match self.start_work(attempt) {
                     Some(work) => self.work.push(Box::pin(work.prepare_message())),
                     None => self.finish_work(WorkResult::Prepared(
-                        place,
-                        Err(UnpreparedError::Permanent("it is gone".to_owned())),
+                        attempt,
+                        Err(PrepareError::Permanent("it is gone".to_owned())),
                     )),
                 },
-                OutboxStep::HandOver(place) => match self.start_work(place) {
-                    Some(work) => self
-                        .work
-                        .push(Box::pin(work.hand_over(self.deps.whatsapp_timeout))),
-                    None => self.finish_work(WorkResult::HandedOver(place, HandoverResult::Failed)),
+                OutboxStep::ShowTyping(attempt) => match self.start_work(attempt) {
+                    Some(work) => self.work.push(Box::pin(work.type_message())),
+                    None => self.finish_work(WorkResult::Typed(attempt)),
+                },
+                OutboxStep::HandOver(attempt) => match self.start_work(attempt) {
+                    Some(work) => self.work.push(Box::pin(work.hand_over())),
+                    None => self.finish_work(WorkResult::HandedOver(
+                        attempt,
+                        Err(HandoverError::Failed("it is gone".to_owned())),
+                    )),
                 },
             }
         }
     }
 
     /// Collects everything that the work on a message needs.
-    fn start_work(&mut self, place: MessageSeq) -> Option<SendWork> {
-        let open = self.pending.get_mut(&place)?;
-        open.is_outdated = false;
+    fn start_work(&mut self, attempt: SendAttempt) -> Option<SendWork> {
+        let pending = self.pending.get_mut(&attempt.seq)?;
+        pending.is_outdated = false;
         Some(SendWork {
-            seq: place,
-            life: open.life.clone(),
+            attempt,
+            message: Arc::clone(&pending.message),
             session: Arc::clone(&self.session),
             deps: self.deps.clone(),
-            id: open.id.clone(),
-            to: open.to.clone(),
-            message: open.message.clone(),
-            file: open.file.take(),
-            prepared: open.prepared.clone(),
+            content: pending.content.clone(),
+            file: pending.file.take(),
+            prepared: pending.prepared.clone(),
         })
     }
 
-    fn settle_message(&mut self, place: MessageSeq, verdict: SendOutcome) {
-        let Some(open) = self.pending.get_mut(&place) else {
+    fn settle_message(&mut self, seq: MessageSeq, outcome: SendOutcome) {
+        let Some(pending) = self.pending.get(&seq) else {
             return;
         };
-        let mut judged = MessageOutcome {
-            seq: place,
-            session: open.life.clone(),
-            id: open.id.clone(),
-            chat: open.to.to_string(),
-            outcome: verdict,
-            voter: if open.is_vote {
-                work::account_address(&self.session)
-            } else {
-                None
-            },
+        let message = Arc::clone(&pending.message);
+        let voter = match message.is_vote {
+            true => work::account_address(&self.session),
+            false => None,
         };
-        if judged.outcome == SendOutcome::Unconfirmed {
-            return self.outcome_writer.record_outcome(judged, Vec::new());
+        let mut waiters = Vec::new();
+        if outcome != SendOutcome::Unconfirmed
+            && let Some(pending) = self.pending.remove(&seq)
+        {
+            self.by_id.remove(&message.id);
+            self.session.holds.remove(&message.id);
+            self.kept_bytes -= pending.content_size();
+            waiters = pending.waiters;
         }
-        let Some(open) = self.pending.remove(&place) else {
-            return;
+        if let SendOutcome::Failed(failure) = &outcome {
+            let code = failure.code();
+            tracing::debug!(session = %self.session.name, code, "a message failed");
+        }
+        let outcome = MessageOutcome {
+            message,
+            outcome,
+            voter,
         };
-        self.by_id.remove(&open.id);
-        self.kept_bytes -= open
-            .message
-            .as_ref()
-            .map_or(0, |message| message.content.memory_size());
-        if let SendOutcome::Failed(failure) = &mut judged.outcome {
-            tracing::debug!(session = %self.session.name, code = failure.code, "a message failed");
-        }
-        self.outcome_writer.record_outcome(judged, open.waiters);
+        self.outcome_writer.record_outcome(outcome, waiters);
+    }
+}
+
+/// Returns the next chat in which somebody writes; never, if nobody watches.
+async fn next_writer(writers: &mut Option<WriterWatch>) -> Option<WrittenChat> {
+    match writers {
+        Some(writers) => writers.next_chat().await,
+        None => std::future::pending().await,
     }
 }

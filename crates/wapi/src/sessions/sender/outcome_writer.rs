@@ -55,10 +55,10 @@ impl OutcomeWriter {
     /// program ends is recovered by the next run, which asks WhatsApp again.
     pub fn record_outcome(
         &self,
-        judged: MessageOutcome,
+        settled: MessageOutcome,
         waiting: Vec<oneshot::Sender<SendOutcome>>,
     ) {
-        let _ = self.entries.send(OutcomeEntry::Outcome(judged, waiting));
+        let _ = self.entries.send(OutcomeEntry::Outcome(settled, waiting));
     }
 
     /// Saves a receipt, unless too many are waiting.
@@ -108,7 +108,7 @@ impl OutcomeWriterTask {
         if let Err(error) =
             identity::resolve_mentioned(&self.store, &receipt.session, &mut receipt.from).await
         {
-            tracing::debug!(%error, "who a recipient is cannot be looked up");
+            tracing::debug!(%error, "failed to look up the identity of a recipient");
         }
     }
 
@@ -117,13 +117,13 @@ impl OutcomeWriterTask {
             (OutcomeBatch::default(), Vec::new(), Vec::new());
         for entry in entries.drain(..) {
             match entry {
-                OutcomeEntry::Outcome(judged, waiters) => {
+                OutcomeEntry::Outcome(settled, waiters) => {
                     waiting.extend(
                         waiters
                             .into_iter()
-                            .map(|waiter| (waiter, judged.outcome.clone())),
+                            .map(|waiter| (waiter, settled.outcome.clone())),
                     );
-                    outcomes.outcomes.push(judged);
+                    outcomes.outcomes.push(settled);
                 }
                 OutcomeEntry::Receipt(receipt) => outcomes.receipts.push(receipt),
                 OutcomeEntry::Drain(done) => drained.push(done),
@@ -139,8 +139,8 @@ impl OutcomeWriterTask {
         .await;
         self.receipts
             .fetch_sub(outcomes.receipts.len(), Ordering::Relaxed);
-        while let Err(error) = self.store.record_outcomes(outcomes.clone()).await {
-            tracing::debug!(%error, "what became of messages cannot be written down yet");
+        while let Err(error) = self.store.outbox().record_outcomes(outcomes.clone()).await {
+            tracing::debug!(%error, "failed to save the outcomes of messages; trying again");
             if self
                 .lifecycle
                 .unless_stopping(self.clock.sleep(RETRY_PAUSE))
@@ -154,9 +154,9 @@ impl OutcomeWriterTask {
             // The waiter may have given up.
             let _ = done.send(());
         }
-        for (waiter, verdict) in waiting {
+        for (waiter, outcome) in waiting {
             // The waiter may have given up.
-            let _ = waiter.send(verdict);
+            let _ = waiter.send(outcome);
         }
     }
 }

@@ -4,18 +4,21 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::outbox::{HandoverResult, UnpreparedError};
+use super::super::outbox::{ChatFamiliarity, SendAttempt};
 use super::super::{Session, SessionDeps};
+use super::RETRY_PAUSE;
 use crate::media::link_download::{FetchError, FetchRequester};
 use crate::media::{MediaFile, MediaProperties};
-use crate::model::event::Account;
+use crate::model::event::{Account, AccountLimits};
 use crate::model::message::{ChatId, EditContent, Message, MessageContent, STATUS};
 use crate::store::{
-    Life, MediaFacts, MediaRecord, MediaState, MessageSeq, Store, StoreError, StoredPoll,
+    AttemptMark, Life, MediaFacts, MediaRecord, MediaState, MessageSeq, QueuedMessage, Store,
+    StoreError, StoredPoll,
 };
 use crate::system::clock::Clock;
 use crate::whatsapp::{
-    AttachedFile, HandoverError, KnownFile, Link, PrepareError, PreparedMessage, Quote, SendContext,
+    AttachedFile, HandoverError, KnownFile, LimitsUpdate, Link, PrepareError, PreparedMessage,
+    Quote, SendContext,
 };
 
 /// Longest wait per attempt for a file that WhatsApp has deleted and the phone uploads again.
@@ -23,35 +26,59 @@ const REUPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The result of one part.
 pub(super) enum WorkResult {
-    Prepared(MessageSeq, Result<PreparedMessage, UnpreparedError>),
+    Prepared(SendAttempt, Result<PreparedMessage, PrepareError>),
+    Typed(SendAttempt),
     Recorded(Vec<MessageSeq>, Result<(), ()>),
-    HandedOver(MessageSeq, HandoverResult),
+    Cleared(Vec<MessageSeq>),
+    HandedOver(SendAttempt, Result<(), HandoverError>),
     /// Whether a person to whom the account may not write first has written to it meanwhile.
-    TrustChecked(MessageSeq, bool),
+    TrustChecked(SendAttempt, bool),
+    /// The limits of the account of this life, as far as WhatsApp answered.
+    LimitsFetched(Life, LimitsUpdate),
+    /// The limits that were saved; `None` if that failed.
+    LimitsSaved(Life, Option<AccountLimits>),
+    /// Whether the persons of these messages have written to the account; `None` if that could not
+    /// be found out.
+    ChatsChecked(Vec<(MessageSeq, Option<ChatFamiliarity>)>),
+    /// All addresses of a person who has written; `None` if they could not be found out.
+    WriterFound(Option<Vec<String>>),
 }
 
 /// Everything needed to work on a message.
 pub(super) struct SendWork {
-    pub seq: MessageSeq,
-    pub life: Life,
+    pub attempt: SendAttempt,
+    pub message: Arc<QueuedMessage>,
     pub session: Arc<Session>,
     pub deps: SessionDeps,
-    pub id: String,
-    pub to: ChatId,
-    pub message: Option<Message>,
+    /// `None` if it is read from the store.
+    pub content: Option<Message>,
     pub file: Option<MediaFile>,
     pub prepared: Option<PreparedMessage>,
 }
 
-pub(super) async fn record_attempts(store: Store, places: Vec<MessageSeq>) -> WorkResult {
-    let marked = store.record_attempts(places.clone()).await.map_err(drop);
-    WorkResult::Recorded(places, marked)
+pub(super) async fn record_attempts(store: Store, marks: Vec<AttemptMark>) -> WorkResult {
+    let seqs = marks.iter().map(|mark| mark.seq).collect();
+    let marked = store.outbox().record_attempts(marks).await.map_err(drop);
+    WorkResult::Recorded(seqs, marked)
+}
+
+/// Takes back such marks. Until that has succeeded, nobody knows whether they are set.
+pub(super) async fn clear_attempts(
+    store: Store,
+    clock: Clock,
+    seqs: Vec<MessageSeq>,
+) -> WorkResult {
+    while let Err(error) = store.outbox().clear_attempts(seqs.clone()).await {
+        tracing::debug!(%error, "failed to record that messages have not left; trying again");
+        clock.sleep(RETRY_PAUSE).await;
+    }
+    WorkResult::Cleared(seqs)
 }
 
 /// Checks for the recipient's trust token after a message was refused as the first one to a new
 /// contact.
 pub(super) async fn check_trust(
-    place: MessageSeq,
+    attempt: SendAttempt,
     session: Arc<Session>,
     by: ChatId,
 ) -> WorkResult {
@@ -59,31 +86,28 @@ pub(super) async fn check_trust(
         Some(link) => link.wait_for_trust(&by).await,
         None => false,
     };
-    WorkResult::TrustChecked(place, is_trusted)
+    WorkResult::TrustChecked(attempt, is_trusted)
 }
 
 impl SendWork {
     /// Fetches the message's file and uploads it to WhatsApp's media servers.
     pub async fn prepare_message(mut self) -> WorkResult {
         let outcome = self.try_prepare().await;
-        WorkResult::Prepared(self.seq, outcome)
+        WorkResult::Prepared(self.attempt, outcome)
     }
 
-    async fn try_prepare(&mut self) -> Result<PreparedMessage, UnpreparedError> {
-        let message = self
-            .load_message()
-            .await
-            .map_err(UnpreparedError::Transient)?;
+    async fn try_prepare(&mut self) -> Result<PreparedMessage, PrepareError> {
+        let message = self.load_message().await.map_err(PrepareError::Transient)?;
         let file = match (self.file.take(), message.content.media_file()) {
             (None, Some((kind, file))) => Some(match (&file.id, &file.link) {
                 (Some(id), _) => self.stored_file(id).await?,
                 (None, link) => {
                     let link = link.as_deref().unwrap_or_default();
-                    let whose = FetchRequester::for_sender(self.session.name.as_str());
+                    let requester = FetchRequester::for_sender(self.session.name.as_str());
                     let fetched =
                         self.deps
                             .fetcher
-                            .fetch_file(whose, link, kind, file.sha256.as_deref());
+                            .fetch_file(requester, link, kind, file.sha256.as_deref());
                     fetched.await.map_err(prepare_failure)?.into()
                 }
             }),
@@ -92,14 +116,13 @@ impl SendWork {
         let link = self
             .session
             .link()
-            .ok_or_else(|| UnpreparedError::Transient("the session went offline".to_owned()))?;
-        self.check_account(&link)
-            .map_err(UnpreparedError::Permanent)?;
+            .ok_or_else(|| PrepareError::Transient("the session went offline".to_owned()))?;
+        self.check_account(&link).map_err(PrepareError::Permanent)?;
         let quote = self.find_quote(&message, &link).await;
         let secret = self
             .poll_secret(&message, &link)
             .await
-            .map_err(|error| UnpreparedError::Transient(error.to_string()))?;
+            .map_err(|error| PrepareError::Transient(error.to_string()))?;
         let preview = match &message.content {
             MessageContent::Text { text } if text.preview_url => {
                 self.deps
@@ -116,7 +139,7 @@ impl SendWork {
             ..SendContext::default()
         };
         let mut prepared = link
-            .prepare_message(&self.to, &message, file, &beside)
+            .prepare_message(&self.message.to, &message, file, &beside)
             .await;
         let id = message
             .content
@@ -125,22 +148,15 @@ impl SendWork {
         if let Some(id) = id.filter(|_| matches!(prepared, Err(PrepareError::FileMissing))) {
             let file = Some(self.download_file(id).await?);
             prepared = link
-                .prepare_message(&self.to, &message, file, &beside)
+                .prepare_message(&self.message.to, &message, file, &beside)
                 .await;
         }
-        prepared.map_err(|error| match error {
-            PrepareError::FileMissing
-            | PrepareError::NotUploaded(_)
-            | PrepareError::NotConverted(_) => UnpreparedError::Transient(error.to_string()),
-            PrepareError::Unfit(_) | PrepareError::NotEncodable => {
-                UnpreparedError::Permanent(error.to_string())
-            }
-        })
+        prepared
     }
 
     /// Returns a file that was uploaded or received before. It need not be stored here if WhatsApp
     /// may still have it.
-    async fn stored_file(&self, id: &str) -> Result<AttachedFile, UnpreparedError> {
+    async fn stored_file(&self, id: &str) -> Result<AttachedFile, PrepareError> {
         let record = self.find_record(id).await?;
         let file = self.open_local(&record).await?;
         let remote = record
@@ -177,7 +193,7 @@ impl SendWork {
     }
 
     /// Downloads a received file now.
-    async fn download_file(&self, id: &str) -> Result<AttachedFile, UnpreparedError> {
+    async fn download_file(&self, id: &str) -> Result<AttachedFile, PrepareError> {
         let record = self.find_record(id).await?;
         let brought = self
             .deps
@@ -187,30 +203,30 @@ impl SendWork {
             .map_err(|error| file_unreadable(id, &error))?;
         match (self.open_local(&brought).await?, brought.error) {
             (Some(file), _) => Ok(file.into()),
-            (None, _) if brought.state == MediaState::Waiting => Err(UnpreparedError::Transient(
+            (None, _) if brought.state == MediaState::Waiting => Err(PrepareError::Transient(
                 format!("the file {id} is still being downloaded"),
             )),
             (None, why) => Err(why.map_or_else(
                 || file_gone(id),
-                |why| UnpreparedError::Permanent(format!("the file {id}: {why}")),
+                |why| PrepareError::Permanent(format!("the file {id}: {why}")),
             )),
         }
     }
 
-    async fn find_record(&self, id: &str) -> Result<MediaRecord, UnpreparedError> {
+    async fn find_record(&self, id: &str) -> Result<MediaRecord, PrepareError> {
         let record = self
             .deps
             .media
             .find_media(id)
             .await
             .map_err(|error| file_unreadable(id, &error))?;
-        let is_ours = |record: &MediaRecord| record.session == self.life;
+        let is_ours = |record: &MediaRecord| record.session == self.message.session;
         record
             .filter(|record| is_ours(record) && record.state != MediaState::Removed)
             .ok_or_else(|| file_gone(id))
     }
 
-    async fn open_local(&self, record: &MediaRecord) -> Result<Option<MediaFile>, UnpreparedError> {
+    async fn open_local(&self, record: &MediaRecord) -> Result<Option<MediaFile>, PrepareError> {
         match self.deps.media.open_file(record).await {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -218,45 +234,35 @@ impl SendWork {
         }
     }
 
-    pub async fn hand_over(mut self, limit: Duration) -> WorkResult {
-        let outcome = self.try_hand_over(limit).await;
-        WorkResult::HandedOver(self.seq, outcome)
+    /// Hands the message to the engine.
+    pub async fn hand_over(mut self) -> WorkResult {
+        let outcome = self.try_hand_over().await;
+        WorkResult::HandedOver(self.attempt, outcome)
     }
 
-    async fn try_hand_over(&mut self, limit: Duration) -> HandoverResult {
-        let Some(link) = self.session.link() else {
-            return HandoverResult::Offline;
-        };
-        if self.check_account(&link).is_err() {
-            return HandoverResult::Failed;
-        }
+    async fn try_hand_over(&mut self) -> Result<(), HandoverError> {
+        let link = self.session.link().ok_or(HandoverError::Offline)?;
+        self.check_account(&link).map_err(HandoverError::Failed)?;
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
-            None => match self.prepare_without_file(&link).await {
-                Some(made) => made,
-                None => return HandoverResult::Failed,
-            },
+            None => self
+                .prepare_without_file(&link)
+                .await
+                .ok_or_else(|| HandoverError::Failed("it cannot be prepared".to_owned()))?,
         };
-        match link.hand_over(&self.to, prepared, &self.id, limit).await {
-            Ok(()) => HandoverResult::Sent,
-            Err(HandoverError::Offline) => HandoverResult::Offline,
-            Err(HandoverError::Unconfirmed) => HandoverResult::Unconfirmed,
-            Err(HandoverError::NotOnWhatsapp) => HandoverResult::NotOnWhatsapp,
-            Err(HandoverError::NotInGroup) => HandoverResult::NotInGroup,
-            Err(HandoverError::NoNewsletter) => HandoverResult::NewsletterNotFound,
-            Err(HandoverError::NotNewsletterAdmin) => HandoverResult::NotNewsletterAdmin,
-            Err(HandoverError::Failed(reason)) => {
-                // The engine's error may contain phone numbers.
-                tracing::debug!(session = %self.session.name, reason, "the engine could not send a message");
-                tracing::warn!(session = %self.session.name, id = self.id, "the engine could not send a message");
-                HandoverResult::Failed
-            }
+        let QueuedMessage { to, id, .. } = &*self.message;
+        let outcome = link.hand_over(to, prepared, id).await;
+        if let Err(HandoverError::Failed(reason)) = &outcome {
+            // The engine's error may contain phone numbers.
+            tracing::debug!(session = %self.session.name, reason, "the engine failed to send a message");
+            tracing::warn!(session = %self.session.name, id, "the engine failed to send a message");
         }
+        outcome
     }
 
     /// Fails if the link belongs to another account than the message was written for.
     fn check_account(&self, link: &Link) -> Result<(), String> {
-        let is_theirs = link.life().is_some_and(|life| life == self.life);
+        let is_theirs = link.life().is_some_and(|life| life == self.message.session);
         is_theirs
             .then_some(())
             .ok_or_else(|| "the session is linked to another account now".to_owned())
@@ -268,7 +274,12 @@ impl SendWork {
         let poll = match message.content.chosen_options() {
             Some((poll, _)) => Some((
                 poll,
-                self.deps.store.find_poll(&self.life, poll).await.ok()??,
+                self.deps
+                    .store
+                    .inbound()
+                    .find_poll(&self.message.session, poll)
+                    .await
+                    .ok()??,
             )),
             None => None,
         };
@@ -285,7 +296,7 @@ impl SendWork {
             preview: None,
             original,
         };
-        link.prepare_message(&self.to, &message, None, &beside)
+        link.prepare_message(&self.message.to, &message, None, &beside)
             .await
             .ok()
     }
@@ -305,14 +316,15 @@ impl SendWork {
             return None;
         };
         let chats = [
-            Some(self.to.to_string()),
-            link.find_other_address(&self.to).await,
+            Some(self.message.to.to_string()),
+            link.find_other_address(&self.message.to).await,
         ];
         for chat in chats.into_iter().flatten() {
             let found = self
                 .deps
                 .store
-                .find_payload(&self.life, &chat, message_id)
+                .outbox()
+                .find_payload(&self.message.session, &chat, message_id)
                 .await;
             if let Ok(Some(original)) = found {
                 return Some(original);
@@ -321,12 +333,12 @@ impl SendWork {
         None
     }
 
-    async fn load_message(&mut self) -> Result<Message, String> {
-        match self.message.take() {
+    pub(super) async fn load_message(&mut self) -> Result<Message, String> {
+        match self.content.take() {
             Some(message) => Ok(message),
-            None => self.deps.store.message_content(self.seq).await.map_err(|error| {
-                tracing::error!(session = %self.session.name, %error, "a message cannot be read back");
-                "the message cannot be read back".to_owned()
+            None => self.deps.store.outbox().message_content(self.message.seq).await.map_err(|error| {
+                tracing::error!(session = %self.session.name, %error, "failed to read a message");
+                "the message cannot be read".to_owned()
             }),
         }
     }
@@ -340,7 +352,7 @@ impl SendWork {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let creator = || link_address(link).unwrap_or_default();
         let secret = || rand::random::<[u8; 32]>().to_vec();
-        let chat = || self.to.to_string();
+        let chat = || self.message.to.to_string();
         let poll = match &message.content {
             MessageContent::Poll { poll } => StoredPoll {
                 chat: Some(chat()),
@@ -358,7 +370,8 @@ impl SendWork {
         Ok(Some(
             self.deps
                 .store
-                .save_poll(&self.life, &self.id, poll)
+                .inbound()
+                .save_poll(&self.message.session, &self.message.id, poll)
                 .await?,
         ))
     }
@@ -367,12 +380,16 @@ impl SendWork {
     /// is assumed to be the other person's.
     async fn find_quote(&self, message: &Message, link: &Link) -> Option<Quote> {
         let id = message.referenced_id()?.to_owned();
-        let (session, chat) = (&self.life, self.to.to_string());
-        let chats = [Some(chat.clone()), link.find_other_address(&self.to).await];
+        let (session, chat) = (&self.message.session, self.message.to.to_string());
+        let chats = [
+            Some(chat.clone()),
+            link.find_other_address(&self.message.to).await,
+        ];
         let chats: Vec<_> = chats.into_iter().flatten().collect();
         let known = self
             .deps
             .store
+            .outbox()
             .find_quoted(session, &chats, &id)
             .await
             .ok()
@@ -401,7 +418,8 @@ impl SendWork {
         let known = self
             .deps
             .store
-            .find_quoted(&self.life, &[STATUS.to_owned()], id)
+            .outbox()
+            .find_quoted(&self.message.session, &[STATUS.to_owned()], id)
             .await
             .ok()??;
         let by = known.author.filter(|by| author.contains(by))?;
@@ -431,12 +449,12 @@ fn poll_quote(id: &str, poll: &StoredPoll, link: &Link) -> Quote {
     }
 }
 
-fn file_gone(id: &str) -> UnpreparedError {
-    UnpreparedError::Permanent(format!("the file {id} is not here any more"))
+fn file_gone(id: &str) -> PrepareError {
+    PrepareError::Permanent(format!("the file {id} is no longer stored"))
 }
 
-fn file_unreadable(id: &str, error: &dyn std::fmt::Display) -> UnpreparedError {
-    UnpreparedError::Transient(format!("the file {id} cannot be read: {error}"))
+fn file_unreadable(id: &str, error: &dyn std::fmt::Display) -> PrepareError {
+    PrepareError::Transient(format!("the file {id} cannot be read: {error}"))
 }
 
 /// Returns the address of a session's own account, online or not.
@@ -449,16 +467,16 @@ fn link_address(link: &Link) -> Option<String> {
 }
 
 /// A server that is away may come back, but an answer about the file is final.
-fn prepare_failure(error: FetchError) -> UnpreparedError {
+fn prepare_failure(error: FetchError) -> PrepareError {
     let detail = format!("the file {error}");
     match error {
         FetchError::Unreachable(_)
         | FetchError::Timeout(_)
         | FetchError::TooSlow(_)
         | FetchError::QueueFull(_)
-        | FetchError::Disk(_) => UnpreparedError::Transient(detail),
-        FetchError::Status(429 | 500..) => UnpreparedError::Transient(detail),
-        _ => UnpreparedError::Permanent(detail),
+        | FetchError::Disk(_) => PrepareError::Transient(detail),
+        FetchError::Status(429 | 500..) => PrepareError::Transient(detail),
+        _ => PrepareError::Permanent(detail),
     }
 }
 

@@ -4,102 +4,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::VariantNames;
 
+use crate::model::account::webauthn::PasskeyOptions;
 use crate::model::event::Account;
+pub use crate::model::event::{PasskeyStep, SessionPhase};
+use crate::model::qr_number::QrNumber;
 use crate::store::SyncProgress;
 use crate::whatsapp::LinkEvent;
 
-/// The status of a session, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionPhase {
-    /// Its file is being opened, or a QR code is being requested.
-    Starting,
-    /// A QR code waits to be scanned; with the reason `message_expired`, it was not scanned in time.
-    ScanQr,
-    Connecting,
-    Online,
-    /// It will reconnect by itself.
-    Offline,
-    /// The device is no longer linked; registering the session again shows a QR code.
-    LoggedOut,
-    /// It cannot work until a person acts; the reason explains how.
-    Failed,
-    /// The owner stopped it, and it stays stopped until started again; or the program is ending.
-    Stopped,
-}
-
-impl SessionPhase {
-    pub const ALL: [Self; 8] = [
-        Self::Starting,
-        Self::ScanQr,
-        Self::Connecting,
-        Self::Online,
-        Self::Offline,
-        Self::LoggedOut,
-        Self::Failed,
-        Self::Stopped,
-    ];
-
-    /// Returns the status as it appears in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::ScanQr => "scan_qr",
-            Self::Connecting => "connecting",
-            Self::Online => "online",
-            Self::Offline => "offline",
-            Self::LoggedOut => "logged_out",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    /// Returns the state of the connection that follows from the status.
-    pub const fn connection_state(self) -> ConnectionState {
-        match self {
-            Self::Online => ConnectionState::Online,
-            Self::Connecting | Self::Starting => ConnectionState::Connecting,
-            Self::ScanQr | Self::Offline | Self::LoggedOut | Self::Failed | Self::Stopped => {
-                ConnectionState::Offline
-            }
-        }
-    }
-}
-
-/// The state of a session's connection to WhatsApp as a logged-in device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConnectionState {
-    Offline,
-    Connecting,
-    Online,
-}
-
-impl ConnectionState {
-    /// Returns the state as it appears in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Offline => "offline",
-            Self::Connecting => "connecting",
-            Self::Online => "online",
-        }
-    }
-}
-
 /// Whether a session has read the account's app state: archived and muted chats, contacts, the
 /// account's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, VariantNames)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AppStateSync {
     /// The phone has not shared the keys for it. Messages are sent and received all the same.
     Waiting,
     Synced,
-}
-
-impl AppStateSync {
-    /// All values as they appear in JSON.
-    pub const WORDS: [&'static str; 2] = ["waiting", "synced"];
 }
 
 /// A QR code waiting to be scanned. Scanning it links this session to the scanning phone's account.
@@ -109,6 +31,29 @@ pub struct QrCode {
     pub text: String,
     pub png: Vec<u8>,
     pub expires_at: Timestamp,
+    pub number: QrNumber,
+}
+
+/// How long each QR code after the first is shown.
+const NEXT_QR_TIME: Duration = Duration::from_secs(20);
+
+impl QrCode {
+    /// Returns the end of the last code that follows on this connection, and of the connection.
+    fn last_expires_at(&self) -> Timestamp {
+        self.expires_at
+            .saturating_add(NEXT_QR_TIME * self.number.remaining())
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The passkey that WhatsApp asks a phone's owner for while a session is linked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasskeyState {
+    pub step: PasskeyStep,
+    pub options: PasskeyOptions,
+    pub expires_at: Timestamp,
+    /// The code that the phone shows, too.
+    pub code: Option<String>,
 }
 
 impl std::fmt::Debug for QrCode {
@@ -136,6 +81,9 @@ pub struct SessionState {
     pub paired: bool,
     pub account: Option<Account>,
     pub qr: Option<QrCode>,
+    /// The QR codes have expired, and the connection stays for a pairing code.
+    pub waits_for_code: bool,
+    pub passkey: Option<PasskeyState>,
     /// Progress of history sync; `None` if it was not requested.
     pub sync_progress: Option<SyncProgress>,
 }
@@ -151,6 +99,8 @@ impl SessionState {
             paired: false,
             account: None,
             qr: None,
+            waits_for_code: false,
+            passkey: None,
             sync_progress: None,
         }
     }
@@ -167,16 +117,25 @@ impl SessionState {
         self.reason = reason;
         if status != SessionPhase::ScanQr {
             self.qr = None;
+            self.waits_for_code = false;
+        }
+        if status != SessionPhase::Passkey {
+            self.passkey = None;
         }
         if status != SessionPhase::Online {
             self.app_state = None;
         }
     }
 
-    /// Sets the QR code to scan, replacing the previous one.
+    /// Sets the QR code to scan, replacing the previous one. There is none to scan while WhatsApp
+    /// waits for a passkey.
     pub fn set_qr_code(&mut self, qr: QrCode, now: Timestamp) {
+        if self.passkey.is_some() {
+            return;
+        }
         self.set_status(SessionPhase::ScanQr, None, now);
         self.qr = Some(qr);
+        self.waits_for_code = false;
     }
 
     /// Applies a link event, except for QR codes, which are [shown](Self::set_qr_code) once they are
@@ -184,8 +143,33 @@ impl SessionState {
     pub fn apply_event(&mut self, signal: &LinkEvent, now: Timestamp) {
         match signal {
             LinkEvent::Qr { .. } => {}
+            // WhatsApp may ask again; the first answer is on its way, and the engine takes no other.
+            LinkEvent::PasskeyRequested { .. } if self.has_answered_passkey() => {}
+            LinkEvent::PasskeyRequested { options } => self.request_passkey(options, now),
+            LinkEvent::PasskeyCode { code } => {
+                self.advance_passkey(PasskeyStep::Confirmation, Some(code.clone()), now);
+            }
+            // The device is linked, whatever was said of it.
+            LinkEvent::PasskeyFailed { .. } if self.paired => {}
+            LinkEvent::PasskeyFailed { reason } => {
+                self.set_status(SessionPhase::ScanQr, Some(passkey_failure(reason)), now);
+                self.qr = None;
+            }
+            LinkEvent::QrExpired if self.passkey.is_some() => {
+                let reason = passkey_failure("it took too long");
+                self.set_status(SessionPhase::ScanQr, Some(reason), now);
+            }
+            // A passkey, too, keeps its connection.
+            LinkEvent::QrSpent if self.passkey.is_some() => {}
+            LinkEvent::QrSpent => {
+                self.qr = None;
+                self.waits_for_code = true;
+                let reason = "the QR codes have expired; the pairing code can still be typed";
+                self.set_status(SessionPhase::ScanQr, Some(reason.to_owned()), now);
+            }
             LinkEvent::QrExpired => {
                 self.qr = None;
+                self.waits_for_code = false;
                 self.set_status(SessionPhase::ScanQr, Some("expired".to_owned()), now);
             }
             LinkEvent::Paired => {
@@ -234,16 +218,70 @@ impl SessionState {
                 let reason = "another program logged in with the same device";
                 self.set_status(SessionPhase::Offline, Some(reason.to_owned()), now);
             }
-            LinkEvent::Chat(_) | LinkEvent::ReadElsewhere { .. } | LinkEvent::Ended => {}
+            LinkEvent::Chat(_)
+            | LinkEvent::ReadElsewhere { .. }
+            | LinkEvent::Limits(_)
+            | LinkEvent::Ended => {}
         }
+    }
+
+    fn request_passkey(&mut self, options: &str, now: Timestamp) {
+        let Some(options) = PasskeyOptions::parse(options) else {
+            let reason = passkey_failure("WhatsApp's request for it cannot be read");
+            self.qr = None;
+            return self.set_status(SessionPhase::ScanQr, Some(reason), now);
+        };
+        // The engine closes the connection after the last QR code.
+        let connection_ends = self
+            .qr
+            .as_ref()
+            .map_or(Timestamp::MAX, QrCode::last_expires_at);
+        let expires_at = now
+            .saturating_add(options.timeout)
+            .unwrap_or(Timestamp::MAX)
+            .min(connection_ends);
+        self.set_status(SessionPhase::Passkey, None, now);
+        self.passkey = Some(PasskeyState {
+            step: PasskeyStep::Assertion,
+            options,
+            expires_at,
+            code: None,
+        });
+        self.advance_passkey(PasskeyStep::Assertion, None, now);
+    }
+
+    fn has_answered_passkey(&self) -> bool {
+        self.passkey
+            .as_ref()
+            .is_some_and(|passkey| passkey.step != PasskeyStep::Assertion)
+    }
+
+    /// Goes on to the next step of the passkey, with its code once that is known.
+    pub fn advance_passkey(&mut self, step: PasskeyStep, code: Option<String>, now: Timestamp) {
+        let Some(passkey) = &mut self.passkey else {
+            return;
+        };
+        passkey.step = step;
+        passkey.code = code.or_else(|| passkey.code.take());
+        let reason = match step {
+            PasskeyStep::Assertion => "WhatsApp asks for a passkey of the account",
+            PasskeyStep::Checking => "WhatsApp checks the passkey",
+            PasskeyStep::Confirmation => "the phone shows a code that must be confirmed",
+            PasskeyStep::Linking => "the phone links the session",
+        };
+        self.set_status(SessionPhase::Passkey, Some(reason.to_owned()), now);
     }
 
     /// Clears the QR code when the link ends. An unannounced end leaves the session offline.
     pub fn clear_link(&mut self, now: Timestamp) {
         self.qr = None;
+        self.waits_for_code = false;
         if matches!(
             self.status,
-            SessionPhase::Online | SessionPhase::Connecting | SessionPhase::Starting
+            SessionPhase::Online
+                | SessionPhase::Connecting
+                | SessionPhase::Starting
+                | SessionPhase::Passkey
         ) {
             let reason = self
                 .reason
@@ -253,9 +291,9 @@ impl SessionState {
         }
     }
 
-    /// Whether the QR code was withdrawn because it was not scanned in time.
+    /// Whether the QR code was withdrawn because it was not scanned in time, or did not link.
     pub fn is_qr_expired(&self) -> bool {
-        self.status == SessionPhase::ScanQr && self.qr.is_none()
+        self.status == SessionPhase::ScanQr && self.qr.is_none() && !self.waits_for_code
     }
 
     /// Whether the session does nothing until it is requested to.
@@ -265,10 +303,15 @@ impl SessionState {
     }
 }
 
+/// Returns the reason of a session whose passkey did not link it.
+fn passkey_failure(detail: &str) -> String {
+    format!("not linked with the passkey: {detail}")
+}
+
 /// The reason why a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEnd {
-    /// The QR code was not scanned in time.
+    /// The QR code was not scanned in time, or the passkey did not link the session.
     Expired,
     LoggedOut,
     Replaced,

@@ -1,6 +1,7 @@
 //! The effects of link events on a session's state.
 
 use super::*;
+use crate::model::event::ConnectionState;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -17,6 +18,10 @@ fn after(signals: &[LinkEvent]) -> (SessionPhase, Option<String>, SessionState) 
                     text: text.clone(),
                     png: Vec::new(),
                     expires_at: at(60),
+                    number: QrNumber {
+                        number: 1,
+                        total: 6,
+                    },
                 },
                 at(second),
             );
@@ -29,6 +34,10 @@ fn qr() -> LinkEvent {
     LinkEvent::Qr {
         text: "2@x".to_owned(),
         valid_for: Duration::from_secs(60),
+        number: QrNumber {
+            number: 1,
+            total: 6,
+        },
     }
 }
 
@@ -139,6 +148,86 @@ fn the_connection_has_a_time_of_its_own() {
         },
     ]);
     assert_eq!((state.since, state.connection_since), (at(3), at(2)));
+}
+
+fn passkey() -> LinkEvent {
+    LinkEvent::PasskeyRequested {
+        options: r#"{"challenge": "AQID", "timeout": 600000}"#.to_owned(),
+    }
+}
+
+fn refused() -> LinkEvent {
+    LinkEvent::PasskeyFailed {
+        reason: "no".to_owned(),
+    }
+}
+
+#[test]
+fn a_passkey_is_waited_for_until_the_connection_ends() {
+    let (status, _, state) = after(&[qr(), passkey(), qr()]);
+    assert_eq!((status, &state.qr), (SessionPhase::Passkey, &None));
+    // Five codes of 20 seconds follow the first, which expires after 60.
+    assert_eq!(state.passkey.unwrap().expires_at, at(160));
+    let (status, reason, _) = after(&[qr(), passkey(), LinkEvent::QrExpired]);
+    assert_eq!(status, SessionPhase::ScanQr);
+    assert_eq!(
+        reason.as_deref(),
+        Some("not linked with the passkey: it took too long")
+    );
+}
+
+#[test]
+fn a_second_request_for_a_passkey_changes_nothing_once_the_first_is_answered() {
+    let again = || LinkEvent::PasskeyRequested {
+        options: r#"{"challenge": "BAUG"}"#.to_owned(),
+    };
+    let (_, _, mut state) = after(&[qr(), passkey(), again()]);
+    let shown = state.passkey.clone().unwrap();
+    assert_eq!(shown.options.json["challenge"], "BAUG");
+    state.advance_passkey(PasskeyStep::Checking, None, at(5));
+    let code = LinkEvent::PasskeyCode {
+        code: "ABCD-EFGH".to_owned(),
+    };
+    for (signal, step) in [
+        (passkey(), PasskeyStep::Checking),
+        (code, PasskeyStep::Confirmation),
+        (passkey(), PasskeyStep::Confirmation),
+    ] {
+        state.apply_event(&signal, at(6));
+        let shown = state.passkey.clone().unwrap();
+        assert_eq!(shown.step, step);
+        assert_eq!(shown.options.json["challenge"], "BAUG");
+    }
+    assert!(state.passkey.unwrap().code.is_some());
+}
+
+#[test]
+fn a_spent_row_of_codes_keeps_the_link_for_a_pairing_code() {
+    let (status, _, mut state) = after(&[qr(), LinkEvent::QrSpent]);
+    assert_eq!(status, SessionPhase::ScanQr);
+    assert!(state.waits_for_code && !state.is_resting());
+    state.clear_link(at(9));
+    assert!(!state.waits_for_code && state.is_resting());
+    let (_, _, state) = after(&[qr(), LinkEvent::QrSpent, LinkEvent::QrExpired]);
+    assert!(!state.waits_for_code && state.is_resting());
+    assert!(!after(&[qr(), LinkEvent::QrSpent, qr()]).2.waits_for_code);
+}
+
+#[test]
+fn a_refused_passkey_leaves_a_session_to_link_again_unless_it_is_linked() {
+    let (status, _, state) = after(&[qr(), passkey(), refused()]);
+    assert_eq!(status, SessionPhase::ScanQr);
+    assert!(state.is_resting() && state.passkey.is_none());
+    let (status, ..) = after(&[qr(), passkey(), LinkEvent::Paired, refused()]);
+    assert_eq!(status, SessionPhase::Connecting);
+}
+
+#[test]
+fn a_request_for_a_passkey_that_cannot_be_read_is_told() {
+    let options = "{}".to_owned();
+    let (status, reason, state) = after(&[qr(), LinkEvent::PasskeyRequested { options }]);
+    assert_eq!((status, state.qr), (SessionPhase::ScanQr, None));
+    assert!(reason.unwrap().contains("cannot be read"));
 }
 
 #[test]

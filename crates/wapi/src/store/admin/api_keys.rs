@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use crate::model::access::{KeyAccess, Scope};
+use crate::model::access::KeyAccess;
+use crate::store::events::reported::ReportedChange;
 use crate::store::writer::StoreChange;
-use crate::store::{AccessSince, Store, StoreError, to_timestamp};
+use crate::store::{AccessSince, ApiKeyStore, NewEvent, StoreError, to_timestamp};
 
 /// SHA-256 of a key.
 pub type ApiKeyHash = [u8; 32];
@@ -28,9 +29,9 @@ pub struct ApiKey {
     pub last_used_at: Option<Timestamp>,
 }
 
-impl Store {
+impl ApiKeyStore<'_> {
     /// Returns all keys, oldest first.
-    pub async fn list_api_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+    pub async fn list_api_keys(self) -> Result<Vec<ApiKey>, StoreError> {
         Ok(self
             .list_hashed_api_keys()
             .await?
@@ -40,32 +41,45 @@ impl Store {
     }
 
     /// Returns all keys with their hashes, oldest first.
-    pub async fn list_hashed_api_keys(&self) -> Result<Vec<(ApiKeyHash, ApiKey)>, StoreError> {
+    pub async fn list_hashed_api_keys(self) -> Result<Vec<(ApiKeyHash, ApiKey)>, StoreError> {
         let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id")
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.readers)
             .await?;
         rows.iter()
             .map(|row| Ok((hash_from_row(row)?, key_from_row(row)?)))
             .collect()
     }
 
-    pub async fn add_api_key(&self, key: ApiKey, hash: ApiKeyHash) -> Result<(), StoreError> {
-        self.writer.apply_change(AddApiKey { key, hash }).await
+    /// Adds a key. This and the removal record the event that reports them, if one is given.
+    pub async fn add_api_key(
+        self,
+        key: ApiKey,
+        hash: ApiKeyHash,
+        event: Option<NewEvent>,
+    ) -> Result<(), StoreError> {
+        let change = AddApiKey { key, hash };
+        self.store
+            .writer
+            .apply_change(ReportedChange { change, event })
+            .await
     }
 
-    pub async fn remove_api_key(&self, id: &str) -> Result<(), StoreError> {
-        self.writer
-            .apply_change(RemoveApiKey { id: id.to_owned() })
+    pub async fn remove_api_key(self, id: &str, event: Option<NewEvent>) -> Result<(), StoreError> {
+        let change = RemoveApiKey { id: id.to_owned() };
+        self.store
+            .writer
+            .apply_change(ReportedChange { change, event })
             .await
     }
 
     /// Records the lives since when a key covers its sessions.
     pub async fn set_api_key_lives(
-        &self,
+        self,
         id: &str,
         since: BTreeMap<String, AccessSince>,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(SetApiKeyLives {
                 id: id.to_owned(),
                 since,
@@ -75,10 +89,13 @@ impl Store {
 
     /// Saves the times when keys were last used; keys that no longer exist are skipped.
     pub async fn record_api_key_uses(
-        &self,
+        self,
         uses: Vec<(String, Timestamp)>,
     ) -> Result<(), StoreError> {
-        self.writer.apply_change(RecordApiKeyUses { uses }).await
+        self.store
+            .writer
+            .apply_change(RecordApiKeyUses { uses })
+            .await
     }
 }
 
@@ -96,7 +113,7 @@ fn key_from_row(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     let scopes = row
         .get::<&str, _>("scopes")
         .split(',')
-        .filter_map(Scope::parse)
+        .filter_map(|word| word.parse().ok())
         .collect();
     Ok(ApiKey {
         id: row.get("id"),
@@ -192,7 +209,7 @@ impl StoreChange for AddApiKey {
             expires_at,
             ..
         } = &self.key;
-        let scopes: Vec<_> = rights.scopes.iter().map(|scope| scope.as_str()).collect();
+        let scopes: Vec<_> = rights.scopes.iter().map(|scope| scope.into_str()).collect();
         let json = |names: &BTreeSet<String>| {
             serde_json::to_string(names).expect("a list of texts is JSON")
         };

@@ -7,9 +7,11 @@ use serde_json::{Map, Value};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
+use crate::model::send_hold::Pacing;
+use crate::net::proxy::ProxyAddress;
 use crate::store::inbound::history_sync;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError, SyncProgress};
+use crate::store::{Life, SessionStore, Store, StoreError, SyncProgress};
 
 /// The saved commands of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub struct SavedSession {
     pub removed: Option<RemovalMode>,
     /// Metadata that the owner attached to it.
     pub metadata: Map<String, Value>,
+    /// The pace at which its messages leave.
+    pub pacing: Pacing,
+    /// The proxy of its own.
+    pub proxy: Option<ProxyAddress>,
     /// Progress of its history sync, if one was requested.
     pub sync_progress: Option<SyncProgress>,
 }
@@ -41,7 +47,7 @@ pub enum RemovalMode {
     Purge,
 }
 
-/// The values of the column `stay_stopped`: the session runs, or the reason why it does not. A version
+/// The values of the column `stopped`: the session runs, or the reason why it does not. A version
 /// that does not know removals treats a session to be removed as stopped.
 const RUNS: i64 = 0;
 const STOPPED: i64 = 1;
@@ -50,27 +56,38 @@ const REMOVED: i64 = 2;
 const PURGED: i64 = 3;
 
 impl Store {
+    /// Writes a row that reaches the disk, to check that this works.
+    pub async fn probe_disk(&self) -> Result<(), StoreError> {
+        self.writer.apply_change(ProbeDisk).await
+    }
+}
+
+impl SessionStore<'_> {
     /// Saves a session with its owner's metadata, and whether its history sync is requested; a
     /// session that was saved before starts over.
-    pub async fn save_session(&self, name: &str, ordered: &SavedSession) -> Result<(), StoreError> {
+    pub async fn save_session(self, name: &str, ordered: &SavedSession) -> Result<(), StoreError> {
         let metadata = Value::Object(ordered.metadata.clone()).to_string();
-        self.writer
+        self.store
+            .writer
             .apply_change(SaveSession {
                 name: name.to_owned(),
                 metadata,
+                pacing: serde_json::to_string(&ordered.pacing).expect("a pace is always JSON"),
+                proxy: ordered.proxy.as_ref().map(ProxyAddress::to_secret_url),
                 requests_history_sync: ordered.sync_progress.is_some(),
             })
             .await
     }
 
     /// Saves whether a session is stopped.
-    pub async fn save_stop_state(&self, name: &str, stop: StopState) -> Result<(), StoreError> {
+    pub async fn save_stop_state(self, name: &str, stop: StopState) -> Result<(), StoreError> {
         let stopped = if stop == StopState::Stopped {
             STOPPED
         } else {
             RUNS
         };
-        self.writer
+        self.store
+            .writer
             .apply_change(SaveStopState {
                 name: name.to_owned(),
                 stopped,
@@ -79,13 +96,14 @@ impl Store {
     }
 
     /// Saves that a session is to be removed, until it is forgotten.
-    pub async fn save_removal(&self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
+    pub async fn save_removal(self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
         let stopped = if leave == RemovalMode::Purge {
             PURGED
         } else {
             REMOVED
         };
-        self.writer
+        self.store
+            .writer
             .apply_change(SaveStopState {
                 name: name.to_owned(),
                 stopped,
@@ -96,27 +114,33 @@ impl Store {
     /// Forgets a session. The data of its lives stays, and is available again if the same account
     /// is linked under this name. Or, with [`RemovalMode::Purge`], the same commit records that the
     /// data must still be purged, see [`Self::purge_lives`].
-    pub async fn forget_session(&self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
+    pub async fn forget_session(self, name: &str, leave: RemovalMode) -> Result<(), StoreError> {
         if leave == RemovalMode::Purge {
-            self.lives.mark_for_purge(self.lives.lives_of(name));
+            self.store
+                .lives
+                .mark_for_purge(self.store.lives.lives_of(name));
         }
-        self.writer
+        self.store
+            .writer
             .apply_change(ForgetSession {
                 name: name.to_owned(),
-                lives: self.lives.lives_of(name),
+                lives: self.store.lives.lives_of(name),
             })
             .await
     }
 
     /// Returns the saved commands of each session.
-    pub async fn load_sessions(&self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
-        let rows = sqlx::query("SELECT name, stopped, metadata FROM sessions")
-            .fetch_all(&self.readers)
+    pub async fn load_sessions(self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
+        let rows = sqlx::query("SELECT name, stopped, metadata, pacing, proxy FROM sessions")
+            .fetch_all(&self.store.readers)
             .await?;
         let pasts = self.sync_progress().await?;
         let ordered = |row: &SqliteRow| {
             let (name, stopped): (String, i64) = (row.get("name"), row.get("stopped"));
             let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
+            let pacing: Option<&str> = row.get("pacing");
+            let pacing = pacing.and_then(|pacing| serde_json::from_str(pacing).ok());
+            let proxy: Option<&str> = row.get("proxy");
             let past = pasts.get(&name).copied();
             let removed = match stopped {
                 REMOVED => Some(RemovalMode::KeepLives),
@@ -129,6 +153,8 @@ impl Store {
                     is_stopped: stopped != RUNS,
                     removed,
                     metadata,
+                    pacing: pacing.unwrap_or_default(),
+                    proxy: proxy.and_then(|proxy| ProxyAddress::parse(proxy).ok()),
                     sync_progress: past,
                 },
             )
@@ -136,29 +162,25 @@ impl Store {
         Ok(rows.iter().map(ordered).collect())
     }
 
-    /// Writes a row that reaches the disk, to check that this works.
-    pub async fn probe_disk(&self) -> Result<(), StoreError> {
-        self.writer.apply_change(ProbeDisk).await
-    }
-
     /// Records the messages received since the last call, so that their events may be removed and
     /// [`Self::last_received`] stays correct.
-    pub async fn record_received(&self) -> Result<(), StoreError> {
-        let news = query_received(&self.readers).await?;
-        if news.is_empty() {
+    pub async fn record_received(self) -> Result<(), StoreError> {
+        let received = query_received(&self.store.readers).await?;
+        if received.is_empty() {
             return Ok(());
         }
-        self.writer
-            .apply_change(RecordReceived { rows: news })
+        self.store
+            .writer
+            .apply_change(RecordReceived { rows: received })
             .await
     }
 
     /// Returns the time of the last received message of each life, by its number, as far as
     /// recorded.
-    pub async fn last_received(&self) -> Result<BTreeMap<i64, Timestamp>, StoreError> {
+    pub async fn last_received(self) -> Result<BTreeMap<i64, Timestamp>, StoreError> {
         let rows =
             sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
-                .fetch_all(&self.readers)
+                .fetch_all(&self.store.readers)
                 .await?;
         let time = |row: &SqliteRow| {
             Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX)
@@ -186,6 +208,8 @@ async fn query_received(pool: &SqlitePool) -> Result<Vec<ReceivedRow>, sqlx::Err
 struct SaveSession {
     name: String,
     metadata: String,
+    pacing: String,
+    proxy: Option<String>,
     requests_history_sync: bool,
 }
 
@@ -197,12 +221,16 @@ impl StoreChange for SaveSession {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let sql = "INSERT INTO sessions (name, stopped, metadata, created_at) VALUES ($1, 0, $2, $3) \
-                   ON CONFLICT (name) DO UPDATE SET stopped = 0, metadata = excluded.metadata";
+        let sql = "INSERT INTO sessions (name, stopped, metadata, created_at, pacing, proxy) \
+                   VALUES ($1, 0, $2, $3, $4, $5) \
+                   ON CONFLICT (name) DO UPDATE SET stopped = 0, metadata = excluded.metadata, \
+                   pacing = excluded.pacing, proxy = excluded.proxy";
         let query = sqlx::query(sql)
             .bind(&self.name)
             .bind(&self.metadata)
-            .bind(now.as_millisecond());
+            .bind(now.as_millisecond())
+            .bind(&self.pacing)
+            .bind(&self.proxy);
         query.execute(&mut *connection).await?;
         history_sync::reset_history_sync(connection, &self.name, self.requests_history_sync).await
     }
@@ -245,6 +273,10 @@ impl StoreChange for ForgetSession {
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM sessions WHERE name = $1")
+            .bind(&self.name)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM connect_links WHERE session = $1")
             .bind(&self.name)
             .execute(&mut *connection)
             .await?;
@@ -309,6 +341,7 @@ impl StoreChange for RecordReceived {
 
 #[cfg(test)]
 mod tests {
+    use crate::store::Store;
     use crate::store::admin::commands::*;
     use crate::system::clock::Clock;
 
@@ -318,7 +351,7 @@ mod tests {
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
             .await
             .unwrap();
-        let (number, lid, news) = (
+        let (number, lid, received) = (
             "375440000001@s.whatsapp.net",
             "100000000000001@lid",
             "120363000000000001@newsletter",
@@ -326,11 +359,13 @@ mod tests {
         let shop = store.lives().ensure_life("shop");
         // First seen with the LID alone, then with the number beside it.
         store
+            .identities()
             .resolve_identity(&shop, None, Some(lid))
             .await
             .unwrap();
         assert_eq!(
             store
+                .identities()
                 .resolve_identity(&shop, Some(number), Some(lid))
                 .await
                 .unwrap()
@@ -338,10 +373,12 @@ mod tests {
             Some(lid)
         );
         store
-            .set_newsletter_position(&shop, news, 100)
+            .inbound()
+            .set_newsletter_position(&shop, received, 100)
             .await
             .unwrap();
         store
+            .sessions()
             .forget_session("shop", RemovalMode::KeepLives)
             .await
             .unwrap();
@@ -350,12 +387,20 @@ mod tests {
         assert_ne!(shop, again);
         assert_eq!(
             store
+                .identities()
                 .resolve_identity(&again, Some(number), Some(lid))
                 .await
                 .unwrap()
                 .as_deref(),
             Some(number)
         );
-        assert_eq!(store.newsletter_position(&again, news).await.unwrap(), None);
+        assert_eq!(
+            store
+                .inbound()
+                .newsletter_position(&again, received)
+                .await
+                .unwrap(),
+            None
+        );
     }
 }

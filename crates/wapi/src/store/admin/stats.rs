@@ -59,6 +59,14 @@ impl Store {
         Ok(numbers.clone())
     }
 
+    /// Returns the events saved since the program started, by type. Visits only those since the last
+    /// call.
+    pub async fn load_event_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let mut numbers = self.stats.lock().await;
+        self.count_events(&mut numbers).await?;
+        Ok(numbers.events.clone())
+    }
+
     /// Returns the bytes of the database in use, and the bytes that could be released.
     pub async fn database_size(&self) -> Result<(u64, u64), StoreError> {
         let scalar = async |sql| {

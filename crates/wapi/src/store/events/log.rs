@@ -1,17 +1,18 @@
 //! The durable event log: appending events together with their deliveries.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
+use super::facts::{self, EventFact};
 use crate::model::event::{Event, MessageKey};
-use crate::store::media::records::{NewMedia, insert_media};
 use crate::store::webhooks::endpoints::EventSubscriber;
 use crate::store::webhooks::ready_queue::CommitEffects;
 use crate::store::webhooks::{deliveries, endpoints};
-use crate::store::{Life, Store, StoreError};
+use crate::store::{EventStore, Life, StoreError};
 
 /// Rows per statement: SQLite takes at most 32,766 parameters.
 pub(in crate::store) const MAX_ROWS: usize = 500;
@@ -19,7 +20,7 @@ pub(in crate::store) const MAX_ROWS: usize = 500;
 const ENDPOINT_CHAT_PREFIX: &str = "endpoint:";
 
 /// An event to append.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct NewEvent {
     /// Sent as the header `webhook-id`.
     pub id: String,
@@ -34,8 +35,8 @@ pub struct NewEvent {
     pub kind: &'static str,
     /// The complete envelope as JSON.
     pub body: String,
-    /// The record of the message's file, saved with the event.
-    pub media: Option<NewMedia>,
+    /// Saved with the event.
+    pub facts: Vec<EventFact>,
 }
 
 impl NewEvent {
@@ -49,7 +50,7 @@ impl NewEvent {
             message: None,
             kind,
             body,
-            media: None,
+            facts: Vec::new(),
         }
     }
 
@@ -60,6 +61,17 @@ impl NewEvent {
             message: Some(key),
             ..Self::for_session(session, event)
         }
+    }
+
+    /// Adds the facts that `event` reports, to be saved with it.
+    pub fn with_facts(mut self, facts: Vec<EventFact>, event: &Event) -> Self {
+        self.facts = facts;
+        for fact in &mut self.facts {
+            if let EventFact::Vote(vote) = fact {
+                vote.event = Some(Box::new(event.clone()));
+            }
+        }
+        self
     }
 
     /// Builds an event about an endpoint, which all other endpoints may receive. The name of
@@ -83,10 +95,17 @@ pub(in crate::store) struct InsertedEvent<'a> {
     pub event: &'a NewEvent,
 }
 
-impl Store {
+impl EventStore<'_> {
     /// Saves events together with their deliveries to all subscribers. Duplicates are ignored.
-    pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.writer.append_events(events).await
+    pub async fn append_events(self, mut events: Vec<NewEvent>) -> Result<(), StoreError> {
+        let mut timers = self.store.overlay_timers();
+        for event in &mut events {
+            timers.keep_changes(&event.session, &mut event.facts);
+        }
+        let changes = timers.into_changes();
+        self.store.writer.append_events(events).await?;
+        self.store.remember_timers(changes);
+        Ok(())
     }
 }
 
@@ -98,9 +117,9 @@ pub(in crate::store) async fn record_events(
     now: Timestamp,
 ) -> Result<bool, sqlx::Error> {
     let endpoints = endpoints::load_subscribers(connection).await?;
-    let mut news = CommitEffects::default();
-    append_events(connection, events, &endpoints, now, &mut news).await?;
-    Ok(news.is_queue_stale || !news.inserted.is_empty())
+    let mut effects = CommitEffects::default();
+    append_events(connection, events, &endpoints, now, &mut effects).await?;
+    Ok(effects.is_queue_stale || !effects.inserted.is_empty())
 }
 
 /// Saves the events that are new, with their deliveries to these endpoints.
@@ -109,13 +128,15 @@ pub(in crate::store) async fn append_events(
     events: &[&NewEvent],
     endpoints: &[EventSubscriber],
     now: Timestamp,
-    news: &mut CommitEffects,
+    effects: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
-    for media in events.iter().filter_map(|event| event.media.as_ref()) {
-        insert_media(connection, media, now).await?;
+    let counted = facts::save_event_facts(connection, events, now).await?;
+    let mut events = Cow::Borrowed(events);
+    for (index, event) in &counted {
+        events.to_mut()[*index] = event;
     }
-    let inserted = insert_events(connection, events, now).await?;
-    deliveries::insert_deliveries(connection, &inserted, endpoints, now, news).await
+    let inserted = insert_events(connection, &events, now).await?;
+    deliveries::insert_deliveries(connection, &inserted, endpoints, now, effects).await
 }
 
 /// Inserts the events that are new, and returns them in the order of their positions.

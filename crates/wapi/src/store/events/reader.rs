@@ -10,26 +10,27 @@ use sqlx::{QueryBuilder, Row};
 
 use super::feed::{self, EventFilter, StoredEvent};
 use crate::model::message::Message;
-use crate::store::{Life, Store, StoreError, to_timestamp};
+use crate::store::{EventStore, Life, StoreError, to_timestamp};
 
-impl Store {
+impl EventStore<'_> {
     /// Returns up to `limit` events after a position, oldest first, the position up to which there
     /// are no others, and whether these are all. Uses no connections of the feed.
     pub async fn read_events_after(
-        &self,
+        self,
         seq: i64,
         wanted: &EventFilter,
         limit: usize,
     ) -> Result<(Vec<StoredEvent>, i64, bool), StoreError> {
-        let mut connection = self.background.acquire().await?;
-        let page = feed::read_page_after(&mut connection, seq, wanted, &self.lives, limit).await?;
+        let mut connection = self.store.background.acquire().await?;
+        let page =
+            feed::read_page_after(&mut connection, seq, wanted, &self.store.lives, limit).await?;
         Ok((page.events, page.upto, page.is_last))
     }
 
     /// Returns the contents of those of these messages that were sent through the gateway, by
     /// session and id.
     pub async fn find_sent_contents(
-        &self,
+        self,
         messages: &[(Life, String)],
     ) -> Result<HashMap<(i64, String), Message>, StoreError> {
         if messages.is_empty() {
@@ -41,7 +42,11 @@ impl Store {
         sql.push_values(messages, |mut row, (session, id)| {
             row.push_bind(session.id()).push_bind(id);
         });
-        let rows = sql.push(")").build().fetch_all(&self.background).await?;
+        let rows = sql
+            .push(")")
+            .build()
+            .fetch_all(&self.store.background)
+            .await?;
         let content = |row: &SqliteRow| {
             let message = serde_json::from_str(row.get("content")).ok()?;
             Some(((row.get("session"), row.get("id")), message))
@@ -50,24 +55,24 @@ impl Store {
     }
 
     /// Keeps the events after this position, and the data they refer to, from being removed.
-    pub fn hold_events_after(&self, seq: i64) {
-        self.held_after.store(seq, Ordering::Release);
+    pub fn hold_events_after(self, seq: i64) {
+        self.store.held_after.store(seq, Ordering::Release);
     }
 
     /// Returns the position up to which events may be removed.
-    pub(in crate::store) fn removable_position(&self) -> i64 {
-        self.held_after.load(Ordering::Acquire)
+    pub(in crate::store) fn removable_position(self) -> i64 {
+        self.store.held_after.load(Ordering::Acquire)
     }
 
     /// Returns the time before which settled data may be removed: no older than `before`, nor than
     /// any event held back.
     pub(in crate::store) async fn removable_time(
-        &self,
+        self,
         before: Timestamp,
     ) -> Result<Timestamp, StoreError> {
         let sql = "SELECT created_at FROM events WHERE seq > $1 ORDER BY seq LIMIT 1";
         let query = sqlx::query_scalar(sql).bind(self.removable_position());
-        let oldest: Option<i64> = query.fetch_optional(&self.background).await?;
+        let oldest: Option<i64> = query.fetch_optional(&self.store.background).await?;
         Ok(oldest.map_or(before, |oldest| to_timestamp(oldest).min(before)))
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::store) struct RecentEvents {
     buffer: Mutex<EventBuffer>,
     readers: Arc<AtomicUsize>,
     /// Notifies readers after the newest commit was read.
-    bell: watch::Sender<()>,
+    commit_signal: watch::Sender<()>,
 }
 
 /// All events after `from` and up to `newest_position`.
@@ -60,19 +60,22 @@ impl EventBuffer {
 
 /// A registered reader; counted until it is dropped.
 pub(in crate::store) struct FeedWaiter {
-    bell: watch::Receiver<()>,
+    commit_signal: watch::Receiver<()>,
     readers: Arc<AtomicUsize>,
 }
 
 impl FeedWaiter {
     /// Completes once something was saved since the last call.
     pub async fn wait_for_commit(&mut self) -> Result<(), StoreError> {
-        self.bell.changed().await.map_err(|_| stopping_error())
+        self.commit_signal
+            .changed()
+            .await
+            .map_err(|_| stopping_error())
     }
 
     /// Makes the next wait return at once.
     pub fn mark_changed(&mut self) {
-        self.bell.mark_changed();
+        self.commit_signal.mark_changed();
     }
 }
 
@@ -90,11 +93,11 @@ impl RecentEvents {
         commits: watch::Receiver<()>,
         lifecycle: &Lifecycle,
     ) -> Arc<Self> {
-        let (readers, bell) = (Arc::default(), watch::Sender::new(()));
+        let (readers, commit_signal) = (Arc::default(), watch::Sender::new(()));
         let tail = Arc::new(Self {
             buffer: Mutex::default(),
             readers,
-            bell,
+            commit_signal,
         });
         lifecycle.spawn(Arc::clone(&tail).run(chores, lives, commits, lifecycle.clone()));
         tail
@@ -113,10 +116,10 @@ impl RecentEvents {
                 continue;
             }
             if let Err(error) = self.read_commits(&chores, &lives).await {
-                tracing::warn!(%error, "the newest events cannot be read ahead");
+                tracing::warn!(%error, "failed to read the newest events ahead");
                 self.buffer.lock().reset(i64::MAX);
             }
-            self.bell.send_replace(());
+            self.commit_signal.send_replace(());
         }
     }
 
@@ -131,28 +134,28 @@ impl RecentEvents {
         );
         // Readers that far behind use the database.
         let is_far = known > newest || newest - known > MAX_EVENTS as i64;
-        let mut place = if is_far {
+        let mut position = if is_far {
             newest - MAX_EVENTS as i64
         } else {
             known
         };
         if is_far {
-            self.buffer.lock().reset(place);
+            self.buffer.lock().reset(position);
         }
         let mut connection = chores.acquire().await?;
-        while place < newest {
+        while position < newest {
             let page = feed::read_page_after(
                 &mut connection,
-                place,
+                position,
                 &EventFilter::default(),
                 lives,
                 2 * MAX_EVENTS,
             )
             .await?;
-            place = page.upto;
+            position = page.upto;
             let mut recent = self.buffer.lock();
             page.events.into_iter().for_each(|event| recent.push(event));
-            recent.newest = place;
+            recent.newest = position;
         }
         Ok(())
     }
@@ -182,7 +185,7 @@ impl RecentEvents {
     pub fn register_reader(&self) -> FeedWaiter {
         self.readers.fetch_add(1, Ordering::SeqCst);
         FeedWaiter {
-            bell: self.bell.subscribe(),
+            commit_signal: self.commit_signal.subscribe(),
             readers: Arc::clone(&self.readers),
         }
     }

@@ -5,7 +5,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
 use crate::store::writer::StoreChange;
-use crate::store::{Store, StoreError};
+use crate::store::{EventStore, StoreError};
 
 /// Pages released to the file system per step.
 const SHRINK_PAGES: u32 = 256;
@@ -35,7 +35,7 @@ pub struct CleanupStep {
     pub removed: u64,
 }
 
-impl Store {
+impl EventStore<'_> {
     /// Removes the old ones of the next `window` events after a position; few enough not to keep
     /// the writer busy for long.
     ///
@@ -43,7 +43,7 @@ impl Store {
     /// about a message that may be received again leaves an empty row, by which the duplicate is
     /// recognised.
     pub async fn remove_old_events(
-        &self,
+        self,
         after: i64,
         window: u16,
         cut: RetentionLimits,
@@ -52,7 +52,7 @@ impl Store {
         let rows = sqlx::query(sql)
             .bind(after)
             .bind(i64::from(window))
-            .fetch_all(&self.background)
+            .fetch_all(&self.store.background)
             .await?;
         let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
         let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
@@ -80,25 +80,27 @@ impl Store {
         let removed = match seqs.is_empty() {
             true => 0,
             false => {
-                self.writer
+                self.store
+                    .writer
                     .apply_change(RemoveEvents { seqs, limits: cut })
                     .await?
             }
         };
-        self.meters.removed_events.add(removed);
+        self.store.meters.removed_events.inc_by(removed);
         Ok(CleanupStep { next, removed })
     }
 
     /// Removes up to `window` idempotency keys older than `keys`, and as many messages settled
     /// before `messages`; returns the number removed.
     pub async fn remove_old_messages(
-        &self,
+        self,
         keys: Timestamp,
         messages: Timestamp,
         window: u16,
     ) -> Result<u64, StoreError> {
         let messages = self.removable_time(messages).await?;
-        self.writer
+        self.store
+            .writer
             .apply_change(RemoveOldMessages {
                 keys,
                 messages,
@@ -108,8 +110,8 @@ impl Store {
     }
 
     /// Releases some free pages to the file system.
-    pub async fn shrink_file(&self) -> Result<(), StoreError> {
-        self.writer.apply_change(ShrinkFile).await
+    pub async fn shrink_file(self) -> Result<(), StoreError> {
+        self.store.writer.apply_change(ShrinkFile).await
     }
 }
 
@@ -269,6 +271,7 @@ pub(in crate::store) async fn make_shrinkable(
 
 #[cfg(test)]
 mod tests {
+    use crate::store::Store;
     use crate::store::events::retention::*;
     use crate::system::clock::Clock;
     use sqlx::ConnectOptions;
@@ -295,11 +298,19 @@ mod tests {
         }
         let middle = Timestamp::from_millisecond(500).unwrap();
         assert_eq!(
-            store.remove_old_messages(middle, middle, 10).await.unwrap(),
+            store
+                .events()
+                .remove_old_messages(middle, middle, 10)
+                .await
+                .unwrap(),
             2
         );
         assert_eq!(
-            store.remove_old_messages(middle, middle, 10).await.unwrap(),
+            store
+                .events()
+                .remove_old_messages(middle, middle, 10)
+                .await
+                .unwrap(),
             0
         );
         let left = async |sql| {

@@ -74,12 +74,12 @@ async fn write(
     if steps.is_empty() {
         return Ok(());
     }
-    let places = chats(connection, steps).await?;
+    let chat_rows = chats(connection, steps).await?;
     let messages: Vec<(i64, &Life, &NewHistoryMessage)> = steps
         .iter()
         .filter_map(|step| match &step.change {
             HistoryChange::Message(new) => Some((
-                *places.get(&(&step.session, new.chat.as_str()))?,
+                *chat_rows.get(&(&step.session, new.chat.as_str()))?,
                 &step.session,
                 &**new,
             )),
@@ -87,11 +87,11 @@ async fn write(
         })
         .collect();
     let mut new = self::messages(connection, &messages, None).await?;
-    count(connection, steps, &places, &mut new).await?;
+    count(connection, steps, &chat_rows, &mut new).await?;
     for step in steps {
-        changes::apply(connection, step, &places).await?;
+        changes::apply(connection, step, &chat_rows).await?;
     }
-    statuses(connection, steps, &places).await?;
+    statuses(connection, steps, &chat_rows).await?;
     let people = steps
         .iter()
         .filter_map(|step| Some((&step.session, step.change.person()?)));
@@ -116,11 +116,11 @@ async fn chats<'a>(
         let active = active.entry((&step.session, chat)).or_default();
         *active = at.max(*active);
     }
-    place(connection, &active).await
+    insert_chats(connection, &active).await
 }
 
 /// Returns the row ids of these chats, each given with the time of a message in it, or 0.
-pub(crate) async fn place<'a>(
+pub(crate) async fn insert_chats<'a>(
     connection: &mut SqliteConnection,
     active: &BTreeMap<(&'a Life, &'a str), i64>,
 ) -> Result<ChatRows<'a>, sqlx::Error> {
@@ -136,10 +136,11 @@ pub(crate) async fn place<'a>(
          RETURNING place, session, id",
     );
     let rows = sql.build().fetch_all(connection).await?;
-    let place = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
-    let places: HashMap<(i64, String), i64> = rows.iter().map(place).collect();
-    let find =
-        |(session, chat): &(&Life, &str)| places.get(&(session.id(), (*chat).to_owned())).copied();
+    let row_id = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
+    let chat_rows: HashMap<(i64, String), i64> = rows.iter().map(row_id).collect();
+    let find = |(session, chat): &(&Life, &str)| {
+        chat_rows.get(&(session.id(), (*chat).to_owned())).copied()
+    };
     Ok(active
         .keys()
         .filter_map(|key| Some((*key, find(key)?)))
@@ -163,10 +164,10 @@ pub(crate) async fn messages(
     let mut sql = QueryBuilder::<Sqlite>::new(
         "INSERT INTO messages (place, chat, id, sender, at, content, status) ",
     );
-    let mut next = before.map(|place| place.saturating_sub_unsigned(messages.len() as u64));
+    let mut next = before.map(|row_id| row_id.saturating_sub_unsigned(messages.len() as u64));
     sql.push_values(messages, |mut row, (chat, _, new)| {
         row.push_bind(next);
-        next = next.map(|place| place + 1);
+        next = next.map(|row_id| row_id + 1);
         let content = serde_json::to_string(&new.message).expect("a message is always JSON");
         row.push_bind(*chat)
             .push_bind(&new.id)
@@ -185,30 +186,30 @@ pub(crate) async fn messages(
     }
     let (mut kept, mut said, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
     for row in &rows {
-        let (place, chat): (i64, i64) = (row.get("place"), row.get("chat"));
+        let (row_id, chat): (i64, i64) = (row.get("place"), row.get("chat"));
         let (id, sender): (String, String) = (row.get("id"), row.get("sender"));
         if let Some((session, new)) = by_name.get(&(chat, &id, &sender)) {
             let words = tokenizer::of_message(&new.message);
-            said.extend((!words.is_empty()).then(|| (place, scope(session, chat), words)));
+            said.extend((!words.is_empty()).then(|| (row_id, scope(session, chat), words)));
             reactions.extend(
                 new.reactions
                     .iter()
-                    .map(|(by, emoji)| (place, by.as_ref(), emoji)),
+                    .map(|(by, emoji)| (row_id, by.as_ref(), emoji)),
             );
         }
         kept.insert((chat, id, sender));
     }
     if !said.is_empty() {
         let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO words (rowid, scope, said) ");
-        sql.push_values(said, |mut row, (place, scope, words)| {
-            row.push_bind(place).push_bind(scope).push_bind(words);
+        sql.push_values(said, |mut row, (row_id, scope, words)| {
+            row.push_bind(row_id).push_bind(scope).push_bind(words);
         });
         sql.build().execute(&mut *connection).await?;
     }
-    for (place, by, emoji) in reactions {
+    for (row_id, by, emoji) in reactions {
         let sql = "INSERT INTO reactions (message, person, emoji) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         let query = sqlx::query(sql)
-            .bind(place)
+            .bind(row_id)
             .bind(by.map_or("", |by| by.id.as_str()))
             .bind(emoji);
         query.execute(&mut *connection).await?;
@@ -232,15 +233,15 @@ pub(crate) fn scope_of_session(session: &Life) -> String {
 async fn count(
     connection: &mut SqliteConnection,
     steps: &[&HistoryMutation],
-    places: &ChatRows<'_>,
+    chat_rows: &ChatRows<'_>,
     new: &mut HashSet<MessageRowKey>,
 ) -> Result<(), sqlx::Error> {
     let mut counts: HashMap<i64, (bool, i64)> = HashMap::new();
     for step in steps {
-        let Some(place) = step
+        let Some(row_id) = step
             .change
             .chat_id()
-            .and_then(|chat| places.get(&(&step.session, chat)))
+            .and_then(|chat| chat_rows.get(&(&step.session, chat)))
         else {
             continue;
         };
@@ -248,15 +249,15 @@ async fn count(
             // A message that is delivered twice counts once.
             HistoryChange::Message(kept)
                 if kept.from.is_some()
-                    && new.remove(&(*place, kept.id.clone(), kept.sender().to_owned())) =>
+                    && new.remove(&(*row_id, kept.id.clone(), kept.sender().to_owned())) =>
             {
-                counts.entry(*place).or_default().1 += 1;
+                counts.entry(*row_id).or_default().1 += 1;
             }
-            HistoryChange::Seen { .. } => drop(counts.insert(*place, (true, 0))),
+            HistoryChange::Seen { .. } => drop(counts.insert(*row_id, (true, 0))),
             HistoryChange::Chat { change, .. }
                 if change.unread == Some(false) && change.is_for_all_messages() =>
             {
-                counts.insert(*place, (true, 0));
+                counts.insert(*row_id, (true, 0));
             }
             _ => {}
         }
@@ -268,8 +269,8 @@ async fn count(
         "UPDATE chats SET unread = CASE WHEN v.column2 THEN v.column3 ELSE chats.unread + v.column3 END, \
          marked_unread = CASE WHEN v.column2 THEN 0 ELSE chats.marked_unread END FROM (",
     );
-    sql.push_values(counts, |mut row, (place, (was_seen, count))| {
-        row.push_bind(place).push_bind(was_seen).push_bind(count);
+    sql.push_values(counts, |mut row, (row_id, (was_seen, count))| {
+        row.push_bind(row_id).push_bind(was_seen).push_bind(count);
     });
     sql.push(") AS v WHERE chats.place = v.column1")
         .build()
@@ -282,17 +283,17 @@ async fn count(
 async fn statuses(
     connection: &mut SqliteConnection,
     steps: &[&HistoryMutation],
-    places: &ChatRows<'_>,
+    chat_rows: &ChatRows<'_>,
 ) -> Result<(), sqlx::Error> {
     let mut furthest: BTreeMap<(i64, &str), MessageProgress> = BTreeMap::new();
     for step in steps {
         let HistoryChange::Status { chat, id, status } = &step.change else {
             continue;
         };
-        let Some(place) = places.get(&(&step.session, chat.as_str())) else {
+        let Some(row_id) = chat_rows.get(&(&step.session, chat.as_str())) else {
             continue;
         };
-        let known = furthest.entry((*place, id)).or_insert(*status);
+        let known = furthest.entry((*row_id, id)).or_insert(*status);
         *known = (*status).max(*known);
     }
     if furthest.is_empty() {

@@ -15,28 +15,28 @@ use crate::store::Life;
 pub(crate) async fn apply(
     connection: &mut SqliteConnection,
     step: &HistoryMutation,
-    places: &ChatRows<'_>,
+    chat_rows: &ChatRows<'_>,
 ) -> Result<(), sqlx::Error> {
     if let HistoryChange::Merged { old, new } = &step.change {
         return merging::merge(connection, &step.session, old, new).await;
     }
-    let place = step
+    let row_id = step
         .change
         .chat_id()
-        .and_then(|chat| places.get(&(&step.session, chat)));
-    let Some(place) = place.copied() else {
+        .and_then(|chat| chat_rows.get(&(&step.session, chat)));
+    let Some(row_id) = row_id.copied() else {
         return Ok(());
     };
     match &step.change {
         HistoryChange::Edited { of, content } => {
-            edit(connection, place, &step.session, of, content).await
+            edit(connection, row_id, &step.session, of, content).await
         }
-        HistoryChange::Deleted { of, by } => delete(connection, place, of, *by).await,
+        HistoryChange::Deleted { of, by } => delete(connection, row_id, of, *by).await,
         HistoryChange::Reaction { of, emoji } => {
-            react(connection, place, of, emoji.as_deref()).await
+            react(connection, row_id, of, emoji.as_deref()).await
         }
         HistoryChange::Chat { chat, change } => {
-            set(connection, place, &step.session, chat, change).await
+            set(connection, row_id, &step.session, chat, change).await
         }
         HistoryChange::Message(_)
         | HistoryChange::Seen { .. }
@@ -48,7 +48,7 @@ pub(crate) async fn apply(
 
 async fn edit(
     connection: &mut SqliteConnection,
-    place: i64,
+    row_id: i64,
     session: &Life,
     of: &ChangeTarget,
     content: &Message,
@@ -56,7 +56,7 @@ async fn edit(
     let sql = "SELECT place, content FROM messages WHERE chat = $1 AND id = $2 AND sender = $3 \
                AND deleted_at IS NULL AND COALESCE(edited_at, 0) <= $4";
     let query = sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .bind(&of.id)
         .bind(of.sender())
         .bind(of.at.as_millisecond());
@@ -82,7 +82,7 @@ async fn edit(
     let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
     let query = sqlx::query(sql)
         .bind(message)
-        .bind(scope(session, place))
+        .bind(scope(session, row_id))
         .bind(tokenizer::of_message(&edited));
     query.execute(connection).await.map(drop)
 }
@@ -108,7 +108,7 @@ fn edited(mut earlier: Message, content: &Message) -> Message {
 /// Deletes a message, if its author asks for it, or in a group an admin.
 async fn delete(
     connection: &mut SqliteConnection,
-    place: i64,
+    row_id: i64,
     of: &ChangeTarget,
     by: DeletionRight,
 ) -> Result<(), sqlx::Error> {
@@ -116,7 +116,7 @@ async fn delete(
                WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
     let query = sqlx::query_scalar(sql)
         .bind(of.at.as_millisecond())
-        .bind(place)
+        .bind(row_id)
         .bind(&of.id)
         .bind(of.sender());
     let gone: Vec<i64> = query
@@ -138,7 +138,7 @@ async fn delete(
 
 async fn react(
     connection: &mut SqliteConnection,
-    place: i64,
+    row_id: i64,
     of: &ChangeTarget,
     emoji: Option<&str>,
 ) -> Result<(), sqlx::Error> {
@@ -154,7 +154,7 @@ async fn react(
         }
     };
     sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .bind(&of.id)
         .bind(of.sender())
         .bind(emoji)
@@ -167,7 +167,7 @@ async fn react(
 /// sessions, a few at a time.
 async fn empty(
     connection: &mut SqliteConnection,
-    place: i64,
+    row_id: i64,
     session: &Life,
     stays: bool,
     after: i64,
@@ -175,30 +175,34 @@ async fn empty(
     let sql = "SELECT id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
                FROM chats WHERE place = $1";
     let row = sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .bind(after)
         .fetch_one(&mut *connection)
         .await?;
     let (id, is_left): (String, bool) = (row.get("id"), row.get("is_left"));
-    removal::abandon(connection, place).await?;
+    removal::abandon(connection, row_id).await?;
     if !stays && !is_left {
         return Ok(());
     }
     let sql = "INSERT INTO chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
                SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM chats WHERE place = $1 \
                RETURNING place";
-    let query = sqlx::query_scalar(sql).bind(place).bind(session).bind(id);
+    let query = sqlx::query_scalar(sql).bind(row_id).bind(session).bind(id);
     let emptied: i64 = query.fetch_one(&mut *connection).await?;
-    merging::move_messages(connection, session, (place, emptied), after).await?;
+    merging::move_messages(connection, session, (row_id, emptied), after).await?;
     see(connection, emptied, after).await
 }
 
 /// Marks everything up to a time as read: at most the later messages of others stay unread.
-async fn see(connection: &mut SqliteConnection, place: i64, after: i64) -> Result<(), sqlx::Error> {
+async fn see(
+    connection: &mut SqliteConnection,
+    row_id: i64,
+    after: i64,
+) -> Result<(), sqlx::Error> {
     let sql = "UPDATE chats SET unread = min(unread, \
                (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
     sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .bind(after)
         .execute(connection)
         .await
@@ -212,7 +216,7 @@ fn end_of(second: Option<Timestamp>) -> i64 {
 
 async fn set(
     connection: &mut SqliteConnection,
-    place: i64,
+    row_id: i64,
     session: &Life,
     chat: &Person,
     change: &ChatChange,
@@ -220,7 +224,7 @@ async fn set(
     if change.deleted == Some(true) || change.cleared == Some(true) {
         return empty(
             connection,
-            place,
+            row_id,
             session,
             change.cleared == Some(true),
             end_of(change.up_to),
@@ -233,7 +237,7 @@ async fn set(
                pinned = COALESCE($4, pinned), muted_until = CASE WHEN $5 THEN $6 ELSE muted_until END, \
                marked_unread = COALESCE($7, marked_unread) WHERE place = $1";
     let query = sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .bind(name)
         .bind(change.archived)
         .bind(change.pinned);
@@ -247,7 +251,7 @@ async fn set(
         return Ok(());
     }
     let Some(id) = &change.read_up_to else {
-        return see(connection, place, end_of(change.up_to)).await;
+        return see(connection, row_id, end_of(change.up_to)).await;
     };
     // The later messages, but never more than were unread before. Messages of a history sync have
     // been added later.
@@ -256,7 +260,7 @@ async fn set(
                                   ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \
                AND EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND id = $2)";
     sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .bind(id)
         .execute(connection)
         .await

@@ -26,6 +26,14 @@ pub struct StoredChat {
     pub muted_until: Option<Timestamp>,
 }
 
+/// The oldest stored message of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldestMessage {
+    pub id: String,
+    pub from_me: bool,
+    pub at: Timestamp,
+}
+
 const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.unread, c.marked_unread, c.archived, \
                              c.pinned, c.muted_until, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, \
                              (SELECT m.place FROM messages m WHERE m.chat = c.place \
@@ -48,7 +56,7 @@ impl HistoryDb {
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(session)
             .bind(before.at)
-            .bind(before.place)
+            .bind(before.row_id)
             .bind(limit);
         let mut question = self.browsers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
@@ -66,6 +74,28 @@ impl HistoryDb {
         let mut question = self.browsers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
         Ok(with_last(&mut question, session, &rows).await?.pop())
+    }
+
+    /// Returns the oldest message of a chat; `None` if there is none.
+    pub async fn find_oldest_message(
+        &self,
+        session: &Life,
+        chat: &str,
+    ) -> Result<Option<OldestMessage>, StoreError> {
+        let sql = "SELECT id, sender, at FROM messages \
+                   WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) \
+                   ORDER BY at, place LIMIT 1";
+        let mut question = self.browsers.acquire().await?;
+        let row = sqlx::query(sql)
+            .bind(session)
+            .bind(chat)
+            .fetch_optional(&mut *question)
+            .await?;
+        Ok(row.map(|row| OldestMessage {
+            id: row.get("id"),
+            from_me: row.get::<String, _>("sender").is_empty(),
+            at: to_timestamp(row.get("at")),
+        }))
     }
 
     /// Returns the chats with unread messages that contain messages with these ids, each with the
@@ -106,14 +136,14 @@ async fn with_last(
     session: &Life,
     rows: &[SqliteRow],
 ) -> Result<Vec<StoredChat>, StoreError> {
-    let places: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
-    let mut last = search::at(connection, session, &places).await?;
+    let row_ids: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
+    let mut last = search::at(connection, session, &row_ids).await?;
     let mut chats = Vec::with_capacity(rows.len());
     for row in rows {
-        let place: Option<i64> = row.get("last");
+        let row_id: Option<i64> = row.get("last");
         let found = last
             .iter()
-            .position(|message| Some(message.cursor.place) == place);
+            .position(|message| Some(message.cursor.row_id) == row_id);
         chats.push(chat(row, found.map(|index| last.swap_remove(index))));
     }
     Ok(chats)
@@ -128,7 +158,7 @@ fn chat(row: &SqliteRow, last_message: Option<StoredMessage>) -> StoredChat {
     StoredChat {
         cursor: HistoryCursor {
             at: row.get("active_at"),
-            place: row.get("place"),
+            row_id: row.get("place"),
         },
         chat: Person {
             phone: row.get::<Option<String>, _>("phone").or(known.phone),

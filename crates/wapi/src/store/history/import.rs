@@ -146,12 +146,12 @@ async fn import_messages(
         let active = active.entry((session, &message.chat)).or_default();
         *active = message.at.as_millisecond().max(*active);
     }
-    let places = batch::place(connection, &active).await?;
+    let chat_rows = batch::insert_chats(connection, &active).await?;
     let placed: Vec<(i64, &Life, &NewHistoryMessage)> = messages
         .iter()
         .filter_map(|message| {
             Some((
-                *places.get(&(session, message.chat.as_str()))?,
+                *chat_rows.get(&(session, message.chat.as_str()))?,
                 session,
                 message,
             ))

@@ -15,12 +15,15 @@ pub(crate) async fn merge(
     old: &str,
     new: &str,
 ) -> Result<(), sqlx::Error> {
-    let place = async |connection: &mut SqliteConnection, id: &str| {
+    let row_id = async |connection: &mut SqliteConnection, id: &str| {
         let sql =
             sqlx::query_scalar::<_, i64>("SELECT place FROM chats WHERE session = $1 AND id = $2");
         sql.bind(session).bind(id).fetch_optional(connection).await
     };
-    match (place(connection, old).await?, place(connection, new).await?) {
+    match (
+        row_id(connection, old).await?,
+        row_id(connection, new).await?,
+    ) {
         (Some(from), Some(to)) => move_chat(connection, session, from, to).await?,
         (Some(from), None) => {
             let sql = "UPDATE chats SET id = $1 WHERE place = $2";
@@ -92,19 +95,19 @@ pub(crate) async fn move_messages(
         .fetch_all(&mut *connection)
         .await?;
     for row in moved {
-        let message: i64 = row.get("place");
-        let Ok(said) = serde_json::from_str::<Message>(row.get("content")) else {
+        let row_id: i64 = row.get("place");
+        let Ok(message) = serde_json::from_str::<Message>(row.get("content")) else {
             continue;
         };
         sqlx::query("DELETE FROM words WHERE rowid = $1")
-            .bind(message)
+            .bind(row_id)
             .execute(&mut *connection)
             .await?;
         let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
         let query = sqlx::query(sql)
-            .bind(message)
+            .bind(row_id)
             .bind(scope(session, to))
-            .bind(tokenizer::of_message(&said));
+            .bind(tokenizer::of_message(&message));
         query.execute(&mut *connection).await?;
     }
     Ok(())

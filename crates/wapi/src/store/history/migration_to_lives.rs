@@ -1,18 +1,21 @@
 //! Data recorded by session names, until each name is assigned to one of its lives.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteConnection;
 
 use super::mutation::HistoryMutation;
 use super::{HistoryDb, StoreError, batch};
-use crate::store::{Life, to_timestamp};
+use crate::store::Life;
+use crate::store::columns::OptionalTimeColumn;
 
 /// The data recorded under one session name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct UnassignedName {
+    #[sqlx(rename = "session")]
     pub name: String,
     /// The time of the oldest message that came as an event; a history sync may contain older ones.
+    #[sqlx(try_from = "OptionalTimeColumn")]
     pub oldest: Option<Timestamp>,
 }
 
@@ -38,12 +41,7 @@ impl HistoryDb {
         let sql = "SELECT session, min((SELECT min(at) FROM messages WHERE chat = c.place AND place > 0)) AS oldest \
                    FROM (SELECT session, place FROM former_chats UNION SELECT session, NULL FROM former_contacts \
                          UNION SELECT session, NULL FROM former_forgotten) c GROUP BY session";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await?;
-        let former = |row: &SqliteRow| UnassignedName {
-            name: row.get("session"),
-            oldest: row.get::<Option<i64>, _>("oldest").map(to_timestamp),
-        };
-        Ok(rows.iter().map(former).collect())
+        Ok(sqlx::query_as(sql).fetch_all(&self.readers).await?)
     }
 
     /// Assigns the data to lives, in one transaction. Data of other names is deleted.

@@ -32,7 +32,7 @@ use super::read_pool::ReadPool;
 use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, StoreError, migrations};
 use crate::system::durable_files;
 
-pub use chats::StoredChat;
+pub use chats::{OldestMessage, StoredChat};
 pub use import::{HistoryImport, ImportedChat};
 pub use migration_to_lives::{NameAssignment, UnassignedName};
 pub use mutation::{
@@ -94,9 +94,9 @@ impl HistoryDb {
             .await
             .with_context(|| format!("preparing {name}"))?;
         let options = options.read_only(true);
-        let pool = |most| {
+        let pool = |max_connections| {
             SqlitePoolOptions::new()
-                .max_connections(most)
+                .max_connections(max_connections)
                 .connect_lazy_with(options.clone())
         };
         let (readers, browsers) = (pool(READERS), ReadPool::new(pool(BROWSERS)));

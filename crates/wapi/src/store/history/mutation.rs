@@ -1,6 +1,7 @@
 //! Changes to chats, contacts and messages, as the history records them. Pure.
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
 use crate::model::event::{ChatChange, DeletionRight, Person};
 use crate::model::message::Message;
@@ -82,7 +83,8 @@ pub struct ChangeTarget {
 }
 
 /// Progress of one of the account's own messages, as far as the furthest recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum MessageProgress {
     Sent = 1,
     Delivered = 2,
@@ -97,15 +99,6 @@ impl ChangeTarget {
 }
 
 impl MessageProgress {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Delivered => "delivered",
-            Self::Read => "read",
-            Self::Played => "played",
-        }
-    }
-
     pub(crate) const fn from_rank(rank: i64) -> Self {
         match rank {
             ..=1 => Self::Sent,

@@ -18,8 +18,8 @@ impl HistoryDb {
         let query = sqlx::query_scalar(sql)
             .bind(before.as_millisecond())
             .bind(limit);
-        let places: Vec<i64> = query.fetch_all(&self.readers).await?;
-        self.remove(&places).await
+        let row_ids: Vec<i64> = query.fetch_all(&self.readers).await?;
+        self.remove(&row_ids).await
     }
 
     /// Forgets a session: from now on its data is unreachable, and its events up to `seq` are
@@ -50,18 +50,18 @@ impl HistoryDb {
     /// Removes up to `limit` messages of forgotten sessions; returns the number removed.
     pub async fn remove_forgotten(&self, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT m.place FROM chats c JOIN messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
-        let places: Vec<i64> = sqlx::query_scalar(sql)
+        let row_ids: Vec<i64> = sqlx::query_scalar(sql)
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        if places.is_empty() {
+        if row_ids.is_empty() {
             let mut open = self.begin().await?;
             let sql = "DELETE FROM chats WHERE session = -1 \
                        AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.chat = chats.place)";
             sqlx::query(sql).execute(open.connection()).await?;
             open.commit().await?;
         }
-        self.remove(&places).await
+        self.remove(&row_ids).await
     }
 
     /// Resets the progress so that all events are processed again, and returns the position to
@@ -83,8 +83,8 @@ impl HistoryDb {
         Ok(())
     }
 
-    async fn remove(&self, places: &[i64]) -> Result<u64, StoreError> {
-        if places.is_empty() {
+    async fn remove(&self, row_ids: &[i64]) -> Result<u64, StoreError> {
+        if row_ids.is_empty() {
             return Ok(0);
         }
         let mut open = self.begin().await?;
@@ -93,10 +93,10 @@ impl HistoryDb {
             "DELETE FROM reactions WHERE message IN (",
             "DELETE FROM messages WHERE place IN (",
         ] {
-            delete(open.connection(), sql, places).await?;
+            delete(open.connection(), sql, row_ids).await?;
         }
         open.commit().await?;
-        Ok(places.len() as u64)
+        Ok(row_ids.len() as u64)
     }
 }
 
@@ -104,11 +104,11 @@ impl HistoryDb {
 /// -1, and row ids are never reused.
 pub(crate) async fn abandon(
     connection: &mut SqliteConnection,
-    place: i64,
+    row_id: i64,
 ) -> Result<(), sqlx::Error> {
     let sql = "UPDATE chats SET session = -1, id = place WHERE place = $1";
     sqlx::query(sql)
-        .bind(place)
+        .bind(row_id)
         .execute(connection)
         .await
         .map(drop)
@@ -117,12 +117,12 @@ pub(crate) async fn abandon(
 async fn delete(
     connection: &mut SqliteConnection,
     sql: &str,
-    places: &[i64],
+    row_ids: &[i64],
 ) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
     let mut list = sql.separated(", ");
-    for place in places {
-        list.push_bind(*place);
+    for row_id in row_ids {
+        list.push_bind(*row_id);
     }
     sql.push(")").build().execute(connection).await.map(drop)
 }

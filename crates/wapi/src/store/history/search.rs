@@ -49,19 +49,19 @@ pub struct StoredReaction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HistoryCursor {
     pub(crate) at: i64,
-    pub(crate) place: i64,
+    pub(crate) row_id: i64,
 }
 
 impl HistoryCursor {
     pub(crate) const END: Self = Self {
         at: i64::MAX,
-        place: i64::MAX,
+        row_id: i64::MAX,
     };
 }
 
 impl fmt::Display for HistoryCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.at, self.place)
+        write!(f, "{}.{}", self.at, self.row_id)
     }
 }
 
@@ -69,9 +69,9 @@ impl FromStr for HistoryCursor {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (at, place) = text.split_once('.').ok_or("is no cursor of an answer")?;
-        match (at.parse(), place.parse()) {
-            (Ok(at), Ok(place)) => Ok(Self { at, place }),
+        let (at, row_id) = text.split_once('.').ok_or("is no cursor of an answer")?;
+        match (at.parse(), row_id.parse()) {
+            (Ok(at), Ok(row_id)) => Ok(Self { at, row_id }),
             _ => Err("is no cursor of an answer"),
         }
     }
@@ -84,6 +84,8 @@ pub enum PageAnchor {
     Newest,
     Before(HistoryCursor),
     After(HistoryCursor),
+    /// The message itself, and those before it.
+    UpTo(HistoryCursor),
 }
 
 const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
@@ -105,6 +107,7 @@ impl HistoryDb {
             PageAnchor::Newest => (HistoryCursor::END, "<", "DESC"),
             PageAnchor::Before(cursor) => (cursor, "<", "DESC"),
             PageAnchor::After(cursor) => (cursor, ">", "ASC"),
+            PageAnchor::UpTo(cursor) => (cursor, "<=", "DESC"),
         };
         let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
         sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ")
@@ -116,7 +119,7 @@ impl HistoryDb {
         sql.push(" (")
             .push_bind(cursor.at)
             .push(", ")
-            .push_bind(cursor.place);
+            .push_bind(cursor.row_id);
         sql.push(") ORDER BY m.at ")
             .push(order)
             .push(", m.place ")
@@ -131,6 +134,24 @@ impl HistoryDb {
         add_reactions(&mut question, session, &mut found).await?;
         let has_more = is_cut || found.len() == limit as usize;
         Ok((found, has_more))
+    }
+
+    /// Returns the position of a message in its chat; the last, if several people chose its id.
+    pub async fn find_message_cursor(
+        &self,
+        session: &Life,
+        chat: &str,
+        id: &str,
+    ) -> Result<Option<HistoryCursor>, StoreError> {
+        let sql = "SELECT at, place FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) \
+                   AND id = $3 ORDER BY at DESC, place DESC LIMIT 1";
+        let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+        let mut question = self.browsers.acquire().await?;
+        let found = query.fetch_optional(&mut *question).await?;
+        Ok(found.map(|row| HistoryCursor {
+            at: row.get("at"),
+            row_id: row.get("place"),
+        }))
     }
 
     /// Returns whether a message exists in a chat, given by any of its addresses.
@@ -159,26 +180,26 @@ impl HistoryDb {
         &self,
         session: &Life,
         chat: Option<&str>,
-        asked: &str,
+        text: &str,
         before: Option<HistoryCursor>,
         limit: u32,
     ) -> Result<Option<(Vec<StoredMessage>, Option<HistoryCursor>)>, StoreError> {
-        let Some(question) = tokenizer::question(asked) else {
+        let Some(question) = tokenizer::question(text) else {
             return Ok(None);
         };
         let mut scope = format!("\"{}\"", scope_of_session(session));
         let mut connection = self.browsers.acquire().await?;
         if let Some(chat) = chat {
             let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
-            let place: Option<i64> = sql
+            let row_id: Option<i64> = sql
                 .bind(session)
                 .bind(chat)
                 .fetch_optional(&mut *connection)
                 .await?;
-            let Some(place) = place else {
+            let Some(row_id) = row_id else {
                 return Ok(Some((Vec::new(), None)));
             };
-            scope += &format!(" \"c{place}\"");
+            scope += &format!(" \"c{row_id}\"");
         }
         // Other lives of the name may match, too; their matches are skipped, up to a limit.
         let sql = "SELECT words.rowid, c.session = $4 FROM words CROSS JOIN messages m ON m.place = words.rowid \
@@ -186,27 +207,27 @@ impl HistoryDb {
                    WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
         let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
         let query = query
-            .bind(before.unwrap_or(HistoryCursor::END).place)
+            .bind(before.unwrap_or(HistoryCursor::END).row_id)
             .bind(MOST_MATCHES)
             .bind(session);
         let mut matches = query.fetch(&mut *connection);
-        let (mut places, mut last, mut is_end) = (Vec::new(), None, false);
+        let (mut row_ids, mut last, mut is_end) = (Vec::new(), None, false);
         let mut looked = 0;
-        while places.len() < limit as usize {
-            let Some((place, is_ours)): Option<(i64, bool)> = matches.try_next().await? else {
+        while row_ids.len() < limit as usize {
+            let Some((row_id, is_ours)): Option<(i64, bool)> = matches.try_next().await? else {
                 is_end = looked < MOST_MATCHES;
                 break;
             };
             looked += 1;
-            last = Some(place);
-            places.extend(is_ours.then_some(place));
+            last = Some(row_id);
+            row_ids.extend(is_ours.then_some(row_id));
         }
         drop(matches);
-        let mut found = at(&mut connection, session, &places).await?;
-        found.sort_by_key(|message| std::cmp::Reverse(message.cursor.place));
+        let mut found = at(&mut connection, session, &row_ids).await?;
+        found.sort_by_key(|message| std::cmp::Reverse(message.cursor.row_id));
         let next = last
             .filter(|_| !is_end)
-            .map(|place| HistoryCursor { at: 0, place });
+            .map(|row_id| HistoryCursor { at: 0, row_id });
         Ok(Some((found, next)))
     }
 }
@@ -215,16 +236,16 @@ impl HistoryDb {
 pub(crate) async fn at(
     connection: &mut SqliteConnection,
     session: &Life,
-    places: &[i64],
+    row_ids: &[i64],
 ) -> Result<Vec<StoredMessage>, StoreError> {
-    if places.is_empty() {
+    if row_ids.is_empty() {
         return Ok(Vec::new());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
     sql.push("WHERE c.session = ")
         .push_bind(session.id())
         .push(" AND m.place IN (");
-    push_list(&mut sql, places);
+    push_list(&mut sql, row_ids);
     let rows = sql.push(")").build().fetch_all(&mut *connection).await?;
     let mut found: Vec<StoredMessage> = rows.iter().map(found).collect();
     add_reactions(connection, session, &mut found).await?;
@@ -251,8 +272,8 @@ async fn add_reactions(
     session: &Life,
     found: &mut [StoredMessage],
 ) -> Result<(), StoreError> {
-    let places: Vec<i64> = found.iter().map(|message| message.cursor.place).collect();
-    if places.is_empty() {
+    let row_ids: Vec<i64> = found.iter().map(|message| message.cursor.row_id).collect();
+    if row_ids.is_empty() {
         return Ok(());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(
@@ -260,7 +281,7 @@ async fn add_reactions(
          LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
     );
     sql.push_bind(session.id()).push(" WHERE r.message IN (");
-    push_list(&mut sql, &places);
+    push_list(&mut sql, &row_ids);
     let rows = sql
         .push(") ORDER BY r.message, r.person")
         .build()
@@ -278,15 +299,17 @@ async fn add_reactions(
             .push(reaction);
     }
     for message in found {
-        message.reactions = by_message.remove(&message.cursor.place).unwrap_or_default();
+        message.reactions = by_message
+            .remove(&message.cursor.row_id)
+            .unwrap_or_default();
     }
     Ok(())
 }
 
-fn push_list(sql: &mut QueryBuilder<Sqlite>, places: &[i64]) {
+fn push_list(sql: &mut QueryBuilder<Sqlite>, row_ids: &[i64]) {
     let mut list = sql.separated(", ");
-    for place in places {
-        list.push_bind(*place);
+    for row_id in row_ids {
+        list.push_bind(*row_id);
     }
 }
 
@@ -303,7 +326,7 @@ fn found(row: &SqliteRow) -> StoredMessage {
     StoredMessage {
         cursor: HistoryCursor {
             at,
-            place: row.get("place"),
+            row_id: row.get("place"),
         },
         chat: row.get("chat"),
         id: row.get("id"),

@@ -17,9 +17,9 @@ const MOST_WORDS: usize = 32;
 /// Returns the searchable terms of a message, joined by blanks: its text, caption and file name,
 /// and the names in it.
 pub(crate) fn of_message(message: &Message) -> String {
-    let mut said: Vec<&str> = Vec::new();
+    let mut texts: Vec<&str> = Vec::new();
     if let Some((_, file)) = message.content.media_file() {
-        said.extend(
+        texts.extend(
             [&file.caption, &file.filename]
                 .into_iter()
                 .flatten()
@@ -27,9 +27,9 @@ pub(crate) fn of_message(message: &Message) -> String {
         );
     }
     match &message.content {
-        MessageContent::Text { text } => said.push(&text.body),
+        MessageContent::Text { text } => texts.push(&text.body),
         MessageContent::Location { location } => {
-            said.extend(
+            texts.extend(
                 [&location.name, &location.address]
                     .into_iter()
                     .flatten()
@@ -37,21 +37,21 @@ pub(crate) fn of_message(message: &Message) -> String {
             );
         }
         MessageContent::LiveLocation { live_location } => {
-            said.extend(live_location.caption.as_deref())
+            texts.extend(live_location.caption.as_deref())
         }
         MessageContent::Contacts { contacts } => {
-            said.extend(contacts.iter().map(|contact| contact.name.as_str()))
+            texts.extend(contacts.iter().map(|contact| contact.name.as_str()))
         }
         MessageContent::Poll { poll } => {
-            said.push(&poll.question);
-            said.extend(poll.options.iter().map(String::as_str));
+            texts.push(&poll.question);
+            texts.extend(poll.options.iter().map(String::as_str));
         }
         MessageContent::Interactive { interactive } => {
-            said.extend(interactive.body.as_ref().map(|body| body.text.as_str()))
+            texts.extend(interactive.body.as_ref().map(|body| body.text.as_str()))
         }
         MessageContent::Event { event } => {
-            said.push(&event.name);
-            said.extend(event.description.as_deref());
+            texts.push(&event.name);
+            texts.extend(event.description.as_deref());
         }
         MessageContent::Product { product } => {
             let words = [
@@ -60,10 +60,10 @@ pub(crate) fn of_message(message: &Message) -> String {
                 &product.body,
                 &product.footer,
             ];
-            said.extend(words.into_iter().flatten().map(String::as_str));
+            texts.extend(words.into_iter().flatten().map(String::as_str));
         }
         MessageContent::Order { order } => {
-            said.extend(
+            texts.extend(
                 [&order.title, &order.message]
                     .into_iter()
                     .flatten()
@@ -71,7 +71,7 @@ pub(crate) fn of_message(message: &Message) -> String {
             );
         }
         MessageContent::GroupInvite { group_invite } => {
-            said.extend(
+            texts.extend(
                 [&group_invite.name, &group_invite.caption]
                     .into_iter()
                     .flatten()
@@ -80,7 +80,7 @@ pub(crate) fn of_message(message: &Message) -> String {
         }
         _ => {}
     }
-    let words: Vec<String> = said
+    let words: Vec<String> = texts
         .iter()
         .flat_map(|text| words(text))
         .map(|word| word.text)
@@ -91,10 +91,10 @@ pub(crate) fn of_message(message: &Message) -> String {
 /// Converts a search text into an FTS5 query on the text column; `None` if it contains no
 /// searchable word. Nothing that callers write becomes syntax: the query contains only letters,
 /// digits and our own names of emoji, in quotes.
-pub(crate) fn question(asked: &str) -> Option<String> {
-    let asked: String = asked.chars().take(LONGEST).collect();
+pub(crate) fn question(query: &str) -> Option<String> {
+    let query: String = query.chars().take(LONGEST).collect();
     // Characters without blanks between them must be adjacent in the text.
-    let phrases: Vec<Vec<SearchTerm>> = asked
+    let phrases: Vec<Vec<SearchTerm>> = query
         .split_whitespace()
         .map(words)
         .filter(|words| !words.is_empty())

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::store::writer::StoreChange;
-use crate::store::{Store, StoreError};
+use crate::store::{SessionStore, StoreError};
 
 /// Progress of a session's history sync.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,12 +43,12 @@ const SELECT: &str = "SELECT session, progress, started_at, updated_at, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 0) AS waiting, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 1) AS lost FROM pasts";
 
-impl Store {
+impl SessionStore<'_> {
     /// Returns the requested history syncs by session.
     pub(in crate::store) async fn sync_progress(
-        &self,
+        self,
     ) -> Result<BTreeMap<String, SyncProgress>, StoreError> {
-        let rows = sqlx::query(SELECT).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(SELECT).fetch_all(&self.store.readers).await?;
         Ok(rows
             .iter()
             .map(|row| (row.get("session"), progress_from_row(row)))
@@ -58,12 +58,13 @@ impl Store {
     /// Records the announcement of a part by the message with this id. A part that was announced
     /// before and lost is expected again.
     pub async fn announce_sync_part(
-        &self,
+        self,
         session: &str,
         id: &str,
     ) -> Result<Option<SyncProgress>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
-        self.writer
+        self.store
+            .writer
             .apply_change(TransitionSyncPart {
                 session,
                 id,
@@ -74,13 +75,14 @@ impl Store {
 
     /// Records that a part was imported.
     pub async fn finish_sync_part(
-        &self,
+        self,
         session: &str,
         id: &str,
         reached: Option<StageProgress>,
     ) -> Result<Option<SyncProgress>, StoreError> {
         let (session, id) = (session.to_owned(), id.to_owned());
-        self.writer
+        self.store
+            .writer
             .apply_change(TransitionSyncPart {
                 session,
                 id,
@@ -91,8 +93,9 @@ impl Store {
 
     /// Records that all parts of a session that are not imported are lost, since nothing works on
     /// them any longer.
-    pub async fn lose_sync_parts(&self, session: &str) -> Result<Option<SyncProgress>, StoreError> {
-        self.writer
+    pub async fn lose_sync_parts(self, session: &str) -> Result<Option<SyncProgress>, StoreError> {
+        self.store
+            .writer
             .apply_change(TransitionSyncPart {
                 session: session.to_owned(),
                 id: String::new(),
@@ -102,21 +105,22 @@ impl Store {
     }
 
     /// Records the same for all sessions. For the start of the program.
-    pub async fn lose_all_sync_parts(&self) -> Result<(), StoreError> {
+    pub async fn lose_all_sync_parts(self) -> Result<(), StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM past_parts WHERE lost = 0)";
         if sqlx::query_scalar::<_, i64>(sql)
-            .fetch_one(&self.readers)
+            .fetch_one(&self.store.readers)
             .await?
             == 0
         {
             return Ok(());
         }
-        self.writer.apply_change(LoseAllSyncParts).await
+        self.store.writer.apply_change(LoseAllSyncParts).await
     }
 
     /// Restarts the history sync, because another device will receive everything anew.
-    pub async fn restart_history_sync(&self, session: &str) -> Result<(), StoreError> {
-        self.writer
+    pub async fn restart_history_sync(self, session: &str) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(RestartHistorySync {
                 session: session.to_owned(),
             })
@@ -138,12 +142,12 @@ fn progress_from_row(row: &SqliteRow) -> SyncProgress {
     }
 }
 
-/// Resets a session's history sync, and requests a new one if `asked`; any earlier progress under
+/// Resets a session's history sync, and requests a new one if `is_requested`; any earlier progress under
 /// its name is deleted.
 pub(in crate::store) async fn reset_history_sync(
     connection: &mut SqliteConnection,
     session: &str,
-    asked: bool,
+    is_requested: bool,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM pasts WHERE session = $1")
         .bind(session)
@@ -153,7 +157,7 @@ pub(in crate::store) async fn reset_history_sync(
         .bind(session)
         .execute(&mut *connection)
         .await?;
-    if asked {
+    if is_requested {
         sqlx::query("INSERT INTO pasts (session) VALUES ($1)")
             .bind(session)
             .execute(connection)
@@ -278,18 +282,18 @@ impl StoreChange for RestartHistorySync {
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pasts WHERE session = $1)";
-        let asked: i64 = sqlx::query_scalar(sql)
+        let is_requested: i64 = sqlx::query_scalar(sql)
             .bind(&self.session)
             .fetch_one(&mut *connection)
             .await?;
-        reset_history_sync(connection, &self.session, asked != 0).await
+        reset_history_sync(connection, &self.session, is_requested != 0).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::store::SavedSession;
     use crate::store::inbound::history_sync::*;
+    use crate::store::{SavedSession, Store};
     use crate::system::clock::Clock;
 
     #[tokio::test]
@@ -299,25 +303,38 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(
-            store.announce_sync_part("shop", "1").await.unwrap(),
+            store
+                .sessions()
+                .announce_sync_part("shop", "1")
+                .await
+                .unwrap(),
             None,
             "nobody asked for it"
         );
-        let asked = SavedSession {
+        let is_requested = SavedSession {
             sync_progress: Some(SyncProgress::default()),
             ..SavedSession::default()
         };
-        store.save_session("shop", &asked).await.unwrap();
+        store
+            .sessions()
+            .save_session("shop", &is_requested)
+            .await
+            .unwrap();
         let counts = |past: Option<SyncProgress>| {
             past.map(|past| (past.progress, past.waiting, past.lost))
                 .unwrap()
         };
         for id in ["1", "2", "2"] {
-            store.announce_sync_part("shop", id).await.unwrap();
+            store
+                .sessions()
+                .announce_sync_part("shop", id)
+                .await
+                .unwrap();
         }
         let taken = async |id: &str, stage, percent| {
             counts(
                 store
+                    .sessions()
                     .finish_sync_part("shop", id, Some(StageProgress { stage, percent }))
                     .await
                     .unwrap(),
@@ -325,14 +342,24 @@ mod tests {
         };
         assert_eq!(taken("2", SyncStage::Recent, 100).await, (100, 1, 0));
         assert_eq!(taken("1", SyncStage::Recent, 50).await, (100, 0, 0));
-        store.announce_sync_part("shop", "3").await.unwrap();
+        store
+            .sessions()
+            .announce_sync_part("shop", "3")
+            .await
+            .unwrap();
         assert_eq!(taken("3", SyncStage::Full, 10).await, (10, 0, 0));
         assert_eq!(
-            counts(store.announce_sync_part("shop", "4").await.unwrap()),
+            counts(
+                store
+                    .sessions()
+                    .announce_sync_part("shop", "4")
+                    .await
+                    .unwrap()
+            ),
             (10, 1, 0)
         );
         assert_eq!(
-            counts(store.lose_sync_parts("shop").await.unwrap()),
+            counts(store.sessions().lose_sync_parts("shop").await.unwrap()),
             (10, 0, 1)
         );
         assert_eq!(
@@ -340,8 +367,8 @@ mod tests {
             (100, 0, 0),
             "what was lost has come after all"
         );
-        store.restart_history_sync("shop").await.unwrap();
-        let ordered = store.load_sessions().await.unwrap();
+        store.sessions().restart_history_sync("shop").await.unwrap();
+        let ordered = store.sessions().load_sessions().await.unwrap();
         assert_eq!(ordered["shop"].sync_progress, Some(SyncProgress::default()));
         store.close().await;
     }

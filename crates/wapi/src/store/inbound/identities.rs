@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::model::event::{ContactUpdated, Event, EventData, Person};
 use crate::store::events::log;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, NewEvent, Store, StoreError};
+use crate::store::{IdentityStore, Life, NewEvent, StoreError};
 
 /// Addresses in the cache; if there are more, all are dropped and looked up again.
 const CACHE_LIMIT: usize = 20_000;
@@ -45,12 +45,12 @@ impl IdentityCache {
     }
 }
 
-impl Store {
+impl IdentityStore<'_> {
     /// Returns the id of the person with these addresses, and saves it. A new person gets the phone
     /// number as id, or else the LID. If a known person turns out to have another address,
     /// `contact.updated` reports it.
     pub async fn resolve_identity(
-        &self,
+        self,
         session: &Life,
         number: Option<&str>,
         lid: Option<&str>,
@@ -59,7 +59,7 @@ impl Store {
         let Some(first) = addresses.first() else {
             return Ok(None);
         };
-        if let Some(id) = self.identity_cache.get(session, &addresses) {
+        if let Some(id) = self.store.identity_cache.get(session, &addresses) {
             return Ok(Some(id));
         }
         let known = self.query_identities(session, &addresses).await?;
@@ -83,30 +83,31 @@ impl Store {
             };
             if known.is_empty() && number.is_some() {
                 // Not awaited: the next lookup derives the same id from the address itself.
-                let store = self.clone();
-                self.tasks.spawn(async move {
+                let store = self.store.clone();
+                self.store.tasks.spawn(async move {
                     if let Err(error) = store.writer.apply_change(learnt).await {
-                        tracing::warn!(%error, "who somebody is could not be noted; it is tried again at the next message");
+                        tracing::warn!(%error, "failed to save the identity of a person; trying again with the next \
+                         message");
                         store.identity_cache.clear();
                     }
                 });
             } else {
-                self.writer.apply_change(learnt).await?;
+                self.store.writer.apply_change(learnt).await?;
                 if !known.is_empty() {
                     // Other cached addresses may have had another id until now.
-                    self.identity_cache.clear();
+                    self.store.identity_cache.clear();
                 }
             }
-            self.mention_cache.clear();
+            self.store.mention_cache.clear();
         }
-        self.identity_cache.insert(session, &addresses, &id);
+        self.store.identity_cache.insert(session, &addresses, &id);
         Ok(Some(id))
     }
 
     /// Returns the id of a person who is only mentioned: as a group member, or in a receipt. Saved
     /// only if there is no phone number, since otherwise the id follows from the number.
     pub async fn resolve_mention(
-        &self,
+        self,
         session: &Life,
         number: Option<&str>,
         lid: Option<&str>,
@@ -116,9 +117,10 @@ impl Store {
             return self.resolve_identity(session, None, lid).await;
         };
         let found = self
+            .store
             .identity_cache
             .get(session, &addresses)
-            .or_else(|| self.mention_cache.get(session, &addresses));
+            .or_else(|| self.store.mention_cache.get(session, &addresses));
         if let Some(id) = found {
             return Ok(Some(id));
         }
@@ -126,19 +128,19 @@ impl Store {
             .find_identity(session, &addresses)
             .await?
             .unwrap_or_else(|| number.to_owned());
-        self.mention_cache.insert(session, &addresses, &id);
+        self.store.mention_cache.insert(session, &addresses, &id);
         Ok(Some(id))
     }
 
     /// Clears the caches.
-    pub(in crate::store) fn clear_identity_caches(&self) {
-        self.identity_cache.clear();
-        self.mention_cache.clear();
+    pub(in crate::store) fn clear_identity_caches(self) {
+        self.store.identity_cache.clear();
+        self.store.mention_cache.clear();
     }
 
     /// Merges a phone number and a LID that belong to one person, if either is known already.
     pub async fn merge_identities(
-        &self,
+        self,
         session: &Life,
         number: &str,
         lid: &str,
@@ -156,11 +158,11 @@ impl Store {
 
     /// Returns the id of the person with one of these addresses, if it is known.
     pub async fn find_identity(
-        &self,
+        self,
         session: &Life,
         addresses: &[&str],
     ) -> Result<Option<String>, StoreError> {
-        if let Some(id) = self.identity_cache.get(session, addresses) {
+        if let Some(id) = self.store.identity_cache.get(session, addresses) {
             return Ok(Some(id));
         }
         Ok(self
@@ -174,7 +176,7 @@ impl Store {
     /// Returns the id and all addresses of the person with this address, if it is known; otherwise
     /// nothing.
     pub async fn find_addresses(
-        &self,
+        self,
         session: &Life,
         address: &str,
     ) -> Result<Vec<String>, StoreError> {
@@ -185,35 +187,29 @@ impl Store {
         Ok(sqlx::query_scalar(sql)
             .bind(session)
             .bind(id)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.readers)
             .await?)
     }
 
     /// Returns the stored ids of these addresses, oldest first.
     async fn query_identities(
-        &self,
+        self,
         session: &Life,
         addresses: &[&str],
     ) -> Result<Vec<KnownAddress>, StoreError> {
         let sql = "SELECT address, id FROM identities WHERE session = $1 AND address IN ($2, $3) ORDER BY place";
         let [one, other] =
             [addresses.first(), addresses.last()].map(|it| it.copied().unwrap_or_default());
-        let rows = sqlx::query(sql)
+        Ok(sqlx::query_as(sql)
             .bind(session)
             .bind(one)
             .bind(other)
-            .fetch_all(&self.readers)
-            .await?;
-        Ok(rows
-            .iter()
-            .map(|row: &SqliteRow| KnownAddress {
-                address: row.get("address"),
-                id: row.get("id"),
-            })
-            .collect())
+            .fetch_all(&self.store.readers)
+            .await?)
     }
 }
 
+#[derive(FromRow)]
 struct KnownAddress {
     address: String,
     id: String,

@@ -5,33 +5,34 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{InboundStore, Life, StoreError};
 
-impl Store {
+impl InboundStore<'_> {
     /// Returns the number of the last delivered post of a newsletter; `None` when it is not
     /// followed yet. Earlier posts are never delivered.
     pub async fn newsletter_position(
-        &self,
+        self,
         session: &Life,
         newsletter: &str,
     ) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT place FROM newsletters WHERE session = $1 AND newsletter = $2";
         let query = sqlx::query_scalar(sql).bind(session).bind(newsletter);
-        Ok(query.fetch_optional(&self.readers).await?)
+        Ok(query.fetch_optional(&self.store.readers).await?)
     }
 
     /// Records that all posts up to this one were delivered; never goes back.
     pub async fn set_newsletter_position(
-        &self,
+        self,
         session: &Life,
         newsletter: &str,
-        place: i64,
+        position: i64,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(SetNewsletterPosition {
                 session: session.clone(),
                 newsletter: newsletter.to_owned(),
-                place,
+                position,
             })
             .await
     }
@@ -39,14 +40,14 @@ impl Store {
     /// Deletes the positions of newsletters that are no longer followed: if one is followed again,
     /// the posts in between are not delivered.
     pub async fn retain_newsletters(
-        &self,
+        self,
         session: &Life,
         followed: &[String],
     ) -> Result<(), StoreError> {
         let sql = "SELECT newsletter FROM newsletters WHERE session = $1";
         let known = sqlx::query(sql)
             .bind(session)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.readers)
             .await?;
         let known = known.iter().map(|row| row.get::<String, _>("newsletter"));
         let gone: Vec<_> = known
@@ -61,11 +62,12 @@ impl Store {
 
     /// Deletes the positions of these newsletters.
     pub async fn forget_newsletters(
-        &self,
+        self,
         session: &Life,
         newsletters: Vec<String>,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(ForgetNewsletters {
                 session: session.clone(),
                 newsletters,
@@ -77,7 +79,7 @@ impl Store {
 struct SetNewsletterPosition {
     session: Life,
     newsletter: String,
-    place: i64,
+    position: i64,
 }
 
 impl StoreChange for SetNewsletterPosition {
@@ -97,7 +99,7 @@ impl StoreChange for SetNewsletterPosition {
         sqlx::query(sql)
             .bind(&self.session)
             .bind(&self.newsletter)
-            .bind(self.place)
+            .bind(self.position)
             .execute(connection)
             .await?;
         Ok(())

@@ -4,10 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::model::event::OptionTally;
 use crate::model::message::{CalendarEvent, Message};
 use crate::store::outbox::messages::MessageSeq;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{InboundStore, Life, NewVote, StoreError};
 
 /// The time for which votes on a poll can be decrypted.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 180);
@@ -56,15 +57,16 @@ pub struct PollBallot {
     pub options: Vec<String>,
 }
 
-impl Store {
+impl InboundStore<'_> {
     /// Saves a poll, unless one with this id exists; returns the saved secret.
     pub async fn save_poll(
-        &self,
+        self,
         session: &Life,
         id: &str,
         poll: StoredPoll,
     ) -> Result<Vec<u8>, StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(SavePoll {
                 session: session.clone(),
                 id: id.to_owned(),
@@ -75,7 +77,7 @@ impl Store {
 
     /// Returns the poll with this id, if it is saved.
     pub async fn find_poll(
-        &self,
+        self,
         session: &Life,
         id: &str,
     ) -> Result<Option<StoredPoll>, StoreError> {
@@ -84,7 +86,7 @@ impl Store {
         let row = sqlx::query(sql)
             .bind(session)
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.store.readers)
             .await?;
         Ok(row.map(|row| StoredPoll {
             chat: row.get("chat"),
@@ -96,23 +98,33 @@ impl Store {
         }))
     }
 
-    /// Records a vote, unless the person voted later; returns all votes on the poll, ordered by
-    /// voter.
-    pub async fn record_vote(
-        &self,
+    /// Counts the votes on a poll, or the responses to an event; `None` if it is not known, or not
+    /// known any more.
+    pub async fn tally_poll(
+        self,
         session: &Life,
-        poll: &str,
-        ballot: PollBallot,
-        voted_at: i64,
-    ) -> Result<Vec<PollBallot>, StoreError> {
-        self.writer
-            .apply_change(RecordVote {
-                session: session.clone(),
-                poll: poll.to_owned(),
-                ballot,
-                voted_at,
-            })
-            .await
+        id: &str,
+    ) -> Result<Option<Vec<OptionTally>>, StoreError> {
+        let Some(poll) = self.find_poll(session, id).await? else {
+            return Ok(None);
+        };
+        let rows = sqlx::query(VOTES)
+            .bind(session)
+            .bind(id)
+            .fetch_all(&self.store.readers)
+            .await?;
+        let ballots: Vec<_> = rows.iter().map(read_ballot).collect();
+        Ok(Some(tally_votes(&poll.options, &ballots)))
+    }
+}
+
+const VOTES: &str =
+    "SELECT voter, options FROM poll_votes WHERE session = $1 AND poll = $2 ORDER BY voter";
+
+fn read_ballot(row: &sqlx::sqlite::SqliteRow) -> PollBallot {
+    PollBallot {
+        voter: row.get("voter"),
+        options: options_from_json(row.get("options")),
     }
 }
 
@@ -134,87 +146,97 @@ impl StoreChange for SavePoll {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<Vec<u8>, sqlx::Error> {
-        let old = now.as_millisecond()
-            - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
-        sqlx::query("DELETE FROM polls WHERE created_at < $1")
-            .bind(old)
-            .execute(&mut *connection)
-            .await?;
-        let StoredPoll {
-            chat,
-            creator,
-            secret,
-            question,
-            options,
-            max_selections,
-        } = &self.poll;
-        let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections, chat) \
+        insert_poll(connection, &self.session, &self.id, &self.poll, now).await
+    }
+}
+
+/// Inserts a poll, unless one with this id exists; returns the saved secret.
+pub(in crate::store) async fn insert_poll(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    id: &str,
+    poll: &StoredPoll,
+    now: Timestamp,
+) -> Result<Vec<u8>, sqlx::Error> {
+    let old = now.as_millisecond()
+        - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
+    sqlx::query("DELETE FROM polls WHERE created_at < $1")
+        .bind(old)
+        .execute(&mut *connection)
+        .await?;
+    let StoredPoll {
+        chat,
+        creator,
+        secret,
+        question,
+        options,
+        max_selections,
+    } = poll;
+    let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections, chat) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-        let query = sqlx::query(sql)
-            .bind(&self.session)
-            .bind(&self.id)
-            .bind(creator)
-            .bind(secret)
-            .bind(question);
-        let query = query
-            .bind(options_to_json(options))
-            .bind(now.as_millisecond())
-            .bind(max_selections)
-            .bind(chat);
-        query.execute(&mut *connection).await?;
-        let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
-        sqlx::query_scalar(sql)
-            .bind(&self.session)
-            .bind(&self.id)
-            .fetch_one(connection)
-            .await
-    }
+    let query = sqlx::query(sql)
+        .bind(session)
+        .bind(id)
+        .bind(creator)
+        .bind(secret)
+        .bind(question);
+    let query = query
+        .bind(options_to_json(options))
+        .bind(now.as_millisecond())
+        .bind(max_selections)
+        .bind(chat);
+    query.execute(&mut *connection).await?;
+    let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
+    sqlx::query_scalar(sql)
+        .bind(session)
+        .bind(id)
+        .fetch_one(connection)
+        .await
 }
 
-struct RecordVote {
-    session: Life,
-    poll: String,
-    ballot: PollBallot,
-    voted_at: i64,
+/// Records a vote, unless the person voted later; returns all votes on the poll, ordered by voter.
+pub(in crate::store) async fn record_vote(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    vote: &NewVote,
+) -> Result<Vec<PollBallot>, sqlx::Error> {
+    let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (session, poll, voter) DO UPDATE SET options = excluded.options, voted_at = excluded.voted_at \
+               WHERE excluded.voted_at >= poll_votes.voted_at";
+    let query = sqlx::query(sql)
+        .bind(session)
+        .bind(&vote.poll)
+        .bind(&vote.ballot.voter);
+    query
+        .bind(options_to_json(&vote.ballot.options))
+        .bind(vote.voted_at)
+        .execute(&mut *connection)
+        .await?;
+    let rows = sqlx::query(VOTES)
+        .bind(session)
+        .bind(&vote.poll)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.iter().map(read_ballot).collect())
 }
 
-impl StoreChange for RecordVote {
-    type Answer = Vec<PollBallot>;
-
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
-        false
-    }
-
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<Vec<PollBallot>, sqlx::Error> {
-        let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \
-                   ON CONFLICT (session, poll, voter) DO UPDATE SET options = excluded.options, voted_at = excluded.voted_at \
-                   WHERE excluded.voted_at >= poll_votes.voted_at";
-        let query = sqlx::query(sql)
-            .bind(&self.session)
-            .bind(&self.poll)
-            .bind(&self.ballot.voter);
-        query
-            .bind(options_to_json(&self.ballot.options))
-            .bind(self.voted_at)
-            .execute(&mut *connection)
-            .await?;
-        let sql =
-            "SELECT voter, options FROM poll_votes WHERE session = $1 AND poll = $2 ORDER BY voter";
-        let rows = sqlx::query(sql)
-            .bind(&self.session)
-            .bind(&self.poll)
-            .fetch_all(connection)
-            .await?;
-        let ballot = |row: &sqlx::sqlite::SqliteRow| PollBallot {
-            voter: row.get("voter"),
-            options: options_from_json(row.get("options")),
-        };
-        Ok(rows.iter().map(ballot).collect())
-    }
+/// Counts the votes for each option.
+pub(in crate::store) fn tally_votes(
+    options: &[String],
+    ballots: &[PollBallot],
+) -> Vec<OptionTally> {
+    let one = |option: &String| {
+        let chose = ballots
+            .iter()
+            .filter(|ballot| ballot.options.contains(option));
+        let voters: Vec<_> = chose.map(|ballot| ballot.voter.clone()).collect();
+        OptionTally {
+            option: option.clone(),
+            votes: voters.len(),
+            voters,
+        }
+    };
+    options.iter().map(one).collect()
 }
 
 /// Counts the account's own vote, contained in a sent message.
@@ -250,22 +272,17 @@ pub(in crate::store) async fn record_own_vote(
     {
         return Ok(());
     }
-    let (poll, ballot) = (
-        poll.to_owned(),
-        PollBallot {
+    let vote = NewVote {
+        poll: poll.to_owned(),
+        options: Vec::new(),
+        ballot: PollBallot {
             voter: voter.to_owned(),
             options,
         },
-    );
-    RecordVote {
-        session: session.clone(),
-        poll,
-        ballot,
         voted_at: now.as_millisecond(),
-    }
-    .write(connection, now)
-    .await
-    .map(drop)
+        event: None,
+    };
+    record_vote(connection, session, &vote).await.map(drop)
 }
 
 fn options_to_json(options: &[String]) -> String {
@@ -278,7 +295,9 @@ fn options_from_json(json: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::event::{Event, EventData, MessageChange, MessageOrigin, VoteChange};
     use crate::store::inbound::polls::*;
+    use crate::store::{EventFact, NewEvent, Store};
     use crate::system::clock::Clock;
 
     fn poll(secret: u8) -> StoredPoll {
@@ -309,6 +328,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             store
+                .inbound()
                 .save_poll(&Life::for_test(1, "shop"), "3EB0", poll(1))
                 .await
                 .unwrap(),
@@ -316,6 +336,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .inbound()
                 .save_poll(&Life::for_test(1, "shop"), "3EB0", poll(2))
                 .await
                 .unwrap(),
@@ -323,6 +344,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .inbound()
                 .find_poll(&Life::for_test(1, "shop"), "3EB0")
                 .await
                 .unwrap(),
@@ -330,6 +352,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .inbound()
                 .find_poll(&Life::for_test(3, "other"), "3EB0")
                 .await
                 .unwrap(),
@@ -353,13 +376,38 @@ mod tests {
                 vec![ballot("ann", "Tea"), ballot("bob", "")],
             ),
         ] {
+            let vote = NewVote {
+                poll: "3EB0".to_owned(),
+                options: vec!["Tea".to_owned(), "Coffee".to_owned()],
+                ballot: cast,
+                voted_at: at,
+                event: None,
+            };
+            let tally = append_vote(&store, vote).await;
             assert_eq!(
-                store
-                    .record_vote(&Life::for_test(1, "shop"), "3EB0", cast, at)
-                    .await
-                    .unwrap(),
-                counted
+                tally,
+                serde_json::to_value(tally_votes(&poll(1).options, &counted)).unwrap()
             );
         }
+    }
+
+    /// Saves a vote with its event, and returns the tally in the event.
+    async fn append_vote(store: &Store, vote: NewVote) -> serde_json::Value {
+        let shop = Life::for_test(1, "shop");
+        let change = MessageChange {
+            origin: MessageOrigin::for_test(),
+            message_id: vote.poll.clone(),
+            change: VoteChange::default(),
+        };
+        let event = Event::new(EventData::PollVote(Box::new(change)), Timestamp::UNIX_EPOCH);
+        let new =
+            NewEvent::for_session(&shop, &event).with_facts(vec![EventFact::Vote(vote)], &event);
+        store.events().append_events(vec![new]).await.unwrap();
+        let sql = "SELECT body FROM events ORDER BY seq DESC LIMIT 1";
+        let body: String = sqlx::query_scalar(sql)
+            .fetch_one(&store.readers)
+            .await
+            .unwrap();
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()["data"]["tally"].clone()
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row};
 use crate::model::event::MessageKey;
 use crate::store::events::log::MAX_ROWS;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{InboundStore, Life, StoreError};
 
 /// A decrypted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +21,15 @@ pub struct PendingMessage {
     pub created_at: Timestamp,
 }
 
-impl Store {
+impl InboundStore<'_> {
     /// Saves messages until they are [released](Self::release_pending). An existing one stays as it is.
     pub async fn save_pending(
-        &self,
+        self,
         session: &Life,
         messages: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(SavePending {
                 session: session.clone(),
                 messages,
@@ -38,11 +39,12 @@ impl Store {
 
     /// Deletes messages that have become events, or that make none.
     pub async fn release_pending(
-        &self,
+        self,
         session: &Life,
         keys: Vec<MessageKey>,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(ReleasePending {
                 session: session.clone(),
                 keys,
@@ -52,7 +54,7 @@ impl Store {
 
     /// Returns a saved message.
     pub async fn find_pending(
-        &self,
+        self,
         session: &Life,
         key: &MessageKey,
     ) -> Result<Option<Vec<u8>>, StoreError> {
@@ -62,12 +64,33 @@ impl Store {
             .bind(&key.chat)
             .bind(&key.sender)
             .bind(&key.id);
-        Ok(query.fetch_optional(&self.readers).await?)
+        Ok(query.fetch_optional(&self.store.readers).await?)
+    }
+
+    /// Returns whether a received message has become an event. A message that is older than every
+    /// event counts as saved: its event may have been deleted.
+    pub async fn was_saved(
+        self,
+        session: &Life,
+        key: &MessageKey,
+        sent_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND message_chat = $2 \
+                   AND sender = $3 AND message_id = $4 AND type != 'message.undecryptable') \
+                   OR NOT EXISTS (SELECT 1 FROM (SELECT created_at FROM events ORDER BY seq LIMIT 1) \
+                   WHERE created_at <= $5)";
+        let query = sqlx::query_scalar(sql)
+            .bind(session)
+            .bind(&key.chat)
+            .bind(&key.sender)
+            .bind(&key.id)
+            .bind(sent_at.as_millisecond());
+        Ok(query.fetch_one(&self.store.readers).await?)
     }
 
     /// Returns up to `limit` messages saved before a time, the oldest first.
     pub async fn find_pending_before(
-        &self,
+        self,
         before: Timestamp,
         limit: usize,
     ) -> Result<Vec<PendingMessage>, StoreError> {
@@ -76,9 +99,10 @@ impl Store {
         let query = sqlx::query(sql)
             .bind(before.as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = query.fetch_all(&self.readers).await?;
+        let rows = query.fetch_all(&self.store.readers).await?;
         let pending = |row: &sqlx::sqlite::SqliteRow| PendingMessage {
             session: self
+                .store
                 .lives
                 .find_life(row.get("session"))
                 .unwrap_or_else(|| Life::for_gateway("")),
@@ -163,6 +187,7 @@ impl StoreChange for ReleasePending {
 
 #[cfg(test)]
 mod tests {
+    use crate::store::Store;
     use crate::store::inbound::undelivered::*;
     use crate::system::clock::Clock;
 
@@ -182,10 +207,12 @@ mod tests {
         let store = open().await;
         let messages = vec![(key("1"), b"one".to_vec()), (key("2"), b"two".to_vec())];
         store
+            .inbound()
             .save_pending(&Life::for_test(1, "shop"), messages)
             .await
             .unwrap();
         store
+            .inbound()
             .save_pending(
                 &Life::for_test(1, "shop"),
                 vec![(key("1"), b"again".to_vec())],
@@ -196,6 +223,7 @@ mod tests {
         let store = open().await;
         assert_eq!(
             store
+                .inbound()
                 .find_pending(&Life::for_test(1, "shop"), &key("1"))
                 .await
                 .unwrap(),
@@ -203,16 +231,22 @@ mod tests {
         );
         assert_eq!(
             store
+                .inbound()
                 .find_pending(&Life::for_test(2, "bar"), &key("1"))
                 .await
                 .unwrap(),
             None
         );
         store
+            .inbound()
             .release_pending(&Life::for_test(1, "shop"), vec![key("1")])
             .await
             .unwrap();
-        let left = store.find_pending_before(Timestamp::MAX, 10).await.unwrap();
+        let left = store
+            .inbound()
+            .find_pending_before(Timestamp::MAX, 10)
+            .await
+            .unwrap();
         assert_eq!(
             left.into_iter()
                 .map(|left| left.message)
@@ -221,6 +255,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .inbound()
                 .find_pending_before(Timestamp::UNIX_EPOCH, 10)
                 .await
                 .unwrap(),

@@ -1,35 +1,37 @@
 //! Received messages that are not marked read, and the read position of each chat.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{InboundStore, Life, StoreError};
 
 /// Most messages marked read at a time; of more, the newest.
 const MOST: u32 = 10_000;
 
 /// A received message, by WhatsApp's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct UnreadMessage {
     pub seq: i64,
+    #[sqlx(rename = "message_chat")]
     pub chat: String,
     pub sender: String,
+    #[sqlx(rename = "message_id")]
     pub id: String,
 }
 
-impl Store {
+impl InboundStore<'_> {
     /// Returns the unread messages of a chat, the newest first, up to one of them or all; `None`
     /// when that message does not exist. `chat` is every address the chat has on the wire.
     pub async fn find_unread(
-        &self,
+        self,
         session: &Life,
         chat: &[String; 2],
         up_to: Option<&str>,
     ) -> Result<Option<Vec<UnreadMessage>>, StoreError> {
         let [one, other] = chat;
-        let mut question = self.api_readers.acquire().await?;
+        let mut question = self.store.api_readers.acquire().await?;
         let newest = match up_to {
             None => i64::MAX,
             Some(id) => {
@@ -53,31 +55,19 @@ impl Store {
                    AND type = 'message.received' AND seq <= $4 AND seq > \
                    (SELECT COALESCE(max(seq), 0) FROM reads WHERE session = $1 AND chat IN ($2, $3)) \
                    ORDER BY +seq DESC LIMIT $5";
-        let query = sqlx::query(sql)
+        let query = sqlx::query_as(sql)
             .bind(session)
             .bind(one)
             .bind(other)
             .bind(newest)
             .bind(MOST);
-        let unread = |row: &SqliteRow| UnreadMessage {
-            seq: row.get("seq"),
-            chat: row.get("message_chat"),
-            sender: row.get("sender"),
-            id: row.get("message_id"),
-        };
-        Ok(Some(
-            query
-                .fetch_all(&mut *question)
-                .await?
-                .iter()
-                .map(unread)
-                .collect(),
-        ))
+        Ok(Some(query.fetch_all(&mut *question).await?))
     }
 
     /// Records that a chat was marked read up to the message with this sequence number.
-    pub async fn mark_read(&self, session: &Life, chat: &str, seq: i64) -> Result<(), StoreError> {
-        self.writer
+    pub async fn mark_read(self, session: &Life, chat: &str, seq: i64) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(MarkRead {
                 session: session.clone(),
                 chat: chat.to_owned(),

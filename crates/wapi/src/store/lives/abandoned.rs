@@ -16,7 +16,8 @@ const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 A
     OR EXISTS (SELECT 1 FROM messages WHERE session = $1) OR EXISTS (SELECT 1 FROM payloads WHERE session = $1) \
     OR EXISTS (SELECT 1 FROM pending WHERE session = $1) OR EXISTS (SELECT 1 FROM polls WHERE session = $1) \
     OR EXISTS (SELECT 1 FROM identities WHERE session = $1) OR EXISTS (SELECT 1 FROM reads WHERE session = $1) \
-    OR EXISTS (SELECT 1 FROM timers WHERE session = $1) OR EXISTS (SELECT 1 FROM newsletters WHERE session = $1)";
+    OR EXISTS (SELECT 1 FROM timers WHERE session = $1) OR EXISTS (SELECT 1 FROM newsletters WHERE session = $1) \
+    OR EXISTS (SELECT 1 FROM labels WHERE session = $1) OR EXISTS (SELECT 1 FROM chat_labels WHERE session = $1)";
 
 /// Returns whether an API key was created for the name before this life began and waits for it:
 /// without the life, the key would grant access to the one that came next.
@@ -77,6 +78,7 @@ impl StoreChange for DropLives {
             }
             for sql in [
                 "DELETE FROM lives WHERE life = $1",
+                "DELETE FROM labels_read WHERE session = $1",
                 "DELETE FROM received WHERE session = $1 AND last_at = 0",
             ] {
                 sqlx::query(sql)
@@ -125,7 +127,11 @@ mod tests {
             expires_at: None,
             last_used_at: None,
         };
-        store.add_api_key(key, [0; 32]).await.unwrap();
+        store
+            .api_keys()
+            .add_api_key(key, [0; 32], None)
+            .await
+            .unwrap();
         let first = passes(&store, "shop").await;
         let given = store.lives().ensure_life("given");
         store.lives().link_account("given", "375440000001");
@@ -133,6 +139,7 @@ mod tests {
         store.lives().end_life("given");
         let polled = passes(&store, "shop").await;
         store
+            .inbound()
             .set_newsletter_position(&polled, "n@newsletter", 1)
             .await
             .unwrap();

@@ -24,9 +24,13 @@ const LARGE_TABLES: [&str; 6] = [
 
 /// Statements for small tables. The `received` row stays: its position marks the messages accounted
 /// for.
-const SMALL_TABLES: [&str; 3] = [
+const SMALL_TABLES: [&str; 7] = [
+    "DELETE FROM account_limits WHERE session = $1",
     "DELETE FROM timers WHERE session = $1",
     "DELETE FROM newsletters WHERE session = $1",
+    "DELETE FROM labels WHERE session = $1",
+    "DELETE FROM chat_labels WHERE session = $1",
+    "DELETE FROM labels_read WHERE session = $1",
     "UPDATE received SET last_at = 0 WHERE session = $1",
 ];
 
@@ -46,7 +50,7 @@ impl Store {
             self.purge_life(life).await?;
             self.lives.mark_purged(life);
         }
-        self.clear_identity_caches();
+        self.identities().clear_identity_caches();
         Ok(())
     }
 

@@ -127,25 +127,25 @@ impl LifeRegistry {
         clock: Clock,
     ) -> Result<Self, sqlx::Error> {
         let sql = "SELECT life, session, account, from_at, to_at, tenure, is_old, is_purged FROM lives ORDER BY life";
-        let mut books = LifeTable::default();
+        let mut table = LifeTable::default();
         for row in sqlx::query(sql).fetch_all(connection).await? {
             let (id, kept) = life_from_row(&row);
             if kept.to.is_none() && id != GATEWAY_LIFE {
-                books.current.insert(Arc::clone(&kept.name), id);
+                table.current.insert(Arc::clone(&kept.name), id);
             }
-            books.newest = books.newest.max(id);
-            books.lives.insert(id, kept);
+            table.newest = table.newest.max(id);
+            table.lives.insert(id, kept);
         }
         Ok(Self {
-            table: Mutex::new(books),
+            table: Mutex::new(table),
             clock,
         })
     }
 
     /// Returns the current life of a session, if there is such a session.
     pub fn current_life(&self, name: &str) -> Option<Life> {
-        let books = self.lock_table();
-        books.get(books.current_id(name)?)
+        let table = self.lock_table();
+        table.get(table.current_id(name)?)
     }
 
     /// Returns the numbers of all lives, and of the pseudo-life of the whole gateway.
@@ -155,8 +155,8 @@ impl LifeRegistry {
 
     /// Returns the numbers of the current lives, and of the pseudo-life of the whole gateway.
     pub(in crate::store) fn current_ids(&self) -> Vec<i64> {
-        let books = self.lock_table();
-        books
+        let table = self.lock_table();
+        table
             .current
             .values()
             .copied()
@@ -168,29 +168,29 @@ impl LifeRegistry {
     /// account that links it first.
     pub fn ensure_life(&self, name: &str) -> Life {
         let now = self.now_millis();
-        let mut books = self.lock_table();
-        let id = books
+        let mut table = self.lock_table();
+        let id = table
             .current_id(name)
-            .unwrap_or_else(|| books.begin_life(name, None, None, now));
-        books.get(id).expect("it is there")
+            .unwrap_or_else(|| table.begin_life(name, None, None, now));
+        table.get(id).expect("it is there")
     }
 
     /// Records that a phone has linked a session to an account: the life of this account under this
     /// name is resumed, or begins.
     pub fn link_account(&self, name: &str, account: &str) -> Life {
         let now = self.now_millis();
-        let mut books = self.lock_table();
-        let before = books
+        let mut table = self.lock_table();
+        let before = table
             .current_id(name)
-            .unwrap_or_else(|| books.begin_life(name, None, None, now));
-        let (linked, tenure) = books
+            .unwrap_or_else(|| table.begin_life(name, None, None, now));
+        let (linked, tenure) = table
             .lives
             .get(&before)
             .map_or((None, before), |it| (it.account.clone(), it.tenure));
         let is_theirs = |kept: &LifeRecord| {
             *kept.name == *name && kept.account.as_deref() == Some(account) && !kept.is_purged
         };
-        let id = match books
+        let id = match table
             .lives
             .iter()
             .rev()
@@ -199,31 +199,31 @@ impl LifeRegistry {
         {
             Some(id) if id == before => id,
             Some(former) => {
-                books.end_life(name, now);
+                table.end_life(name, now);
                 // Access to the former life covers the session again.
-                let theirs = books.lives.get(&former).map(|kept| kept.tenure);
-                let all = books
+                let theirs = table.lives.get(&former).map(|kept| kept.tenure);
+                let all = table
                     .lives
                     .iter()
                     .filter(|(_, kept)| Some(kept.tenure) == theirs)
                     .map(|(id, _)| *id);
                 for id in all.collect::<Vec<_>>() {
-                    books.update(id, |kept| kept.tenure = tenure);
+                    table.update(id, |kept| kept.tenure = tenure);
                 }
-                books.update(former, |kept| kept.to = None);
-                books.current.insert(name.into(), former);
+                table.update(former, |kept| kept.to = None);
+                table.current.insert(name.into(), former);
                 former
             }
             None if linked.is_none() => {
-                books.update(before, |kept| kept.account = Some(account.to_owned()));
+                table.update(before, |kept| kept.account = Some(account.to_owned()));
                 before
             }
             None => {
-                books.end_life(name, now);
-                books.begin_life(name, Some(account), Some(tenure), now)
+                table.end_life(name, now);
+                table.begin_life(name, Some(account), Some(tenure), now)
             }
         };
-        books.get(id).expect("it is there")
+        table.get(id).expect("it is there")
     }
 
     /// Ends the life of a removed session. Its data is hidden until the same account links a
@@ -236,32 +236,32 @@ impl LifeRegistry {
     /// Ends the lives of all sessions but these.
     pub fn end_all_except(&self, names: &BTreeSet<String>) {
         let now = self.now_millis();
-        let mut books = self.lock_table();
-        let gone = books
+        let mut table = self.lock_table();
+        let gone = table
             .current
             .keys()
             .filter(|name| !names.contains(&***name))
             .cloned()
             .collect::<Vec<_>>();
-        gone.iter().for_each(|name| books.end_life(name, now));
+        gone.iter().for_each(|name| table.end_life(name, now));
     }
 
     /// Returns all lives of a name, oldest first.
     pub fn lives_of(&self, name: &str) -> Vec<Life> {
-        let books = self.lock_table();
-        let of_name = books
+        let table = self.lock_table();
+        let of_name = table
             .lives
             .iter()
             .filter(|(id, kept)| **id != GATEWAY_LIFE && *kept.name == *name);
-        of_name.filter_map(|(id, _)| books.get(*id)).collect()
+        of_name.filter_map(|(id, _)| table.get(*id)).collect()
     }
 
     /// Returns the ended life of the data without a known account, if there is one of this name.
     pub fn find_unknown_life(&self, name: &str) -> Option<Life> {
         let all = self.lives_of(name);
-        let books = self.lock_table();
+        let table = self.lock_table();
         all.into_iter().find(|life| {
-            books
+            table
                 .lives
                 .get(&life.id)
                 .is_some_and(|it| it.account.is_none() && it.to.is_some())
@@ -271,14 +271,14 @@ impl LifeRegistry {
     /// Creates a life that has ended already, for data that cannot be assigned to another one.
     pub fn create_ended_life(&self, name: &str) -> Life {
         let now = self.now_millis();
-        let mut books = self.lock_table();
-        let current = books.current_id(name);
-        let id = books.begin_life(name, None, None, now);
-        books.end_life(name, now);
+        let mut table = self.lock_table();
+        let current = table.current_id(name);
+        let id = table.begin_life(name, None, None, now);
+        table.end_life(name, now);
         if let Some(current) = current {
-            books.current.insert(name.into(), current);
+            table.current.insert(name.into(), current);
         }
-        books.get(id).expect("it is there")
+        table.get(id).expect("it is there")
     }
 
     /// Returns the beginning of a life; the Unix epoch if it is unknown.
@@ -302,14 +302,14 @@ impl LifeRegistry {
     /// Returns the current life of a session, if access to its name since `since` covers it. Access
     /// ends when the session it was granted for is removed.
     pub fn resolve_access(&self, name: &str, since: AccessSince) -> Option<Life> {
-        let books = self.lock_table();
-        let id = books.current_id(name)?;
-        let tenure = |id: i64| books.lives.get(&id).map(|kept| kept.tenure);
+        let table = self.lock_table();
+        let id = table.current_id(name)?;
+        let tenure = |id: i64| table.lives.get(&id).map(|kept| kept.tenure);
         let theirs = match since {
-            AccessSince::Always => return books.get(id),
+            AccessSince::Always => return table.get(id),
             AccessSince::Life(known) => tenure(known),
             AccessSince::After(newest) => {
-                let later = books.lives.range(newest.saturating_add(1)..);
+                let later = table.lives.range(newest.saturating_add(1)..);
                 later
                     .filter(|(_, kept)| *kept.name == *name)
                     .map(|(id, _)| *id)
@@ -317,15 +317,15 @@ impl LifeRegistry {
                     .and_then(tenure)
             }
         };
-        (theirs == tenure(id)).then(|| books.get(id)).flatten()
+        (theirs == tenure(id)).then(|| table.get(id)).flatten()
     }
 
     /// Returns the value to store with access that is granted to a name now.
     pub fn access_since_now(&self, name: &str) -> AccessSince {
-        let books = self.lock_table();
-        books
+        let table = self.lock_table();
+        table
             .current_id(name)
-            .map_or(AccessSince::After(books.newest), AccessSince::Life)
+            .map_or(AccessSince::After(table.newest), AccessSince::Life)
     }
 
     /// Returns the lives of a name that have ended.
@@ -338,9 +338,9 @@ impl LifeRegistry {
 
     /// Marks lives whose data is to be removed. They have ended, or will have by then.
     pub(in crate::store) fn mark_for_purge(&self, lives: Vec<Life>) {
-        let mut books = self.lock_table();
+        let mut table = self.lock_table();
         for life in lives {
-            books.update(life.id, |kept| {
+            table.update(life.id, |kept| {
                 (kept.is_purged, kept.account) = (true, None)
             });
         }
@@ -348,24 +348,24 @@ impl LifeRegistry {
 
     /// Returns the ended lives whose data is still to be removed.
     pub(in crate::store) fn lives_to_purge(&self) -> Vec<Life> {
-        let books = self.lock_table();
+        let table = self.lock_table();
         let is_due =
-            |id: i64, kept: &LifeRecord| kept.is_purged && books.current_id(&kept.name) != Some(id);
-        books
+            |id: i64, kept: &LifeRecord| kept.is_purged && table.current_id(&kept.name) != Some(id);
+        table
             .lives
             .iter()
             .filter(|(id, kept)| is_due(**id, kept))
-            .filter_map(|(id, _)| books.get(*id))
+            .filter_map(|(id, _)| table.get(*id))
             .collect()
     }
 
     /// Returns up to `limit` lives that have ended without an account, and to which nobody can come
     /// back, nor to others of their tenure.
     pub(in crate::store) fn abandoned_lives(&self, limit: usize) -> Vec<Life> {
-        let books = self.lock_table();
+        let table = self.lock_table();
         let is_alive =
             |kept: &&LifeRecord| kept.account.is_some() || kept.to.is_none() || kept.is_purged;
-        let alive: BTreeSet<i64> = books
+        let alive: BTreeSet<i64> = table
             .lives
             .values()
             .filter(is_alive)
@@ -377,22 +377,22 @@ impl LifeRegistry {
             !alive.contains(&kept.tenure) && kept.from > 0 && kept.to > Some(kept.from)
         };
         // The newest life records the last number given out.
-        let all = books
+        let all = table
             .lives
             .iter()
-            .filter(|(id, _)| **id != GATEWAY_LIFE && **id != books.newest);
-        let saved = all.filter(|(id, kept)| is_abandoned(kept) && !books.unsaved.contains_key(id));
+            .filter(|(id, _)| **id != GATEWAY_LIFE && **id != table.newest);
+        let saved = all.filter(|(id, kept)| is_abandoned(kept) && !table.unsaved.contains_key(id));
         saved
-            .filter_map(|(id, _)| books.get(*id))
+            .filter_map(|(id, _)| table.get(*id))
             .take(limit)
             .collect()
     }
 
     /// Forgets lives that are deleted from the database.
     pub(in crate::store) fn forget_lives(&self, lives: &[Life]) {
-        let mut books = self.lock_table();
+        let mut table = self.lock_table();
         for life in lives {
-            books.lives.remove(&life.id);
+            table.lives.remove(&life.id);
         }
     }
 
@@ -405,12 +405,12 @@ impl LifeRegistry {
     /// Returns the lives that differ from the database, and the number of the last change they
     /// include.
     pub(in crate::store) fn unsaved_lives(&self) -> (Vec<UnsavedLife>, u64) {
-        let books = self.lock_table();
-        let unsaved = books
+        let table = self.lock_table();
+        let unsaved = table
             .unsaved
             .keys()
-            .filter_map(|id| Some(UnsavedLife(*id, books.lives.get(id)?.clone())));
-        (unsaved.collect(), books.changes)
+            .filter_map(|id| Some(UnsavedLife(*id, table.lives.get(id)?.clone())));
+        (unsaved.collect(), table.changes)
     }
 
     /// Records that all changes up to this number are on disk.

@@ -163,11 +163,11 @@ pub(in crate::store) async fn split_lives(
     let whole = whole
         .filter(|row| row.get("is_cut"))
         .map(|row| (row.get("seq"), row.get("created_at")));
-    for told in sqlx::query(LIFE_EVENTS).fetch_all(&mut *connection).await? {
-        let Some(story) = stories.get_mut(told.get::<&str, _>("name")) else {
+    for event in sqlx::query(LIFE_EVENTS).fetch_all(&mut *connection).await? {
+        let Some(story) = stories.get_mut(event.get::<&str, _>("name")) else {
             continue;
         };
-        read_event(connection, story, &told, whole).await?;
+        read_event(connection, story, &event, whole).await?;
     }
     for (name, mut story) in stories {
         if let Some((seq, at)) = whole.filter(|_| story.is_undetermined() && !story.is_removed) {
@@ -183,15 +183,15 @@ pub(in crate::store) async fn split_lives(
 async fn read_event(
     connection: &mut SqliteConnection,
     story: &mut SessionTimeline,
-    told: &SqliteRow,
+    event: &SqliteRow,
     whole: Option<(i64, i64)>,
 ) -> Result<(), sqlx::Error> {
-    let (seq, at): (i64, i64) = (told.get("seq"), told.get("created_at"));
+    let (seq, at): (i64, i64) = (event.get("seq"), event.get("created_at"));
     if story.is_removed {
         story.restart_session(seq, at);
     }
-    if let Some(account) = told.get::<Option<String>, _>("account") {
-        let is_pairing = told.get::<&str, _>("type") == "session.paired";
+    if let Some(account) = event.get::<Option<String>, _>("account") {
+        let is_pairing = event.get::<&str, _>("type") == "session.paired";
         let mut from = (seq, at);
         match whole.filter(|_| story.is_undetermined()) {
             Some(whole) => {
@@ -204,7 +204,7 @@ async fn read_event(
             }
             None if is_pairing && story.is_undetermined() => {
                 let query = sqlx::query_scalar::<_, bool>(HAS_EARLIER_DATA)
-                    .bind(told.get::<&str, _>("name"))
+                    .bind(event.get::<&str, _>("name"))
                     .bind(seq)
                     .bind(at);
                 story.lives[0].is_unknown = query.fetch_one(connection).await?;
@@ -214,7 +214,7 @@ async fn read_event(
         }
         story.link_account(&account, from.0, from.1);
     }
-    if told.get::<Option<bool>, _>("is_removal") == Some(true) {
+    if event.get::<Option<bool>, _>("is_removal") == Some(true) {
         story.mark_removed(at);
     }
     Ok(())
@@ -424,7 +424,7 @@ mod tests {
     }
 
     /// Migrates a log whose beginning is gone and in which account B was linked before the rest
-    /// begins; `read_pairing` says whether the pairing event is still there.
+    /// begins; `pairing` says whether the pairing event is still there.
     async fn cut_log(pairing: bool) -> SqliteConnection {
         let mut db = SqliteConnectOptions::new()
             .in_memory(true)
@@ -459,7 +459,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_of_before_a_log_that_was_cut_is_nobodys() {
         let sent = "SELECT COALESCE(l.account, '-') FROM messages m JOIN lives l ON l.life = m.session ORDER BY m.id";
-        let told = "SELECT COALESCE(l.account, '-') FROM events e JOIN lives l ON l.life = e.session \
+        let event = "SELECT COALESCE(l.account, '-') FROM events e JOIN lives l ON l.life = e.session \
                     WHERE e.name = 'shop' AND e.body <> '' ORDER BY e.seq";
         let untimed = "SELECT COALESCE(l.account, '-') || (l.to_at IS NOT NULL) FROM \
                        (SELECT session FROM identities UNION ALL SELECT session FROM timers) o \
@@ -472,7 +472,7 @@ mod tests {
             } else {
                 ["B", "B", "B"]
             };
-            assert_eq!(whose(&mut db, told).await, expected, "{pairing}");
+            assert_eq!(whose(&mut db, event).await, expected, "{pairing}");
             assert_eq!(
                 whose(&mut db, untimed).await,
                 ["-1", "-1", "-1"],

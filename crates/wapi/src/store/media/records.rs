@@ -4,15 +4,17 @@
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::model::event::MessageKey;
 use crate::store::lives::registry::LifeRegistry;
 use crate::store::webhooks::due::MAX_RETRY_DELAY;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError, to_timestamp};
+use crate::store::{Life, MediaStore, StoreError, to_timestamp};
 
 /// The state of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum MediaState {
     /// At WhatsApp; not requested.
     Remote,
@@ -24,26 +26,6 @@ pub enum MediaState {
     Failed,
     /// It was stored here, or could have been, and no longer is.
     Removed,
-}
-
-impl MediaState {
-    const ALL: [Self; 5] = [
-        Self::Remote,
-        Self::Waiting,
-        Self::Stored,
-        Self::Failed,
-        Self::Removed,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Remote => "remote",
-            Self::Waiting => "waiting",
-            Self::Stored => "stored",
-            Self::Failed => "failed",
-            Self::Removed => "removed",
-        }
-    }
 }
 
 /// The known properties of a file's content.
@@ -71,7 +53,7 @@ pub struct NewMedia {
     pub session: Life,
     /// The message it came with, and that message's chat by its stable id; `None` for uploads.
     pub message: Option<(MessageKey, String)>,
-    /// `read_product_image` and so on; `None` for uploads.
+    /// `image` and so on; `None` for uploads.
     pub kind: Option<String>,
     pub facts: MediaFacts,
     /// Its location at WhatsApp.
@@ -99,38 +81,63 @@ pub struct MediaRecord {
     pub stored_at: Option<Timestamp>,
 }
 
-impl Store {
+impl MediaStore<'_> {
     /// Adds files; existing ones stay as they are.
-    pub async fn add_media(&self, media: Vec<NewMedia>) -> Result<(), StoreError> {
-        self.writer.apply_change(AddMedia { media }).await
+    pub async fn add_media(self, media: Vec<NewMedia>) -> Result<(), StoreError> {
+        self.store.writer.apply_change(AddMedia { media }).await
     }
 
-    pub async fn find_media(&self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
+    pub async fn find_media(self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
         let row = sqlx::query("SELECT * FROM media WHERE id = $1")
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.store.readers)
             .await?;
         row.as_ref()
-            .map(|row| media_from_row(row, &self.lives))
+            .map(|row| media_from_row(row, &self.store.lives))
             .transpose()
     }
 
+    /// Returns files of a session, the newest first, from after `before` on: the time and id of the
+    /// last one of an earlier page.
+    pub async fn list_media(
+        self,
+        session: &Life,
+        state: Option<MediaState>,
+        before: Option<(Timestamp, &str)>,
+        limit: u32,
+    ) -> Result<Vec<MediaRecord>, StoreError> {
+        let (at, id) = before.map_or((i64::MAX, ""), |(at, id)| (at.as_millisecond(), id));
+        let sql = "SELECT * FROM media WHERE session = $1 AND (created_at, id) < ($2, $3) AND ($4 IS NULL OR state = $4) \
+                   ORDER BY created_at DESC, id DESC LIMIT $5";
+        let query = sqlx::query(sql).bind(session).bind(at).bind(id);
+        let query = query.bind(state.map(|state| state.into_str())).bind(limit);
+        let rows = query.fetch_all(&self.store.readers).await?;
+        let records = rows.iter();
+        records
+            .map(|row| media_from_row(row, &self.store.lives))
+            .collect()
+    }
+
     /// Returns the current lives that have waiting downloads, due or not.
-    pub async fn lives_with_downloads(&self) -> Result<Vec<Life>, StoreError> {
+    pub async fn lives_with_downloads(self) -> Result<Vec<Life>, StoreError> {
         let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
-        let lives: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&self.readers).await?;
+        let lives: Vec<i64> = sqlx::query_scalar(sql)
+            .fetch_all(&self.store.readers)
+            .await?;
         let current = lives
             .into_iter()
-            .filter_map(|life| self.lives.find_life(life));
-        Ok(current.filter(|life| self.lives.is_current(life)).collect())
+            .filter_map(|life| self.store.lives.find_life(life));
+        Ok(current
+            .filter(|life| self.store.lives.is_current(life))
+            .collect())
     }
 
     /// Returns the downloads of a session that are due now, the longest due first.
     pub async fn due_downloads(
-        &self,
+        self,
         session: &Life,
         now: Timestamp,
-        most: u32,
+        limit: u32,
     ) -> Result<Vec<MediaRecord>, StoreError> {
         // A wait longer than the longest possible one was set while the system clock was wrong.
         let sql = "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND (due_at <= $2 OR due_at > $4) \
@@ -138,24 +145,25 @@ impl Store {
         let query = sqlx::query(sql)
             .bind(session)
             .bind(now.as_millisecond())
-            .bind(most);
+            .bind(limit);
         let query = query.bind(
             now.saturating_add(MAX_RETRY_DELAY)
                 .unwrap_or(Timestamp::MAX)
                 .as_millisecond(),
         );
         query
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.readers)
             .await?
             .iter()
-            .map(|row| media_from_row(row, &self.lives))
+            .map(|row| media_from_row(row, &self.store.lives))
             .collect()
     }
 
     /// Records that a file is stored. Returns whether it was still waiting; otherwise nothing is
     /// recorded.
-    pub async fn mark_media_stored(&self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
-        self.writer
+    pub async fn mark_media_stored(self, id: &str, facts: MediaFacts) -> Result<bool, StoreError> {
+        self.store
+            .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
                 to: MediaTransition::Stored(facts),
@@ -165,12 +173,13 @@ impl Store {
 
     /// Schedules a failed download to be tried again at `due_at`.
     pub async fn postpone_download(
-        &self,
+        self,
         id: &str,
         due_at: Timestamp,
         error: String,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
                 to: MediaTransition::Postponed(due_at, error),
@@ -180,8 +189,9 @@ impl Store {
     }
 
     /// Records a new location at WhatsApp, to be tried at once.
-    pub async fn set_media_source(&self, id: &str, source: String) -> Result<(), StoreError> {
-        self.writer
+    pub async fn set_media_source(self, id: &str, source: String) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
                 to: MediaTransition::Moved(source),
@@ -191,8 +201,9 @@ impl Store {
     }
 
     /// Records that a download failed for good.
-    pub async fn mark_media_failed(&self, id: &str, error: String) -> Result<(), StoreError> {
-        self.writer
+    pub async fn mark_media_failed(self, id: &str, error: String) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
                 to: MediaTransition::Failed(error),
@@ -202,8 +213,9 @@ impl Store {
     }
 
     /// Requests a file that is not stored: it is downloaded, even if that failed before.
-    pub async fn request_media(&self, id: &str) -> Result<(), StoreError> {
-        self.writer
+    pub async fn request_media(self, id: &str) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
                 to: MediaTransition::Requested,
@@ -214,8 +226,9 @@ impl Store {
 
     /// Records that a file is removed and must not be downloaded again; its content is a leftover
     /// until it is deleted.
-    pub async fn mark_media_removed(&self, id: &str) -> Result<(), StoreError> {
-        self.writer
+    pub async fn mark_media_removed(self, id: &str) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
                 to: MediaTransition::Removed,
@@ -225,22 +238,19 @@ impl Store {
     }
 
     /// Returns whether a file with this hash is still needed.
-    pub async fn is_media_needed(&self, sha256: &str) -> Result<bool, StoreError> {
+    pub async fn is_media_needed(self, sha256: &str) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE state = 'stored' AND sha256 = $1)";
         Ok(sqlx::query_scalar(sql)
             .bind(sha256)
-            .fetch_one(&self.readers)
+            .fetch_one(&self.store.readers)
             .await?)
     }
 }
 
 fn media_from_row(row: &SqliteRow, lives: &LifeRegistry) -> Result<MediaRecord, StoreError> {
-    let word: &str = row.get("state");
-    let unknown = || StoreError::new(format!("a file is in the state {word}, which nobody knows"));
-    let state = MediaState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == word)
-        .ok_or_else(unknown)?;
+    let state: &str = row.get("state");
+    let unknown = |_| StoreError::new(format!("a file is in the unknown state {state}"));
+    let state = state.parse().map_err(unknown)?;
     let number = |name: &str| {
         row.get::<Option<i64>, _>(name)
             .and_then(|number| u32::try_from(number).ok())
@@ -354,7 +364,7 @@ pub(in crate::store) async fn insert_media(
         .bind(&facts.sha256);
     let query = query
         .bind(source)
-        .bind(state.as_str())
+        .bind(state.into_str())
         .bind(now.as_millisecond())
         .bind(stored_at);
     query.execute(&mut *connection).await?;

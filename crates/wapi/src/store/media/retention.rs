@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::store::writer::StoreChange;
-use crate::store::{Store, StoreError};
+use crate::store::{MediaStore, StoreError};
 
 /// Condition that nothing depends on the file: for a received file, no delivery of its message is
 /// waiting; for an upload, no message that contains it has yet to be sent.
@@ -14,13 +14,13 @@ const IS_UNUSED: &str = "NOT EXISTS (SELECT 1 FROM events JOIN deliveries ON del
      AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.settled_at IS NULL AND messages.session = media.session \
          AND instr(messages.content, media.id) > 0)";
 
-impl Store {
-    /// Returns up to `most` files stored before `before` that nothing depends on, the oldest first:
+impl MediaStore<'_> {
+    /// Returns up to `limit` files stored before `before` that nothing depends on, the oldest first:
     /// id and hash.
     pub async fn find_expired_media(
-        &self,
+        self,
         before: Timestamp,
-        most: u32,
+        limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
         // The SQL contains only constants.
         let sql = sqlx::AssertSqlSafe(format!(
@@ -29,14 +29,15 @@ impl Store {
         ));
         Ok(sqlx::query_as(sql)
             .bind(before.as_millisecond())
-            .bind(most)
-            .fetch_all(&self.background)
+            .bind(limit)
+            .fetch_all(&self.store.background)
             .await?)
     }
 
     /// Records that a file may exist in the storage without a record that refers to it.
-    pub async fn add_media_leftover(&self, sha256: &str) -> Result<(), StoreError> {
-        self.writer
+    pub async fn add_media_leftover(self, sha256: &str) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(SetMediaLeftover {
                 sha256: sha256.to_owned(),
                 is_gone: false,
@@ -45,8 +46,9 @@ impl Store {
     }
 
     /// Removes such an entry: the file is deleted, or needed again.
-    pub async fn remove_media_leftover(&self, sha256: &str) -> Result<(), StoreError> {
-        self.writer
+    pub async fn remove_media_leftover(self, sha256: &str) -> Result<(), StoreError> {
+        self.store
+            .writer
             .apply_change(SetMediaLeftover {
                 sha256: sha256.to_owned(),
                 is_gone: true,
@@ -54,31 +56,34 @@ impl Store {
             .await
     }
 
-    /// Returns up to `most` hashes of files that may still exist in the storage.
-    pub async fn find_media_leftovers(&self, most: u32) -> Result<Vec<String>, StoreError> {
+    /// Returns up to `limit` hashes of files that may still exist in the storage.
+    pub async fn find_media_leftovers(self, limit: u32) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT sha256 FROM media_leftovers ORDER BY rowid LIMIT $1";
         Ok(sqlx::query_scalar(sql)
-            .bind(most)
-            .fetch_all(&self.background)
+            .bind(limit)
+            .fetch_all(&self.store.background)
             .await?)
     }
 
     /// Returns the total size of all stored files in bytes, counting each content once.
-    pub async fn media_size(&self) -> Result<u64, StoreError> {
+    pub async fn media_size(self) -> Result<u64, StoreError> {
         let sql = "SELECT COALESCE(sum(size), 0) FROM (SELECT max(size) AS size FROM media WHERE state = 'stored' GROUP BY sha256)";
-        let size: i64 = sqlx::query_scalar(sql).fetch_one(&self.background).await?;
+        let size: i64 = sqlx::query_scalar(sql)
+            .fetch_one(&self.store.background)
+            .await?;
         Ok(size.unsigned_abs())
     }
 
-    /// Deletes up to `most` records from before `before` of files that are neither stored nor
+    /// Deletes up to `limit` records from before `before` of files that are neither stored nor
     /// expected; returns the number deleted.
     pub async fn delete_media_records(
-        &self,
+        self,
         before: Timestamp,
-        most: u32,
+        limit: u32,
     ) -> Result<u64, StoreError> {
-        self.writer
-            .apply_change(DeleteMediaRecords { before, most })
+        self.store
+            .writer
+            .apply_change(DeleteMediaRecords { before, limit })
             .await
     }
 }
@@ -114,7 +119,7 @@ impl StoreChange for SetMediaLeftover {
 
 struct DeleteMediaRecords {
     before: Timestamp,
-    most: u32,
+    limit: u32,
 }
 
 impl StoreChange for DeleteMediaRecords {
@@ -133,7 +138,7 @@ impl StoreChange for DeleteMediaRecords {
                    WHERE created_at < $1 AND state NOT IN ('stored', 'waiting') ORDER BY created_at LIMIT $2)";
         let query = sqlx::query(sql)
             .bind(self.before.as_millisecond())
-            .bind(self.most);
+            .bind(self.limit);
         Ok(query.execute(connection).await?.rows_affected())
     }
 }

@@ -2,7 +2,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::model::event::MessageKey;
 use crate::store::tests::{new_event, new_store};
-use crate::store::{Life, MediaFacts, MediaState, NewEvent, NewMedia};
+use crate::store::{EventFact, Life, MediaFacts, MediaState, NewEvent, NewMedia};
 
 fn with_file(event: NewEvent, id: &str) -> NewEvent {
     let key = MessageKey {
@@ -19,7 +19,7 @@ fn with_file(event: NewEvent, id: &str) -> NewEvent {
         state: MediaState::Waiting,
     };
     NewEvent {
-        media: Some(media),
+        facts: vec![EventFact::Media(media)],
         ..event
     }
 }
@@ -36,11 +36,20 @@ async fn the_record_of_a_file_is_there_exactly_when_the_event_is_that_names_it()
     sqlx::query(sql).execute(&mut other).await.unwrap();
 
     let saved = with_file(new_event("a", "1"), "med_saved");
-    store.append_events(vec![saved]).await.unwrap();
+    store.events().append_events(vec![saved]).await.unwrap();
     let refused = with_file(new_event("refused", "2"), "med_refused");
-    store.append_events(vec![refused]).await.unwrap_err();
+    store
+        .events()
+        .append_events(vec![refused])
+        .await
+        .unwrap_err();
 
-    let record = store.find_media("med_saved").await.unwrap().unwrap();
+    let record = store
+        .media()
+        .find_media("med_saved")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(record.message.unwrap().id, "1");
-    assert_eq!(store.find_media("med_refused").await.unwrap(), None);
+    assert_eq!(store.media().find_media("med_refused").await.unwrap(), None);
 }

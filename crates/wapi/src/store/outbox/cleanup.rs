@@ -5,14 +5,15 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::messages::key_expiry;
 use crate::store::writer::StoreChange;
-use crate::store::{Store, StoreError};
+use crate::store::{OutboxStore, StoreError};
 
-impl Store {
+impl OutboxStore<'_> {
     /// Removes up to `limit` messages settled before a time, with their receipts, and as many keys;
     /// returns the number of messages removed. Unsettled messages are never removed.
-    pub async fn remove_settled(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let before = self.removable_time(before).await?;
-        self.writer
+    pub async fn remove_settled(self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let before = self.store.events().removable_time(before).await?;
+        self.store
+            .writer
             .apply_change(RemoveSettled { before, limit })
             .await
     }
@@ -49,18 +50,18 @@ impl StoreChange for RemoveSettled {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::model::event::Person;
-    use crate::model::message::Message;
-    use crate::store::outbox::cleanup::*;
+    use crate::model::message::{ChatId, Message};
+    use crate::store::Store;
     use crate::store::{
-        AcceptOutcome, AcceptedMessage, IdempotencyKey, Life, MessageOutcome, NewMessage,
-        OutcomeBatch, Receipt, ReceiptKind, SendIntent, SendOutcome,
+        AcceptOutcome, IdempotencyKey, Life, MessageOutcome, OutcomeBatch, QueuedMessage, Receipt,
+        ReceiptKind, SendIntent, SendOutcome, SendRequest,
     };
     use crate::system::clock::Clock;
 
-    const CHAT: &str = "375440000001@s.whatsapp.net";
-
-    async fn accept(store: &Store, key: &str) -> AcceptedMessage {
+    async fn accept(store: &Store, key: &str) -> Arc<QueuedMessage> {
         let key = IdempotencyKey {
             caller: String::new(),
             session: Life::for_test(1, "shop"),
@@ -68,16 +69,18 @@ mod tests {
             key: key.to_owned(),
             request: "hash".to_owned(),
         };
-        let accepted = store.accept_message(NewMessage {
+        let request = SendRequest {
             session: Life::for_test(1, "shop"),
-            chat: CHAT.to_owned(),
+            to: ChatId::Phone("375440000001".to_owned()),
             message: Message::from_text("hi".to_owned()),
             send_at: None,
             expires_at: None,
-            intent: SendIntent::Recorded,
             key: Some(key),
-        });
-        let Ok(AcceptOutcome::New(accepted)) = accepted.await else {
+        };
+        let accepting = store
+            .outbox()
+            .accept_message(Arc::new(request), SendIntent::Recorded);
+        let Ok(AcceptOutcome::New(accepted)) = accepting.await else {
             panic!("it is new")
         };
         accepted
@@ -91,11 +94,8 @@ mod tests {
             .unwrap();
         let (sent, open) = (accept(&store, "1").await, accept(&store, "2").await);
         let now = Clock::system().now();
-        let judged = MessageOutcome {
-            seq: sent.seq,
-            session: Life::for_test(1, "shop"),
-            id: sent.id.clone(),
-            chat: CHAT.to_owned(),
+        let outcome = MessageOutcome {
+            message: Arc::clone(&sent),
             outcome: SendOutcome::Sent { at: now },
             voter: None,
         };
@@ -108,28 +108,34 @@ mod tests {
             at: now,
         };
         let outcomes = OutcomeBatch {
-            outcomes: vec![judged],
+            outcomes: vec![outcome],
             receipts: vec![receipt],
         };
         // Recording it twice makes no difference.
         for _ in 0..2 {
-            store.record_outcomes(outcomes.clone()).await.unwrap();
+            store
+                .outbox()
+                .record_outcomes(outcomes.clone())
+                .await
+                .unwrap();
         }
         let found = store
+            .outbox()
             .find_sent_message(&Life::for_test(1, "shop"), &sent.id)
             .await
             .unwrap()
             .unwrap();
         assert_eq!((found.status.as_str(), found.recipients.len()), ("sent", 1));
         assert_eq!(
-            store.remove_settled(now, 100).await.unwrap(),
+            store.outbox().remove_settled(now, 100).await.unwrap(),
             0,
             "it is too young"
         );
         let later = now + jiff::SignedDuration::from_hours(1);
-        assert_eq!(store.remove_settled(later, 100).await.unwrap(), 1);
+        assert_eq!(store.outbox().remove_settled(later, 100).await.unwrap(), 1);
         assert_eq!(
             store
+                .outbox()
                 .find_sent_message(&Life::for_test(1, "shop"), &sent.id)
                 .await
                 .unwrap(),
@@ -137,6 +143,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .unsettled_messages(&Life::for_test(1, "shop"))
                 .await
                 .unwrap()
@@ -145,6 +152,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .find_sent_message(&Life::for_test(1, "shop"), &open.id)
                 .await
                 .unwrap()
@@ -152,9 +160,10 @@ mod tests {
                 .status,
             "queued"
         );
-        store.mark_unconfirmed().await.unwrap();
+        store.outbox().mark_unconfirmed().await.unwrap();
         assert_eq!(
             store
+                .outbox()
                 .find_sent_message(&Life::for_test(1, "shop"), &open.id)
                 .await
                 .unwrap()

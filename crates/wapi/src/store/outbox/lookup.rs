@@ -6,10 +6,10 @@ use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::messages::MessageSeq;
-use crate::model::event::SendFailure;
 use crate::model::message::{Message, MessageContent};
+use crate::model::send_failure::SendFailure;
 use crate::store::to_timestamp;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{Life, OutboxStore, StoreError};
 
 /// An accepted message, and its progress so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,14 +45,24 @@ pub struct RecipientProgress {
     pub played_at: Option<Timestamp>,
 }
 
-impl Store {
+impl OutboxStore<'_> {
+    /// Returns the number of a session's accepted messages without a final outcome.
+    pub async fn count_open_messages(self, life: &Life) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM messages WHERE session = $1 AND settled_at IS NULL";
+        let count = sqlx::query_scalar(sql)
+            .bind(life.id())
+            .fetch_one(&self.store.readers)
+            .await?;
+        Ok(count)
+    }
+
     /// Returns the message with this id, if it was sent through this gateway.
     pub async fn find_sent_message(
-        &self,
+        self,
         session: &Life,
         id: &str,
     ) -> Result<Option<SentMessage>, StoreError> {
-        Ok(query_sent_message(&self.readers, session, id).await?)
+        Ok(query_sent_message(&self.store.readers, session, id).await?)
     }
 }
 
@@ -117,9 +127,9 @@ const UNREADABLE: MessageContent = MessageContent::Unsupported {
 };
 
 fn message_from_row(row: &SqliteRow) -> SentMessage {
-    let failure = |code| SendFailure {
-        code,
-        detail: row.get::<Option<String>, _>("error").unwrap_or_default(),
+    let failure = |code: &str| {
+        let detail = row.get::<Option<String>, _>("error");
+        SendFailure::from_stored(code, detail.unwrap_or_default())
     };
     SentMessage {
         seq: MessageSeq(row.get("place")),
@@ -128,7 +138,7 @@ fn message_from_row(row: &SqliteRow) -> SentMessage {
         message: serde_json::from_str(row.get("content"))
             .unwrap_or_else(|_| Message::new(UNREADABLE)),
         status: row.get("status"),
-        failure: row.get::<Option<String>, _>("error_code").map(failure),
+        failure: row.get::<Option<&str>, _>("error_code").map(failure),
         accepted_at: to_timestamp(row.get("accepted_at")),
         send_at: optional_time(row, "send_at"),
         expires_at: optional_time(row, "expires_at"),
@@ -162,12 +172,12 @@ pub struct QuotedMessage {
     pub message: Option<Message>,
 }
 
-impl Store {
+impl OutboxStore<'_> {
     /// Returns a message of a chat, sent or received, if it is known; the chat is given by all its
     /// addresses. A sent message that never left, because it failed or was cancelled, does not
     /// count.
     pub async fn find_quoted(
-        &self,
+        self,
         session: &Life,
         chats: &[String],
         id: &str,
@@ -177,7 +187,7 @@ impl Store {
         if let Some(own) = sqlx::query(sql)
             .bind(session)
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.store.readers)
             .await?
         {
             let is_there = !own.get::<bool, _>("is_nobodys")
@@ -193,7 +203,7 @@ impl Store {
                      AND type IN ('message.received', 'message.echo', 'status.received')";
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
-            let Some(row) = query.fetch_optional(&self.readers).await? else {
+            let Some(row) = query.fetch_optional(&self.store.readers).await? else {
                 continue;
             };
             let body: Option<MessageEnvelope> = serde_json::from_str(row.get("body")).ok();
@@ -209,11 +219,32 @@ impl Store {
     }
 }
 
-impl Store {
+impl OutboxStore<'_> {
+    /// Returns the author's address and the time of a received message of a chat, given by all its
+    /// addresses.
+    pub async fn find_received(
+        self,
+        session: &Life,
+        chats: &[String],
+        id: &str,
+    ) -> Result<Option<(String, Timestamp)>, StoreError> {
+        let sql = "SELECT sender, body FROM events \
+                   WHERE session = $1 AND message_chat = $2 AND message_id = $3 AND type = 'message.received'";
+        for chat in chats {
+            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let Some(row) = query.fetch_optional(&self.store.readers).await? else {
+                continue;
+            };
+            let body: Option<TimedEnvelope> = serde_json::from_str(row.get("body")).ok();
+            return Ok(body.map(|body| (row.get("sender"), body.data.timestamp)));
+        }
+        Ok(None)
+    }
+
     /// Returns the known authors of the messages with this id in a chat, given by all its
     /// addresses: their addresses; `None`: the session itself.
     pub async fn find_authors(
-        &self,
+        self,
         session: &Life,
         chats: &[String],
         id: &str,
@@ -222,14 +253,20 @@ impl Store {
         let own: Option<i64> = sqlx::query_scalar(sql)
             .bind(session)
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.store.readers)
             .await?;
         let mut authors: Vec<Option<String>> = own.map(|_| None).into_iter().collect();
         let sql = "SELECT sender FROM events WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
                      AND type IN ('message.received', 'message.echo', 'status.received', 'message.undecryptable')";
         for chat in chats {
             let query = sqlx::query_scalar(sql).bind(session).bind(chat).bind(id);
-            authors.extend(query.fetch_all(&self.readers).await?.into_iter().map(Some));
+            authors.extend(
+                query
+                    .fetch_all(&self.store.readers)
+                    .await?
+                    .into_iter()
+                    .map(Some),
+            );
         }
         Ok(authors)
     }
@@ -239,4 +276,15 @@ impl Store {
 #[derive(Deserialize)]
 struct MessageEnvelope {
     data: Message,
+}
+
+/// The time in the JSON of a received message.
+#[derive(Deserialize)]
+struct TimedEnvelope {
+    data: TimedData,
+}
+
+#[derive(Deserialize)]
+struct TimedData {
+    timestamp: Timestamp,
 }

@@ -1,14 +1,16 @@
 //! Messages sent by callers: accepted once, queued, and edited before they leave.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use crate::model::ids;
-use crate::model::message::Message;
+use crate::model::message::{ChatId, Message};
 use crate::store::to_timestamp;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{Life, OutboxStore, StoreError};
 
 /// Lifetime of an idempotency key.
 pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -17,18 +19,40 @@ pub const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageSeq(pub i64);
 
-/// A message to accept.
+/// A message that a caller wants sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewMessage {
+pub struct SendRequest {
+    /// The life of the session in which it was requested. The message leaves in that life or not at
+    /// all.
     pub session: Life,
-    /// As callers address it, e.g. `375447034810@s.whatsapp.net`.
-    pub chat: String,
+    pub to: ChatId,
     pub message: Message,
     pub send_at: Option<Timestamp>,
     /// The message must not leave after this time.
     pub expires_at: Option<Timestamp>,
-    pub intent: SendIntent,
     pub key: Option<IdempotencyKey>,
+}
+
+/// A message that was accepted and is not settled. Its content is apart from it:
+/// [`Store::message_content`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedMessage {
+    pub seq: MessageSeq,
+    /// WhatsApp's id.
+    pub id: String,
+    pub session: Life,
+    pub to: ChatId,
+    pub accepted_at: Timestamp,
+    pub send_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    /// Whether the store has recorded that it may leave.
+    pub is_recorded: bool,
+    /// Whether it may have left in an earlier run.
+    pub may_have_left: bool,
+    /// Whether a download must precede the sending. An edit may change that: the outbox knows.
+    pub needs_download: bool,
+    /// Whether it is a vote in a poll or a response to an event.
+    pub is_vote: bool,
 }
 
 /// Whether a message may leave as soon as it is accepted.
@@ -52,19 +76,10 @@ pub struct IdempotencyKey {
     pub request: String,
 }
 
-/// A message that was accepted, now or earlier.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcceptedMessage {
-    pub seq: MessageSeq,
-    /// WhatsApp's id.
-    pub id: String,
-    pub accepted_at: Timestamp,
-}
-
 /// The result of accepting a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AcceptOutcome {
-    New(AcceptedMessage),
+    New(Arc<QueuedMessage>),
     /// The same request was accepted before, under the same key; contains the id of its message.
     Repeated(String),
     /// A different request used the same key.
@@ -84,84 +99,66 @@ pub enum EditOutcome {
     TooLate,
 }
 
-/// A message that is not settled.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnsettledMessage {
-    pub seq: MessageSeq,
-    pub id: String,
-    pub chat: String,
-    pub accepted_at: Timestamp,
-    pub send_at: Option<Timestamp>,
-    pub expires_at: Option<Timestamp>,
-    /// Whether the message may have left.
-    pub may_have_left: bool,
-    /// Whether a download must precede the sending.
-    pub needs_download: bool,
-    /// Whether it is a vote in a poll or a response to an event.
-    pub is_vote: bool,
-}
-
-impl Store {
+impl OutboxStore<'_> {
     /// Accepts a message: assigns its id, and saves the request's key with it.
-    pub async fn accept_message(&self, message: NewMessage) -> Result<AcceptOutcome, StoreError> {
-        self.writer.apply_change(message).await
+    pub async fn accept_message(
+        self,
+        request: Arc<SendRequest>,
+        intent: SendIntent,
+    ) -> Result<AcceptOutcome, StoreError> {
+        self.store
+            .writer
+            .apply_change(AcceptMessage { request, intent })
+            .await
     }
 
     /// Returns the message that was accepted under this key, if any: [`AcceptOutcome::Repeated`] or
     /// [`AcceptOutcome::KeyTaken`].
     pub async fn find_accepted(
-        &self,
+        self,
         key: &IdempotencyKey,
     ) -> Result<Option<AcceptOutcome>, StoreError> {
-        let now = self.clock.now();
-        let mut connection = self.readers.acquire().await?;
+        let now = self.store.clock.now();
+        let mut connection = self.store.readers.acquire().await?;
         Ok(find_repeated(&mut connection, key, now).await?)
-    }
-
-    /// Records, before it can happen, that these messages may have left.
-    pub async fn record_attempts(&self, places: Vec<MessageSeq>) -> Result<(), StoreError> {
-        self.writer.apply_change(RecordAttempts(places)).await
-    }
-
-    /// After a start: marks queued messages that may have left in an earlier run as unconfirmed.
-    pub async fn mark_unconfirmed(&self) -> Result<(), StoreError> {
-        self.writer.apply_change(MarkUnconfirmed).await
     }
 
     /// Replaces the content of a message that has not left, and saves the request's key with it.
     pub async fn edit_message(
-        &self,
-        place: MessageSeq,
+        self,
+        seq: MessageSeq,
         message: Message,
         key: Option<IdempotencyKey>,
     ) -> Result<EditOutcome, StoreError> {
-        self.writer
-            .apply_change(EditMessage {
-                seq: place,
-                message,
-                key,
-            })
+        self.store
+            .writer
+            .apply_change(EditMessage { seq, message, key })
             .await
     }
 
     /// Returns the unsettled messages of a session, in the order they were accepted.
     pub async fn unsettled_messages(
-        &self,
+        self,
         session: &Life,
-    ) -> Result<Vec<UnsettledMessage>, StoreError> {
-        Ok(query_unsettled(&self.readers, session).await?)
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        Ok(query_unsettled(&self.store.readers, session).await?)
     }
 
     /// Returns the content of a message.
-    pub async fn message_content(&self, place: MessageSeq) -> Result<Message, StoreError> {
-        let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(place.0);
-        let json: String = sql.fetch_one(&self.readers).await?;
+    pub async fn message_content(self, seq: MessageSeq) -> Result<Message, StoreError> {
+        let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(seq.0);
+        let json: String = sql.fetch_one(&self.store.readers).await?;
         serde_json::from_str(&json)
             .map_err(|error| StoreError::new(format!("a message cannot be read back: {error}")))
     }
 }
 
-impl StoreChange for NewMessage {
+struct AcceptMessage {
+    request: Arc<SendRequest>,
+    intent: SendIntent,
+}
+
+impl StoreChange for AcceptMessage {
     type Answer = AcceptOutcome;
 
     fn invalidates_ready_queue(_: &Self::Answer) -> bool {
@@ -173,16 +170,17 @@ impl StoreChange for NewMessage {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<AcceptOutcome, sqlx::Error> {
-        if let Some(key) = &self.key
+        let key = self.request.key.as_ref();
+        if let Some(key) = key
             && let Some(before) = find_repeated(connection, key, now).await?
         {
             return Ok(before);
         }
-        let accepted = insert_message(connection, self, now).await?;
-        if let Some(key) = &self.key {
+        let accepted = insert_message(connection, &self.request, self.intent, now).await?;
+        if let Some(key) = key {
             save_key(connection, key, accepted.seq, now).await?;
         }
-        Ok(AcceptOutcome::New(accepted))
+        Ok(AcceptOutcome::New(Arc::new(accepted)))
     }
 }
 
@@ -221,18 +219,19 @@ pub(in crate::store) fn key_expiry(now: Timestamp) -> i64 {
 
 async fn insert_message(
     connection: &mut SqliteConnection,
-    new: &NewMessage,
+    new: &SendRequest,
+    intent: SendIntent,
     now: Timestamp,
-) -> Result<AcceptedMessage, sqlx::Error> {
+) -> Result<QueuedMessage, sqlx::Error> {
     let (id, now) = (ids::new_message_id(), now.as_millisecond());
-    let attempted_at = (new.intent == SendIntent::Recorded).then_some(now);
+    let attempted_at = (intent == SendIntent::Recorded).then_some(now);
     let content = serde_json::to_string(&new.message).expect("a message is always JSON");
     let sql = "INSERT INTO messages (session, id, chat, type, content, accepted_at, send_at, expires_at, attempted_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let query = sqlx::query(sql)
         .bind(&new.session)
         .bind(&id)
-        .bind(&new.chat);
+        .bind(new.to.to_string());
     let query = query
         .bind(new.message.content.kind())
         .bind(content)
@@ -241,18 +240,26 @@ async fn insert_message(
     let query = query
         .bind(new.expires_at.map(Timestamp::as_millisecond))
         .bind(attempted_at);
-    let place = MessageSeq(query.execute(connection).await?.last_insert_rowid());
-    Ok(AcceptedMessage {
-        seq: place,
+    let seq = MessageSeq(query.execute(connection).await?.last_insert_rowid());
+    Ok(QueuedMessage {
+        seq,
         id,
+        session: new.session.clone(),
+        to: new.to.clone(),
         accepted_at: to_timestamp(now),
+        send_at: new.send_at,
+        expires_at: new.expires_at,
+        is_recorded: intent == SendIntent::Recorded,
+        may_have_left: false,
+        needs_download: new.message.content.needs_download(),
+        is_vote: new.message.content.chosen_options().is_some(),
     })
 }
 
 async fn save_key(
     connection: &mut SqliteConnection,
     key: &IdempotencyKey,
-    place: MessageSeq,
+    seq: MessageSeq,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     // A conflicting row is older than a day.
@@ -265,40 +272,12 @@ async fn save_key(
         .bind(&key.key)
         .bind(&key.request);
     query
-        .bind(place.0)
+        .bind(seq.0)
         .bind(now.as_millisecond())
         .bind(&key.session)
         .execute(connection)
         .await?;
     Ok(())
-}
-
-struct RecordAttempts(Vec<MessageSeq>);
-
-impl StoreChange for RecordAttempts {
-    type Answer = ();
-
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
-        false
-    }
-
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        for places in self.0.chunks(crate::store::events::log::MAX_ROWS) {
-            let mut sql =
-                sqlx::QueryBuilder::<sqlx::Sqlite>::new("UPDATE messages SET attempted_at = ");
-            sql.push_bind(now.as_millisecond())
-                .push(" WHERE attempted_at IS NULL AND place IN ");
-            sql.push_tuples(places, |mut row, place| {
-                row.push_bind(place.0);
-            });
-            sql.build().execute(&mut *connection).await?;
-        }
-        Ok(())
-    }
 }
 
 struct EditMessage {
@@ -342,48 +321,33 @@ impl StoreChange for EditMessage {
     }
 }
 
-struct MarkUnconfirmed;
-
-impl StoreChange for MarkUnconfirmed {
-    type Answer = ();
-
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
-        false
-    }
-
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        let sql = "UPDATE messages SET status = 'unknown' \
-                   WHERE settled_at IS NULL AND attempted_at IS NOT NULL AND status = 'queued'";
-        sqlx::query(sql).execute(connection).await?;
-        Ok(())
-    }
-}
-
 async fn query_unsettled(
     pool: &SqlitePool,
     session: &Life,
-) -> Result<Vec<UnsettledMessage>, sqlx::Error> {
+) -> Result<Vec<QueuedMessage>, sqlx::Error> {
     let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type, content \
                FROM messages WHERE session = $1 AND settled_at IS NULL ORDER BY place";
     let rows = sqlx::query(sql).bind(session).fetch_all(pool).await?;
-    let open = |row: &SqliteRow| UnsettledMessage {
-        seq: MessageSeq(row.get("place")),
-        id: row.get("id"),
-        chat: row.get("chat"),
-        accepted_at: to_timestamp(row.get("accepted_at")),
-        send_at: row.get::<Option<i64>, _>("send_at").map(to_timestamp),
-        expires_at: row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
-        may_have_left: row.get::<Option<i64>, _>("attempted_at").is_some(),
-        // An unreadable message is reported when it is due to leave.
-        needs_download: serde_json::from_str::<Message>(row.get("content"))
-            .is_ok_and(|message| message.content.needs_download()),
-        is_vote: matches!(row.get("type"), "poll_vote" | "event_response"),
+    let queued = |row: &SqliteRow| {
+        let may_have_left = row.get::<Option<i64>, _>("attempted_at").is_some();
+        Some(QueuedMessage {
+            seq: MessageSeq(row.get("place")),
+            id: row.get("id"),
+            session: session.clone(),
+            // A newer version may have known other kinds of chats.
+            to: ChatId::parse_with_status(row.get("chat")).ok()?,
+            accepted_at: to_timestamp(row.get("accepted_at")),
+            send_at: row.get::<Option<i64>, _>("send_at").map(to_timestamp),
+            expires_at: row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
+            is_recorded: may_have_left,
+            may_have_left,
+            // An unreadable message is reported when it is due to leave.
+            needs_download: serde_json::from_str::<Message>(row.get("content"))
+                .is_ok_and(|message| message.content.needs_download()),
+            is_vote: matches!(row.get("type"), "poll_vote" | "event_response"),
+        })
     };
-    Ok(rows.iter().map(open).collect())
+    Ok(rows.iter().filter_map(queued).collect())
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Outcomes of sent messages: WhatsApp's answer to each, and the receipts of each recipient.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::messages::MessageSeq;
-use crate::model::event::{Event, EventData, MessageKey, MessageUpdate, Person, SendFailure};
+use super::messages::{MessageSeq, QueuedMessage};
+use crate::model::event::{Event, EventData, MessageKey, MessageUpdate, Person};
+use crate::model::send_failure::SendFailure;
 use crate::store::events::log::{self, MAX_ROWS};
 use crate::store::inbound::polls;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, NewEvent, Store, StoreError};
+use crate::store::{Life, NewEvent, OutboxStore, StoreError};
 
 /// The known outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,15 @@ pub enum SendOutcome {
 pub const CANCELLED: &str = "cancelled";
 
 impl SendOutcome {
+    /// Whether the message left, or may have.
+    pub const fn may_have_left(&self) -> bool {
+        match self {
+            Self::Sent { .. } | Self::Unconfirmed | Self::LeftUnconfirmed => true,
+            Self::Failed(failure) => failure.may_have_left(),
+            Self::Cancelled => false,
+        }
+    }
+
     const fn status_text(&self) -> &'static str {
         match self {
             Self::Sent { .. } => "sent",
@@ -45,10 +56,7 @@ impl SendOutcome {
 /// The outcome of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageOutcome {
-    pub seq: MessageSeq,
-    pub session: Life,
-    pub id: String,
-    pub chat: String,
+    pub message: Arc<QueuedMessage>,
     pub outcome: SendOutcome,
     /// The account's own address, if the message is a vote or an event response, which counts once
     /// it is sent.
@@ -83,12 +91,12 @@ pub struct OutcomeBatch {
     pub receipts: Vec<Receipt>,
 }
 
-impl Store {
+impl OutboxStore<'_> {
     /// Records outcomes with their events and the deliveries of those. Known ones, and those of
     /// messages that were not sent through this gateway, change nothing; a settled message stays as
     /// it is.
-    pub async fn record_outcomes(&self, outcomes: OutcomeBatch) -> Result<(), StoreError> {
-        self.writer.apply_change(outcomes).await.map(drop)
+    pub async fn record_outcomes(self, outcomes: OutcomeBatch) -> Result<(), StoreError> {
+        self.store.writer.apply_change(outcomes).await.map(drop)
     }
 }
 
@@ -106,25 +114,24 @@ impl StoreChange for OutcomeBatch {
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
         let mut events = Vec::with_capacity(self.outcomes.len() + self.receipts.len());
-        for judged in self.outcomes.chunks(MAX_ROWS) {
-            update_statuses(connection, judged, now).await?;
+        for outcomes in self.outcomes.chunks(MAX_ROWS) {
+            update_statuses(connection, outcomes, now).await?;
         }
         for MessageOutcome {
-            session,
-            seq: place,
-            outcome: verdict,
+            message,
+            outcome,
             voter,
-            ..
         } in &self.outcomes
         {
-            if let (SendOutcome::Sent { .. }, Some(voter)) = (verdict, voter) {
-                polls::record_own_vote(connection, session, *place, voter, now).await?;
+            if let (SendOutcome::Sent { .. }, Some(voter)) = (outcome, voter) {
+                polls::record_own_vote(connection, &message.session, message.seq, voter, now)
+                    .await?;
             }
         }
         events.extend(
             self.outcomes
                 .iter()
-                .filter_map(|judged| outcome_event(judged, now)),
+                .filter_map(|outcome| outcome_event(outcome, now)),
         );
         for receipts in self.receipts.chunks(MAX_ROWS) {
             events.extend(save_receipts(connection, receipts, now).await?);
@@ -138,7 +145,7 @@ impl StoreChange for OutcomeBatch {
 
 async fn update_statuses(
     connection: &mut SqliteConnection,
-    judged: &[MessageOutcome],
+    outcomes: &[MessageOutcome],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let mut sql = QueryBuilder::<Sqlite>::new(
@@ -146,29 +153,27 @@ async fn update_statuses(
          settled_at = v.column6 FROM (",
     );
     sql.push_values(
-        judged,
+        outcomes,
         |mut row,
          MessageOutcome {
-             seq: place,
-             outcome: verdict,
-             ..
+             message, outcome, ..
          }| {
-            let sent_at = if let SendOutcome::Sent { at } = verdict {
+            let sent_at = if let SendOutcome::Sent { at } = outcome {
                 Some(at.as_millisecond())
             } else {
                 None
             };
-            let failure = if let SendOutcome::Failed(failure) = verdict {
+            let failure = if let SendOutcome::Failed(failure) = outcome {
                 Some(failure)
             } else {
                 None
             };
-            let settled_at = (*verdict != SendOutcome::Unconfirmed).then_some(now.as_millisecond());
-            row.push_bind(place.0)
-                .push_bind(verdict.status_text())
+            let settled_at = (*outcome != SendOutcome::Unconfirmed).then_some(now.as_millisecond());
+            row.push_bind(message.seq.0)
+                .push_bind(outcome.status_text())
                 .push_bind(sent_at);
-            row.push_bind(failure.map(|failure| &failure.code))
-                .push_bind(failure.map(|failure| &failure.detail));
+            row.push_bind(failure.map(SendFailure::code))
+                .push_bind(failure.map(SendFailure::detail));
             row.push_bind(settled_at);
         },
     );
@@ -179,16 +184,17 @@ async fn update_statuses(
 
 /// Returns the event of an outcome; an unconfirmed one has none. For an outcome that was recorded
 /// before, the event already exists.
-fn outcome_event(judged: &MessageOutcome, now: Timestamp) -> Option<NewEvent> {
+fn outcome_event(outcome: &MessageOutcome, now: Timestamp) -> Option<NewEvent> {
+    let (message, chat) = (&outcome.message, outcome.message.to.to_string());
     let update = |timestamp, error| MessageUpdate {
-        session: judged.session.name().to_owned(),
-        id: judged.id.clone(),
-        chat: judged.chat.clone(),
+        session: message.session.name().to_owned(),
+        id: message.id.clone(),
+        chat: chat.clone(),
         timestamp,
         recipient: None,
         error,
     };
-    let data = match &judged.outcome {
+    let data = match &outcome.outcome {
         SendOutcome::Sent { at } => EventData::MessageSent(update(*at, None)),
         SendOutcome::Failed(failure) => {
             EventData::MessageFailed(update(now, Some(failure.clone())))
@@ -198,13 +204,13 @@ fn outcome_event(judged: &MessageOutcome, now: Timestamp) -> Option<NewEvent> {
     };
     // The account itself; no other sender is empty.
     let key = MessageKey {
-        chat: judged.chat.clone(),
+        chat: chat.clone(),
         sender: String::new(),
-        id: judged.id.clone(),
+        id: message.id.clone(),
     };
     Some(NewEvent::for_message(
-        &judged.session,
-        &judged.chat,
+        &message.session,
+        &chat,
         key,
         &Event::new(data, now),
     ))
@@ -220,9 +226,9 @@ async fn save_receipts(
     let of_ours: Vec<OwnReceipt<'_>> = receipts
         .iter()
         .filter_map(|receipt| {
-            let (place, chat) = known.get(&(receipt.session.id(), receipt.id.clone()))?;
+            let (seq, chat) = known.get(&(receipt.session.id(), receipt.id.clone()))?;
             Some(OwnReceipt {
-                seq: *place,
+                seq: *seq,
                 recipient: receipt_recipient(chat, receipt),
                 chat,
                 receipt,
@@ -235,17 +241,18 @@ async fn save_receipts(
         ReceiptKind::Read,
         ReceiptKind::Played,
     ] {
-        let mut news: HashMap<(MessageSeq, &str), &OwnReceipt<'_>> = HashMap::new();
+        let mut new_receipts: HashMap<(MessageSeq, &str), &OwnReceipt<'_>> = HashMap::new();
         for ours in of_ours.iter().filter(|ours| ours.receipt.kind == kind) {
             // One statement must not update a row twice.
-            news.entry((ours.seq, ours.recipient.id.as_str()))
+            new_receipts
+                .entry((ours.seq, ours.recipient.id.as_str()))
                 .or_insert(ours);
         }
-        if !news.is_empty() {
-            let kept = insert_receipts(connection, kind, &news).await?;
+        if !new_receipts.is_empty() {
+            let kept = insert_receipts(connection, kind, &new_receipts).await?;
             events.extend(
                 kept.iter()
-                    .filter_map(|key| news.get(&(key.0, key.1.as_str())))
+                    .filter_map(|key| new_receipts.get(&(key.0, key.1.as_str())))
                     .map(|ours| ours.to_event(now)),
             );
         }
@@ -337,7 +344,7 @@ async fn find_messages(
 async fn insert_receipts(
     connection: &mut SqliteConnection,
     kind: ReceiptKind,
-    news: &HashMap<(MessageSeq, &str), &OwnReceipt<'_>>,
+    new_receipts: &HashMap<(MessageSeq, &str), &OwnReceipt<'_>>,
 ) -> Result<Vec<(MessageSeq, String)>, sqlx::Error> {
     // A read receipt implies delivery, and a played receipt implies reading; their times do not
     // always come.
@@ -355,7 +362,7 @@ async fn insert_receipts(
     };
     let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO receipts (message, recipient, ");
     sql.push(columns).push(") ");
-    sql.push_values(news.values(), |mut row, ours| {
+    sql.push_values(new_receipts.values(), |mut row, ours| {
         row.push_bind(ours.seq.0).push_bind(&ours.recipient.id);
         for _ in columns.split(',') {
             row.push_bind(ours.receipt.at.as_millisecond());

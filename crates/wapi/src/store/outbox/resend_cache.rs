@@ -7,7 +7,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use crate::store::events::log::MAX_ROWS;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, Store, StoreError};
+use crate::store::{Life, OutboxStore, StoreError};
 
 /// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,35 +20,37 @@ pub struct SentPayload {
     pub message: Vec<u8>,
 }
 
-impl Store {
+impl OutboxStore<'_> {
     /// Saves a message as it is sent. Returns before it is on the disk; any write requested after
     /// this is committed after it or with it, so no message is reported as sent that could not be
     /// sent again.
-    pub async fn save_payload(&self, payload: SentPayload) -> Result<(), StoreError> {
-        self.writer.save_payload(payload).await
+    pub async fn save_payload(self, payload: SentPayload) -> Result<(), StoreError> {
+        self.store.writer.save_payload(payload).await
     }
 
     /// Returns a message as it was sent, if it is still saved and should arrive: not one that was
     /// reported as failed, or deleted in the meantime.
     pub async fn find_payload(
-        &self,
+        self,
         session: &Life,
         chat: &str,
         id: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
-        self.writer
+        self.store
+            .writer
             .apply_change(FindPayload { session, chat, id })
             .await
     }
 
     /// Deletes a session's messages from before a time; returns the number deleted.
     pub async fn delete_payloads(
-        &self,
+        self,
         session: &Life,
         before: Timestamp,
     ) -> Result<u64, StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(DeletePayloads {
                 session: session.clone(),
                 before,
@@ -160,11 +162,13 @@ mod tests {
     async fn what_left_is_found_until_it_is_old() {
         let (store, _folder) = new_store().await;
         store
+            .outbox()
             .save_payload(payload("shop", "1", b"one"))
             .await
             .unwrap();
         assert_eq!(
             store
+                .outbox()
                 .find_payload(&Life::for_test(1, "shop"), "1@lid", "1")
                 .await
                 .unwrap(),
@@ -173,21 +177,25 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .find_payload(&Life::for_test(1, "shop"), "2@lid", "1")
                 .await
                 .unwrap(),
             None
         );
         store
+            .outbox()
             .save_payload(payload("shop", "1", b"again"))
             .await
             .unwrap();
         store
+            .outbox()
             .save_payload(payload("bar", "1", b"other"))
             .await
             .unwrap();
         assert_eq!(
             store
+                .outbox()
                 .find_payload(&Life::for_test(1, "shop"), "1@lid", "1")
                 .await
                 .unwrap(),
@@ -196,6 +204,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .delete_payloads(&Life::for_test(1, "shop"), Timestamp::UNIX_EPOCH)
                 .await
                 .unwrap(),
@@ -203,6 +212,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .delete_payloads(&Life::for_test(1, "shop"), Timestamp::MAX)
                 .await
                 .unwrap(),
@@ -210,6 +220,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .find_payload(&Life::for_test(1, "shop"), "1@lid", "1")
                 .await
                 .unwrap(),
@@ -217,6 +228,7 @@ mod tests {
         );
         assert_eq!(
             store
+                .outbox()
                 .find_payload(&Life::for_test(2, "bar"), "1@lid", "1")
                 .await
                 .unwrap(),

@@ -1,6 +1,7 @@
 //! Guarantees of the store: order within a chat, no duplicates, no loss.
 
 mod model;
+mod writer;
 
 use super::*;
 use crate::model::event::MessageKey;
@@ -10,6 +11,7 @@ pub(super) async fn new_store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = open_store(&folder).await;
     store
+        .webhooks()
         .save_endpoint("hook", "http://127.0.0.1/", &[])
         .await
         .unwrap();
@@ -34,7 +36,7 @@ pub(super) fn new_event(chat: &str, id: &str) -> NewEvent {
         }),
         kind: "message.received",
         body: format!("{{\"n\":\"{id}\"}}"),
-        media: None,
+        facts: Vec::new(),
     }
 }
 
@@ -43,20 +45,29 @@ pub(super) fn soon() -> Timestamp {
 }
 
 pub(super) async fn due_messages(store: &Store) -> Vec<(String, String)> {
-    let due = store.due_deliveries(soon(), 100).await.unwrap();
+    let due = store
+        .deliveries()
+        .due_deliveries(soon(), 100)
+        .await
+        .unwrap();
     due.into_iter()
         .map(|due| (due.chat, due.message.unwrap().id))
         .collect()
 }
 
 pub(super) async fn settle_head(store: &Store, chat: &str, outcome: DeliveryOutcome) {
-    let due = store.due_deliveries(soon(), 100).await.unwrap();
+    let due = store
+        .deliveries()
+        .due_deliveries(soon(), 100)
+        .await
+        .unwrap();
     let delivery = due
         .into_iter()
         .find(|due| due.chat == chat)
         .unwrap()
         .delivery;
     store
+        .deliveries()
         .settle_delivery(SettledDelivery { delivery, outcome })
         .await
         .unwrap();
@@ -70,6 +81,7 @@ pub(super) fn pair(chat: &str, id: &str) -> (String, String) {
 async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![
             new_event("a", "1"),
             new_event("a", "2"),
@@ -91,6 +103,7 @@ async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
     )
     .await;
     store
+        .events()
         .append_events(vec![new_event("a", "3")])
         .await
         .unwrap();
@@ -101,6 +114,7 @@ async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
     );
     assert_eq!(
         store
+            .deliveries()
             .next_due_time(soon())
             .await
             .unwrap()
@@ -123,15 +137,18 @@ async fn each_chat_offers_its_oldest_and_goes_on_when_that_is_settled() {
 async fn a_message_that_comes_again_is_the_same_event() {
     let (store, folder) = new_store().await;
     store
+        .events()
         .append_events(vec![new_event("a", "1"), new_event("a", "1")])
         .await
         .unwrap();
     store
+        .events()
         .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
     settle_head(&store, "a", DeliveryOutcome::Delivered).await;
     store
+        .events()
         .append_events(vec![new_event("a", "1")])
         .await
         .unwrap();
@@ -139,6 +156,7 @@ async fn a_message_that_comes_again_is_the_same_event() {
     store.close().await;
     let store = open_store(&folder).await;
     store
+        .events()
         .append_events(vec![new_event("a", "1")])
         .await
         .unwrap();
@@ -153,6 +171,7 @@ async fn a_message_that_comes_again_is_the_same_event() {
 async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
@@ -164,6 +183,7 @@ async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself(
     assert_eq!(due_messages(&store).await[0], pair("a", "2"));
     settle_head(&store, "a", DeliveryOutcome::Delivered).await;
     let left = store
+        .deliveries()
         .due_deliveries(soon() + jiff::SignedDuration::from_secs(5), 100)
         .await
         .unwrap();
@@ -177,6 +197,7 @@ async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself(
         ("1", 1)
     );
     store
+        .deliveries()
         .settle_delivery(SettledDelivery {
             delivery: left[0].delivery,
             outcome: DeliveryOutcome::Delivered,
@@ -185,6 +206,7 @@ async fn a_delivery_that_steps_aside_lets_its_chat_go_on_and_is_tried_by_itself(
         .unwrap();
     assert_eq!(
         store
+            .deliveries()
             .due_deliveries(soon() + jiff::SignedDuration::from_secs(5), 100)
             .await
             .unwrap(),
@@ -199,6 +221,7 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
         let store = store.clone();
         async move {
             store
+                .events()
                 .append_events(vec![new_event(
                     &format!("chat {}", number % 10),
                     &number.to_string(),
@@ -210,7 +233,11 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
     assert!(outcomes.iter().all(Result::is_ok));
     let mut seen = 0;
     loop {
-        let due = store.due_deliveries(soon(), 100).await.unwrap();
+        let due = store
+            .deliveries()
+            .due_deliveries(soon(), 100)
+            .await
+            .unwrap();
         if due.is_empty() {
             break;
         }
@@ -219,6 +246,7 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
             let store = store.clone();
             async move {
                 store
+                    .deliveries()
                     .settle_delivery(SettledDelivery {
                         delivery: due.delivery,
                         outcome: DeliveryOutcome::Delivered,
@@ -240,11 +268,12 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
 async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wapi.db");
-    let small = SqliteConnectOptions::new().pragma("max_page_count", "80");
+    let small = SqliteConnectOptions::new().pragma("max_page_count", "100");
     let store = Store::open_with(small, &file, Clock::system())
         .await
         .unwrap();
     store
+        .webhooks()
         .save_endpoint("hook", "http://127.0.0.1/", &[])
         .await
         .unwrap();
@@ -253,16 +282,28 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
         ..new_event("a", &number.to_string())
     };
     let mut saved = 0;
-    while store.append_events(vec![large(saved)]).await.is_ok() {
+    while store
+        .events()
+        .append_events(vec![large(saved)])
+        .await
+        .is_ok()
+    {
         saved += 1;
     }
     assert!(store.write_error().unwrap().to_string().contains("full"));
     store
+        .webhooks()
         .save_endpoint("hook", "http://127.0.0.2/", &[])
         .await
         .unwrap();
     assert!(store.write_error().is_none());
-    assert!(store.append_events(vec![large(saved)]).await.is_err());
+    assert!(
+        store
+            .events()
+            .append_events(vec![large(saved)])
+            .await
+            .is_err()
+    );
     assert_eq!(
         due_messages(&store).await,
         [pair("a", "0")],
@@ -283,10 +324,12 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
 async fn an_outcome_that_is_saved_twice_counts_once() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
     let first = store
+        .deliveries()
         .due_deliveries(soon(), 1)
         .await
         .unwrap()
@@ -298,6 +341,7 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
     };
     for outcome in [aside(), aside()] {
         store
+            .deliveries()
             .settle_delivery(SettledDelivery {
                 delivery: first,
                 outcome,
@@ -306,6 +350,7 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
             .unwrap();
     }
     store
+        .deliveries()
         .settle_delivery(SettledDelivery {
             delivery: first,
             outcome: DeliveryOutcome::Delivered,
@@ -320,6 +365,7 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
         },
     ] {
         store
+            .deliveries()
             .settle_delivery(SettledDelivery {
                 delivery: first,
                 outcome,
@@ -344,6 +390,7 @@ async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards
         .unwrap();
     assert!(
         store
+            .events()
             .append_events(vec![new_event("a", "1")])
             .await
             .is_err()
@@ -351,6 +398,7 @@ async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards
     assert!(store.write_error().is_some());
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     store
+        .events()
         .append_events(vec![new_event("a", "1")])
         .await
         .unwrap();
@@ -362,6 +410,7 @@ async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards
 async fn a_message_is_the_same_when_its_chat_is_known_by_another_address_now() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![new_event("1@lid", "1")])
         .await
         .unwrap();
@@ -369,7 +418,7 @@ async fn a_message_is_the_same_when_its_chat_is_known_by_another_address_now() {
         chat: "375@s.whatsapp.net".to_owned(),
         ..new_event("1@lid", "1")
     };
-    store.append_events(vec![again]).await.unwrap();
+    store.events().append_events(vec![again]).await.unwrap();
     assert_eq!(due_messages(&store).await, [pair("1@lid", "1")]);
 }
 
@@ -377,6 +426,7 @@ async fn a_message_is_the_same_when_its_chat_is_known_by_another_address_now() {
 async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
     let (store, _folder) = new_store().await;
     store
+        .webhooks()
         .save_endpoint(
             "hook",
             "http://127.0.0.1/",
@@ -385,6 +435,7 @@ async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
         .await
         .unwrap();
     store
+        .events()
         .append_events(vec![
             new_event("a", "1"),
             NewEvent {
@@ -395,89 +446,4 @@ async fn an_endpoint_is_told_what_it_wants_and_nothing_else() {
         .await
         .unwrap();
     assert_eq!(due_messages(&store).await, [pair("a", "2")]);
-}
-
-/// A change that panics.
-struct PanickingChange;
-
-impl writer::StoreChange for PanickingChange {
-    type Answer = ();
-
-    async fn write(
-        &self,
-        _: &mut sqlx::sqlite::SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        panic!("this is what the test wants to see");
-    }
-}
-
-#[tokio::test]
-async fn a_change_that_panics_takes_nobody_with_it() {
-    let (store, _folder) = new_store().await;
-    let (broken, saved) = tokio::join!(
-        store.writer.apply_change(PanickingChange),
-        store.append_events(vec![new_event("a", "1")])
-    );
-    assert!(broken.is_err());
-    saved.unwrap();
-    store
-        .append_events(vec![new_event("a", "2")])
-        .await
-        .unwrap();
-    assert_eq!(due_messages(&store).await, [pair("a", "1")]);
-    store
-        .writer
-        .apply_change(PanickingChange)
-        .await
-        .unwrap_err();
-    assert!(
-        store.write_error().is_none(),
-        "nothing is wrong with the disk"
-    );
-}
-
-/// Counts the pauses between commits; no other pause is as short.
-struct CountingClock(Clock, Arc<std::sync::atomic::AtomicUsize>);
-
-impl crate::system::clock::TimeSource for CountingClock {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn uptime(&self) -> std::time::Duration {
-        self.0.uptime()
-    }
-
-    fn sleep(&self, duration: std::time::Duration) -> futures_util::future::BoxFuture<'static, ()> {
-        if duration <= std::time::Duration::from_millis(3) {
-            self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        }
-        self.0.sleep(duration)
-    }
-}
-
-#[tokio::test]
-async fn commits_keep_a_pace_where_many_wait_and_hold_nobody_back_who_comes_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let rests = Arc::<std::sync::atomic::AtomicUsize>::default();
-    let clock = Clock::new(CountingClock(Clock::system(), Arc::clone(&rests)));
-    let store = Store::open(&folder.path().join("wapi.db"), clock)
-        .await
-        .unwrap();
-    let append = async |id: String| {
-        store
-            .append_events(vec![new_event("a", &id)])
-            .await
-            .unwrap()
-    };
-    for number in 0..20 {
-        append(format!("alone {number}")).await;
-    }
-    assert_eq!(rests.load(std::sync::atomic::Ordering::SeqCst), 0);
-    for round in 0..20 {
-        futures_util::future::join_all((0..8).map(|number| append(format!("{round} {number}"))))
-            .await;
-    }
-    assert!(rests.load(std::sync::atomic::Ordering::SeqCst) > 5);
 }

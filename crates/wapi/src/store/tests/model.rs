@@ -23,7 +23,7 @@ const KINDS: [&str; 2] = ["message.received", "message.sent"];
 enum ModelStep {
     Append(Vec<ModelMessage>),
     /// Settles the due delivery at the index `which` (modulo their number), and saves the outcome
-    /// `send_window` times.
+    /// `times` times.
     Settle {
         which: usize,
         ending: ModelOutcome,
@@ -227,7 +227,7 @@ fn to_event(message: &ModelMessage) -> NewEvent {
         message: Some(key),
         kind: KINDS[*kind],
         body: "{}".to_owned(),
-        media: None,
+        facts: Vec::new(),
     }
 }
 
@@ -266,6 +266,7 @@ impl StorePair {
         let store = Self::open_store(&folder, &time).await;
         for (endpoint, types) in ENDPOINTS {
             store
+                .webhooks()
                 .save_endpoint(endpoint, "http://127.0.0.1/", types)
                 .await
                 .expect("it is saved");
@@ -290,6 +291,7 @@ impl StorePair {
         match step {
             ModelStep::Append(messages) => {
                 self.store
+                    .events()
                     .append_events(messages.iter().map(to_event).collect())
                     .await
                     .expect("it is saved");
@@ -317,7 +319,10 @@ impl StorePair {
     /// Checks that deliveries handed out from memory are those in the database, and that no others
     /// are due. A worker that `asks` reads the database.
     async fn check_handed_out(&mut self, asks: bool) -> Result<(), TestCaseError> {
-        let (fresh, due) = (self.store.take_ready(), self.due_deliveries().await);
+        let (fresh, due) = (
+            self.store.deliveries().take_ready(),
+            self.due_deliveries().await,
+        );
         for fresh in &fresh.due {
             prop_assert!(due.contains(fresh), "{fresh:?} is none of {due:?}");
         }
@@ -332,6 +337,7 @@ impl StorePair {
 
     async fn due_deliveries(&self) -> Vec<DueDelivery> {
         self.store
+            .deliveries()
             .due_deliveries(self.time.now(), 1_000)
             .await
             .expect("it can be read")
@@ -351,7 +357,11 @@ impl StorePair {
         modelled.sort_unstable();
         prop_assert_eq!(&stored, &modelled);
         prop_assert_eq!(
-            self.store.next_due_time(now).await.expect("it can be read"),
+            self.store
+                .deliveries()
+                .next_due_time(now)
+                .await
+                .expect("it can be read"),
             self.model.next_due_time(now)
         );
         let again = stored
@@ -396,6 +406,7 @@ impl StorePair {
         };
         for _ in 0..times {
             self.store
+                .deliveries()
                 .settle_delivery(SettledDelivery {
                     delivery,
                     outcome: to_outcome(ending, now),

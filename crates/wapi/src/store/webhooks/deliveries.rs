@@ -8,8 +8,9 @@ use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{self, EventSubscriber};
 use super::ready_queue::CommitEffects;
+use super::redelivery;
 use crate::store::events::log::{InsertedEvent, MAX_ROWS};
-use crate::store::{Store, StoreError};
+use crate::store::{DeliveryStore, StoreError};
 
 /// The outcome of one delivery attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub(in crate::store) async fn insert_deliveries(
     events: &[InsertedEvent<'_>],
     endpoints: &[EventSubscriber],
     now: Timestamp,
-    news: &mut CommitEffects,
+    effects: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
     let pairs = events
         .iter()
@@ -93,10 +94,10 @@ pub(in crate::store) async fn insert_deliveries(
     });
     let new: Vec<_> = new.collect();
     let placed = enqueue_deliveries(connection, &new, now).await?;
-    news.is_queue_stale |= placed.has_moved_lanes;
+    effects.is_queue_stale |= placed.has_moved_lanes;
     for ((event, endpoint), delivery) in wanted.into_iter().zip(placed.deliveries) {
         if endpoint.is_enabled {
-            news.inserted.push((
+            effects.inserted.push((
                 endpoint.due_delivery(event.event, delivery, now),
                 placed.heads.contains(&delivery),
             ));
@@ -118,18 +119,9 @@ pub(in crate::store) async fn replay_events(
     let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else {
         return Ok(0);
     };
-    // Events of lives that have ended are not sent again. Waiting deliveries are sent anyway. Of
-    // events without a body, retention has left only enough to recognise a duplicate.
-    let sql = "SELECT seq, name, chat, type FROM events e WHERE NOT EXISTS (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL) \
-               AND seq >= $1 AND seq < $2 AND body <> '' \
-               AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.endpoint = $3 AND d.state = 'waiting') \
-               ORDER BY seq";
-    let query = sqlx::query(sql).bind(from).bind(upto).bind(&endpoint.id);
-    let rows = query.fetch_all(&mut *connection).await?;
-    let wanted = rows
+    let wanted = redelivery::find_replayable(connection, endpoint, from, upto).await?;
+    let effects: Vec<_> = wanted
         .iter()
-        .filter(|row| endpoint.is_subscribed_to(row.get("name"), row.get("chat"), row.get("type")));
-    let news: Vec<_> = wanted
         .map(|row| NewDelivery {
             event: row.get("seq"),
             endpoint,
@@ -138,8 +130,32 @@ pub(in crate::store) async fn replay_events(
             resent: 1,
         })
         .collect();
-    enqueue_deliveries(connection, &news, now).await?;
-    Ok(news.len() as u64)
+    enqueue_deliveries(connection, &effects, now).await?;
+    Ok(effects.len() as u64)
+}
+
+/// Creates one delivery, which is due whatever the endpoint subscribes to, and returns it.
+pub(super) async fn enqueue_delivery(
+    connection: &mut SqliteConnection,
+    event: i64,
+    endpoint: &EventSubscriber,
+    session: &str,
+    chat: &str,
+    now: Timestamp,
+) -> Result<i64, sqlx::Error> {
+    let new = NewDelivery {
+        event,
+        endpoint,
+        session,
+        chat,
+        resent: 1,
+    };
+    let placed = enqueue_deliveries(connection, &[new], now).await?;
+    placed
+        .deliveries
+        .first()
+        .copied()
+        .ok_or(sqlx::Error::RowNotFound)
 }
 
 struct NewDelivery<'a> {
@@ -164,14 +180,14 @@ struct PlacedDeliveries {
 /// Inserts deliveries, each at the end of its chat's lane.
 async fn enqueue_deliveries(
     connection: &mut SqliteConnection,
-    news: &[NewDelivery<'_>],
+    effects: &[NewDelivery<'_>],
     now: Timestamp,
 ) -> Result<PlacedDeliveries, sqlx::Error> {
     let mut placed = PlacedDeliveries::default();
-    for news in news.chunks(MAX_ROWS) {
+    for effects in effects.chunks(MAX_ROWS) {
         let sql = "INSERT INTO deliveries (event, endpoint, session, chat, resent, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
-        sql.push_values(news, |mut row, new| {
+        sql.push_values(effects, |mut row, new| {
             row.push_bind(new.event)
                 .push_bind(&new.endpoint.id)
                 .push_bind(new.session)
@@ -187,7 +203,7 @@ async fn enqueue_deliveries(
             )
         };
         let ids: HashMap<_, _> = rows.iter().map(id).collect();
-        let made = news
+        let made = effects
             .iter()
             .filter_map(|new| Some((new, *ids.get(&(new.event, new.endpoint.id.clone()))?)));
         let made: Vec<_> = made.collect();
@@ -233,22 +249,22 @@ async fn open_lanes(
         .collect())
 }
 
-impl Store {
+impl DeliveryStore<'_> {
     /// Saves the outcome of an attempt and advances the chat's lane.
-    pub async fn settle_delivery(&self, settled: SettledDelivery) -> Result<(), StoreError> {
+    pub async fn settle_delivery(self, settled: SettledDelivery) -> Result<(), StoreError> {
         let counter = match &settled.outcome {
             DeliveryOutcome::Delivered | DeliveryOutcome::Skipped { .. } => {
-                Some(&self.meters.delivered)
+                Some(&self.store.meters.delivered)
             }
             DeliveryOutcome::Retry { .. }
             | DeliveryOutcome::Parked { .. }
-            | DeliveryOutcome::Blocked { error: Some(_), .. } => Some(&self.meters.failed),
-            DeliveryOutcome::Dead { .. } => Some(&self.meters.dead),
+            | DeliveryOutcome::Blocked { error: Some(_), .. } => Some(&self.store.meters.failed),
+            DeliveryOutcome::Dead { .. } => Some(&self.store.meters.dead),
             DeliveryOutcome::Blocked { error: None, .. } => None,
         };
-        self.writer.settle_delivery(settled).await?;
+        self.store.writer.settle_delivery(settled).await?;
         if let Some(counter) = counter {
-            counter.add(1);
+            counter.inc();
         }
         Ok(())
     }
@@ -259,9 +275,9 @@ pub(in crate::store) async fn settle_deliveries(
     connection: &mut SqliteConnection,
     settled: &[&SettledDelivery],
     now: Timestamp,
-    news: &mut CommitEffects,
+    effects: &mut CommitEffects,
 ) -> Result<(), sqlx::Error> {
-    news.is_queue_stale |= settled
+    effects.is_queue_stale |= settled
         .iter()
         .any(|settled| settled.outcome != DeliveryOutcome::Delivered);
     let mut gone = Vec::with_capacity(settled.len());
@@ -321,8 +337,8 @@ pub(in crate::store) async fn settle_deliveries(
         sql.build().execute(&mut *connection).await?;
     }
     gone.extend(taken);
-    news.new_heads = advance_lanes(connection, &gone, now).await?;
-    news.settled = gone;
+    effects.new_heads = advance_lanes(connection, &gone, now).await?;
+    effects.settled = gone;
     Ok(())
 }
 

@@ -1,62 +1,59 @@
 //! Delivery log of webhooks: deliveries with their attempts, resend, replay.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row};
+use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Row};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::deliveries;
+use crate::store::columns::{OptionalTimeColumn, TimeColumn};
 use crate::store::writer::StoreChange;
-use crate::store::{Store, StoreError, to_timestamp};
+use crate::store::{DeliveryStore, StoreError};
 
 /// Deliveries scanned per page, of any endpoint: bounds its cost, however few of them match.
 const SCAN_LIMIT: i64 = 10_000;
 /// Hides deliveries of ended lives, except those that still wait: these are sent as planned.
-const IS_VISIBLE: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
+pub(super) const IS_VISIBLE: &str = " AND (d.state = 'waiting' OR NOT EXISTS \
     (SELECT 1 FROM events e JOIN lives l ON l.life = e.session WHERE e.seq = d.event AND l.to_at IS NOT NULL))";
 /// Events replayed in one transaction.
 const REPLAY_BATCH: i64 = 500;
 
 /// The state of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum DeliveryState {
     Waiting,
     Delivered,
     Dead,
 }
 
-impl DeliveryState {
-    pub const ALL: [Self; 3] = [Self::Waiting, Self::Delivered, Self::Dead];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-        }
-    }
-}
-
 /// One event owed to one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct DeliveryRecord {
     pub id: i64,
     pub event: String,
+    #[sqlx(rename = "type")]
     pub kind: String,
     /// Empty for events of the whole gateway.
     pub session: String,
     pub state: String,
     pub attempts: i64,
+    #[sqlx(try_from = "TimeColumn")]
     pub created_at: Timestamp,
+    #[sqlx(try_from = "OptionalTimeColumn")]
     pub settled_at: Option<Timestamp>,
     /// For the head of a lane: the time of its next attempt.
+    #[sqlx(try_from = "OptionalTimeColumn")]
     pub due_at: Option<Timestamp>,
     /// The failed attempts, oldest first.
+    #[sqlx(skip)]
     pub failed_attempts: Vec<FailedAttempt>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct FailedAttempt {
     pub number: i64,
+    #[sqlx(try_from = "TimeColumn")]
     pub at: Timestamp,
     pub error: String,
     pub status: Option<i64>,
@@ -64,24 +61,25 @@ pub struct FailedAttempt {
     pub answer: Option<String>,
 }
 
-impl Store {
+impl DeliveryStore<'_> {
     /// Returns up to `limit` deliveries to an endpoint older than `before`, newest first, and the
     /// `before` of the next page, or `None` at the end. A page may be short before the end, too.
     pub async fn list_deliveries(
-        &self,
+        self,
         endpoint: &str,
         state: Option<DeliveryState>,
         before: i64,
         limit: usize,
     ) -> Result<(Vec<DeliveryRecord>, Option<i64>), StoreError> {
-        let mut question = self.api_readers.acquire().await?;
+        let mut question = self.store.api_readers.acquire().await?;
         Ok(query_page(&mut question, endpoint, state, before, limit).await?)
     }
 
     /// Makes a delivery due at once; a settled one gets a lane of its own. Returns false if the
     /// endpoint has no such delivery.
-    pub async fn resend_delivery(&self, endpoint: &str, delivery: i64) -> Result<bool, StoreError> {
-        self.writer
+    pub async fn resend_delivery(self, endpoint: &str, delivery: i64) -> Result<bool, StoreError> {
+        self.store
+            .writer
             .apply_change(ResendDelivery {
                 endpoint: endpoint.to_owned(),
                 delivery,
@@ -90,8 +88,8 @@ impl Store {
     }
 
     /// Returns the position of the first event that was saved at this time or later.
-    pub async fn position_at(&self, at: Timestamp) -> Result<i64, StoreError> {
-        let mut question = self.api_readers.acquire().await?;
+    pub async fn position_at(self, at: Timestamp) -> Result<i64, StoreError> {
+        let mut question = self.store.api_readers.acquire().await?;
         Ok(find_position(&mut question, at).await?)
     }
 
@@ -99,13 +97,14 @@ impl Store {
     /// do not wait already, behind the waiting deliveries of each chat. Returns the number of
     /// events, and the position to continue from, which is `to` at the end.
     pub async fn replay_events(
-        &self,
+        self,
         endpoint: &str,
         from: i64,
         to: i64,
     ) -> Result<(u64, i64), StoreError> {
         let upto = to.min(from.saturating_add(REPLAY_BATCH));
-        let told = self
+        let deliveries = self
+            .store
             .writer
             .apply_change(ReplayEvents {
                 endpoint: endpoint.to_owned(),
@@ -113,7 +112,7 @@ impl Store {
                 upto,
             })
             .await?;
-        Ok((told, upto))
+        Ok((deliveries, upto))
     }
 }
 
@@ -138,7 +137,7 @@ async fn query_page(
     };
     // The text is a constant; only a literal state makes SQLite use the partial index.
     let condition = match state {
-        Some(state) => format!("= '{}'", state.as_str()),
+        Some(state) => format!("= '{}'", state.into_str()),
         None => "<> 'dropped'".to_owned(),
     };
     let sql = format!(
@@ -147,17 +146,12 @@ async fn query_page(
          FROM deliveries d {index} CROSS JOIN events e ON e.seq = d.event \
          WHERE d.endpoint = $1 AND d.id >= $2 AND d.id < $3 AND d.state {condition} {IS_VISIBLE} ORDER BY d.id DESC LIMIT $4"
     );
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(endpoint)
         .bind(floor)
         .bind(before);
     let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut found: Vec<DeliveryRecord> = query
-        .fetch_all(&mut *connection)
-        .await?
-        .iter()
-        .map(delivery_from_row)
-        .collect();
+    let mut found: Vec<DeliveryRecord> = query.fetch_all(&mut *connection).await?;
     attach_attempts(connection, &mut found).await?;
     let next = match found.last() {
         Some(last) if found.len() == limit => Some(last.id),
@@ -179,22 +173,6 @@ async fn find_dead_floor(
         .bind(before)
         .bind(SCAN_LIMIT - 1);
     Ok(query.fetch_optional(connection).await?.unwrap_or(0))
-}
-
-fn delivery_from_row(row: &SqliteRow) -> DeliveryRecord {
-    let maybe = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
-    DeliveryRecord {
-        id: row.get("id"),
-        event: row.get("event"),
-        kind: row.get("type"),
-        session: row.get("session"),
-        state: row.get("state"),
-        attempts: row.get("attempts"),
-        created_at: to_timestamp(row.get("created_at")),
-        settled_at: maybe("settled_at"),
-        due_at: maybe("due_at"),
-        failed_attempts: Vec::new(),
-    }
 }
 
 async fn attach_attempts(
@@ -220,18 +198,9 @@ async fn attach_attempts(
         let Some(delivery) = deliveries.iter_mut().find(|delivery| delivery.id == id) else {
             continue;
         };
-        let (number, at, error) = (
-            row.get("number"),
-            to_timestamp(row.get("at")),
-            row.get("error"),
-        );
-        delivery.failed_attempts.push(FailedAttempt {
-            number,
-            at,
-            error,
-            status: row.get("status"),
-            answer: row.get("answer"),
-        });
+        delivery
+            .failed_attempts
+            .push(FailedAttempt::from_row(&row)?);
     }
     Ok(())
 }
@@ -249,35 +218,45 @@ impl StoreChange for ResendDelivery {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
-        // The text is a constant.
-        let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
-             WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_VISIBLE} RETURNING state"
-        ));
-        let query = sqlx::query_scalar::<_, String>(sql)
-            .bind(self.delivery)
-            .bind(&self.endpoint);
-        let Some(state) = query.fetch_optional(&mut *connection).await? else {
-            return Ok(false);
-        };
-        if state != DeliveryState::Waiting.as_str() {
-            let sql = "UPDATE deliveries SET state = 'waiting', settled_at = NULL, aside = 0 WHERE id = $1";
-            sqlx::query(sql)
-                .bind(self.delivery)
-                .execute(&mut *connection)
-                .await?;
-            deliveries::park_delivery(connection, self.delivery, now).await?;
-        }
-        // A delivery that waits for its next attempt is due now; one behind another keeps its
-        // place.
-        let sql = "UPDATE lanes SET due_at = $1, retry_at = 0 WHERE head = $2";
-        sqlx::query(sql)
-            .bind(now.as_millisecond())
-            .bind(self.delivery)
-            .execute(connection)
-            .await?;
-        Ok(true)
+        resend_delivery(connection, &self.endpoint, self.delivery, now).await
     }
+}
+
+/// Makes a delivery due at once; see [`DeliveryStore::resend_delivery`].
+pub(super) async fn resend_delivery(
+    connection: &mut SqliteConnection,
+    endpoint: &str,
+    delivery: i64,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    // The text is a constant.
+    let sql = sqlx::AssertSqlSafe(format!(
+        "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
+         WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_VISIBLE} RETURNING state"
+    ));
+    let query = sqlx::query_scalar::<_, String>(sql)
+        .bind(delivery)
+        .bind(endpoint);
+    let Some(state) = query.fetch_optional(&mut *connection).await? else {
+        return Ok(false);
+    };
+    if state != DeliveryState::Waiting.into_str() {
+        let sql =
+            "UPDATE deliveries SET state = 'waiting', settled_at = NULL, aside = 0 WHERE id = $1";
+        sqlx::query(sql)
+            .bind(delivery)
+            .execute(&mut *connection)
+            .await?;
+        deliveries::park_delivery(connection, delivery, now).await?;
+    }
+    // A delivery that waits for its next attempt is due now; one behind another keeps its place.
+    let sql = "UPDATE lanes SET due_at = $1, retry_at = 0 WHERE head = $2";
+    sqlx::query(sql)
+        .bind(now.as_millisecond())
+        .bind(delivery)
+        .execute(connection)
+        .await?;
+    Ok(true)
 }
 
 struct ReplayEvents {

@@ -3,28 +3,30 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
-use sqlx::{QueryBuilder, Row};
+use sqlx::{FromRow, QueryBuilder, Row};
 
 use crate::model::event::MessageKey;
-use crate::store::{Life, Store, StoreError, to_timestamp};
+use crate::store::{DeliveryStore, Life, StoreError, to_timestamp};
 
 /// The head of a lane that is due.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct QueueHead {
+    #[sqlx(rename = "head")]
     pub delivery: i64,
     pub endpoint: String,
     /// An endpoint, or its URL for one session: the unit that is slow or broken on its own.
+    #[sqlx(rename = "gate")]
     pub destination: String,
     due_at: i64,
 }
 
 impl From<&DueDelivery> for QueueHead {
     fn from(due: &DueDelivery) -> Self {
-        let (endpoint, gate) = (due.endpoint.clone(), due.destination.clone());
+        let (endpoint, destination) = (due.endpoint.clone(), due.destination.clone());
         Self {
             delivery: due.delivery,
             endpoint,
-            destination: gate,
+            destination,
             due_at: due.created_at.as_millisecond(),
         }
     }
@@ -33,11 +35,11 @@ impl From<&DueDelivery> for QueueHead {
 impl QueueHead {
     /// Returns a head that has always been due.
     #[cfg(test)]
-    pub fn new(delivery: i64, endpoint: &str, gate: &str) -> Self {
+    pub fn new(delivery: i64, endpoint: &str, destination: &str) -> Self {
         Self {
             delivery,
             endpoint: endpoint.to_owned(),
-            destination: gate.to_owned(),
+            destination: destination.to_owned(),
             due_at: 0,
         }
     }
@@ -105,28 +107,28 @@ const SELECT_DUE: &str = "SELECT d.id, d.attempts - d.forgiven AS attempts, d.cr
      e.message_chat, e.sender, e.message_id, e.type, e.id AS event, e.body \
      FROM deliveries d JOIN events e ON e.seq = d.event JOIN endpoints p ON p.id = d.endpoint ";
 
-impl Store {
+impl DeliveryStore<'_> {
     /// Returns up to `each` heads of due lanes per enabled destination, longest due first.
     pub async fn find_due_heads(
-        &self,
+        self,
         now: Timestamp,
         each: usize,
     ) -> Result<Vec<QueueHead>, StoreError> {
-        Ok(query_heads(&self.readers, now, each).await?)
+        Ok(query_heads(&self.store.readers, now, each).await?)
     }
 
     /// Loads those of these deliveries that still head their lanes, in any order.
     pub async fn load_due_deliveries(
-        &self,
+        self,
         deliveries: &[i64],
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        Ok(query_due(&self.readers, deliveries).await?)
+        Ok(query_due(&self.store.readers, deliveries).await?)
     }
 
     /// Returns up to `limit` due deliveries, one for each chat, longest due first.
     #[cfg(test)]
     pub async fn due_deliveries(
-        &self,
+        self,
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<DueDelivery>, StoreError> {
@@ -140,15 +142,15 @@ impl Store {
 
     /// Returns the delivery that waits behind this one.
     pub async fn find_next_in_lane(
-        &self,
+        self,
         due: &DueDelivery,
     ) -> Result<Option<DueDelivery>, StoreError> {
-        Ok(query_next_in_lane(&self.readers, due).await?)
+        Ok(query_next_in_lane(&self.store.readers, due).await?)
     }
 
     /// Returns the time at which the next delivery that is not due yet becomes due.
-    pub async fn next_due_time(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        Ok(query_next_due(&self.readers, now).await?)
+    pub async fn next_due_time(self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        Ok(query_next_due(&self.store.readers, now).await?)
     }
 }
 
@@ -176,14 +178,7 @@ async fn query_heads(
     sql.push(" ORDER BY n.due_at, n.head LIMIT ")
         .push_bind(each)
         .push(" + 0))");
-    let rows = sql.build().fetch_all(pool).await?;
-    let head = |row: &SqliteRow| QueueHead {
-        delivery: row.get("head"),
-        endpoint: row.get("endpoint"),
-        destination: row.get("gate"),
-        due_at: row.get("due_at"),
-    };
-    let mut heads: Vec<QueueHead> = rows.iter().map(head).collect();
+    let mut heads: Vec<QueueHead> = sql.build_query_as().fetch_all(pool).await?;
     heads.sort_by_key(|head| (head.due_at, head.delivery));
     Ok(heads)
 }

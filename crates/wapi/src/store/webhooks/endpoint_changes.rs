@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Row};
 
+use crate::store::events::reported::ReportedChange;
 use crate::store::writer::StoreChange;
-use crate::store::{DisabledReason, Store, StoreError, to_timestamp};
+use crate::store::{DisabledReason, NewEvent, StoreError, WebhookStore};
 
 /// A new endpoint.
 #[derive(Debug, Clone)]
@@ -40,42 +41,62 @@ pub enum EndpointState {
     Disabled,
 }
 
-impl Store {
-    pub async fn create_endpoint(&self, endpoint: NewEndpoint) -> Result<(), StoreError> {
-        self.writer.apply_change(endpoint).await
+impl WebhookStore<'_> {
+    /// Creates an endpoint. This and the other changes record the event that reports them, if one is
+    /// given.
+    pub async fn create_endpoint(
+        self,
+        endpoint: NewEndpoint,
+        event: Option<NewEvent>,
+    ) -> Result<(), StoreError> {
+        let change = ReportedChange {
+            change: endpoint,
+            event,
+        };
+        self.store.writer.apply_change(change).await
     }
 
     /// Sets whether the endpoints without a decision keep their addresses, wherever they lead, and
     /// returns the ids and URLs of these endpoints.
-    pub async fn keep_addresses(&self, keep: bool) -> Result<Vec<(String, String)>, StoreError> {
-        self.writer.apply_change(KeepAddresses(keep)).await
+    pub async fn keep_addresses(self, keep: bool) -> Result<Vec<(String, String)>, StoreError> {
+        self.store.writer.apply_change(KeepAddresses(keep)).await
     }
 
     /// Updates an endpoint. Returns false if there is no such endpoint.
     pub async fn update_endpoint(
-        &self,
+        self,
         id: &str,
         change: EndpointUpdate,
+        event: Option<NewEvent>,
     ) -> Result<bool, StoreError> {
-        self.writer
-            .apply_change(UpdateEndpoint {
-                id: id.to_owned(),
-                update: change,
-            })
+        let change = UpdateEndpoint {
+            id: id.to_owned(),
+            update: change,
+        };
+        self.store
+            .writer
+            .apply_change(ReportedChange { change, event })
             .await
     }
 
     /// Deletes an endpoint; its waiting deliveries are dropped later by [`Self::drop_abandoned_deliveries`].
     /// Returns false if there is no such endpoint.
-    pub async fn delete_endpoint(&self, id: &str) -> Result<bool, StoreError> {
-        self.writer
-            .apply_change(DeleteEndpoint(id.to_owned()))
+    pub async fn delete_endpoint(
+        self,
+        id: &str,
+        event: Option<NewEvent>,
+    ) -> Result<bool, StoreError> {
+        let change = DeleteEndpoint(id.to_owned());
+        self.store
+            .writer
+            .apply_change(ReportedChange { change, event })
             .await
     }
 
     /// Drops up to `limit` waiting deliveries of deleted endpoints, and returns their number.
-    pub async fn drop_abandoned_deliveries(&self, limit: u32) -> Result<u64, StoreError> {
-        self.writer
+    pub async fn drop_abandoned_deliveries(self, limit: u32) -> Result<u64, StoreError> {
+        self.store
+            .writer
             .apply_change(DropAbandonedDeliveries(limit))
             .await
     }
@@ -83,36 +104,21 @@ impl Store {
     /// Signs with this secret from now on, and until `old_until` with the former ones, too. Returns
     /// false if there is no such endpoint.
     pub async fn rotate_secret(
-        &self,
+        self,
         id: &str,
         secret: &str,
         old_until: Timestamp,
+        event: Option<NewEvent>,
     ) -> Result<bool, StoreError> {
-        self.writer
-            .apply_change(RotateSecret {
-                id: id.to_owned(),
-                secret: secret.to_owned(),
-                old_until,
-            })
+        let change = RotateSecret {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            old_until,
+        };
+        self.store
+            .writer
+            .apply_change(ReportedChange { change, event })
             .await
-    }
-
-    /// Returns the secrets of an endpoint, newest first, and their expiry times.
-    pub async fn list_signing_keys(
-        &self,
-        id: &str,
-    ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
-        let sql = "SELECT secret, expires_at FROM endpoint_keys WHERE endpoint = $1 ORDER BY created_at DESC";
-        let rows = sqlx::query(sql).bind(id).fetch_all(&self.readers).await?;
-        Ok(rows
-            .iter()
-            .map(|row| {
-                (
-                    row.get("secret"),
-                    row.get::<Option<i64>, _>("expires_at").map(to_timestamp),
-                )
-            })
-            .collect())
     }
 }
 
@@ -240,7 +246,7 @@ async fn disable_endpoint(
     let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL";
     let query = sqlx::query(sql)
         .bind(now.as_millisecond())
-        .bind(DisabledReason::Requested.as_str());
+        .bind(DisabledReason::Requested.into_str());
     query.bind(id).execute(connection).await?;
     Ok(())
 }
@@ -365,107 +371,4 @@ impl StoreChange for RotateSecret {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::store::tests::{due_messages, new_event, new_store, soon};
-    use crate::store::webhooks::endpoint_changes::*;
-
-    fn new() -> NewEndpoint {
-        NewEndpoint {
-            id: "whk_1".to_owned(),
-            url: "https://example.com/".to_owned(),
-            session: Some("shop".to_owned()),
-            types: vec!["message.received".to_owned()],
-            headers: BTreeMap::from([("x-a".to_owned(), "b".to_owned())]),
-            secret: "whsec_1".to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn an_endpoint_is_as_it_was_made_and_changed() {
-        let (store, _folder) = new_store().await;
-        store.create_endpoint(new()).await.unwrap();
-        let made = store.find_endpoint("whk_1").await.unwrap().unwrap();
-        assert_eq!(
-            (made.url, made.session, made.types, made.headers),
-            (new().url, new().session, new().types, new().headers)
-        );
-        let change = EndpointUpdate {
-            session: Some(None),
-            types: Some(Vec::new()),
-            ..EndpointUpdate::default()
-        };
-        assert!(store.update_endpoint("whk_1", change).await.unwrap());
-        let changed = store.find_endpoint("whk_1").await.unwrap().unwrap();
-        assert_eq!(
-            (changed.url, changed.session, changed.types),
-            (new().url, None, vec![])
-        );
-        assert!(changed.version > made.version);
-    }
-
-    #[tokio::test]
-    async fn a_former_secret_lives_until_its_end_and_no_longer_for_another_rotation() {
-        let (store, _folder) = new_store().await;
-        store.create_endpoint(new()).await.unwrap();
-        let (sooner, later) = (soon(), soon() + jiff::SignedDuration::from_hours(1));
-        assert!(
-            store
-                .rotate_secret("whk_1", "whsec_2", sooner)
-                .await
-                .unwrap()
-        );
-        assert!(
-            store
-                .rotate_secret("whk_1", "whsec_3", later)
-                .await
-                .unwrap()
-        );
-        let mut keys = store.list_signing_keys("whk_1").await.unwrap();
-        keys.sort();
-        let expected = [
-            ("whsec_1", Some(sooner)),
-            ("whsec_2", Some(later)),
-            ("whsec_3", None),
-        ];
-        let told: Vec<_> = keys
-            .iter()
-            .map(|(secret, end)| (secret.as_str(), end.map(|end| end.as_millisecond())))
-            .collect();
-        assert_eq!(
-            told,
-            expected.map(|(secret, end)| (secret, end.map(|end| end.as_millisecond())))
-        );
-        assert!(
-            !store
-                .rotate_secret("nobody", "whsec_4", later)
-                .await
-                .unwrap()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_deleted_endpoint_is_told_nothing_and_what_waited_for_it_is_dropped() {
-        let (store, _folder) = new_store().await;
-        store.create_endpoint(new()).await.unwrap();
-        store
-            .append_events(vec![new_event("a", "1"), new_event("a", "2")])
-            .await
-            .unwrap();
-        assert_eq!(due_messages(&store).await.len(), 2);
-        assert!(store.delete_endpoint("whk_1").await.unwrap());
-        assert!(!store.delete_endpoint("whk_1").await.unwrap());
-        store
-            .append_events(vec![new_event("b", "1")])
-            .await
-            .unwrap();
-        assert_eq!(due_messages(&store).await.len(), 2, "the other one's");
-        let dropped = (
-            store.drop_abandoned_deliveries(1).await.unwrap(),
-            store.drop_abandoned_deliveries(9).await.unwrap(),
-            store.drop_abandoned_deliveries(9).await.unwrap(),
-        );
-        assert_eq!(dropped, (1, 1, 0));
-        assert_eq!(store.find_endpoint("whk_1").await.unwrap(), None);
-        assert!(store.list_signing_keys("whk_1").await.unwrap().is_empty());
-    }
-}
+mod tests;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{FromRow, Row};
+use strum::{EnumString, IntoStaticStr};
 
+use crate::store::columns::OptionalTimeColumn;
 use crate::store::events::log;
 use crate::store::writer::StoreChange;
-use crate::store::{DueDelivery, NewEvent, Store, StoreError, to_timestamp};
+use crate::store::{DueDelivery, NewEvent, StoreError, WebhookStore, to_timestamp};
 
 /// A webhook subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +44,11 @@ pub struct DisabledState {
     pub reason: DisabledReason,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum DisabledReason {
     /// An API request disabled it.
+    #[strum(serialize = "asked")]
     Requested,
     /// The endpoint answered 410.
     Gone,
@@ -52,38 +56,21 @@ pub enum DisabledReason {
     Failing,
 }
 
-impl DisabledReason {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requested => "asked",
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-        }
-    }
-
-    fn parse(word: &str) -> Self {
-        match word {
-            "gone" => Self::Gone,
-            "failing" => Self::Failing,
-            _ => Self::Requested,
-        }
-    }
-}
-
 const SELECT_ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, types, headers, version, disabled_at, disabled_reason, \
                         failing_since, failures, created_at FROM endpoints WHERE deleted_at IS NULL ";
 
-impl Store {
+impl WebhookStore<'_> {
     /// Saves the URL and event types of an endpoint (no types: all), and creates it if it is new.
     #[cfg(test)]
     pub async fn save_endpoint(
-        &self,
+        self,
         id: &str,
         url: &str,
         types: &[&str],
     ) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
-        self.writer
+        self.store
+            .writer
             .apply_change(SaveEndpoint {
                 id,
                 url,
@@ -93,17 +80,34 @@ impl Store {
             .await
     }
 
+    /// Returns the secrets of an endpoint, newest first, and their expiry times.
+    pub async fn list_signing_keys(
+        self,
+        id: &str,
+    ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
+        let sql = "SELECT secret, expires_at FROM endpoint_keys WHERE endpoint = $1 ORDER BY created_at DESC";
+        let keys: Vec<(String, Option<i64>)> = sqlx::query_as(sql)
+            .bind(id)
+            .fetch_all(&self.store.readers)
+            .await?;
+        Ok(keys
+            .into_iter()
+            .map(|(secret, expires_at)| (secret, expires_at.map(to_timestamp)))
+            .collect())
+    }
+
     /// Saves the URL and event types (no types: all) of an endpoint with an address for each
     /// session, and creates it if it is new. A fault of one of its addresses says nothing about the
     /// others.
     pub async fn save_endpoint_per_session(
-        &self,
+        self,
         id: &str,
         url: &str,
         types: &[&str],
     ) -> Result<(), StoreError> {
         let (id, url, types) = (id.to_owned(), url.to_owned(), types.join(","));
-        self.writer
+        self.store
+            .writer
             .apply_change(SaveEndpoint {
                 id,
                 url,
@@ -114,10 +118,10 @@ impl Store {
     }
 
     /// Returns all endpoints, oldest first.
-    pub async fn list_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+    pub async fn list_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{SELECT_ENDPOINT} ORDER BY created_at, id"));
         Ok(sqlx::query(sql)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.readers)
             .await?
             .iter()
             .map(endpoint_from_row)
@@ -125,12 +129,12 @@ impl Store {
     }
 
     /// Returns the endpoints that are disabled at the moment.
-    pub async fn list_disabled_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
+    pub async fn list_disabled_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "{SELECT_ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
         ));
         Ok(sqlx::query(sql)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.readers)
             .await?
             .iter()
             .map(endpoint_from_row)
@@ -138,13 +142,13 @@ impl Store {
     }
 
     /// Returns the endpoint with this id, unless it was deleted.
-    pub async fn find_endpoint(&self, id: &str) -> Result<Option<Endpoint>, StoreError> {
+    pub async fn find_endpoint(self, id: &str) -> Result<Option<Endpoint>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT_ENDPOINT} AND id = $1"
         )))
         .bind(id);
         Ok(query
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.store.readers)
             .await?
             .as_ref()
             .map(endpoint_from_row))
@@ -153,15 +157,16 @@ impl Store {
     /// Records that an endpoint has accepted a delivery after failures. `wake` says whether chats
     /// that wait for their next attempt, after a long outage, become due at once.
     pub async fn record_endpoint_recovery(
-        &self,
+        self,
         id: &str,
-        gate: &str,
+        destination: &str,
         wake: WakePolicy,
     ) -> Result<(), StoreError> {
-        self.writer
+        self.store
+            .writer
             .apply_change(RecordRecovery {
                 id: id.to_owned(),
-                destination: gate.to_owned(),
+                destination: destination.to_owned(),
                 wake,
             })
             .await
@@ -169,8 +174,8 @@ impl Store {
 
     /// Disables an endpoint that is failing, and records the event for the others. Returns false if
     /// it was disabled already, or has recovered meanwhile.
-    pub async fn disable_endpoint(&self, disable: DisableEndpoint) -> Result<bool, StoreError> {
-        self.writer.apply_change(disable).await
+    pub async fn disable_endpoint(self, disable: DisableEndpoint) -> Result<bool, StoreError> {
+        self.store.writer.apply_change(disable).await
     }
 }
 
@@ -185,10 +190,9 @@ pub enum WakePolicy {
 
 fn endpoint_from_row(row: &SqliteRow) -> Endpoint {
     let reason = |row: &SqliteRow| {
-        DisabledReason::parse(
-            row.get::<Option<&str>, _>("disabled_reason")
-                .unwrap_or_default(),
-        )
+        row.get::<Option<&str>, _>("disabled_reason")
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(DisabledReason::Requested)
     };
     let disabled = row.get::<Option<i64>, _>("disabled_at");
     Endpoint {
@@ -300,7 +304,7 @@ impl StoreChange for DisableEndpoint {
                    AND deleted_at IS NULL AND failing_since IS NOT NULL";
         let query = sqlx::query(sql)
             .bind(now.as_millisecond())
-            .bind(self.reason.as_str())
+            .bind(self.reason.into_str())
             .bind(&self.id);
         let is_news = query.execute(&mut *connection).await?.rows_affected() > 0;
         if is_news {
@@ -327,15 +331,18 @@ pub(in crate::store) async fn count_endpoint_failure(
 }
 
 /// An endpoint, as far as needed to match events.
+#[derive(FromRow)]
 pub(in crate::store) struct EventSubscriber {
     pub id: String,
-    is_per_session: bool,
+    #[sqlx(rename = "per_session")]
+    pub is_per_session: bool,
     /// Empty: all sessions.
     session: String,
     /// Separated by commas. Empty: all types.
     types: String,
     pub is_enabled: bool,
     version: i64,
+    #[sqlx(try_from = "OptionalTimeColumn")]
     failing_since: Option<Timestamp>,
     failures: u32,
 }
@@ -387,18 +394,7 @@ impl EventSubscriber {
 pub(in crate::store) async fn load_subscribers(
     connection: &mut SqliteConnection,
 ) -> Result<Vec<EventSubscriber>, sqlx::Error> {
-    let sql = "SELECT id, per_session, session, types, disabled_at, version, failing_since, failures \
+    let sql = "SELECT id, per_session, session, types, disabled_at IS NULL AS is_enabled, version, failing_since, failures \
                FROM endpoints WHERE deleted_at IS NULL";
-    let rows = sqlx::query(sql).fetch_all(connection).await?;
-    let subscriber = |row: &SqliteRow| EventSubscriber {
-        id: row.get("id"),
-        is_per_session: row.get::<i64, _>("per_session") == 1,
-        session: row.get("session"),
-        types: row.get("types"),
-        is_enabled: row.get::<Option<i64>, _>("disabled_at").is_none(),
-        version: row.get("version"),
-        failing_since: row.get::<Option<i64>, _>("failing_since").map(to_timestamp),
-        failures: u32::try_from(row.get::<i64, _>("failures")).unwrap_or(u32::MAX),
-    };
-    Ok(rows.iter().map(subscriber).collect())
+    sqlx::query_as(sql).fetch_all(connection).await
 }

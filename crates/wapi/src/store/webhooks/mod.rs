@@ -6,3 +6,4 @@ pub mod due;
 pub mod endpoint_changes;
 pub mod endpoints;
 pub mod ready_queue;
+pub mod redelivery;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::store::{DueDelivery, Store};
+use crate::store::{DeliveryStore, DueDelivery};
 
 /// The most deliveries kept for their turn. If there are more, all are dropped.
 const MAX_DELIVERIES: usize = 2_000;
@@ -46,15 +46,15 @@ pub(in crate::store) struct ReadyQueue {
 impl ReadyQueue {
     /// Applies a commit. Commits come in order, each before its callers are answered: so a delivery
     /// that is settled already is never handed out.
-    pub fn apply_commit(&mut self, news: CommitEffects) {
-        if news.is_queue_stale {
+    pub fn apply_commit(&mut self, effects: CommitEffects) {
+        if effects.is_queue_stale {
             return self.invalidate();
         }
-        let settled: HashSet<i64> = news.settled.into_iter().collect();
+        let settled: HashSet<i64> = effects.settled.into_iter().collect();
         self.ready
             .due
             .retain(|due| !settled.contains(&due.delivery));
-        for (due, is_front) in news.inserted {
+        for (due, is_front) in effects.inserted {
             if is_front {
                 self.ready.due.push(due);
             } else {
@@ -62,7 +62,7 @@ impl ReadyQueue {
                 self.waiting.insert(due.delivery, due);
             }
         }
-        for next in news.new_heads {
+        for next in effects.new_heads {
             match self.waiting.remove(&next) {
                 Some(due) => {
                     self.bytes -= due.body.len();
@@ -91,10 +91,10 @@ impl ReadyQueue {
     }
 }
 
-impl Store {
+impl DeliveryStore<'_> {
     /// Takes the deliveries that have become due since the last call.
-    pub fn take_ready(&self) -> ReadyDeliveries {
-        self.writer.take_ready()
+    pub fn take_ready(self) -> ReadyDeliveries {
+        self.store.writer.take_ready()
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     /// Returns a store whose ready queue is empty.
     async fn quiet_store() -> (Store, tempfile::TempDir) {
         let (store, folder) = new_store().await;
-        store.take_ready();
+        store.deliveries().take_ready();
         (store, folder)
     }
 
@@ -123,6 +123,7 @@ mod tests {
     async fn what_comes_in_and_what_comes_behind_it_is_handed_out_without_a_question() {
         let (store, _folder) = quiet_store().await;
         store
+            .events()
             .append_events(vec![
                 new_event("a", "1"),
                 new_event("a", "2"),
@@ -130,41 +131,43 @@ mod tests {
             ])
             .await
             .unwrap();
-        let fresh = store.take_ready();
+        let fresh = store.deliveries().take_ready();
         assert_eq!((ids(&fresh), fresh.is_incomplete), (vec!["1", "3"], false));
         assert_eq!(
             fresh.due,
-            store.due_deliveries(soon(), 10).await.unwrap(),
+            store.deliveries().due_deliveries(soon(), 10).await.unwrap(),
             "it is what the database says"
         );
         settle_head(&store, "a", DeliveryOutcome::Delivered).await;
-        let fresh = store.take_ready();
+        let fresh = store.deliveries().take_ready();
         assert_eq!((ids(&fresh), fresh.is_incomplete), (vec!["2"], false));
-        let told = store.due_deliveries(soon(), 10).await.unwrap();
+        let due = store.deliveries().due_deliveries(soon(), 10).await.unwrap();
         assert!(
-            told.contains(&fresh.due[0]),
+            due.contains(&fresh.due[0]),
             "whose turn has come is what the database says, too"
         );
         settle_head(&store, "a", DeliveryOutcome::Delivered).await;
         settle_head(&store, "b", DeliveryOutcome::Delivered).await;
-        assert_eq!(store.take_ready(), ReadyDeliveries::default());
+        assert_eq!(store.deliveries().take_ready(), ReadyDeliveries::default());
     }
 
     #[tokio::test]
     async fn what_is_settled_before_it_was_asked_for_is_not_handed_out() {
         let (store, _folder) = quiet_store().await;
         store
+            .events()
             .append_events(vec![new_event("a", "1")])
             .await
             .unwrap();
         settle_head(&store, "a", DeliveryOutcome::Delivered).await;
-        assert_eq!(store.take_ready(), ReadyDeliveries::default());
+        assert_eq!(store.deliveries().take_ready(), ReadyDeliveries::default());
     }
 
     #[tokio::test]
     async fn after_anything_else_the_database_is_asked() {
         let (store, _folder) = quiet_store().await;
         store
+            .events()
             .append_events(vec![new_event("a", "1"), new_event("a", "2")])
             .await
             .unwrap();
@@ -178,7 +181,7 @@ mod tests {
         )
         .await;
         assert_eq!(
-            store.take_ready(),
+            store.deliveries().take_ready(),
             ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true
@@ -186,7 +189,7 @@ mod tests {
         );
         settle_head(&store, "a", DeliveryOutcome::Delivered).await;
         assert_eq!(
-            store.take_ready(),
+            store.deliveries().take_ready(),
             ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true
@@ -194,12 +197,13 @@ mod tests {
             "what comes next was forgotten"
         );
         settle_head(&store, "a", DeliveryOutcome::Delivered).await;
-        assert_eq!(store.take_ready(), ReadyDeliveries::default());
+        assert_eq!(store.deliveries().take_ready(), ReadyDeliveries::default());
         store
+            .webhooks()
             .save_endpoint("hook", "http://127.0.0.1:2/", &[])
             .await
             .unwrap();
-        assert!(store.take_ready().is_incomplete);
+        assert!(store.deliveries().take_ready().is_incomplete);
     }
 
     #[tokio::test]
@@ -208,27 +212,31 @@ mod tests {
         let (store, _folder) = quiet_store().await;
         let state = Some(EndpointState::Disabled);
         store
+            .webhooks()
             .update_endpoint(
                 "hook",
                 EndpointUpdate {
                     state,
                     ..EndpointUpdate::default()
                 },
+                None,
             )
             .await
             .unwrap();
-        assert!(store.take_ready().is_incomplete);
+        assert!(store.deliveries().take_ready().is_incomplete);
         store
+            .events()
             .append_events(vec![new_event("a", "1")])
             .await
             .unwrap();
-        assert_eq!(store.take_ready(), ReadyDeliveries::default());
+        assert_eq!(store.deliveries().take_ready(), ReadyDeliveries::default());
     }
 
     #[tokio::test]
     async fn of_more_than_can_be_kept_the_database_is_asked() {
         let (store, _folder) = quiet_store().await;
         store
+            .events()
             .append_events(
                 (0..=MAX_DELIVERIES)
                     .map(|number| new_event("a", &number.to_string()))
@@ -237,7 +245,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(
-            store.take_ready(),
+            store.deliveries().take_ready(),
             ReadyDeliveries {
                 due: Vec::new(),
                 is_incomplete: true

@@ -52,10 +52,11 @@ impl WriteCommand {
             Self::Append(_, done) | Self::Settle(_, done) => drop(done.send(outcome)),
             Self::Payload(_) => {
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "a message could not be kept; a phone that cannot read it asks in vain");
+                    tracing::warn!(%error, "failed to keep a sent message; a phone that cannot decrypt it will not get \
+                     it again");
                 }
             }
-            Self::Change(asked) => asked.answer(outcome),
+            Self::Change(change) => change.answer(outcome),
         }
     }
 }
@@ -103,10 +104,14 @@ impl<C: StoreChange> ErasedChange for PendingChange<C> {
 }
 
 /// A change that writes without changing any data.
-pub(super) struct EmptyWrite;
+pub(in crate::store) struct EmptyWrite;
 
 impl StoreChange for EmptyWrite {
     type Answer = ();
+
+    fn invalidates_ready_queue(_: &()) -> bool {
+        false
+    }
 
     async fn write(
         &self,

@@ -11,8 +11,10 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+pub(super) use self::commands::EmptyWrite;
 pub(super) use self::commands::StoreChange;
-use self::commands::{EmptyWrite, PendingChange, WriteCommand};
+use self::commands::{PendingChange, WriteCommand};
+use super::admin::activity::notes::{self, WaitingActivity};
 use super::commit_error::CommitError;
 use super::events::log;
 use super::lives::registry::{self, LifeRegistry, UnsavedLife};
@@ -56,6 +58,7 @@ struct WriterState {
     commits: watch::Sender<()>,
     write_error: Mutex<Option<StoreError>>,
     ready_queue: Mutex<ReadyQueue>,
+    activity: Mutex<WaitingActivity>,
 }
 
 impl WriterState {
@@ -71,7 +74,7 @@ impl WriterState {
         let mut current = self.write_error.lock();
         match (&*current, &trouble) {
             (None, Some(error)) => {
-                tracing::error!(%error, "nothing can be saved; WhatsApp keeps what comes in")
+                tracing::error!(%error, "failed to save data; WhatsApp keeps incoming messages meanwhile")
             }
             (Some(_), None) => tracing::info!("saving works again"),
             _ => {}
@@ -144,6 +147,16 @@ impl DatabaseWriter {
             .await
             .map_err(|_| stopping_error())?;
         answer.await.map_err(|_| stopping_error())?
+    }
+
+    /// Adds to the notes of activity, which the next commit saves.
+    pub fn note_activity(&self, note: impl FnOnce(&mut WaitingActivity)) {
+        note(&mut self.shared.activity.lock());
+    }
+
+    /// Returns whether notes of activity wait for a commit.
+    pub fn has_activity(&self) -> bool {
+        !self.shared.activity.lock().is_empty()
     }
 
     /// Completes after a commit. One just before the call is not missed.
@@ -304,12 +317,13 @@ impl WriterTask {
             .await
             .map_err(CommitError::from_database)?;
         // A panic fails only its change; the writer serves all callers.
-        let mut news = CommitEffects::default();
+        let mut effects = CommitEffects::default();
         let (begun, change) = self.lives.unsaved_lives();
+        let activity = std::mem::take(&mut *self.shared.activity.lock());
         let mut outcome = match self
             .lifecycle
             .clone()
-            .catch_panic(self.write_changes(orders, &begun, &mut news))
+            .catch_panic(self.write_changes(orders, &begun, &activity, &mut effects))
             .await
         {
             Some(written) => written.map_err(|error| CommitError::Change(error.into())),
@@ -325,9 +339,10 @@ impl WriterTask {
         if outcome.is_err() {
             // Fails if SQLite has rolled back already, which is fine.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-            self.meters.failed_commits.add(1);
+            self.meters.failed_commits.inc();
+            self.shared.activity.lock().take_back(activity);
             // The commit may have reached the disk all the same.
-            news = CommitEffects {
+            effects = CommitEffects {
                 is_queue_stale: true,
                 ..CommitEffects::default()
             };
@@ -337,9 +352,9 @@ impl WriterTask {
             self.meters.commit_changes.observe(orders.len() as f64);
             self.meters
                 .commit_seconds
-                .observe_time(self.clock.uptime().saturating_sub(started));
+                .observe(self.clock.uptime().saturating_sub(started).as_secs_f64());
         }
-        self.shared.lock_ready_queue().apply_commit(news);
+        self.shared.lock_ready_queue().apply_commit(effects);
         outcome
     }
 
@@ -347,11 +362,15 @@ impl WriterTask {
         &mut self,
         orders: &mut [WriteCommand],
         begun: &[UnsavedLife],
-        news: &mut CommitEffects,
+        activity: &WaitingActivity,
+        effects: &mut CommitEffects,
     ) -> Result<(), sqlx::Error> {
         let (connection, now) = (&mut self.connection, self.clock.now());
         // First, so that every life exists before its data.
         registry::save_lives(connection, begun).await?;
+        if !activity.is_empty() {
+            notes::write_notes(connection, activity).await?;
+        }
         let (mut appended, mut settled) = (Vec::new(), Vec::new());
         // First, so that later queries find the payloads.
         resend_cache::insert_payloads(
@@ -368,13 +387,13 @@ impl WriterTask {
                 WriteCommand::Append(events, _) => appended.extend(&*events),
                 WriteCommand::Settle(outcome, _) => settled.push(&*outcome),
                 WriteCommand::Payload(_) => {}
-                WriteCommand::Change(asked) => {
-                    asked.write(connection, now).await?;
-                    news.is_queue_stale |= asked.invalidates_ready_queue();
+                WriteCommand::Change(change) => {
+                    change.write(connection, now).await?;
+                    effects.is_queue_stale |= change.invalidates_ready_queue();
                 }
             }
         }
-        if news.is_queue_stale {
+        if effects.is_queue_stale {
             self.subscribers = None;
         }
         if !appended.is_empty() {
@@ -382,10 +401,10 @@ impl WriterTask {
                 Some(known) => known,
                 unknown => unknown.insert(endpoints::load_subscribers(connection).await?),
             };
-            log::append_events(connection, &appended, subscribers, now, news).await?;
+            log::append_events(connection, &appended, subscribers, now, effects).await?;
         }
-        deliveries::settle_deliveries(connection, &settled, now, news).await?;
-        if news.is_queue_stale {
+        deliveries::settle_deliveries(connection, &settled, now, effects).await?;
+        if effects.is_queue_stale {
             // A failed attempt counts against its endpoint.
             self.subscribers = None;
         }

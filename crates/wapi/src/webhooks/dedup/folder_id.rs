@@ -32,7 +32,7 @@ impl FolderId {
             Ok(bytes) => {
                 let advice = || {
                     format!(
-                        "{} cannot be read; remove it, and the folder gets another id",
+                        "{} cannot be read; remove it to give the folder a new id",
                         file.display()
                     )
                 };
@@ -42,7 +42,7 @@ impl FolderId {
                 let was_used = root
                     .join("wapi.db")
                     .try_exists()
-                    .context("looking for the database")?;
+                    .context("checking for the database")?;
                 let until = if was_used {
                     now.saturating_add(OLD_KEYS_TIME)?
                 } else {

@@ -147,7 +147,7 @@ impl RedisInner {
         }
         tracing::error!(
             problem,
-            "Redis does not answer; what was forwarded is remembered by this process alone for now"
+            "Redis does not answer; only this process remembers forwarded messages for now"
         );
         let (seeker, lifecycle) = (Arc::clone(inner), inner.lifecycle.clone());
         inner.lifecycle.spawn(async move {
@@ -176,8 +176,8 @@ impl RedisInner {
 
     fn log_once(&self, error: &RedisError) {
         if !self.has_refused.swap(true, Ordering::Relaxed) {
-            let advice = refusal_advice(error).unwrap_or("its own words say why");
-            tracing::error!(%error, advice, "Redis refuses; what was forwarded is remembered by this process alone for now");
+            let advice = refusal_advice(error).unwrap_or("its answer has the reason");
+            tracing::error!(%error, advice, "Redis refuses; only this process remembers forwarded messages for now");
         }
     }
 }
@@ -213,9 +213,9 @@ fn refusal_advice(error: &RedisError) -> Option<&'static str> {
         "WRONGPASS" => {
             "Redis does not take the name or password in it; they are those before the @ of redis://NAME:PASSWORD@host:port"
         }
-        "NOPERM" => "Redis lets this user not do what is needed: PING, SET and EXISTS",
-        "OOM" => "Redis is full; give it more memory, or let it drop keys (maxmemory-policy)",
-        "READONLY" => "it is a Redis that only copies another; name the one that is written to",
+        "NOPERM" => "Redis does not permit this user PING, SET, and EXISTS",
+        "OOM" => "Redis is full; give it more memory, or let it evict keys (maxmemory-policy)",
+        "READONLY" => "it is a read-only replica; name the primary",
         "LOADING" => "Redis reads its data and is not ready yet; wait until it is",
         "MISCONF" => "Redis cannot save to its disk; see its log",
         _ => return None,

@@ -16,18 +16,18 @@ struct FailingAttempt {
 }
 
 fn failing_attempt() -> impl Strategy<Value = FailingAttempt> {
-    let wish = prop_oneof![2 => Just(None), 1 => (0..40 * HOUR).prop_map(Some)];
+    let retry_after = prop_oneof![2 => Just(None), 1 => (0..40 * HOUR).prop_map(Some)];
     (
         any::<bool>(),
-        wish,
+        retry_after,
         any::<bool>(),
         0.0..1.0,
         prop_oneof![0..3_u64, 0..5 * HOUR],
     )
         .prop_map(
-            |(is_about_the_event, wish, endpoint_works, dice, late)| FailingAttempt {
+            |(is_about_the_event, retry_after, endpoint_works, dice, late)| FailingAttempt {
                 is_about_the_event,
-                retry_after: wish,
+                retry_after,
                 endpoint_works,
                 dice,
                 late,
@@ -160,10 +160,10 @@ proptest! {
             };
             let Some(due_at) = due_at else { return Err(TestCaseError::fail(format!("dead after {attempts} attempts"))) };
             let pause = seconds_between(delivery.now, due_at);
-            let wish = step.retry_after.unwrap_or(0).min(MAX_RETRY_AFTER.as_secs()) as f64;
+            let retry_after = step.retry_after.unwrap_or(0).min(MAX_RETRY_AFTER.as_secs()) as f64;
             let (least, most) = (planned as f64 * 0.8, planned as f64 * 1.2);
-            prop_assert!(pause >= least.max(wish) - 0.001, "{} s after {} attempts, wished {}", pause, attempts, wish);
-            prop_assert!(pause <= most.max(wish) + 0.001, "{} s after {} attempts, wished {}", pause, attempts, wish);
+            prop_assert!(pause >= least.max(retry_after) - 0.001, "{} s after {} attempts, wished {}", pause, attempts, retry_after);
+            prop_assert!(pause <= most.max(retry_after) + 0.001, "{} s after {} attempts, wished {}", pause, attempts, retry_after);
             delivery.now = due_at + jiff::SignedDuration::from_secs(step.late as i64);
         }
     }

@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn pauses_are_spread_and_a_wish_is_honoured_within_bounds() {
-        let due = |wish: Option<u64>, dice| {
+        let due = |retry_after: Option<u64>, dice| {
             let failure = PostFailure {
-                retry_after: wish.map(Duration::from_secs),
+                retry_after: retry_after.map(Duration::from_secs),
                 ..failure()
             };
             again_at(outcome_after(failure, standing(1), at(0), dice)).as_millisecond()

@@ -1,4 +1,4 @@
-//! HTTP client of the engine (media, version): one client for all sessions, with limits.
+//! HTTP client of the engine (media, version): one client for all sessions of an outlet, with limits.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -17,6 +17,8 @@ use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 
 use super::transport::ensure_may_dial;
 use crate::config::WhatsappAddress;
+use crate::net::egress::EgressPolicy;
+use crate::net::proxy::SessionProxy;
 use crate::net::tls::trust_bundled_roots;
 use crate::system::lifecycle::Lifecycle;
 
@@ -39,12 +41,9 @@ pub(in crate::whatsapp) struct SharedClient {
 }
 
 impl SharedClient {
+    /// Creates a client that leaves directly, or through the proxy of the environment.
     pub fn new(address: &WhatsappAddress, lifecycle: Lifecycle) -> Result<Self> {
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        let mut builder = trust_bundled_roots(builder);
+        let mut builder = trust_bundled_roots(client_builder());
         if let WhatsappAddress::Simulated { ca_file, .. } = address {
             builder = builder.no_proxy();
             if let Some(file) = ca_file {
@@ -53,6 +52,20 @@ impl SharedClient {
                 builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
             }
         }
+        Ok(Self {
+            client: builder.build()?,
+            lifecycle,
+        })
+    }
+
+    /// Creates a client that leaves through the proxy alone.
+    pub fn through_proxy(
+        proxy: &SessionProxy,
+        tls: &rustls::ClientConfig,
+        lifecycle: Lifecycle,
+    ) -> Result<Self> {
+        // The hosts are WhatsApp's.
+        let builder = proxy.configure_client(client_builder(), EgressPolicy::All, tls)?;
         Ok(Self {
             client: builder.build()?,
             lifecycle,
@@ -69,6 +82,13 @@ impl SharedClient {
             .iter()
             .fold(call, |call, (name, value)| call.header(name, value)))
     }
+}
+
+fn client_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, mpsc};
 use whatsapp_rust::pair_code::PairCodeOptions;
@@ -13,6 +14,7 @@ use whatsapp_rust::types::events::{EventHandler, Subscription};
 use whatsapp_rust::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
+use whatsapp_rust::wacore::pair_code::PairCodeUtils;
 use whatsapp_rust::{Client, Jid, PresenceStatus, RawNodeLease};
 
 use super::link_events::{EndGuard, LinkEvent, LinkEventSender};
@@ -22,36 +24,49 @@ use crate::model::message::ChatId;
 use crate::store::{DeviceLife, Life};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
-use crate::whatsapp::device_store::FileSync;
+use crate::whatsapp::device_store::{DecryptedBuffer, FileSync};
 use crate::whatsapp::notifications::calls::RingingCalls;
+use crate::whatsapp::notifications::labels::LabelObserver;
 use crate::whatsapp::queries::newsletters::{FollowedNewsletters, NewsletterParts};
 use crate::whatsapp::receive::newsletter_backfill::PostReader;
+use crate::whatsapp::request_error::RequestError;
 use crate::whatsapp::send::encode;
 use crate::whatsapp::send::receipts::{AckOrReceipt, ReceiptHandler};
 use crate::whatsapp::send::resend::ResendTracker;
 
 /// Time for the engine to disconnect. It can hang in a write to a dead socket.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the engine's tasks to end. Some wait for the client to be dropped and would never; by
-/// then everything is on the disk.
+/// Time for the engine's tasks to end. Some wait for the client to be dropped and would never.
 const TASKS_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Time to save the last messages of a connection.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Parts of the device's saved state.
+type DeviceParts = (Arc<PersistenceManager>, Arc<FileSync>, Arc<DecryptedBuffer>);
 
 /// A handle on the engine's client for one session.
 pub struct Link {
     pub(in crate::whatsapp) client: Arc<Client>,
     pub(in crate::whatsapp) persistence: Arc<PersistenceManager>,
     file_sync: Arc<FileSync>,
+    decrypted: Arc<DecryptedBuffer>,
     tasks: Lifecycle,
     pub(in crate::whatsapp) reports: LinkEventSender,
     last_inbound: Arc<LastInbound>,
     pub(in crate::whatsapp) clock: Clock,
+    /// Time that WhatsApp has for an answer.
+    pub(in crate::whatsapp) answer_timeout: Duration,
     pub(in crate::whatsapp) session: String,
     lifeline: DeviceLife,
     pub(in crate::whatsapp) ringing: RingingCalls,
     /// Held during a request for a pairing code.
     pairing_code_lock: tokio::sync::Mutex<()>,
+    /// When the last pairing code can no longer link a phone.
+    pairing_code_end: Mutex<Option<Timestamp>>,
     pub(in crate::whatsapp) followed: Arc<FollowedNewsletters>,
     pub(in crate::whatsapp) posts: Arc<PostReader>,
+    pub(in crate::whatsapp) labels: LabelObserver,
     pub(in crate::whatsapp) overdue: Option<ResendTracker>,
     /// Numbers that were looked up and that WhatsApp knows in another form.
     pub(in crate::whatsapp) other_numbers: Mutex<HashMap<String, String>>,
@@ -64,36 +79,11 @@ pub struct Link {
     pub(in crate::whatsapp) edits_are_sealed: OnceCell<bool>,
     /// People with Signal sessions made ahead of a message to many.
     pub(in crate::whatsapp) session_peers: Mutex<HashSet<Jid>>,
+    /// Held during a change to a group: WhatsApp refuses too many at once.
+    pub(in crate::whatsapp) group_changes: tokio::sync::Mutex<()>,
     /// Makes the engine forward raw stanzas: retry requests are seen nowhere else.
     _stanzas: RawNodeLease,
     _subscriptions: [Subscription; 2],
-}
-
-/// Failure of a round trip to WhatsApp.
-#[derive(Debug, thiserror::Error)]
-pub enum RoundTripError {
-    #[error("it is not connected")]
-    NotConnected,
-    #[error("WhatsApp did not answer within {0:?}")]
-    Timeout(Duration),
-}
-
-/// Failure to delete a message for the account alone.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteForMeError {
-    #[error("WhatsApp did not take it")]
-    Refused,
-    #[error("WhatsApp did not answer within {0:?}")]
-    Timeout(Duration),
-}
-
-/// Failure of a request for a pairing code.
-#[derive(Debug, thiserror::Error)]
-pub enum PairingCodeError {
-    #[error("WhatsApp gave no code: {0}")]
-    Refused(String),
-    #[error("WhatsApp did not answer within {0:?}")]
-    Timeout(Duration),
 }
 
 impl Link {
@@ -103,17 +93,19 @@ impl Link {
     )]
     pub(in crate::whatsapp) fn new(
         client: Arc<Client>,
-        (persistence, file_sync): (Arc<PersistenceManager>, Arc<FileSync>),
+        (persistence, file_sync, decrypted): DeviceParts,
         tasks: Lifecycle,
         reports: LinkEventSender,
         last_inbound: Arc<LastInbound>,
-        notes: mpsc::UnboundedSender<AckOrReceipt>,
+        receipts: mpsc::UnboundedSender<AckOrReceipt>,
         clock: Clock,
+        answer_timeout: Duration,
         lifeline: DeviceLife,
         (followed, posts): NewsletterParts,
+        labels: LabelObserver,
     ) -> Self {
-        let notes = ReceiptHandler::new(notes, reports.clone(), Arc::clone(&persistence));
-        let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(notes)];
+        let receipts = ReceiptHandler::new(receipts, reports.clone(), Arc::clone(&persistence));
+        let handlers: [Arc<dyn EventHandler>; 2] = [Arc::new(reports.clone()), Arc::new(receipts)];
         let subscriptions = handlers.map(|handler| client.subscribe_handler(handler));
         let (session, ringing, overdue) =
             (lifeline.name().to_owned(), RingingCalls::default(), None);
@@ -123,22 +115,27 @@ impl Link {
             client,
             persistence,
             file_sync,
+            decrypted,
             tasks,
             reports,
             last_inbound,
             clock,
+            answer_timeout,
             session,
             lifeline,
             ringing,
             pairing_code_lock,
+            pairing_code_end: Mutex::default(),
             followed,
             posts,
+            labels,
             overdue,
             other_numbers: Mutex::default(),
             query_paused_until: Mutex::default(),
             switches: OnceCell::new(),
             edits_are_sealed: OnceCell::new(),
             session_peers: Mutex::default(),
+            group_changes: tokio::sync::Mutex::default(),
             _subscriptions: subscriptions,
         }
     }
@@ -218,16 +215,16 @@ impl Link {
                 .await
             {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "presence was not set"),
-                Err(error) => tracing::debug!(%error, "presence was not set"),
+                Ok(Err(error)) => tracing::debug!(%error, "failed to set the presence"),
+                Err(error) => tracing::debug!(%error, "failed to set the presence"),
             }
         });
     }
 
     /// Makes a round trip on the wire. Returns its duration.
-    pub async fn ping(&self, limit: Duration) -> Result<Duration, RoundTripError> {
+    pub async fn ping(&self, limit: Duration) -> Result<Duration, RequestError> {
         if !self.client.is_logged_in() {
-            return Err(RoundTripError::NotConnected);
+            return Err(RequestError::Offline);
         }
         let started = self.clock.uptime();
         match self
@@ -239,8 +236,8 @@ impl Link {
             .await
         {
             Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
-            Ok(Err(_)) if !self.client.is_logged_in() => Err(RoundTripError::NotConnected),
-            Ok(Err(_)) | Err(_) => Err(RoundTripError::Timeout(limit)),
+            Ok(Err(_)) if !self.client.is_logged_in() => Err(RequestError::Offline),
+            Ok(Err(_)) | Err(_) => Err(RequestError::Timeout(limit)),
         }
     }
 
@@ -257,14 +254,14 @@ impl Link {
     /// Asks the account's phone for a message, waits until one comes in, and returns the time it
     /// took. Linked devices make such requests by themselves when they could not read a message;
     /// this one is for a message that does not exist. No person sees it.
-    pub async fn probe_phone(&self, limit: Duration) -> Result<Duration, RoundTripError> {
+    pub async fn probe_phone(&self, limit: Duration) -> Result<Duration, RequestError> {
         let own = self
             .persistence
             .get_device_snapshot()
             .pn
             .clone()
             .filter(|_| self.client.is_logged_in());
-        let own = own.ok_or(RoundTripError::NotConnected)?.to_non_ad();
+        let own = own.ok_or(RequestError::Offline)?.to_non_ad();
         let source = MessageSource {
             chat: own.clone(),
             sender: own,
@@ -286,8 +283,8 @@ impl Link {
         };
         match self.clock.timeout(limit, asking).await {
             Ok(Ok(())) => Ok(self.clock.uptime().saturating_sub(started)),
-            Ok(Err(_)) if !self.client.is_logged_in() => Err(RoundTripError::NotConnected),
-            Ok(Err(_)) | Err(_) => Err(RoundTripError::Timeout(limit)),
+            Ok(Err(_)) if !self.client.is_logged_in() => Err(RequestError::Offline),
+            Ok(Err(_)) | Err(_) => Err(RequestError::Timeout(limit)),
         }
     }
 
@@ -308,20 +305,20 @@ impl Link {
             .await
             .is_err()
         {
-            self.give_up("the connection does not even close");
+            self.give_up("failed to close the connection");
         }
     }
 
     /// Removes this device from the account's list, and so ends the link: [`LinkEvent::LoggedOut`]
     /// follows, even if the answer got lost.
-    pub async fn log_out(&self, limit: Duration) -> Result<(), RoundTripError> {
+    pub async fn log_out(&self, limit: Duration) -> Result<(), RequestError> {
         let device = self
             .persistence
             .get_device_snapshot()
             .pn
             .clone()
             .filter(|_| self.client.is_logged_in());
-        let request = RemoveCompanionDeviceSpec::new(&device.ok_or(RoundTripError::NotConnected)?);
+        let request = RemoveCompanionDeviceSpec::new(&device.ok_or(RequestError::Offline)?);
         match self
             .clock
             .timeout(limit, self.client.execute(request))
@@ -333,7 +330,7 @@ impl Link {
                 });
                 Ok(())
             }
-            Ok(Err(_)) | Err(_) => Err(RoundTripError::Timeout(limit)),
+            Ok(Err(_)) | Err(_) => Err(RequestError::Timeout(limit)),
         }
     }
 
@@ -343,7 +340,7 @@ impl Link {
         &self,
         phone: &str,
         limit: Duration,
-    ) -> Result<String, PairingCodeError> {
+    ) -> Result<String, RequestError> {
         let _alone = self.pairing_code_lock.lock().await;
         // The engine gives no second code while the first could still be typed.
         self.client.cancel_pair_code().await;
@@ -356,38 +353,21 @@ impl Link {
             .timeout(limit, self.client.pair_with_code(options))
             .await
         {
-            Ok(Ok(code)) => Ok(code),
-            Ok(Err(error)) => Err(PairingCodeError::Refused(error.to_string())),
-            Err(_) => Err(PairingCodeError::Timeout(limit)),
+            Ok(Ok(code)) => {
+                // A phone that takes the code at its last moment still needs to finish.
+                let end = PairCodeUtils::code_validity()
+                    + PairCodeUtils::primary_hello_pair_success_timeout();
+                *self.pairing_code_end.lock() = self.clock.now().checked_add(end).ok();
+                Ok(code)
+            }
+            Ok(Err(error)) => Err(RequestError::Rejected(error.to_string())),
+            Err(_) => Err(RequestError::Timeout(limit)),
         }
     }
 
-    /// Deletes a message on all of the account's devices, for the account alone. `message_author`: the
-    /// message's author, or `None` for the account itself.
-    pub async fn delete_for_me(
-        &self,
-        chat: &ChatId,
-        id: &str,
-        author: Option<&str>,
-        limit: Duration,
-    ) -> Result<(), DeleteForMeError> {
-        let is_group = matches!(chat, ChatId::Group(_));
-        let (chat, author) = (
-            encode::chat_jid(chat),
-            author.and_then(|author| author.parse::<Jid>().ok()),
-        );
-        // In a direct chat, the author of all other messages is the peer.
-        let (participant, from_me) = (author.as_ref().filter(|_| is_group), author.is_none());
-        let actions = self.client.chat_actions();
-        let deleting = actions.delete_message_for_me(&chat, participant, id, from_me, true, None);
-        match self.clock.timeout(limit, deleting).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a message was not deleted");
-                Err(DeleteForMeError::Refused)
-            }
-            Err(_) => Err(DeleteForMeError::Timeout(limit)),
-        }
+    /// Returns when the last pairing code can no longer link a phone, if one was given out.
+    pub fn pairing_code_end(&self) -> Option<Timestamp> {
+        *self.pairing_code_end.lock()
     }
 
     /// Returns whether an address is this account's number.
@@ -399,6 +379,16 @@ impl Link {
             .is_some_and(|own| own.user_base() == jid.user_base())
     }
 
+    /// Saves the messages that were being decrypted when the connection ended: the engine gathers
+    /// them for its next connection, and has written the keys that read them.
+    async fn save_last_messages(&self) -> anyhow::Result<()> {
+        let saving = async {
+            self.client.flush_pending_signal_state().await?;
+            anyhow::Ok(self.decrypted.save_messages().await?)
+        };
+        self.clock.timeout(SAVE_TIMEOUT, saving).await?
+    }
+
     /// Disconnects, and waits for the engine's tasks to end or aborts them. The saved state is on
     /// the disk afterwards, or a warning is logged.
     pub async fn close(&self) {
@@ -408,16 +398,22 @@ impl Link {
             .await
             .is_err()
         {
-            tracing::warn!("a connection did not close in time and was dropped");
+            tracing::warn!("dropped a connection that did not close in time");
         }
         self.tasks.finish(&self.clock, TASKS_TIMEOUT).await;
+        if let Err(error) = self.save_last_messages().await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "failed to save the last messages of a connection; they are asked for again"
+            );
+        }
         if !matches!(
             self.clock
                 .timeout(DISCONNECT_TIMEOUT, self.file_sync.sync())
                 .await,
             Ok(Ok(()))
         ) {
-            tracing::warn!("the end of a connection is not on the disk yet");
+            tracing::warn!("failed to save the state at the end of a connection");
         }
     }
 }

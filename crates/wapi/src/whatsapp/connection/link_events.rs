@@ -7,16 +7,32 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 
+use super::passkey::explain_passkey_error;
+use super::qr_references::QrReferences;
+use crate::model::qr_number::QrNumber;
 use crate::store::DeviceLife;
 use crate::whatsapp::notifications::observer::ChatEvent;
+use crate::whatsapp::queries::limits::LimitsUpdate;
 
 /// An event of a link.
 #[derive(Debug, Clone)]
 pub enum LinkEvent {
     /// This text, as a QR code, waits to be scanned; the next one replaces it.
-    Qr { text: String, valid_for: Duration },
+    Qr {
+        text: String,
+        valid_for: Duration,
+        number: QrNumber,
+    },
     /// WhatsApp has no more QR codes; the link is over.
     QrExpired,
+    /// WhatsApp has no more QR codes; the link stays for the pairing code that was given out.
+    QrSpent,
+    /// WhatsApp asks for a passkey of the account, with these options as JSON.
+    PasskeyRequested { options: String },
+    /// The phone shows this code, and the owner compares it with ours.
+    PasskeyCode { code: String },
+    /// The passkey did not link the device; the link is over.
+    PasskeyFailed { reason: String },
     /// A phone scanned the code.
     Paired,
     /// The link dials WhatsApp.
@@ -45,6 +61,8 @@ pub enum LinkEvent {
     Stuck { reason: String },
     /// An event around messages.
     Chat(Box<ChatEvent>),
+    /// WhatsApp has reported limits of the account.
+    Limits(Box<LimitsUpdate>),
     /// These messages were read on another device of the account. Their chat is not given.
     ReadElsewhere { ids: Vec<String> },
     /// The link is over; always the last signal.
@@ -57,14 +75,21 @@ pub type LinkEventReceiver = mpsc::UnboundedReceiver<LinkEvent>;
 /// The sending end, for the engine's callbacks. Unbounded, because they must not block; a
 /// connection has only a handful of events.
 #[derive(Clone)]
-pub(in crate::whatsapp) struct LinkEventSender(mpsc::UnboundedSender<LinkEvent>, DeviceLife);
+pub(in crate::whatsapp) struct LinkEventSender(
+    mpsc::UnboundedSender<LinkEvent>,
+    DeviceLife,
+    QrReferences,
+);
 
 /// Creates the channel. The life of `session` begins or goes on when a phone links the device.
 pub(in crate::whatsapp) fn link_event_channel(
     session: DeviceLife,
 ) -> (LinkEventSender, LinkEventReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (LinkEventSender(sender, session), receiver)
+    (
+        LinkEventSender(sender, session, QrReferences::default()),
+        receiver,
+    )
 }
 
 impl LinkEventSender {
@@ -92,15 +117,19 @@ impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.send(LinkEvent::Stuck {
-                reason: "a part of the connection crashed".to_owned(),
+                reason: "a task of the connection crashed".to_owned(),
             });
         }
     }
 }
 
 impl LinkEventSender {
-    /// The events that [`convert_event`] knows.
-    const INTEREST: [EventKind; 10] = [
+    /// The events that [`convert_event`] knows, and stanzas, for the references in them.
+    const INTEREST: [EventKind; 14] = [
+        EventKind::RawNode,
+        EventKind::PairPasskeyRequest,
+        EventKind::PairPasskeyConfirmation,
+        EventKind::PairPasskeyError,
         EventKind::PairingQrCode,
         EventKind::PairingQrCodesExhausted,
         EventKind::PairSuccess,
@@ -120,7 +149,8 @@ impl EventHandler for LinkEventSender {
             // Recorded here, so that the account is known before its first message can come in.
             self.1.link_account(paired.id.user_base());
         }
-        if let Some(signal) = convert_event(&event) {
+        self.2.read_stanza(&event);
+        if let Some(signal) = convert_event(&event, &self.2) {
             self.send(signal);
         }
     }
@@ -130,13 +160,24 @@ impl EventHandler for LinkEventSender {
     }
 }
 
-fn convert_event(event: &Event) -> Option<LinkEvent> {
+fn convert_event(event: &Event, references: &QrReferences) -> Option<LinkEvent> {
     Some(match event {
         Event::PairingQrCode(code) => LinkEvent::Qr {
             text: code.code.clone(),
             valid_for: code.timeout,
+            number: references.number_of(&code.code),
         },
-        Event::PairingQrCodesExhausted(_) => LinkEvent::QrExpired,
+        Event::PairingQrCodesExhausted(exhausted) if exhausted.disconnected => LinkEvent::QrExpired,
+        Event::PairingQrCodesExhausted(_) => LinkEvent::QrSpent,
+        Event::PairPasskeyRequest(request) => LinkEvent::PasskeyRequested {
+            options: request.request_options_json.clone(),
+        },
+        Event::PairPasskeyConfirmation(confirmation) => LinkEvent::PasskeyCode {
+            code: confirmation.code.clone(),
+        },
+        Event::PairPasskeyError(failed) => LinkEvent::PasskeyFailed {
+            reason: explain_passkey_error(&failed.error),
+        },
         Event::PairSuccess(_) => LinkEvent::Paired,
         // The engine's own text names the account.
         Event::PairError(_) => LinkEvent::Refused {
@@ -151,7 +192,7 @@ fn convert_event(event: &Event) -> Option<LinkEvent> {
         },
         Event::StreamReplaced(_) => LinkEvent::Replaced,
         Event::ClientOutdated(_) => LinkEvent::Refused {
-            reason: "WhatsApp says this version of its protocol is outdated".to_owned(),
+            reason: "WhatsApp reports that this protocol version is outdated".to_owned(),
             wait: None,
         },
         Event::TemporaryBan(ban) => LinkEvent::Refused {
@@ -172,7 +213,7 @@ fn convert_event(event: &Event) -> Option<LinkEvent> {
 /// Returns a reason that helps the phone's owner.
 fn logout_reason(code: i32) -> String {
     match code {
-        403 => "WhatsApp locked this account; the phone says more".to_owned(),
+        403 => "WhatsApp locked this account; the phone shows details".to_owned(),
         _ => format!("this device is no longer linked to the account (code {code})"),
     }
 }
@@ -188,7 +229,10 @@ mod tests {
             .code("2@x".to_owned())
             .timeout(Duration::from_secs(60))
             .build();
-        let Some(LinkEvent::Qr { text, valid_for }) = convert_event(&Event::PairingQrCode(code))
+        let none = QrReferences::default();
+        let Some(LinkEvent::Qr {
+            text, valid_for, ..
+        }) = convert_event(&Event::PairingQrCode(code), &none)
         else {
             panic!("no signal")
         };
@@ -197,7 +241,8 @@ mod tests {
             .on_connect(true)
             .reason(events::ConnectFailureReason::LoggedOut)
             .build();
-        let Some(LinkEvent::LoggedOut { reason }) = convert_event(&Event::LoggedOut(out)) else {
+        let Some(LinkEvent::LoggedOut { reason }) = convert_event(&Event::LoggedOut(out), &none)
+        else {
             panic!("no signal")
         };
         assert_eq!(

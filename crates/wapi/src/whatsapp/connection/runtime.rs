@@ -105,7 +105,7 @@ mod tests {
         let Some(LinkEvent::Stuck { reason }) = signals.recv().await else {
             panic!("another signal")
         };
-        assert_eq!(reason, "a part of the connection crashed");
+        assert_eq!(reason, "a task of the connection crashed");
         tasks.finish(&Clock::system(), Duration::from_secs(5)).await;
         drop(runtime);
         assert!(signals.recv().await.is_none());

@@ -56,7 +56,7 @@ impl<D: TransportFactory> TransportFactory for ServerKeyDialer<D> {
         if self.unheard.0.swap(true, Ordering::Relaxed)
             && self.saved.get_device_snapshot().server_cert_chain.is_some()
         {
-            tracing::info!("WhatsApp's key is learnt anew");
+            tracing::info!("forgot WhatsApp's key; the next login receives it again");
             self.saved
                 .process_command(DeviceCommand::ClearServerCertChain)
                 .await;

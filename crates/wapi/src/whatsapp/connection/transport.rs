@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use reqwest::header::{HeaderValue, ORIGIN};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, Connector};
 use url::Url;
@@ -21,25 +23,30 @@ use whatsapp_rust::wacore::stats::TransportResourceReport;
 
 use super::link_events::{LinkEvent, LinkEventSender};
 use crate::config::{BuildKind, WhatsappAddress, is_loopback};
+use crate::net::proxy::{PROXY_TIMEOUT, ProxyDialer, ProxyError};
+use crate::system::clock::Clock;
+
+/// Time for TLS and the WebSocket through a proxy: less than the engine waits for a connection, which
+/// would never say why it gives up.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Returns the dialer of `address`, with one TLS configuration for all sessions.
-pub(in crate::whatsapp) fn build_dialer(
-    address: &WhatsappAddress,
-) -> Result<Arc<dyn TransportFactory>> {
+pub(in crate::whatsapp) fn build_dialer(address: &WhatsappAddress) -> Result<GuardedDialer> {
     let (url, connector) = match address {
         WhatsappAddress::Real => (WHATSAPP_WEB_WS_URL.parse()?, default_tls_connector()),
         WhatsappAddress::Simulated { url, ca_file } => {
             (url.clone(), simulator_connector(ca_file.as_deref())?)
         }
     };
-    Ok(Arc::new(GuardedDialer {
-        connector: if url.scheme() == "wss" {
+    Ok(GuardedDialer {
+        connector: Arc::new(if url.scheme() == "wss" {
             connector
         } else {
             Connector::Plain
-        },
+        }),
         url,
-    }))
+        proxy: None,
+    })
 }
 
 fn simulator_connector(ca_file: Option<&Path>) -> Result<Connector> {
@@ -59,7 +66,7 @@ fn load_simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
     let problem = || {
         format!(
-            "WAPI_WHATSAPP_CA_FILE names {}, which is no PEM certificate",
+            "WAPI_WHATSAPP_CA_FILE names {}, which is not a PEM certificate",
             file.display()
         )
     };
@@ -81,8 +88,8 @@ fn load_simulator_roots(file: &Path) -> Result<rustls::RootCertStore> {
 pub(in crate::whatsapp) fn ensure_may_dial(url: &Url) -> Result<()> {
     if BuildKind::current() == BuildKind::Sandbox && !is_loopback(url) {
         bail!(
-            "this build carries the `sandbox` feature, which does not check WhatsApp's certificates: it dials nothing but \
-             loopback, and {} is not. Build without that feature to talk to the real WhatsApp",
+            "this build has the `sandbox` feature, which does not check WhatsApp's certificates: it connects only to \
+             loopback, and {} is not. Build without that feature to connect to the real WhatsApp",
             url.host_str().unwrap_or("it")
         );
     }
@@ -90,9 +97,12 @@ pub(in crate::whatsapp) fn ensure_may_dial(url: &Url) -> Result<()> {
 }
 
 /// Checks [`ensure_may_dial`] each time.
-struct GuardedDialer {
+#[derive(Clone)]
+pub(in crate::whatsapp) struct GuardedDialer {
     url: Url,
-    connector: Connector,
+    connector: Arc<Connector>,
+    /// With a proxy, nothing is dialled but the proxy.
+    proxy: Option<ProxyDialer>,
 }
 
 pub(in crate::whatsapp) type DialledTransport = (Arc<dyn Transport>, Receiver<TransportEvent>);
@@ -100,24 +110,70 @@ pub(in crate::whatsapp) type DialledTransport = (Arc<dyn Transport>, Receiver<Tr
 #[async_trait]
 impl TransportFactory for GuardedDialer {
     async fn create_transport(&self) -> Result<DialledTransport> {
+        let (host, port) = self.target()?;
+        match &self.proxy {
+            Some(proxy) => {
+                let upgrade = self.upgrade(host, proxy.connect(host, port).await?);
+                let upgraded = proxy.clock().timeout(UPGRADE_TIMEOUT, upgrade).await;
+                upgraded.context("the proxy connects to WhatsApp, and nothing comes through it")?
+            }
+            None => self.upgrade(host, connect(host, port).await?).await,
+        }
+    }
+}
+
+impl GuardedDialer {
+    /// Returns a dialer that leaves through the proxy alone.
+    pub fn through_proxy(&self, proxy: ProxyDialer) -> Self {
+        Self {
+            proxy: Some(proxy),
+            ..self.clone()
+        }
+    }
+
+    fn target(&self) -> Result<(&str, u16)> {
         ensure_may_dial(&self.url)?;
-        let host = self.url.host_str().context("the address names no host")?;
+        let host = self.url.host_str().context("the address has no host")?;
         let port = self
             .url
             .port_or_known_default()
-            .context("the address names no port")?;
-        let socket = connect(strip_brackets(host), port).await?;
-        let socket = self
-            .connector
-            .wrap(strip_brackets(host), socket)
-            .await
-            .context("TLS")?;
+            .context("the address has no port")?;
+        Ok((strip_brackets(host), port))
+    }
+
+    /// Connects to WhatsApp through the proxy, up to the TLS handshake, and closes the connection.
+    /// Returns the proxy's fault; within, WhatsApp's.
+    pub async fn probe_proxy(
+        &self,
+        proxy: &ProxyDialer,
+        clock: &Clock,
+    ) -> Result<std::result::Result<Result<()>, ProxyError>> {
+        let (host, port) = self.target()?;
+        let socket = match proxy.connect(host, port).await {
+            Ok(socket) => socket,
+            Err(error) => return Ok(Err(error)),
+        };
+        let secured = clock
+            .timeout(PROXY_TIMEOUT, self.connector.wrap(host, socket))
+            .await;
+        Ok(Ok(match secured {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) => Err(error.into()),
+        }))
+    }
+
+    async fn upgrade<S>(&self, host: &str, socket: S) -> Result<DialledTransport>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let socket = self.connector.wrap(host, socket).await.context("TLS")?;
         let (socket, _) = ClientBuilder::new()
             .uri(self.url.as_str())?
             .add_header(ORIGIN, HeaderValue::from_static(WHATSAPP_WEB_ORIGIN))?
             .connect_on(socket)
             .await
-            .context("the upgrade to a WebSocket")?;
+            .context("upgrading to a WebSocket")?;
         Ok(from_websocket(socket))
     }
 }
@@ -155,12 +211,12 @@ impl TransportFactory for ReportingDialer {
         self.reports.send(LinkEvent::Dialling);
         match self.inner.create_transport().await {
             Ok((inner, events)) => {
-                let line = ReportingTransport {
+                let transport = ReportingTransport {
                     inner,
                     events: events.clone(),
                     reports: self.reports.clone(),
                 };
-                Ok((Arc::new(line), events))
+                Ok((Arc::new(transport), events))
             }
             Err(error) => {
                 self.reports.send(LinkEvent::Unreachable {
@@ -206,8 +262,8 @@ mod tests {
     #[test]
     fn a_sandbox_build_dials_loopback_only() {
         let real = Url::parse(WHATSAPP_WEB_WS_URL).unwrap();
-        let told = ensure_may_dial(&real).unwrap_err().to_string();
-        assert!(told.contains("nothing but loopback"), "{told}");
+        let error = ensure_may_dial(&real).unwrap_err().to_string();
+        assert!(error.contains("only to loopback"), "{error}");
         assert!(ensure_may_dial(&Url::parse("ws://192.168.1.1/ws/chat").unwrap()).is_err());
         ensure_may_dial(&Url::parse("ws://127.0.0.1:1/ws/chat").unwrap()).unwrap();
     }
@@ -229,9 +285,6 @@ mod tests {
             .await
             .err()
             .unwrap();
-        assert!(
-            error.to_string().contains("nothing but loopback"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("only to loopback"), "{error}");
     }
 }

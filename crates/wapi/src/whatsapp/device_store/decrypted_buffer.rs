@@ -92,12 +92,12 @@ impl DecryptedBuffer {
 
     /// Adds messages that the engine has decrypted.
     pub fn add_messages(&self, messages: impl Iterator<Item = (MessageKey, Vec<u8>)>) {
-        let mut books = self.lock_state();
+        let mut state = self.lock_state();
         for (key, message) in messages {
-            if !books.replayed.remove(&key) {
+            if !state.replayed.remove(&key) {
                 self.key_counts.send_modify(|keys| keys.advanced += 1);
             }
-            books.unsaved.insert(
+            state.unsaved.insert(
                 key,
                 UnsavedMessage {
                     message,
@@ -142,8 +142,8 @@ impl DecryptedBuffer {
         loop {
             // Subscribes before it looks.
             let answered = self.inbox_answered.notified();
-            let standing = self.lock_state().save_status();
-            let ours = match standing {
+            let save_status = self.lock_state().save_status();
+            let ours = match save_status {
                 SaveStatus::Saved => return Ok(()),
                 SaveStatus::InInbox => {
                     answered.await;
@@ -153,12 +153,13 @@ impl DecryptedBuffer {
             };
             let keys: Vec<_> = ours.iter().map(|(key, _)| key.clone()).collect();
             self.store
+                .inbound()
                 .save_pending(&self.session.current_life(), ours)
                 .await?;
-            let mut books = self.lock_state();
+            let mut state = self.lock_state();
             for key in keys {
-                books.unsaved.remove(&key);
-                books.saved.insert(key);
+                state.unsaved.remove(&key);
+                state.saved.insert(key);
             }
         }
     }
@@ -176,12 +177,13 @@ impl DecryptedBuffer {
         }
         let kept = self
             .store
+            .inbound()
             .find_pending(&self.session.current_life(), key)
             .await?;
         if kept.is_some() {
-            let mut books = self.lock_state();
-            books.saved.insert(key.clone());
-            books.replayed.insert(key.clone());
+            let mut state = self.lock_state();
+            state.saved.insert(key.clone());
+            state.replayed.insert(key.clone());
         }
         Ok(kept)
     }
@@ -189,28 +191,29 @@ impl DecryptedBuffer {
     /// Removes messages that the engine is done with.
     pub async fn remove_messages(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
         let kept: Vec<_> = {
-            let mut books = self.lock_state();
+            let mut state = self.lock_state();
             for key in &keys {
-                books.unsaved.remove(key);
-                books.replayed.remove(key);
+                state.unsaved.remove(key);
+                state.replayed.remove(key);
             }
             keys.into_iter()
-                .filter(|key| books.saved.remove(key))
+                .filter(|key| state.saved.remove(key))
                 .collect()
         };
         if kept.is_empty() {
             Ok(())
         } else {
             self.store
+                .inbound()
                 .release_pending(&self.session.current_life(), kept)
                 .await
         }
     }
 
     fn set_stage(&self, keys: &[MessageKey], stage: SaveStage) {
-        let mut books = self.lock_state();
+        let mut state = self.lock_state();
         for key in keys {
-            if let Some(unsaved) = books.unsaved.get_mut(key) {
+            if let Some(unsaved) = state.unsaved.get_mut(key) {
                 unsaved.stage = stage;
             }
         }
@@ -230,9 +233,9 @@ pub(in crate::whatsapp) struct InboxHandover<'a> {
 impl InboxHandover<'_> {
     /// Removes the messages from the buffer: they are events now.
     pub fn confirm_saved(mut self) {
-        let mut books = self.buffer.lock_state();
+        let mut state = self.buffer.lock_state();
         for key in self.keys.drain(..) {
-            books.unsaved.remove(&key);
+            state.unsaved.remove(&key);
         }
     }
 }

@@ -57,12 +57,12 @@ impl RecordDigests {
     }
 
     /// Remembers records that have been written.
-    pub fn remember_records(&self, news: ChangedRecords) {
+    pub fn remember_records(&self, changed: ChangedRecords) {
         let mut known = self.lock();
-        if known.len() + news.0.len() > MAX_RECORDS {
+        if known.len() + changed.0.len() > MAX_RECORDS {
             known.clear();
         }
-        for (name, essence) in news.0 {
+        for (name, essence) in changed.0 {
             match essence {
                 Some(essence) => known.insert(name, essence),
                 None => known.remove(&name),
@@ -169,9 +169,9 @@ mod tests {
     }
 
     fn is_news(essences: &RecordDigests, record: &[u8]) -> bool {
-        let news = essences.find_changes([("bob.0", record)].into_iter(), LOSSY_SESSION_FIELDS);
-        let is_news = !news.is_empty();
-        essences.remember_records(news);
+        let changed = essences.find_changes([("bob.0", record)].into_iter(), LOSSY_SESSION_FIELDS);
+        let is_news = !changed.is_empty();
+        essences.remember_records(changed);
         is_news
     }
 

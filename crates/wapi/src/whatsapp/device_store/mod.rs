@@ -12,6 +12,7 @@
 mod decrypted_buffer;
 mod essential_keys;
 pub mod key_barrier;
+pub mod missing_messages;
 mod open;
 pub mod recovery;
 mod synced;
@@ -19,8 +20,8 @@ mod trust_tokens;
 pub mod write_failures;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,6 +50,7 @@ pub(super) use decrypted_buffer::DecryptedBuffer;
 use essential_keys::{
     ChangedRecords, LOSSY_SENDER_KEY_FIELDS, LOSSY_SESSION_FIELDS, RecordDigests,
 };
+use missing_messages::MissingMessages;
 pub(super) use synced::FileSync;
 use trust_tokens::TokenCache;
 
@@ -66,6 +68,8 @@ pub(super) struct EngineStore {
     /// Whether the file says which account the device is linked to.
     knows_account: AtomicBool,
     decrypted: Arc<DecryptedBuffer>,
+    /// Set before the connection is made.
+    missing: OnceLock<Arc<MissingMessages>>,
     token_cache: TokenCache,
     app_state_keys: AppStateKeys,
     store: Store,
@@ -81,6 +85,29 @@ impl EngineStore {
     /// Returns the sync state of the session's file.
     pub fn file_sync(&self) -> &Arc<FileSync> {
         &self.file_sync
+    }
+
+    /// Sets who is asked about messages that were decrypted before.
+    pub fn set_missing_messages(&self, missing: Arc<MissingMessages>) {
+        // A second call would be for a second client, which has a store of its own.
+        let _ = self.missing.set(missing);
+    }
+
+    /// Returns the decrypted form of a message that WhatsApp delivers again; `None` if the message
+    /// was saved. An error keeps the engine from acknowledging it.
+    async fn find_decrypted(&self, key: MessageKey) -> Result<Option<Vec<u8>>> {
+        let found = self
+            .decrypted
+            .find_message(&key)
+            .await
+            .map_err(database_error)?;
+        if let (None, Some(missing)) = (&found, self.missing.get()) {
+            let is_missing = missing.request_if_missing(&key).await;
+            if is_missing.map_err(|error| StoreError::Database(error.into()))? {
+                return Err(StoreError::Validation("asked the sender again".to_owned()));
+            }
+        }
+        Ok(found)
     }
 
     /// Saves the account that the device is linked to, unless the file has it already. Does nothing
@@ -115,6 +142,7 @@ impl EngineStore {
             message: message.to_vec(),
         };
         self.store
+            .outbox()
             .save_payload(payload)
             .await
             .map_err(database_error)
@@ -141,10 +169,10 @@ impl EngineStore {
     }
 
     /// Like [`Self::write_after_decrypted`], for a write that puts the keys of all messages
-    /// decrypted so far into the file. If `news` is empty, nothing waits for a sync of the write.
+    /// decrypted so far into the file. If `changed` is empty, nothing waits for a sync of the write.
     async fn write_keys(
         &self,
-        news: ChangedRecords,
+        changed: ChangedRecords,
         write: impl Future<Output = Result<()>> + Send,
     ) -> Result<()> {
         let moved = self.decrypted.advanced_count();
@@ -152,11 +180,11 @@ impl EngineStore {
             .save_messages()
             .await
             .map_err(database_error)?;
-        if news.is_empty() {
+        if changed.is_empty() {
             write.await?;
         } else {
             self.write(write).await?;
-            self.record_digests.remember_records(news);
+            self.record_digests.remember_records(changed);
         }
         self.decrypted.record_written_keys(moved);
         Ok(())
@@ -216,13 +244,13 @@ pass_on! {
         async fn remove_signed_prekey(&self, id: u32) -> Result<()>;
     } but {
         async fn put_session(&self, address: &str, session: &[u8]) -> Result<()> {
-            let news = self.record_digests.find_changes([(address, session)].into_iter(), LOSSY_SESSION_FIELDS);
-            self.write_keys(news, self.file.put_session(address, session)).await
+            let changed = self.record_digests.find_changes([(address, session)].into_iter(), LOSSY_SESSION_FIELDS);
+            self.write_keys(changed, self.file.put_session(address, session)).await
         }
 
         async fn put_sessions_batch(&self, sessions: &[(Arc<str>, Bytes)]) -> Result<()> {
-            let news = self.record_digests.find_changes(sessions.iter().map(|(name, record)| (&**name, &**record)), LOSSY_SESSION_FIELDS);
-            self.write_keys(news, self.file.put_sessions_batch(sessions)).await
+            let changed = self.record_digests.find_changes(sessions.iter().map(|(name, record)| (&**name, &**record)), LOSSY_SESSION_FIELDS);
+            self.write_keys(changed, self.file.put_sessions_batch(sessions)).await
         }
 
         async fn delete_session(&self, address: &str) -> Result<()> {
@@ -235,13 +263,13 @@ pass_on! {
         }
 
         async fn put_sender_key(&self, address: &str, record: &[u8]) -> Result<()> {
-            let news = self.record_digests.find_changes([(address, record)].into_iter(), LOSSY_SENDER_KEY_FIELDS);
-            self.write_keys(news, self.file.put_sender_key(address, record)).await
+            let changed = self.record_digests.find_changes([(address, record)].into_iter(), LOSSY_SENDER_KEY_FIELDS);
+            self.write_keys(changed, self.file.put_sender_key(address, record)).await
         }
 
         async fn put_sender_keys_batch(&self, sender_keys: &[(Arc<str>, Bytes)]) -> Result<()> {
-            let news = self.record_digests.find_changes(sender_keys.iter().map(|(name, record)| (&**name, &**record)), LOSSY_SENDER_KEY_FIELDS);
-            self.write_keys(news, self.file.put_sender_keys_batch(sender_keys)).await
+            let changed = self.record_digests.find_changes(sender_keys.iter().map(|(name, record)| (&**name, &**record)), LOSSY_SENDER_KEY_FIELDS);
+            self.write_keys(changed, self.file.put_sender_keys_batch(sender_keys)).await
         }
 
         async fn delete_sender_key(&self, address: &str) -> Result<()> {
@@ -342,12 +370,12 @@ pass_on! {
             if is_answering_own_phone() {
                 return Ok(None);
             }
-            self.store.find_payload(&self.session.current_life(), chat_jid, message_id).await.map_err(database_error)
+            self.store.outbox().find_payload(&self.session.current_life(), chat_jid, message_id).await.map_err(database_error)
         }
 
         async fn delete_expired_sent_messages(&self, cutoff_timestamp: i64) -> Result<u32> {
             let before = Timestamp::from_second(cutoff_timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
-            let gone = self.store.delete_payloads(&self.session.current_life(), before).await.map_err(database_error)?;
+            let gone = self.store.outbox().delete_payloads(&self.session.current_life(), before).await.map_err(database_error)?;
             Ok(u32::try_from(gone).unwrap_or(u32::MAX))
         }
 
@@ -356,7 +384,7 @@ pass_on! {
         }
 
         async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-            self.decrypted.find_message(&buffer_key(PendingInboundKey { chat, sender, id })).await.map_err(database_error)
+            self.find_decrypted(buffer_key(PendingInboundKey { chat, sender, id })).await
         }
 
         async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
@@ -373,6 +401,9 @@ pass_on! {
                 let PendingInboundRow { chat, sender, id, message } = *row;
                 (buffer_key(PendingInboundKey { chat, sender, id }), message.to_vec())
             };
+            if let Some(missing) = self.missing.get() {
+                rows.iter().for_each(|row| missing.forget_stanza(row.id));
+            }
             self.decrypted.add_messages(rows.iter().map(opened));
             Ok(())
         }

@@ -1,8 +1,8 @@
 //! Opening of a session's file.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig, Synchronous};
 use whatsapp_rust::wacore::store::error::{Result, StoreError};
@@ -45,6 +45,7 @@ impl EngineStore {
             record_digests: essences,
             knows_account,
             decrypted: opened,
+            missing: OnceLock::new(),
             token_cache: tokens,
             app_state_keys: keys,
             store,

@@ -32,7 +32,7 @@ impl Whatsapp {
                 if let Err(error) = whatsapp.recover_messages(&*inbox).await {
                     tracing::error!(
                         error = format!("{error:#}"),
-                        "messages that were left behind cannot be taken up"
+                        "failed to recover messages of an earlier run"
                     );
                 }
                 if whatsapp
@@ -50,21 +50,26 @@ impl Whatsapp {
     async fn recover_messages(&self, inbox: &dyn Inbox) -> Result<()> {
         let before = self.clock.now() - RECOVERY_AGE;
         loop {
-            let left = self.store.find_pending_before(before, BATCH_SIZE).await?;
-            for pending in &left {
+            let batch = self
+                .store
+                .inbound()
+                .find_pending_before(before, BATCH_SIZE)
+                .await?;
+            for pending in &batch {
                 let session = &pending.session;
                 match decode_pending(pending) {
-                    Ok(Some(incoming)) => inbox.accept(session, vec![incoming]).await?,
+                    Ok(Some(incoming)) => inbox.accept(session, vec![incoming].into()).await?,
                     Ok(None) => {}
                     Err(error) => {
-                        tracing::error!(session = session.name(), %error, "a message that was left behind cannot be read")
+                        tracing::error!(session = session.name(), %error, "failed to decode a message of an earlier run")
                     }
                 }
                 self.store
+                    .inbound()
                     .release_pending(session, vec![pending.key.clone()])
                     .await?;
             }
-            if left.len() < BATCH_SIZE {
+            if batch.len() < BATCH_SIZE {
                 return Ok(());
             }
         }
@@ -111,7 +116,7 @@ mod tests {
     use crate::store::Life;
     use crate::whatsapp::device_store::recovery::*;
 
-    fn left(chat: &str, sender: &str) -> PendingMessage {
+    fn pending(chat: &str, sender: &str) -> PendingMessage {
         let message = waproto::whatsapp::Message {
             conversation: Some("hi".to_owned()),
             ..Default::default()
@@ -135,7 +140,7 @@ mod tests {
             ("375447034810@s.whatsapp.net", "375447034810@s.whatsapp.net"),
             ("12@g.us", "1:2@lid"),
         ] {
-            let incoming = decode_pending(&left(chat, sender)).unwrap().unwrap();
+            let incoming = decode_pending(&pending(chat, sender)).unwrap().unwrap();
             assert_eq!(
                 (incoming.chat.as_str(), incoming.key.chat.as_str()),
                 (chat, chat)
@@ -144,13 +149,15 @@ mod tests {
                 panic!("another event")
             };
             assert_eq!(message.message, Message::from_text("hi".to_owned()));
-            assert!(message.offline);
+            assert!(message.origin.offline);
         }
     }
 
     #[test]
     fn what_we_wrote_ourselves_is_told_as_ours() {
-        let incoming = decode_pending(&left("1@lid", "2:3@lid")).unwrap().unwrap();
+        let incoming = decode_pending(&pending("1@lid", "2:3@lid"))
+            .unwrap()
+            .unwrap();
         assert_eq!(
             (incoming.chat.as_str(), incoming.data.kind()),
             ("1@lid", "message.echo")

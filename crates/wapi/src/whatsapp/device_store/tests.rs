@@ -61,12 +61,13 @@ impl StoreFixture {
     }
 
     async fn on_disk(&self) -> Vec<String> {
-        let left = self
+        let pending = self
             .store
+            .inbound()
             .find_pending_before(jiff::Timestamp::MAX, 10)
             .await
             .unwrap();
-        left.into_iter().map(|left| left.key.id).collect()
+        pending.into_iter().map(|pending| pending.key.id).collect()
     }
 }
 

@@ -131,10 +131,10 @@ fn read_field(bytes: &[u8]) -> Option<ProtobufField<'_>> {
 /// Reads a varint; returns its value and the rest of the bytes.
 fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
-    for (place, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7F).checked_shl(7 * u32::try_from(place).ok()?)?;
+    for (index, byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7F).checked_shl(7 * u32::try_from(index).ok()?)?;
         if byte & 0x80 == 0 {
-            return Some((value, &bytes[place + 1..]));
+            return Some((value, &bytes[index + 1..]));
         }
     }
     None

@@ -97,15 +97,19 @@ fn parse_jid(text: &str) -> Option<Jid> {
 }
 
 fn find_participant(info: &wa::WebMessageInfo) -> Option<Jid> {
-    let told = info
+    let participant = info
         .participant
         .as_deref()
         .or(info.key.as_option()?.participant.as_deref());
-    parse_jid(told.filter(|participant| !participant.is_empty())?)
+    parse_jid(participant.filter(|participant| !participant.is_empty())?)
 }
 
-fn convert_chat(address: &Jid, told: &wa::Conversation, others: &KnownAddresses) -> ImportedChat {
-    let name = [&told.name, &told.display_name]
+fn convert_chat(
+    address: &Jid,
+    conversation: &wa::Conversation,
+    others: &KnownAddresses,
+) -> ImportedChat {
+    let name = [&conversation.name, &conversation.display_name]
         .into_iter()
         .flatten()
         .find(|name| !name.is_empty());
@@ -123,18 +127,18 @@ fn convert_chat(address: &Jid, told: &wa::Conversation, others: &KnownAddresses)
                 ..PersonNames::default()
             }),
     };
-    let active_at = told
+    let active_at = conversation
         .last_msg_timestamp
-        .or(told.conversation_timestamp)
+        .or(conversation.conversation_timestamp)
         .filter(|at| *at > 0);
     ImportedChat {
         chat,
         active_at: active_at.and_then(parse_seconds),
-        unread: told.unread_count.unwrap_or(0),
-        marked_unread: told.marked_as_unread.unwrap_or(false),
-        archived: told.archived.unwrap_or(false),
-        pinned: told.pinned.is_some_and(|at| at > 0),
-        muted_until: parse_mute_end(told.mute_end_time.unwrap_or(0)),
+        unread: conversation.unread_count.unwrap_or(0),
+        marked_unread: conversation.marked_as_unread.unwrap_or(false),
+        archived: conversation.archived.unwrap_or(false),
+        pinned: conversation.pinned.is_some_and(|at| at > 0),
+        muted_until: parse_mute_end(conversation.mute_end_time.unwrap_or(0)),
     }
 }
 
@@ -208,8 +212,8 @@ fn convert_message(
 
 /// Converts the status of an own message, at least `Sent`: the phone received the message from
 /// WhatsApp, or sent it.
-fn convert_status(told: Option<Status>) -> MessageProgress {
-    match told {
+fn convert_status(status: Option<Status>) -> MessageProgress {
+    match status {
         Some(Status::DELIVERY_ACK) => MessageProgress::Delivered,
         Some(Status::READ) => MessageProgress::Read,
         Some(Status::PLAYED) => MessageProgress::Played,

@@ -27,12 +27,12 @@ fn read_chat(chat: &[u8]) {
     let own = [Jid::pn("375447034810"), Jid::lid("123456789012345")];
     for piece in chunk::ChatPieces::parse(chat).into_iter().flatten() {
         decode::collect_addresses(&piece);
-        let Some(told) = decode::convert_piece("shop", &piece, &own, &KnownAddresses::default())
+        let Some(batch) = decode::convert_piece("shop", &piece, &own, &KnownAddresses::default())
         else {
             continue;
         };
         assert!(
-            told.messages.len() <= piece.messages.len(),
+            batch.messages.len() <= piece.messages.len(),
             "messages came from nowhere"
         );
     }
@@ -88,9 +88,9 @@ mod tests {
             more in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let mut bytes = seed();
-            for (place, byte) in changes {
-                let place = place.index(bytes.len());
-                bytes[place] = byte;
+            for (position, byte) in changes {
+                let position = position.index(bytes.len());
+                bytes[position] = byte;
             }
             fuzz_history(&[&bytes[..], &more].concat());
         }

@@ -53,7 +53,7 @@ pub trait HistorySink: Send + Sync + 'static {
     /// Records that the message `id` announced a chunk. Returns once the record is durable.
     async fn record_announced(&self, id: &str) -> Result<()>;
     /// Imports some of a chunk. All of it may come again.
-    async fn import_batch(&self, told: HistoryBatch) -> Result<()>;
+    async fn import_batch(&self, batch: HistoryBatch) -> Result<()>;
     /// Records that a chunk was imported. `reached` is the progress that the phone reports with it.
     async fn record_imported(&self, id: &str, reached: Option<StageProgress>) -> Result<()>;
     /// Records that announced chunks not yet imported will not come.
@@ -91,10 +91,10 @@ impl ChunkAnnouncer {
             return Ok(());
         };
         for message in batch.iter().filter(|message| is_announcement(message)) {
-            let noted = archive.record_announced(&message.info.id).await;
+            let recorded = archive.record_announced(&message.info.id).await;
             // The engine fetches the chunk in any case.
             let _ = announced.send(message.info.id.to_string());
-            noted?;
+            recorded?;
         }
         Ok(())
     }
@@ -220,7 +220,7 @@ impl HistoryReader {
                     // The engine emits a fetched chunk before it reports that none is in progress.
                     if settled && self.parts.is_empty() {
                         self.given_up.append(&mut self.unfinished);
-                        tracing::warn!(session = self.session, "some of what the phone tells of the time before was lost");
+                        tracing::warn!(session = self.session, "lost a part of the phone's history sync");
                         self.report_lost().await;
                     }
                 }
@@ -234,7 +234,7 @@ impl HistoryReader {
             tracing::warn!(
                 session = self.session,
                 error = format!("{error:#}"),
-                "what was lost cannot be noted"
+                "failed to record the lost part of a history sync"
             );
         }
     }
@@ -247,7 +247,7 @@ impl HistoryReader {
             tracing::warn!(
                 session = self.session,
                 error,
-                "a part of the time before cannot be taken in"
+                "failed to import a chunk of the history sync"
             );
             return;
         }
@@ -267,7 +267,7 @@ impl HistoryReader {
             tracing::warn!(
                 session = self.session,
                 error,
-                "that a part of the time before was taken in cannot be noted"
+                "failed to record an imported chunk of the history sync"
             );
             self.unfinished.push_back(id);
         }
@@ -283,12 +283,14 @@ impl HistoryReader {
                 let (client, own) = self.upgrade_client()?;
                 let others =
                     KnownAddresses::look_up(&client, decode::collect_addresses(&piece)).await;
-                if let Some(told) = decode::convert_piece(&self.session, &piece, &own, &others) {
-                    self.archive.import_batch(told).await?;
+                if let Some(batch) = decode::convert_piece(&self.session, &piece, &own, &others) {
+                    self.archive.import_batch(batch).await?;
                 }
             }
         }
-        let mut rest = stream.remainder().context("reading who is who")?;
+        let mut rest = stream
+            .remainder()
+            .context("reading the addresses of people")?;
         while !(rest.pushnames.is_empty() && rest.phone_number_to_lid_mappings.is_empty()) {
             let some = |count: usize| count.saturating_sub(PEOPLE_PER_BATCH)..;
             let (names, known) = (&mut rest.pushnames, &mut rest.phone_number_to_lid_mappings);

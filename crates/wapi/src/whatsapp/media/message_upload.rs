@@ -142,7 +142,7 @@ impl Link {
     }
 }
 
-/// Returns whether the file at WhatsApp has the form this kind needs. `convert_file` is the local file in
+/// Returns whether the file at WhatsApp has the form this kind needs. `fitted` is the local file in
 /// that form, if there is one.
 fn can_reuse(kind: MediaKind, known: &KnownFile, fitted: Option<&FittedFile>) -> bool {
     let kind = fitted.map_or(kind, |fitted| fitted.kind);
@@ -200,8 +200,10 @@ pub(in crate::whatsapp) async fn fit_file(
     convert_file(wanted, file)
         .await
         .map_err(|error| match error {
-            ConversionError::Transient(why) => PrepareError::NotConverted(why),
-            error => PrepareError::Unfit(format!("the file {error}")),
+            ConversionError::Transient(why) => {
+                PrepareError::Transient(format!("its file cannot be converted for now: {why}"))
+            }
+            error => PrepareError::Permanent(format!("the file {error}")),
         })
 }
 

@@ -48,13 +48,14 @@ impl Link {
         attached: AttachedFile,
     ) -> Result<UploadedMedia, PrepareError> {
         let fitted = fit_file(wanted, attached.file.ok_or(PrepareError::FileMissing)?).await?;
-        let not_uploaded = |error: anyhow::Error| PrepareError::NotUploaded(format!("{error:#}"));
         let (form, described) = (fitted.media_form(), fitted.describe_file().await);
-        let measured = measure_file(&fitted.file).await.map_err(not_uploaded)?;
+        let measured = measure_file(&fitted.file)
+            .await
+            .map_err(PrepareError::not_uploaded)?;
         let taken = self
             .upload_unencrypted(form.kind, &fitted.file, &measured)
             .await
-            .map_err(not_uploaded)?;
+            .map_err(PrepareError::not_uploaded)?;
         Ok(UploadedMedia {
             url: taken.url,
             direct_path: taken.direct_path,

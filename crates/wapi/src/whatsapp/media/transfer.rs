@@ -44,7 +44,7 @@ impl Link {
     ) -> Result<ReceivedFile, MediaDownloadError> {
         if !is_whatsapp_path(&remote.direct_path) {
             return Err(MediaDownloadError::Invalid(
-                "its sender names a place that is not on WhatsApp's media servers".to_owned(),
+                "its sender names an address outside WhatsApp's media servers".to_owned(),
             ));
         }
         let file = File::create_new(spooled.path()).map_err(disk_error)?;
@@ -78,7 +78,7 @@ impl Link {
         let (size, hash) = (sink.size, sink.hash.finalize());
         if !remote.sha256.is_empty() && hash[..] != remote.sha256[..] {
             return Err(MediaDownloadError::Invalid(
-                "it is not the file that its sender named: the SHA-256 is another".to_owned(),
+                "it is not the file that its sender named: its SHA-256 differs".to_owned(),
             ));
         }
         let sha256 = crate::model::ids::to_hex(&hash);
@@ -94,8 +94,7 @@ impl Link {
         &self,
         fitted: FittedFile,
     ) -> Result<UploadedMedia, PrepareError> {
-        let broken =
-            |error: &dyn std::fmt::Display| PrepareError::NotUploaded(format!("{error:#}"));
+        let broken = |error: &dyn std::fmt::Display| PrepareError::not_uploaded(error);
         let (form, described) = (fitted.media_form(), fitted.describe_file().await);
         let (kind, file) = (upload_type(form.kind), fitted.file);
         let (plain, sealed) = (file.path().to_owned(), file.reserve_derived());
@@ -243,7 +242,7 @@ fn download_error(error: anyhow::Error) -> MediaDownloadError {
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_too_large))
     {
-        return MediaDownloadError::Invalid("it is larger than what is taken".to_owned());
+        return MediaDownloadError::Invalid("it is larger than the limit".to_owned());
     }
     match error.http_status() {
         Some(401 | 403 | 404 | 410) => MediaDownloadError::Gone,
@@ -251,9 +250,9 @@ fn download_error(error: anyhow::Error) -> MediaDownloadError {
             MediaDownloadError::Temporary(format!("WhatsApp's media servers answered {status}"))
         }
         // The engine's own text may contain the address.
-        None => MediaDownloadError::Temporary(
-            "WhatsApp's media servers did not hand it out whole".to_owned(),
-        ),
+        None => {
+            MediaDownloadError::Temporary("WhatsApp's media servers sent it incomplete".to_owned())
+        }
     }
 }
 

@@ -42,8 +42,8 @@ impl RingingCalls {
     /// Removes a call, which no longer rings, and returns it; `None` if it was not ringing.
     pub fn take_call(&self, id: &str) -> Option<RingingCall> {
         let mut calls = self.0.lock();
-        let place = calls.iter().position(|call| call.id == id)?;
-        calls.remove(place)
+        let index = calls.iter().position(|call| call.id == id)?;
+        calls.remove(index)
     }
 }
 

@@ -30,6 +30,8 @@ pub(in crate::whatsapp) fn is_news(event: &Event, now: Timestamp) -> bool {
         Event::ClearChatUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         Event::StarUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         Event::ContactUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::LabelEditUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
+        Event::LabelAssociationUpdate(it) => (it.from_full_sync, it.timestamp.timestamp_millis()),
         _ => return true,
     };
     !is_all || Timestamp::from_millisecond(at).is_ok_and(|at| now.duration_since(at) < NEWS_MAX_AGE)
@@ -137,14 +139,14 @@ pub(in crate::whatsapp) fn build_chat_updated(
         },
         false => with,
     };
-    let place = chat.id.clone();
+    let chat_id = chat.id.clone();
     let data = ChatUpdated {
         session: session.to_owned(),
         chat,
         change,
     };
     ChatEvent {
-        chat: place,
+        chat: chat_id,
         id: None,
         data: EventData::ChatUpdated(Box::new(data)),
     }

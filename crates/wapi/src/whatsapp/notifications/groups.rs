@@ -4,19 +4,26 @@ use jiff::Timestamp;
 use whatsapp_rust::GroupMetadata;
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::GroupUpdate;
-use whatsapp_rust::wacore::iq::groups::{GroupInfoResponse, ParticipantType};
+use whatsapp_rust::wacore::iq::groups::{
+    GroupInfoResponse, MemberAddMode, MemberLinkMode, MemberShareHistoryMode, ParticipantType,
+};
 use whatsapp_rust::wacore::protocol::ProtocolNode;
 use whatsapp_rust::wacore::stanza::groups::{
-    GroupNotificationAction as Action, GroupParticipantInfo,
+    GroupNotificationAction as Action, GroupParticipantInfo, MembershipRequestMethod,
 };
-use whatsapp_rust::wacore_binary::Node;
+use whatsapp_rust::wacore::types::message::AddressingMode;
+use whatsapp_rust::wacore_binary::{Node, NodeRef};
 
 use super::observer::{ChatEvent, KnownAddresses};
 use crate::model::event::{
-    EventData, Group, GroupAction, GroupChange, GroupCreated, GroupMember, GroupParticipants,
-    GroupRole, GroupUpdated, Person,
+    AddressForm, EventData, Group, GroupAction, GroupChange, GroupCreated, GroupKind, GroupMember,
+    GroupParticipants, GroupRequest, GroupRole, GroupUpdated, MemberRight, Person, RequestAction,
+    RequestMethod,
 };
 use crate::store::DisappearingTimer;
+
+/// The beginning of invite links; the code follows.
+pub(in crate::whatsapp) const INVITE_LINK: &str = "https://chat.whatsapp.com/";
 
 /// Converts the metadata of a group. Returns its address and the group.
 pub(in crate::whatsapp) fn convert_group(
@@ -50,9 +57,55 @@ pub(in crate::whatsapp) fn convert_group(
             .ephemeral
             .and_then(|settings| settings.expiration)
             .filter(|seconds| *seconds > 0),
+        // A community has its own mode, for those who join any of its groups.
+        approval: found.membership_approval || found.parent_membership_approval_required,
+        member_add: found.member_add_mode.map(|mode| match mode {
+            MemberAddMode::AdminAdd => MemberRight::Admins,
+            MemberAddMode::AllMemberAdd => MemberRight::All,
+        }),
+        member_link: found.member_link_mode.map(|mode| match mode {
+            MemberLinkMode::AdminLink => MemberRight::Admins,
+            MemberLinkMode::AllMemberLink => MemberRight::All,
+        }),
+        share_history: found.member_share_history_mode.map(|mode| match mode {
+            MemberShareHistoryMode::AdminShare => MemberRight::Admins,
+            MemberShareHistoryMode::AllMemberShare => MemberRight::All,
+        }),
+        limit_sharing: found.is_limit_sharing_enabled,
+        limit_forwarding: found.no_frequently_forwarded,
+        admin_reports: found.allow_admin_reports,
+        kind: match found {
+            _ if found.is_default_sub_group => GroupKind::Announcements,
+            _ if found.is_general_chat => GroupKind::General,
+            _ if found.is_parent_group => GroupKind::Community,
+            _ => GroupKind::Group,
+        },
+        community: found.parent_group_jid.as_ref().map(Jid::to_non_ad_string),
+        addressing_mode: match found.addressing_mode {
+            AddressingMode::Lid => AddressForm::Lid,
+            AddressingMode::Pn => AddressForm::Phone,
+        },
+        suspended: found.is_suspended,
+        growth_locked: found.growth_locked.is_some(),
+        size: found.size,
         participants: members.collect(),
     };
     (found.id.to_non_ad_string(), group)
+}
+
+/// Reads the modes of a group, which the engine misses: on the wire they are bytes.
+pub(in crate::whatsapp) fn read_modes(group: &mut GroupMetadata, node: &NodeRef<'_>) {
+    let text = |tag| {
+        let child = node.get_optional_child(tag)?;
+        child.content_as_string().map(String::from)
+    };
+    let add = text("member_add_mode").and_then(|mode| mode.as_str().try_into().ok());
+    let link = text("member_link_mode").and_then(|mode| mode.as_str().try_into().ok());
+    let share = text("member_share_group_history_mode");
+    let share = share.and_then(|mode| mode.as_str().try_into().ok());
+    group.member_add_mode = group.member_add_mode.or(add);
+    group.member_link_mode = group.member_link_mode.or(link);
+    group.member_share_history_mode = group.member_share_history_mode.or(share);
 }
 
 const fn convert_role(role: ParticipantType) -> GroupRole {
@@ -75,7 +128,11 @@ pub(in crate::whatsapp) fn update_addresses(update: &GroupUpdate) -> Vec<(Jid, O
         Action::Add { participants, .. }
         | Action::Remove { participants, .. }
         | Action::Promote { participants }
-        | Action::Demote { participants } => {
+        | Action::Demote { participants }
+        | Action::CreatedMembershipRequests {
+            requests: participants,
+            ..
+        } => {
             let both = |it: &GroupParticipantInfo| {
                 (
                     it.jid.clone(),
@@ -83,6 +140,9 @@ pub(in crate::whatsapp) fn update_addresses(update: &GroupUpdate) -> Vec<(Jid, O
                 )
             };
             named.extend(participants.iter().map(both));
+        }
+        Action::RevokedMembershipRequests { participants } => {
+            named.extend(participants.iter().map(|jid| (jid.clone(), None)));
         }
         Action::Create { raw } => {
             let created = parse_created_group(raw);
@@ -101,13 +161,37 @@ pub(in crate::whatsapp) fn update_addresses(update: &GroupUpdate) -> Vec<(Jid, O
 
 fn parse_created_group(raw: &Node) -> Option<GroupMetadata> {
     let group = raw.children()?.iter().find(|child| child.tag == "group")?;
-    GroupInfoResponse::try_from_node_ref(&group.as_node_ref())
-        .ok()
-        .map(Into::into)
+    let node = group.as_node_ref();
+    let mut group = GroupInfoResponse::try_from_node_ref(&node).ok()?.into();
+    read_modes(&mut group, &node);
+    Some(group)
 }
 
-/// Converts an update to its event; `None` for unsupported changes.
+/// Converts an update to its events: one for each group that is linked or unlinked, else one; none
+/// for unsupported changes.
 pub(in crate::whatsapp) fn convert_group_update(
+    session: &str,
+    update: &GroupUpdate,
+    others: &KnownAddresses,
+) -> Vec<ChatEvent> {
+    let Some(first) = convert_first_change(session, update, others) else {
+        return Vec::new();
+    };
+    let mut events = vec![first];
+    for (place, change) in (1..).zip(convert_links(&update.action).into_iter().skip(1)) {
+        let Some(mut event) = events.first().cloned() else {
+            break;
+        };
+        if let EventData::GroupUpdated(updated) = &mut event.data {
+            updated.change = change;
+        }
+        event.id = event.id.map(|id| format!("{id}/{place}"));
+        events.push(event);
+    }
+    events
+}
+
+fn convert_first_change(
     session: &str,
     update: &GroupUpdate,
     others: &KnownAddresses,
@@ -119,7 +203,7 @@ pub(in crate::whatsapp) fn convert_group_update(
         .as_ref()
         .map(|jid| others.build_person(jid, update.participant_pn.as_ref(), name));
     let timestamp = Timestamp::from_second(update.timestamp.timestamp()).unwrap_or_default();
-    let news = GroupEventBase {
+    let base = GroupEventBase {
         session,
         chat: &chat,
         by,
@@ -128,7 +212,7 @@ pub(in crate::whatsapp) fn convert_group_update(
     let data = match &update.action {
         Action::Create { raw } => {
             let (_, group) = convert_group(&parse_created_group(raw)?, others);
-            let GroupEventBase { by, timestamp, .. } = news;
+            let GroupEventBase { by, timestamp, .. } = base;
             let (session, chat) = (session.to_owned(), chat.clone());
             EventData::GroupCreated(Box::new(GroupCreated {
                 session,
@@ -139,18 +223,35 @@ pub(in crate::whatsapp) fn convert_group_update(
             }))
         }
         Action::Add { participants, .. } => {
-            news.build_participants(GroupAction::Add, participants, others)
+            base.build_participants(GroupAction::Add, participants, others)
         }
         Action::Remove { participants, .. } => {
-            news.build_participants(GroupAction::Remove, participants, others)
+            base.build_participants(GroupAction::Remove, participants, others)
         }
         Action::Promote { participants } => {
-            news.build_participants(GroupAction::Promote, participants, others)
+            base.build_participants(GroupAction::Promote, participants, others)
         }
         Action::Demote { participants } => {
-            news.build_participants(GroupAction::Demote, participants, others)
+            base.build_participants(GroupAction::Demote, participants, others)
         }
-        action => news.build_updated(convert_group_change(action)?),
+        Action::CreatedMembershipRequests {
+            request_method,
+            requests,
+            ..
+        } => {
+            let person = |it: &GroupParticipantInfo| {
+                let other = it.phone_number.as_ref().or(it.lid.as_ref());
+                others.build_person(&it.jid, other, None)
+            };
+            let people = requests.iter().map(person).collect();
+            base.build_request(RequestAction::Created, people, Some(request_method))
+        }
+        Action::RevokedMembershipRequests { participants } => {
+            let person = |jid: &Jid| others.build_person(jid, None, None);
+            let people = participants.iter().map(person).collect();
+            base.build_request(RequestAction::Revoked, people, None)
+        }
+        action => base.build_updated(convert_group_change(action)?),
     };
     // The same notification may come again, and is recognised by its id.
     let id = update
@@ -171,7 +272,57 @@ fn convert_group_change(action: &Action) -> Option<GroupChange> {
         Action::Ephemeral { expiration, .. } => {
             GroupChange::ExpiresIn(Some(*expiration).filter(|seconds| *seconds > 0))
         }
+        Action::MembershipApprovalMode { enabled } => GroupChange::Approval(*enabled),
+        Action::MemberAddMode { mode } => GroupChange::MemberAdd(match mode.as_str() {
+            "all_member_add" => MemberRight::All,
+            _ => MemberRight::Admins,
+        }),
+        Action::NoFrequentlyForwarded => GroupChange::LimitForwarding(true),
+        Action::FrequentlyForwardedOk => GroupChange::LimitForwarding(false),
+        Action::LimitSharingEnabled { .. } => GroupChange::LimitSharing(true),
+        Action::AllowAdminReports => GroupChange::AdminReports(true),
+        Action::NotAllowAdminReports => GroupChange::AdminReports(false),
+        Action::Suspended => GroupChange::Suspended(true),
+        Action::Unsuspended => GroupChange::Suspended(false),
+        Action::GrowthLocked { .. } => GroupChange::GrowthLocked(true),
+        Action::GrowthUnlocked => GroupChange::GrowthLocked(false),
+        Action::Invite { code } => GroupChange::InviteLink(format!("{INVITE_LINK}{code}")),
+        Action::Delete { .. } => GroupChange::Deleted(true),
+        Action::Link { link_type, raw } => match link_type.as_str() {
+            "parent_group" => GroupChange::Community(Some(named_groups(raw).next()?)),
+            _ => return convert_links(action).into_iter().next(),
+        },
+        Action::Unlink { unlink_type, .. } => match unlink_type.as_str() {
+            "parent_group" => GroupChange::Community(None),
+            _ => return convert_links(action).into_iter().next(),
+        },
         _ => return None,
+    })
+}
+
+/// Returns the changes of a community whose groups are linked or unlinked, several at once.
+fn convert_links(action: &Action) -> Vec<GroupChange> {
+    match action {
+        Action::Link { link_type, raw } if link_type == "sub_group" => {
+            named_groups(raw).map(GroupChange::GroupLinked).collect()
+        }
+        Action::Unlink {
+            unlink_type, raw, ..
+        } if unlink_type == "sub_group" => {
+            named_groups(raw).map(GroupChange::GroupUnlinked).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the addresses of the groups that a notification names.
+fn named_groups(raw: &Node) -> impl Iterator<Item = String> {
+    let children = raw.children().unwrap_or_default().iter();
+    let groups = children.filter(|child| child.tag == "group");
+    groups.filter_map(|group| {
+        let node = group.as_node_ref();
+        let jid = node.attrs().optional_jid("jid");
+        Some(jid?.to_non_ad_string())
     })
 }
 
@@ -215,6 +366,34 @@ impl GroupEventBase<'_> {
         }))
     }
 
+    fn build_request(
+        self,
+        action: RequestAction,
+        participants: Vec<Person>,
+        method: Option<&MembershipRequestMethod>,
+    ) -> EventData {
+        let Self {
+            session,
+            chat,
+            by,
+            timestamp,
+        } = self;
+        let method = method.map(|method| match method {
+            MembershipRequestMethod::InviteLink => RequestMethod::InviteLink,
+            MembershipRequestMethod::LinkedGroupJoin => RequestMethod::Community,
+            MembershipRequestMethod::NonAdminAdd => RequestMethod::Member,
+        });
+        EventData::GroupRequest(Box::new(GroupRequest {
+            session: session.to_owned(),
+            chat: chat.to_owned(),
+            by,
+            timestamp,
+            action,
+            participants,
+            method,
+        }))
+    }
+
     fn build_participants(
         self,
         action: GroupAction,
@@ -253,5 +432,36 @@ impl GroupEventBase<'_> {
             participants,
         };
         EventData::GroupParticipants(Box::new(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whatsapp_rust::wacore_binary::builder::NodeBuilder;
+
+    use super::*;
+
+    #[test]
+    fn each_group_that_is_linked_at_once_is_told() {
+        let group = |id: &str| {
+            NodeBuilder::new("group")
+                .attr("jid", format!("{id}@g.us"))
+                .build()
+        };
+        let raw = NodeBuilder::new("link")
+            .children([group("120363000000000001"), group("120363000000000002")])
+            .build();
+        let linked = convert_links(&Action::Link {
+            link_type: "sub_group".to_owned(),
+            raw: raw.clone(),
+        });
+        let ids = ["120363000000000001@g.us", "120363000000000002@g.us"].map(str::to_owned);
+        assert_eq!(linked, ids.clone().map(GroupChange::GroupLinked));
+        let unlinked = convert_links(&Action::Unlink {
+            unlink_type: "sub_group".to_owned(),
+            unlink_reason: None,
+            raw,
+        });
+        assert_eq!(unlinked, ids.map(GroupChange::GroupUnlinked));
     }
 }

@@ -3,5 +3,7 @@
 pub mod calls;
 pub mod chat_list;
 pub mod groups;
+pub mod labels;
+pub mod newsletters;
 pub mod observer;
 pub mod presence;

@@ -9,12 +9,13 @@ use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind
 use whatsapp_rust::{Client, Jid};
 
 use super::calls::{self, RingingCalls};
-use super::{chat_list, groups, presence};
+use super::{chat_list, groups, newsletters, presence};
 use crate::model::event::{EventData, Person, PersonNames};
 use crate::store::{DeviceLife, Store};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::connection::link_events::{LinkEvent, LinkEventSender};
+use crate::whatsapp::queries::limits;
 use crate::whatsapp::receive::decode;
 
 /// Events that may wait for processing. Further ones are dropped: they come at most once anyway.
@@ -57,6 +58,8 @@ impl EventHandler for EventObserver {
             EventKind::SelfPushNameUpdated,
             EventKind::PictureUpdate,
             EventKind::UserAboutUpdate,
+            EventKind::NewsletterLiveUpdate,
+            EventKind::MexNotification,
         ])
     }
 }
@@ -81,17 +84,24 @@ pub(in crate::whatsapp) fn watch_events(
     let store = store.clone();
     tasks.spawn(async move {
         while let Some(Some(event)) = stopping.unless_stopping(seen.recv()).await {
+            if let Event::MexNotification(notice) = &*event {
+                let told = limits::parse_notification(&notice.op_name, &notice.payload, clock.now());
+                if let Some(told) = told {
+                    reports.send(LinkEvent::Limits(Box::new(told)));
+                }
+                continue;
+            }
             if !chat_list::is_news(&event, clock.now()) {
                 continue;
             }
-            if let Some(happening) = convert_event(session.name(), &client, &ringing, &event).await {
-                if let Some(timer) = groups::group_timer(&happening.data)
+            for chat_event in convert_event(session.name(), &client, &ringing, &event).await {
+                if let Some(timer) = groups::group_timer(&chat_event.data)
                     && let Err(error) =
-                        store.set_chat_timer(&session.current_life(), std::slice::from_ref(&happening.chat), timer).await
+                        store.outbox().set_chat_timer(&session.current_life(), std::slice::from_ref(&chat_event.chat), timer).await
                 {
-                    tracing::warn!(session = session.name(), %error, "a group's timer cannot be saved");
+                    tracing::warn!(session = session.name(), %error, "failed to save the timer of a group");
                 }
-                reports.send(LinkEvent::Chat(Box::new(happening)));
+                reports.send(LinkEvent::Chat(Box::new(chat_event)));
             }
         }
     });
@@ -103,13 +113,22 @@ async fn convert_event(
     client: &Client,
     ringing: &RingingCalls,
     event: &Event,
+) -> Vec<ChatEvent> {
+    if let Event::GroupUpdate(update) = event {
+        let others = KnownAddresses::look_up(client, groups::update_addresses(update)).await;
+        return groups::convert_group_update(session, update, &others);
+    }
+    let single = convert_single_event(session, client, ringing, event).await;
+    single.into_iter().collect()
+}
+
+async fn convert_single_event(
+    session: &str,
+    client: &Client,
+    ringing: &RingingCalls,
+    event: &Event,
 ) -> Option<ChatEvent> {
     match event {
-        Event::GroupUpdate(update) => groups::convert_group_update(
-            session,
-            update,
-            &KnownAddresses::look_up(client, groups::update_addresses(update)).await,
-        ),
         Event::ChatPresence(update) if !update.source.is_from_me => {
             let others =
                 KnownAddresses::look_up(client, vec![(update.source.sender.clone(), None)]).await;
@@ -140,6 +159,7 @@ async fn convert_event(
                 KnownAddresses::look_up(client, vec![(update.chat_jid.clone(), None)]).await;
             Some(presence::convert_star(session, update, &others))
         }
+        Event::NewsletterLiveUpdate(update) => Some(newsletters::convert_counts(session, update)),
         Event::ContactUpdate(update) => chat_list::convert_saved_name(
             session,
             update,

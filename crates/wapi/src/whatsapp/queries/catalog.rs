@@ -1,7 +1,5 @@
 //! Business catalogues, and the contents of customers' orders.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use whatsapp_rust::Jid;
 use whatsapp_rust::wacore::iq::spec::IqSpec;
@@ -10,59 +8,53 @@ use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 use whatsapp_rust::wacore_binary::marshal::marshal_to_vec;
 use whatsapp_rust::wacore_binary::{Node, NodeContent, NodeRef, Server};
 
-use super::requests::LinkRequestError;
 use crate::model::message::{
     CatalogPage, CatalogProduct, ChatId, OrderDetails, OrderItem, Price, ProductImage,
 };
 use crate::whatsapp::connection::link::Link;
+use crate::whatsapp::request_error::RequestError;
 use crate::whatsapp::send::encode;
 
 /// Side length of small images, in pixels.
 const PREVIEW_SIDE: &str = "100";
 
 impl Link {
-    /// Returns at most `most` products of a catalogue, the account's own by default. `after` is
+    /// Returns at most `limit` products of a catalogue, the account's own by default. `after` is
     /// WhatsApp's cursor from the previous answer.
     pub async fn fetch_catalog(
         &self,
         of: Option<&ChatId>,
-        most: u32,
+        limit: u32,
         after: Option<&str>,
-        limit: Duration,
-    ) -> Result<CatalogPage, LinkRequestError> {
+    ) -> Result<CatalogPage, RequestError> {
         let own = || Some(self.client.pn()?.to_non_ad());
         let of = of
             .map(encode::chat_jid)
             .or_else(own)
-            .ok_or(LinkRequestError::Offline)?;
+            .ok_or(RequestError::Offline)?;
         let question = CatalogQuery {
             of,
-            most,
+            limit,
             after: after.map(str::to_owned),
         };
-        self.run_request(limit, Box::pin(self.client.execute(question)))
+        self.run_request(Box::pin(self.client.execute(question)))
             .await
     }
 
     /// Returns the contents of an order; requires its token.
-    pub async fn fetch_order(
-        &self,
-        id: &str,
-        token: &str,
-        limit: Duration,
-    ) -> Result<OrderDetails, LinkRequestError> {
+    pub async fn fetch_order(&self, id: &str, token: &str) -> Result<OrderDetails, RequestError> {
         let question = OrderQuery {
             id: id.to_owned(),
             token: token.to_owned(),
         };
-        self.run_request(limit, Box::pin(self.client.execute(question)))
+        self.run_request(Box::pin(self.client.execute(question)))
             .await
     }
 }
 
 struct CatalogQuery {
     of: Jid,
-    most: u32,
+    limit: u32,
     after: Option<String>,
 }
 
@@ -70,13 +62,13 @@ impl IqSpec for CatalogQuery {
     type Response = CatalogPage;
 
     fn build_iq(&self) -> InfoQuery<'static> {
-        let mut asked = vec![text_node("limit", self.most.to_string())];
-        asked.extend(preview_dimensions());
-        asked.extend(self.after.clone().map(|after| text_node("after", after)));
+        let mut children = vec![text_node("limit", self.limit.to_string())];
+        children.extend(preview_dimensions());
+        children.extend(self.after.clone().map(|after| text_node("after", after)));
         let catalog = NodeBuilder::new("product_catalog")
             .attr("jid", self.of.clone())
             .attr("allow_shop_source", "true")
-            .children(asked);
+            .children(children);
         InfoQuery::get(
             "w:biz:catalog",
             server_jid(),
@@ -87,7 +79,7 @@ impl IqSpec for CatalogQuery {
     fn parse_response(&self, response: &NodeRef<'_>) -> Result<CatalogPage, anyhow::Error> {
         let catalog = response
             .get_optional_child("product_catalog")
-            .context("there is no catalogue")?;
+            .context("the answer has no catalogue")?;
         let products = catalog
             .get_children_by_tag("product")
             .filter_map(parse_product)
@@ -175,7 +167,7 @@ impl IqSpec for OrderQuery {
     fn parse_response(&self, response: &NodeRef<'_>) -> Result<OrderDetails, anyhow::Error> {
         let order = response
             .get_optional_child("order")
-            .context("there is no order")?;
+            .context("the answer has no order")?;
         let item = |product: &NodeRef<'_>| OrderItem {
             id: read_text(product, "id"),
             title: read_text(product, "name"),
@@ -250,7 +242,7 @@ mod tests {
         let answer = NodeBuilder::new("iq").children([catalog]).build();
         let question = CatalogQuery {
             of: server_jid(),
-            most: 1,
+            limit: 1,
             after: None,
         };
         let read = question.parse_response(&answer.as_node_ref()).unwrap();
@@ -274,14 +266,17 @@ mod tests {
         assert!(question.encode_iq_direct("3EB0", &mut encoded).unwrap());
         // The first byte says whether the rest is compressed.
         let iq = whatsapp_rust::wacore_binary::marshal::unmarshal_ref(&encoded[1..]).unwrap();
-        let said: Vec<_> = ["id", "xmlns", "type", "to", "smax_id"]
+        let attributes: Vec<_> = ["id", "xmlns", "type", "to", "smax_id"]
             .map(|name| iq.attrs().optional_string(name))
             .into();
-        let said: Vec<_> = said
+        let attributes: Vec<_> = attributes
             .iter()
             .map(|text| text.as_deref().unwrap_or_default().to_owned())
             .collect();
-        assert_eq!(said, ["3EB0", "fb:thrift_iq", "get", "s.whatsapp.net", "5"]);
+        assert_eq!(
+            attributes,
+            ["3EB0", "fb:thrift_iq", "get", "s.whatsapp.net", "5"]
+        );
         assert_eq!(
             read_text(iq.get_optional_child("order").unwrap(), "token").as_deref(),
             Some("t")

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::MutexGuard;
-use whatsapp_rust::{ContactError, IsOnWhatsAppResult, Jid};
+use whatsapp_rust::{ContactError, IsOnWhatsAppResult, Jid, SpamFlow, SpamReportRequest};
 
-use super::requests::{LinkRequestError, request_failed};
 use crate::model::message::ChatId;
 use crate::whatsapp::connection::link::Link;
+use crate::whatsapp::request_error::{RequestError, request_failed};
 
 /// A phone number and its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +25,33 @@ pub struct NumberLookup {
 }
 
 impl Link {
+    /// Reports a message to WhatsApp as spam. `author`: the address of the person that sent it.
+    pub async fn report_message(
+        &self,
+        author: &str,
+        id: &str,
+        sent_at: Timestamp,
+    ) -> Result<(), RequestError> {
+        let from: Jid = author.parse().map_err(|_| RequestError::Failed)?;
+        let report = SpamReportRequest {
+            message_id: id.to_owned(),
+            message_timestamp: u64::try_from(sent_at.as_second()).unwrap_or_default(),
+            from_jid: Some(from.to_non_ad()),
+            spam_flow: SpamFlow::MessageMenu,
+            ..SpamReportRequest::default()
+        };
+        self.run_request(self.client.send_spam_report(report))
+            .await
+            .map(drop)
+    }
+
     /// Checks which of these numbers are on WhatsApp.
     pub async fn check_numbers(
         &self,
         numbers: &[String],
-        limit: Duration,
-    ) -> Result<Vec<NumberLookup>, LinkRequestError> {
-        self.run_request(limit, async {
-            self.query_numbers(numbers).await.map_err(request_failed)
-        })
-        .await
+    ) -> Result<Vec<NumberLookup>, RequestError> {
+        self.run_request(async { self.query_numbers(numbers).await.map_err(request_failed) })
+            .await
     }
 
     async fn query_numbers(&self, numbers: &[String]) -> Result<Vec<NumberLookup>, ContactError> {
@@ -47,16 +65,20 @@ impl Link {
         // An answer with another number does not say which request it is for, and that number may
         // have been requested as well. So numbers without an answer of their own are requested
         // alone.
-        for asked in numbers {
-            if own.iter().any(|number| number.requested == *asked) {
+        for requested in numbers {
+            if own.iter().any(|number| number.requested == *requested) {
                 continue;
             }
             let found = self
                 .client
                 .contacts()
-                .is_on_whatsapp(&[Jid::pn(asked)])
+                .is_on_whatsapp(&[Jid::pn(requested)])
                 .await?;
-            own.extend(found.first().and_then(|it| convert_answer(it, Some(asked))));
+            own.extend(
+                found
+                    .first()
+                    .and_then(|it| convert_answer(it, Some(requested))),
+            );
         }
         Ok(own)
     }
@@ -128,11 +150,11 @@ impl Link {
         if self.clock.uptime() < *self.lock_query_pause() {
             return NumberRegistration::Unknown;
         }
-        let said = self
+        let answer = self
             .clock
             .timeout(limit, self.find_registration(chat))
             .await;
-        said.unwrap_or_else(|_| {
+        answer.unwrap_or_else(|_| {
             *self.lock_query_pause() = self.clock.uptime() + QUERY_PAUSE;
             NumberRegistration::Unknown
         })
@@ -155,26 +177,26 @@ impl Link {
         if new.len() < 2 || self.clock.uptime() < *self.lock_query_pause() {
             return;
         }
-        match self.check_numbers(&new, limit).await {
-            Ok(found) => {
+        match self.clock.timeout(limit, self.check_numbers(&new)).await {
+            Ok(Ok(found)) => {
                 let others = found
                     .into_iter()
                     .filter(|number| number.exists && number.requested != number.phone);
                 others.for_each(|number| self.remember_number(number.requested, number.phone));
             }
-            Err(LinkRequestError::Timeout(_)) => {
+            Ok(Err(RequestError::Timeout(_))) | Err(_) => {
                 *self.lock_query_pause() = self.clock.uptime() + QUERY_PAUSE
             }
-            Err(_) => {}
+            Ok(Err(_)) => {}
         }
     }
 
-    fn remember_number(&self, asked: String, number: String) {
+    fn remember_number(&self, requested: String, number: String) {
         let mut known = self.lock_other_numbers();
         if known.len() >= MAX_OTHER_NUMBERS {
             known.clear();
         }
-        known.insert(asked, number);
+        known.insert(requested, number);
     }
 
     /// Returns the form of a number that WhatsApp knows, where WhatsApp has given another one.
@@ -208,8 +230,8 @@ const QUERY_PAUSE: Duration = Duration::from_secs(60);
 /// Most numbers remembered with another form; beyond that, all are requested again.
 const MAX_OTHER_NUMBERS: usize = 1_000;
 
-/// Converts an answer. `asked`: the requested number, if known.
-fn convert_answer(it: &IsOnWhatsAppResult, asked: Option<&str>) -> Option<NumberLookup> {
+/// Converts an answer. `requested`: the requested number, if known.
+fn convert_answer(it: &IsOnWhatsAppResult, requested: Option<&str>) -> Option<NumberLookup> {
     // WhatsApp answers with a LID where it has moved the account.
     let (phone, lid) = match it.jid.is_lid() {
         true => (it.pn_jid.as_ref()?, Some(&it.jid)),
@@ -217,7 +239,7 @@ fn convert_answer(it: &IsOnWhatsAppResult, asked: Option<&str>) -> Option<Number
     };
     let (phone, lid) = (phone.user_base().to_owned(), lid.map(Jid::to_non_ad_string));
     Some(NumberLookup {
-        requested: asked.unwrap_or(&phone).to_owned(),
+        requested: requested.unwrap_or(&phone).to_owned(),
         phone,
         exists: it.is_registered,
         lid,

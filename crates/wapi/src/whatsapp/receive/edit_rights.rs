@@ -17,7 +17,7 @@ use super::decode::content::unwrap_message;
 use crate::model::event::{DeletionRight, EventData};
 use crate::store::{DeviceLife, Store};
 use crate::system::clock::Clock;
-use crate::whatsapp::queries::requests::LinkRequestError;
+use crate::whatsapp::request_error::RequestError;
 
 /// How long WhatsApp may take to name a group's admins.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ impl EditRights {
     }
 
     /// Returns whether an edit or a deletion counts, and writes the right behind a deletion into
-    /// `told`. Everything else counts.
+    /// `event`. Everything else counts.
     ///
     /// # Errors
     ///
@@ -58,13 +58,13 @@ impl EditRights {
         client: &Client,
         message: &InboundMessage,
         known: &MessageAddresses,
-        told: &mut EventData,
+        event: &mut EventData,
     ) -> Result<bool> {
         // Only a newsletter's admins write in it.
         if message.info.source.chat.is_newsletter() {
             return Ok(true);
         }
-        match told {
+        match event {
             EventData::MessageEdited(edited) => {
                 let claim = self
                     .read_claim(client, message, known, &edited.message_id)
@@ -118,6 +118,7 @@ impl EditRights {
             .map(Jid::to_non_ad_string);
         let authors = self
             .store
+            .outbox()
             .find_authors(&self.session.current_life(), &chats.collect::<Vec<_>>(), id)
             .await?;
         let wrote = |author: &Option<String>| match author {
@@ -150,7 +151,7 @@ impl EditRights {
         &self,
         client: &Client,
         message: &InboundMessage,
-        who: &[String],
+        senders: &[String],
     ) -> Result<bool> {
         if !is_group(message) {
             return Ok(false);
@@ -167,11 +168,11 @@ impl EditRights {
         if self.has_used_tries(&person) {
             return Ok(false);
         }
-        let asked = self
+        let answer = self
             .clock
             .timeout(ADMIN_TIMEOUT, client.groups().get_metadata(&source.chat))
             .await;
-        let is_admin = match asked.map(|answer| answer.map_err(LinkRequestError::from)) {
+        let is_admin = match answer.map(|answer| answer.map_err(RequestError::from)) {
             Ok(Ok(group)) => group
                 .participants
                 .iter()
@@ -185,10 +186,10 @@ impl EditRights {
                     addresses
                         .into_iter()
                         .flatten()
-                        .any(|address| who.contains(&address.to_non_ad_string()))
+                        .any(|address| senders.contains(&address.to_non_ad_string()))
                 }),
-            Err(_) | Ok(Err(LinkRequestError::Offline | LinkRequestError::Timeout(_))) => {
-                bail!("WhatsApp does not say who a group's admins are")
+            Err(_) | Ok(Err(RequestError::Offline | RequestError::Timeout(_))) => {
+                bail!("WhatsApp does not name the admins of a group")
             }
             Ok(Err(_)) => false,
         };

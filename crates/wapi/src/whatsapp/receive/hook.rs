@@ -14,11 +14,11 @@ use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 use super::decode::{self, MessageAddresses};
 use super::edit_rights::EditRights;
 use super::lid_migration;
-use super::poll_votes::VoteReader;
-use crate::inbound::{InboundEvent, Inbox};
+use super::poll_votes::{self, VoteReader};
+use crate::inbound::{InboundBatch, InboundEvent, Inbox};
 use crate::model::event::MessageKey;
 use crate::model::message::Message;
-use crate::store::DeviceLife;
+use crate::store::{DeviceLife, EventFact};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::connection::liveness::LastInbound;
@@ -85,74 +85,83 @@ impl InboundHook {
 
     /// Passes messages to the inbox, with a few tries: a database that is busy for a moment is not
     /// worth a reconnect.
-    async fn save_events(&self, incoming: Vec<InboundEvent>) -> Result<()> {
+    async fn save_batch(&self, batch: InboundBatch) -> Result<()> {
         let life = self.session.current_life();
         for pause in SAVE_PAUSES {
-            match self.inbox.accept(&life, incoming.clone()).await {
+            match self.inbox.accept(&life, batch.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    tracing::warn!(session = self.session.name(), %error, "messages cannot be saved yet")
+                    tracing::warn!(session = self.session.name(), %error, "failed to save messages; trying again")
                 }
             }
             self.clock.sleep(pause).await;
         }
-        self.inbox.accept(&life, incoming).await
+        self.inbox.accept(&life, batch).await
     }
 
-    /// Converts these messages to events. Saves history-sync notifications, LID pairs, timers and
-    /// votes on the way.
+    /// Converts these messages to events and facts. Only the notifications of a history sync are
+    /// saved on the way.
     async fn decode_batch(
         &self,
         client: &Client,
-        batch: &[InboundMessage],
-    ) -> Result<Vec<InboundEvent>> {
-        self.announcer.record_chunks(batch).await?;
-        let mut received = Vec::with_capacity(batch.len());
-        for message in batch {
-            let pairs = lid_migration::parse_lid_pairs(message);
-            if !pairs.is_empty() {
-                self.tasks.spawn(lid_migration::merge_people(
-                    self.votes.store().clone(),
-                    self.session.current_life(),
-                    pairs,
-                ));
-            }
+        messages: &[InboundMessage],
+    ) -> Result<InboundBatch> {
+        self.announcer.record_chunks(messages).await?;
+        let mut batch = InboundBatch::default();
+        for message in messages {
+            batch
+                .lid_pairs
+                .extend(lid_migration::parse_lid_pairs(message));
             let known = find_addresses(client, message).await;
+            let mut facts = Vec::new();
             if let Some((chats, timer)) =
                 decode::find_timer(&message.message, &message.info, &known)
             {
-                self.votes
-                    .store()
-                    .set_chat_timer(&self.session.current_life(), &chats, timer)
-                    .await?;
+                facts.push(EventFact::ChatTimer { chats, timer });
             }
-            let mut told = match self.votes.read_message(client, message, &known).await? {
-                Some(vote) => Some(vote),
-                None => decode::decode_message(
-                    self.session.name(),
-                    &message.message,
-                    &message.info,
-                    &known,
-                ),
-            };
-            if let Some(change) = told.as_mut()
-                && !self
-                    .rights
-                    .check_change(client, message, &known, &mut change.data)
-                    .await?
-            {
-                tracing::debug!(
-                    session = self.session.name(),
-                    "somebody changes a message that is not theirs; it stays"
-                );
-                continue;
+            facts.extend(poll_votes::decode_poll(message));
+            match self.decode_event(client, message, &known, &batch).await? {
+                Some(mut event) => {
+                    event.facts.append(&mut facts);
+                    batch.events.push(event);
+                }
+                None => batch.facts.append(&mut facts),
             }
-            if let Some(message) = told.as_mut().and_then(|told| told.data.message_mut()) {
-                complete_addresses(client, message).await;
-            }
-            received.extend(told);
         }
-        Ok(received)
+        Ok(batch)
+    }
+
+    /// Converts a message to its event; `None` if it has none. `before`: the messages before it,
+    /// which are not saved yet.
+    async fn decode_event(
+        &self,
+        client: &Client,
+        message: &InboundMessage,
+        known: &MessageAddresses,
+        before: &InboundBatch,
+    ) -> Result<Option<InboundEvent>> {
+        let vote = self.votes.read_vote(client, message, known, before).await?;
+        let event = vote.or_else(|| {
+            decode::decode_message(self.session.name(), &message.message, &message.info, known)
+        });
+        let Some(mut event) = event else {
+            return Ok(None);
+        };
+        if !self
+            .rights
+            .check_change(client, message, known, &mut event.data)
+            .await?
+        {
+            tracing::debug!(
+                session = self.session.name(),
+                "ignored a change of another person's message"
+            );
+            return Ok(None);
+        }
+        if let Some(message) = event.data.message_mut() {
+            complete_addresses(client, message).await;
+        }
+        Ok(Some(event))
     }
 
     /// Plans a reconnect: WhatsApp offers unacknowledged messages again only to a new connection.
@@ -181,7 +190,8 @@ impl InboundDurabilityHook for InboundHook {
         let received = match self.decode_batch(&client, batch).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::warn!(session = self.session.name(), %error, "what came in cannot be understood yet");
+                tracing::warn!(session = self.session.name(), %error, "failed to decode a received message; trying \
+                 again");
                 self.plan_reconnect(client);
                 return Err(error);
             }
@@ -194,9 +204,9 @@ impl InboundDurabilityHook for InboundHook {
         // Later messages must not be saved before those that could not be saved.
         ensure!(
             !self.is_reconnect_planned.load(Ordering::Relaxed),
-            "WhatsApp will be asked again for what could not be saved"
+            "messages could not be saved; requesting them from WhatsApp again"
         );
-        let taken = self.save_events(received).await;
+        let taken = self.save_batch(received).await;
         match taken {
             Ok(()) => {
                 handover.confirm_saved();
@@ -221,7 +231,7 @@ fn buffer_key(message: &InboundMessage) -> MessageKey {
 async fn find_addresses(client: &Client, message: &InboundMessage) -> MessageAddresses {
     let source = &message.info.source;
     let is_ours = source.is_from_me && !source.is_group;
-    let (peer, told) = match is_ours {
+    let (peer, chat) = match is_ours {
         true => (
             &source.chat,
             message
@@ -232,8 +242,8 @@ async fn find_addresses(client: &Client, message: &InboundMessage) -> MessageAdd
         ),
         false => (&source.sender, source.sender_alt.as_ref()),
     };
-    let other = match told {
-        Some(told) => Some(told.clone()),
+    let other = match chat {
+        Some(chat) => Some(chat.clone()),
         None => find_other_address(client, peer).await,
     };
     MessageAddresses {

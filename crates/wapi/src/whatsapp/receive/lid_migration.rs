@@ -6,18 +6,17 @@ use whatsapp_rust::Jid;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::waproto::codec;
 
-use crate::store::{Life, Store};
-
 /// Returns the number and LID of each person in the message. Only the account's own phone is
 /// trusted.
 pub(in crate::whatsapp) fn parse_lid_pairs(message: &InboundMessage) -> Vec<[String; 2]> {
-    let said = message
+    let protocol = message
         .message
         .protocol_message
         .as_option()
         .filter(|_| message.info.source.is_from_me);
-    let said = said.and_then(|said| said.lid_migration_mapping_sync_message.as_option());
-    let payload = said.and_then(|said| said.encoded_mapping_payload.as_deref());
+    let protocol =
+        protocol.and_then(|protocol| protocol.lid_migration_mapping_sync_message.as_option());
+    let payload = protocol.and_then(|protocol| protocol.encoded_mapping_payload.as_deref());
     let payload =
         payload.and_then(|payload| codec::lid_migration_mapping_sync_payload_decode(payload).ok());
     let pair = |number: u64, assigned: u64, latest: Option<u64>| {
@@ -36,17 +35,4 @@ pub(in crate::whatsapp) fn parse_lid_pairs(message: &InboundMessage) -> Vec<[Str
         .iter()
         .filter_map(|it| pair(it.pn, it.assigned_lid, it.latest_lid))
         .collect()
-}
-
-/// Merges the people known by either address; `contact.updated` events report the changes.
-pub(in crate::whatsapp) async fn merge_people(
-    store: Store,
-    session: Life,
-    pairs: Vec<[String; 2]>,
-) {
-    for [number, lid] in pairs {
-        if let Err(error) = store.merge_identities(&session, &number, &lid).await {
-            tracing::warn!(session = session.name(), %error, "whose number and LID belong together cannot be noted; their next message tells it");
-        }
-    }
 }

@@ -25,7 +25,7 @@ use crate::store::{DeviceLife, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::queries::newsletters::{self, FollowedNewsletters};
-use crate::whatsapp::queries::requests::LinkRequestError;
+use crate::whatsapp::request_error::RequestError;
 
 pub(in crate::whatsapp) use listener::PostListener;
 
@@ -45,7 +45,7 @@ const SAVE_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 enum BackfillError {
     #[error(transparent)]
-    NotAnswered(#[from] LinkRequestError),
+    NotAnswered(#[from] RequestError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -153,6 +153,7 @@ impl PostReader {
                     self.handle_post(message).await;
                 }
             }
+            Some(Event::RawNode(node)) => self.handle_deletion(node.get()).await,
             _ => {}
         }
     }
@@ -177,38 +178,38 @@ impl PostReader {
             .clock
             .timeout(REQUEST_TIMEOUT, listing)
             .await
-            .map_err(|_| LinkRequestError::Timeout(REQUEST_TIMEOUT))??;
+            .map_err(|_| RequestError::Timeout(REQUEST_TIMEOUT))??;
         let ids: Vec<String> = followed
             .into_iter()
             .map(|newsletter| newsletter.id)
             .collect();
         self.store
+            .inbound()
             .retain_newsletters(&self.session.current_life(), &ids)
             .await?;
         Ok(ids)
     }
 
     fn schedule_backfill(&self, error: &BackfillError) {
-        tracing::debug!(session = self.session.name(), %error, "it is not known what was posted; it is asked again");
+        tracing::debug!(session = self.session.name(), %error, "failed to fetch the posts of a newsletter; trying again");
         self.is_behind.store(true, Ordering::Relaxed);
     }
 
     /// Handles a post that has just come in.
     async fn handle_post(&self, message: &InboundMessage) {
         let info = &message.info;
-        let (id, place) = (
+        let (id, position) = (
             info.source.chat.to_non_ad_string(),
             i64::from(info.server_id),
         );
-        // The deletion of a post comes without content, and the engine skips it.
         if info.edit == EditAttribute::AdminEdit {
-            let told = decode::decode_edited_post(
+            let known = decode::decode_edited_post(
                 self.session.name(),
                 &message.message,
                 info,
                 &self.own_addresses(),
             );
-            return self.emit_events(told.into_iter().collect()).await;
+            return self.emit_events(known.into_iter().collect()).await;
         }
         if self.followed.get(&id).is_none() {
             self.fetch_metadata(&id).await;
@@ -219,15 +220,17 @@ impl PostReader {
             .get(&id)
             .is_none_or(|newsletter| newsletter.role.can_post());
         let is_level = !may_be_own && self.with_caught_up(|level| level.contains(&id));
-        let is_found = !is_level && self.backfill_newsletter(&id, Some(place)).await;
-        let told = self
+        let is_found = !is_level && self.backfill_newsletter(&id, Some(position)).await;
+        let known = self
             .store
+            .inbound()
             .newsletter_position(&self.session.current_life(), &id)
             .await
             .ok()
             .flatten();
         // The backfill has emitted this post, or will when it is tried again.
-        if place > 0 && (may_be_own || is_found && told.is_some_and(|told| told >= place)) {
+        if position > 0 && (may_be_own || is_found && known.is_some_and(|known| known >= position))
+        {
             return;
         }
         // Two posts with one id are one event.
@@ -238,7 +241,7 @@ impl PostReader {
         )
         .await;
         if is_level || is_found {
-            self.save_position(&id, place).await;
+            self.save_position(&id, position).await;
         }
     }
 
@@ -247,9 +250,9 @@ impl PostReader {
     async fn backfill_newsletter(&self, id: &str, coming: Option<i64>) -> bool {
         match self.fetch_missed(id, coming).await {
             Ok(missed) => {
-                for (place, post) in missed {
+                for (position, post) in missed {
                     self.emit_events(post.into_iter().collect()).await;
-                    self.save_position(id, place).await;
+                    self.save_position(id, position).await;
                 }
                 self.with_caught_up(|level| level.insert(id.to_owned()));
                 true
@@ -267,18 +270,21 @@ impl PostReader {
         id: &str,
         coming: Option<i64>,
     ) -> Result<Vec<(i64, Option<InboundEvent>)>, BackfillError> {
-        let coming_from = coming.filter(|place| *place > 0).map(|place| place - 1);
-        let told = match (
+        let coming_from = coming
+            .filter(|position| *position > 0)
+            .map(|position| position - 1);
+        let known = match (
             self.store
+                .inbound()
                 .newsletter_position(&self.session.current_life(), id)
                 .await?,
             coming_from,
         ) {
             // The post may have been on its way already when reading of the newsletter began.
-            (Some(told), Some(place)) => told.min(place),
-            (Some(told), None) => told,
+            (Some(known), Some(position)) => known.min(position),
+            (Some(known), None) => known,
             // This post is the first to be emitted.
-            (None, Some(place)) => place,
+            (None, Some(position)) => position,
             (None, None) => {
                 self.begin_reading(id).await?;
                 return Ok(Vec::new());
@@ -293,9 +299,9 @@ impl PostReader {
             let page = self.fetch_page(&jid, PAGE_SIZE, before).await?;
             let oldest = page.iter().map(|post| post.server_id).min();
             let is_last = page.len() < PAGE_SIZE as usize;
-            missed.extend(page.into_iter().filter(|post| post_number(post) > told));
+            missed.extend(page.into_iter().filter(|post| post_number(post) > known));
             let reached = oldest
-                .is_none_or(|oldest| i64::try_from(oldest).is_ok_and(|oldest| oldest <= told + 1));
+                .is_none_or(|oldest| i64::try_from(oldest).is_ok_and(|oldest| oldest <= known + 1));
             if is_last || reached || missed.len() >= MAX_MISSED {
                 break;
             }
@@ -326,23 +332,24 @@ impl PostReader {
             Ok(Ok(found)) => self.followed.insert(found),
             _ => tracing::debug!(
                 session = self.session.name(),
-                "it is not known what a newsletter is called"
+                "failed to fetch the name of a newsletter"
             ),
         }
     }
 
     /// Begins to read a newsletter after its newest post; earlier ones are not emitted. A
     /// newsletter that is already read keeps its position, so that no post is left out.
-    pub async fn begin_reading(&self, id: &str) -> Result<(), LinkRequestError> {
+    pub async fn begin_reading(&self, id: &str) -> Result<(), RequestError> {
         let known = self
             .store
+            .inbound()
             .newsletter_position(&self.session.current_life(), id)
             .await
-            .map_err(|_| LinkRequestError::Failed)?;
+            .map_err(|_| RequestError::Failed)?;
         if known.is_some() {
             return Ok(());
         }
-        let jid: Jid = id.parse().map_err(|_| LinkRequestError::Failed)?;
+        let jid: Jid = id.parse().map_err(|_| RequestError::Failed)?;
         let newest = self
             .fetch_page(&jid, 1, None)
             .await?
@@ -351,20 +358,22 @@ impl PostReader {
             .max()
             .unwrap_or(0);
         self.store
+            .inbound()
             .set_newsletter_position(&self.session.current_life(), id, newest)
             .await
-            .map_err(|_| LinkRequestError::Failed)?;
+            .map_err(|_| RequestError::Failed)?;
         self.with_caught_up(|level| level.insert(id.to_owned()));
         Ok(())
     }
 
     /// Stops reading a newsletter.
-    pub async fn stop_reading(&self, id: &str) -> Result<(), LinkRequestError> {
+    pub async fn stop_reading(&self, id: &str) -> Result<(), RequestError> {
         let newsletters = vec![id.to_owned()];
         self.store
+            .inbound()
             .forget_newsletters(&self.session.current_life(), newsletters)
             .await
-            .map_err(|_| LinkRequestError::Failed)
+            .map_err(|_| RequestError::Failed)
     }
 
     async fn fetch_page(
@@ -372,7 +381,7 @@ impl PostReader {
         jid: &Jid,
         count: u32,
         before: Option<u64>,
-    ) -> Result<Vec<NewsletterMessage>, LinkRequestError> {
+    ) -> Result<Vec<NewsletterMessage>, RequestError> {
         let newsletters = self.client.newsletter();
         // Boxed: the engine's futures are nested too deeply for the compiler.
         let asking = Box::pin(newsletters.get_messages(jid.clone(), count, before));
@@ -380,7 +389,7 @@ impl PostReader {
             .clock
             .timeout(REQUEST_TIMEOUT, asking)
             .await
-            .map_err(|_| LinkRequestError::Timeout(REQUEST_TIMEOUT))??)
+            .map_err(|_| RequestError::Timeout(REQUEST_TIMEOUT))??)
     }
 
     /// Converts a listed post; `None` for one without content, and for one that the gateway sent
@@ -397,6 +406,7 @@ impl PostReader {
         if post.is_sender
             && self
                 .store
+                .outbox()
                 .find_sent_message(&self.session.current_life(), &post.message_id)
                 .await?
                 .is_some()
@@ -451,29 +461,30 @@ impl PostReader {
         }
         while let Err(error) = self
             .inbox
-            .accept(&self.session.current_life(), incoming.clone())
+            .accept(&self.session.current_life(), incoming.clone().into())
             .await
         {
             tracing::warn!(
                 session = self.session.name(),
                 error = format!("{error:#}"),
-                "posts cannot be saved yet"
+                "failed to save posts; trying again"
             );
             self.clock.sleep(SAVE_RETRY).await;
         }
     }
 
-    async fn save_position(&self, id: &str, place: i64) {
-        if place <= 0 {
+    async fn save_position(&self, id: &str, position: i64) {
+        if position <= 0 {
             return;
         }
         if let Err(error) = self
             .store
-            .set_newsletter_position(&self.session.current_life(), id, place)
+            .inbound()
+            .set_newsletter_position(&self.session.current_life(), id, position)
             .await
         {
             // A post emitted twice is one event.
-            tracing::debug!(session = self.session.name(), %error, "how far a newsletter was told cannot be saved");
+            tracing::debug!(session = self.session.name(), %error, "failed to save the position in a newsletter");
         }
     }
 

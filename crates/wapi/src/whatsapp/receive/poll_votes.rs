@@ -22,10 +22,10 @@ use whatsapp_rust::{Client, Jid};
 use super::decode::content::unwrap_message;
 use super::decode::{self, MessageAddresses, fileless};
 use super::hook::find_other_address;
-use crate::inbound::InboundEvent;
-use crate::model::event::{EventData, OptionTally, ResponseChange, VoteChange};
-use crate::model::message::{self, CalendarEvent, ChatId, MessageContent};
-use crate::store::{DeviceLife, PollBallot, Store, StoredPoll};
+use crate::inbound::{InboundBatch, InboundEvent};
+use crate::model::event::{EventData, ResponseChange, VoteChange};
+use crate::model::message::{self, CalendarEvent, ChatId, InvitationReply, MessageContent};
+use crate::store::{DeviceLife, EventFact, NewVote, PollBallot, Store, StoredPoll};
 use crate::whatsapp::send::encode::{self, SealedPayload};
 
 /// The polls and events of one session.
@@ -43,15 +43,15 @@ impl VoteReader {
         &self.store
     }
 
-    /// Saves a poll or an event for later votes and responses; returns the event to emit for a vote
-    /// or a response, `None` for everything else.
-    pub async fn read_message(
+    /// Returns the event of a vote or a response, with the vote to save; `None` for every other
+    /// message. `before`: messages that are not saved yet, perhaps with the poll.
+    pub async fn read_vote(
         &self,
         client: &Client,
         message: &InboundMessage,
         known: &MessageAddresses,
+        before: &InboundBatch,
     ) -> Result<Option<InboundEvent>> {
-        self.save_poll(message).await?;
         let body = unwrap_message(&message.message);
         let about = match (
             body.poll_update_message.as_option(),
@@ -66,22 +66,23 @@ impl VoteReader {
             return Ok(None);
         };
         let changed = decode::empty_change(self.session.name(), &message.info, known, id.clone());
-        let poll = self
-            .store
-            .find_poll(&self.session.current_life(), &id)
-            .await?;
+        // The first poll of an id counts.
+        let life = self.session.current_life();
+        let saved = self.store.inbound().find_poll(&life, &id).await?;
+        let poll = saved.or_else(|| find_unsaved_poll(before, &id));
         let addresses = match &poll {
             Some(poll) => pair_addresses(client, poll, &message.info.source.sender).await,
             None => Vec::new(),
         };
         // A person that votes again under the other address is the same voter.
-        let from = &changed.from;
+        let from = &changed.origin.from;
         let number = from
             .phone
             .as_ref()
             .map(|phone| format!("{phone}@s.whatsapp.net"));
         let voter = self
             .store
+            .identities()
             .resolve_identity(
                 &self.session.current_life(),
                 number.as_deref(),
@@ -89,23 +90,25 @@ impl VoteReader {
             )
             .await?;
         let voter = voter.unwrap_or_else(|| from.id.clone());
-        let said = VoteContext {
+        let context = VoteContext {
             id: &id,
             by: &voter,
             poll: poll.as_ref(),
             addresses,
         };
-        let data = match (
+        let (data, vote) = match (
             body.poll_update_message.as_option(),
             body.enc_event_response_message.as_option(),
         ) {
             (Some(update), _) => {
-                let vote = self.convert_vote(&said, update).await?;
-                EventData::PollVote(Box::new(changed.with_change(vote)))
+                let (change, vote) = context.convert_vote(update);
+                let data = EventData::PollVote(Box::new(changed.with_change(change)));
+                (data, vote)
             }
             (_, answer) => {
-                let response = self.convert_response(&said, answer).await?;
-                EventData::EventResponse(Box::new(changed.with_change(response)))
+                let (change, vote) = context.convert_response(answer);
+                let data = EventData::EventResponse(Box::new(changed.with_change(change)));
+                (data, vote)
             }
         };
         let (key, chat) = (
@@ -117,134 +120,58 @@ impl VoteReader {
             chat,
             data,
             file: None,
+            facts: vote.map(EventFact::Vote).into_iter().collect(),
         }))
     }
+}
 
-    async fn convert_vote(
-        &self,
-        said: &VoteContext<'_>,
-        update: &PollUpdateMessage,
-    ) -> Result<VoteChange> {
-        let Some((poll, hashes)) = said.poll.zip(said.decrypt_vote(update)) else {
-            return Ok(VoteChange::default());
-        };
-        let chosen = |option: &&String| {
-            hashes
-                .iter()
-                .any(|hash| hash[..] == compute_option_hash(option))
-        };
-        let options: Vec<_> = poll.options.iter().filter(chosen).cloned().collect();
-        let voted_at = update.sender_timestamp_ms.unwrap_or_default();
-        let tally = self
-            .count_vote(said, poll, options.clone(), voted_at)
-            .await?;
-        Ok(VoteChange {
-            question: Some(poll.question.clone()),
-            options: Some(options),
-            tally: Some(tally),
-        })
+/// Returns the poll or event in a message, to be saved so that votes and responses can be decrypted.
+pub(super) fn decode_poll(message: &InboundMessage) -> Option<EventFact> {
+    let body = unwrap_message(&message.message);
+    let (poll, event) = (
+        fileless::poll_creation(body),
+        body.event_message.as_option(),
+    );
+    if poll.is_none() && event.is_none() {
+        return None;
     }
-
-    async fn convert_response(
-        &self,
-        said: &VoteContext<'_>,
-        answer: Option<&EncEventResponseMessage>,
-    ) -> Result<ResponseChange> {
-        let opened = answer.and_then(|answer| said.decrypt_response(answer));
-        let Some((event, opened)) = said.poll.zip(opened) else {
-            return Ok(ResponseChange::default());
-        };
-        let [going, not_going, maybe] = CalendarEvent::RESPONSES;
-        let response = match opened.response {
-            Some(EventResponseType::GOING) => Some(going),
-            Some(EventResponseType::NOT_GOING) => Some(not_going),
-            Some(EventResponseType::MAYBE) => Some(maybe),
-            _ => None,
-        };
-        let chosen = response.map(str::to_owned).into_iter().collect();
-        let tally = self
-            .count_vote(said, event, chosen, opened.timestamp_ms.unwrap_or_default())
-            .await?;
-        let extra_guests = opened
-            .extra_guest_count
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or_default();
-        Ok(ResponseChange {
-            name: Some(event.question.clone()),
-            response,
-            extra_guests,
-            tally: Some(tally),
-        })
-    }
-
-    async fn count_vote(
-        &self,
-        said: &VoteContext<'_>,
-        poll: &StoredPoll,
-        options: Vec<String>,
-        at: i64,
-    ) -> Result<Vec<OptionTally>> {
-        let ballot = PollBallot {
-            voter: said.by.to_owned(),
+    let context = message.message.message_context_info.as_option();
+    let context = context.or_else(|| body.message_context_info.as_option());
+    let secret = context?.message_secret.clone()?;
+    let source = &message.info.source;
+    let (chat, creator) = (
+        source.chat.to_non_ad_string(),
+        source.sender.to_non_ad_string(),
+    );
+    let poll = match poll.map(fileless::decode_poll) {
+        Some(message::PollContent {
+            question,
             options,
-        };
-        Ok(tally_votes(
-            &poll.options,
-            &self
-                .store
-                .record_vote(&self.session.current_life(), said.id, ballot, at)
-                .await?,
-        ))
-    }
-
-    /// Saves a poll or an event, so that votes and responses can be decrypted.
-    async fn save_poll(&self, message: &InboundMessage) -> Result<()> {
-        let body = unwrap_message(&message.message);
-        let (poll, event) = (
-            fileless::poll_creation(body),
-            body.event_message.as_option(),
-        );
-        if poll.is_none() && event.is_none() {
-            return Ok(());
+            max_selections,
+            ..
+        }) => StoredPoll {
+            chat: Some(chat),
+            creator,
+            secret,
+            question,
+            options,
+            max_selections,
+        },
+        None => {
+            let name = event.and_then(|event| event.name.clone());
+            StoredPoll::from_event(chat, creator, secret, name.unwrap_or_default())
         }
-        let around = message.message.message_context_info.as_option();
-        let around = around.or_else(|| body.message_context_info.as_option());
-        let Some(secret) = around.and_then(|around| around.message_secret.clone()) else {
-            return Ok(());
-        };
-        let source = &message.info.source;
-        let (chat, creator) = (
-            source.chat.to_non_ad_string(),
-            source.sender.to_non_ad_string(),
-        );
-        let poll = match poll.map(fileless::decode_poll) {
-            Some(message::PollContent {
-                question,
-                options,
-                max_selections,
-                ..
-            }) => StoredPoll {
-                chat: Some(chat),
-                creator,
-                secret,
-                question,
-                options,
-                max_selections,
-            },
-            None => StoredPoll::from_event(
-                chat,
-                creator,
-                secret,
-                event
-                    .and_then(|event| event.name.clone())
-                    .unwrap_or_default(),
-            ),
-        };
-        self.store
-            .save_poll(&self.session.current_life(), &message.info.id, poll)
-            .await?;
-        Ok(())
-    }
+    };
+    let id = message.info.id.clone();
+    Some(EventFact::Poll { id, poll })
+}
+
+fn find_unsaved_poll(batch: &InboundBatch, wanted: &str) -> Option<StoredPoll> {
+    let of_events = batch.events.iter().flat_map(|event| &event.facts);
+    of_events.chain(&batch.facts).find_map(|fact| match fact {
+        EventFact::Poll { id, poll } if id == wanted => Some(poll.clone()),
+        _ => None,
+    })
 }
 
 /// A vote or a response, with its sender.
@@ -258,6 +185,73 @@ struct VoteContext<'a> {
 }
 
 impl VoteContext<'_> {
+    /// Returns the change that a vote makes, without its tally, and the vote to save.
+    fn convert_vote(&self, update: &PollUpdateMessage) -> (VoteChange, Option<NewVote>) {
+        let Some((poll, hashes)) = self.poll.zip(self.decrypt_vote(update)) else {
+            return (VoteChange::default(), None);
+        };
+        let chosen = |option: &&String| {
+            hashes
+                .iter()
+                .any(|hash| hash[..] == compute_option_hash(option))
+        };
+        let options: Vec<_> = poll.options.iter().filter(chosen).cloned().collect();
+        let voted_at = update.sender_timestamp_ms.unwrap_or_default();
+        let vote = self.new_vote(poll, options.clone(), voted_at);
+        let change = VoteChange {
+            question: Some(poll.question.clone()),
+            options: Some(options),
+            tally: None,
+        };
+        (change, Some(vote))
+    }
+
+    /// Returns the change that a response makes, without its tally, and the vote to save.
+    fn convert_response(
+        &self,
+        answer: Option<&EncEventResponseMessage>,
+    ) -> (ResponseChange, Option<NewVote>) {
+        let opened = answer.and_then(|answer| self.decrypt_response(answer));
+        let Some((event, opened)) = self.poll.zip(opened) else {
+            return (ResponseChange::default(), None);
+        };
+        let response = match opened.response {
+            Some(EventResponseType::GOING) => Some(InvitationReply::Going),
+            Some(EventResponseType::NOT_GOING) => Some(InvitationReply::NotGoing),
+            Some(EventResponseType::MAYBE) => Some(InvitationReply::Maybe),
+            _ => None,
+        };
+        let chosen = response
+            .map(|response| response.as_str().to_owned())
+            .into_iter()
+            .collect();
+        let vote = self.new_vote(event, chosen, opened.timestamp_ms.unwrap_or_default());
+        let extra_guests = opened
+            .extra_guest_count
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or_default();
+        let change = ResponseChange {
+            name: Some(event.question.clone()),
+            response,
+            extra_guests,
+            tally: None,
+        };
+        (change, Some(vote))
+    }
+
+    fn new_vote(&self, poll: &StoredPoll, options: Vec<String>, voted_at: i64) -> NewVote {
+        NewVote {
+            poll: self.id.to_owned(),
+            options: poll.options.clone(),
+            ballot: PollBallot {
+                voter: self.by.to_owned(),
+                options,
+            },
+            voted_at,
+            event: None,
+        }
+    }
+
     /// Returns the hashes of the chosen options.
     fn decrypt_vote(&self, update: &PollUpdateMessage) -> Option<Vec<Vec<u8>>> {
         let (secret, vote) = (&self.poll?.secret, update.vote.as_option()?);
@@ -329,13 +323,13 @@ pub(in crate::whatsapp) async fn seal_vote(
                 1 => EventResponseType::NOT_GOING,
                 _ => EventResponseType::MAYBE,
             };
-            let said = EventResponseMessage {
+            let context = EventResponseMessage {
                 response: Some(response),
                 timestamp_ms: Some(now.as_millisecond()),
                 extra_guest_count: i32::try_from(answer.extra_guests).ok(),
             };
             encrypt_event_response_with_secret(
-                &said,
+                &context,
                 &about.secret,
                 &answer.message_id,
                 &creator,
@@ -380,21 +374,6 @@ async fn resolve_address(client: &Client, person: &Jid, by_lid: bool) -> Jid {
         return if by_lid { lid } else { number }.unwrap_or(person);
     }
     find_other_address(client, &person).await.unwrap_or(person)
-}
-
-fn tally_votes(options: &[String], ballots: &[PollBallot]) -> Vec<OptionTally> {
-    let one = |option: &String| {
-        let chose = ballots
-            .iter()
-            .filter(|ballot| ballot.options.contains(option));
-        let voters: Vec<_> = chose.map(|ballot| ballot.voter.clone()).collect();
-        OptionTally {
-            option: option.clone(),
-            votes: voters.len(),
-            voters,
-        }
-    };
-    options.iter().map(one).collect()
 }
 
 /// Returns the address pairs of creator and voter. A vote is encrypted for the addresses that the

@@ -10,7 +10,7 @@ use whatsapp_rust::wacore_binary::JidExt;
 
 use super::decode::{self, MessageAddresses};
 use crate::inbound::{InboundEvent, Inbox};
-use crate::model::event::{EventData, UnreadableMessage};
+use crate::model::event::{EventData, UnreadableMessage, UnreadableReason};
 use crate::store::DeviceLife;
 use crate::system::lifecycle::Lifecycle;
 
@@ -52,23 +52,27 @@ impl EventHandler for UndecryptableHandler {
             own: Vec::new(),
         };
         let unread = UnreadableMessage {
+            origin: decode::message_origin(self.session.name(), &message.info, &known),
             reason: failure_reason(message),
-            ..decode::undecryptable_message(self.session.name(), &message.info, &known)
         };
-        let (key, chat) = (decode::message_key(&message.info), unread.chat.clone());
+        let (key, chat) = (
+            decode::message_key(&message.info),
+            unread.origin.chat.clone(),
+        );
         let incoming = InboundEvent {
             key,
             chat,
             data: EventData::MessageUndecryptable(Box::new(unread)),
             file: None,
+            facts: Vec::new(),
         };
         let (session, inbox) = (self.session.current_life(), Arc::clone(&self.inbox));
         self.tasks.spawn(async move {
-            if let Err(error) = inbox.accept(&session, vec![incoming]).await {
+            if let Err(error) = inbox.accept(&session, vec![incoming].into()).await {
                 tracing::warn!(
                     session = session.name(),
                     error = format!("{error:#}"),
-                    "a message that cannot be read was not told"
+                    "failed to save the event of an undecryptable message"
                 );
             }
         });
@@ -79,10 +83,10 @@ impl EventHandler for UndecryptableHandler {
     }
 }
 
-const fn failure_reason(message: &UndecryptableMessage) -> &'static str {
+const fn failure_reason(message: &UndecryptableMessage) -> UnreadableReason {
     match (&message.unavailable_type, message.is_unavailable) {
-        (UnavailableType::ViewOnce, true) => "view_once",
-        (_, true) => "unavailable",
-        (_, false) => "undecryptable",
+        (UnavailableType::ViewOnce, true) => UnreadableReason::ViewOnce,
+        (_, true) => UnreadableReason::Unavailable,
+        (_, false) => UnreadableReason::Undecryptable,
     }
 }

@@ -10,6 +10,7 @@ use whatsapp_rust::{ClientError, Jid, SendError, SendOptions};
 use super::encode::{self, EncodeContext, Quote};
 use crate::media::link_download::LinkPreview;
 use crate::model::message::{ChatId, Message, MessageContent};
+use crate::model::send_failure::SendFailure;
 use crate::store::StoredPoll;
 use crate::whatsapp::connection::link::Link;
 use crate::whatsapp::media::message_upload::{AttachedFile, WantedForm};
@@ -49,41 +50,36 @@ pub struct SendContext {
 }
 
 /// Error of preparing a message.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
-    #[error("WhatsApp's media servers did not take it: {0}")]
-    NotUploaded(String),
-    #[error("its file cannot be converted for now: {0}")]
-    NotConverted(String),
     /// The file is not here, and WhatsApp's media servers no longer have it.
-    #[error("its file is not here")]
+    #[error("its file is not stored here")]
     FileMissing,
-    /// The file will never be acceptable.
+    /// A later attempt may succeed.
     #[error("{0}")]
-    Unfit(String),
-    /// The message it refers to is unknown, or its kind is only received.
-    #[error("it cannot be put into WhatsApp's form")]
-    NotEncodable,
+    Transient(String),
+    /// No attempt will succeed: the file will never be acceptable, or the message cannot be encoded.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+impl PrepareError {
+    pub(in crate::whatsapp) fn not_uploaded(error: impl std::fmt::Display) -> Self {
+        Self::Transient(format!(
+            "WhatsApp's media servers did not accept it: {error:#}"
+        ))
+    }
 }
 
 /// Error of handing a message over: it was not, or that is uncertain.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandoverError {
     /// The message has not left.
     #[error("the session is not connected to WhatsApp")]
     Offline,
-    /// It has not left: the number is not registered.
-    #[error("the number is not on WhatsApp")]
-    NotOnWhatsapp,
-    /// It has not left: WhatsApp does not name the group's members.
-    #[error("the account is in no such group")]
-    NotInGroup,
-    /// It has not left: the newsletter does not exist.
-    #[error("there is no such newsletter")]
-    NoNewsletter,
-    /// It has not left: only others may post in this newsletter.
-    #[error("the account may not post in the newsletter")]
-    NotNewsletterAdmin,
+    /// It has not left: WhatsApp's answer to a request before it rules it out.
+    #[error("{}", .0.detail())]
+    Rejected(SendFailure),
     /// It has not left: the engine could not build it. The error text may name people.
     #[error("the message could not be sent: {0}")]
     Failed(String),
@@ -101,7 +97,8 @@ impl Link {
         file: Option<AttachedFile>,
         beside: &SendContext,
     ) -> Result<PreparedMessage, PrepareError> {
-        let message = &*self.resolve_mentions(message).await;
+        let message = self.resolve_mentions(message).await;
+        let message = &*self.mention_everyone(to, message).await;
         let uploaded = match (message.content.media_file(), file) {
             (Some((kind, _)), Some(file)) => {
                 // An album announces its numbers of images and videos.
@@ -141,7 +138,7 @@ impl Link {
             }
             None => None,
         };
-        let around = EncodeContext {
+        let context = EncodeContext {
             chat: to,
             quote,
             secret,
@@ -156,8 +153,10 @@ impl Link {
             .filter_map(|person| person.parse().ok())
             .collect();
         let is_edit = matches!(message.content, MessageContent::Edit { .. });
-        let mut message =
-            encode::encode_message(message, uploaded, &around).ok_or(PrepareError::NotEncodable)?;
+        let mut message = encode::encode_message(message, uploaded, &context).ok_or_else(|| {
+            // The message it refers to is unknown, or its kind is only received.
+            PrepareError::Permanent("it cannot be encoded for WhatsApp".to_owned())
+        })?;
         if is_edit && !matches!(to, ChatId::Newsletter(_)) {
             message = self.seal_edit(to, message).await;
         }
@@ -191,11 +190,37 @@ impl Link {
         self.prefetch_registrations(&numbers, LOOKUP_TIMEOUT).await;
         for person in people {
             let known = self.resolve_chat(&person, LOOKUP_TIMEOUT).await;
-            if let (ChatId::Phone(asked), ChatId::Phone(known)) = (person, known)
-                && asked != known
+            if let (ChatId::Phone(requested), ChatId::Phone(known)) = (person, known)
+                && requested != known
             {
-                message.to_mut().replace_mention(&asked, &known);
+                message.to_mut().replace_mention(&requested, &known);
             }
+        }
+        message
+    }
+
+    /// Adds the members of a group, other than the account, to a message that mentions everyone:
+    /// older phones know no other way.
+    async fn mention_everyone<'a>(
+        &self,
+        to: &ChatId,
+        mut message: Cow<'a, Message>,
+    ) -> Cow<'a, Message> {
+        if !message.mentions_everyone {
+            return message;
+        }
+        let jid = encode::chat_jid(to);
+        let group = self
+            .clock
+            .timeout(LOOKUP_TIMEOUT, self.client.groups().query_info(&jid))
+            .await;
+        // The mark for everyone stays in the message, where its members are not known.
+        if let Ok(Ok(group)) = group {
+            let own = [self.client.pn(), self.client.lid()];
+            let is_own = |jid: &Jid| own.iter().flatten().any(|own| own.user == jid.user);
+            let members = group.participants.iter().filter(|jid| !is_own(jid));
+            let members = members.map(Jid::to_non_ad_string).collect();
+            message.to_mut().mentions = members;
         }
         message
     }
@@ -229,8 +254,8 @@ impl Link {
             handle,
         }: PreparedMessage,
         id: &str,
-        limit: Duration,
     ) -> Result<(), HandoverError> {
+        let limit = self.answer_timeout;
         if !self.client.is_logged_in() {
             return Err(HandoverError::Offline);
         }
@@ -239,7 +264,7 @@ impl Link {
             return self.post_status(*message, &audience, id, limit).await;
         }
         if let ChatId::Newsletter(id) = to {
-            self.ensure_may_post(id, limit).await?;
+            self.ensure_may_post(id).await?;
         }
         if let Some(handle) = handle {
             let publishing = self.send_post(encode::chat_jid(to), &message, &handle, id);
@@ -257,7 +282,9 @@ impl Link {
             .await
             .unwrap_or(NumberRegistration::Unknown)
         {
-            NumberRegistration::NotOnWhatsapp => return Err(HandoverError::NotOnWhatsapp),
+            NumberRegistration::NotOnWhatsapp => {
+                return Err(HandoverError::Rejected(SendFailure::NotOnWhatsapp));
+            }
             NumberRegistration::OtherForm(number) => Jid::pn(&number),
             NumberRegistration::AsRequested | NumberRegistration::Unknown => encode::chat_jid(to),
         };
@@ -329,7 +356,9 @@ impl Link {
             // The failed request was for the group's members.
             SendError::Iq(IqError::ServerError {
                 code: 403 | 404, ..
-            }) if matches!(to, ChatId::Group(_)) => HandoverError::NotInGroup,
+            }) if matches!(to, ChatId::Group(_)) => {
+                HandoverError::Rejected(SendFailure::GroupNotFound)
+            }
             // Requests that precede the message and need the connection.
             _ if !self.client.is_logged_in() => HandoverError::Offline,
             other => HandoverError::Failed(other.to_string()),

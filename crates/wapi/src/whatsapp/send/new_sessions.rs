@@ -36,7 +36,7 @@ impl Link {
         }
         // Boxed, since the engine's futures are nested deeply.
         if let Err(error) = Box::pin(self.create_sessions(&strangers)).await {
-            tracing::debug!(session = self.session, %error, "not all sessions could be made ahead");
+            tracing::debug!(session = self.session, %error, "failed to create some Signal sessions ahead");
         }
         self.session_peers.lock().extend(strangers);
     }

@@ -100,7 +100,7 @@ impl EventHandler for OwnPhoneRetries {
             return;
         };
         COMES_NEXT.set(false);
-        let Some(asked) = self
+        let Some(request) = self
             .0
             .client
             .upgrade()
@@ -112,10 +112,10 @@ impl EventHandler for OwnPhoneRetries {
         let answering = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
             let session = answering.session.clone();
-            let answered = match asked {
-                Ok(asked) => {
+            let answered = match request {
+                Ok(request) => {
                     OF_OWN_PHONE
-                        .scope((), answering.answer_request(asked))
+                        .scope((), answering.answer_request(request))
                         .await
                 }
                 Err(error) => Err(error),
@@ -124,11 +124,11 @@ impl EventHandler for OwnPhoneRetries {
                 tracing::debug!(
                     session = session.name(),
                     error = format!("{error:#}"),
-                    "the own phone gets a message no second time"
+                    "refused a second retry of a message by the account's phone"
                 );
                 tracing::warn!(
                     session = session.name(),
-                    "the account's phone asked for a message again and did not get it"
+                    "failed to send a message again to the account's phone"
                 );
             }
         });
@@ -163,11 +163,11 @@ fn find_request(client: &Client, receipt: &NodeRef<'_>) -> Option<Result<RetryRe
 fn parse_request(phone: Jid, recipient: Jid, receipt: &NodeRef<'_>) -> Result<RetryRequest> {
     let retry = receipt
         .get_optional_child("retry")
-        .context("it does not say which message")?;
+        .context("it does not name a message")?;
     let mut attributes = retry.attrs();
     let id = attributes
         .optional_string("id")
-        .context("it does not say which message")?
+        .context("it does not name a message")?
         .into_owned();
     let count = attributes.optional_u64("count").unwrap_or(1);
     let keys = receipt
@@ -223,15 +223,15 @@ fn parse_bundle(receipt: &NodeRef<'_>, keys: &NodeRef<'_>) -> Result<PreKeyBundl
 }
 
 impl RetryAnswerer {
-    async fn answer_request(&self, asked: RetryRequest) -> Result<()> {
+    async fn answer_request(&self, request: RetryRequest) -> Result<()> {
         let _one = self.answer_lock.lock().await;
         let client = self.client.upgrade().context("the connection ended")?;
         let message = load_sent_message(
             &client,
             &self.store,
             &self.session.current_life(),
-            &asked.recipient,
-            &asked.id,
+            &request.recipient,
+            &request.id,
         )
         .await?;
         let RetryRequest {
@@ -240,7 +240,7 @@ impl RetryAnswerer {
             id,
             count,
             keys,
-        } = asked;
+        } = request;
         match keys {
             Some(keys) => {
                 ensure!(
@@ -279,11 +279,15 @@ pub(in crate::whatsapp) async fn load_sent_message(
         }
     });
     for chat in [Some(chat), other].into_iter().flatten() {
-        if let Some(message) = store.find_payload(session, &chat.to_string(), id).await? {
+        if let Some(message) = store
+            .outbox()
+            .find_payload(session, &chat.to_string(), id)
+            .await?
+        {
             return Ok(codec::message_decode(&message)?);
         }
     }
-    bail!("it is kept no longer")
+    bail!("it is no longer stored")
 }
 
 /// Replaces a device's session with one from newly fetched keys. A session exists at every moment,
@@ -318,7 +322,7 @@ fn has_account_key(client: &Client, keys: &PreKeyBundle) -> bool {
 
 /// Wraps a message for the account's own devices, so that they know which chat it belongs to.
 fn wrap_own_copy(recipient: &Jid, message: wa::Message) -> wa::Message {
-    let around = message.message_context_info.clone();
+    let context = message.message_context_info.clone();
     let sent = wa::message::DeviceSentMessage {
         destination_jid: Some(recipient.to_non_ad_string()),
         message: MessageField::some(message),
@@ -326,7 +330,7 @@ fn wrap_own_copy(recipient: &Jid, message: wa::Message) -> wa::Message {
     };
     wa::Message {
         device_sent_message: MessageField::some(sent),
-        message_context_info: around,
+        message_context_info: context,
         ..Default::default()
     }
 }

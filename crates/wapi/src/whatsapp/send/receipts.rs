@@ -43,19 +43,19 @@ pub enum AckOrReceipt {
 /// Queues the engine's acknowledgements and receipts. Unbounded, because the engine's callbacks
 /// must not block; the reader decides which to drop.
 pub(in crate::whatsapp) struct ReceiptHandler {
-    notes: mpsc::UnboundedSender<AckOrReceipt>,
+    receipts: mpsc::UnboundedSender<AckOrReceipt>,
     reports: LinkEventSender,
     saved: Arc<PersistenceManager>,
 }
 
 impl ReceiptHandler {
     pub fn new(
-        notes: mpsc::UnboundedSender<AckOrReceipt>,
+        receipts: mpsc::UnboundedSender<AckOrReceipt>,
         reports: LinkEventSender,
         saved: Arc<PersistenceManager>,
     ) -> Self {
         Self {
-            notes,
+            receipts,
             reports,
             saved,
         }
@@ -73,23 +73,27 @@ impl ReceiptHandler {
 
 impl EventHandler for ReceiptHandler {
     fn handle_event(&self, event: Arc<Event>) {
-        let note = match &*event {
-            Event::ServerAck(said) => convert_ack(said),
-            Event::Receipt(said) if !self.is_own_address(&said.source.sender) => {
-                convert_receipt(said)
+        let report = match &*event {
+            Event::ServerAck(ack) => convert_ack(ack),
+            Event::Receipt(receipt) if !self.is_own_address(&receipt.source.sender) => {
+                convert_receipt(receipt)
             }
-            Event::Receipt(said)
-                if matches!(said.r#type, ReceiptType::Read | ReceiptType::ReadSelf) =>
+            Event::Receipt(receipt)
+                if matches!(receipt.r#type, ReceiptType::Read | ReceiptType::ReadSelf) =>
             {
                 // In a one-to-one chat, WhatsApp names the other person, and the engine does not.
-                let ids = said.message_ids.iter().map(ToString::to_string).collect();
+                let ids = receipt
+                    .message_ids
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 return self.reports.send(LinkEvent::ReadElsewhere { ids });
             }
             _ => None,
         };
-        if let Some(note) = note {
+        if let Some(report) = report {
             // Nobody reads any more when the program ends.
-            let _ = self.notes.send(note);
+            let _ = self.receipts.send(report);
         }
     }
 
@@ -150,11 +154,11 @@ mod tests {
     #[test]
     fn an_ack_of_something_else_is_no_word_on_a_message() {
         let ack_of = |class: Option<&str>| {
-            let said = ServerAck::builder()
+            let event = ServerAck::builder()
                 .id("3EB0".to_owned())
                 .maybe_class(class.map(str::to_owned))
                 .build();
-            convert_ack(&said).is_some()
+            convert_ack(&event).is_some()
         };
         assert_eq!(
             [None, Some("message"), Some("receipt")].map(ack_of),

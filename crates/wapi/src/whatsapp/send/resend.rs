@@ -67,11 +67,11 @@ impl TrackedMessages {
         if self.sent.len() >= MAX_CHATS && !self.sent.contains_key(chat) {
             (self.sent, self.chat_by_id) = Default::default();
         }
-        let left = self.sent.entry(chat.to_owned()).or_default();
-        left.push_back(id.to_owned());
+        let sent = self.sent.entry(chat.to_owned()).or_default();
+        sent.push_back(id.to_owned());
         self.chat_by_id.insert(id.to_owned(), chat.to_owned());
-        if left.len() > MESSAGES_PER_CHAT
-            && let Some(oldest) = left.pop_front()
+        if sent.len() > MESSAGES_PER_CHAT
+            && let Some(oldest) = sent.pop_front()
         {
             self.chat_by_id.remove(&oldest);
         }
@@ -82,16 +82,16 @@ impl TrackedMessages {
         let Some(chat) = self.chat_by_id.remove(id) else {
             return Vec::new();
         };
-        let Some(left) = self.sent.get_mut(&chat) else {
+        let Some(sent) = self.sent.get_mut(&chat) else {
             return Vec::new();
         };
-        let before = left
+        let before = sent
             .iter()
             .take_while(|before| *before != id)
             .cloned()
             .collect();
-        left.retain(|left| left != id);
-        if left.is_empty() {
+        sent.retain(|sent| sent != id);
+        if sent.is_empty() {
             self.sent.remove(&chat);
         }
         before
@@ -148,14 +148,14 @@ impl ResendTracker {
         clock: Clock,
         tasks: Lifecycle,
     ) -> Self {
-        let (client, books) = (Arc::downgrade(client), Mutex::default());
+        let (client, messages) = (Arc::downgrade(client), Mutex::default());
         Self(Arc::new(ResendState {
             session,
             client,
             store,
             clock,
             tasks,
-            messages: books,
+            messages,
         }))
     }
 
@@ -276,7 +276,7 @@ impl ResendState {
         tracing::info!(
             session = self.session.name(),
             id,
-            "a message did not arrive and is sent again"
+            "sending a message again that did not arrive"
         );
         renew_session(&client, device).await?;
         let again =
@@ -331,30 +331,38 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_something_that_arrived_is_missing() {
-        let mut books = TrackedMessages::default();
+        let mut messages = TrackedMessages::default();
         for id in ["1", "2", "3"] {
-            books.record_sent("bob", id);
+            messages.record_sent("bob", id);
         }
-        books.record_sent("carol", "4");
-        assert_eq!(books.record_arrival("2", None), [missing("1")]);
-        assert_eq!(books.record_arrival("3", None), [], "1 is missing already");
-        assert_eq!(books.record_arrival("4", None), [], "others' chats");
-        assert_eq!(books.record_arrival("1", None), []);
-        assert_eq!(books.next_try(&missing("1")), None, "it arrived");
-        assert!(books.sent.is_empty() && books.chat_by_id.is_empty() && books.missing.is_empty());
+        messages.record_sent("carol", "4");
+        assert_eq!(messages.record_arrival("2", None), [missing("1")]);
+        assert_eq!(
+            messages.record_arrival("3", None),
+            [],
+            "1 is missing already"
+        );
+        assert_eq!(messages.record_arrival("4", None), [], "others' chats");
+        assert_eq!(messages.record_arrival("1", None), []);
+        assert_eq!(messages.next_try(&missing("1")), None, "it arrived");
+        assert!(
+            messages.sent.is_empty()
+                && messages.chat_by_id.is_empty()
+                && messages.missing.is_empty()
+        );
     }
 
     #[test]
     fn what_was_refused_is_missing_nowhere() {
-        let mut books = TrackedMessages::default();
+        let mut messages = TrackedMessages::default();
         for id in ["1", "2", "3"] {
-            books.record_sent("bob", id);
+            messages.record_sent("bob", id);
         }
-        books.record_unsent("1");
-        assert_eq!(books.record_arrival("3", None), [missing("2")]);
-        books.record_unsent("2");
+        messages.record_unsent("1");
+        assert_eq!(messages.record_arrival("3", None), [missing("2")]);
+        messages.record_unsent("2");
         assert_eq!(
-            books.next_try(&missing("2")),
+            messages.next_try(&missing("2")),
             None,
             "WhatsApp's word came after the receipt"
         );
@@ -362,38 +370,41 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_tried_a_few_times() {
-        let mut books = TrackedMessages::default();
-        assert!(books.mark_missing(&missing("1")) && !books.mark_missing(&missing("1")));
-        let tries: Vec<_> = std::iter::from_fn(|| books.next_try(&missing("1"))).collect();
+        let mut messages = TrackedMessages::default();
+        assert!(messages.mark_missing(&missing("1")) && !messages.mark_missing(&missing("1")));
+        let tries: Vec<_> = std::iter::from_fn(|| messages.next_try(&missing("1"))).collect();
         assert_eq!(tries, [1, 2, 3]);
         let of = |member: &str| MissingMessage {
             id: "2".to_owned(),
             member: Some(member.to_owned()),
         };
-        assert!(books.mark_missing(&of("bob")) && books.mark_missing(&of("carol")));
-        books.record_arrival("2", Some("bob"));
+        assert!(messages.mark_missing(&of("bob")) && messages.mark_missing(&of("carol")));
+        messages.record_arrival("2", Some("bob"));
         assert_eq!(
-            (books.next_try(&of("bob")), books.next_try(&of("carol"))),
+            (
+                messages.next_try(&of("bob")),
+                messages.next_try(&of("carol"))
+            ),
             (None, Some(1))
         );
     }
 
     #[test]
     fn no_more_is_remembered_than_there_is_room_for() {
-        let mut books = TrackedMessages::default();
+        let mut messages = TrackedMessages::default();
         for number in 0..2 * MESSAGES_PER_CHAT {
-            books.record_sent("bob", &number.to_string());
+            messages.record_sent("bob", &number.to_string());
         }
         assert_eq!(
-            (books.sent["bob"].len(), books.chat_by_id.len()),
+            (messages.sent["bob"].len(), messages.chat_by_id.len()),
             (MESSAGES_PER_CHAT, MESSAGES_PER_CHAT)
         );
         for chat in 0..=MAX_CHATS {
-            books.record_sent(&format!("chat {chat}"), &format!("id {chat}"));
+            messages.record_sent(&format!("chat {chat}"), &format!("id {chat}"));
         }
         assert!(
-            books.sent.len() <= MAX_CHATS
-                && books.chat_by_id.len() <= MAX_CHATS + MESSAGES_PER_CHAT
+            messages.sent.len() <= MAX_CHATS
+                && messages.chat_by_id.len() <= MAX_CHATS + MESSAGES_PER_CHAT
         );
     }
 }

@@ -62,10 +62,13 @@ impl Link {
                 Err(error) => Err(error.to_string()),
             }
         });
-        let asked = asking.await.inspect_err(|error| {
-            tracing::debug!(error, "it is not known whether edits are sealed")
+        let answer = asking.await.inspect_err(|error| {
+            tracing::debug!(
+                error,
+                "failed to look up whether edits are encrypted separately"
+            )
         });
-        asked.copied().unwrap_or(false)
+        answer.copied().unwrap_or(false)
     }
 
     /// Encrypts an edit under the address that the message carries, like all sealed payloads;
@@ -112,14 +115,14 @@ impl Link {
         }
         let own = [self.client.pn(), self.client.lid()].into_iter().flatten();
         let own: Vec<String> = own.map(|own| own.to_non_ad_string()).collect();
-        let kept = self.persistence.backend();
+        let backend = self.persistence.backend();
         for attempt in 0..SECRET_LOOKUPS {
             if attempt > 0 {
                 self.clock.sleep(LOOKUP_DELAY).await;
             }
             for chat in &chats {
                 for sender in &own {
-                    if let Ok(Some(secret)) = kept.get_msg_secret(chat, sender, id).await {
+                    if let Ok(Some(secret)) = backend.get_msg_secret(chat, sender, id).await {
                         return Some(secret);
                     }
                 }

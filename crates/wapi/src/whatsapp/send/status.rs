@@ -7,6 +7,7 @@ use whatsapp_rust::{Jid, StatusPrivacySetting, StatusSendOptions};
 
 use super::handover::HandoverError;
 use crate::model::message::ChatId;
+use crate::model::send_failure::SendFailure;
 use crate::whatsapp::connection::link::Link;
 use crate::whatsapp::queries::contacts::NumberRegistration;
 
@@ -74,23 +75,25 @@ impl Link {
 
     /// Returns a person without a known LID by the number that WhatsApp answers with.
     async fn resolve_person(&self, person: &Jid) -> Result<Jid, HandoverError> {
-        let asked = person.user_base();
-        let known = match self.other_number(asked) {
+        let user = person.user_base();
+        let known = match self.other_number(user) {
             Some(number) => NumberRegistration::OtherForm(number),
             None => self
-                .query_registration(asked)
+                .query_registration(user)
                 .await
                 .map_err(|_| HandoverError::Offline)?,
         };
         let person = match known {
-            NumberRegistration::NotOnWhatsapp => return Err(HandoverError::NotOnWhatsapp),
+            NumberRegistration::NotOnWhatsapp => {
+                return Err(HandoverError::Rejected(SendFailure::NotOnWhatsapp));
+            }
             NumberRegistration::OtherForm(number) => Jid::pn(&number),
             NumberRegistration::AsRequested | NumberRegistration::Unknown => person.clone(),
         };
         match self.is_own_number(&person) || self.has_lid(&person).await {
             true => Ok(person),
             false => Err(HandoverError::Failed(
-                "somebody who shall see a status has no LID".to_owned(),
+                "a recipient of a status has no LID".to_owned(),
             )),
         }
     }

@@ -37,10 +37,21 @@ impl Link {
         self.clock.timeout(TOKEN_TIMEOUT, look).await.is_ok()
     }
 
+    /// Whether a contact has given the account a token, or is the account itself.
+    pub async fn is_trusted_by(&self, chat: &ChatId) -> bool {
+        let jid = encode::chat_jid(chat);
+        self.is_own_number(&jid)
+            || self
+                .client
+                .lid()
+                .is_some_and(|own| own.user_base() == jid.user_base())
+            || self.find_token_time(chat).await.is_some()
+    }
+
     /// Returns when a contact gave the account its token, in seconds since 1970. The engine keeps
     /// it under the LID, where that is known.
-    async fn find_token_time(&self, whom: &ChatId) -> Option<i64> {
-        let jid: Jid = encode::chat_jid(whom);
+    async fn find_token_time(&self, chat: &ChatId) -> Option<i64> {
+        let jid: Jid = encode::chat_jid(chat);
         let lid = self
             .client
             .get_lid_pn_entry(&jid)

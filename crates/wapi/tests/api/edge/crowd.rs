@@ -187,7 +187,7 @@ async fn a_crowd_of_strangers_keeps_nobody_out_and_costs_nothing_that_lasts() {
 
 #[tokio::test]
 async fn callers_with_keys_are_served_together_and_let_go_politely_at_the_end() {
-    let app = Setup::new().set("WAPI_API_KEY", "wapi_right").start().await;
+    let mut app = Setup::new().set("WAPI_API_KEY", "wapi_right").start().await;
     let admin = app.with_key("wapi_right");
     let waiting: Vec<_> = (0..20)
         .map(|_| {
@@ -201,9 +201,9 @@ async fn callers_with_keys_are_served_together_and_let_go_politely_at_the_end() 
     })
     .await
     .expect("all of them wait");
-    let stopped = app.stop().await;
+    app.stop().await;
     for answer in waiting {
         assert_eq!(answer.await.unwrap().expect(503).code(), "stopping");
     }
-    stopped.simulator.finish().await.unwrap();
+    app.finish_without_events().await;
 }

@@ -104,7 +104,7 @@ async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
             "{refused}"
         );
     };
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     app.register("shop").await;
     fetches(&app).await.expect(201);
     let made = app
@@ -117,7 +117,7 @@ async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
         .json();
     let admin = app.with_key(made["key"].as_str().unwrap());
     refuses(&admin).await;
-    let app = app.restart().await;
+    app.restart().await;
     let admin = app.with_key(made["key"].as_str().unwrap());
     admin.register("shop").await;
     refuses(&admin).await;
@@ -126,7 +126,7 @@ async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
         .await
         .expect(204);
     fetches(&app).await.expect(201);
-    app.stop().await.simulator.finish().await.unwrap();
+    app.finish_without_events().await;
     for (name, value) in [
         ("WAPI_API_KEY", "wapi_right"),
         ("WAPI_TRUSTED_PROXIES", "10.0.0.0/8"),
@@ -145,7 +145,7 @@ async fn the_operators_network_is_open_only_while_nobody_needs_a_key() {
 
 #[tokio::test]
 async fn webhooks_of_before_keep_their_addresses_until_they_are_given_others() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
     let hook = TestReceiver::start().await;
     let made = app
         .post("/v1/webhooks", json!({"url": hook.base()}))
@@ -186,7 +186,8 @@ async fn webhooks_of_before_keep_their_addresses_until_they_are_given_others() {
         .await
         .unwrap();
     sqlx::Connection::close(database).await.unwrap();
-    let app = stopped.start().await.restart().await;
+    stopped.start().await;
+    app.restart().await;
     let admin = app.with_key(&key);
     let tested = tests(&admin).await;
     assert_eq!(tested["taken"], true, "{tested}");
@@ -207,5 +208,5 @@ async fn webhooks_of_before_keep_their_addresses_until_they_are_given_others() {
         .patch(&path, json!({"url": "https://example.com/"}))
         .await
         .expect(200);
-    app.stop().await.simulator.finish().await.unwrap();
+    app.finish_without_events().await;
 }

@@ -11,10 +11,10 @@ use axum::Router;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use wapi::QrConsole;
+use wapi::QrStyle;
 use wapi::app::App;
 use wapi::config::{BuildKind, Config, ConfigSources, ValueSource};
-use wapi::media::qr_image::QrStyle;
-use wapi::sessions::QrConsole;
 use wapi::system::clock::Clock;
 use wapi::system::lifecycle::FinishReport;
 use wapi_simulator::{Addressing, Phone, Simulator, SimulatorOptions};
@@ -22,13 +22,15 @@ use wapi_simulator::{Addressing, Phone, Simulator, SimulatorOptions};
 use super::clock::TestClock;
 use super::document::events_are_as_described;
 use super::privacy::is_private;
-use super::{ChaosProxy, TestClient, TestReceiver, options};
+use super::story::FinishGuard;
+use super::{ChaosProxy, TestClient, TestReceiver, options, temporary_folder};
 
 /// Settings and surroundings of a gateway that is not started yet.
 pub struct Setup {
     settings: BTreeMap<String, String>,
     simulator: SimulatorOptions,
     scheme: Scheme,
+    console: QrStyle,
 }
 
 /// How the gateway dials the simulated WhatsApp.
@@ -36,6 +38,8 @@ pub struct Setup {
 enum Scheme {
     Plain,
     Tls,
+    /// Over TLS, at a name.
+    Named,
     /// Through a line that breaks on command.
     Breakable,
 }
@@ -46,6 +50,15 @@ impl Setup {
             settings: BTreeMap::new(),
             simulator: options(),
             scheme: Scheme::Plain,
+            console: QrStyle::Blocks,
+        }
+    }
+
+    /// Somebody sits at a terminal before the gateway.
+    pub fn on_a_terminal(self) -> Self {
+        Self {
+            console: QrStyle::Escapes,
+            ..self
         }
     }
 
@@ -64,6 +77,14 @@ impl Setup {
     pub fn over_tls(self) -> Self {
         Self {
             scheme: Scheme::Tls,
+            ..self
+        }
+    }
+
+    /// Dials WhatsApp over TLS and by its name, as the real one is.
+    pub fn by_name(self) -> Self {
+        Self {
+            scheme: Scheme::Named,
             ..self
         }
     }
@@ -89,16 +110,19 @@ impl Setup {
             .await
             .expect("the simulator starts");
         let webhook = TestReceiver::start().await;
-        let root = tempfile::tempdir().expect("a temporary folder");
-        let line = ChaosProxy::to(simulator.listen_address()).await;
-        let url = match self.scheme {
-            Scheme::Plain => simulator.ws_url(),
-            Scheme::Tls => simulator.wss_url(),
-            Scheme::Breakable => simulator.ws_url().replace(
-                &simulator.listen_address().to_string(),
-                &line.address.to_string(),
-            ),
-        };
+        let root = temporary_folder();
+        let (mut line, mut url) = (None, simulator.ws_url());
+        match self.scheme {
+            Scheme::Plain => {}
+            Scheme::Tls => url = simulator.wss_url(),
+            Scheme::Named => url = simulator.wss_url().replace("127.0.0.1", "localhost"),
+            Scheme::Breakable => {
+                let address = simulator.listen_address();
+                let proxy = ChaosProxy::to(address).await;
+                url = url.replace(&address.to_string(), &proxy.address.to_string());
+                line = Some(proxy);
+            }
+        }
         let mut settings = BTreeMap::from([
             ("WAPI_GETTING_MESSAGES_WEBHOOK".to_owned(), webhook.base()),
             ("WAPI_INTERNAL_HOST".to_owned(), "127.0.0.1:0".to_owned()),
@@ -115,7 +139,7 @@ impl Setup {
         settings.extend(self.settings);
         let console = Arc::default();
         let clock = TestClock::new();
-        let running = Running::start(&settings, &clock, &console).await;
+        let running = Running::start(&settings, &clock, &console, self.console).await;
         TestApp {
             simulator,
             addressing,
@@ -123,25 +147,29 @@ impl Setup {
             line,
             root,
             console,
+            style: self.console,
             clock,
             settings,
-            running,
+            running: Some(running),
+            guard: FinishGuard::armed(),
         }
     }
 }
 
-/// A gateway that serves, and everything around it. Ends with [`TestApp::finish`].
+/// A gateway that serves, and everything around it. Ends with [`TestApp::finish`], which stories call by themselves.
 pub struct TestApp {
     pub simulator: Simulator,
     addressing: Addressing,
     pub webhook: TestReceiver,
-    /// Stands before WhatsApp in a [`Setup::over_a_breakable_line`].
-    pub line: ChaosProxy,
+    line: Option<ChaosProxy>,
     root: TempDir,
     console: Arc<Mutex<Vec<String>>>,
+    style: QrStyle,
     clock: TestClock,
     settings: BTreeMap<String, String>,
-    running: Running,
+    /// `None` between two runs.
+    running: Option<Running>,
+    guard: FinishGuard,
 }
 
 /// Calls go to the gateway.
@@ -149,13 +177,22 @@ impl Deref for TestApp {
     type Target = TestClient;
 
     fn deref(&self) -> &TestClient {
-        &self.running.client
+        &self.running().client
     }
 }
 
 impl TestApp {
     pub async fn start() -> Self {
         Setup::new().start().await
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the gateway runs")
+    }
+
+    /// The line to WhatsApp of a [`Setup::over_a_breakable_line`].
+    pub fn line(&self) -> &ChaosProxy {
+        self.line.as_ref().expect("the line is a breakable one")
     }
 
     pub fn phone(&self, name: &str) -> Phone {
@@ -196,7 +233,7 @@ impl TestApp {
 
     /// The routes without a socket before them.
     pub fn router(&self) -> Router {
-        self.running.router.clone()
+        self.running().router.clone()
     }
 
     /// The gateway's clock jumps ahead.
@@ -204,42 +241,56 @@ impl TestApp {
         self.clock.push(by);
     }
 
-    /// Stops the gateway; WhatsApp, the webhook and the data folder stay. Starts again with [`Stopped::start`].
-    pub async fn stop(self) -> Stopped {
-        let Self {
-            simulator,
-            addressing,
-            webhook,
-            line,
-            root,
-            console,
-            clock,
-            settings,
-            running,
-        } = self;
-        running.stop().await;
-        is_private(root.path());
-        Stopped {
-            simulator,
-            addressing,
-            webhook,
-            line,
-            root,
-            console,
-            clock,
-            settings,
-        }
+    /// The gateway's clock runs on, a minute at a time, until `look` finds something. A gateway that was turned away notes that a
+    /// moment after its receiver does, so a single push may come before it waits.
+    pub async fn while_time_passes<T>(&self, look: impl AsyncFnMut() -> Option<T>) -> T {
+        self.in_steps_of(Duration::from_secs(60), look).await
     }
 
-    pub async fn restart(self) -> Self {
-        self.stop().await.start().await
+    /// The gateway's clock runs on until the session has this status: in small steps, so that what the session begins as soon as it
+    /// has it does not run into its time limit.
+    pub async fn reaches(&self, session: &str, status: &str) {
+        self.in_steps_of(Duration::from_secs(1), async || {
+            (self.info(session).await.json()["status"] == status).then_some(())
+        })
+        .await;
+    }
+
+    async fn in_steps_of<T>(&self, step: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let found = async || {
+            let found = look().await;
+            if found.is_none() {
+                self.push_clock(step);
+            }
+            found
+        };
+        super::eventually(found, async || {
+            "time passes, and it does not happen".to_owned()
+        })
+        .await
+    }
+
+    /// Stops the gateway; WhatsApp, the webhook and the data folder stay. Starts again with [`Stopped::start`].
+    pub async fn stop(&mut self) -> Stopped<'_> {
+        let running = self.running.take().expect("the gateway runs");
+        running.stop().await;
+        is_private(self.root.path());
+        Stopped { app: self }
+    }
+
+    /// Restarts the gateway with another value of a setting.
+    pub async fn change_setting(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self.restart().await;
+    }
+
+    pub async fn restart(&mut self) {
+        self.stop().await.start().await;
     }
 
     /// The same as [`Self::finish`] for a gateway in which so many tasks have panicked.
-    pub async fn finish_after_panics(self, panicked: usize) {
-        let Self {
-            simulator, running, ..
-        } = self;
+    pub async fn finish_after_panics(mut self, panicked: usize) {
+        let running = self.running.take().expect("the gateway runs");
         assert_eq!(
             running.ends().await,
             FinishReport {
@@ -247,65 +298,66 @@ impl TestApp {
                 panicked
             }
         );
-        simulator.finish().await.expect("the simulator is content");
+        self.finish_simulator().await;
+    }
+
+    /// The same as [`Self::finish`], but for posts and events, which were not the subject of the test.
+    pub async fn finish_without_events(mut self) {
+        if self.running.is_some() {
+            self.stop().await;
+        }
+        self.finish_simulator().await;
     }
 
     /// Stops everything; fails on panics, on tasks that did not end, on files that others of the machine can read, on posts that no test read, on requests that the simulator
     /// did not understand, and on events that are not what the OpenAPI document says.
-    pub async fn finish(self) {
-        events_are_as_described(&self).await;
-        let Stopped {
-            simulator, webhook, ..
-        } = self.stop().await;
-        let leftovers = webhook.leftovers();
+    pub async fn finish(mut self) {
+        if self.running.is_some() {
+            events_are_as_described(&self).await;
+            self.stop().await;
+        }
+        let leftovers = self.webhook.leftovers();
         assert!(
             leftovers.is_empty(),
             "posts that nobody read: {leftovers:#?}"
         );
+        self.finish_simulator().await;
+    }
+
+    async fn finish_simulator(self) {
+        let Self {
+            simulator, guard, ..
+        } = self;
+        guard.disarm();
         simulator.finish().await.expect("the simulator is content");
     }
 }
 
 /// A gateway between two runs.
-pub struct Stopped {
-    pub simulator: Simulator,
-    addressing: Addressing,
-    pub webhook: TestReceiver,
-    line: ChaosProxy,
-    root: TempDir,
-    console: Arc<Mutex<Vec<String>>>,
-    clock: TestClock,
-    settings: BTreeMap<String, String>,
+pub struct Stopped<'app> {
+    app: &'app mut TestApp,
 }
 
-impl Stopped {
-    pub fn root(&self) -> &Path {
-        self.root.path()
-    }
+/// Everything around the gateway is still there.
+impl Deref for Stopped<'_> {
+    type Target = TestApp;
 
-    pub async fn start(self) -> TestApp {
-        let Self {
-            simulator,
-            addressing,
-            webhook,
-            line,
-            root,
-            console,
-            clock,
+    fn deref(&self) -> &TestApp {
+        self.app
+    }
+}
+
+impl Stopped<'_> {
+    pub async fn start(self) {
+        let TestApp {
             settings,
-        } = self;
-        let running = Running::start(&settings, &clock, &console).await;
-        TestApp {
-            simulator,
-            addressing,
-            webhook,
-            line,
-            root,
-            console,
             clock,
-            settings,
-            running,
-        }
+            console,
+            style,
+            ..
+        } = &*self.app;
+        let running = Running::start(settings, clock, console, *style).await;
+        self.app.running = Some(running);
     }
 }
 
@@ -322,6 +374,7 @@ impl Running {
         settings: &BTreeMap<String, String>,
         clock: &TestClock,
         console: &Arc<Mutex<Vec<String>>>,
+        style: QrStyle,
     ) -> Self {
         // As the program itself does first.
         wapi::system::data_folder::set_private_umask();
@@ -333,7 +386,7 @@ impl Running {
         let app = App::build(
             config,
             Clock::new(clock.clone()),
-            QrConsole::new(QrStyle::Blocks, print),
+            QrConsole::new(style, print),
         );
         let app = app.await.expect("the gateway builds");
         let router = app.local_router();

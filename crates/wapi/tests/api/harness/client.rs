@@ -1,6 +1,7 @@
 //! Calls the gateway over HTTP, and shows the whole answer when it is not the expected one.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ pub struct TestClient {
     base: String,
     key: Option<String>,
     headers: Vec<(&'static str, String)>,
+    last_call: Arc<Mutex<String>>,
 }
 
 /// What came back.
@@ -78,6 +80,8 @@ impl TestClient {
         wapi::net::tls::install_crypto();
         let http = reqwest::Client::builder()
             .timeout(2 * PATIENCE)
+            // Reading all authorities of the machine takes longer than most calls, and no call is over TLS.
+            .tls_certs_only([])
             .build()
             .expect("a client");
         Self::at(format!("http://{address}"), http)
@@ -89,12 +93,18 @@ impl TestClient {
             base,
             key: None,
             headers: Vec::new(),
+            last_call: Arc::default(),
         }
     }
 
     /// Where the gateway is, as `http://127.0.0.1:PORT`.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The call that was made last, by any clone of this client.
+    pub fn last_call(&self) -> String {
+        self.last_call.lock().unwrap().clone()
     }
 
     /// The same, showing a key.
@@ -249,7 +259,9 @@ impl TestClient {
         for (name, value) in &self.headers {
             call = call.header(*name, value);
         }
-        let answer = call.send().await.expect("the gateway answers");
+        let call = call.build().expect("a well-formed call");
+        *self.last_call.lock().unwrap() = format!("{} {}", call.method(), call.url().path());
+        let answer = self.http.execute(call).await.expect("the gateway answers");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer
             .bytes()

@@ -1,4 +1,4 @@
-//! What tests say: `app.pair("shop", &alice)`, `app.webhook.next()`, `app.finish()`.
+//! The words of tests: `shop(async |app, alice, bob| …)`, `app.webhook.next()`, `app.restart()`.
 #![expect(
     clippy::disallowed_methods,
     reason = "the tests have their own tasks and their own patience"
@@ -9,33 +9,55 @@ mod baileys;
 mod chaos;
 mod client;
 mod clock;
+mod dials;
 mod document;
 mod ledger;
 mod moto;
 mod privacy;
 mod process;
+mod proxy;
 mod qr;
 mod receiver;
 mod redis;
+mod snapshot;
+mod story;
 mod worlds;
 
 pub use app::{Setup, Stopped, TestApp};
 pub use baileys::Baileys;
 pub use chaos::{ChaosProxy, Line};
 pub use client::{Answer, TestClient, encoded};
+pub use dials::{dialled, looked_up};
+pub use document::event_complaints;
 pub use ledger::{Ledger, Tally};
 pub use moto::TestBucket;
 pub use privacy::open_to_others;
 pub use process::{Running, Surroundings, Wapi, free_address};
+pub use proxy::{PASSWORD, TestProxy, USER};
 pub use qr::read_qr;
 pub use receiver::{Delivery, TestReceiver};
 pub use redis::TestRedis;
+pub use snapshot::steady;
+pub use story::{gateway, shop};
 pub use worlds::options;
 
 use std::time::Duration;
 
 /// How long a test waits for something that should happen. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A data folder that vanishes with the test, in memory where there is room: the tests of disks bring their own.
+pub fn temporary_folder() -> tempfile::TempDir {
+    const ROOM: u64 = 2 << 30;
+    let memory = std::path::Path::new("/dev/shm");
+    let has_room = rustix::fs::statvfs(memory)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) > ROOM);
+    let folder = match has_room {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    folder.expect("a temporary folder")
+}
 
 /// Says what is missing and skips. Where `scripts/test` has installed everything, nothing may be missing.
 pub fn skipped<T>(why: &str) -> Option<T> {

@@ -14,7 +14,7 @@ pub struct TestBucket {
 }
 
 impl TestBucket {
-    /// With the empty bucket `file_members`. `None`, and a word about it, when the program is not there.
+    /// With the empty bucket `files`. `None`, and a word about it, when the program is not there.
     pub async fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("WAPI_TESTS_MOTO") else {
             return skipped("WAPI_TESTS_MOTO does not name the program moto_server");

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::eventually;
+use super::PATIENCE;
 
 /// One post.
 #[derive(Debug, Clone)]
@@ -24,12 +24,30 @@ pub struct Delivery {
     pub raw: Vec<u8>,
 }
 
+impl Delivery {
+    /// The event without the original's members, which posts to its webhook have beside it.
+    pub fn event(&self) -> Value {
+        let ours = |name: &str| (name.to_owned(), self.body[name].clone());
+        Value::Object(
+            ["type", "timestamp", "data"]
+                .map(ours)
+                .into_iter()
+                .collect(),
+        )
+    }
+}
+
+/// Everything that arrived, and how much of it the test has read.
+#[derive(Default)]
+struct Posts {
+    taken: Vec<Delivery>,
+    refused: Vec<Delivery>,
+    read: usize,
+}
+
 #[derive(Default)]
 struct Inner {
-    /// What arrived and was taken, and what was turned away.
-    taken: Mutex<Vec<Delivery>>,
-    refused: Mutex<Vec<Delivery>>,
-    read: Mutex<usize>,
+    posts: watch::Sender<Posts>,
     status: AtomicU16,
     /// Texts that are always answered with this status.
     poison: Mutex<Vec<(String, u16)>>,
@@ -123,55 +141,60 @@ impl TestReceiver {
 
     /// The next post that was taken and not read yet.
     pub async fn next(&self) -> Delivery {
-        let next = async || {
-            let mut read = self.inner.read.lock().unwrap();
-            let delivery = self.inner.taken.lock().unwrap().get(*read).cloned()?;
-            *read += 1;
-            Some(delivery)
-        };
-        let story = async || {
-            let (taken, refused) = (
-                self.inner.taken.lock().unwrap(),
-                self.inner.refused.lock().unwrap(),
-            );
-            format!("no further post; taken so far: {taken:#?}; refused: {refused:#?}")
-        };
-        eventually(next, story).await
+        self.until(|posts| posts.taken.len() > posts.read).await;
+        let mut next = None;
+        self.inner.posts.send_if_modified(|posts| {
+            next = posts.taken.get(posts.read).cloned();
+            posts.read += 1;
+            false
+        });
+        next.expect("one test reads the posts")
     }
 
     /// Waits until so many posts were turned away.
     pub async fn refusals(&self, count: usize) -> Vec<Delivery> {
-        let refused = async || {
-            Some(self.inner.refused.lock().unwrap().clone()).filter(|all| all.len() >= count)
-        };
-        eventually(refused, async || {
-            format!("fewer than {count} posts were refused")
-        })
-        .await
+        self.until(|posts| posts.refused.len() >= count).await;
+        self.refused()
+    }
+
+    /// Waits for posts; fails with all there are when patience ends.
+    async fn until(&self, fits: impl FnMut(&Posts) -> bool) {
+        let mut posts = self.inner.posts.subscribe();
+        let came = tokio::time::timeout(PATIENCE, posts.wait_for(fits))
+            .await
+            .is_ok();
+        if !came {
+            let posts = self.inner.posts.borrow();
+            panic!(
+                "no further post; taken so far: {:#?}; refused: {:#?}",
+                posts.taken, posts.refused
+            );
+        }
     }
 
     /// How many posts were taken so far.
     pub fn seen(&self) -> usize {
-        self.inner.taken.lock().unwrap().len()
+        self.inner.posts.borrow().taken.len()
     }
 
     /// All posts that were taken, read or not, once there are so many.
     pub fn taken(&self, count: usize) -> Option<Vec<Delivery>> {
-        Some(self.inner.taken.lock().unwrap().clone()).filter(|all| all.len() >= count)
+        Some(self.inner.posts.borrow().taken.clone()).filter(|all| all.len() >= count)
     }
 
     /// The posts that were turned away so far.
     pub fn refused(&self) -> Vec<Delivery> {
-        self.inner.refused.lock().unwrap().clone()
+        self.inner.posts.borrow().refused.clone()
     }
 
-    /// Posts that no test looked at.
+    /// Takes the posts that no test looked at.
     pub fn leftovers(&self) -> Vec<Delivery> {
-        self.inner
-            .taken
-            .lock()
-            .unwrap()
-            .split_off(*self.inner.read.lock().unwrap())
+        let mut leftovers = Vec::new();
+        self.inner.posts.send_if_modified(|posts| {
+            leftovers = posts.taken.split_off(posts.read);
+            false
+        });
+        leftovers
     }
 }
 
@@ -208,12 +231,10 @@ async fn receive(
     let status =
         StatusCode::from_u16(poisoned.unwrap_or_else(|| inner.status.load(Ordering::SeqCst)))
             .unwrap();
-    let kept = if status.is_success() {
-        &inner.taken
-    } else {
-        &inner.refused
-    };
-    kept.lock().unwrap().push(delivery);
+    inner.posts.send_modify(|posts| match status.is_success() {
+        true => posts.taken.push(delivery),
+        false => posts.refused.push(delivery),
+    });
     (
         status,
         if status.is_success() {

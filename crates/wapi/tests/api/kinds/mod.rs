@@ -5,7 +5,7 @@ mod received;
 
 use serde_json::{Value, json};
 
-use crate::harness::{PATIENCE, TestApp, TestReceiver};
+use crate::harness::{PATIENCE, TestReceiver, shop};
 
 const VCARD: &str = "BEGIN:VCARD\nVERSION:3.0\nN:;Ann;;;\nFN:Ann\nTEL;type=CELL;type=VOICE;waid=375447034810:+375 44 703-48-10\nEND:VCARD";
 
@@ -31,6 +31,13 @@ fn sent() -> Vec<(Value, Value)> {
             json!({"text": {"body": "@375440000009 look"}, "mentions": ["+375 44 000-00-09"]}),
             json!({"extended_text_message": {
                 "text": "@375440000009 look", "context_info": {"mentioned_jid": ["375440000009@s.whatsapp.net"]},
+            }}),
+        ),
+        (
+            json!({"phone_number_request": {}, "mentions": ["+375 44 000-00-09"]}),
+            // An object without fields is not shown.
+            json!({"request_phone_number_message": {
+                "context_info": {"mentioned_jid": ["375440000009@s.whatsapp.net"]},
             }}),
         ),
         (
@@ -83,76 +90,71 @@ fn sent() -> Vec<(Value, Value)> {
 
 #[tokio::test]
 async fn every_kind_reaches_the_phone() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    for (mut message, expected) in sent() {
-        message["to"] = json!(bob.number());
-        let kind = message
-            .as_object()
-            .unwrap()
-            .keys()
-            .find(|key| !["to", "mentions"].contains(&key.as_str()))
-            .cloned();
-        let id = app.accepted("shop", message).await;
-        let received = bob.next_message(PATIENCE).await.unwrap();
-        let mut protobuf = received.to_json();
-        let around = protobuf
-            .as_object_mut()
-            .unwrap()
-            .remove("message_context_info")
-            .unwrap_or_default();
-        assert_eq!((received.id.as_str(), &protobuf), (id.as_str(), &expected));
-        if kind.as_deref() == Some("poll") || kind.as_deref() == Some("event") {
-            assert_eq!(
-                around["message_secret"].as_array().map(Vec::len),
-                Some(32),
-                "nobody could vote"
-            );
+    shop(async |app, _, bob| {
+        for (mut message, expected) in sent() {
+            message["to"] = json!(bob.number());
+            let kind = message
+                .as_object()
+                .unwrap()
+                .keys()
+                .find(|key| !["to", "mentions"].contains(&key.as_str()))
+                .cloned();
+            let id = app.accepted("shop", message).await;
+            let received = bob.next_message(PATIENCE).await.unwrap();
+            let mut protobuf = received.to_json();
+            let around = protobuf
+                .as_object_mut()
+                .unwrap()
+                .remove("message_context_info")
+                .unwrap_or_default();
+            assert_eq!(received.id, id);
+            assert_eq!(protobuf, expected);
+            if kind.as_deref() == Some("poll") || kind.as_deref() == Some("event") {
+                assert_eq!(
+                    around["message_secret"].as_array().map(Vec::len),
+                    Some(32),
+                    "nobody could vote"
+                );
+            }
+            let shown = app.message("shop", &id).await;
+            let kind = kind.unwrap();
+            assert_eq!(shown["type"], json!(kind));
+            // One object for all: what is shown of a message can be sent again.
+            let again = json!({"to": bob.number(), (kind.clone()): shown[&kind], "mentions": shown["mentions"]});
+            app.accepted("shop", again).await;
+            let mut protobuf = bob.next_message(PATIENCE).await.unwrap().to_json();
+            protobuf
+                .as_object_mut()
+                .unwrap()
+                .remove("message_context_info");
+            assert_eq!(protobuf, expected);
         }
-        let shown = app.message("shop", &id).await;
-        let kind = kind.unwrap();
-        assert_eq!(shown["type"], json!(kind));
-        // One object for all: what is shown of a message can be sent again.
-        let again = json!({"to": bob.number(), (kind.clone()): shown[&kind], "mentions": shown["mentions"]});
-        app.accepted("shop", again).await;
-        let mut protobuf = bob.next_message(PATIENCE).await.unwrap().to_json();
-        protobuf
-            .as_object_mut()
-            .unwrap()
-            .remove("message_context_info");
-        assert_eq!(protobuf, expected);
-    }
-    app.finish().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn what_may_be_looked_at_once_says_so_on_the_phone() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let files = axum::Router::new().route(
-        "/a.png",
-        axum::routing::get(async || b"\x89PNG\r\n\x1a\n....".to_vec()),
-    );
-    let link = format!(
-        "{}/a.png",
-        TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files)
-    );
-    app.accepted(
-        "shop",
-        json!({"to": bob.number(), "image": {"link": link, "view_once": true, "caption": "quick"}}),
-    )
-    .await;
-    let received = bob.next_message(PATIENCE).await.unwrap();
-    assert_eq!(
-        received.media.as_ref().unwrap().bytes,
-        b"\x89PNG\r\n\x1a\n...."
-    );
-    let image = &received.to_json()["view_once_message"]["message"]["image_message"];
-    assert_eq!(
-        (&image["view_once"], &image["caption"]),
-        (&json!(true), &json!("quick"))
-    );
-    app.finish().await;
+    shop(async |app, _, bob| {
+        let files = axum::Router::new().route(
+            "/a.png",
+            axum::routing::get(async || b"\x89PNG\r\n\x1a\n....".to_vec()),
+        );
+        let link = format!(
+            "{}/a.png",
+            TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), files)
+        );
+        app.accepted(
+            "shop",
+            json!({"to": bob.number(), "image": {"link": link, "view_once": true, "caption": "quick"}}),
+        )
+        .await;
+        let received = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(
+            received.media.as_ref().unwrap().bytes,
+            b"\x89PNG\r\n\x1a\n...."
+        );
+        let image = &received.to_json()["view_once_message"]["message"]["image_message"];
+        assert_eq!(image["view_once"], true);
+        assert_eq!(image["caption"], "quick");
+    }).await;
 }

@@ -3,152 +3,206 @@
 mod refused;
 mod waiting;
 
-use serde_json::{Value, json};
-use wapi_simulator::AckFault;
+use std::time::Duration;
 
-use crate::harness::{PATIENCE, Setup, TestApp};
+use serde_json::{Value, json};
+use wapi_simulator::{AckFault, Phone};
+
+use crate::harness::{Answer, PATIENCE, Setup, TestApp, TestClient, shop, steady};
+
+const MESSAGES: &str = "/v1/sessions/shop/messages";
 
 fn text(to: &str, body: &str) -> Value {
     json!({"to": to, "type": "text", "text": {"body": body}})
 }
 
 #[tokio::test]
-async fn a_text_is_sent_and_its_story_can_be_read() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-
-    let number = format!("+{}", bob.number());
-    let sent = app
-        .post("/v1/sessions/shop/messages", text(&number, "Hello, Bob"))
-        .await
-        .expect(200)
-        .json();
-    let message = &sent["messages"][0];
-    assert_eq!(
-        (&message["status"], &message["type"], &message["session"]),
-        (&json!("sent"), &json!("text"), &json!("shop"))
-    );
-    assert_eq!(message["chat"], bob.jid());
-    assert_eq!(
-        sent["contacts"],
-        json!([{"input": number, "wa_id": bob.number(), "lid": null}])
-    );
-    let id = message["id"].as_str().unwrap();
-    assert!(id.len() == 22 && id.starts_with("3EB0"), "{id}");
-
-    let received = bob.next_message(PATIENCE).await.unwrap();
-    assert_eq!(
-        (received.id.as_str(), received.text.as_deref()),
-        (id, Some("Hello, Bob"))
-    );
-    bob.reads_messages(&alice.jid(), &[id.to_owned()]).unwrap();
-    let story = app.until_message("shop", id, "read").await;
-    let steps: Vec<_> = story["history"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|step| step["status"].clone())
-        .collect();
-    assert_eq!(steps, ["queued", "sent", "delivered", "read"]);
-    assert_eq!(story["recipients"][0]["id"], bob.jid());
-    assert!(
-        story["recipients"][0]["read_at"].is_string()
-            && story["recipients"][0]["played_at"].is_null(),
-        "{story}"
-    );
-    app.finish().await;
+async fn a_text_is_sent() {
+    shop(async |app, _, bob| {
+        let number = format!("+{}", bob.number());
+        let sent = app
+            .post("/v1/sessions/shop/messages", text(&number, "Hello, Bob"))
+            .await
+            .expect(200)
+            .json();
+        let id = sent["messages"][0]["id"].as_str().unwrap();
+        insta::assert_json_snapshot!(steady(&sent, &[(id, "[id]")]), @r#"
+        {
+          "contacts": [
+            {
+              "input": "+375440000002",
+              "lid": null,
+              "wa_id": "375440000002"
+            }
+          ],
+          "messages": [
+            {
+              "accepted_at": "[moment]",
+              "chat": "375440000002@s.whatsapp.net",
+              "history": [
+                {
+                  "at": "[moment]",
+                  "status": "queued"
+                },
+                {
+                  "at": "[moment]",
+                  "status": "sent"
+                }
+              ],
+              "id": "[id]",
+              "recipients": [],
+              "sent_at": "[moment]",
+              "session": "shop",
+              "status": "sent",
+              "text": {
+                "body": "Hello, Bob"
+              },
+              "type": "text"
+            }
+          ]
+        }
+        "#);
+        assert!(id.len() == 22 && id.starts_with("3EB0"), "{id}");
+        let received = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(received.id, id);
+        assert_eq!(received.text.as_deref(), Some("Hello, Bob"));
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn the_same_key_is_the_same_message() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let route = "/v1/sessions/shop/messages";
-    let first = app.with_header("idempotency-key", "order-1");
-    let sent = first
-        .post(route, text(bob.number(), "once"))
-        .await
-        .expect(200);
-    let id = sent.json()["messages"][0]["id"].clone();
-    let reordered = format!(
-        r#"{{"text": {{"body": "once"}}, "type": "text", "to": "{}"}}"#,
-        bob.number()
-    );
-    let again = first.post_raw(route, reordered).await.expect(200);
-    assert_eq!(again.json()["messages"][0]["id"], id);
-    assert_eq!(again.headers["idempotent-replayed"], "true");
-    let other = first
-        .post(route, text(bob.number(), "something else"))
-        .await
-        .expect(409);
-    assert_eq!(other.code(), "idempotency_key_reused");
-    let app = app.restart().await;
-    app.until("shop", "online").await;
-    let first = app.with_header("idempotency-key", "order-1");
-    assert_eq!(
-        first
-            .post(route, text(bob.number(), "once"))
-            .await
-            .expect(200)
-            .json()["messages"][0]["id"],
-        id
-    );
-    app.push_clock(std::time::Duration::from_secs(24 * 3600 + 1));
-    app.until("shop", "online").await;
-    let next_day = first
-        .post(route, text(bob.number(), "something else"))
-        .await
-        .expect(200);
-    assert_ne!(next_day.json()["messages"][0]["id"], id);
-    let received: Vec<_> = [
-        bob.next_message(PATIENCE).await,
-        bob.next_message(PATIENCE).await,
-    ]
-    .map(|one| one.unwrap().text)
-    .into();
-    assert_eq!(
-        received,
-        [Some("once".to_owned()), Some("something else".to_owned())]
-    );
-    assert_eq!(bob.received_messages().len(), 2);
-    app.finish().await;
+async fn the_story_of_a_message_can_be_read() {
+    shop(async |app, alice, bob| {
+        let id = app.accepted("shop", text(bob.number(), "Hello, Bob")).await;
+        bob.next_message(PATIENCE).await.unwrap();
+        bob.reads_messages(&alice.jid(), std::slice::from_ref(&id))
+            .unwrap();
+        let story = app.until_message("shop", &id, "read").await;
+        let steps = story["history"].as_array().unwrap().iter();
+        let steps: Vec<_> = steps.map(|step| step["status"].clone()).collect();
+        assert_eq!(steps, ["queued", "sent", "delivered", "read"]);
+        let recipient = &story["recipients"][0];
+        assert_eq!(recipient["id"], bob.jid());
+        assert!(recipient["read_at"].is_string(), "{story}");
+        assert_eq!(recipient["played_at"], Value::Null);
+    })
+    .await;
+}
+
+/// The gateway as its caller sees it who sends every request under one key.
+fn keyed(app: &TestApp) -> TestClient {
+    app.with_header("idempotency-key", "order-1")
+}
+
+/// A text to Bob under the key; the answer and the message's id.
+async fn sends_once(app: &TestApp, bob: &Phone) -> (Answer, Value) {
+    let answer = keyed(app).post(MESSAGES, text(bob.number(), "once")).await;
+    let answer = answer.expect(200);
+    let id = answer.json()["messages"][0]["id"].clone();
+    (answer, id)
+}
+
+/// Bob has heard these texts, each in a message of its own.
+async fn heard(bob: &Phone, texts: &[&str]) {
+    for text in texts {
+        let message = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(message.text.as_deref(), Some(*text));
+    }
+    assert_eq!(bob.received_messages().len(), texts.len());
+}
+
+#[tokio::test]
+async fn the_same_request_under_the_same_key_is_answered_again_and_sent_once() {
+    shop(async |app, _, bob| {
+        let (first, id) = sends_once(app, &bob).await;
+        assert!(!first.headers.contains_key("idempotent-replayed"));
+        let (again, same) = sends_once(app, &bob).await;
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+        assert_eq!(same, id);
+        heard(&bob, &["once"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_request_may_have_its_members_in_another_order() {
+    shop(async |app, _, bob| {
+        let (_, id) = sends_once(app, &bob).await;
+        let to = bob.number();
+        let reordered = format!(r#"{{"text": {{"body": "once"}}, "type": "text", "to": "{to}"}}"#);
+        let again = keyed(app).post_raw(MESSAGES, reordered).await.expect(200);
+        assert_eq!(again.json()["messages"][0]["id"], id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_request_under_the_same_key_is_refused() {
+    shop(async |app, _, bob| {
+        sends_once(app, &bob).await;
+        let other = text(bob.number(), "something else");
+        let refused = keyed(app).post(MESSAGES, other).await.expect(409);
+        assert_eq!(refused.code(), "idempotency_key_reused");
+        heard(&bob, &["once"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_remembered_over_a_restart() {
+    shop(async |app, _, bob| {
+        let (_, id) = sends_once(app, &bob).await;
+        app.restart().await;
+        app.until("shop", "online").await;
+        assert_eq!(sends_once(app, &bob).await.1, id);
+        heard(&bob, &["once"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_after_a_day() {
+    shop(async |app, _, bob| {
+        let (_, id) = sends_once(app, &bob).await;
+        app.push_clock(Duration::from_secs(24 * 3600 + 1));
+        app.until("shop", "online").await;
+        assert_ne!(sends_once(app, &bob).await.1, id);
+        heard(&bob, &["once", "once"]).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn without_an_answer_a_message_is_unknown_until_whatsapp_is_asked_again_under_its_id() {
-    let app = Setup::new()
+    Setup::new()
         .set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 2)
-        .start()
+        .shop(async |app, _, bob| {
+            app.simulator.faults().set_ack_fault(AckFault::Drop);
+            bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
+            let id = app
+                .accepted("shop", text(bob.number(), "are you there?"))
+                .await;
+            let next = app
+                .accepted("shop", text(bob.number(), "still there?"))
+                .await;
+            assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
+            app.until_message("shop", &id, "unknown").await;
+            assert_eq!(
+                app.message("shop", &next).await["status"],
+                "queued",
+                "nothing overtakes what is not answered"
+            );
+            app.simulator.faults().set_ack_fault(AckFault::None);
+            app.until_message("shop", &id, "sent").await;
+            app.until_message("shop", &next, "sent").await;
+            assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, next);
+            assert_eq!(
+                bob.received_messages().len(),
+                2,
+                "a second copy under the same id is no second message"
+            );
+        })
         .await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    app.simulator.faults().set_ack_fault(AckFault::Drop);
-    bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
-    let id = app
-        .accepted("shop", text(bob.number(), "are you there?"))
-        .await;
-    let next = app
-        .accepted("shop", text(bob.number(), "still there?"))
-        .await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
-    app.until_message("shop", &id, "unknown").await;
-    assert_eq!(
-        app.message("shop", &next).await["status"],
-        "queued",
-        "nothing overtakes what is not answered"
-    );
-    app.simulator.faults().set_ack_fault(AckFault::None);
-    app.until_message("shop", &id, "sent").await;
-    app.until_message("shop", &next, "sent").await;
-    assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, next);
-    assert_eq!(
-        bob.received_messages().len(),
-        2,
-        "a second copy under the same id is no second message"
-    );
-    app.finish().await;
 }
 
 #[tokio::test]
@@ -201,57 +255,50 @@ async fn a_crash_between_leaving_and_whatsapps_answer_makes_no_second_message() 
 
 #[tokio::test]
 async fn each_step_is_an_event_told_once() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let id = app.accepted("shop", text(bob.number(), "hi")).await;
-    bob.next_message(PATIENCE).await.unwrap();
-    app.until_message("shop", &id, "delivered").await;
-    for _ in 0..2 {
-        bob.reads_messages(&alice.jid(), std::slice::from_ref(&id))
-            .unwrap();
-        bob.confirms_delivery(&alice.jid(), std::slice::from_ref(&id))
-            .unwrap();
-    }
-    app.until_message("shop", &id, "read").await;
-    // Whatever came before this is in the feed.
-    let last = app.accepted("shop", text(bob.number(), "bye")).await;
-    app.until_message("shop", &last, "delivered").await;
-    let feed = app.get("/v1/events").await.expect(200).json();
-    let about = feed["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| &entry["event"]);
-    let types: Vec<_> = about
-        .filter(|event| event["data"]["id"] == id.as_str())
-        .map(|event| event["type"].clone())
-        .collect();
-    assert_eq!(types, ["message.sent", "message.delivered", "message.read"]);
-    app.finish().await;
+    shop(async |app, alice, bob| {
+        let id = app.accepted("shop", text(bob.number(), "hi")).await;
+        bob.next_message(PATIENCE).await.unwrap();
+        app.until_message("shop", &id, "delivered").await;
+        for _ in 0..2 {
+            bob.reads_messages(&alice.jid(), std::slice::from_ref(&id))
+                .unwrap();
+            bob.confirms_delivery(&alice.jid(), std::slice::from_ref(&id))
+                .unwrap();
+        }
+        app.until_message("shop", &id, "read").await;
+        // Whatever came before this is in the feed.
+        let last = app.accepted("shop", text(bob.number(), "bye")).await;
+        app.until_message("shop", &last, "delivered").await;
+        let feed = app.get("/v1/events").await.expect(200).json();
+        let about = feed["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| &entry["event"]);
+        let types: Vec<_> = about
+            .filter(|event| event["data"]["id"] == id.as_str())
+            .map(|event| event["type"].clone())
+            .collect();
+        assert_eq!(types, ["message.sent", "message.delivered", "message.read"]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_quotes_what_it_answers() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    app.pair("clinic", &bob).await;
-    let question = bob.sends_text(alice.number(), "open today?").await.unwrap();
-    app.webhook.next().await;
-    let mut reply = text(bob.number(), "until six");
-    reply["context"] = json!({"message_id": question});
-    app.post("/v1/sessions/shop/messages", reply)
-        .await
-        .expect(200);
-    let answer = app.webhook.next().await.body;
-    assert_eq!(
-        (
-            &answer["data"]["session"],
-            &answer["data"]["context"]["message_id"]
-        ),
-        (&json!("clinic"), &json!(question))
-    );
-    assert_eq!(answer["data"]["text"]["body"], "until six");
-    app.finish().await;
+    shop(async |app, alice, bob| {
+        app.pair("clinic", &bob).await;
+        let question = bob.sends_text(alice.number(), "open today?").await.unwrap();
+        app.webhook.next().await;
+        let mut reply = text(bob.number(), "until six");
+        reply["context"] = json!({"message_id": question});
+        app.post("/v1/sessions/shop/messages", reply)
+            .await
+            .expect(200);
+        let answer = app.webhook.next().await.body;
+        assert_eq!(answer["data"]["session"], "clinic");
+        assert_eq!(answer["data"]["context"]["message_id"], question);
+        assert_eq!(answer["data"]["text"]["body"], "until six");
+    })
+    .await;
 }

@@ -88,7 +88,8 @@ impl Crowd {
     #[track_caller]
     pub fn repetitions(&self) -> usize {
         let tally = self.ledger.tally();
-        assert_eq!((&tally.lost, &tally.overtaken), (&Vec::new(), &Vec::new()));
+        assert_eq!(tally.lost, [""; 0]);
+        assert_eq!(tally.overtaken, [""; 0]);
         tally.repeated.len()
     }
 }

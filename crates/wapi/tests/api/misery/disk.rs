@@ -7,7 +7,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use super::crowd::{Crowd, time_passes_until_home};
-use crate::harness::{Setup, TestApp, eventually, skipped};
+use crate::harness::{Setup, TestApp, eventually, gateway, skipped};
 
 /// A disk with room for several times what the databases' logs take, so that it is full only when it is filled; it goes with the test.
 struct SmallDisk {
@@ -117,28 +117,29 @@ async fn fills_up_and_empties(disk: &SmallDisk) {
 
 #[tokio::test]
 async fn a_database_that_another_process_holds_is_waited_for() {
-    let app = TestApp::start().await;
-    let mut crowd = Crowd::with(&app).await;
-    crowd.writes(5).await;
-    time_passes_until_home(&app, &mut crowd).await;
-    let mut other = SqliteConnectOptions::new()
-        .filename(app.root().join("wapi.db"))
-        .connect()
-        .await
-        .unwrap();
-    for _ in 0..2 {
-        sqlx::query("BEGIN EXCLUSIVE")
-            .execute(&mut other)
+    gateway(async |app| {
+        let mut crowd = Crowd::with(app).await;
+        crowd.writes(5).await;
+        time_passes_until_home(app, &mut crowd).await;
+        let mut other = SqliteConnectOptions::new()
+            .filename(app.root().join("wapi.db"))
+            .connect()
             .await
             .unwrap();
-        crowd.writes(20).await;
-        let why = says_why(&app).await;
-        assert!(why.contains("locked"), "{why}");
-        sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-        time_passes_until_home(&app, &mut crowd).await;
-        crowd.is_confirmed().await;
-        app.get("/health/ready").await.expect(200);
-    }
-    assert_eq!(crowd.repetitions(), 0);
-    app.finish().await;
+        for _ in 0..2 {
+            sqlx::query("BEGIN EXCLUSIVE")
+                .execute(&mut other)
+                .await
+                .unwrap();
+            crowd.writes(20).await;
+            let why = says_why(app).await;
+            assert!(why.contains("locked"), "{why}");
+            sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+            time_passes_until_home(app, &mut crowd).await;
+            crowd.is_confirmed().await;
+            app.get("/health/ready").await.expect(200);
+        }
+        assert_eq!(crowd.repetitions(), 0);
+    })
+    .await;
 }

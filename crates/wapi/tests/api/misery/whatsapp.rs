@@ -23,14 +23,14 @@ async fn a_line_that_breaks_in_any_way_loses_nothing_and_repeats_nothing() {
     ] {
         println!("{broken:?}");
         crowd.writes(3).await;
-        let taken = app.line.taken();
-        app.line.set(broken);
+        let taken = app.line().taken();
+        app.line().set(broken);
         crowd.writes(10).await;
         if broken != Line::Refused {
-            time_passes_until(&app, "it dialled again", || app.line.taken() > taken + 1).await;
+            time_passes_until(&app, "it dialled again", || app.line().taken() > taken + 1).await;
         }
         crowd.writes(3).await;
-        app.line.set(Line::Whole);
+        app.line().set(Line::Whole);
         time_passes_until_home(&app, &mut crowd).await;
         crowd.is_confirmed().await;
     }
@@ -65,9 +65,9 @@ async fn a_freeze_and_a_thaw_lose_nothing() {
             .freeze_device(crowd.alice.number(), crowd.device())
             .unwrap();
         crowd.writes(5).await;
-        let taken = app.line.taken();
+        let taken = app.line().taken();
         time_passes_until(&app, "it gave the frozen connection up", || {
-            app.line.taken() > taken
+            app.line().taken() > taken
         })
         .await;
         app.simulator

@@ -1,13 +1,15 @@
 //! The history that a phone tells when it is linked: asked for, taken in, and never told as if it were new.
 
+mod older;
 mod parts;
 
 use serde_json::{Value, json};
 use wapi::system::clock::Clock;
-use wapi_simulator::waproto::whatsapp::web_message_info::Status;
-use wapi_simulator::{Addressing, Author, FileKind, HistoryMessage, MediaFile, Phone};
+use wapi_simulator::{
+    Addressing, Author, FileKind, HistoryMessage, HistoryStatus, MediaFile, Phone,
+};
 
-use crate::harness::{PATIENCE, Setup, TestApp, eventually};
+use crate::harness::{PATIENCE, Setup, TestApp, eventually, gateway};
 
 const SHOP: &str = "/v1/sessions/shop";
 
@@ -17,58 +19,62 @@ async fn history(app: &TestApp) -> Value {
 
 #[tokio::test]
 async fn it_is_asked_for_and_stays_so() {
-    let app = TestApp::start().await;
-    app.post("/v1/sessions", json!({"id": "bar"}))
-        .await
-        .expect(201);
-    assert_eq!(
-        app.get("/v1/sessions/bar").await.expect(200).json()["history"],
-        Value::Null
-    );
-    let made = app
-        .post("/v1/sessions", json!({"id": "shop", "history": true}))
-        .await
-        .expect(201)
-        .json();
-    let waiting =
-        json!({"status": "waiting", "progress": 0, "started_at": null, "updated_at": null});
-    assert_eq!(made["history"], waiting);
-    let wrong = app
-        .post("/v1/sessions", json!({"id": "pub", "history": "yes"}))
-        .await
-        .expect(400);
-    assert_eq!(wrong.fields(), ["history"]);
-    let app = app.restart().await;
-    let there = async || Some(app.session("shop").await).filter(|answer| answer.status == 200);
-    let there = eventually(there, async || "it is not there".to_owned()).await;
-    assert_eq!(there.json()["history"], waiting);
-    app.delete(SHOP).await.expect(204);
-    app.post("/v1/sessions", json!({"id": "shop"}))
-        .await
-        .expect(201);
-    assert_eq!(history(&app).await, Value::Null);
-    app.finish().await;
+    gateway(async |app| {
+        app.post("/v1/sessions", json!({"id": "bar"}))
+            .await
+            .expect(201);
+        assert_eq!(
+            app.get("/v1/sessions/bar").await.expect(200).json()["history"],
+            Value::Null
+        );
+        let made = app
+            .post("/v1/sessions", json!({"id": "shop", "history": true}))
+            .await
+            .expect(201)
+            .json();
+        let waiting =
+            json!({"status": "waiting", "progress": 0, "started_at": null, "updated_at": null});
+        assert_eq!(made["history"], waiting);
+        let wrong = app
+            .post("/v1/sessions", json!({"id": "pub", "history": "yes"}))
+            .await
+            .expect(400);
+        assert_eq!(wrong.fields(), ["history"]);
+        app.restart().await;
+        let there = async || Some(app.session("shop").await).filter(|answer| answer.status == 200);
+        let there = eventually(there, async || "it is not there".to_owned()).await;
+        assert_eq!(there.json()["history"], waiting);
+        app.delete(SHOP).await.expect(204);
+        app.post("/v1/sessions", json!({"id": "shop"}))
+            .await
+            .expect(201);
+        assert_eq!(history(app).await, Value::Null);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn it_cannot_be_asked_for_where_none_is_kept() {
-    let app = Setup::new().set("WAPI_HISTORY", "off").start().await;
-    let refused = app
-        .post("/v1/sessions", json!({"id": "shop", "history": true}))
-        .await
-        .expect(409);
-    assert_eq!(refused.code(), "history_off");
-    assert!(
-        refused.json()["detail"]
-            .as_str()
-            .unwrap()
-            .contains("WAPI_HISTORY")
-    );
-    app.get(SHOP).await.expect(404);
-    app.post("/v1/sessions", json!({"id": "shop", "history": false}))
-        .await
-        .expect(201);
-    app.finish().await;
+    Setup::new()
+        .set("WAPI_HISTORY", "off")
+        .gateway(async |app| {
+            let refused = app
+                .post("/v1/sessions", json!({"id": "shop", "history": true}))
+                .await
+                .expect(409);
+            assert_eq!(refused.code(), "history_off");
+            assert!(
+                refused.json()["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("WAPI_HISTORY")
+            );
+            app.get(SHOP).await.expect(404);
+            app.post("/v1/sessions", json!({"id": "shop", "history": false}))
+                .await
+                .expect(201);
+        })
+        .await;
 }
 
 async fn look(app: &TestApp, path: &str) -> Value {
@@ -159,24 +165,18 @@ async fn is_taken_in(addressing: Addressing) {
     let expected: Vec<_> = (0..121).rev().map(|index| format!("n{index}")).collect();
     assert_eq!(bodies(&page), expected);
     let (mine, theirs) = (&page["messages"][0], &page["messages"][1]);
-    assert_eq!(
-        (&mine["id"], &mine["from_me"], &mine["status"]),
-        (&json!("OLD120"), &json!(true), &json!("sent"))
-    );
-    assert_eq!(
-        (&theirs["from_me"], &theirs["from"]["id"]),
-        (&json!(false), &json!(bob.jid()))
-    );
+    assert_eq!(mine["id"], "OLD120");
+    assert_eq!(mine["from_me"], true);
+    assert_eq!(mine["status"], "sent");
+    assert_eq!(theirs["from_me"], false);
+    assert_eq!(theirs["from"]["id"], bob.jid());
     assert_eq!(theirs["from"]["lid"], bob.lid());
     let chat = look(&app, &format!("/chats/{}", bob.lid())).await;
-    assert_eq!(
-        (&chat["id"], &chat["name"], &chat["archived"]),
-        (&json!(bob.jid()), &json!("Bob"), &json!(true))
-    );
-    assert_eq!(
-        (&chat["unread_count"], &chat["last_message"]["id"]),
-        (&json!(0), &json!("OLD120"))
-    );
+    assert_eq!(chat["id"], bob.jid());
+    assert_eq!(chat["name"], "Bob");
+    assert_eq!(chat["archived"], true);
+    assert_eq!(chat["unread_count"], 0);
+    assert_eq!(chat["last_message"]["id"], "OLD120");
     let found = look(&app, "/messages?q=%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82").await;
     assert_eq!(found["messages"][0]["chat"], json!(group));
     assert_eq!(found["messages"][0]["from"]["name"], "Carol");
@@ -199,160 +199,177 @@ async fn is_taken_in(addressing: Addressing) {
 
 #[tokio::test]
 async fn a_message_is_one_however_often_and_by_which_way_it_comes() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.remembers_chat(bob.number(), past(60)).unwrap();
-    pair_with_history(&app, &alice).await;
-    until_history(&app, "complete").await;
-    let live = bob.sends_text(alice.number(), "hello").await.unwrap();
-    app.webhook.next().await;
-    let mine = app
-        .accepted(
-            "shop",
-            json!({"to": bob.number(), "text": {"body": "at once"}}),
-        )
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        alice.remembers_chat(bob.number(), past(60)).unwrap();
+        pair_with_history(app, &alice).await;
+        until_history(app, "complete").await;
+        let live = bob.sends_text(alice.number(), "hello").await.unwrap();
+        app.webhook.next().await;
+        let mine = app
+            .accepted(
+                "shop",
+                json!({"to": bob.number(), "text": {"body": "at once"}}),
+            )
+            .await;
+        app.until_message("shop", &mine, "delivered").await;
+        // The phone tells everything again, and what came meanwhile with it.
+        let older = HistoryMessage::new_text("OLDER", Author::Them, now() - 900, "older");
+        let again = [
+            (Author::Them, &live, "hello"),
+            (Author::Me, &mine, "at once"),
+        ];
+        let again =
+            again.map(|(author, id, text)| HistoryMessage::new_text(id, author, now(), text));
+        alice
+            .remembers_chat(bob.number(), [vec![older], again.to_vec()].concat())
+            .unwrap();
+        alice.sends_history_again().unwrap();
+        let older = async || {
+            look(app, "/messages?q=older").await["messages"][0]["id"]
+                .as_str()
+                .map(drop)
+        };
+        eventually(older, async || {
+            format!("it is not taken in: {}", history(app).await)
+        })
         .await;
-    app.until_message("shop", &mine, "delivered").await;
-    // The phone tells everything again, and what came meanwhile with it.
-    let older = HistoryMessage::new_text("OLDER", Author::Them, now() - 900, "older");
-    let again = [
-        (Author::Them, &live, "hello"),
-        (Author::Me, &mine, "at once"),
-    ];
-    let again = again.map(|(author, id, text)| HistoryMessage::new_text(id, author, now(), text));
-    alice
-        .remembers_chat(bob.number(), [vec![older], again.to_vec()].concat())
-        .unwrap();
-    alice.sends_history_again().unwrap();
-    let older = async || {
-        look(&app, "/messages?q=older").await["messages"][0]["id"]
-            .as_str()
-            .map(drop)
-    };
-    eventually(older, async || {
-        format!("it is not taken in: {}", history(&app).await)
+        until_history(app, "complete").await;
+        let page = look(app, &format!("/chats/{}/messages?limit=500", bob.number())).await;
+        let between = (0..60).rev().map(|index| format!("n{index}"));
+        let expected: Vec<_> = ["at once", "hello"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(between)
+            .chain(["older".to_owned()])
+            .collect();
+        assert_eq!(
+            bodies(&page),
+            expected,
+            "{:#} {:#}",
+            page["messages"][0],
+            page["messages"][1]
+        );
+        assert_eq!(
+            page["messages"][0]["status"], "delivered",
+            "the history knew less"
+        );
+        assert_eq!(look(app, "/chats").await["chats"][0]["unread_count"], 1);
     })
     .await;
-    until_history(&app, "complete").await;
-    let page = look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await;
-    let between = (0..60).rev().map(|index| format!("n{index}"));
-    let expected: Vec<_> = ["at once", "hello"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(between)
-        .chain(["older".to_owned()])
-        .collect();
-    assert_eq!(
-        bodies(&page),
-        expected,
-        "{:#} {:#}",
-        page["messages"][0],
-        page["messages"][1]
-    );
-    assert_eq!(
-        page["messages"][0]["status"], "delivered",
-        "the history knew less"
-    );
-    assert_eq!(look(&app, "/chats").await["chats"][0]["unread_count"], 1);
-    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_became_of_old_messages_is_known_and_older_ones_are_left_out() {
-    let app = Setup::new().set("WAPI_HISTORY", "10").start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    let day = 24 * 3600;
-    let read = HistoryMessage {
-        status: Some(Status::READ),
-        reactions: vec![
-            (Author::Them, "👍".to_owned()),
-            (Author::Me, "❤️".to_owned()),
-        ],
-        ..HistoryMessage::new_text("READ", Author::Me, now() - 9 * day, "nine days ago")
-    };
-    let old = HistoryMessage::new_text("OLD", Author::Them, now() - 11 * day, "eleven days ago");
-    alice.remembers_chat(bob.number(), vec![old, read]).unwrap();
-    pair_with_history(&app, &alice).await;
-    until_history(&app, "complete").await;
-    let page = look(&app, &format!("/chats/{}/messages", bob.number())).await;
-    assert_eq!(bodies(&page), ["nine days ago"]);
-    let message = &page["messages"][0];
-    assert_eq!(message["status"], "read");
-    let reactions: Vec<_> = message["reactions"].as_array().unwrap().iter().collect();
-    let by = |emoji: &str| {
-        reactions
-            .iter()
-            .find(|it| it["emoji"] == emoji)
-            .unwrap_or_else(|| panic!("{message}"))
-    };
-    assert_eq!(by("👍")["from"]["id"], bob.jid());
-    assert_eq!(by("❤️")["from_me"], true);
-    app.finish().await;
+    Setup::new()
+        .set("WAPI_HISTORY", "10")
+        .gateway(async |app| {
+            let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+            let day = 24 * 3600;
+            let read = HistoryMessage {
+                status: Some(HistoryStatus::Read),
+                reactions: vec![
+                    (Author::Them, "👍".to_owned()),
+                    (Author::Me, "❤️".to_owned()),
+                ],
+                ..HistoryMessage::new_text("READ", Author::Me, now() - 9 * day, "nine days ago")
+            };
+            let old =
+                HistoryMessage::new_text("OLD", Author::Them, now() - 11 * day, "eleven days ago");
+            alice.remembers_chat(bob.number(), vec![old, read]).unwrap();
+            pair_with_history(app, &alice).await;
+            until_history(app, "complete").await;
+            let page = look(app, &format!("/chats/{}/messages", bob.number())).await;
+            assert_eq!(bodies(&page), ["nine days ago"]);
+            let message = &page["messages"][0];
+            assert_eq!(message["status"], "read");
+            let reactions: Vec<_> = message["reactions"].as_array().unwrap().iter().collect();
+            let by = |emoji: &str| {
+                reactions
+                    .iter()
+                    .find(|it| it["emoji"] == emoji)
+                    .unwrap_or_else(|| panic!("{message}"))
+            };
+            assert_eq!(by("👍")["from"]["id"], bob.jid());
+            assert_eq!(by("❤️")["from_me"], true);
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn files_of_the_past_are_fetched_when_somebody_asks() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    bob.sends_file(
-        alice.number(),
-        MediaFile::new(FileKind::Document, b"a list".to_vec(), "text/plain"),
-    )
-    .await
-    .unwrap();
-    let message = alice.wait_until("it is there", PATIENCE, |alice| {
-        Some((*alice.received_messages().first()?.protobuf).clone())
-    });
-    let message = message.await.unwrap();
-    let sent = HistoryMessage {
-        message,
-        ..HistoryMessage::new_text("FILE", Author::Them, now() - 70, "")
-    };
-    alice
-        .remembers_chat(bob.number(), vec![sent, past(1).remove(0)])
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        bob.sends_file(
+            alice.number(),
+            MediaFile::new(FileKind::Document, b"a list".to_vec(), "text/plain"),
+        )
+        .await
         .unwrap();
-    pair_with_history(&app, &alice).await;
-    until_history(&app, "complete").await;
-    let page = look(&app, &format!("/chats/{}/messages", bob.number())).await;
-    let id = page["messages"][1]["document"]["id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{page}"));
-    assert_eq!(
-        app.get(&format!("/v1/media/{id}")).await.expect(200).json()["status"],
-        "remote"
-    );
-    assert_eq!(
-        app.get(&format!("/v1/media/{id}/content?wait=30"))
-            .await
-            .expect(200)
-            .body,
-        b"a list"
-    );
-    app.finish().await;
+        let received = alice.wait_until("it is there", PATIENCE, |alice| {
+            alice.received_messages().into_iter().next()
+        });
+        let received = received.await.unwrap();
+        let sent = HistoryMessage::new_copy("FILE", Author::Them, now() - 70, &received);
+        alice
+            .remembers_chat(bob.number(), vec![sent, past(1).remove(0)])
+            .unwrap();
+        pair_with_history(app, &alice).await;
+        until_history(app, "complete").await;
+        let page = look(app, &format!("/chats/{}/messages", bob.number())).await;
+        let id = page["messages"][1]["document"]["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{page}"));
+        assert_eq!(
+            app.get(&format!("/v1/media/{id}")).await.expect(200).json()["status"],
+            "remote"
+        );
+        assert_eq!(
+            app.get(&format!("/v1/media/{id}/content?wait=30"))
+                .await
+                .expect(200)
+                .body,
+            b"a list"
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_that_did_not_ask_fetches_nothing() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.remembers_chat(bob.number(), past(60)).unwrap();
-    app.pair("shop", &alice).await;
-    // What is told after it has come, when all of it has come.
-    alice
-        .wait_until("everything arrived", PATIENCE, |alice| {
-            (alice.linked_devices()[0].queued == 0).then_some(())
-        })
-        .await
-        .unwrap();
-    bob.sends_text(alice.number(), "new").await.unwrap();
-    assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "new");
-    assert_eq!(
-        bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await),
-        ["new"]
-    );
-    assert_eq!(
-        (app.simulator.download_count(), history(&app).await),
-        (0, Value::Null)
-    );
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        alice.remembers_chat(bob.number(), past(60)).unwrap();
+        app.pair("shop", &alice).await;
+        // What is told after it has come, when all of it has come.
+        alice
+            .wait_until("everything arrived", PATIENCE, |alice| {
+                (alice.linked_devices()[0].queued == 0).then_some(())
+            })
+            .await
+            .unwrap();
+        bob.sends_text(alice.number(), "new").await.unwrap();
+        assert_eq!(app.webhook.next().await.body["data"]["text"]["body"], "new");
+        assert_eq!(
+            bodies(&look(app, &format!("/chats/{}/messages", bob.number())).await),
+            ["new"]
+        );
+        assert_eq!(app.simulator.download_count(), 0);
+        assert_eq!(history(app).await, Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_history_of_many_chats_with_one_message_each_is_complete() {
+    gateway(async |app| {
+        let alice = app.phone("Alice");
+        for number in 0..40 {
+            let person = app.phone(&format!("Person {number}"));
+            alice.remembers_chat(person.number(), past(1)).unwrap();
+        }
+        pair_with_history(app, &alice).await;
+        until_history(app, "complete").await;
+    })
+    .await;
 }

@@ -5,33 +5,34 @@ use wapi::system::clock::Clock;
 use wapi_simulator::{Author, HistoryMessage};
 
 use super::{SHOP, bodies, look, now, pair_with_history, past, until_history};
-use crate::harness::{Surroundings, TestApp, eventually};
+use crate::harness::{Surroundings, eventually, gateway};
 
 #[tokio::test]
 async fn a_part_that_cannot_be_fetched_is_missed() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    alice.remembers_chat(bob.number(), past(60)).unwrap();
-    app.simulator.faults().withhold_media(true);
-    pair_with_history(&app, &alice).await;
-    until_history(&app, "incomplete").await;
-    // The newest of each chat came beside its announcement.
-    assert_eq!(
-        bodies(&look(&app, &format!("/chats/{}/messages", bob.number())).await),
-        ["n59"]
-    );
-    app.simulator.faults().withhold_media(false);
-    // The next device is told everything anew.
-    app.order("shop", "logout").await.expect(200);
-    app.order("shop", "start").await.expect(200);
-    until_history(&app, "waiting").await;
-    app.pair("shop", &alice).await;
-    until_history(&app, "complete").await;
-    assert_eq!(
-        bodies(&look(&app, &format!("/chats/{}/messages?limit=500", bob.number())).await).len(),
-        60
-    );
-    app.finish().await;
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        alice.remembers_chat(bob.number(), past(60)).unwrap();
+        app.simulator.faults().withhold_media(true);
+        pair_with_history(app, &alice).await;
+        until_history(app, "incomplete").await;
+        // The newest of each chat came beside its announcement.
+        assert_eq!(
+            bodies(&look(app, &format!("/chats/{}/messages", bob.number())).await),
+            ["n59"]
+        );
+        app.simulator.faults().withhold_media(false);
+        // The next device is told everything anew.
+        app.order("shop", "logout").await.expect(200);
+        app.order("shop", "start").await.expect(200);
+        until_history(app, "waiting").await;
+        app.pair("shop", &alice).await;
+        until_history(app, "complete").await;
+        assert_eq!(
+            bodies(&look(app, &format!("/chats/{}/messages?limit=500", bob.number())).await).len(),
+            60
+        );
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -62,210 +62,241 @@ async fn got(
     messages.try_into().unwrap()
 }
 
+const PICTURE: &str = "-i testsrc=size=1200x800:rate=1 -frames:v 1";
+const MOVING: &str = "-i testsrc=size=320x180:rate=10:duration=1";
+const SOUND: &str = "-i sine=duration=1 -c:a aac";
+const LOOP: &str = "-i testsrc=size=101x75:rate=10:duration=1";
+
+/// A picture as HEIC and as AVIF.
+fn phone_pictures(folder: &Path, picture: &str) -> Option<[(&'static str, Vec<u8>); 2]> {
+    ffmpeg(&format!("{picture} -y"), folder, "a.png")?;
+    let heic = written("heif-enc", "-q 50 a.png -o", folder, "a.heic")?;
+    let avif = written("heif-enc", "-A -q 50 a.png -o", folder, "a.avif")?;
+    Some([("a.heic", heic), ("a.avif", avif)])
+}
+
+/// The same bytes are sent as a document, and stay as they are.
+async fn assert_stays(app: &TestApp, bob: &Phone, name: &'static str, bytes: &[u8], mime: &str) {
+    for message in got(app, bob, "document", name, bytes).await {
+        let file = &message["document_message"];
+        assert_eq!(file["mimetype"], mime, "{name}: {message}");
+    }
+}
+
 #[tokio::test]
-async fn what_phones_do_not_show_becomes_what_they_show() {
+async fn pictures_of_any_size_keep_it() {
     let folder = tempfile::tempdir().unwrap();
-    let picture = "-i testsrc=size=1200x800:rate=1 -frames:v 1";
-    if ffmpeg(picture, folder.path(), "a.png").is_none() {
-        return;
-    }
-    let Some(heic) = written("heif-enc", "-q 50 a.png -o", folder.path(), "a.heic") else {
-        return;
-    };
-    let Some(avif) = written("heif-enc", "-A -q 50 a.png -o", folder.path(), "a.avif") else {
-        return;
-    };
-    let moving = "-i testsrc=size=320x180:rate=10:duration=1";
-    let mov = ffmpeg(
-        &format!("{moving} -c:v libx264 -pix_fmt yuv420p"),
-        folder.path(),
-        "a.mov",
-    )
-    .unwrap();
-    let old = ffmpeg(&format!("{moving} -c:v mjpeg"), folder.path(), "b.mov").unwrap();
-    let m4a = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "a.m4a").unwrap();
-    let mp4 = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "b.mp4").unwrap();
-    let sound = ffmpeg("-i sine=duration=1 -c:a aac -f 3gp", folder.path(), "b.3gp").unwrap();
-    let quicktime = ffmpeg("-i sine=duration=1 -c:a aac", folder.path(), "c.mov").unwrap();
     let (app, bob) = paired(Setup::new()).await;
-    // Sides that are no multiple of what pictures are coded in.
-    for (size, width, height) in [
-        ("801x603", 801, 603),
-        ("640x427", 640, 427),
-        ("33x65", 33, 65),
-    ] {
-        ffmpeg(
-            &format!("-i testsrc=size={size}:rate=1 -frames:v 1 -y"),
-            folder.path(),
-            "odd.png",
-        )
-        .unwrap();
-        for (options, name) in [("odd.png -o", "odd.heic"), ("-A odd.png -o", "odd.avif")] {
-            let odd = written("heif-enc", options, folder.path(), name).unwrap();
-            for message in got(&app, &bob, "image", name, &odd).await {
+    // Sides that are no multiple of the blocks of these forms.
+    for (width, height) in [(801, 603), (640, 427), (33, 65)] {
+        let picture = format!("-i testsrc=size={width}x{height}:rate=1 -frames:v 1");
+        let Some(pictures) = phone_pictures(folder.path(), &picture) else {
+            break;
+        };
+        for (name, bytes) in pictures {
+            for message in got(&app, &bob, "image", name, &bytes).await {
                 let file = &message["image_message"];
-                assert_eq!(
-                    (&file["width"], &file["height"]),
-                    (&json!(width), &json!(height)),
-                    "{name}: {message}"
-                );
+                assert_eq!(file["width"], width, "{name}: {message}");
+                assert_eq!(file["height"], height, "{name}: {message}");
             }
         }
     }
-    for (kind, name, bytes, field, mime_type) in [
-        ("image", "a.heic", &heic, "image_message", "image/jpeg"),
-        ("image", "a.avif", &avif, "image_message", "image/jpeg"),
-        ("sticker", "a.heic", &heic, "sticker_message", "image/webp"),
-        (
-            "document",
-            "a.heic",
-            &heic,
-            "document_message",
-            "image/heic",
-        ),
-        (
-            "document",
-            "a.avif",
-            &avif,
-            "document_message",
-            "image/avif",
-        ),
-        (
-            "document",
-            "a.mov",
-            &mov,
-            "document_message",
-            "video/quicktime",
-        ),
-        ("video", "a.mov", &mov, "video_message", "video/mp4"),
-        ("video", "b.mov", &old, "video_message", "video/mp4"),
-        ("audio", "a.m4a", &m4a, "audio_message", "audio/mp4"),
-        ("audio", "b.mp4", &mp4, "audio_message", "audio/mp4"),
-        ("audio", "b.3gp", &sound, "audio_message", "audio/mp4"),
-        ("audio", "c.mov", &quicktime, "audio_message", "audio/mp4"),
-    ] {
-        for message in got(&app, &bob, kind, name, bytes).await {
-            let file = &message[field];
-            assert_eq!(file["mimetype"], mime_type, "{name} as {kind}: {message}");
-            match field {
-                "image_message" => {
-                    assert_eq!(
-                        (&file["width"], &file["height"]),
-                        (&json!(1200), &json!(800))
-                    );
-                    assert!(file["jpeg_thumbnail"].is_array(), "{file}");
-                }
-                "video_message" => {
-                    assert_eq!((&file["width"], &file["seconds"]), (&json!(320), &json!(1)))
-                }
-                "audio_message" => assert_eq!(file["seconds"], 1),
-                _ => {}
-            }
-        }
-    }
-    let film = upload(&app, "shop", "; filename=\"a.heic\"", &heic).await;
-    let refused = json!({"to": bob.jid(), "video": {"id": film["id"]}});
-    let refused = app
-        .post("/v1/sessions/shop/messages", refused)
-        .await
-        .expect(400)
-        .json();
-    assert!(
-        refused["detail"]
-            .as_str()
-            .unwrap()
-            .contains("is not a video but image/heic"),
-        "{refused}"
-    );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn pictures_that_move_are_films_that_are_played_over_and_over() {
+async fn pictures_that_phones_do_not_show_become_jpeg() {
     let folder = tempfile::tempdir().unwrap();
-    let moving = "-i testsrc=size=101x75:rate=10:duration=1";
-    let Some(gif) = ffmpeg(moving, folder.path(), "a.gif") else {
+    let Some(pictures) = phone_pictures(folder.path(), PICTURE) else {
         return;
     };
-    let apng = ffmpeg(
-        &format!("{moving} -plays 0 -f apng"),
-        folder.path(),
-        "b.png",
-    )
-    .unwrap();
-    let webp = ffmpeg(&format!("{moving} -loop 0"), folder.path(), "a.webp").unwrap();
-    let still = ffmpeg(&format!("{moving} -frames:v 1"), folder.path(), "c.gif").unwrap();
     let (app, bob) = paired(Setup::new()).await;
-    for (name, bytes) in [("a.gif", &gif), ("b.png", &apng), ("a.webp", &webp)] {
-        for kind in ["image", "video"] {
-            for message in got(&app, &bob, kind, name, bytes).await {
-                let film = &message["video_message"];
-                assert_eq!(
-                    (&film["mimetype"], &film["gif_playback"]),
-                    (&json!("video/mp4"), &json!(true)),
-                    "{name}: {message}"
-                );
-                assert_eq!(
-                    (&film["width"], &film["height"], &film["seconds"]),
-                    (&json!(100), &json!(74), &json!(1))
-                );
-            }
-        }
-        for message in got(&app, &bob, "sticker", name, bytes).await {
-            assert_eq!(
-                message["sticker_message"]["is_animated"], true,
-                "{name}: {message}"
-            );
+    for (name, bytes) in pictures {
+        for message in got(&app, &bob, "image", name, &bytes).await {
+            let file = &message["image_message"];
+            assert_eq!(file["mimetype"], "image/jpeg", "{name}: {message}");
+            assert_eq!(file["width"], 1200);
+            assert_eq!(file["height"], 800);
+            assert!(file["jpeg_thumbnail"].is_array(), "{file}");
         }
     }
-    let one = ffmpeg(
-        &format!("{moving} -frames:v 1 -f apng"),
-        folder.path(),
-        "d.png",
-    )
-    .unwrap();
-    for message in got(&app, &bob, "image", "d.png", &one).await {
-        assert_eq!(
-            message["image_message"]["mimetype"], "image/png",
-            "{message}"
-        );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_sticker_becomes_webp() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some([(name, heic), _]) = phone_pictures(folder.path(), PICTURE) else {
+        return;
+    };
+    let (app, bob) = paired(Setup::new()).await;
+    for message in got(&app, &bob, "sticker", name, &heic).await {
+        let file = &message["sticker_message"];
+        assert_eq!(file["mimetype"], "image/webp", "{message}");
     }
-    // In an album, pictures are pictures and films are films, as it was announced.
-    let files = serve(vec![
-        ("/a.gif", &[], gif.clone()),
-        ("/b.png", &[], apng.clone()),
-    ]);
-    let [gif_link, apng_link] =
-        ["a.gif", "b.png"].map(|name| json!({"link": format!("{files}/{name}")}));
-    let album = json!([{"image": gif_link}, {"image": apng_link}, {"video": gif_link}]);
-    app.post(
-        "/v1/sessions/shop/messages?wait=60",
-        json!({"to": bob.jid(), "album": album}),
-    )
-    .await
-    .expect(200);
-    let announced =
-        bob.next_message(10 * PATIENCE).await.unwrap().to_json()["album_message"].clone();
-    assert_eq!(
-        announced,
-        json!({"expected_image_count": 2, "expected_video_count": 1})
-    );
-    for _ in 0..2 {
-        let picture = bob.next_message(10 * PATIENCE).await.unwrap().to_json();
-        assert!(picture["image_message"].is_object(), "{picture}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_document_stays_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some([(_, heic), (_, avif)]) = phone_pictures(folder.path(), PICTURE) else {
+        return;
+    };
+    let mov = format!("{MOVING} -c:v libx264 -pix_fmt yuv420p");
+    let mov = ffmpeg(&mov, folder.path(), "a.mov").unwrap();
+    let (app, bob) = paired(Setup::new()).await;
+    assert_stays(&app, &bob, "a.heic", &heic, "image/heic").await;
+    assert_stays(&app, &bob, "a.avif", &avif, "image/avif").await;
+    assert_stays(&app, &bob, "a.mov", &mov, "video/quicktime").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn films_that_phones_do_not_show_become_mp4() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, bob) = paired(Setup::new()).await;
+    for (name, codec) in [
+        ("a.mov", "-c:v libx264 -pix_fmt yuv420p"),
+        ("b.mov", "-c:v mjpeg"),
+    ] {
+        let Some(film) = ffmpeg(&format!("{MOVING} {codec}"), folder.path(), name) else {
+            break;
+        };
+        for message in got(&app, &bob, "video", name, &film).await {
+            let file = &message["video_message"];
+            assert_eq!(file["mimetype"], "video/mp4", "{name}: {message}");
+            assert_eq!(file["width"], 320);
+            assert_eq!(file["seconds"], 1);
+        }
     }
-    let film = bob.next_message(10 * PATIENCE).await.unwrap().to_json()["video_message"].clone();
-    assert_eq!(
-        (&film["mimetype"], film["gif_playback"] == json!(true)),
-        (&json!("video/mp4"), false),
-        "{film}"
-    );
-    for message in got(&app, &bob, "image", "c.gif", &still).await {
-        assert_eq!(
-            message["image_message"]["mimetype"], "image/gif",
-            "{message}"
-        );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn sounds_in_boxes_of_films_become_mp4_sounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, bob) = paired(Setup::new()).await;
+    for (name, options) in [
+        ("a.m4a", ""),
+        ("b.mp4", ""),
+        ("b.3gp", "-f 3gp"),
+        ("c.mov", ""),
+    ] {
+        let Some(sound) = ffmpeg(&format!("{SOUND} {options}"), folder.path(), name) else {
+            break;
+        };
+        for message in got(&app, &bob, "audio", name, &sound).await {
+            let file = &message["audio_message"];
+            assert_eq!(file["mimetype"], "audio/mp4", "{name}: {message}");
+            assert_eq!(file["seconds"], 1);
+        }
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_still_picture_is_refused_as_a_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some([(_, heic), _]) = phone_pictures(folder.path(), PICTURE) else {
+        return;
+    };
+    let (app, bob) = paired(Setup::new()).await;
+    let film = upload(&app, "shop", "; filename=\"a.heic\"", &heic).await;
+    let refused = app
+        .post(
+            "/v1/sessions/shop/messages",
+            json!({"to": bob.jid(), "video": {"id": film["id"]}}),
+        )
+        .await
+        .expect(400)
+        .json();
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("is not a video but image/heic"), "{detail}");
+    app.finish().await;
+}
+
+/// The same picture that moves, as GIF, APNG, and WebP.
+fn moving_pictures(folder: &Path) -> Option<[(&'static str, Vec<u8>); 3]> {
+    let gif = ffmpeg(LOOP, folder, "a.gif")?;
+    let apng = ffmpeg(&format!("{LOOP} -plays 0 -f apng"), folder, "b.png")?;
+    let webp = ffmpeg(&format!("{LOOP} -loop 0"), folder, "a.webp")?;
+    Some([("a.gif", gif), ("b.png", apng), ("a.webp", webp)])
+}
+
+/// Pictures that move arrive as films that are played over and over.
+async fn assert_moving_pictures_become_films(kind: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(pictures) = moving_pictures(folder.path()) else {
+        return;
+    };
+    let (app, bob) = paired(Setup::new()).await;
+    for (name, bytes) in pictures {
+        for message in got(&app, &bob, kind, name, &bytes).await {
+            let film = &message["video_message"];
+            assert_eq!(film["mimetype"], "video/mp4", "{name}: {message}");
+            assert_eq!(film["gif_playback"], true, "{name}: {message}");
+            assert_eq!(film["width"], 100);
+            assert_eq!(film["height"], 74);
+            assert_eq!(film["seconds"], 1);
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn images_that_move_are_films_that_are_played_over_and_over() {
+    assert_moving_pictures_become_films("image").await;
+}
+
+#[tokio::test]
+async fn pictures_that_move_are_taken_as_videos() {
+    assert_moving_pictures_become_films("video").await;
+}
+
+#[tokio::test]
+async fn stickers_of_pictures_that_move_are_animated() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(pictures) = moving_pictures(folder.path()) else {
+        return;
+    };
+    let (app, bob) = paired(Setup::new()).await;
+    for (name, bytes) in pictures {
+        for message in got(&app, &bob, "sticker", name, &bytes).await {
+            let sticker = &message["sticker_message"];
+            assert_eq!(sticker["is_animated"], true, "{name}: {message}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_could_move_and_does_not_is_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let (app, bob) = paired(Setup::new()).await;
+    for (name, options, mime_type) in [
+        ("c.gif", "", "image/gif"),
+        ("d.png", "-f apng", "image/png"),
+    ] {
+        let options = format!("{LOOP} -frames:v 1 {options}");
+        let Some(still) = ffmpeg(&options, folder.path(), name) else {
+            break;
+        };
+        for message in got(&app, &bob, "image", name, &still).await {
+            let image = &message["image_message"];
+            assert_eq!(image["mimetype"], mime_type, "{message}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_does_not_move_fails_as_a_gif() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(still) = ffmpeg(&format!("{LOOP} -frames:v 1"), folder.path(), "c.gif") else {
+        return;
+    };
+    let (app, bob) = paired(Setup::new()).await;
     let file = upload(&app, "shop", "; filename=\"c.gif\"", &still).await;
     let id = app
         .accepted(
@@ -274,13 +305,40 @@ async fn pictures_that_move_are_films_that_are_played_over_and_over() {
         )
         .await;
     let failed = app.until_message("shop", &id, "failed").await;
-    assert!(
-        failed["error"]["detail"]
-            .as_str()
-            .unwrap()
-            .contains("does not move; send it as `image`"),
-        "{failed}"
+    let detail = failed["error"]["detail"].as_str().unwrap();
+    let expected = "is not an animated picture; send it as `image`";
+    assert!(detail.contains(expected), "{detail}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_album_has_pictures_and_films_as_it_was_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some([(_, gif), (_, apng), _]) = moving_pictures(folder.path()) else {
+        return;
+    };
+    let (app, bob) = paired(Setup::new()).await;
+    let files = serve(vec![("/a.gif", &[], gif), ("/b.png", &[], apng)]);
+    let [gif, apng] = ["a.gif", "b.png"].map(|name| json!({"link": format!("{files}/{name}")}));
+    let album = json!([{"image": gif}, {"image": apng}, {"video": gif}]);
+    app.post(
+        "/v1/sessions/shop/messages?wait=60",
+        json!({"to": bob.jid(), "album": album}),
+    )
+    .await
+    .expect(200);
+    let next = async || bob.next_message(10 * PATIENCE).await.unwrap().to_json();
+    assert_eq!(
+        next().await["album_message"],
+        json!({"expected_image_count": 2, "expected_video_count": 1})
     );
+    for _ in 0..2 {
+        let picture = next().await;
+        assert!(picture["image_message"].is_object(), "{picture}");
+    }
+    let film = next().await["video_message"].take();
+    assert_eq!(film["mimetype"], "video/mp4", "{film}");
+    assert_ne!(film["gif_playback"], true, "{film}");
     app.finish().await;
 }
 

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use wapi_simulator::Phone;
 
-use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver};
+use crate::harness::{PATIENCE, Setup, TestApp, TestReceiver, shop};
 use crate::uploads::upload;
 
 const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
@@ -68,100 +68,163 @@ fn docx() -> Vec<u8> {
     [b"PK\x03\x04...." as &[u8], &list, &end].concat()
 }
 
+/// A document on a web server, and what it must be called and be.
+struct NamedDocument {
+    link: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    bytes: Vec<u8>,
+    name: &'static str,
+    mime_type: &'static str,
+}
+
+fn pdf(
+    link: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    name: &'static str,
+) -> NamedDocument {
+    NamedDocument {
+        link,
+        headers,
+        bytes: b"%PDF-1.4\n%%EOF".to_vec(),
+        name,
+        mime_type: "application/pdf",
+    }
+}
+
+/// The name and the type of a document that is kept, and of what Bob gets of it, by its link and by its id.
+async fn assert_named(document: NamedDocument) {
+    let NamedDocument {
+        name, mime_type, ..
+    } = document;
+    let path = document.link.split('?').next().unwrap();
+    let base = serve(vec![(path, document.headers, document.bytes)]);
+    let link = format!("{base}{}", document.link);
+    let (app, bob) = paired(Setup::new()).await;
+    let kept = app
+        .post("/v1/sessions/shop/media", json!({"link": link}))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(kept["mime_type"], mime_type, "{kept}");
+    for document in [json!({"link": link}), json!({"id": kept["id"]})] {
+        app.accepted("shop", json!({"to": bob.jid(), "document": document}))
+            .await;
+        let message = bob.next_message(PATIENCE).await.unwrap().to_json();
+        let got = &message["document_message"];
+        assert_eq!(got["file_name"], name, "{document}");
+        assert_eq!(got["title"], name, "{document}");
+        assert_eq!(got["mimetype"], mime_type, "{document}");
+    }
+    app.finish().await;
+}
+
 #[tokio::test]
-async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
-    let pdf = b"%PDF-1.4\n%%EOF".to_vec();
-    let files: Vec<Served> = vec![
+async fn a_document_has_the_name_of_its_link() {
+    let headers = &[("content-type", "binary/octet-stream")];
+    assert_named(pdf("/a/inv.pdf?x=/b.txt", headers, "inv.pdf")).await;
+}
+
+#[tokio::test]
+async fn a_document_without_a_name_has_one_of_its_type() {
+    assert_named(pdf("/", &[], "document.pdf")).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_documents_name_follows_its_type() {
+    let headers = &[("content-type", "application/pdf; x=y")];
+    assert_named(pdf("/download.php?id=1", headers, "download.pdf")).await;
+}
+
+#[tokio::test]
+async fn a_document_has_the_name_that_its_server_gives_it() {
+    let headers = &[
+        ("content-type", "text/html"),
         (
-            "/a/inv.pdf",
-            &[("content-type", "binary/octet-stream")],
-            pdf.clone(),
-        ),
-        (
-            "/get",
-            &[
-                ("content-type", "text/html"),
-                (
-                    "content-disposition",
-                    "attachment; filename*=UTF-8''%D0%B8.pdf",
-                ),
-            ],
-            pdf.clone(),
-        ),
-        (
-            "/1",
-            &[(
-                "content-disposition",
-                "inline; filename=\"..\\\\..\\\\a b.pdf\"",
-            )],
-            pdf.clone(),
-        ),
-        (
-            "/2",
-            &[(
-                "content-disposition",
-                "attachment; filename=\"=?utf-8?B?w6QucGRm?=\"",
-            )],
-            pdf.clone(),
-        ),
-        (
-            "/download.php",
-            &[("content-type", "application/pdf; x=y")],
-            pdf.clone(),
-        ),
-        ("/", &[], pdf),
-        (
-            "/list.csv",
-            &[("content-type", "application/octet-stream")],
-            b"a;b".to_vec(),
-        ),
-        (
-            "/list",
-            &[("content-type", "Text/CSV; charset=windows-1251")],
-            b"a;b".to_vec(),
-        ),
-        ("/letter", &[("content-type", "application/zip")], docx()),
-        (
-            "/letter.docx",
-            &[("content-type", "binary/octet-stream")],
-            b"PK\x03\x04".to_vec(),
+            "content-disposition",
+            "attachment; filename*=UTF-8''%D0%B8.pdf",
         ),
     ];
-    let base = serve(files);
+    assert_named(pdf("/get", headers, "и.pdf")).await;
+}
+
+#[tokio::test]
+async fn a_servers_name_of_a_document_loses_its_folders() {
+    let headers = &[(
+        "content-disposition",
+        "inline; filename=\"..\\\\..\\\\a b.pdf\"",
+    )];
+    assert_named(pdf("/1", headers, "a b.pdf")).await;
+}
+
+#[tokio::test]
+async fn a_servers_name_of_a_document_may_be_written_as_in_mail() {
+    let headers = &[(
+        "content-disposition",
+        "attachment; filename=\"=?utf-8?B?w6QucGRm?=\"",
+    )];
+    assert_named(pdf("/2", headers, "ä.pdf")).await;
+}
+
+#[tokio::test]
+async fn a_text_has_its_type_from_its_name() {
+    assert_named(NamedDocument {
+        bytes: b"a;b".to_vec(),
+        mime_type: "text/csv",
+        ..pdf(
+            "/list.csv",
+            &[("content-type", "application/octet-stream")],
+            "list.csv",
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_has_its_type_from_its_server() {
+    assert_named(NamedDocument {
+        bytes: b"a;b".to_vec(),
+        mime_type: "text/csv",
+        ..pdf(
+            "/list",
+            &[("content-type", "Text/CSV; charset=windows-1251")],
+            "list.csv",
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_office_document_is_known_by_its_content() {
+    assert_named(NamedDocument {
+        bytes: docx(),
+        mime_type: DOCX,
+        ..pdf(
+            "/letter",
+            &[("content-type", "application/zip")],
+            "letter.docx",
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_office_document_is_known_by_its_name() {
+    assert_named(NamedDocument {
+        bytes: b"PK\x03\x04".to_vec(),
+        mime_type: DOCX,
+        ..pdf(
+            "/letter.docx",
+            &[("content-type", "binary/octet-stream")],
+            "letter.docx",
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_senders_name_of_a_document_counts_first_without_its_folders() {
+    let base = serve(vec![("/a/inv.pdf", &[], b"%PDF-1.4\n%%EOF".to_vec())]);
     let (app, bob) = paired(Setup::new()).await;
-    for (path, name, mime_type) in [
-        ("/a/inv.pdf?x=/b.txt", "inv.pdf", "application/pdf"),
-        ("/get", "и.pdf", "application/pdf"),
-        ("/1", "a b.pdf", "application/pdf"),
-        ("/2", "ä.pdf", "application/pdf"),
-        ("/download.php?id=1", "download.pdf", "application/pdf"),
-        ("/", "document.pdf", "application/pdf"),
-        ("/list.csv", "list.csv", "text/csv"),
-        ("/list", "list.csv", "text/csv"),
-        ("/letter", "letter.docx", DOCX),
-        ("/letter.docx", "letter.docx", DOCX),
-    ] {
-        let link = format!("{base}{path}");
-        let kept = app
-            .post("/v1/sessions/shop/media", json!({"link": link}))
-            .await
-            .expect(201)
-            .json();
-        assert_eq!(kept["mime_type"], mime_type, "{path}: {kept}");
-        for document in [json!({"link": link}), json!({"id": kept["id"]})] {
-            app.accepted("shop", json!({"to": bob.jid(), "document": document}))
-                .await;
-            let message = bob.next_message(PATIENCE).await.unwrap().to_json();
-            let got = &message["document_message"];
-            let found = (&got["file_name"], &got["title"], &got["mimetype"]);
-            assert_eq!(
-                found,
-                (&json!(name), &json!(name), &json!(mime_type)),
-                "{path} {document}"
-            );
-        }
-    }
-    // What the sender calls it counts first, without its folders.
     for (asked, name) in [
         ("C:\\Users\\me\\inv.pdf", "inv.pdf"),
         ("../../etc/passwd", "passwd"),
@@ -170,20 +233,26 @@ async fn a_document_has_its_name_and_type_from_whoever_knows_them() {
         let document = json!({"link": format!("{base}/a/inv.pdf"), "filename": asked});
         app.accepted("shop", json!({"to": bob.jid(), "document": document}))
             .await;
-        assert_eq!(
-            bob.next_message(PATIENCE).await.unwrap().to_json()["document_message"]["file_name"],
-            name
-        );
+        let message = bob.next_message(PATIENCE).await.unwrap().to_json();
+        assert_eq!(message["document_message"]["file_name"], name);
     }
-    let none = json!({"to": bob.jid(), "document": {"link": base, "filename": "a/.."}});
-    assert_eq!(
-        app.post("/v1/sessions/shop/messages", none)
-            .await
-            .expect(400)
-            .fields(),
-        ["document.filename"]
-    );
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_only_a_folder_is_refused() {
+    shop(async |app, _, bob| {
+        let document = json!({"link": "http://127.0.0.1/", "filename": "a/.."});
+        let refused = app
+            .post(
+                "/v1/sessions/shop/messages",
+                json!({"to": bob.jid(), "document": document}),
+            )
+            .await
+            .expect(400);
+        assert_eq!(refused.fields(), ["document.filename"]);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -240,11 +309,8 @@ async fn forms_name_their_files_in_every_way_that_forms_do() {
             .request(reqwest::Method::POST, "/v1/sessions/shop/media")
             .header("content-type", kind);
         let kept = app.answer(call.body(body)).await.expect(201).json();
-        assert_eq!(
-            (&kept["filename"], &kept["mime_type"]),
-            (&name, &json!(mime_type)),
-            "{head}"
-        );
+        assert_eq!(kept["filename"], name, "{head}");
+        assert_eq!(kept["mime_type"], mime_type, "{head}");
     }
     let call = app
         .request(reqwest::Method::POST, "/v1/sessions/shop/media")

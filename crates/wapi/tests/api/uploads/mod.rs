@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use wapi_simulator::{FileKind, MediaFile};
 
-use crate::harness::{Answer, PATIENCE, TestApp, TestClient, TestReceiver, eventually};
+use crate::harness::{Answer, PATIENCE, TestClient, TestReceiver, eventually, shop, steady};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
 const BOUNDARY: &str = "a-line-that-is-in-no-file";
@@ -65,104 +65,94 @@ fn files() -> String {
 
 #[tokio::test]
 async fn what_was_uploaded_once_is_sent_often() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let file = upload(
-        &app,
-        "shop",
-        "; filename=\"a.png\"\r\nContent-Type: image/png",
-        JPEG,
-    )
+    shop(async |app, _, bob| {
+        let file = upload(
+            app,
+            "shop",
+            "; filename=\"a.png\"\r\nContent-Type: image/png",
+            JPEG,
+        )
+        .await;
+        insta::assert_json_snapshot!(steady(&file, &[]), @r#"
+        {
+          "chat": null,
+          "created_at": "[moment]",
+          "duration": null,
+          "error": null,
+          "filename": "a.png",
+          "height": null,
+          "id": "[media]",
+          "message_id": null,
+          "mime_type": "image/jpeg",
+          "pages": null,
+          "session": "shop",
+          "sha256": "bc6d051f03eebb61c528dfc6340d6c06ea5b72e6ea20801dc54d5ab19bb83de2",
+          "size": 50,
+          "status": "stored",
+          "stored_at": "[moment]",
+          "type": null,
+          "url": "/v1/media/[media]/content",
+          "width": null
+        }
+        "#);
+        assert_eq!(
+            app.get(file["url"].as_str().unwrap())
+                .await
+                .expect(200)
+                .body,
+            JPEG
+        );
+        for caption in ["one", "two"] {
+            let message = json!({"to": bob.jid(), "image": {"id": file["id"], "caption": caption}});
+            let id = app.accepted("shop", message).await;
+            app.until_message("shop", &id, "delivered").await;
+            let message = bob.next_message(PATIENCE).await.unwrap();
+            assert_eq!(message.kind, "image");
+            assert_eq!(message.caption.as_deref(), Some(caption));
+            let media = message.media.unwrap();
+            assert_eq!(media.mime, "image/jpeg");
+            assert_eq!(media.bytes, JPEG);
+        }
+    })
     .await;
-    assert_eq!(
-        (&file["mime_type"], &file["filename"]),
-        (&json!("image/jpeg"), &json!("a.png")),
-        "{file}"
-    );
-    assert_eq!(
-        (&file["size"], &file["status"]),
-        (&json!(JPEG.len()), &json!("stored"))
-    );
-    assert_eq!(file["message_id"], Value::Null);
-    assert_eq!(
-        app.get(file["url"].as_str().unwrap())
-            .await
-            .expect(200)
-            .body,
-        JPEG
-    );
-    for caption in ["one", "two"] {
-        let message = json!({"to": bob.jid(), "image": {"id": file["id"], "caption": caption}});
-        let id = app.accepted("shop", message).await;
-        app.until_message("shop", &id, "delivered").await;
-        let message = bob.next_message(PATIENCE).await.unwrap();
-        assert_eq!(
-            (message.kind.as_str(), message.caption.as_deref()),
-            ("image", Some(caption))
-        );
-        let media = message.media.unwrap();
-        assert_eq!(
-            (media.mime.as_str(), media.bytes.as_slice()),
-            ("image/jpeg", JPEG)
-        );
-    }
-    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_link_is_fetched_at_once_and_what_came_in_can_be_sent_on() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let (files, route) = (files(), "/v1/sessions/shop/media");
-    let page = app
-        .post(route, json!({"link": format!("{files}/page")}))
-        .await
-        .expect(201)
-        .json();
-    assert_eq!(page["mime_type"], "text/html");
-    let missing = app
-        .post(route, json!({"link": format!("{files}/missing")}))
-        .await
-        .expect(400);
-    assert_eq!(missing.fields(), ["link"]);
+    shop(async |app, alice, bob| {
+        let (files, route) = (files(), "/v1/sessions/shop/media");
+        let page = app
+            .post(route, json!({"link": format!("{files}/page")}))
+            .await
+            .expect(201)
+            .json();
+        assert_eq!(page["mime_type"], "text/html");
+        let missing = app
+            .post(route, json!({"link": format!("{files}/missing")}))
+            .await
+            .expect(400);
+        assert_eq!(missing.fields(), ["link"]);
 
-    bob.sends_file(
-        alice.number(),
-        MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
-    )
-    .await
-    .unwrap();
-    let received = app.webhook.next().await.body["data"]["image"]["id"].clone();
-    app.get(&format!("/v1/media/{}/content", received.as_str().unwrap()))
+        bob.sends_file(
+            alice.number(),
+            MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg"),
+        )
         .await
-        .expect(200);
-    for message in [
-        json!({"to": bob.jid(), "document": {"id": page["id"], "filename": "page.html"}}),
-        json!({"to": bob.jid(), "image": {"id": received}}),
-    ] {
-        app.accepted("shop", message).await;
-    }
-    assert_eq!(
-        bob.next_message(PATIENCE)
+        .unwrap();
+        let received = app.webhook.next().await.body["data"]["image"]["id"].clone();
+        app.get(&format!("/v1/media/{}/content", received.as_str().unwrap()))
             .await
-            .unwrap()
-            .media
-            .unwrap()
-            .bytes,
-        b"<html>"
-    );
-    assert_eq!(
-        bob.next_message(PATIENCE)
-            .await
-            .unwrap()
-            .media
-            .unwrap()
-            .bytes,
-        JPEG
-    );
-    app.finish().await;
+            .expect(200);
+        for message in [
+            json!({"to": bob.jid(), "document": {"id": page["id"], "filename": "page.html"}}),
+            json!({"to": bob.jid(), "image": {"id": received}}),
+        ] {
+            app.accepted("shop", message).await;
+        }
+        assert_eq!(bob.next_media(PATIENCE).await.unwrap().bytes, b"<html>");
+        assert_eq!(bob.next_media(PATIENCE).await.unwrap().bytes, JPEG);
+    })
+    .await;
 }
 
 /// A picture of so many pixels, as PNG.
@@ -176,81 +166,81 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_picture_is_sent_with_its_size_and_as_a_sticker_becomes_one() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let picture = upload(&app, "shop", "", &png(300, 200)).await;
-    assert_eq!(
-        (&picture["width"], &picture["height"]),
-        (&json!(300), &json!(200))
-    );
+    shop(async |app, _, bob| {
+        let picture = upload(app, "shop", "", &png(300, 200)).await;
+        assert_eq!(picture["width"], 300);
+        assert_eq!(picture["height"], 200);
 
-    app.accepted(
-        "shop",
-        json!({"to": bob.jid(), "image": {"id": picture["id"]}}),
-    )
+        app.accepted(
+            "shop",
+            json!({"to": bob.jid(), "image": {"id": picture["id"]}}),
+        )
+        .await;
+        let image = bob.next_message(PATIENCE).await.unwrap();
+        let shown = image.to_json()["image_message"].take();
+        assert_eq!(shown["width"], 300);
+        assert_eq!(shown["height"], 200);
+        let small: Vec<u8> = serde_json::from_value(shown["jpeg_thumbnail"].clone()).unwrap();
+        let small = image::load_from_memory(&small).unwrap();
+        assert_eq!(small.width(), 100);
+        assert_eq!(small.height(), 67);
+
+        app.accepted(
+            "shop",
+            json!({"to": bob.jid(), "sticker": {"id": picture["id"]}}),
+        )
+        .await;
+        let sticker = bob.next_message(PATIENCE).await.unwrap();
+        let file = sticker.media.unwrap();
+        assert_eq!(sticker.kind, "sticker");
+        assert_eq!(file.mime, "image/webp");
+        let made = image::load_from_memory(&file.bytes).unwrap();
+        assert_eq!(made.width(), 512);
+        assert_eq!(made.height(), 512);
+
+        let refused = json!({"to": bob.jid(), "sticker": {"id": picture["id"], "caption": "none"}});
+        let refused = app
+            .post("/v1/sessions/shop/messages", refused)
+            .await
+            .expect(400);
+        assert_eq!(refused.fields(), ["sticker.caption"]);
+    })
     .await;
-    let image = bob.next_message(PATIENCE).await.unwrap();
-    let shown = image.protobuf.image_message.as_option().unwrap();
-    assert_eq!((shown.width, shown.height), (Some(300), Some(200)));
-    let small = image::load_from_memory(shown.jpeg_thumbnail.as_deref().unwrap()).unwrap();
-    assert_eq!((small.width(), small.height()), (100, 67));
-
-    app.accepted(
-        "shop",
-        json!({"to": bob.jid(), "sticker": {"id": picture["id"]}}),
-    )
-    .await;
-    let sticker = bob.next_message(PATIENCE).await.unwrap();
-    let file = sticker.media.unwrap();
-    assert_eq!(
-        (sticker.kind.as_str(), file.mime.as_str()),
-        ("sticker", "image/webp")
-    );
-    let made = image::load_from_memory(&file.bytes).unwrap();
-    assert_eq!((made.width(), made.height()), (512, 512));
-
-    let refused = json!({"to": bob.jid(), "sticker": {"id": picture["id"], "caption": "none"}});
-    let refused = app
-        .post("/v1/sessions/shop/messages", refused)
-        .await
-        .expect(400);
-    assert_eq!(refused.fields(), ["sticker.caption"]);
-    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_film_can_be_a_note() {
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let film = upload(&app, "shop", "", b"\0\0\0\x20ftypisom and so on").await;
-    app.accepted(
-        "shop",
-        json!({"to": bob.jid(), "video": {"id": film["id"], "round": true}}),
-    )
-    .await;
-    let note = bob.next_message(PATIENCE).await.unwrap();
-    assert!(note.protobuf.ptv_message.is_set() && !note.protobuf.video_message.is_set());
-    assert_eq!(note.media.unwrap().bytes, b"\0\0\0\x20ftypisom and so on");
+    shop(async |app, alice, bob| {
+        let film = upload(app, "shop", "", b"\0\0\0\x20ftypisom and so on").await;
+        app.accepted(
+            "shop",
+            json!({"to": bob.jid(), "video": {"id": film["id"], "round": true}}),
+        )
+        .await;
+        let note = bob.next_message(PATIENCE).await.unwrap();
+        let shown = note.to_json();
+        assert!(shown["ptv_message"].is_object() && shown["video_message"].is_null());
+        assert_eq!(note.media.unwrap().bytes, b"\0\0\0\x20ftypisom and so on");
 
-    bob.sends_file(
-        alice.number(),
-        MediaFile::new(FileKind::Round, b"film".to_vec(), "video/mp4"),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        app.webhook.next().await.body["data"]["video"]["round"],
-        true
-    );
-    let message = json!({"to": bob.jid(), "video": {"id": film["id"], "round": true, "gif": true}});
-    assert_eq!(
-        app.post("/v1/sessions/shop/messages", message)
-            .await
-            .expect(400)
-            .fields(),
-        ["video.round"]
-    );
-    app.finish().await;
+        bob.sends_file(
+            alice.number(),
+            MediaFile::new(FileKind::Round, b"film".to_vec(), "video/mp4"),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            app.webhook.next().await.body["data"]["video"]["round"],
+            true
+        );
+        let message =
+            json!({"to": bob.jid(), "video": {"id": film["id"], "round": true, "gif": true}});
+        assert_eq!(
+            app.post("/v1/sessions/shop/messages", message)
+                .await
+                .expect(400)
+                .fields(),
+            ["video.round"]
+        );
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use wapi_simulator::{FileKind, MediaFile};
 
 use super::{BOUNDARY, JPEG, upload};
-use crate::harness::{PATIENCE, Surroundings, TestApp, TestReceiver, eventually};
+use crate::harness::{PATIENCE, Surroundings, TestReceiver, eventually, gateway, shop};
 
 /// A document goes out and comes in, larger than what the program may grow by. With `WAPI_TEST_LARGE_MIB=500` it takes a minute.
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn large_files_pass_through_without_being_in_memory() {
             json!({"to": bob.jid(), "document": {"id": file["id"]}}),
         )
         .await;
-    let message = bob.next_message(10 * PATIENCE).await.unwrap();
-    assert_eq!(message.media.unwrap().bytes.len(), mebibytes * 1024 * 1024);
+    let received = bob.next_media(10 * PATIENCE).await.unwrap();
+    assert_eq!(received.bytes.len(), mebibytes * 1024 * 1024);
     let sent = running.peak();
     client.until_message("shop", &id, "delivered").await;
 
@@ -100,106 +100,92 @@ async fn large_files_pass_through_without_being_in_memory() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing_behind() {
-    let app = TestApp::start().await;
-    app.register("shop").await.expect(202);
-    let broken =
-        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhalf of it");
-    let call = app.request(reqwest::Method::POST, "/v1/sessions/shop/media");
-    let call = call
-        .header(
-            "content-type",
-            format!("multipart/form-data; boundary={BOUNDARY}"),
-        )
-        .body(broken);
-    assert_eq!(app.answer(call).await.expect(400).code(), "invalid_body");
-    let incoming = app.root().join("media/incoming");
-    let is_empty = async || (std::fs::read_dir(&incoming).unwrap().count() == 0).then_some(());
-    eventually(is_empty, async || "half a file stayed".to_owned()).await;
-    app.finish().await;
+    gateway(async |app| {
+        app.register("shop").await.expect(202);
+        let broken = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhalf of it"
+        );
+        let call = app.request(reqwest::Method::POST, "/v1/sessions/shop/media");
+        let call = call
+            .header(
+                "content-type",
+                format!("multipart/form-data; boundary={BOUNDARY}"),
+            )
+            .body(broken);
+        assert_eq!(app.answer(call).await.expect(400).code(), "invalid_body");
+        let incoming = app.root().join("media/incoming");
+        let is_empty = async || (std::fs::read_dir(&incoming).unwrap().count() == 0).then_some(());
+        eventually(is_empty, async || "half a file stayed".to_owned()).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_upload_whose_connection_breaks_goes_on_where_it_was() {
     const MIB: usize = 1024 * 1024;
-    let app = TestApp::start().await;
-    let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
-    app.pair("shop", &alice).await;
-    let fetched = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&fetched);
-    let bytes: Vec<u8> = (0..8 * MIB).map(|at| (at / 7) as u8).collect();
-    let file = bytes.clone();
-    let handler = axum::routing::get(async move || {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        file.clone()
-    });
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let link = format!(
-        "{}/a",
-        TestReceiver::serve(listener, axum::Router::new().route("/a", handler))
-    );
-    app.simulator.faults().break_upload(6 * MIB);
-    app.accepted("shop", json!({"to": bob.jid(), "document": {"link": link}}))
-        .await;
-    assert_eq!(
-        bob.next_message(PATIENCE)
-            .await
-            .unwrap()
-            .media
-            .unwrap()
-            .bytes,
-        bytes
-    );
-    assert_eq!(
-        fetched.load(std::sync::atomic::Ordering::Relaxed),
-        1,
-        "the link was fetched again"
-    );
-    let uploaded = app.simulator.uploaded_bytes();
-    assert!(uploaded < 9 * MIB, "{uploaded} bytes went over the line");
+    shop(async |app, _, bob| {
+        let fetched = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = std::sync::Arc::clone(&fetched);
+        let bytes: Vec<u8> = (0..8 * MIB).map(|at| (at / 7) as u8).collect();
+        let file = bytes.clone();
+        let handler = axum::routing::get(async move || {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            file.clone()
+        });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = format!(
+            "{}/a",
+            TestReceiver::serve(listener, axum::Router::new().route("/a", handler))
+        );
+        app.simulator.faults().break_upload(6 * MIB);
+        app.accepted("shop", json!({"to": bob.jid(), "document": {"link": link}}))
+            .await;
+        assert_eq!(bob.next_media(PATIENCE).await.unwrap().bytes, bytes);
+        assert_eq!(
+            fetched.load(std::sync::atomic::Ordering::Relaxed),
+            1,
+            "the link was fetched again"
+        );
+        let uploaded = app.simulator.uploaded_bytes();
+        assert!(uploaded < 9 * MIB, "{uploaded} bytes went over the line");
 
-    // One that is too small to ask about begins again.
-    let small = upload(&app, "shop", "", &bytes[..MIB]).await;
-    app.simulator.faults().break_upload(MIB / 2);
-    app.accepted(
-        "shop",
-        json!({"to": bob.jid(), "document": {"id": small["id"]}}),
-    )
+        // One that is too small to ask about begins again.
+        let small = upload(app, "shop", "", &bytes[..MIB]).await;
+        app.simulator.faults().break_upload(MIB / 2);
+        app.accepted(
+            "shop",
+            json!({"to": bob.jid(), "document": {"id": small["id"]}}),
+        )
+        .await;
+        assert_eq!(bob.next_media(PATIENCE).await.unwrap().bytes, bytes[..MIB]);
+    })
     .await;
-    assert_eq!(
-        bob.next_message(PATIENCE)
-            .await
-            .unwrap()
-            .media
-            .unwrap()
-            .bytes,
-        bytes[..MIB]
-    );
-    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_could_not_be_removed_from_the_disk_is_removed_later_unless_it_came_again() {
-    let app = TestApp::start().await;
-    app.register("shop").await.expect(202);
-    let mut kept = Vec::new();
-    for bytes in [&b"comes again"[..], b"goes"] {
-        let file = upload(&app, "shop", "", bytes).await;
-        let sha256 = file["sha256"].as_str().unwrap().to_owned();
-        let path = app.root().join("media").join(&sha256[..2]).join(&sha256);
-        // A folder of this name cannot be removed as a file.
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        app.delete(&format!("/v1/media/{}", file["id"].as_str().unwrap()))
-            .await
-            .expect(204);
-        std::fs::remove_dir(&path).unwrap();
-        kept.push((path, bytes));
-    }
-    upload(&app, "shop", "", kept[0].1).await;
-    std::fs::write(&kept[1].0, kept[1].1).unwrap();
-    app.push_clock(Duration::from_secs(601));
-    let is_gone = async || (!kept[1].0.exists()).then_some(());
-    eventually(is_gone, async || "it is still there".to_owned()).await;
-    assert!(kept[0].0.exists(), "what came again is gone");
-    app.finish().await;
+    gateway(async |app| {
+        app.register("shop").await.expect(202);
+        let mut kept = Vec::new();
+        for bytes in [&b"comes again"[..], b"goes"] {
+            let file = upload(app, "shop", "", bytes).await;
+            let sha256 = file["sha256"].as_str().unwrap().to_owned();
+            let path = app.root().join("media").join(&sha256[..2]).join(&sha256);
+            // A folder of this name cannot be removed as a file.
+            std::fs::remove_file(&path).unwrap();
+            std::fs::create_dir(&path).unwrap();
+            app.delete(&format!("/v1/media/{}", file["id"].as_str().unwrap()))
+                .await
+                .expect(204);
+            std::fs::remove_dir(&path).unwrap();
+            kept.push((path, bytes));
+        }
+        upload(app, "shop", "", kept[0].1).await;
+        std::fs::write(&kept[1].0, kept[1].1).unwrap();
+        app.push_clock(Duration::from_secs(601));
+        let is_gone = async || (!kept[1].0.exists()).then_some(());
+        eventually(is_gone, async || "it is still there".to_owned()).await;
+        assert!(kept[0].0.exists(), "what came again is gone");
+    })
+    .await;
 }

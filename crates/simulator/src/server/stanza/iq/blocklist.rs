@@ -1,5 +1,5 @@
-//! The blocklist of an account. It names people by LID, as WhatsApp's does since accounts moved to
-//! LIDs.
+//! The blocklist of an account, and reports of messages as spam. The list names people by LID, as
+//! WhatsApp's does since accounts moved to LIDs.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -12,7 +12,7 @@ use crate::model::ids::{DeviceId, PhoneNumber};
 use crate::model::options::Addressing;
 use crate::server::Server;
 use crate::server::world::World;
-use crate::wire::StanzaExt;
+use crate::wire::{StanzaExt, leaf_node};
 
 pub(crate) fn get_blocklist(request: &IqRequest<'_>) -> IqAnswer {
     IqAnswer::with_child(blocklist_node(
@@ -49,6 +49,53 @@ pub(crate) fn change_blocklist(request: &IqRequest<'_>) -> IqAnswer {
     };
     set_blocked(request.server, request.device, &whom, is_blocked);
     get_blocklist(request)
+}
+
+/// The places in an app from which somebody reports.
+const REPORT_FLOWS: [&str; 5] = [
+    "GroupSpamBannerReport",
+    "GroupInfoReport",
+    "MessageMenu",
+    "ContactInfo",
+    "StatusReport",
+];
+
+/// Takes a report of messages as spam. Each names its author, its id, and its time.
+pub(crate) fn take_report(request: &IqRequest<'_>) -> IqAnswer {
+    const BAD_REQUEST: IqAnswer = IqAnswer::Error(400, "bad-request");
+    let Some(list) = request.operation else {
+        return BAD_REQUEST;
+    };
+    let flow = list.attr_text("spam_flow").unwrap_or_default();
+    let mut world = request.server.world.lock();
+    let own = &request.device.number;
+    let mut reports = Vec::new();
+    for message in list.children_named("message") {
+        let is_timed = message
+            .attr_text("t")
+            .is_some_and(|time| time.parse::<u64>().is_ok_and(|time| time > 0));
+        // In a group, `from` is the group.
+        let author = message
+            .attr_jid("participant")
+            .or_else(|| message.attr_jid("from"));
+        let author = author.and_then(|author| Some(world.account_of(&author)?.number.clone()));
+        let id = message.attr_text("id").filter(|id| !id.is_empty());
+        match (author, id) {
+            (Some(author), Some(id)) if is_timed && author != *own => {
+                reports.push((author, id.into_owned()));
+            }
+            _ => return BAD_REQUEST,
+        }
+    }
+    if reports.is_empty() || !REPORT_FLOWS.contains(&&*flow) {
+        return BAD_REQUEST;
+    }
+    let Some(account) = world.account_mut(own) else {
+        return BAD_REQUEST;
+    };
+    account.reports.extend(reports);
+    let report = format!("{:016x}", rand::random::<u64>());
+    IqAnswer::with_child(leaf_node("report_id", report))
 }
 
 /// Blocks or unblocks a contact for a device or the phone, and notifies the account's other devices

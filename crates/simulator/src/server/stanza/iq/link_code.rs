@@ -241,7 +241,7 @@ async fn await_pairing(
     number: &PhoneNumber,
     secret: &[u8; 32],
 ) -> Result<DeviceId, PairingError> {
-    pairing::send_pair_success(server, connection, number, secret)?
+    pairing::link_or_ask(server, connection, number, secret)?
         .await
         .unwrap_or(Err(PairingError::ClientGone))
 }

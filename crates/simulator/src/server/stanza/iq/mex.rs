@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{IqAnswer, IqRequest, newsletters};
+use super::{IqAnswer, IqRequest, groups, newsletters};
 use crate::model::group::FORBIDDEN;
 use crate::model::newsletter::NOT_FOUND;
 use crate::model::options::Addressing;
 use crate::server::stanza::reachout_timelock;
-use crate::wire::{StanzaExt, leaf_node, unix_time};
+use crate::server::world::Account;
+use crate::wire::{StanzaExt, leaf_node};
 
 /// A stored query: its handler, and the paths of its result. Two clients read one result at
 /// different paths.
@@ -90,10 +91,22 @@ fn find_query(query: &str, variables: &Value) -> Option<StoredQuery> {
             newsletters::list_public,
         ),
         "26217043484590756" => (&["xwa2_newsletters_similar"], newsletters::list_public),
+        "9418211574894172" => (
+            &["xwa2_group_update_property"],
+            groups::properties::update_property,
+        ),
+        "9935467776504344" => (
+            &["xwa2_group_query_by_id"],
+            groups::properties::list_subgroups,
+        ),
+        "24079399904996141" => (
+            &["xwa2_group_query_by_id"],
+            groups::properties::count_members,
+        ),
         "24535500086059408" => (&["xwa2_users_updates_since"], get_about),
         "24072923595647473" => (&["xwa2_text_status_list"], |_, _| Ok(json!([]))),
         "23983697327930364" => (&["xwa2_fetch_account_reachout_timelock"], get_timelock),
-        "24503548349331633" => (&["xwa2_message_capping_info"], |_, _| Ok(message_capping())),
+        "24503548349331633" => (&["xwa2_message_capping_info"], get_message_capping),
         _ => return None,
     };
     Some(StoredQuery {
@@ -111,7 +124,22 @@ pub(crate) fn answer_query(request: &IqRequest<'_>) -> IqAnswer {
     let Some(body) = body else {
         return IqAnswer::Error(400, "bad-request");
     };
+    if request.server.world.lock().switches.forget_queries {
+        let text = "The GraphQL document was not found.";
+        let answer = json!({"data": null, "errors": [{"message": text, "severity": "CRITICAL"}]});
+        return IqAnswer::with_child(leaf_node("result", answer.to_string().into_bytes()));
+    }
     let variables = &body["variables"];
+    let name = request
+        .operation
+        .and_then(|query| query.attr_text("query_id"));
+    let is_withdrawn = name.is_some_and(|name| {
+        let world = request.server.world.lock();
+        world.withdrawn_queries.contains(&*name)
+    });
+    if is_withdrawn {
+        return IqAnswer::Error(404, "item-not-found");
+    }
     let question = request
         .operation
         .and_then(|query| find_query(&query.attr_text("query_id")?, variables));
@@ -173,16 +201,14 @@ fn get_timelock(request: &IqRequest<'_>, _variables: &Value) -> Result<Value, u1
         .ok_or(NOT_FOUND)
 }
 
-/// The quota of new chats that an account may start: WhatsApp has quotas for few accounts only.
-fn message_capping() -> Value {
-    json!({
-        "total_quota": "-1",
-        "used_quota": "0",
-        "cycle_start_timestamp": null,
-        "cycle_end_timestamp": null,
-        "server_sent_timestamp": unix_time(),
-        "ote_status": "NOT_ELIGIBLE",
-        "mv_status": "NOT_ELIGIBLE",
-        "capping_status": "NONE",
-    })
+/// The quota of new chats that an account may start.
+fn get_message_capping(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
+    if variables["input"]["type"] != "INDIVIDUAL_NEW_CHAT_MSG" {
+        return Err(400);
+    }
+    let world = request.server.world.lock();
+    world
+        .account(&request.device.number)
+        .map(Account::describe_cap)
+        .ok_or(NOT_FOUND)
 }

@@ -26,6 +26,7 @@ use wacore_binary::builder::NodeBuilder;
 use crate::model::device::ConnectionHandle;
 use crate::model::ids::DeviceId;
 use crate::server::Server;
+use crate::server::stanza::passkey;
 use crate::wire::{StanzaExt, StreamEnd, server_jid};
 
 /// The answer to a request.
@@ -43,11 +44,11 @@ pub(crate) enum IqAnswer {
 }
 
 impl IqAnswer {
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::Result(Vec::new())
     }
 
-    fn with_child(child: Node) -> Self {
+    pub(crate) fn with_child(child: Node) -> Self {
         Self::Result(vec![child])
     }
 }
@@ -62,7 +63,7 @@ pub(crate) struct IqRequest<'a> {
     operation: Option<&'a Node>,
 }
 
-/// Answers a request of a linked device, or of a registering client (`device_id` is `None`).
+/// Answers a request of a linked device, or of a registering client (`device` is `None`).
 pub(crate) fn answer_iq(
     server: &Arc<Server>,
     connection: &ConnectionHandle,
@@ -78,7 +79,8 @@ pub(crate) fn answer_iq(
     };
     let answer = match device {
         Some(device) => answer_device(server, device, connection, iq),
-        None => link_code::answer_unlinked(server, connection, iq),
+        None => passkey::answer_passkey_step(server, connection, iq)
+            .unwrap_or_else(|| link_code::answer_unlinked(server, connection, iq)),
     };
     let result = || {
         NodeBuilder::new("iq")
@@ -103,7 +105,7 @@ pub(crate) fn answer_iq(
 }
 
 /// A result without content.
-fn empty_result(iq: &Node) -> Node {
+pub(crate) fn empty_result(iq: &Node) -> Node {
     let id = iq.attr_text("id").unwrap_or_default().into_owned();
     NodeBuilder::new("iq")
         .attr("from", server_jid())
@@ -134,6 +136,14 @@ fn describe_iq(iq: &Node) -> String {
     format!("iq {} {} <{child}>", word("type"), word("xmlns"))
 }
 
+/// Returns the code with which a fault refuses a request about groups.
+fn refuse_group_request(server: &Server, children: &[Node]) -> Option<u16> {
+    let switches = &mut server.world.lock().switches;
+    children
+        .iter()
+        .find_map(|child| switches.take_group_refusal(&child.tag))
+}
+
 /// Routes a request by its content: its children come in any order, and one client puts others
 /// before the one that names the operation.
 fn answer_device(
@@ -144,7 +154,15 @@ fn answer_device(
 ) -> IqAnswer {
     let namespace = iq.attr_text("xmlns").unwrap_or_default();
     let kind = iq.attr_text("type").unwrap_or_default();
+    if namespace == "w:g2" && kind == "set" && server.world.lock().switches.take_overlimit() {
+        return IqAnswer::Error(429, "rate-overlimit");
+    }
     let children = iq.children().unwrap_or_default();
+    if namespace == "w:g2"
+        && let Some(code) = refuse_group_request(server, children)
+    {
+        return IqAnswer::Error(code, "refused");
+    }
     let asked = children
         .iter()
         .find_map(|child| Some((find_handler(&namespace, &kind, &child.tag)?, Some(child))));
@@ -194,7 +212,7 @@ fn find_handler(namespace: &str, kind: &str, asked: &str) -> Option<IqHandler> {
         ("w:biz", "get", "business_profile") => preferences::get_business_profiles,
         ("w:biz", "set", "business_profile") => preferences::change_business_profile,
         ("bot", "get", "bot") => bots::list_bots,
-        ("spam", "set", "spam_list") => accept_request,
+        ("spam", "set", "spam_list") => blocklist::take_report,
         ("w:stats", _, "add") => accept_request,
         ("w:profile:picture", "get", "picture") => profile::get_picture,
         ("w:profile:picture", "set", "picture" | "") => profile::change_picture,
@@ -203,7 +221,20 @@ fn find_handler(namespace: &str, kind: &str, asked: &str) -> Option<IqHandler> {
         ("w:m", "set" | "get", "media_conn") => account::get_media_host,
         ("w:g2", "get", "participating") => groups::list_groups,
         ("w:g2", "get", "query") => groups::get_group,
-        ("w:g2", "set", "create") => groups::create_group,
+        ("w:g2", "set", "create") => groups::create::create_group,
+        ("w:g2", "get", "invite") => groups::joining::get_invite,
+        ("w:g2", "set", "invite") => groups::joining::use_invite,
+        ("w:g2", "set", "accept") => groups::joining::accept_invite,
+        ("w:g2", "get", "membership_approval_requests") => groups::joining::list_requests,
+        ("w:g2", "set", "membership_requests_action") => groups::joining::decide_requests,
+        ("w:g2", "set", "cancel_membership_requests") => groups::joining::withdraw_request,
+        ("w:g2", "set", "links") => groups::community::link_groups,
+        ("w:g2", "set", "unlink") => groups::community::unlink_groups,
+        ("w:g2", "set", "delete_parent") => groups::community::delete_community,
+        ("w:g2", "set", "join_linked_group") => groups::community::join_subgroup,
+        ("w:g2", "get", "sub_groups") => groups::community::list_subgroups,
+        ("w:g2", "get", "query_linked") => groups::community::get_subgroup,
+        ("w:g2", "get", "linked_groups_participants") => groups::community::list_everybody,
         ("w:g2", "set", "leave") => groups::leave_groups,
         ("w:g2", "set", asked) if groups::GROUP_CHANGES.contains(&asked) => groups::update_group,
         ("w:sync:app:state", "set" | "get", "sync") => app_state::sync_collections,

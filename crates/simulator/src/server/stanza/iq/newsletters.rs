@@ -1,5 +1,7 @@
-//! Requests about newsletters: metadata and followers by GraphQL, posts by `find_newsletter`.
+//! Requests about newsletters: metadata and followers by GraphQL, posts by `newsletter` requests.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -10,6 +12,7 @@ use crate::model::newsletter::{
     LIVE_SECONDS, NOT_FOUND, Newsletter, NewsletterPost, NewsletterRole,
 };
 use crate::model::options::Addressing;
+use crate::server::account::profile::ProfilePicture;
 use crate::server::stanza::messages::newsletter::{newsletter_jid, post_node, posts_node};
 use crate::wire::{StanzaExt, unix_time};
 
@@ -51,8 +54,22 @@ pub(crate) fn update_newsletter(request: &IqRequest<'_>, variables: &Value) -> R
         if let Some(description) = updates["description"].as_str() {
             description.clone_into(&mut newsletter.description);
         }
+        if let Some(picture) = updates["picture"].as_str() {
+            newsletter.picture = read_picture(picture)?;
+        }
         Ok(())
     })
+}
+
+/// Reads a picture: a JPEG in base64, or an empty text, which removes it.
+fn read_picture(text: &str) -> Result<Option<Vec<u8>>, u16> {
+    const BAD_REQUEST: u16 = 400;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let jpeg = STANDARD.decode(text).map_err(|_| BAD_REQUEST)?;
+    let picture = ProfilePicture::from_jpeg(jpeg).map_err(|_| BAD_REQUEST)?;
+    Ok(Some(picture.full))
 }
 
 /// Describes a newsletter, found by its address or by the code of its invite link.

@@ -243,8 +243,8 @@ fn answer_later(request: &IqRequest<'_>) -> IqAnswer {
 /// lock may be held.
 pub(crate) fn take_bundle(server: &Server, id: &DeviceId) -> Option<KeyBundle> {
     if id.device == 0 {
-        let handset = server.world.lock().account(&id.number)?.phone_state.clone();
-        let bundle = handset.lock().signal.own_bundle();
+        let phone_state = server.world.lock().account(&id.number)?.phone_state.clone();
+        let bundle = phone_state.lock().signal.own_bundle();
         return Some(corrupt_bundle(bundle, server.options.corruption));
     }
     let (bundle, left) = {

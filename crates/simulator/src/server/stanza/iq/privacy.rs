@@ -133,10 +133,10 @@ pub(crate) fn set_privacy(
         account.privacy.change_exclusions(name, named);
     }
     drop(world);
-    let told = NodeBuilder::new("privacy")
+    let notification = NodeBuilder::new("privacy")
         .children([category_node(name, value).build()])
         .build();
-    profile::notify_own_devices(server, by, &told);
+    profile::notify_own_devices(server, by, &notification);
     server.changed.notify_waiters();
     true
 }

@@ -2,8 +2,9 @@
 //! and its own devices.
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt, Node};
 
+use super::groups::picture as group_picture;
 use super::{IqAnswer, IqRequest};
 use crate::model::ids::DeviceId;
 use crate::model::options::Addressing;
@@ -13,7 +14,7 @@ use crate::server::stanza::{NotificationHeader, notify_device, trust};
 use crate::server::world::Account;
 use crate::wire::{StanzaExt, leaf_node};
 
-/// Returns the address of a person's profile picture. Groups have none here.
+/// Returns the address of a person's profile picture, or of a group's.
 pub(crate) fn get_picture(request: &IqRequest<'_>) -> IqAnswer {
     let Some(form) = request
         .operation
@@ -24,7 +25,11 @@ pub(crate) fn get_picture(request: &IqRequest<'_>) -> IqAnswer {
     };
     let world = request.server.world.lock();
     let own = || world.account(&request.device.number);
-    let account = match request.iq.attr_jid("target") {
+    let target = request.iq.attr_jid("target");
+    if let Some(group) = target.as_ref().filter(|target| target.is_group()) {
+        return group_picture::answer_picture(request, &world, group, form);
+    }
+    let account = match target {
         Some(target) => world.account_of(&target),
         None => own(),
     };
@@ -40,22 +45,25 @@ pub(crate) fn get_picture(request: &IqRequest<'_>) -> IqAnswer {
             IqAnswer::empty()
         }
         Some(VisiblePicture::Picture(picture)) => {
-            let path = picture.media_path(form);
-            let node = NodeBuilder::new("picture").attr("id", picture.id.as_str());
-            let node = node.attr(
-                "type",
-                if form == PictureForm::Full {
-                    "image"
-                } else {
-                    "preview"
-                },
-            );
-            let node = node.attr("url", format!("https://{}{path}", request.server.address));
-            IqAnswer::with_child(node.attr("direct_path", path).build())
+            IqAnswer::with_child(picture_node(request.server, picture, form))
         }
         Some(VisiblePicture::Hidden) => IqAnswer::Error(401, "not-authorized"),
         Some(VisiblePicture::Nothing) | None => IqAnswer::Error(404, "item-not-found"),
     }
+}
+
+pub(super) fn picture_node(server: &Server, picture: &ProfilePicture, form: PictureForm) -> Node {
+    let path = picture.media_path(form);
+    let kind = match form {
+        PictureForm::Full => "image",
+        PictureForm::Preview => "preview",
+    };
+    NodeBuilder::new("picture")
+        .attr("id", picture.id.as_str())
+        .attr("type", kind)
+        .attr("url", format!("https://{}{path}", server.address))
+        .attr("direct_path", path)
+        .build()
 }
 
 fn parse_form(word: &str) -> Option<PictureForm> {
@@ -66,8 +74,15 @@ fn parse_form(word: &str) -> Option<PictureForm> {
     }
 }
 
-/// Sets the account's own picture; without content, removes it.
+/// Sets the account's own picture, or a group's; without content, removes it.
 pub(crate) fn change_picture(request: &IqRequest<'_>) -> IqAnswer {
+    let target = request
+        .iq
+        .attr_jid("target")
+        .or_else(|| request.iq.attr_jid("to"));
+    if let Some(group) = target.filter(JidExt::is_group) {
+        return group_picture::change_picture(request, &group);
+    }
     let is_own = |target: Jid| {
         let world = request.server.world.lock();
         world

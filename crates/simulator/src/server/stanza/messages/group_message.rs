@@ -230,7 +230,7 @@ pub(crate) fn send_to_group(
         number: from.clone(),
         device: 0,
     };
-    let (handset, addressing, devices) = {
+    let (phone_state, addressing, devices) = {
         let world = server.world.lock();
         let group = world.groups.get(group).context("no such group")?;
         anyhow::ensure!(group.can_write(from), "{from} may not write to this group");
@@ -243,13 +243,13 @@ pub(crate) fn send_to_group(
         (sender.phone_state.clone(), group.addressing, devices)
     };
     let chat = Chat::Group(group.clone()).to_string();
-    let strangers = handset
+    let strangers = phone_state
         .lock()
         .sender_keys
         .devices_without_key(&chat, &devices);
-    open_sessions(server, &handset, &strangers, addressing)?;
+    open_sessions(server, &phone_state, &strangers, addressing)?;
 
-    let mut phone = handset.lock();
+    let mut phone = phone_state.lock();
     let sent = SentMessage {
         id: id.to_owned(),
         to: Chat::Group(group.clone()),

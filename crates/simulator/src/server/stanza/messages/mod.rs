@@ -14,7 +14,7 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 use waproto::whatsapp as wa;
 
-use super::device_list;
+use super::{device_list, new_chat_cap};
 use crate::model::device::ConnectionHandle;
 use crate::model::faults::AckFault;
 use crate::model::ids::{Chat, DeviceId, PhoneNumber};
@@ -54,7 +54,7 @@ pub(crate) fn handle_message(
             .count_unknown("<message> without id or to".to_owned());
         return;
     };
-    let (fault, refused, correction) = {
+    let (fault, refused, is_told, correction) = {
         let mut world = server.world.lock();
         let refused = match to.is_group() {
             true => group_message::refusal_code(&world, sender, &to),
@@ -65,9 +65,15 @@ pub(crate) fn handle_message(
         if refused == Some(NEW_CHAT_REFUSED) {
             world.count_refusal(&sender.number);
         }
+        let fault = world.switches.ack;
+        let is_new = refused.is_none()
+            && !matches!(fault, AckFault::Refuse(_))
+            && is_new_chat(&world, sender, &to, node);
+        let is_told = is_new && world.count_new_chat(&sender.number);
         (
-            world.switches.ack,
+            fault,
             refused,
+            is_told,
             device_list::corrected_hash(&world, sender, &to, node),
         )
     };
@@ -95,6 +101,9 @@ pub(crate) fn handle_message(
         }
         AckFault::None | AckFault::Refuse(_) => connection.send(ack),
     }
+    if is_told {
+        new_chat_cap::notify_cap(server, &sender.number);
+    }
     server.changed.notify_waiters();
     if error.is_none() && !to.is_newsletter() {
         let for_phones = route_message(server, sender, node);
@@ -108,10 +117,7 @@ fn refusal_code(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Opti
     let Some(recipient) = world.account_of(to) else {
         return Some(NO_SUCH_RECIPIENT);
     };
-    let is_again = node
-        .child("enc")
-        .is_some_and(|enc| enc.attr_text("count").is_some());
-    let may_write = is_again
+    let may_write = is_sent_again(node)
         || world.can_write(
             &sender.number,
             &recipient.number,
@@ -119,6 +125,22 @@ fn refusal_code(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> Opti
             node.child_bytes("cstoken"),
         );
     (!may_write).then_some(NEW_CHAT_REFUSED)
+}
+
+fn is_sent_again(node: &Node) -> bool {
+    node.child("enc")
+        .is_some_and(|enc| enc.attr_text("count").is_some())
+}
+
+/// Whether a message goes to a person who does not trust the account.
+fn is_new_chat(world: &World, sender: &DeviceId, to: &Jid, node: &Node) -> bool {
+    let is_of_many = to.is_group() || to.is_status_broadcast() || to.is_newsletter();
+    let given = node.child_bytes("tctoken");
+    !is_of_many
+        && !is_sent_again(node)
+        && world
+            .account_of(to)
+            .is_some_and(|it| world.is_new_chat(&sender.number, &it.number, given))
 }
 
 fn ack_node(
@@ -339,7 +361,7 @@ pub(crate) fn deliver_to_phones(server: &Arc<Server>, for_phones: Vec<PhoneDeliv
         addressing,
     } in for_phones
     {
-        let Some(handset) = server
+        let Some(phone_state) = server
             .world
             .lock()
             .account(&number)
@@ -348,11 +370,11 @@ pub(crate) fn deliver_to_phones(server: &Arc<Server>, for_phones: Vec<PhoneDeliv
             continue;
         };
         let (reaction, receipts, peers) = {
-            let mut handset = handset.lock();
+            let mut phone_state = phone_state.lock();
             (
-                handset.receive(&arrival, &server.media),
-                handset.receipt_policy,
-                handset.peer_policy,
+                phone_state.receive(&arrival, &server.media),
+                phone_state.receipt_policy,
+                phone_state.peer_policy,
             )
         };
         server.changed.notify_waiters();
@@ -366,13 +388,13 @@ pub(crate) fn deliver_to_phones(server: &Arc<Server>, for_phones: Vec<PhoneDeliv
                 if !arrival.from_me && receipts == crate::model::behaviour::ReceiptPolicy::Automatic
                 {
                     let ids = std::slice::from_ref(&arrival.id);
-                    let said = receipt::OutgoingReceipt {
+                    let outgoing = receipt::OutgoingReceipt {
                         chat: &arrival.chat,
                         sender: &sender,
                         ids,
                         kind: "",
                     };
-                    receipt::send_phone_receipt(server, &phone, &said, addressing);
+                    receipt::send_phone_receipt(server, &phone, &outgoing, addressing);
                 }
             }
             ReceiveOutcome::Retry { count } => {
@@ -397,7 +419,7 @@ fn answer_own_device(
     use wa::message::protocol_message::Type;
     let answered = match protocol.r#type {
         Some(Type::APP_STATE_SYNC_KEY_REQUEST) => {
-            let Some(handset) = server
+            let Some(phone_state) = server
                 .world
                 .lock()
                 .account(&device.number)
@@ -410,7 +432,7 @@ fn answer_own_device(
                 .as_option()
                 .cloned()
                 .unwrap_or_default();
-            let share = handset.lock().app_state.requested_keys_message(&asked);
+            let share = phone_state.lock().app_state.requested_keys_message(&asked);
             phone_message::send_to_own_device(server, device, &share)
         }
         Some(Type::PEER_DATA_OPERATION_REQUEST_MESSAGE) => {

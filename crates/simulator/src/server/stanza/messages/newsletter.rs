@@ -25,7 +25,7 @@ use crate::wire::{StanzaExt, unix_time};
 /// The attribute `edit` of a stanza about an earlier post.
 const EDIT: &str = "3";
 const REVOKE: &str = "8";
-/// The same for a removed reaction.
+/// The same for a removed reaction, which has no code.
 const REMOVE_REACTION: &str = "7";
 
 pub(crate) fn newsletter_jid(id: &str) -> Jid {
@@ -37,13 +37,13 @@ fn parse_action(node: &Node) -> Option<NewsletterAction> {
     let edit = node.attr_text("edit");
     if let Some(reaction) = node.child("reaction") {
         let server_id = node.attr_text("server_id")?.parse().ok()?;
-        let emoji = reaction
-            .attr_text("code")
-            .filter(|code| !code.is_empty() && edit.as_deref() != Some(REMOVE_REACTION));
-        return Some(NewsletterAction::Reaction {
-            server_id,
-            emoji: emoji.map(std::borrow::Cow::into_owned),
-        });
+        let emoji = reaction.attr_text("code").map(std::borrow::Cow::into_owned);
+        let is_complete = match edit.as_deref() {
+            None => emoji.as_ref().is_some_and(|code| !code.is_empty()),
+            Some(REMOVE_REACTION) => emoji.is_none(),
+            Some(_) => false,
+        };
+        return is_complete.then_some(NewsletterAction::Reaction { server_id, emoji });
     }
     let plaintext = node.child("plaintext")?;
     let message = plaintext.content_bytes().unwrap_or_default().to_vec();
@@ -116,8 +116,8 @@ pub(crate) fn publish_post(server: &Arc<Server>, sender: &DeviceId, node: &Node)
     {
         let message = wa::Message::decode_from_slice(plaintext).unwrap_or_default();
         let chat = Chat::Newsletter(to.user.as_str().into());
-        for (handset, from_me) in phones {
-            handset.lock().store_post(
+        for (phone_state, from_me) in phones {
+            phone_state.lock().store_post(
                 &chat,
                 &id,
                 from_me.then_some(sender),
@@ -370,7 +370,7 @@ pub(crate) fn send_post(
     publish_from_phone(server, from, to, id, node)
 }
 
-/// Edits a post for a phone, or revokes it if `error_text` is `None`.
+/// Edits a post for a phone, or revokes it if `words` is `None`.
 pub(crate) fn change_post(
     server: &Arc<Server>,
     from: &PhoneNumber,
@@ -403,11 +403,16 @@ pub(crate) fn react_to_post(
     id: &str,
     (server_id, emoji): (u64, &str),
 ) -> anyhow::Result<()> {
-    let reaction = NodeBuilder::new("reaction").attr("code", emoji).build();
-    let node = NodeBuilder::new("message")
+    let mut reaction = NodeBuilder::new("reaction");
+    let mut node = NodeBuilder::new("message")
         .attr("type", "reaction")
         .attr("server_id", server_id.to_string());
-    publish_from_phone(server, from, to, id, node.children([reaction]))
+    if emoji.is_empty() {
+        node = node.attr("edit", REMOVE_REACTION);
+    } else {
+        reaction = reaction.attr("code", emoji);
+    }
+    publish_from_phone(server, from, to, id, node.children([reaction.build()]))
 }
 
 fn publish_from_phone(
@@ -433,4 +438,44 @@ fn publish_from_phone(
     );
     publish_post(server, &phone, &node).context("it came to nothing")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reaction_has_a_code_and_a_removed_one_has_none() {
+        let reaction = |edit: Option<&'static str>, code: Option<&'static str>| {
+            let mut reaction = NodeBuilder::new("reaction");
+            if let Some(code) = code {
+                reaction = reaction.attr("code", code);
+            }
+            let mut message = NodeBuilder::new("message")
+                .attr("server_id", "100")
+                .children([reaction.build()]);
+            if let Some(edit) = edit {
+                message = message.attr("edit", edit);
+            }
+            match parse_action(&message.build()) {
+                Some(NewsletterAction::Reaction { server_id, emoji }) => {
+                    assert_eq!(server_id, 100);
+                    Some(emoji)
+                }
+                _ => None,
+            }
+        };
+        assert_eq!(reaction(None, Some("👍")), Some(Some("👍".to_owned())));
+        assert_eq!(reaction(Some("7"), None), Some(None));
+        for (edit, code) in [
+            (None, None),
+            (None, Some("")),
+            (Some("7"), Some("")),
+            (Some("7"), Some("👍")),
+            (Some("8"), None),
+            (Some("3"), Some("👍")),
+        ] {
+            assert_eq!(reaction(edit, code), None, "{edit:?} {code:?}");
+        }
+    }
 }

@@ -91,7 +91,7 @@ fn send_to_devices(
     place: Option<Jid>,
     spoil: impl Fn(&mut Ciphertext),
 ) -> anyhow::Result<()> {
-    let (handset, to_jid, targets, addressing) = {
+    let (phone_state, to_jid, targets, addressing) = {
         let world = server.world.lock();
         let recipient = world.account(to).context("no such recipient")?;
         let sender = world.account(from).context("no such sender")?;
@@ -119,9 +119,9 @@ fn send_to_devices(
     };
     let plaintext = message.encode_to_vec();
     let copy = own_copy(&to_jid, message).encode_to_vec();
-    open_sessions(server, &handset, &targets, addressing)?;
+    open_sessions(server, &phone_state, &targets, addressing)?;
 
-    let mut phone = handset.lock();
+    let mut phone = phone_state.lock();
     let to_person = Chat::Person(to.clone());
     phone.remember_sent(SentMessage {
         id: id.to_owned(),
@@ -228,8 +228,8 @@ pub(crate) fn resend_message(
     count: u32,
     keys: Option<KeyBundle>,
 ) -> anyhow::Result<()> {
-    let (handset, addressing) = phone_and_addressing(server, from)?;
-    let sent = handset
+    let (phone_state, addressing) = phone_and_addressing(server, from)?;
+    let sent = phone_state
         .lock()
         .find_sent(id)
         .context("the message is not kept any more")?;
@@ -247,9 +247,11 @@ pub(crate) fn resend_message(
     };
     let (user, _) = device_names(server, to, session_of).context("no such device")?;
     {
-        let mut handset = handset.lock();
-        handset.signal.start_session(&user, to.device, &bundle)?;
-        handset.resent.push(id.to_owned());
+        let mut phone_state = phone_state.lock();
+        phone_state
+            .signal
+            .start_session(&user, to.device, &bundle)?;
+        phone_state.resent.push(id.to_owned());
     }
     let other = match &sent.to {
         Chat::Group(group) => {
@@ -307,7 +309,7 @@ pub(crate) fn resend_message(
 
 /// The reason for a message to a single device.
 enum SendReason {
-    /// A message between the devices of one account; `upload_again` counts the device's retries.
+    /// A message between the devices of one account; `again` counts the device's retries.
     Peer { again: Option<u32> },
     /// A retry of the device; a copy names the chat it belongs to.
     Retry { count: u32, chat: Option<Jid> },
@@ -325,8 +327,13 @@ struct DeviceMessage<'a> {
 
 impl DeviceMessage<'_> {
     fn send_message(self, server: &Arc<Server>) -> anyhow::Result<()> {
-        let (handset, addressing) = phone_and_addressing(server, self.from)?;
-        open_sessions(server, &handset, std::slice::from_ref(self.to), addressing)?;
+        let (phone_state, addressing) = phone_and_addressing(server, self.from)?;
+        open_sessions(
+            server,
+            &phone_state,
+            std::slice::from_ref(self.to),
+            addressing,
+        )?;
         let (user, jid) = device_names(server, self.to, addressing).context("no such device")?;
         let mut stanza = NodeBuilder::new("message")
             .attr("to", jid)
@@ -348,7 +355,7 @@ impl DeviceMessage<'_> {
         if let Some(edit) = labels.edit {
             stanza = stanza.attr("edit", edit);
         }
-        let mut phone = handset.lock();
+        let mut phone = phone_state.lock();
         let sealed = phone.signal.encrypt(&user, self.to.device, self.text)?;
         let content = [enc_node(&sealed, retry, &labels)]
             .into_iter()
@@ -393,7 +400,7 @@ fn group_addressing(server: &Server, group: &GroupId) -> anyhow::Result<Addressi
 /// before locking the phone.
 pub(crate) fn open_sessions(
     server: &Server,
-    handset: &Mutex<PhoneState>,
+    phone_state: &Mutex<PhoneState>,
     targets: &[DeviceId],
     addressing: Addressing,
 ) -> anyhow::Result<()> {
@@ -401,11 +408,11 @@ pub(crate) fn open_sessions(
         let Some((user, _)) = device_names(server, target, addressing) else {
             continue;
         };
-        if handset.lock().signal.has_session(&user, target.device) {
+        if phone_state.lock().signal.has_session(&user, target.device) {
             continue;
         }
         if let Some(bundle) = prekeys::take_bundle(server, target) {
-            handset
+            phone_state
                 .lock()
                 .signal
                 .start_session(&user, target.device, &bundle)?;

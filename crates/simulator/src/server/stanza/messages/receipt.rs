@@ -118,6 +118,9 @@ pub(crate) fn handle_ack(server: &Server, device: &DeviceId, node: &Node) {
         return;
     };
     let mut world = server.world.lock();
+    if class == StanzaClass::Message && world.switches.lose_confirmations {
+        return;
+    }
     let Some(device) = world.device_mut(&device.number, device.device) else {
         return;
     };
@@ -150,6 +153,9 @@ fn confirm_messages(server: &Server, device: &DeviceId, ids: &[String], receipt:
         .attr_jid("participant")
         .or_else(|| receipt.attr_jid("to"));
     let mut world = server.world.lock();
+    if world.switches.lose_confirmations {
+        return;
+    }
     let Some(device) = world.device_mut(&device.number, device.device) else {
         return;
     };
@@ -217,7 +223,7 @@ impl RelayedReceipt<'_> {
 
     /// Reports the status of messages to all devices of the account behind `to`.
     fn notify_sender(&self, server: &Server, to: &Jid) {
-        let (from, other, devices, handset) = {
+        let (from, other, devices, phone_state) = {
             let world = server.world.lock();
             let (Some(account), Some(own)) =
                 (world.account_of(to), world.account(&self.from.number))
@@ -249,7 +255,7 @@ impl RelayedReceipt<'_> {
         } else {
             self.kind
         };
-        let mut phone = handset.lock();
+        let mut phone = phone_state.lock();
         for id in self.ids {
             phone.receipts.push(PhoneReceipt {
                 id: id.clone(),
@@ -298,7 +304,7 @@ pub(crate) struct OutgoingReceipt<'a> {
     /// The author of the messages.
     pub(crate) sender: &'a DeviceId,
     pub(crate) ids: &'a [String],
-    /// `read` or `played`; empty for "delivered".
+    /// `read`, `read-self` or `played`; empty for "delivered".
     pub(crate) kind: &'a str,
 }
 
@@ -307,16 +313,16 @@ pub(crate) struct OutgoingReceipt<'a> {
 pub(crate) fn send_phone_receipt(
     server: &Arc<Server>,
     phone: &DeviceId,
-    said: &OutgoingReceipt<'_>,
+    outgoing: &OutgoingReceipt<'_>,
     addressing: Addressing,
 ) {
     let author = server
         .world
         .lock()
-        .account(&said.sender.number)
+        .account(&outgoing.sender.number)
         .map(|account| account.jid(addressing, 0));
     let Some(author) = author else { return };
-    let shared = match said.chat {
+    let shared = match outgoing.chat {
         Chat::Group(id) => Some(group_jid(id)),
         Chat::Status => Some(Jid::status_broadcast()),
         // Read posts are not reported to anybody.
@@ -326,13 +332,15 @@ pub(crate) fn send_phone_receipt(
     let to = shared.clone().unwrap_or_else(|| author.clone());
     let notice = RelayedReceipt {
         from: phone,
-        ids: said.ids,
-        kind: said.kind,
+        ids: outgoing.ids,
+        kind: outgoing.kind,
         addressing,
         shared_chat: shared,
     };
-    notice.notify_sender(server, &author);
-    if said.kind == "read" {
+    if outgoing.kind != "read-self" {
+        notice.notify_sender(server, &author);
+    }
+    if matches!(outgoing.kind, "read" | "read-self") {
         notice.notify_own_devices(server, &to);
     }
     server.changed.notify_waiters();

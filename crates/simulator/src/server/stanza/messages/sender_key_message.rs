@@ -90,7 +90,7 @@ pub(crate) fn resend_to_device(
     count: u32,
     addressing: Addressing,
 ) -> anyhow::Result<()> {
-    let handset = server
+    let phone_state = server
         .world
         .lock()
         .account(from)
@@ -98,7 +98,7 @@ pub(crate) fn resend_to_device(
         .phone_state
         .clone();
     let (user, jid) = device_names(server, to, addressing).context("no such device")?;
-    let mut phone = handset.lock();
+    let mut phone = phone_state.lock();
     phone.sender_keys.mark_unshared(&sent.to.to_string(), to);
     let sealed = phone.signal.encrypt(&user, to.device, &sent.message)?;
     let labels = MessageAttributes::from_message(&wa::Message::decode_from_slice(&sent.message)?);

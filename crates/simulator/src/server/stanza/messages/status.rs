@@ -109,7 +109,7 @@ pub(crate) fn send_status(
         device: 0,
     };
     let people: BTreeSet<PhoneNumber> = audience.iter().chain([from]).cloned().collect();
-    let (handset, devices) = {
+    let (phone_state, devices) = {
         let world = server.world.lock();
         let devices = audience_devices(&world, &people)
             .into_iter()
@@ -125,13 +125,13 @@ pub(crate) fn send_status(
         )
     };
     let chat = Chat::Status.to_string();
-    let strangers = handset
+    let strangers = phone_state
         .lock()
         .sender_keys
         .devices_without_key(&chat, &devices);
-    open_sessions(server, &handset, &strangers, Addressing::Lid)?;
+    open_sessions(server, &phone_state, &strangers, Addressing::Lid)?;
 
-    let mut phone = handset.lock();
+    let mut phone = phone_state.lock();
     let message_bytes = message.encode_to_vec();
     let sent = SentMessage {
         id: id.to_owned(),

@@ -204,14 +204,14 @@ impl ConnectionSet {
         let these = self
             .entries
             .iter()
-            .filter(|(_, guest)| of.is_none() || guest.counted_address() == of)
-            .filter(|(_, guest)| of.is_some() || now >= guest.earliest_displacement());
-        let ranked = these.filter_map(|(id, guest)| {
+            .filter(|(_, entry)| of.is_none() || entry.counted_address() == of)
+            .filter(|(_, entry)| of.is_some() || now >= entry.earliest_displacement());
+        let ranked = these.filter_map(|(id, entry)| {
             Some((
                 (
-                    guest.displacement_rank(now)?,
-                    Reverse(self.address_count(guest.counted_address())),
-                    guest.since,
+                    entry.displacement_rank(now)?,
+                    Reverse(self.address_count(entry.counted_address())),
+                    entry.since,
                     *id,
                 ),
                 *id,
@@ -255,7 +255,7 @@ impl ConnectionSet {
         activity: ConnectionActivity,
         since: Duration,
     ) {
-        let guest = ConnectionEntry {
+        let entry = ConnectionEntry {
             own_address,
             proxied_address: None,
             activity,
@@ -263,16 +263,16 @@ impl ConnectionSet {
             key: None,
             since,
         };
-        self.entries.insert(id, guest);
+        self.entries.insert(id, entry);
         increment_count(&mut self.per_address, own_address);
     }
 
     /// Records that a part of the first request has arrived.
     pub fn start_arrival(&mut self, id: u64) {
-        if let Some(guest) = self.entries.get_mut(&id)
-            && guest.activity == ConnectionActivity::Arriving
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.activity == ConnectionActivity::Arriving
         {
-            guest.activity = ConnectionActivity::Unfinished;
+            entry.activity = ConnectionActivity::Unfinished;
         }
     }
 
@@ -288,15 +288,15 @@ impl ConnectionSet {
             true => RequestStart::Accepted,
             false => self.readmit(id, own_address, now),
         };
-        let Some(guest) = self.entries.get_mut(&id) else {
+        let Some(entry) = self.entries.get_mut(&id) else {
             return start;
         };
-        (guest.activity, guest.since) = (ConnectionActivity::Busy, now);
+        (entry.activity, entry.since) = (ConnectionActivity::Busy, now);
         // A proxy may send the requests of many clients over one connection.
         let asks_for = passed_on
-            .filter(|_| guest.own_address.is_none())
+            .filter(|_| entry.own_address.is_none())
             .map(client_network);
-        let before = std::mem::replace(&mut guest.proxied_address, asks_for);
+        let before = std::mem::replace(&mut entry.proxied_address, asks_for);
         if before == asks_for {
             return start;
         }
@@ -311,28 +311,28 @@ impl ConnectionSet {
 
     /// Records that the request was answered and the next may follow.
     pub fn end_request(&mut self, id: u64, now: Duration) {
-        let Some(guest) = self.entries.get_mut(&id) else {
+        let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        (guest.activity, guest.since) = (ConnectionActivity::Idle, now);
-        decrement_count(&mut self.per_address, guest.proxied_address.take());
-        decrement_count(&mut self.per_key, guest.key.take());
+        (entry.activity, entry.since) = (ConnectionActivity::Idle, now);
+        decrement_count(&mut self.per_address, entry.proxied_address.take());
+        decrement_count(&mut self.per_key, entry.key.take());
     }
 
     /// Records whether the request carried a valid key.
     pub fn set_authenticated(&mut self, id: u64, is_known: bool) {
-        if let Some(guest) = self.entries.get_mut(&id) {
-            guest.is_authenticated = is_known;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.is_authenticated = is_known;
         }
     }
 
     /// Counts the request for a session-restricted key. Returns false if the key already has its
     /// share of requests in progress, so that other keys keep some room.
     pub fn add_key_request(&mut self, id: u64, key: &Arc<str>) -> bool {
-        let Some(guest) = self.entries.get_mut(&id) else {
+        let Some(entry) = self.entries.get_mut(&id) else {
             return true;
         };
-        decrement_count(&mut self.per_key, guest.key.replace(Arc::clone(key)));
+        decrement_count(&mut self.per_key, entry.key.replace(Arc::clone(key)));
         increment_count(&mut self.per_key, Some(Arc::clone(key)));
         self.per_key
             .get(key)
@@ -343,16 +343,16 @@ impl ConnectionSet {
     pub fn activity_of(&self, id: u64) -> Option<(ConnectionActivity, Duration)> {
         self.entries
             .get(&id)
-            .map(|guest| (guest.activity, guest.since))
+            .map(|entry| (entry.activity, entry.since))
     }
 
     /// Removes the connection. Returns false if it was not there.
     pub fn remove(&mut self, id: u64) -> bool {
-        let Some(guest) = self.entries.remove(&id) else {
+        let Some(entry) = self.entries.remove(&id) else {
             return false;
         };
-        decrement_count(&mut self.per_address, guest.counted_address());
-        decrement_count(&mut self.per_key, guest.key);
+        decrement_count(&mut self.per_address, entry.counted_address());
+        decrement_count(&mut self.per_key, entry.key);
         true
     }
 

@@ -25,7 +25,7 @@ fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
     let ids: Vec<_> = (0..6)
         .map(|number| comes(&mut crowd, 1, number).0)
         .collect();
-    for (id, standing, known) in [
+    for (id, activity, known) in [
         (ids[0], ConnectionActivity::Busy, true),
         (ids[1], ConnectionActivity::Idle, true),
         (ids[2], ConnectionActivity::Busy, false),
@@ -35,7 +35,7 @@ fn room_is_made_by_who_has_not_asked_then_by_strangers_then_by_who_rests() {
             crowd.start_request(id, None, None, at(10)),
             RequestStart::Accepted
         );
-        if standing == ConnectionActivity::Idle {
+        if activity == ConnectionActivity::Idle {
             crowd.end_request(id, at(10));
         }
         crowd.set_authenticated(id, known);

@@ -166,7 +166,7 @@ fn to_anchor(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }
 
-fn escape_html(text: &str) -> String {
+pub fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

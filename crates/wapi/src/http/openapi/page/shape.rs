@@ -17,12 +17,12 @@ fn write_schema(schema: &Value, depth: usize, shown: &mut String) {
         .and_then(|address| address.rsplit('/').next())
     {
         shown.push_str(&format!("<a href=\"#schema-{name}\">{name}</a>"));
-    } else if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<_> = words
+    } else if let Some(values) = schema["enum"].as_array() {
+        let values: Vec<_> = values
             .iter()
-            .map(|word| escape_html(&word.to_string()))
+            .map(|value| escape_html(&value.to_string()))
             .collect();
-        shown.push_str(&words.join(" | "));
+        shown.push_str(&values.join(" | "));
     } else if let Some(one_of) = ["anyOf", "oneOf"]
         .iter()
         .find_map(|key| schema[*key].as_array())
@@ -69,8 +69,8 @@ fn write_members(schema: &Value, depth: usize, shown: &mut String) {
             escape_html(name)
         ));
         write_schema(member, depth + 1, shown);
-        if let Some(said) = find_description(member) {
-            shown.push_str(&format!("  <i>{}</i>", render_prose(said)));
+        if let Some(description) = find_description(member) {
+            shown.push_str(&format!("  <i>{}</i>", render_prose(description)));
         }
         shown.push('\n');
     }

@@ -1,6 +1,7 @@
 //! API keys.
 
 use serde_json::Value;
+use strum::VariantNames;
 
 use crate::http::openapi::operation::{Operation, describe_route, session_name_schema};
 use crate::http::openapi::schema::{
@@ -15,20 +16,20 @@ pub fn describe_operations() -> Vec<Operation> {
         "maxLength",
         100.into(),
     );
-    let wish = object(&[
+    let request = object(&[
         ("name", name),
         ("scopes", non_empty_list(scope_schema())),
         (
             "sessions?",
             or_null(with_description(
                 non_empty_list(session_name_schema()),
-                "Left out or `null`: all.",
+                "All sessions if omitted or `null`.",
             )),
         ),
         ("expires_at?", or_null(time_input())),
     ]);
     let mut made = api_key_schema();
-    made["properties"]["key"] = with_description(text(), "The key itself, shown this once.");
+    made["properties"]["key"] = with_description(text(), "The key, shown only in this answer.");
     made["required"]
         .as_array_mut()
         .expect("an object has a list of them")
@@ -37,25 +38,25 @@ pub fn describe_operations() -> Vec<Operation> {
         describe_route(
             "GET",
             "/v1/api-keys",
-            "All API keys but that of the settings",
+            "List all API keys except the one in the settings",
         )
         .with_answer(
             200,
-            "The keys, the oldest first.",
+            "The keys, oldest first.",
             object(&[("api_keys", list_of(schema_reference("ApiKey")))]),
         ),
-        describe_route("POST", "/v1/api-keys", "Make an API key")
-            .with_body(wish)
+        describe_route("POST", "/v1/api-keys", "Create an API key")
+            .with_body(request)
             .with_answer(201, "The key.", made)
             .with_problems(&[(409, "admin_key_first")]),
         describe_route("DELETE", "/v1/api-keys/{id}", "Remove an API key")
-            .with_empty_answer(204, "Nobody enters with it any more.")
+            .with_empty_answer(204, "The key is no longer accepted.")
             .with_problems(&[(404, "api_key_not_found"), (409, "last_admin_key")]),
     ]
 }
 
 fn scope_schema() -> Value {
-    string_enum(&Scope::ALL.map(Scope::as_str))
+    string_enum(Scope::VARIANTS)
 }
 
 pub fn api_key_schema() -> Value {
@@ -64,7 +65,7 @@ pub fn api_key_schema() -> Value {
         ("name", text()),
         (
             "hint",
-            with_description(text(), "The last letters of the key itself."),
+            with_description(text(), "The last characters of the key."),
         ),
         ("scopes", list_of(scope_schema())),
         ("sessions", or_null(list_of(session_name_schema()))),
@@ -72,7 +73,7 @@ pub fn api_key_schema() -> Value {
         ("expires_at", or_null(time_output())),
         (
             "last_used_at",
-            or_null(with_description(time_output(), "To the minute.")),
+            or_null(with_description(time_output(), "Precise to the minute.")),
         ),
     ])
 }

@@ -11,39 +11,39 @@ pub fn describe_operations() -> Vec<Operation> {
     let feed = with_event_filter(describe_route(
         "GET",
         "/v1/events",
-        "What happened, from any point on",
+        "List events from any position",
     ))
     .with_query(
         "after",
         number(0, i64::MAX),
-        "A place: the `next` of the last answer. 0, or nothing: the beginning.",
+        "The `next` of the previous answer. Starts at the oldest event if omitted or 0.",
     )
     .with_query(
         "limit",
         number(1, 1_000),
-        "Events in one answer; 100 when nothing is said.",
+        "Maximum number of events in an answer. Default: 100.",
     )
-    .with_query("wait", number(0, 60), "Seconds to wait for something new.")
+    .with_query("wait", number(0, 60), "Seconds to wait for new events.")
     .with_answer(200, "A page.", feed_page_schema())
     .with_problems(&[(503, "stopping")]);
     let stream = with_event_filter(describe_route(
         "GET",
         "/v1/events/stream",
-        "What happens, as server-sent events",
+        "Stream events as server-sent events",
     ))
     .with_query(
         "after",
         number(0, i64::MAX),
-        "A place to go on from; nothing: what comes from now on.",
+        "Position to start after. Starts with new events if omitted.",
     )
     .with_header(
         "Last-Event-ID",
         text(),
-        "The last id that was read; goes before `after`.",
+        "Id of the last event that the client read; takes precedence over `after`.",
     )
     .with_answer_types(
         200,
-        "Each event's id is its place, its data an entry of the feed.",
+        "Each event's id is its position; its data is an entry of the feed.",
         &[("text/event-stream", text())],
     );
     vec![feed, stream]
@@ -54,13 +54,14 @@ fn feed_page_schema() -> Value {
         ("events", list_of(feed_entry_schema())),
         (
             "next",
-            with_description(count(), "The `after` of the next call."),
+            with_description(count(), "The `after` for the next call."),
         ),
         (
             "more",
             with_description(
                 boolean(),
-                "Whether there may be more at once: a page holds up to 4 MiB and has looked at some thousands of events, wanted or not. `wait` looks on.",
+                "Whether more events may be available at once: a page has at most 4 MiB and covers some thousands of \
+                 events, including those that the filter skips. `wait` continues after them.",
             ),
         ),
     ])
@@ -71,9 +72,9 @@ fn with_event_filter(operation: Operation) -> Operation {
         .with_query(
             "types",
             text(),
-            "Types of events, separated by commas; nothing: all.",
+            "Event types, separated by commas. All types if omitted.",
         )
-        .with_query("session", text(), "Only of this session.")
+        .with_query("session", text(), "Only events of this session.")
 }
 
 /// Returns the document's `webhooks`: the requests that the gateway itself makes.
@@ -82,23 +83,26 @@ pub fn describe_posts() -> Value {
     let parameters = [
         header(
             "webhook-id",
-            "The event's id, the same over all tries: by it an event that comes twice is known.",
+            "The event's id, the same in all attempts; use it to detect duplicates.",
         ),
         header(
             "webhook-timestamp",
-            "When this try was made, in seconds since 1970.",
+            "Time of this attempt, in seconds since 1970.",
         ),
         header(
             "webhook-signature",
-            "`v1,` and HMAC-SHA256 in base64 of id, timestamp and body, for each live secret.",
+            "`v1,` and the HMAC-SHA256 of id, timestamp, and body in base64; one for each active secret.",
         ),
     ];
     json!({"event": {"post": {
         "operationId": "event",
-        "summary": "An event, posted to each webhook that wants its type",
+        "summary": "An event, posted to each webhook that subscribes to its type",
+        "description": "Posts to the webhook of `WAPI_GETTING_MESSAGES_WEBHOOK` also have the members of the original wapi: \
+         `Info`, `Text`, and `ContextInfo`.",
         "parameters": parameters,
         "requestBody": {"required": true, "content": {JSON: {"schema": schema_reference("Event")}}},
-        "responses": {"2XX": {"description": "Taken. Anything else, or silence for 15 seconds, is tried again for about three days."}},
+        "responses": {"2XX": {"description": "Accepted. After any other status, or no answer within 15 seconds, the \
+         event is sent again for about three days."}},
     }}})
 }
 
@@ -106,11 +110,14 @@ fn feed_entry_schema() -> Value {
     object(&[
         (
             "seq",
-            with_description(count(), "Its place among all events; never goes backwards."),
+            with_description(
+                count(),
+                "Its position among all events; positions only grow.",
+            ),
         ),
         (
             "id",
-            with_description(text(), "Travels as `webhook-id` with webhooks."),
+            with_description(text(), "Webhooks carry it as `webhook-id`."),
         ),
         ("event", schema_reference("Event")),
     ])

@@ -1,6 +1,7 @@
 //! Sending of messages, and their status.
 
 use serde_json::{Value, json};
+use strum::VariantNames;
 
 use super::products;
 use crate::http::openapi::operation::{Operation, describe_route, session_name_schema};
@@ -8,10 +9,13 @@ use crate::http::openapi::schema::{
     boolean, list_of, number, object, or_null, schema_reference, string_enum, text, time_input,
     time_output, with_description, with_keyword,
 };
+use crate::http::openapi::type_schemas::{type_schema, with_members};
 use crate::http::openapi::{examples, interactive, message_kinds};
-use crate::http::v1::messages::KINDS;
 use crate::http::v1::messages::batch::MAX_BATCH;
+use crate::http::v1::messages::{EVERYONE, KINDS};
 use crate::model::message::StatusFont;
+use crate::model::send_failure::SendFailure;
+use crate::model::send_hold::HoldReason;
 
 pub fn describe_operations() -> Vec<Operation> {
     let answer = send_answer_schema();
@@ -20,14 +24,14 @@ pub fn describe_operations() -> Vec<Operation> {
             describe_route(
                 "POST",
                 "/v1/sessions/{session}/messages",
-                "Send a message, once",
+                "Send a message exactly once",
             ),
             &answer,
         )
         .with_header(
             "Idempotency-Key",
             text(),
-            "The same key and body again: the same message, for 24 hours.",
+            "Repeating a request with the same key and body within 24 hours returns the same message.",
         )
         .with_body(send_request_schema())
         .with_examples(examples::example_messages())
@@ -36,7 +40,7 @@ pub fn describe_operations() -> Vec<Operation> {
         describe_route(
             "GET",
             "/v1/sessions/{session}/messages/{id}",
-            "A message that was sent, and what became of it",
+            "Retrieve a sent message and its status",
         )
         .with_answer(200, "The message.", schema_reference("Message"))
         .with_problems(&[(404, "session_not_found"), (404, "message_not_found")]),
@@ -44,49 +48,49 @@ pub fn describe_operations() -> Vec<Operation> {
             describe_route(
                 "PATCH",
                 "/v1/sessions/{session}/messages/{id}",
-                "Give a text, or a file, other words, sent or not",
+                "Edit a text or caption, before or after sending",
             ),
             &answer,
         )
-        .with_header("Idempotency-Key", text(), "As for sending.")
+        .with_header("Idempotency-Key", text(), "As for sending a message.")
         .with_body(edit_schema())
         .with_problems(&[(409, "idempotency_key_reused"), (409, "too_late")]),
         with_send_answers(
             describe_route(
                 "DELETE",
                 "/v1/sessions/{session}/messages/{id}",
-                "Take a message back, sent or not",
+                "Delete a message, before or after sending",
             ),
             &answer,
         )
         .with_query(
             "for",
             string_enum(&["everyone", "me"]),
-            "From everyone, or from the own devices alone.",
+            "Delete it for everyone, or only on the account's devices.",
         )
         .with_query(
             "chat",
             text(),
-            "Where a message is that was not sent through here.",
+            "Chat of a message that was not sent through this gateway.",
         )
-        .with_empty_answer(204, "It is gone from the own devices.")
+        .with_empty_answer(204, "Deleted on the account's devices.")
         .with_problems(&[(409, "session_not_online"), (504, "whatsapp_timeout")]),
         with_send_answers(
             describe_route(
                 "POST",
                 "/v1/sessions/{session}/messages/{id}/forward",
-                "Send the same words to somebody",
+                "Forward a message",
             ),
             &answer,
         )
-        .with_header("Idempotency-Key", text(), "As for sending.")
+        .with_header("Idempotency-Key", text(), "As for sending a message.")
         .with_body(object(&[
             ("to", recipient_schema()),
             (
                 "chat?",
                 or_null(with_description(
                     text(),
-                    "Where it is, if it was not sent through here.",
+                    "Chat of the message; required if it was not sent through this gateway.",
                 )),
             ),
         ]))
@@ -117,11 +121,11 @@ pub fn send_answer_schema() -> Value {
         ("wa_id", or_null(text())),
         ("lid", or_null(text())),
     ]);
-    let some = |of, most: u8| {
+    let some = |of, max: u8| {
         with_keyword(
             with_keyword(list_of(of), "minItems", 1.into()),
             "maxItems",
-            most.into(),
+            max.into(),
         )
     };
     object(&[
@@ -136,10 +140,10 @@ pub fn with_send_answers(operation: Operation, answer: &Value) -> Operation {
         .with_query(
             "wait",
             number(0, 60),
-            "Seconds to wait for WhatsApp; 10 when nothing is said.",
+            "Seconds to wait for WhatsApp. Default: 10.",
         )
-        .with_answer(200, "WhatsApp has taken it.", answer.clone())
-        .with_answer(202, "It is stored, and on its way.", answer.clone())
+        .with_answer(200, "WhatsApp accepted it.", answer.clone())
+        .with_answer(202, "It is stored and will be sent.", answer.clone())
         .with_problems(&[(404, "session_not_found"), (409, "session_not_paired")])
         .with_problems(&[
             (404, "message_not_found"),
@@ -160,38 +164,39 @@ pub fn with_send_answers(operation: Operation, answer: &Value) -> Operation {
             (404, "newsletter_not_found"),
             (403, "not_newsletter_admin"),
         ])
+        .with_problems(&[(409, "new_chats_held"), (409, "pace_held")])
 }
 
 fn describe_batch(answer: &Value) -> Operation {
-    let most = u64::try_from(MAX_BATCH).unwrap_or_default();
+    let max = u64::try_from(MAX_BATCH).unwrap_or_default();
     let messages = with_keyword(
         with_keyword(list_of(send_request_schema()), "minItems", 1.into()),
         "maxItems",
-        most.into(),
+        max.into(),
     );
     let refused = object(&[("error", schema_reference("Problem"))]);
     let result = with_description(
         json!({"anyOf": [answer, refused]}),
-        "As the message alone would have been answered.",
+        "Like the answer to a single message.",
     );
-    let summary = "Send many messages, each accepted on its own";
+    let summary = "Send many messages, each accepted separately";
     let first = json!({"to": "+375 44 703-48-10", "text": {"body": "We open at nine."}});
     let second = json!({"to": "+375 29 703-48-10", "text": {"body": "We open at nine."}});
     describe_route("POST", "/v1/sessions/{session}/messages/batch", summary)
         .with_header(
             "Idempotency-Key",
             text(),
-            "As for sending; what was cut off is gone on with.",
+            "As for sending a message; a repeated request continues an interrupted one.",
         )
         .with_body(object(&[("messages", messages)]))
         .with_examples(vec![(
             "batch",
-            "The same to two people",
+            "The same text to two people",
             json!({"messages": [first, second]}),
         )])
         .with_answer(
             202,
-            "In the order of the messages. A problem with all of them is answered as one.",
+            "Results in the order of the messages. A problem of the whole request is answered as a single one.",
             object(&[("results", list_of(result))]),
         )
         .with_problems(&[
@@ -214,18 +219,21 @@ fn send_request_schema() -> Value {
             "preview_url?",
             or_null(with_description(
                 boolean(),
-                "The pages of the first links are asked, for 5 seconds at most, what to show.",
+                "Fetches a preview from the pages of the first links, for at most 5 seconds.",
             )),
         ),
         (
             "background_color?",
-            or_null(with_description(text(), "Of a status: `#RRGGBB`.")),
+            or_null(with_description(
+                text(),
+                "Background of a status, `#RRGGBB`.",
+            )),
         ),
         (
             "font?",
             or_null(with_description(
                 string_enum(&StatusFont::ALL.map(|(name, _)| name)),
-                "Of a status.",
+                "Font of a status.",
             )),
         ),
     ]);
@@ -243,21 +251,25 @@ fn send_request_schema() -> Value {
             "context?",
             or_null(object(&[(
                 "message_id",
-                with_description(text(), "The message this one answers."),
+                with_description(text(), "The message that this one replies to."),
             )])),
         ),
         (
             "mentions?",
-            or_null(list_of(with_description(
-                text(),
-                "A person, as in `to`. The words say `@` and the number.",
-            ))),
+            json!({"anyOf": [
+                list_of(with_description(
+                    text(),
+                    "A person, as in `to`. The text contains `@` and the number.",
+                )),
+                with_description(string_enum(&[EVERYONE]), "Everybody in the group."),
+                {"type": "null"},
+            ]}),
         ),
         (
             "recipients?",
             or_null(list_of(with_description(
                 text(),
-                "A person, as in `to`: who may see a status.",
+                "A person, as in `to`, who may see the status.",
             ))),
         ),
         ("send_at?", or_null(time_input())),
@@ -265,7 +277,7 @@ fn send_request_schema() -> Value {
             "expires_in?",
             or_null(with_description(
                 number(1, 31 * 24 * 3600),
-                "Seconds; not sent by then, it fails.",
+                "Seconds after which an unsent message fails.",
             )),
         ),
     ];
@@ -302,28 +314,44 @@ pub fn message_schema() -> Value {
         ("read_at", or_null(time_output())),
         ("played_at", or_null(time_output())),
     ]);
-    let mut members = vec![
+    let members = [
         ("id", with_description(text(), "WhatsApp's own.")),
         ("session", session_name_schema()),
         ("chat", text()),
         (
             "type",
-            with_description(text(), "The name of the object that says it."),
+            with_description(text(), "The name of the object with the content."),
         ),
         ("status", status()),
+        (
+            "queued_reason?",
+            with_description(
+                string_enum(HoldReason::VARIANTS),
+                "Why it waits although its turn has come. `timelock`, `new_chat_cap`: the recipient has not written to \
+                 the account, and WhatsApp would refuse it. `min_gap`, `per_day`, `new_chats_per_day`: the pacing of the \
+                 session.",
+            ),
+        ),
+        (
+            "not_before?",
+            with_description(
+                time_output(),
+                "The earliest time at which it may leave, where that is known.",
+            ),
+        ),
         ("accepted_at", time_output()),
         ("send_at?", time_output()),
         ("expires_at?", time_output()),
         ("sent_at", or_null(time_output())),
-        ("error?", object(&[("code", text()), ("detail", text())])),
+        ("error?", type_schema::<SendFailure>()),
         ("recipients", list_of(recipient)),
         (
             "edited_at?",
-            with_description(time_output(), "When it was given other words."),
+            with_description(time_output(), "Time of the last edit."),
         ),
         (
             "deleted_at?",
-            with_description(time_output(), "When it was taken back from everyone."),
+            with_description(time_output(), "Time of the deletion for everyone."),
         ),
         (
             "history",
@@ -334,6 +362,8 @@ pub fn message_schema() -> Value {
             ])),
         ),
     ];
-    members.extend(message_kinds::shown_members());
-    object(&members)
+    with_description(
+        with_members(message_kinds::shown_message_schema(), &members),
+        "A sent message and its status.",
+    )
 }

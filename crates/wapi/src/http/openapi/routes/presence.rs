@@ -5,9 +5,10 @@ use serde_json::json;
 use super::groups::REQUEST_PROBLEMS;
 use crate::http::openapi::operation::{Operation, describe_route};
 use crate::http::openapi::schema::{
-    boolean, count, list_of, non_empty_list, object, or_null, string_enum, text, time_input,
-    with_description, with_keyword,
+    boolean, count, list_of, non_empty_list, object, or_null, string_enum, text, text_format,
+    time_input, with_description, with_keyword,
 };
+use crate::http::openapi::type_schemas::type_schema;
 use crate::http::v1::chats::MUTED_FOREVER;
 use crate::model::event::{Presence, TypingState};
 use crate::model::message::ChatTimer;
@@ -19,14 +20,14 @@ pub fn describe_operations() -> Vec<Operation> {
             "/v1/sessions/{session}/contacts/{contact}/presence",
             summary,
         )
-        .with_empty_answer(204, "It is done.")
+        .with_empty_answer(204, "Done.")
         .with_problems(&REQUEST_PROBLEMS)
     };
     vec![
         describe_route(
             "PATCH",
             "/v1/sessions/{session}/chats/{chat}",
-            "Set how a chat is kept: at least one of these",
+            "Update the settings of a chat; give at least one",
         )
         .with_body(with_keyword(
             chat_change_schema(),
@@ -35,7 +36,7 @@ pub fn describe_operations() -> Vec<Operation> {
         ))
         .with_empty_answer(
             204,
-            "WhatsApp has taken it; the account's other devices follow.",
+            "WhatsApp accepted the change; the account's other devices follow.",
         )
         .with_problems(&REQUEST_PROBLEMS)
         .with_problems(&[
@@ -52,75 +53,89 @@ pub fn describe_operations() -> Vec<Operation> {
         describe_route(
             "POST",
             "/v1/sessions/{session}/chats/{chat}/read",
-            "Mark messages as read; their senders see it",
+            "Mark messages as read, visible to their senders",
         )
         .with_optional_body(object(&[(
             "up_to?",
             or_null(with_description(
                 text(),
-                "A message; nothing: all that were received.",
+                "Id of the last message to mark. All received messages if omitted.",
             )),
         )]))
-        .with_answer(200, "How many were marked.", object(&[("read", count())]))
+        .with_answer(
+            200,
+            "Number of marked messages.",
+            object(&[("read", count())]),
+        )
         .with_problems(&REQUEST_PROBLEMS)
         .with_problems(&[(404, "message_not_found"), (503, "not_ready")]),
         describe_route(
             "POST",
             "/v1/sessions/{session}/chats/{chat}/typing",
-            "Show that somebody types",
+            "Show that the account is typing or recording",
         )
-        .with_body(object(&[("state", string_enum(&TypingState::WORDS))]))
-        .with_empty_answer(
-            204,
-            "It is shown, for a few seconds or until something else is.",
-        )
+        .with_body(object(&[("state", type_schema::<TypingState>())]))
+        .with_empty_answer(204, "Shown for a few seconds, or until the next state.")
         .with_problems(&REQUEST_PROBLEMS),
         describe_route(
             "PUT",
             "/v1/sessions/{session}/presence",
-            "Show the account as there, or not",
+            "Show the account as online or offline",
         )
-        .with_body(object(&[("state", string_enum(&Presence::WORDS))]))
+        .with_body(object(&[("state", type_schema::<Presence>())]))
         .with_empty_answer(
             204,
-            "It is shown until another is set, or the program restarts.",
+            "Shown until another state is set or the program restarts.",
         )
         .with_problems(&REQUEST_PROBLEMS),
         describe_route(
             "POST",
             "/v1/sessions/{session}/contacts/check",
-            "Which numbers are on WhatsApp",
+            "Check which numbers are on WhatsApp",
         )
         .with_body(object(&[("phones", non_empty_list(text()))]))
         .with_answer(
             200,
-            "Each number, in the order asked.",
+            "Each number, in the order of the request.",
             object(&[("contacts", list_of(number_check_schema()))]),
         )
         .with_problems(&REQUEST_PROBLEMS),
         describe_route(
             "POST",
-            "/v1/sessions/{session}/calls/{call}/reject",
-            "Turn a call away that rings",
+            "/v1/sessions/{session}/calls/links",
+            "Create a link by which anybody can call in",
         )
-        .with_empty_answer(204, "It rings no more.")
+        .with_optional_body(object(&[(
+            "video?",
+            with_description(boolean(), "A video call. Default: `false`."),
+        )]))
+        .with_answer(
+            201,
+            "The link.",
+            object(&[("link", text_format("uri")), ("video", boolean())]),
+        )
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[(502, "whatsapp_changed")]),
+        describe_route(
+            "POST",
+            "/v1/sessions/{session}/calls/{call}/reject",
+            "Reject a ringing call",
+        )
+        .with_empty_answer(204, "The call is rejected.")
         .with_problems(&REQUEST_PROBLEMS)
         .with_problems(&[(404, "call_not_found")]),
-        watched("PUT", "Be told when somebody comes and goes"),
-        watched("DELETE", "Be told no more when somebody comes and goes"),
+        watched("PUT", "Subscribe to the presence of a person"),
+        watched("DELETE", "Unsubscribe from the presence of a person"),
     ]
 }
 
 fn chat_change_schema() -> serde_json::Value {
     let until = json!({"anyOf": [time_input(), string_enum(&[MUTED_FOREVER]), {"type": "null"}]});
-    let until = with_description(
-        until,
-        "A time to come, `forever`, or `null`: it sounds again.",
-    );
+    let until = with_description(until, "A future time, `forever`, or `null` to unmute.");
     let timer = json!({"enum": ChatTimer::CHOICES});
     let timer = with_description(
         timer,
-        "Seconds after which messages disappear, for everybody in the chat; 0: they stay.",
+        "Seconds after which messages disappear, for everyone in the chat; 0 turns this off.",
     );
     object(&[
         ("archived?", boolean()),
@@ -133,13 +148,16 @@ fn chat_change_schema() -> serde_json::Value {
 
 fn number_check_schema() -> serde_json::Value {
     object(&[
-        ("input", with_description(text(), "As it was asked.")),
+        (
+            "input",
+            with_description(text(), "The number as requested."),
+        ),
         ("exists", boolean()),
         (
             "id",
             or_null(with_description(
                 text(),
-                "Where to send; `null` when nobody is there.",
+                "Address for messages; `null` if the number is not on WhatsApp.",
             )),
         ),
         ("phone", text()),

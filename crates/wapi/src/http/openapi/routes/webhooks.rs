@@ -17,14 +17,14 @@ pub fn describe_operations() -> Vec<Operation> {
         describe_route(method, "/v1/webhooks/{id}", summary).with_problems(&WEBHOOK_PROBLEMS)
     };
     let mut operations = vec![
-        describe_route("GET", "/v1/webhooks", "All webhooks, the oldest first")
+        describe_route("GET", "/v1/webhooks", "List all webhooks, oldest first")
             .with_answer(
                 200,
                 "The webhooks.",
                 object(&[("webhooks", list_of(schema_reference("Webhook")))]),
             )
             .with_problems(&[(503, "not_ready")]),
-        describe_route("POST", "/v1/webhooks", "Make a webhook")
+        describe_route("POST", "/v1/webhooks", "Create a webhook")
             .with_body(object(
                 &[
                     &[("url", text()), ("secret?", or_null(secret_schema()))],
@@ -39,7 +39,7 @@ pub fn describe_operations() -> Vec<Operation> {
             )
             .with_problems(&[(503, "not_ready")]),
         one("GET", "A webhook").with_answer(200, "The webhook.", schema_reference("Webhook")),
-        one("PATCH", "Change a webhook: what is left out stays")
+        one("PATCH", "Update a webhook; omitted fields stay the same")
             .with_body(object(
                 &[
                     &[("url?", or_null(text())), ("enabled?", or_null(boolean()))],
@@ -49,8 +49,8 @@ pub fn describe_operations() -> Vec<Operation> {
             ))
             .with_answer(200, "The webhook.", schema_reference("Webhook"))
             .with_problems(&[ORIGINAL_PROBLEM]),
-        one("DELETE", "Remove a webhook, and what waits for it")
-            .with_empty_answer(204, "It is gone.")
+        one("DELETE", "Remove a webhook and its pending deliveries")
+            .with_empty_answer(204, "Removed.")
             .with_problems(&[ORIGINAL_PROBLEM]),
     ];
     operations.extend(describe_commands());
@@ -69,17 +69,14 @@ fn describe_commands() -> [Operation; 3] {
             "taken",
             with_description(
                 boolean(),
-                "Whether this would have counted as taken: a 2xx.",
+                "Whether the answer counts as accepted, with a 2xx status.",
             ),
         ),
         ("error", or_null(text())),
         ("status", or_null(number(100, 999))),
         (
             "answer",
-            or_null(with_description(
-                text(),
-                "The first KiB of what it answered.",
-            )),
+            or_null(with_description(text(), "The first KiB of its answer.")),
         ),
         ("took_ms", count()),
     ]);
@@ -87,34 +84,34 @@ fn describe_commands() -> [Operation; 3] {
         ("secret", secret_schema()),
         (
             "former_until",
-            with_description(time_output(), "Until then both sign."),
+            with_description(time_output(), "Until then, both secrets sign."),
         ),
     ]);
     [
         order(
             "/v1/webhooks/{id}/test",
-            "Post a test",
+            "Send a test event",
             object(&[("session?", or_null(session_name_schema()))]),
         )
-        .with_answer(200, "How it went.", tested)
+        .with_answer(200, "The result of the test.", tested)
         .with_problems(&[(409, "webhook_is_original")]),
         order(
             "/v1/webhooks/{id}/rotate-secret",
-            "Sign with another secret",
+            "Rotate the secret",
             object(&[("secret?", or_null(secret_schema()))]),
         )
         .with_answer(200, "The new secret.", renewed)
         .with_problems(&[ORIGINAL_PROBLEM]),
         order(
             "/v1/webhooks/{id}/enable",
-            "Go on where it was",
+            "Enable a webhook; deliveries continue where they stopped",
             object(&[]),
         )
         .with_answer(200, "The webhook.", schema_reference("Webhook")),
     ]
 }
 
-fn describe_deliveries() -> [Operation; 3] {
+fn describe_deliveries() -> [Operation; 5] {
     let page = object(&[
         ("deliveries", list_of(delivery_schema())),
         ("next", or_null(count())),
@@ -124,30 +121,70 @@ fn describe_deliveries() -> [Operation; 3] {
         describe_route(
             "GET",
             "/v1/webhooks/{id}/deliveries",
-            "What a webhook was told, the newest first",
+            "List the deliveries of a webhook, newest first",
         )
-        .with_query("status", states, "Only these; `dead`: given up.")
+        .with_query(
+            "status",
+            states,
+            "Only deliveries with this status; `dead` means given up.",
+        )
         .with_query(
             "before",
             number(0, i64::MAX),
-            "The `next` of the last answer.",
+            "The `next` of the previous answer.",
         )
         .with_query(
             "limit",
             number(1, 500),
-            "Deliveries in one answer; 50 when nothing is said.",
+            "Maximum number of deliveries in an answer. Default: 50.",
         )
-        .with_answer(200, "A page; `next` is `null` at the end.", page)
+        .with_answer(
+            200,
+            "A page of deliveries; `next` is `null` at the end.",
+            page,
+        )
         .with_problems(&WEBHOOK_PROBLEMS),
         describe_route(
             "POST",
+            "/v1/webhooks/{id}/deliveries",
+            "Send one event to a webhook, whatever it subscribes to",
+        )
+        .with_body(object(&[(
+            "event",
+            with_description(
+                text(),
+                "The event's id, as in `webhook-id` and in the feed.",
+            ),
+        )]))
+        .with_answer(
+            202,
+            "The delivery that is attempted at once.",
+            object(&[("id", count()), ("status", string_enum(&["waiting"]))]),
+        )
+        .with_problems(&WEBHOOK_PROBLEMS)
+        .with_problems(&[(404, "event_not_found")]),
+        describe_route(
+            "POST",
+            "/v1/webhooks/{id}/deliveries/resend",
+            "Resend all deliveries that were given up",
+        )
+        .with_body(object(&[("status", string_enum(&["dead"]))]))
+        .with_answer(
+            202,
+            "The deliveries are attempted again.",
+            object(&[("deliveries", count())]),
+        )
+        .with_problems(&WEBHOOK_PROBLEMS)
+        .with_problems(&[(503, "stopping")]),
+        describe_route(
+            "POST",
             "/v1/webhooks/{id}/deliveries/{delivery}/resend",
-            "Try a delivery again",
+            "Resend a delivery",
         )
         .with_optional_body(object(&[]))
         .with_answer(
             202,
-            "It is on its way.",
+            "The delivery will be attempted again.",
             object(&[("id", count()), ("status", string_enum(&["waiting"]))]),
         )
         .with_problems(&WEBHOOK_PROBLEMS)
@@ -155,15 +192,34 @@ fn describe_deliveries() -> [Operation; 3] {
         describe_route(
             "POST",
             "/v1/webhooks/{id}/replay",
-            "Tell again what happened in some time",
+            "Replay the events of a period",
         )
         .with_body(object(&[
-            ("from", time_input()),
+            (
+                "from?",
+                with_description(time_input(), "Required without `from_seq`."),
+            ),
+            (
+                "from_seq?",
+                with_description(
+                    number(0, i64::MAX),
+                    "The first event's position in the feed, instead of `from`.",
+                ),
+            ),
             ("to?", or_null(time_input())),
+            (
+                "dry_run?",
+                or_null(with_description(boolean(), "Counts the events only.")),
+            ),
         ]))
         .with_answer(
+            200,
+            "With `dry_run`: so many events would be delivered again.",
+            object(&[("events", count())]),
+        )
+        .with_answer(
             202,
-            "They are on their way.",
+            "The events will be delivered again.",
             object(&[("events", count())]),
         )
         .with_problems(&WEBHOOK_PROBLEMS)
@@ -179,21 +235,21 @@ fn endpoint_members() -> [(&'static str, Value); 3] {
             "session?",
             or_null(with_description(
                 session_name_schema(),
-                "`null`: of all sessions.",
+                "The session; `null` for all sessions.",
             )),
         ),
         (
             "types?",
             or_null(with_description(
                 non_empty_list(text()),
-                "Types of events; `null`: all.",
+                "Event types; `null` for all types.",
             )),
         ),
         (
             "headers?",
             or_null(with_description(
                 headers,
-                "Sent along with every post; `null` takes one away.",
+                "Headers of every post; `null` removes one.",
             )),
         ),
     ]
@@ -202,7 +258,7 @@ fn endpoint_members() -> [(&'static str, Value); 3] {
 fn secret_schema() -> Value {
     with_description(
         text(),
-        "`whsec_` and 24 to 64 bytes of base64. Shown when it is made, and never again.",
+        "`whsec_` and 24 to 64 bytes of base64. Shown only when it is created.",
     )
 }
 
@@ -247,14 +303,14 @@ pub fn webhook_schema() -> Value {
     object(&[
         (
             "id",
-            with_description(text(), "`original` for the one that the settings name."),
+            with_description(text(), "`original` for the webhook in the settings."),
         ),
         ("url", text()),
         ("session", or_null(text())),
         ("types", or_null(list_of(text()))),
         (
             "headers",
-            with_description(any_object(), "The values are hidden."),
+            with_description(any_object(), "The header names; values are hidden."),
         ),
         ("enabled", boolean()),
         (

@@ -15,6 +15,12 @@ impl JsonFields {
         self.fields.get(field).is_some_and(|value| !value.is_null())
     }
 
+    /// Takes a field if it is exactly this text.
+    pub fn is_text(&mut self, field: &'static str, text: &str) -> bool {
+        let is_text = self.fields.get(field).and_then(Value::as_str) == Some(text);
+        is_text && self.take_field(field).is_some()
+    }
+
     /// Reads a boolean; false if it is left out.
     pub fn flag_or_false(&mut self, field: &'static str) -> bool {
         match self.take_field(field) {
@@ -122,6 +128,14 @@ impl JsonFields {
             Value::Object(fields) => Some(Self::from_map(fields)),
             _ => None,
         }
+    }
+
+    /// Records that a required field is missing, unless it has an error already.
+    pub fn require_field<T>(&mut self, field: &'static str) -> Option<T> {
+        if self.errors.iter().any(|error| error.field == field) {
+            return None;
+        }
+        self.record_error(field, "is missing")
     }
 
     /// Drops a field unread.

@@ -46,7 +46,8 @@ impl JsonFields {
         }
     }
 
-    fn from_map(fields: Map<String, Value>) -> Self {
+    /// Reads from these fields.
+    pub fn from_map(fields: Map<String, Value>) -> Self {
         Self {
             fields,
             read_names: Vec::new(),
@@ -117,7 +118,7 @@ impl JsonFields {
                     .iter()
                     .map(|value| value.as_str().map(str::to_owned))
                     .collect();
-                texts.or_else(|| self.record_error(field, "has something that is not a text"))
+                texts.or_else(|| self.record_error(field, "has an element that is not a text"))
             }
             Some(other) => self.record_error(
                 field,
@@ -287,7 +288,7 @@ async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes,
         Ok(read) if read > MAX_BODY => Err(Problem::BodyTooLarge(MAX_BODY)),
         Ok(_) => Ok(unpacked.into()),
         Err(_) => Err(Problem::InvalidBody(
-            "its Content-Encoding says gzip, and it is not, or not all of it".to_owned(),
+            "its Content-Encoding says gzip, but it is not gzip, or incomplete".to_owned(),
         )),
     }
 }
@@ -338,12 +339,12 @@ mod tests {
         let Err(Problem::InvalidFields(errors)) = fields.finish(None::<()>) else {
             panic!("nothing was wrong")
         };
-        let told: Vec<_> = errors
+        let details: Vec<_> = errors
             .iter()
             .map(|error| format!("{} {}", error.field, error.detail))
             .collect();
         assert_eq!(
-            told,
+            details,
             [
                 "a is a number, but must be a text",
                 "b is empty",
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_field_that_nobody_knows_comes_with_what_there_is() {
-        let told = |body: &str, known: &[&'static str]| {
+        let details = |body: &str, known: &[&'static str]| {
             let mut fields = JsonFields::parse(body.as_bytes()).unwrap();
             for field in known {
                 fields.optional_text(field);
@@ -366,14 +367,14 @@ mod tests {
             errors[0].detail.clone()
         };
         assert_eq!(
-            told(r#"{"Caption": "a"}"#, &["caption", "link"]),
+            details(r#"{"Caption": "a"}"#, &["caption", "link"]),
             "is not a field here; did you mean `caption`?"
         );
         assert_eq!(
-            told(r#"{"url": "a"}"#, &["link", "id", "id"]),
+            details(r#"{"url": "a"}"#, &["link", "id", "id"]),
             "is not a field here; there are: id, link"
         );
-        assert_eq!(told(r#"{"url": "a"}"#, &[]), "is not a field here");
+        assert_eq!(details(r#"{"url": "a"}"#, &[]), "is not a field here");
     }
 
     #[test]

@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use crate::http::Gateway;
-use crate::http::error::{NOT_ON_WHATSAPP, Problem};
+use crate::http::error::Problem;
 use crate::http::request::extract::SessionPath;
 use crate::http::request::query::QueryParameters;
 use crate::http::v1::presence::ContactPath;
-use crate::model::event::{Person, SendFailure};
+use crate::model::event::Person;
+use crate::model::send_failure::SendFailure;
 use crate::whatsapp::BlockOutcome;
 
 #[derive(Debug, Serialize)]
@@ -56,17 +57,15 @@ async fn set_blocked(
         "is a LID whose number is not known; WhatsApp blocks people by both, so give the number";
     match gateway
         .sessions
-        .set_blocked(&named.session, &named.contact, is_blocked)
+        .online(&named.session)?
+        .set_blocked(&named.contact, is_blocked)
         .await?
     {
         BlockOutcome::Done => Ok(StatusCode::NO_CONTENT),
-        BlockOutcome::NotOnWhatsapp => {
-            let detail = "nobody on WhatsApp has this number".to_owned();
-            Err(Problem::NotSent(SendFailure {
-                code: NOT_ON_WHATSAPP.to_owned(),
-                detail,
-            }))
-        }
+        BlockOutcome::NotOnWhatsapp => Err(Problem::NotSent {
+            failure: SendFailure::NotOnWhatsapp,
+            detail: "is not on WhatsApp".to_owned(),
+        }),
         BlockOutcome::NoNumber => Err(Problem::invalid_field("contact", NO_NUMBER)),
     }
 }

@@ -1,6 +1,8 @@
 //! `/v1/sessions/{session}/contacts/check`: whether phone numbers are on WhatsApp.
 
 pub mod blocklist;
+pub mod business;
+pub mod reports;
 
 use axum::Json;
 use axum::extract::State;
@@ -40,18 +42,22 @@ pub(in crate::http) async fn check_numbers(
     mut fields: JsonFields,
 ) -> Result<Json<NumberCheckList>, Problem> {
     let phones = fields.required_texts("phones").and_then(|phones| {
-        let judged = parse_numbers(&phones);
-        fields.ok_or_record("phones", judged)
+        let parsed = parse_numbers(&phones);
+        fields.ok_or_record("phones", parsed)
     });
     fields.refuse_unknown();
-    let asked = fields.finish(phones)?;
-    let numbers: Vec<String> = asked.iter().map(|(_, number)| number.clone()).collect();
-    let found = gateway.sessions.check_numbers(&session, &numbers).await?;
-    let contacts = asked.into_iter().map(|(input, asked)| {
+    let requested = fields.finish(phones)?;
+    let numbers: Vec<String> = requested.iter().map(|(_, number)| number.clone()).collect();
+    let found = gateway
+        .sessions
+        .online(&session)?
+        .check_numbers(&numbers)
+        .await?;
+    let contacts = requested.into_iter().map(|(input, requested)| {
         let known = found
             .iter()
-            .find(|known| known.requested == asked && known.exists);
-        let phone = known.map_or(asked, |known| known.phone.clone());
+            .find(|known| known.requested == requested && known.exists);
+        let phone = known.map_or(requested, |known| known.phone.clone());
         let id = known.map(|_| ChatId::Phone(phone.clone()).to_string());
         NumberCheck {
             input,
@@ -74,7 +80,7 @@ fn parse_numbers(phones: &[String]) -> Result<Vec<(String, String)>, String> {
     let one = |text: &String| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok((text.clone(), number)),
         Ok(_) => Err(format!(
-            "has `{}`, which is no international phone number",
+            "has `{}`, which is not an international phone number",
             text.chars().take(80).collect::<String>()
         )),
         Err(error) => Err(error.to_string()),

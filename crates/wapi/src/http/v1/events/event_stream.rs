@@ -1,20 +1,21 @@
 //! `GET /v1/events/stream`: the feed as server-sent events, with automatic reconnection in clients.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 
 use super::{FeedEntry, feed_problem, read_event_filter};
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::error::Problem;
 use crate::http::request::query::QueryParameters;
-use crate::store::EventReader;
+use crate::store::{EventReader, StoredEvent};
 
 /// Most events in memory per reader; more are read when these were sent.
 const BATCH_SIZE: usize = 100;
@@ -32,36 +33,34 @@ pub async fn stream_events(
     headers: HeaderMap,
     mut query: QueryParameters,
 ) -> Result<Response, Problem> {
-    let asked = query.optional_number("after", i64::MAX);
+    let after = query.optional_number("after", i64::MAX);
     let wanted = read_event_filter(&caller, &mut query);
     query.finish()?;
-    let after = match last_event_id(&headers)?.or(asked) {
+    let after = match last_event_id(&headers)?.or(after) {
         Some(seq) => seq,
         None => gateway
             .store
+            .events()
             .newest_position()
             .await
             .map_err(feed_problem)?,
     };
-    let reader = gateway.store.open_reader(after, wanted?);
+    let reader = gateway.store.events().open_reader(after, wanted?);
     let telling = EventStream {
         gateway,
         reader,
         next: StreamStage::Hello,
     };
-    let chunks = stream::unfold(telling, |mut telling| async move {
-        let chunk = telling.next_chunk().await?;
-        Some((Ok::<_, Infallible>(chunk), telling))
+    let batches = stream::unfold(telling, |mut telling| async move {
+        let batch = telling.next_batch().await?;
+        Some((stream::iter(batch).map(Ok::<_, Infallible>), telling))
     });
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    Ok((headers, Body::from_stream(chunks)).into_response())
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    Ok((headers, Sse::new(batches.flatten())).into_response())
 }
 
 /// Returns the cursor of a reader that reconnects.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+pub(in crate::http) fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers
         .get("last-event-id")
         .filter(|value| !value.is_empty())
@@ -78,7 +77,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     })
 }
 
-/// One reader's stream. It reads nothing until the reader has taken the last chunk.
+/// One reader's stream. It reads nothing until the reader has taken the last batch.
 struct EventStream {
     gateway: Gateway,
     reader: EventReader,
@@ -87,7 +86,7 @@ struct EventStream {
 
 /// Next part of the stream.
 enum StreamStage {
-    /// A first chunk, so that the caller sees the connection at once.
+    /// A first heartbeat, so that the caller sees the connection at once.
     Hello,
     /// Events already in the database.
     Stored,
@@ -96,13 +95,13 @@ enum StreamStage {
 }
 
 impl EventStream {
-    /// Returns the next chunk of the stream; `None` at its end.
-    async fn next_chunk(&mut self) -> Option<Bytes> {
+    /// Returns the next events of the stream; `None` at its end.
+    async fn next_batch(&mut self) -> Option<Vec<Event>> {
         let gateway = self.gateway.clone();
-        let chunk = match self.next {
+        let batch = match self.next {
             StreamStage::Hello => {
                 self.next = StreamStage::Stored;
-                Ok(self.heartbeat_chunk())
+                Ok(vec![self.heartbeat()])
             }
             StreamStage::Stored => {
                 self.next = StreamStage::Live;
@@ -113,35 +112,37 @@ impl EventStream {
                     .clock
                     .timeout(HEARTBEAT_INTERVAL, self.await_events());
                 match gateway.lifecycle.unless_stopping(more).await? {
-                    Ok(chunk) => chunk,
+                    Ok(batch) => batch,
                     // Reads the database as well, in case a wake-up was missed.
                     Err(_) => {
                         self.next = StreamStage::Stored;
-                        Ok(self.heartbeat_chunk())
+                        Ok(vec![self.heartbeat()])
                     }
                 }
             }
         };
         // The status is long sent; the reader reconnects with its last id.
-        chunk.ok()
+        batch.ok()
     }
 
     /// Returns a comment with the current cursor, which also advances past events that are filtered
-    /// out.
-    fn heartbeat_chunk(&self) -> Bytes {
-        format!(":\nid: {}\n\n", self.reader.position()).into()
+    /// out. `KeepAlive` would repeat one fixed text, on a clock of its own.
+    fn heartbeat(&self) -> Event {
+        Event::default()
+            .comment("")
+            .id(self.reader.position().to_string())
     }
 
-    async fn read_events(&mut self) -> Result<Bytes, Problem> {
+    async fn read_events(&mut self) -> Result<Vec<Event>, Problem> {
         let events = self
             .reader
             .read_page(BATCH_SIZE)
             .await
             .map_err(feed_problem)?;
-        format_events(events.iter().map(|saved| FeedEntry::new(saved)))
+        format_events(&events)
     }
 
-    async fn await_events(&mut self) -> Result<Bytes, Problem> {
+    async fn await_events(&mut self) -> Result<Vec<Event>, Problem> {
         loop {
             let events = self
                 .reader
@@ -149,21 +150,20 @@ impl EventStream {
                 .await
                 .map_err(feed_problem)?;
             if !events.is_empty() {
-                return format_events(events.iter().map(|saved| FeedEntry::new(saved)));
+                return format_events(&events);
             }
         }
     }
 }
 
-/// Formats entries as server-sent events. JSON has no line breaks, so each is one line of data.
-fn format_events(
-    entries: impl Iterator<Item = Result<FeedEntry, Problem>>,
-) -> Result<Bytes, Problem> {
-    let mut text = String::new();
-    for entry in entries {
-        let entry = entry?;
-        let data = serde_json::to_string(&entry).expect("an entry is always JSON");
-        text.push_str(&format!("id: {}\ndata: {data}\n\n", entry.seq));
-    }
-    Ok(text.into())
+/// Formats entries as server-sent events.
+fn format_events(saved: &[Arc<StoredEvent>]) -> Result<Vec<Event>, Problem> {
+    let format = |saved: &Arc<StoredEvent>| {
+        let entry = FeedEntry::new(saved)?;
+        Ok(Event::default()
+            .id(entry.seq.to_string())
+            .json_data(&entry)
+            .expect("an entry is always JSON"))
+    };
+    saved.iter().map(format).collect()
 }

@@ -24,6 +24,10 @@ const LIMIT: (usize, usize) = (100, 1_000);
 /// The longest that a caller may wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
+/// An event with a new invite link, which lets all its readers in. No text of a person can
+/// look like this: in JSON its quotation marks are escaped.
+const INVITE_LINK: (&str, &str) = ("group.updated", r#""change":{"invite_link":"#);
+
 /// A page of the feed.
 #[derive(Debug, Serialize)]
 pub struct FeedPage {
@@ -49,7 +53,7 @@ pub(in crate::http) struct FeedEntry {
 impl FeedEntry {
     pub fn new(saved: &StoredEvent) -> Result<Self, Problem> {
         let event = RawValue::from_string(saved.body.clone()).map_err(|error| {
-            tracing::error!(%error, event = saved.id, "an event in the database is no JSON");
+            tracing::error!(%error, event = saved.id, "an event in the database is not JSON");
             Problem::Internal
         })?;
         Ok(Self {
@@ -73,7 +77,7 @@ pub async fn list_events(
     let wait = Duration::from_secs(query.number_or("wait", 0, LONGEST_WAIT));
     let wanted = read_event_filter(&caller, &mut query);
     query.finish()?;
-    let mut reader = gateway.store.open_reader(after, wanted?);
+    let mut reader = gateway.store.events().open_reader(after, wanted?);
     let mut events = reader.read_page(limit).await.map_err(feed_problem)?;
     if events.is_empty() && !wait.is_zero() {
         let more = gateway
@@ -143,20 +147,34 @@ pub(in crate::http) fn read_event_filter(
             None => LifeFilter::Current,
         },
     };
-    // Seeing a QR code suffices to link an account to the session.
+    // Seeing a QR code or the challenge of a passkey suffices to link an account to the session;
+    // keys and webhooks are for admins on their routes, too.
     let hidden: &[_] = if caller.has_scope(Scope::Admin) {
         &[]
     } else {
-        &["session.qr"]
+        &[
+            "session.qr",
+            "session.passkey",
+            "webhook.changed",
+            "api_key.created",
+            "api_key.removed",
+        ]
+    };
+    // The route of an invite link is for the same keys.
+    let hidden_parts: &[_] = if caller.has_scope(Scope::Manage) {
+        &[]
+    } else {
+        &[INVITE_LINK]
     };
     Ok(EventFilter {
         types,
         hidden,
+        hidden_parts,
         lives,
     })
 }
 
 pub(in crate::http) fn feed_problem(error: StoreError) -> Problem {
-    tracing::error!(%error, "the feed cannot be read");
+    tracing::error!(%error, "failed to read the feed");
     Problem::Internal
 }

@@ -19,7 +19,7 @@ const MAX_IDLE_POLLS: u32 = 16;
 
 /// More than [`MAX_OVERHEAD`] bytes lie beside the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {} KiB stand outside of the contents of its parts", MAX_OVERHEAD / 1024)]
+#[error("it has more than {} KiB outside the contents of its parts", MAX_OVERHEAD / 1024)]
 pub struct FormOverheadError;
 
 /// A form body that is read no faster than it is consumed.
@@ -68,13 +68,13 @@ impl Stream for BudgetedBody {
         if held >= MAX_OVERHEAD {
             // Polling again and again without consuming anything means searching in vain for an
             // end.
-            let asked = if self.enough.0 == held {
+            let polls = if self.enough.0 == held {
                 self.enough.1 + 1
             } else {
                 0
             };
-            self.enough = (held, asked);
-            if asked > MAX_IDLE_POLLS {
+            self.enough = (held, polls);
+            if polls > MAX_IDLE_POLLS {
                 return Poll::Ready(Some(Err(FormOverheadError.into())));
             }
             context.waker().wake_by_ref();

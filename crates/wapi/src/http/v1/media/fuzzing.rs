@@ -77,9 +77,9 @@ mod tests {
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         ) {
             let mut bytes = if is_form { FORM } else { RANGE }.to_vec();
-            for (place, byte) in changes {
-                let place = place.index(bytes.len());
-                bytes[place] = byte;
+            for (position, byte) in changes {
+                let position = position.index(bytes.len());
+                bytes[position] = byte;
             }
             if is_form { form(&bytes) } else { range(&bytes) }
         }

@@ -94,8 +94,8 @@ fn is_inline(mime_type: &str) -> bool {
 }
 
 /// Whether the caller already has the file, according to `If-None-Match`.
-pub fn is_not_modified(asked: &HeaderMap, sha256: &str) -> bool {
-    let Some(known) = asked
+pub fn is_not_modified(request: &HeaderMap, sha256: &str) -> bool {
+    let Some(known) = request
         .get(header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
     else {
@@ -110,7 +110,7 @@ pub fn is_not_modified(asked: &HeaderMap, sha256: &str) -> bool {
 /// Returns the requested range; `None` for the whole file. Requests for several ranges, and invalid
 /// ones, are answered with the whole file.
 pub fn parse_range(
-    asked: &HeaderMap,
+    request: &HeaderMap,
     sha256: &str,
     size: u64,
 ) -> Result<Option<Range<u64>>, RangeError> {
@@ -119,10 +119,10 @@ pub fn parse_range(
             .to_str()
             .is_ok_and(|tag| tag.trim_matches('"') == sha256)
     };
-    if !asked.get(header::IF_RANGE).is_none_or(is_of_this_file) {
+    if !request.get(header::IF_RANGE).is_none_or(is_of_this_file) {
         return Ok(None);
     }
-    let Some(wanted) = asked
+    let Some(wanted) = request
         .get(header::RANGE)
         .and_then(|value| value.to_str().ok())
     else {
@@ -191,11 +191,11 @@ mod tests {
 
     #[test]
     fn a_part_of_another_file_is_not_sent() {
-        let mut asked = asks(header::RANGE, "bytes=0-3");
-        asked.insert(header::IF_RANGE, "\"other\"".parse().unwrap());
-        assert_eq!(parse_range(&asked, "hash", 10), Ok(None));
-        asked.insert(header::IF_RANGE, "\"hash\"".parse().unwrap());
-        assert_eq!(parse_range(&asked, "hash", 10), Ok(Some(0..4)));
+        let mut request = asks(header::RANGE, "bytes=0-3");
+        request.insert(header::IF_RANGE, "\"other\"".parse().unwrap());
+        assert_eq!(parse_range(&request, "hash", 10), Ok(None));
+        request.insert(header::IF_RANGE, "\"hash\"".parse().unwrap());
+        assert_eq!(parse_range(&request, "hash", 10), Ok(Some(0..4)));
         assert!(is_not_modified(
             &asks(header::IF_NONE_MATCH, "\"x\", W/\"hash\""),
             "hash"

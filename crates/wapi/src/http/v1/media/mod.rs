@@ -4,6 +4,7 @@ mod form_budget;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub(in crate::http) mod headers;
+pub(in crate::http) mod listing;
 pub(in crate::http) mod upload;
 
 use std::io::ErrorKind;
@@ -32,13 +33,13 @@ const WAIT: (u64, u64) = (30, 60);
 
 /// A media file's metadata; unknown values are `null`.
 #[derive(Debug, Serialize)]
-struct MediaDocument {
+pub(in crate::http) struct MediaDocument {
     id: String,
     session: String,
     /// The message that the file came with; `null` for uploads.
     message_id: Option<String>,
     chat: Option<String>,
-    /// `remote`, `waiters`, `stored`, `failed` or `mark_removed`.
+    /// `remote`, `waiting`, `stored`, `failed` or `removed`.
     status: &'static str,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -81,7 +82,7 @@ impl From<MediaRecord> for MediaDocument {
             session: session.name().to_owned(),
             message_id: message.map(|message| message.id),
             chat,
-            status: state.as_str(),
+            status: state.into_str(),
             kind,
             mime_type: facts.mime_type,
             filename: facts.filename,
@@ -119,7 +120,7 @@ pub async fn send_media_content(
     caller: Caller,
     mut query: QueryParameters,
     Path(id): Path<String>,
-    asked: HeaderMap,
+    request_headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = Duration::from_secs(query.number_or("wait", WAIT.0, WAIT.1));
     query.finish()?;
@@ -127,14 +128,14 @@ pub async fn send_media_content(
     let (Some(size), Some(sha256)) = (record.facts.size, record.facts.sha256.clone()) else {
         return Err(gone_problem(&record));
     };
-    if headers::is_not_modified(&asked, &sha256) {
+    if headers::is_not_modified(&request_headers, &sha256) {
         return Ok((
             StatusCode::NOT_MODIFIED,
             headers::file_headers(&record.facts, &sha256),
         )
             .into_response());
     }
-    let range = headers::parse_range(&asked, &sha256, size)
+    let range = headers::parse_range(&request_headers, &sha256, size)
         .map_err(|_| Problem::RangeNotSatisfiable(size))?;
     let (status, part) = match range {
         Some(part) => (StatusCode::PARTIAL_CONTENT, part),
@@ -145,7 +146,7 @@ pub async fn send_media_content(
         .read_range(&sha256, part.clone())
         .await
         .map_err(|error| {
-            tracing::error!(%error, id, "a file cannot be read");
+            tracing::error!(%error, id, "failed to read a file");
             match error.kind() {
                 ErrorKind::NotFound => Problem::Internal,
                 _ => Problem::NotReady {
@@ -173,7 +174,7 @@ pub async fn remove_media(
     query.finish()?;
     let record = find_media(&gateway, &caller, &id).await?;
     gateway.media.remove_media(&record).await.map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), id, "a file cannot be removed");
+        tracing::error!(error = format!("{error:#}"), id, "failed to remove a file");
         Problem::Internal
     })?;
     Ok(StatusCode::NO_CONTENT)
@@ -230,7 +231,7 @@ fn not_ready_problem(record: &MediaRecord) -> Problem {
 fn gone_problem(record: &MediaRecord) -> Problem {
     let detail = match record.state {
         MediaState::Removed => "it was removed",
-        _ => record.error.as_deref().unwrap_or("it cannot be had"),
+        _ => record.error.as_deref().unwrap_or("it is not available"),
     };
     Problem::MediaGone {
         detail: detail.to_owned(),
@@ -238,6 +239,6 @@ fn gone_problem(record: &MediaRecord) -> Problem {
 }
 
 fn media_problem(error: StoreError) -> Problem {
-    tracing::error!(%error, "files cannot be looked up");
+    tracing::error!(%error, "failed to look up files");
     Problem::Internal
 }

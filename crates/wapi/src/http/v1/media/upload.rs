@@ -1,5 +1,7 @@
 //! `POST /v1/sessions/{session}/media`: uploading a file for a later message.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
@@ -20,7 +22,7 @@ use crate::media::{MediaFile, ReceivedFile, SpoolError, SpoolWriter};
 use crate::model::message;
 use crate::model::session_name::SessionName;
 use crate::net::pace::TooSlowError;
-use crate::store::Life;
+use crate::store::{Life, MediaRecord};
 
 /// Form fields: the file, and its expected SHA-256 hash.
 const FILE: &str = "file";
@@ -28,6 +30,8 @@ const SHA256: &str = "sha256";
 /// Maximum length, in bytes, of the form's `sha256` field, and in characters of a field name
 /// repeated in an error.
 const LONGEST_NAME: usize = 255;
+/// Maximum length of any other text, in bytes.
+const LONGEST_TEXT: usize = 64 * 1024;
 
 /// `POST …/media`: takes a form with the part `file`, streamed to disk, or `{"link": "https://…"}`,
 /// which is downloaded at once. With `sha256`, a file with another hash is refused. Returns 201
@@ -65,7 +69,8 @@ pub async fn upload_media(
             .await?
         }
     };
-    save_upload(&gateway, &life, file).await
+    let record = store_upload(&gateway, &life, file).await?;
+    Ok((StatusCode::CREATED, Json(MediaDocument::from(record))).into_response())
 }
 
 /// Returns the boundary of a multipart form; `None` if the content type is not a form's.
@@ -87,18 +92,18 @@ pub fn parse_boundary(content_type: &str) -> Result<Option<String>, Problem> {
     boundary.map(Some).ok_or_else(missing)
 }
 
-async fn save_upload(gateway: &Gateway, life: &Life, file: MediaFile) -> Result<Response, Problem> {
-    let record = gateway
-        .media
-        .add_upload(life, file)
-        .await
-        .map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "an upload cannot be kept");
-            Problem::NotReady {
-                detail: "the file cannot be kept at the moment".to_owned(),
-            }
-        })?;
-    Ok((StatusCode::CREATED, Json(MediaDocument::from(record))).into_response())
+/// Stores an uploaded file for a later message.
+pub async fn store_upload(
+    gateway: &Gateway,
+    life: &Life,
+    file: MediaFile,
+) -> Result<MediaRecord, Problem> {
+    gateway.media.add_upload(life, file).await.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "failed to store an upload");
+        Problem::NotReady {
+            detail: "the file cannot be stored at the moment".to_owned(),
+        }
+    })
 }
 
 async fn fetch_json_link(
@@ -130,7 +135,7 @@ pub async fn fetch_link(
         Ok(file) => Ok(file),
         Err(FetchError::OtherHash(found)) => Err(hash_problem(&found)),
         Err(FetchError::Disk(error)) => Err(SpoolError::Disk(error).into()),
-        Err(FetchError::QueueFull(most)) => Err(Problem::TooManyLinks(most)),
+        Err(FetchError::QueueFull(limit)) => Err(Problem::TooManyLinks(limit)),
         Err(error) => Err(Problem::invalid_field("link", error.to_string())),
     }
 }
@@ -143,9 +148,22 @@ pub async fn read_form(
     boundary: String,
     largest: u64,
 ) -> Result<MediaFile, Problem> {
+    let form = read_form_with_texts(gateway, session, body, boundary, largest, &[]);
+    form.await.map(|(file, _)| file)
+}
+
+/// The same for a form that may also have texts of these names.
+pub async fn read_form_with_texts(
+    gateway: &Gateway,
+    session: &SessionName,
+    body: Body,
+    boundary: String,
+    largest: u64,
+    names: &[&'static str],
+) -> Result<(MediaFile, BTreeMap<&'static str, String>), Problem> {
     let (pieces, held) = BudgetedBody::new(body);
     let mut form = Multipart::new(pieces, boundary);
-    let (mut found, mut sha256) = (None, None);
+    let (mut found, mut sha256, mut texts) = (None, None, BTreeMap::new());
     while let Some(mut part) = form.next_field().await.map_err(form_problem)? {
         let disposition = part
             .headers()
@@ -157,9 +175,14 @@ pub async fn read_form(
                 found = Some(read_file_part(gateway, &mut part, &held, filename, largest).await?)
             }
             SHA256 if sha256.is_none() => sha256 = Some(read_hash(&mut part).await?),
+            name if names.contains(&name) && !texts.contains_key(name) => {
+                let known = names.iter().find(|known| **known == name);
+                let text = read_text(&mut part, LONGEST_TEXT).await?;
+                texts.extend(known.map(|known| (*known, text)));
+            }
             name => {
                 let why = if [FILE, SHA256].contains(&name) {
-                    "is there twice"
+                    "is given twice"
                 } else {
                     "is not a field of this route"
                 };
@@ -171,23 +194,24 @@ pub async fn read_form(
             }
         }
     }
-    let why = "is missing: the form must have a part of this name, with the file in it";
+    let why = "is missing: the form must have a part of this name that contains the file";
     let PostedFile {
         taken,
         head,
         filename,
-        declared_type: said,
+        declared_type,
     } = found.ok_or_else(|| Problem::invalid_field(FILE, why))?;
     match sha256 {
         Some(sha256) if sha256 != taken.sha256 => Err(hash_problem(&taken.sha256)),
         _ => {
-            let workshop = gateway
+            let pool = gateway
                 .media
                 .conversion_pool()
                 .for_session(session.as_str());
-            Ok(workshop
-                .identify_file(taken, &head, filename, said.as_deref())
-                .await)
+            let file = pool
+                .identify_file(taken, &head, filename, declared_type.as_deref())
+                .await;
+            Ok((file, texts))
         }
     }
 }
@@ -195,20 +219,25 @@ pub async fn read_form(
 fn hash_problem(found: &str) -> Problem {
     Problem::invalid_field(
         SHA256,
-        format!("is not that of the file that came, which is {found}; send the file again"),
+        format!("does not match the uploaded file, whose hash is {found}; send the file again"),
     )
 }
 
 async fn read_hash(part: &mut Field<'_>) -> Result<String, Problem> {
+    let text = read_text(part, LONGEST_NAME).await?;
+    message::parse_sha256(text.trim()).map_err(|why| Problem::invalid_field(SHA256, why))
+}
+
+/// Reads a text, or its beginning if it is longer than `limit` bytes.
+async fn read_text(part: &mut Field<'_>, limit: usize) -> Result<String, Problem> {
     let mut text = Vec::new();
     while let Some(piece) = part.chunk().await.map_err(form_problem)? {
         text.extend_from_slice(&piece);
-        if text.len() > LONGEST_NAME {
+        if text.len() > limit {
             break;
         }
     }
-    message::parse_sha256(String::from_utf8_lossy(&text).trim())
-        .map_err(|why| Problem::invalid_field(SHA256, why))
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// An uploaded file with the name and type that the form gives.
@@ -227,7 +256,7 @@ async fn read_file_part(
     filename: Option<String>,
     largest: u64,
 ) -> Result<PostedFile, Problem> {
-    let said = part
+    let declared_type = part
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -243,7 +272,7 @@ async fn read_file_part(
         taken,
         head,
         filename,
-        declared_type: said,
+        declared_type,
     })
 }
 
@@ -255,19 +284,19 @@ fn form_problem(error: multer::Error) -> Problem {
     let cause =
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source()).last();
     Problem::InvalidBody(match cause {
-        Some(cause) => format!("it is no whole form: {error}: {cause}"),
-        None => format!("it is no whole form: {error}"),
+        Some(cause) => format!("it is not a complete form: {error}: {cause}"),
+        None => format!("it is not a complete form: {error}"),
     })
 }
 
 impl From<SpoolError> for Problem {
     fn from(error: SpoolError) -> Self {
         match error {
-            SpoolError::TooLarge(most) => {
-                Self::BodyTooLarge(usize::try_from(most).unwrap_or(usize::MAX))
+            SpoolError::TooLarge(limit) => {
+                Self::BodyTooLarge(usize::try_from(limit).unwrap_or(usize::MAX))
             }
             SpoolError::Disk(error) => {
-                tracing::error!(%error, "an upload cannot be written to the disk");
+                tracing::error!(%error, "failed to write an upload to the disk");
                 Self::NotReady {
                     detail: "the file cannot be written to the disk at the moment".to_owned(),
                 }

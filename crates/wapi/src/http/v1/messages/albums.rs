@@ -31,18 +31,15 @@ fn read_album_item(fields: &mut JsonFields) -> Option<Message> {
         .collect();
     let [kind] = there[..] else {
         KINDS.into_iter().for_each(|kind| fields.ignore_field(kind));
-        fields.refuse_field("image", "must be there, or else `video`, and not both");
+        fields.refuse_field("image", "must be given, or `video` instead, but not both");
         return None;
     };
-    let content = content::read_content(fields, kind)?;
+    let (content, _) = content::read_content(fields, kind)?;
     if content
         .media_file()
         .is_some_and(|(_, media)| media.view_once || media.round || media.gif)
     {
-        fields.refuse_field(
-            kind,
-            "cannot be of a kind of its own within an album: no view_once, gif or round",
-        );
+        fields.refuse_field(kind, "cannot have view_once, gif, or round within an album");
     }
     Some(Message::new(content))
 }
@@ -69,7 +66,7 @@ pub(crate) fn build_announcement(items: &[Message]) -> MessageContent {
 /// it is repeated.
 pub(crate) async fn accept_album(
     accepting: &MessageAcceptor<'_>,
-    asked: &MessageRequest,
+    request: &MessageRequest,
     key: Option<IdempotencyKey>,
     wait: Duration,
 ) -> Result<(Vec<SentMessage>, bool), Problem> {
@@ -79,19 +76,19 @@ pub(crate) async fn accept_album(
         life,
     } = accepting;
     let (parent, replayed) = accepting
-        .accept_one(asked, key.clone(), Duration::ZERO)
+        .accept_one(request, key.clone(), Duration::ZERO)
         .await?;
     let mut ids = vec![parent.id.clone()];
-    for (index, item) in asked.album_items.iter().enumerate() {
+    for (index, item) in request.album_items.iter().enumerate() {
         let message = Message {
             album_id: Some(parent.id.clone()),
             ..item.clone()
         };
-        let (send_at, expires_in) = (asked.send_at, asked.expires_in);
+        let (send_at, expires_in) = (request.send_at, request.expires_in);
         let child = MessageRequest {
             send_at,
             expires_in,
-            ..MessageRequest::from_message(asked.to.clone(), message)
+            ..MessageRequest::from_message(request.to.clone(), message)
         };
         let key = key.clone().map(|key| IdempotencyKey {
             route: format!("{} album[{index}]", key.route),
@@ -107,14 +104,15 @@ pub(crate) async fn accept_album(
     }
     // Messages leave one after the other; a waiting caller waits for the last.
     if let (false, Some(last)) = (wait.is_zero(), ids.last())
-        && let Some(verdict) = gateway.sessions.watch_outcome(session, last)
+        && let Some(outcome) = gateway.sessions.watch_outcome(session, last)
     {
-        gateway.sessions.wait_for_outcome(verdict, wait).await;
+        gateway.sessions.wait_for_outcome(outcome, wait).await;
     }
     let mut messages = Vec::with_capacity(ids.len());
     for id in &ids {
         let found = gateway
             .store
+            .outbox()
             .find_sent_message(life, id)
             .await
             .map_err(message_problem)?;

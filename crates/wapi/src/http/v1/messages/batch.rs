@@ -68,6 +68,7 @@ pub async fn send_batch(
         if matches!(
             gateway
                 .store
+                .outbox()
                 .find_accepted(&key)
                 .await
                 .map_err(message_problem)?,
@@ -78,17 +79,17 @@ pub async fn send_batch(
     }
     gateway
         .sessions
-        .prefetch_registrations(&session, messages.iter().map(|asked| &asked.to))
+        .prefetch_registrations(&session, messages.iter().map(|request| &request.to))
         .await;
     let mut outcomes = Vec::with_capacity(messages.len());
-    for (index, asked) in messages.into_iter().enumerate() {
+    for (index, request) in messages.into_iter().enumerate() {
         outcomes.push(
             match accepting
-                .accept_all(&asked, share(index), Duration::ZERO)
+                .accept_all(&request, share(index), Duration::ZERO)
                 .await
             {
                 Ok((messages, replayed)) => Ok((
-                    build_answer(&gateway, &asked, &session, messages).await,
+                    build_answer(&gateway, &request, &session, messages).await,
                     replayed,
                 )),
                 Err(problem) => Err(problem),
@@ -126,7 +127,7 @@ fn read_batch(mut fields: JsonFields) -> Result<Vec<MessageRequest>, Problem> {
     let (mut messages, mut wrong) = (Vec::new(), Vec::new());
     for (index, item) in fields.finish(items)?.into_iter().enumerate() {
         match MessageRequest::read(item) {
-            Ok(asked) => messages.push(asked),
+            Ok(request) => messages.push(request),
             Err(Problem::InvalidFields(errors)) => wrong.extend(prefix_errors(index, errors)),
             Err(other) => return Err(other),
         }

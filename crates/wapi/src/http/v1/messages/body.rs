@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{albums, content, newsletter, status};
+use super::content::KINDS;
+use super::{content, newsletter, status};
 use crate::http::error::{FieldError, Problem};
 use crate::http::request::extract::JsonFields;
 use crate::media::link_download;
@@ -18,34 +19,16 @@ const FURTHEST_AHEAD: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Tolerance for clock differences; a time further back is a mistake.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The kinds that can be sent; below, those that cannot, with the reason.
-pub const KINDS: [&str; 18] = [
-    "text",
-    "image",
-    "video",
-    "audio",
-    "document",
-    "sticker",
-    "album",
-    "location",
-    "live_location",
-    "contacts",
-    "poll",
-    "event",
-    "group_invite",
-    "interactive",
-    "product",
-    "reaction",
-    "poll_vote",
-    "event_response",
-];
+/// The kinds that cannot be sent, with the reason.
 const UNSENDABLE_KINDS: [(&str, &str); 2] = [
     ("template", "cannot be sent yet"),
     (
         "order",
-        "is received only: a customer puts it together on a phone, from the catalogue",
+        "can only be received: a customer composes it on a phone, from the catalogue",
     ),
 ];
+/// Mentions everybody in a group.
+pub(in crate::http) const EVERYONE: &str = "everyone";
 /// WhatsApp's own limit.
 const MOST_MENTIONS: usize = 1_024;
 
@@ -72,17 +55,9 @@ impl MessageRequest {
             ChatId::parse_with_status(text)
         });
         let kind = read_kind(&mut fields);
-        let items = if kind == Some("album") {
-            albums::read_album(&mut fields)
-        } else {
-            Some(Vec::new())
-        };
-        let content = match (kind, &items) {
-            (Some("album"), items) => items
-                .as_ref()
-                .map(|items| albums::build_announcement(items)),
-            (kind, _) => kind.and_then(|kind| content::read_content(&mut fields, kind)),
-        };
+        let (content, items) = kind
+            .and_then(|kind| content::read_content(&mut fields, kind))
+            .unzip();
         status::check_status_post(&mut fields, to.as_ref(), kind, content.as_ref());
         newsletter::check_newsletter_post(&mut fields, to.as_ref(), kind, content.as_ref());
         let context = read_context(&mut fields);
@@ -93,10 +68,20 @@ impl MessageRequest {
         {
             fields.refuse_field(
                 "context",
-                "does not belong to a message that names the one it is about itself",
+                "does not belong to a message that already names the message it refers to",
             );
         }
-        let mentions = read_mentions(&mut fields);
+        let mentions_everyone = fields.is_text("mentions", EVERYONE);
+        let mentions = match mentions_everyone {
+            true => Vec::new(),
+            false => read_mentions(&mut fields),
+        };
+        let is_elsewhere = to
+            .as_ref()
+            .is_some_and(|to| !matches!(to, ChatId::Group(_)));
+        if mentions_everyone && is_elsewhere {
+            fields.refuse_field("mentions", "can be `everyone` in a group only");
+        }
         let audience = status::read_audience(&mut fields, to.as_ref(), kind);
         let send_at = fields.parse_optional("send_at", |text| {
             text.parse::<Timestamp>()
@@ -110,6 +95,7 @@ impl MessageRequest {
         let message = content.map(|content| Message {
             context,
             mentions,
+            mentions_everyone,
             audience,
             ..Message::new(content)
         });
@@ -168,7 +154,7 @@ impl MessageRequest {
     }
 }
 
-/// Checks the file of one message; `find_boxes` is the message's position in the request.
+/// Checks the file of one message; `within` is the message's position in the request.
 async fn check_file(
     message: &Message,
     within: &str,
@@ -203,11 +189,12 @@ async fn check_file(
         })?;
     match found.filter(|record| record.session == *life) {
         None => Err(wrong(
-            "names no file of this session; upload it with POST /v1/sessions/…/media".to_owned(),
+            "does not name a file of this session; upload it with POST /v1/sessions/…/media"
+                .to_owned(),
         )),
         Some(record) if !is_available(&record) => Err(wrong(format!(
             "names a file that is not here: it is {}",
-            record.state.as_str()
+            record.state.into_str()
         ))),
         Some(record) => {
             let mime_type = record.facts.mime_type.as_deref().unwrap_or_default();
@@ -216,18 +203,18 @@ async fn check_file(
             if let Some(found) = record.facts.sha256.as_ref().filter(has_other) {
                 return Err(about(
                     "sha256",
-                    format!("is not that of the file, which is {found}"),
+                    format!("does not match the file, whose hash is {found}"),
                 ));
             }
             let came_so = record.kind.as_deref() == Some(message.content.kind());
             // A file that phones accepted once is accepted again.
             if !came_so {
                 types::check_type(kind, mime_type).map_err(|error| wrong(error.to_string()))?;
-                let most = link_download::size_limit(kind, media.policy().largest);
-                if record.facts.size.is_some_and(|size| size > most) {
+                let limit = link_download::size_limit(kind, media.policy().largest);
+                if record.facts.size.is_some_and(|size| size > limit) {
                     return Err(wrong(format!(
                         "is larger than {} MiB; it can be sent as a document",
-                        most / 1024 / 1024
+                        limit / 1024 / 1024
                     )));
                 }
             }
@@ -278,11 +265,11 @@ fn read_kind(fields: &mut JsonFields) -> Option<&'static str> {
         .filter(|kind| fields.has_value(kind))
         .collect();
     match fields.optional_text("type") {
-        Some(name) => match KINDS.into_iter().find(|kind| *kind == name) {
+        Some(name) => match KINDS.into_iter().find(|kind| **kind == *name) {
             Some(kind) => Some(kind),
             None => {
                 let known = UNSENDABLE_KINDS.into_iter().find(|(kind, _)| *kind == name);
-                let why = known.map_or("is no kind of message", |(_, why)| why);
+                let why = known.map_or("is not a kind of message", |(_, why)| why);
                 fields.refuse_field(
                     "type",
                     format!("`{}` {why}; use {}", name.escape_debug(), KINDS.join(", ")),
@@ -301,10 +288,7 @@ fn read_kind(fields: &mut JsonFields) -> Option<&'static str> {
             _ => {
                 fields.refuse_field(
                     "type",
-                    format!(
-                        "is missing, and must say which of {} this is",
-                        KINDS.join(", ")
-                    ),
+                    format!("is missing; it must be one of {}", KINDS.join(", ")),
                 );
                 None
             }
@@ -452,7 +436,7 @@ mod tests {
             fields.extend(beside);
             let whole = Value::Object(fields);
             match MessageRequest::read(JsonFields::from_value(whole.clone()).unwrap()) {
-                Ok(asked) => prop_assert_eq!(asked.message.content.kind(), kind),
+                Ok(request) => prop_assert_eq!(request.message.content.kind(), kind),
                 Err(Problem::InvalidFields(errors)) => {
                     prop_assert!(!errors.is_empty());
                     for error in errors {

@@ -25,7 +25,7 @@ pub(crate) fn read_contacts(fields: &mut JsonFields) -> Option<Vec<ContactCard>>
         fields.refuse_field(
             "contacts",
             format!(
-                "are {} with all their vCards, and can be {MOST_CONTACTS}",
+                "are {} with all their vCards; the limit is {MOST_CONTACTS}",
                 contacts.len()
             ),
         );
@@ -41,13 +41,13 @@ fn read_contact_cards(fields: &mut JsonFields) -> Option<Vec<ContactCard>> {
         fields.ignore_field("phones");
         let cards = vcard::split_cards(&vcard);
         if cards.is_empty() {
-            fields.refuse_field("vcard", "is no vCard: it has no line BEGIN:VCARD");
+            fields.refuse_field("vcard", "is not a vCard: it has no line BEGIN:VCARD");
         }
         if cards.len() > 1 && name.is_some() {
             fields.refuse_field(
                 "name",
                 format!(
-                    "is one, and the vCard has {}; leave it out, or part them",
+                    "is a single name, but the vCard contains {} contacts; omit it, or split the vCard",
                     cards.len()
                 ),
             );
@@ -60,8 +60,10 @@ fn read_contact_cards(fields: &mut JsonFields) -> Option<Vec<ContactCard>> {
         };
         let people: Option<Vec<_>> = cards.into_iter().map(named).collect();
         if people.is_none() {
-            fields
-                .refuse_field("name", "is missing, and the vCard names nobody: it has no FN, N, NICKNAME, ORG, EMAIL or TEL");
+            fields.refuse_field(
+                "name",
+                "is missing, and the vCard has no name: no FN, N, NICKNAME, ORG, EMAIL, or TEL",
+            );
         }
         return people;
     }
@@ -106,7 +108,7 @@ fn read_phone(fields: &mut JsonFields) -> Option<ContactPhone> {
     let phone = fields.text_up_to("phone", 100);
     let wa_id = fields.parse_optional("wa_id", |text| match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
-        Ok(_) => Err("is no phone number".to_owned()),
+        Ok(_) => Err("is not a phone number".to_owned()),
         Err(error) => Err(error.to_string()),
     });
     fields.ignore_field("type");

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{contacts, interactive, polls, products, status};
+use super::{albums, contacts, interactive, polls, products, status};
 use crate::http::request::extract::JsonFields;
 use crate::media::filename;
 use crate::model::message::{
     self, CalendarEvent, ChatId, EventVenue, GroupInvite, LiveLocation, Location, MediaContent,
-    MediaKind, MessageContent, ReactionContent, TextContent, emoji,
+    MediaKind, Message, MessageContent, PhoneNumberRequest, ReactionContent, TextContent, emoji,
 };
 
 /// WhatsApp's own limits, in characters.
@@ -22,60 +22,167 @@ const FURTHEST: u64 = 100_000;
 /// In metres per second.
 const FASTEST: f64 = 10_000.0;
 
-pub(crate) fn read_content(fields: &mut JsonFields, kind: &'static str) -> Option<MessageContent> {
+/// The way in which the field of a kind is read.
+enum KindReader {
+    /// It is an object with these fields.
+    Object(fn(&mut JsonFields) -> Option<MessageContent>),
+    /// It is a list; the reader takes the field itself.
+    List(fn(&mut JsonFields) -> Option<MessageContent>),
+    /// It is a list of messages that follow the one that announces them.
+    Items(fn(&mut JsonFields) -> Option<Vec<Message>>),
+}
+
+/// The kinds that can be sent, each with its reader.
+const READERS: [(&str, KindReader); 19] = {
+    use KindReader::{Items, List, Object};
+    [
+        (
+            "text",
+            Object(|it| status::read_status_text(it).map(|text| MessageContent::Text { text })),
+        ),
+        (
+            "image",
+            Object(|it| {
+                read_media(it, MediaKind::Image).map(|image| MessageContent::Image { image })
+            }),
+        ),
+        (
+            "video",
+            Object(|it| {
+                read_media(it, MediaKind::Video).map(|video| MessageContent::Video { video })
+            }),
+        ),
+        (
+            "audio",
+            Object(|it| {
+                read_media(it, MediaKind::Audio).map(|audio| MessageContent::Audio { audio })
+            }),
+        ),
+        (
+            "document",
+            Object(|it| {
+                read_media(it, MediaKind::Document)
+                    .map(|document| MessageContent::Document { document })
+            }),
+        ),
+        (
+            "sticker",
+            Object(|it| {
+                read_media(it, MediaKind::Sticker)
+                    .map(|sticker| MessageContent::Sticker { sticker })
+            }),
+        ),
+        ("album", Items(albums::read_album)),
+        (
+            "location",
+            Object(|it| read_location(it).map(|location| MessageContent::Location { location })),
+        ),
+        (
+            "live_location",
+            Object(|it| {
+                read_live_location(it)
+                    .map(|live_location| MessageContent::LiveLocation { live_location })
+            }),
+        ),
+        (
+            "contacts",
+            List(|it| {
+                contacts::read_contacts(it).map(|contacts| MessageContent::Contacts { contacts })
+            }),
+        ),
+        (
+            "poll",
+            Object(|it| polls::read_poll(it).map(|poll| MessageContent::Poll { poll })),
+        ),
+        (
+            "event",
+            Object(|it| read_calendar_event(it).map(|event| MessageContent::Event { event })),
+        ),
+        (
+            "group_invite",
+            Object(|it| {
+                read_group_invite(it)
+                    .map(|group_invite| MessageContent::GroupInvite { group_invite })
+            }),
+        ),
+        (
+            "phone_number_request",
+            Object(|_| {
+                Some(MessageContent::PhoneNumberRequest {
+                    phone_number_request: PhoneNumberRequest {},
+                })
+            }),
+        ),
+        (
+            "interactive",
+            Object(|it| {
+                interactive::read_interactive(it)
+                    .map(|interactive| MessageContent::Interactive { interactive })
+            }),
+        ),
+        (
+            "product",
+            Object(|it| {
+                products::read_product(it).map(|product| MessageContent::Product {
+                    product: Box::new(product),
+                })
+            }),
+        ),
+        (
+            "reaction",
+            Object(|it| read_reaction(it).map(|reaction| MessageContent::Reaction { reaction })),
+        ),
+        (
+            "poll_vote",
+            Object(|it| {
+                polls::read_vote(it).map(|poll_vote| MessageContent::PollVote { poll_vote })
+            }),
+        ),
+        (
+            "event_response",
+            Object(|it| {
+                polls::read_event_response(it)
+                    .map(|event_response| MessageContent::EventResponse { event_response })
+            }),
+        ),
+    ]
+};
+
+/// The names of the kinds that can be sent.
+pub const KINDS: [&str; READERS.len()] = {
+    let mut kinds = [""; READERS.len()];
+    let mut index = 0;
+    while index < kinds.len() {
+        kinds[index] = READERS[index].0;
+        index += 1;
+    }
+    kinds
+};
+
+/// Reads the content of a message of this kind, one of [`KINDS`], and the messages that follow it:
+/// the items of an album.
+pub(crate) fn read_content(
+    fields: &mut JsonFields,
+    kind: &'static str,
+) -> Option<(MessageContent, Vec<Message>)> {
     if !fields.has_value(kind) {
         fields.refuse_field(kind, "is missing");
         return None;
     }
-    if kind == "contacts" {
-        return contacts::read_contacts(fields)
-            .map(|contacts| MessageContent::Contacts { contacts });
+    let (_, reader) = READERS.iter().find(|(name, _)| *name == kind)?;
+    match reader {
+        KindReader::List(read) => Some((read(fields)?, Vec::new())),
+        KindReader::Items(read) => {
+            let items = read(fields)?;
+            Some((albums::build_announcement(&items), items))
+        }
+        KindReader::Object(read) => {
+            let mut inner = fields.nested_fields(kind)?;
+            let content = read(&mut inner);
+            fields.absorb_errors(kind, inner);
+            Some((content?, Vec::new()))
+        }
     }
-    let mut inner = fields.nested_fields(kind)?;
-    let content = match kind {
-        "text" => status::read_status_text(&mut inner).map(|text| MessageContent::Text { text }),
-        "image" => {
-            read_media(&mut inner, MediaKind::Image).map(|image| MessageContent::Image { image })
-        }
-        "video" => {
-            read_media(&mut inner, MediaKind::Video).map(|video| MessageContent::Video { video })
-        }
-        "audio" => {
-            read_media(&mut inner, MediaKind::Audio).map(|audio| MessageContent::Audio { audio })
-        }
-        "sticker" => read_media(&mut inner, MediaKind::Sticker)
-            .map(|sticker| MessageContent::Sticker { sticker }),
-        "location" => {
-            read_location(&mut inner).map(|location| MessageContent::Location { location })
-        }
-        "poll_vote" => {
-            polls::read_vote(&mut inner).map(|poll_vote| MessageContent::PollVote { poll_vote })
-        }
-        "event_response" => polls::read_event_response(&mut inner)
-            .map(|event_response| MessageContent::EventResponse { event_response }),
-        "poll" => polls::read_poll(&mut inner).map(|poll| MessageContent::Poll { poll }),
-        "event" => read_calendar_event(&mut inner).map(|event| MessageContent::Event { event }),
-        "live_location" => read_live_location(&mut inner)
-            .map(|live_location| MessageContent::LiveLocation { live_location }),
-        "group_invite" => read_group_invite(&mut inner)
-            .map(|group_invite| MessageContent::GroupInvite { group_invite }),
-        "interactive" => interactive::read_interactive(&mut inner)
-            .map(|interactive| MessageContent::Interactive { interactive }),
-        "product" => products::read_product(&mut inner).map(|product| MessageContent::Product {
-            product: Box::new(product),
-        }),
-        "reaction" => {
-            read_reaction(&mut inner).map(|reaction| MessageContent::Reaction { reaction })
-        }
-        "document" => read_media(&mut inner, MediaKind::Document)
-            .map(|document| MessageContent::Document { document }),
-        _ => {
-            fields.refuse_field(kind, "cannot be sent yet");
-            None
-        }
-    };
-    fields.absorb_errors(kind, inner);
-    content
 }
 
 pub(crate) fn read_text(fields: &mut JsonFields) -> Option<TextContent> {
@@ -91,7 +198,7 @@ pub(crate) fn read_text(fields: &mut JsonFields) -> Option<TextContent> {
 /// Reads the caption of a file.
 pub(crate) fn read_caption(fields: &mut JsonFields) -> Option<String> {
     if !fields.has_field("caption") {
-        fields.refuse_field("caption", "is missing; an empty one takes it away");
+        fields.refuse_field("caption", "is missing; an empty text removes it");
     }
     fields.optional_text_up_to("caption", LONGEST_CAPTION)
 }
@@ -101,10 +208,7 @@ pub(crate) fn read_media(fields: &mut JsonFields, kind: MediaKind) -> Option<Med
     let named = match id {
         Some(_) if fields.has_value("link") => {
             fields.ignore_field("link");
-            fields.refuse_field(
-                "id",
-                "cannot be there beside `link`; name the file by one of the two",
-            );
+            fields.refuse_field("id", "cannot be combined with `link`; give one of the two");
             None
         }
         Some(id) => Some(MediaContent {
@@ -141,7 +245,7 @@ pub(crate) fn read_media(fields: &mut JsonFields, kind: MediaKind) -> Option<Med
         MediaKind::Video => {
             (media.gif, media.round) = (fields.flag_or_false("gif"), fields.flag_or_false("round"));
             if media.gif && media.round {
-                fields.refuse_field("round", "cannot be true beside `gif`");
+                fields.refuse_field("round", "cannot be combined with `gif`");
             }
             if media.round && media.caption.is_some() {
                 fields.refuse_field("caption", "does not belong to a video note");
@@ -195,12 +299,12 @@ fn read_live_location(fields: &mut JsonFields) -> Option<LiveLocation> {
         None
     };
     let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
-    for told in ["speed", "sequence"] {
-        fields.ignore_field(told);
+    for field in ["speed", "sequence"] {
+        fields.ignore_field(field);
     }
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a speed within these limits fits, and is no exact number"
+        reason = "a speed within these limits fits, and is not an exact number"
     )]
     let speed = speed.map(|speed| speed as f32);
     let (latitude, longitude, sequence) = (latitude?, longitude?, Some(1));
@@ -218,7 +322,7 @@ fn read_live_location(fields: &mut JsonFields) -> Option<LiveLocation> {
 fn read_group_invite(fields: &mut JsonFields) -> Option<GroupInvite> {
     let group = fields.parse_required("group", |text| match ChatId::parse(text) {
         Ok(group @ ChatId::Group(_)) => Ok(group.to_string()),
-        _ => Err("is no group; write it as …@g.us"),
+        _ => Err("is not a group; write it as …@g.us"),
     });
     let code = fields.text_up_to("code", LONGEST_CODE);
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
@@ -280,7 +384,7 @@ fn read_event_place(fields: &mut JsonFields) -> EventVenue {
     let name = fields.optional_text_up_to("name", LONGEST_NAME);
     let address = fields.optional_text_up_to("address", LONGEST_NAME);
     if !has_point && name.is_none() && address.is_none() {
-        fields.refuse_field("name", "is missing, and so are an address and a point");
+        fields.refuse_field("name", "is missing, as are an address and coordinates");
     }
     fields.ignore_field("latitude");
     fields.ignore_field("longitude");
@@ -295,7 +399,7 @@ fn read_event_place(fields: &mut JsonFields) -> EventVenue {
 fn read_reaction(fields: &mut JsonFields) -> Option<ReactionContent> {
     let message_id = fields.required_text("message_id");
     if !fields.has_field("emoji") {
-        fields.refuse_field("emoji", "is missing; null takes an earlier reaction back");
+        fields.refuse_field("emoji", "is missing; null removes an earlier reaction");
     }
     let emoji = fields
         .optional_text("emoji")
@@ -306,7 +410,7 @@ fn read_reaction(fields: &mut JsonFields) -> Option<ReactionContent> {
     {
         fields.refuse_field(
             "emoji",
-            "is not one emoji, and nothing else; null takes an earlier reaction back",
+            "is not a single emoji; null removes an earlier reaction",
         );
     }
     Some(ReactionContent {

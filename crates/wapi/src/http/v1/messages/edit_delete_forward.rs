@@ -59,6 +59,7 @@ pub async fn edit_message(
     }
     let found = gateway
         .store
+        .outbox()
         .find_sent_message(&life, &id)
         .await
         .map_err(message_problem)?;
@@ -86,13 +87,13 @@ pub async fn edit_message(
             .await?
         {
             EditOutcome::Edited => {
-                let asked = MessageRequest::from_message(to, found.message);
+                let request = MessageRequest::from_message(to, found.message);
                 return respond_changed(
                     &gateway,
                     &session,
                     &life,
                     (&id, StatusCode::ACCEPTED),
-                    &asked,
+                    &request,
                 )
                 .await;
             }
@@ -105,9 +106,9 @@ pub async fn edit_message(
     if gateway.clock.now().duration_since(said_at) > EDIT_PERIOD {
         return Err(Problem::EditTooLate);
     }
-    let asked = MessageRequest::from_message(to, Message::new(MessageContent::Edit { edit }));
-    let (messages, replayed) = accepting.accept_all(&asked, key, wait).await?;
-    respond_accepted(&gateway, &asked, &session, messages, replayed).await
+    let request = MessageRequest::from_message(to, Message::new(MessageContent::Edit { edit }));
+    let (messages, replayed) = accepting.accept_all(&request, key, wait).await?;
+    respond_accepted(&gateway, &request, &session, messages, replayed).await
 }
 
 /// Replaces a message's text or caption. A link preview stays on or off unless the edit sets it.
@@ -144,10 +145,7 @@ fn read_edit(mut fields: JsonFields, message_id: String) -> Result<EditRequest, 
             .for_each(|kind| fields.ignore_field(kind));
         fields.refuse_field(
             "text",
-            format!(
-                "is missing; what can be changed is one of {}",
-                CHANGEABLE.join(", ")
-            ),
+            format!("is missing; give one of {}", CHANGEABLE.join(", ")),
         );
         fields.refuse_unknown();
         return fields.finish(None);
@@ -156,10 +154,7 @@ fn read_edit(mut fields: JsonFields, message_id: String) -> Result<EditRequest, 
         .optional_text("type")
         .is_some_and(|named| named != kind)
     {
-        fields.refuse_field(
-            "type",
-            format!("is not {kind}, which is what the other words are for"),
-        );
+        fields.refuse_field("type", format!("is not {kind}, but the edit changes one"));
     }
     let mut says_preview = false;
     let edit = fields.nested_fields(kind).map(|mut inner| {
@@ -215,14 +210,15 @@ pub async fn delete_message(
             if quoted.author.is_some() && !matches!(chat, ChatId::Group(_)) {
                 return Err(Problem::invalid_field(
                     "id",
-                    "names a message of somebody else; `for=me` deletes it here alone",
+                    "names a message of another person; `for=me` deletes it only on the account's devices",
                 ));
             }
             if quoted.author.is_some()
                 && let ChatId::Group(group) = &chat
                 && !is_group_admin(&gateway, &session, group).await?
             {
-                let detail = "names a message of somebody else, and the account is no admin of the group; `for=me` deletes it here alone";
+                let detail = "names a message of another person, and the account is not an admin of the group; `for=me` \
+                 deletes it only on the account's devices";
                 return Err(Problem::invalid_field("id", detail));
             }
             // The deletion of a status must go to its audience.
@@ -251,7 +247,8 @@ pub async fn delete_message(
             refuse_status_or_post(&chat)?;
             gateway
                 .sessions
-                .delete_for_me(&session, &chat, &id, quoted.author.as_deref())
+                .online(&session)?
+                .delete_for_me(&chat, &id, quoted.author.as_deref())
                 .await?;
             Ok(StatusCode::NO_CONTENT.into_response())
         }
@@ -295,6 +292,7 @@ async fn cancel_unsent(
     let MessagePath { session, id } = message;
     let found = gateway
         .store
+        .outbox()
         .find_sent_message(life, id)
         .await
         .map_err(message_problem)?;
@@ -307,8 +305,8 @@ async fn cancel_unsent(
     let chat = ChatId::parse_with_status(&found.chat).map_err(|_| Problem::NoMessage)?;
     match is_cancelled {
         true => {
-            let asked = MessageRequest::from_message(chat, found.message);
-            respond_changed(gateway, session, life, (id, StatusCode::OK), &asked)
+            let request = MessageRequest::from_message(chat, found.message);
+            respond_changed(gateway, session, life, (id, StatusCode::OK), &request)
                 .await
                 .map(Some)
         }
@@ -379,12 +377,12 @@ pub async fn forward_message(
         forwarded: true,
         ..Message::new(content)
     };
-    let asked = MessageRequest {
+    let request = MessageRequest {
         input,
         ..MessageRequest::from_message(to, message_again)
     };
-    let (messages, replayed) = accepting.accept_all(&asked, key, wait).await?;
-    respond_accepted(&gateway, &asked, &message.session, messages, replayed).await
+    let (messages, replayed) = accepting.accept_all(&request, key, wait).await?;
+    respond_accepted(&gateway, &request, &message.session, messages, replayed).await
 }
 
 /// Refuses a status, which can only be deleted for everyone, and a newsletter post, which cannot be
@@ -393,11 +391,11 @@ pub(crate) fn refuse_status_or_post(chat: &ChatId) -> Result<(), Problem> {
     match chat {
         ChatId::Newsletter(_) => Err(Problem::invalid_field(
             "id",
-            "names a post in a newsletter, which stays as it is",
+            "names a post in a newsletter, which cannot be changed",
         )),
         ChatId::Status => Err(Problem::invalid_field(
             "id",
-            "names a status, which can be taken back from everyone, and that is all",
+            "names a status, which can only be deleted for everyone",
         )),
         _ => Ok(()),
     }
@@ -436,6 +434,7 @@ pub(crate) async fn find_message(
     let MessagePath { session, id } = message;
     let sent = gateway
         .store
+        .outbox()
         .find_sent_message(life, id)
         .await
         .map_err(message_problem)?;
@@ -457,13 +456,13 @@ fn resolve_chat(sent: SentMessage) -> Result<(ChatId, SentMessage), Problem> {
     if sent.failure.is_some() {
         return Err(Problem::invalid_field(
             "id",
-            "names a message that failed, so that nobody has it",
+            "names a message that failed and reached nobody",
         ));
     }
     if sent.status == CANCELLED {
         return Err(Problem::invalid_field(
             "id",
-            "names a message that was taken back before it left, so that nobody has it",
+            "names a message that was cancelled before it left and reached nobody",
         ));
     }
     let chat = ChatId::parse_with_status(&sent.chat).map_err(|_| Problem::NoMessage)?;

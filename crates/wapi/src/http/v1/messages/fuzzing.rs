@@ -14,14 +14,14 @@ pub fn request(bytes: &[u8]) {
     let Some(fields) = JsonFields::from_value(body) else {
         return;
     };
-    let Ok(asked) = MessageRequest::read(fields) else {
+    let Ok(request) = MessageRequest::read(fields) else {
         return;
     };
-    let _ = asked.send_window(Timestamp::UNIX_EPOCH);
-    let kept = serde_json::to_string(&asked.message).expect("a message is JSON");
+    let _ = request.send_window(Timestamp::UNIX_EPOCH);
+    let kept = serde_json::to_string(&request.message).expect("a message is JSON");
     assert_eq!(
         serde_json::from_str::<Message>(&kept).expect("what was kept can be read"),
-        asked.message
+        request.message
     );
 }
 

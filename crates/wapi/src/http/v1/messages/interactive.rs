@@ -157,7 +157,7 @@ fn read_call_element(fields: &mut JsonFields, kind: &str) -> Option<InteractiveE
         "cta_call" => {
             let number = fields.parse_required("phone_number", |text| match ChatId::parse(text) {
                 Ok(ChatId::Phone(number)) => Ok(format!("+{number}")),
-                Ok(_) => Err("is no phone number".to_owned()),
+                Ok(_) => Err("is not a phone number".to_owned()),
                 Err(error) => Err(error.to_string()),
             });
             let parameters = PhoneParameters {
@@ -240,7 +240,7 @@ fn read_menu(fields: &mut JsonFields) -> Option<ListAction> {
 fn read_section(fields: &mut JsonFields, is_one_of_many: bool) -> Option<ListSection> {
     let title = fields.optional_text_up_to("title", LONGEST_ROW);
     if title.is_none() && is_one_of_many {
-        fields.refuse_field("title", "is missing, which is for a single section only");
+        fields.refuse_field("title", "is missing; only a single section may omit it");
     }
     let list = fields.required_objects("rows", 1..=MOST_ROWS)?;
     let mut rows = Vec::with_capacity(list.len());

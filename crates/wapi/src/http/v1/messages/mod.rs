@@ -32,16 +32,15 @@ use crate::http::access::api_keys::Caller;
 use crate::http::error::Problem;
 use crate::http::request::extract::{JsonFields, SessionPath};
 use crate::http::request::query::QueryParameters;
-use crate::model::event::SendFailure;
 use crate::model::message::{ChatId, Message};
 use crate::model::session_name::SessionName;
-use crate::sessions::{SendReply, SendRequest};
 use crate::store::{
-    AcceptOutcome, AcceptedMessage, CANCELLED, IdempotencyKey, Life, SendOutcome, SentMessage,
-    StoreError,
+    AcceptOutcome, CANCELLED, IdempotencyKey, Life, QueuedMessage, SendOutcome, SendRequest,
+    SentMessage, StoreError,
 };
 
-pub use body::KINDS;
+pub(in crate::http) use body::EVERYONE;
+pub use content::KINDS;
 
 use body::MessageRequest;
 use responses::{MessageInfo, SendAnswer};
@@ -68,9 +67,9 @@ pub async fn send_message(
         read_wait(query)?,
         read_idempotency_key(&caller, &headers, route, &fields)?,
     );
-    let asked = MessageRequest::read(fields)?;
+    let request = MessageRequest::read(fields)?;
     let life = gateway.current_life(&session)?;
-    accept_message(&gateway, session, life, asked, key, wait).await
+    accept_message(&gateway, session, life, request, key, wait).await
 }
 
 /// Reads how long a caller waits for WhatsApp; the last parameter read from the query string.
@@ -85,7 +84,7 @@ async fn accept_message(
     gateway: &Gateway,
     session: SessionName,
     life: Life,
-    asked: MessageRequest,
+    request: MessageRequest,
     key: Option<UnboundKey>,
     wait: Duration,
 ) -> Result<Response, Problem> {
@@ -95,9 +94,9 @@ async fn accept_message(
         session: &session,
         life: &life,
     }
-    .accept_all(&asked, key, wait)
+    .accept_all(&request, key, wait)
     .await?;
-    respond_accepted(gateway, &asked, &session, messages, replayed).await
+    respond_accepted(gateway, &request, &session, messages, replayed).await
 }
 
 /// The session for which messages are accepted.
@@ -112,14 +111,14 @@ impl MessageAcceptor<'_> {
     /// and whether they were accepted before.
     async fn accept_all(
         &self,
-        asked: &MessageRequest,
+        request: &MessageRequest,
         key: Option<IdempotencyKey>,
         wait: Duration,
     ) -> Result<(Vec<SentMessage>, bool), Problem> {
-        if !asked.album_items.is_empty() {
-            return albums::accept_album(self, asked, key, wait).await;
+        if !request.album_items.is_empty() {
+            return albums::accept_album(self, request, key, wait).await;
         }
-        self.accept_one(asked, key, wait)
+        self.accept_one(request, key, wait)
             .await
             .map(|(message, replayed)| (vec![message], replayed))
     }
@@ -127,7 +126,7 @@ impl MessageAcceptor<'_> {
     /// Queues one message. Returns its state after `wait`, and whether it was accepted before.
     async fn accept_one(
         &self,
-        asked: &MessageRequest,
+        request: &MessageRequest,
         key: Option<IdempotencyKey>,
         wait: Duration,
     ) -> Result<(SentMessage, bool), Problem> {
@@ -139,6 +138,7 @@ impl MessageAcceptor<'_> {
         if let Some(key) = &key
             && let Some(before) = gateway
                 .store
+                .outbox()
                 .find_accepted(key)
                 .await
                 .map_err(message_problem)?
@@ -148,42 +148,34 @@ impl MessageAcceptor<'_> {
             };
             return Ok((self.reload_message(&id, wait).await?, true));
         }
-        asked.check_files(&gateway.media, life).await?;
-        let (send_at, expires_at) = asked.send_window(gateway.clock.now())?;
-        let life = (*life).clone();
-        let wish = SendRequest {
-            life,
-            to: asked.to.clone(),
-            message: asked.message.clone(),
+        request.check_files(&gateway.media, life).await?;
+        let (send_at, expires_at) = request.send_window(gateway.clock.now())?;
+        let request = SendRequest {
+            session: (*life).clone(),
+            to: request.to.clone(),
+            message: request.message.clone(),
             send_at,
             expires_at,
             key,
         };
-        let wish = gateway.sessions.resolve_send(session, wish).await?;
-        let (to, message) = (
-            wish.send_request().to.clone(),
-            wish.send_request().message.clone(),
-        );
-        reactions::check_reaction_target(gateway, session, self.life, &to, &message.content)
-            .await?;
-        polls::check_vote(&message.content, &to, &gateway.store, self.life).await?;
-        match gateway.sessions.send(session, wish).await? {
-            SendReply::Accepted(accepted, verdict) => {
+        let request = gateway.sessions.resolve_send(session, request).await?;
+        let (to, content) = (&request.to, &request.message.content);
+        reactions::check_reaction_target(gateway, session, life, to, content).await?;
+        polls::check_vote(content, to, &gateway.store, life).await?;
+        let message = request.message.clone();
+        match gateway.sessions.send(session, request).await? {
+            (AcceptOutcome::New(accepted), outcome) => {
                 // The outcome of a message scheduled beyond the wait cannot be waited for.
                 let is_for_later = send_at.is_some_and(|at| at > gateway.clock.now() + wait);
-                let wait = if is_for_later { Duration::ZERO } else { wait };
-                let verdict = if wait.is_zero() {
+                let outcome = if wait.is_zero() || is_for_later {
                     None
                 } else {
-                    gateway.sessions.wait_for_outcome(verdict, wait).await
+                    gateway.sessions.wait_for_outcome(outcome, wait).await
                 };
-                Ok((
-                    describe_accepted(&to, message, accepted, (send_at, expires_at), verdict),
-                    false,
-                ))
+                Ok((describe_accepted(&accepted, message, outcome), false))
             }
-            SendReply::Repeated(id) => Ok((self.reload_message(&id, wait).await?, true)),
-            SendReply::KeyReused => Err(Problem::IdempotencyKeyReused),
+            (AcceptOutcome::Repeated(id), _) => Ok((self.reload_message(&id, wait).await?, true)),
+            (AcceptOutcome::KeyTaken, _) => Err(Problem::IdempotencyKeyReused),
         }
     }
 
@@ -195,12 +187,13 @@ impl MessageAcceptor<'_> {
             life,
         } = self;
         if !wait.is_zero()
-            && let Some(verdict) = gateway.sessions.watch_outcome(session, id)
+            && let Some(outcome) = gateway.sessions.watch_outcome(session, id)
         {
-            gateway.sessions.wait_for_outcome(verdict, wait).await;
+            gateway.sessions.wait_for_outcome(outcome, wait).await;
         }
         let found = gateway
             .store
+            .outbox()
             .find_sent_message(life, id)
             .await
             .map_err(message_problem)?;
@@ -216,10 +209,13 @@ pub async fn show_message(
     let MessagePath { session, id } = message;
     let found = gateway
         .store
+        .outbox()
         .find_sent_message(&gateway.current_life(&session)?, &id)
         .await
         .map_err(message_problem)?;
-    Ok(Json(MessageInfo::new(session, found.ok_or(Problem::NoMessage)?)).into_response())
+    let found = found.ok_or(Problem::NoMessage)?;
+    let hold = gateway.sessions.send_hold(&session, &id);
+    Ok(Json(MessageInfo::new(session, found).with_hold(hold)).into_response())
 }
 
 /// Answers a repeated request with the same key with the present state of its message; `None` if
@@ -234,6 +230,7 @@ async fn respond_repeated(
     let id = match accepting
         .gateway
         .store
+        .outbox()
         .find_accepted(key)
         .await
         .map_err(message_problem)?
@@ -255,13 +252,13 @@ async fn respond_again(
     let message = accepting.reload_message(id, wait).await?;
     let to = ChatId::parse_with_status(&message.chat).map_err(|_| Problem::NoMessage)?;
     let input = input.map_or_else(|| to.to_string(), str::to_owned);
-    let asked = MessageRequest {
+    let request = MessageRequest {
         input,
         ..MessageRequest::from_message(to, message.message.clone())
     };
     respond_accepted(
         accepting.gateway,
-        &asked,
+        &request,
         accepting.session,
         vec![message],
         true,
@@ -275,17 +272,18 @@ async fn respond_changed(
     session: &SessionName,
     life: &Life,
     (id, status): (&str, StatusCode),
-    asked: &MessageRequest,
+    request: &MessageRequest,
 ) -> Result<Response, Problem> {
     let found = gateway
         .store
+        .outbox()
         .find_sent_message(life, id)
         .await
         .map_err(message_problem)?;
     let found = found.ok_or(Problem::NoMessage)?;
     Ok((
         status,
-        Json(build_answer(gateway, asked, session, vec![found]).await),
+        Json(build_answer(gateway, request, session, vec![found]).await),
     )
         .into_response())
 }
@@ -294,7 +292,7 @@ async fn respond_changed(
 /// is a problem.
 async fn respond_accepted(
     gateway: &Gateway,
-    asked: &MessageRequest,
+    request: &MessageRequest,
     session: &SessionName,
     messages: Vec<SentMessage>,
     replayed: bool,
@@ -307,11 +305,10 @@ async fn respond_accepted(
         },
     ] = &messages[..]
     {
-        let detail = format!("{} (message {id})", failure.detail);
-        return Err(Problem::NotSent(SendFailure {
-            code: failure.code.clone(),
-            detail,
-        }));
+        return Err(Problem::NotSent {
+            failure: failure.clone(),
+            detail: format!("{} (message {id})", failure.detail()),
+        });
     }
     let all_sent = messages.iter().all(|message| message.sent_at.is_some());
     let status = if all_sent {
@@ -319,7 +316,7 @@ async fn respond_accepted(
     } else {
         StatusCode::ACCEPTED
     };
-    let answer = build_answer(gateway, asked, session, messages).await;
+    let answer = build_answer(gateway, request, session, messages).await;
     Ok(mark_replayed(
         (status, Json(answer)).into_response(),
         replayed,
@@ -329,7 +326,7 @@ async fn respond_accepted(
 /// Builds the answer: the messages and their recipient.
 async fn build_answer(
     gateway: &Gateway,
-    asked: &MessageRequest,
+    request: &MessageRequest,
     session: &SessionName,
     messages: Vec<SentMessage>,
 ) -> SendAnswer {
@@ -340,14 +337,19 @@ async fn build_answer(
         Some(chat) => gateway.sessions.phone_number(session, &chat).await,
         None => None,
     };
-    SendAnswer::new(asked, message_infos(session, messages), number)
+    SendAnswer::new(request, message_infos(gateway, session, messages), number)
 }
 
-fn message_infos(session: &SessionName, messages: Vec<SentMessage>) -> Vec<MessageInfo> {
-    messages
-        .into_iter()
-        .map(|message| MessageInfo::new(session.clone(), message))
-        .collect()
+fn message_infos(
+    gateway: &Gateway,
+    session: &SessionName,
+    messages: Vec<SentMessage>,
+) -> Vec<MessageInfo> {
+    let info = |message: SentMessage| {
+        let hold = gateway.sessions.send_hold(session, &message.id);
+        MessageInfo::new(session.clone(), message).with_hold(hold)
+    };
+    messages.into_iter().map(info).collect()
 }
 
 /// Adds the header that marks an answer to a repeated request.
@@ -362,13 +364,11 @@ fn mark_replayed(mut response: Response, replayed: bool) -> Response {
 
 /// Builds a message's state without reading it back from the store.
 fn describe_accepted(
-    to: &ChatId,
+    accepted: &QueuedMessage,
     message: Message,
-    accepted: AcceptedMessage,
-    (send_at, expires_at): body::SendWindow,
-    verdict: Option<SendOutcome>,
+    outcome: Option<SendOutcome>,
 ) -> SentMessage {
-    let (status, sent_at, failure) = match verdict {
+    let (status, sent_at, failure) = match outcome {
         Some(SendOutcome::Sent { at }) => ("sent", Some(at), None),
         Some(SendOutcome::Failed(failure)) => ("failed", None, Some(failure)),
         Some(SendOutcome::Cancelled) => (CANCELLED, None, None),
@@ -377,14 +377,14 @@ fn describe_accepted(
     };
     SentMessage {
         seq: accepted.seq,
-        id: accepted.id,
-        chat: to.to_string(),
+        id: accepted.id.clone(),
+        chat: accepted.to.to_string(),
         message,
         status: status.to_owned(),
         failure,
         accepted_at: accepted.accepted_at,
-        send_at,
-        expires_at,
+        send_at: accepted.send_at,
+        expires_at: accepted.expires_at,
         attempted_at: None,
         sent_at,
         settled_at: None,
@@ -451,15 +451,15 @@ fn sha256_hex(bytes: &[u8]) -> String {
     crate::model::ids::to_hex(&Sha256::digest(bytes))
 }
 
-fn message_problem(error: StoreError) -> Problem {
+pub(in crate::http::v1) fn message_problem(error: StoreError) -> Problem {
     tracing::error!(%error, "messages cannot be read");
     Problem::Internal
 }
 
 /// The session and message in a path.
 pub struct MessagePath {
-    session: SessionName,
-    id: String,
+    pub(in crate::http) session: SessionName,
+    pub(in crate::http) id: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for MessagePath {

@@ -121,7 +121,7 @@ async fn send_mark(
 }
 
 /// Finds a message that phones show in the chat, so that it can be marked.
-async fn find_markable(
+pub(in crate::http) async fn find_markable(
     gateway: &Gateway,
     life: &Life,
     message: &MessagePath,
@@ -138,7 +138,7 @@ async fn find_markable(
         Some(content) => Err(Problem::invalid_field(
             "id",
             format!(
-                "names a message of type {}, which is none of its own",
+                "names a message of type {}, which is not a message of its own",
                 content.kind()
             ),
         )),
@@ -177,7 +177,8 @@ async fn set_starred(
     let MessagePath { session, id } = message;
     gateway
         .sessions
-        .set_starred(session, &chat, id, quoted.author.as_deref(), starred)
+        .online(session)?
+        .set_starred(&chat, id, quoted.author.as_deref(), starred)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,12 +20,12 @@ const MOST_GUESTS: u64 = 99;
 pub(crate) fn read_poll(fields: &mut JsonFields) -> Option<PollContent> {
     let question = fields.text_up_to("question", LONGEST_QUESTION);
     let options = fields.required_texts("options").and_then(|options| {
-        let judged = check_options(&options);
-        fields.ok_or_record("options", judged.map(|()| options))
+        let checked = check_options(&options);
+        fields.ok_or_record("options", checked.map(|()| options))
     });
-    let most = options.as_ref().map_or(*OPTIONS.end(), Vec::len) as u64;
+    let limit = options.as_ref().map_or(*OPTIONS.end(), Vec::len) as u64;
     let max_selections = fields
-        .optional_number("max_selections", 1..=most)
+        .optional_number("max_selections", 1..=limit)
         .unwrap_or(1);
     let quiz = fields.nested_fields("quiz").and_then(|mut inner| {
         let answer = inner.required_text("answer");
@@ -35,7 +35,7 @@ pub(crate) fn read_poll(fields: &mut JsonFields) -> Option<PollContent> {
                 .is_none_or(|options| options.contains(answer))
         };
         if !answer.as_ref().is_none_or(is_among) {
-            inner.refuse_field("answer", "is none of the options");
+            inner.refuse_field("answer", "is not one of the options");
         }
         fields.absorb_errors("quiz", inner);
         answer.map(|answer| PollQuiz { answer })
@@ -55,7 +55,7 @@ pub(crate) fn read_poll(fields: &mut JsonFields) -> Option<PollContent> {
 fn check_options(options: &[String]) -> Result<(), String> {
     if !OPTIONS.contains(&options.len()) {
         return Err(format!(
-            "must be {} to {}, and are {}",
+            "must be {} to {}, but are {}",
             OPTIONS.start(),
             OPTIONS.end(),
             options.len()
@@ -78,7 +78,7 @@ fn check_options(options: &[String]) -> Result<(), String> {
         .find(|(index, look)| looks[..*index].contains(look));
     match twin {
         Some((index, _)) => Err(format!(
-            "have the same words twice, or look alike: `{}`",
+            "have the same text twice, or look alike: `{}`",
             options[index]
         )),
         None => Ok(()),
@@ -144,10 +144,12 @@ pub(crate) async fn check_vote(
         }]))
     };
     let known = store
+        .inbound()
         .find_poll(life, id)
         .await
         .map_err(super::message_problem)?;
     let sent = store
+        .outbox()
         .find_sent_message(life, id)
         .await
         .map_err(super::message_problem)?;
@@ -158,18 +160,15 @@ pub(crate) async fn check_vote(
     match (known, chosen) {
         (None, None) => wrong(
             "message_id",
-            "names no event that came in, or was sent, through this session".to_owned(),
+            "does not name an event that this session received or sent".to_owned(),
         ),
         (None, Some(_)) => wrong(
             "message_id",
-            "names no poll that came in, or was sent, through this session".to_owned(),
+            "does not name a poll that this session received or sent".to_owned(),
         ),
-        (Some(poll), _) if !is_in_chat(&poll, to, store, life).await? => {
-            Err(Problem::invalid_field(
-                "to",
-                format!("is another chat than the one of what `{field}` is about"),
-            ))
-        }
+        (Some(poll), _) if !is_in_chat(&poll, to, store, life).await? => Err(
+            Problem::invalid_field("to", format!("is not the chat of the message in `{field}`")),
+        ),
         (Some(_), None) => Ok(()),
         (Some(poll), Some(chosen)) => {
             match find_vote_error(&poll.options, poll.max_selections, chosen) {
@@ -191,22 +190,27 @@ async fn is_in_chat(
         return Ok(true);
     };
     let known = store
+        .identities()
         .find_identity(life, &[chat])
         .await
         .map_err(super::message_problem)?;
     Ok(known.as_ref().unwrap_or(chat) == &to.to_string())
 }
 
-fn find_vote_error(options: &[String], most: u32, chosen: &[String]) -> Option<String> {
+fn find_vote_error(options: &[String], limit: u32, chosen: &[String]) -> Option<String> {
     if let Some(other) = chosen.iter().find(|option| !options.contains(option)) {
         return Some(format!(
-            "`{other}` is not among the poll's: {}",
+            "`{other}` is not an option of the poll: {}",
             options.join(", ")
         ));
     }
     if BTreeSet::from_iter(chosen).len() < chosen.len() {
         return Some("name the same twice".to_owned());
     }
-    (chosen.len() > most as usize)
-        .then(|| format!("are {}, and this poll takes {most} at most", chosen.len()))
+    (chosen.len() > limit as usize).then(|| {
+        format!(
+            "are {}, but this poll accepts at most {limit}",
+            chosen.len()
+        )
+    })
 }

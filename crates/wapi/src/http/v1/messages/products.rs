@@ -20,7 +20,7 @@ pub(crate) fn read_product(fields: &mut JsonFields) -> Option<Product> {
     let title = fields.text_up_to("title", LONGEST_TITLE);
     let owner = fields.parse_optional("owner", |text| match ChatId::parse(text) {
         Ok(business) if business.is_person() => Ok(business.to_string()),
-        Ok(_) => Err("is no account; name a business by its number or address".to_owned()),
+        Ok(_) => Err("is not an account; name a business by its number or address".to_owned()),
         Err(error) => Err(error.to_string()),
     });
     let (price, sale_price) = (
@@ -30,7 +30,7 @@ pub(crate) fn read_product(fields: &mut JsonFields) -> Option<Product> {
     if let (Some(price), Some(sale_price)) = (&price, &sale_price)
         && price.currency != sale_price.currency
     {
-        fields.refuse_field("sale_price", "is in another currency than `price`");
+        fields.refuse_field("sale_price", "must be in the same currency as `price`");
     }
     let image_count = fields.optional_number("image_count", 0..=MOST_IMAGES);
     let product = Product {
@@ -63,7 +63,7 @@ fn read_price(fields: &mut JsonFields, name: &'static str) -> Option<Price> {
         if is_code {
             Ok(text.to_owned())
         } else {
-            Err("is no currency; write its three letters, like EUR")
+            Err("is not a currency; write its three letters, like EUR")
         }
     });
     let price = match (amount, currency) {

@@ -29,6 +29,7 @@ pub(crate) async fn check_reaction_target(
         .map_err(message_problem)?;
     let sent = gateway
         .store
+        .outbox()
         .find_sent_message(life, id)
         .await
         .map_err(message_problem)?;

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::body::MessageRequest;
-use crate::model::event::SendFailure;
 use crate::model::message::{ChatId, Message};
+use crate::model::send_failure::SendFailure;
+use crate::model::send_hold::{HoldReason, SendHold};
 use crate::model::session_name::SessionName;
 use crate::store::{CANCELLED, RecipientProgress, SentMessage};
 
@@ -37,6 +38,12 @@ pub struct MessageInfo {
     message: Message,
     /// The furthest status that any recipient has reached.
     status: MessageStatus,
+    /// Why it waits although its turn has come, and the earliest time at which it may leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_reason: Option<HoldReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "crate::model::timestamp::optional")]
+    not_before: Option<Timestamp>,
     #[serde(serialize_with = "crate::model::timestamp::serialize")]
     accepted_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,16 +114,20 @@ struct StatusChange {
 impl SendAnswer {
     /// `number`: the phone number of the recipient's chat, if known. WhatsApp may know the
     /// requested recipient by another form of the number.
-    pub fn new(asked: &MessageRequest, messages: Vec<MessageInfo>, number: Option<String>) -> Self {
-        let (wa_id, lid) = match &asked.to {
-            ChatId::Phone(asked) => (number.or_else(|| Some(asked.clone())), None),
-            ChatId::Lid(_) => (None, Some(asked.to.to_string())),
+    pub fn new(
+        request: &MessageRequest,
+        messages: Vec<MessageInfo>,
+        number: Option<String>,
+    ) -> Self {
+        let (wa_id, lid) = match &request.to {
+            ChatId::Phone(request) => (number.or_else(|| Some(request.clone())), None),
+            ChatId::Lid(_) => (None, Some(request.to.to_string())),
             ChatId::Group(_) | ChatId::Status | ChatId::Newsletter(_) => (None, None),
         };
         Self {
             messages,
             contacts: [ResolvedContact {
-                input: asked.input.clone(),
+                input: request.input.clone(),
                 wa_id,
                 lid,
             }],
@@ -138,6 +149,8 @@ impl MessageInfo {
             chat: message.chat,
             message: message.message,
             status: furthest,
+            queued_reason: None,
+            not_before: None,
             accepted_at: message.accepted_at,
             send_at: message.send_at,
             expires_at: message.expires_at,
@@ -147,6 +160,17 @@ impl MessageInfo {
             error: message.failure,
             recipients: message.recipients.into_iter().map(recipient_info).collect(),
             history,
+        }
+    }
+}
+
+impl MessageInfo {
+    /// Adds the reason why the message waits, if it does.
+    pub fn with_hold(self, hold: Option<SendHold>) -> Self {
+        Self {
+            queued_reason: hold.map(|hold| hold.reason),
+            not_before: hold.and_then(|hold| hold.not_before),
+            ..self
         }
     }
 }

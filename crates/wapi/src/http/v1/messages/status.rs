@@ -27,14 +27,14 @@ fn parse_color(text: &str) -> Result<String, &'static str> {
         .filter(|it| it.len() == 6 && it.bytes().all(|byte| byte.is_ascii_hexdigit()));
     digits
         .map(|digits| format!("#{}", digits.to_ascii_uppercase()))
-        .ok_or("is no colour; write it like #1E6E4F")
+        .ok_or("is not a colour; write it like #1E6E4F")
 }
 
 fn parse_font(text: &str) -> Result<StatusFont, String> {
     let found = StatusFont::ALL.into_iter().find(|(name, _)| *name == text);
     found.map(|(_, font)| font).ok_or_else(|| {
         format!(
-            "is none; use {}",
+            "is not a font; use {}",
             StatusFont::ALL.map(|(name, _)| name).join(", ")
         )
     })
@@ -60,7 +60,7 @@ pub(crate) fn read_audience(
         Some(_) if fields.has_value("recipients") => {
             fields.refuse_field(
                 "recipients",
-                "belongs to a status alone, which is sent with `\"to\": \"status\"`",
+                "belongs only to a status, which is sent with `\"to\": \"status\"`",
             );
             return Vec::new();
         }
@@ -73,7 +73,7 @@ pub(crate) fn read_audience(
     if texts.is_empty() {
         fields.refuse_field(
             "recipients",
-            "is missing; name those who may see it, since the gateway has no list of contacts",
+            "is missing; name the people who may see it, since the gateway has no list of contacts",
         );
     }
     if texts.len() > MOST_RECIPIENTS {
@@ -107,10 +107,7 @@ pub(crate) fn check_status_post(
     });
     if *to != ChatId::Status {
         if text.is_some_and(|text| text.background_color.is_some() || text.font.is_some()) {
-            fields.refuse_field(
-                "text",
-                "has `background_color` and `font` in a status alone",
-            );
+            fields.refuse_field("text", "has `background_color` and `font` only in a status");
         }
         return;
     }
@@ -124,7 +121,7 @@ pub(crate) fn check_status_post(
         fields.refuse_field(
             "to",
             format!(
-                "is status, where {kind} is not shown; use {}",
+                "is a status, where {kind} is not shown; use {}",
                 POSTABLE.join(", ")
             ),
         );
@@ -134,7 +131,7 @@ pub(crate) fn check_status_post(
     {
         fields.refuse_field(
             "audio",
-            "is shown as a voice note in a status; say `voice: true`",
+            "is shown as a voice note in a status; set `voice: true`",
         );
     }
     if text.is_some_and(|text| text.preview_url) {

@@ -33,6 +33,10 @@ pub async fn view_status(
         }
         None => return Err(Problem::NoMessage),
     };
-    gateway.sessions.view_status(&session, &id, &author).await?;
+    gateway
+        .sessions
+        .online(&session)?
+        .view_status(&id, &author)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

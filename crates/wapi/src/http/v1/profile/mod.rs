@@ -1,7 +1,9 @@
 //! `/v1/sessions/{session}/profile`: the account's own profile, and the profile pictures of
 //! contacts.
 
+pub(in crate::http) mod devices;
 pub(in crate::http) mod picture;
+pub(in crate::http) mod privacy;
 
 use axum::Json;
 use axum::extract::State;
@@ -18,6 +20,7 @@ use crate::http::request::extract::{JsonFields, SessionPath};
 use crate::http::request::query::QueryParameters;
 use crate::model::event::ProfilePicture;
 use crate::model::message::ChatId;
+use crate::model::session_name::SessionName;
 use crate::store::MediaFacts;
 use crate::whatsapp::PictureSize;
 
@@ -91,8 +94,19 @@ pub(in crate::http) async fn change_profile(
 pub(in crate::http) async fn show_contact_picture(
     State(gateway): State<Gateway>,
     ContactPath { session, contact }: ContactPath,
+    query: QueryParameters,
+    request_headers: HeaderMap,
+) -> Result<Response, Problem> {
+    serve_picture(&gateway, &session, &contact, query, &request_headers).await
+}
+
+/// Answers with the picture of a person or a group.
+pub(in crate::http::v1) async fn serve_picture(
+    gateway: &Gateway,
+    session: &SessionName,
+    contact: &ChatId,
     mut query: QueryParameters,
-    asked: HeaderMap,
+    request_headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let size = match query.optional_text("size").as_deref() {
         None | Some("full") => PictureSize::Full,
@@ -102,7 +116,8 @@ pub(in crate::http) async fn show_contact_picture(
     query.finish()?;
     let picture = gateway
         .sessions
-        .find_picture(&session, &contact, size)
+        .online(session)?
+        .fetch_picture(contact, size)
         .await?
         .ok_or(Problem::NoPicture)?;
     let facts = MediaFacts {
@@ -122,12 +137,13 @@ pub(in crate::http) async fn show_contact_picture(
         HeaderValue::from_static("private, no-cache"),
     );
     headers.remove(header::ACCEPT_RANGES);
-    if headers::is_not_modified(&asked, &tag) {
+    if headers::is_not_modified(request_headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     let bytes = gateway
         .sessions
-        .download_picture(&session, &picture)
+        .online(session)?
+        .download_picture(&picture)
         .await?;
     Ok((headers, bytes).into_response())
 }

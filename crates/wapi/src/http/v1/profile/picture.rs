@@ -30,23 +30,12 @@ pub async fn set_picture(
     query: QueryParameters,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    const UNREADABLE: &str = "is not a picture that can be read; JPEG, PNG, WebP and GIF are, that take at most 128 MiB unpacked";
     query.finish()?;
-    if gateway.sessions.find(&session).is_none() {
-        return Err(Problem::NoSession);
-    }
-    let (file, field) = receive_picture(&gateway, &session, &caller, request).await?;
-    let file = file
-        .into_displayable()
-        .await
-        .map_err(|error| Problem::invalid_field(field, error.to_string()))?;
-    let jpeg = file
-        .to_avatar()
-        .await
-        .ok_or_else(|| Problem::invalid_field(field, UNREADABLE))?;
+    let jpeg = receive_avatar(&gateway, &session, &caller, request).await?;
     gateway
         .sessions
-        .set_profile_picture(&session, Some(jpeg))
+        .online(&session)?
+        .set_picture(Some(jpeg))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -58,8 +47,47 @@ pub async fn remove_picture(
     query: QueryParameters,
 ) -> Result<StatusCode, Problem> {
     query.finish()?;
-    gateway.sessions.set_profile_picture(&session, None).await?;
+    gateway.sessions.online(&session)?.set_picture(None).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Receives the picture of a person or a group in a request, as a square JPEG.
+pub(in crate::http) async fn receive_avatar(
+    gateway: &Gateway,
+    session: &SessionName,
+    caller: &Caller,
+    request: Request,
+) -> Result<Vec<u8>, Problem> {
+    if gateway.sessions.find(session).is_none() {
+        return Err(Problem::NoSession);
+    }
+    let (file, field) = receive_picture(gateway, session, caller, request).await?;
+    convert_avatar(file, field).await
+}
+
+/// Makes a square JPEG of a file that was uploaded or received before.
+pub(in crate::http) async fn find_avatar(
+    gateway: &Gateway,
+    session: &SessionName,
+    caller: &Caller,
+    id: &str,
+    field: &'static str,
+) -> Result<Vec<u8>, Problem> {
+    let largest = size_limit(MediaKind::Image, gateway.media.policy().largest);
+    let file = find_stored_picture(gateway, session, caller, id, largest).await?;
+    convert_avatar(file, field).await
+}
+
+async fn convert_avatar(file: MediaFile, field: &'static str) -> Result<Vec<u8>, Problem> {
+    const UNREADABLE: &str =
+        "is not a readable picture; JPEG, PNG, WebP, and GIF of at most 128 MiB unpacked are";
+    let file = file
+        .into_displayable()
+        .await
+        .map_err(|error| Problem::invalid_field(field, error.to_string()))?;
+    file.to_avatar()
+        .await
+        .ok_or_else(|| Problem::invalid_field(field, UNREADABLE))
 }
 
 /// Returns the file, and the field name to use in errors about it.
@@ -147,7 +175,7 @@ async fn find_stored_picture(
         return Err(Problem::invalid_field("id", "is too large for a picture"));
     }
     gateway.media.open_file(&record).await.map_err(|error| {
-        tracing::error!(%error, id, "a file cannot be read");
+        tracing::error!(%error, id, "failed to read a file");
         Problem::NotReady {
             detail: "the file cannot be read at the moment".to_owned(),
         }

@@ -1,8 +1,13 @@
 //! `/v1/sessions`: session state and commands.
 
+pub mod check;
+pub mod connect_links;
+pub mod limits;
+pub mod pacing;
+pub mod passkey;
+pub mod proxy;
 pub mod qr_code;
-
-use std::time::Duration;
+pub mod settings;
 
 use axum::Json;
 use axum::extract::State;
@@ -19,12 +24,14 @@ use crate::http::request::extract::{JsonFields, SessionPath};
 use crate::http::request::query::QueryParameters;
 use crate::model::event::{Account, ConnectionInfo, HistoryProgress};
 use crate::model::message::ChatId;
+use crate::model::send_hold::Pacing;
 use crate::model::session_name::SessionName;
 use crate::sessions::{
-    self, AppStateSync, InboundHealth, LogoutMode, RemovalMode, Session, SessionMetadata,
-    SessionPhase, SessionState,
+    self, AppStateSync, LogoutMode, RemovalMode, Session, SessionMetadata, SessionPhase,
+    SessionState,
 };
 use crate::store::{DisabledState, Endpoint, SyncProgress};
+use proxy::ProxyInfo;
 
 /// A session: three separate facts (`paired`, `connection`, `last_received_at`), and a status that
 /// sums them up.
@@ -32,8 +39,6 @@ use crate::store::{DisabledState, Endpoint, SyncProgress};
 pub(in crate::http) struct SessionDocument {
     /// The name its owner gave it.
     id: SessionName,
-    /// `starting`, `scan_qr`, `connecting`, `online`, `session_offline`, `logged_out`, `failed` or
-    /// `stay_stopped`.
     status: SessionPhase,
     /// Reason, where the status alone does not explain it.
     reason: Option<String>,
@@ -43,7 +48,7 @@ pub(in crate::http) struct SessionDocument {
     /// Whether it holds the keys of a linked device.
     paired: bool,
     connection: ConnectionInfo,
-    /// `file_sync`, or `waiters` while the phone has not shared the keys to the app state; messages
+    /// `synced`, or `waiting` while the phone has not shared the keys to the app state; messages
     /// work in both. `null` while the session is not online.
     app_state: Option<AppStateSync>,
     /// The linked account; `null` before pairing.
@@ -58,6 +63,12 @@ pub(in crate::http) struct SessionDocument {
     history: Option<HistoryProgress>,
     /// Webhooks that would receive its events and are disabled now; the events wait for them.
     disabled_webhooks: Vec<DisabledWebhookInfo>,
+    /// The pace at which its messages leave; left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pacing: Option<Pacing>,
+    /// The proxy through which it leaves, without the password; left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<ProxyInfo>,
     /// The owner's own data.
     metadata: SessionMetadata,
 }
@@ -84,7 +95,7 @@ impl DisabledWebhookInfo {
             let DisabledState { since, reason } = endpoint.disabled.as_ref()?;
             Some(Self {
                 id: endpoint.id.clone(),
-                reason: reason.as_str(),
+                reason: reason.into_str(),
                 disabled_at: *since,
             })
         });
@@ -95,6 +106,7 @@ impl DisabledWebhookInfo {
 async fn disabled_endpoints(gateway: &Gateway) -> Result<Vec<Endpoint>, Problem> {
     gateway
         .store
+        .webhooks()
         .list_disabled_endpoints()
         .await
         .map_err(|error| Problem::NotReady {
@@ -111,14 +123,19 @@ struct QrCodeInfo {
 }
 
 impl SessionDocument {
-    fn from_session(session: &Session, disabled: &[Endpoint]) -> Self {
-        Self::from_state(session, session.state(), disabled)
+    fn from_session(gateway: &Gateway, session: &Session, disabled: &[Endpoint]) -> Self {
+        Self::from_state(gateway, session, session.state(), disabled)
     }
 
-    fn from_state(session: &Session, state: SessionState, disabled: &[Endpoint]) -> Self {
+    fn from_state(
+        gateway: &Gateway,
+        session: &Session,
+        state: SessionState,
+        disabled: &[Endpoint],
+    ) -> Self {
         let path = format!("/v1/sessions/{}/qr", session.name.url_segment());
         let connection = ConnectionInfo {
-            state: state.status.connection_state().as_str(),
+            state: state.status.connection_state(),
             since: state.connection_since,
         };
         Self {
@@ -137,6 +154,11 @@ impl SessionDocument {
             }),
             history: state.sync_progress.as_ref().map(sessions::history_progress),
             disabled_webhooks: DisabledWebhookInfo::list_for(&session.name, disabled),
+            pacing: Some(session.pacing()).filter(|pacing| *pacing != Pacing::default()),
+            proxy: gateway
+                .proxies
+                .find(session.name.as_str())
+                .map(|proxy| ProxyInfo::from_proxy(&proxy)),
             metadata: session.metadata.clone(),
         }
     }
@@ -163,7 +185,7 @@ pub(in crate::http) async fn list_sessions(
         .iter()
         .filter(|session| caller.can_reach(session.name.as_str()));
     let sessions = reached
-        .map(|session| SessionDocument::from_session(session, &disabled))
+        .map(|session| SessionDocument::from_session(&gateway, session, &disabled))
         .collect();
     Ok(Json(SessionList { sessions }))
 }
@@ -177,6 +199,7 @@ pub(in crate::http) async fn show_session(
     query.finish()?;
     let session = gateway.sessions.find(&name).ok_or(Problem::NoSession)?;
     Ok(Json(SessionDocument::from_session(
+        &gateway,
         &session,
         &disabled_endpoints(&gateway).await?,
     )))
@@ -199,7 +222,7 @@ enum PairingRequest {
 }
 
 /// `POST /v1/sessions` `{id, pairing?: {method: "qr"} | {method: "code", phone}, history?,
-/// metadata?}`: creates a session. 201 at once, with the pairing code if one was requested.
+/// metadata?, pacing?, proxy?}`: creates a session. 201 at once, with the pairing code if one was requested.
 pub(in crate::http) async fn create_session(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -209,13 +232,18 @@ pub(in crate::http) async fn create_session(
     let metadata = fields.optional_object("metadata").unwrap_or_default();
     let past = fields.flag_or_false("history").then(SyncProgress::default);
     let pairing = read_pairing(&mut fields);
+    let pacing = pacing::read_pacing(&mut fields);
+    let proxy = proxy::read_proxy(&mut fields, &gateway.proxies);
     fields.refuse_unknown();
     let (name, pairing) = fields.finish(name.zip(pairing))?;
     let name = require_session_access(&caller, name)?;
     if past.is_some() && !gateway.history.is_enabled() {
         return Err(Problem::HistoryOff);
     }
-    let session = gateway.sessions.create(&name, metadata, past).await?;
+    let session = gateway
+        .sessions
+        .create(&name, metadata, past, pacing, proxy)
+        .await?;
     if !caller.can_reach(name.as_str()) {
         // The key included this name before, and the session is new.
         gateway.give_session(&caller, &name).await?;
@@ -230,7 +258,8 @@ pub(in crate::http) async fn create_session(
         header::LOCATION,
         format!("/v1/sessions/{}", name.url_segment()),
     )];
-    let session = SessionDocument::from_session(&session, &disabled_endpoints(&gateway).await?);
+    let session =
+        SessionDocument::from_session(&gateway, &session, &disabled_endpoints(&gateway).await?);
     Ok((
         StatusCode::CREATED,
         location,
@@ -271,7 +300,7 @@ fn parse_method(text: &str) -> Result<PairingMethod, &'static str> {
 }
 
 /// Returns the digits of an international number in any spelling.
-fn parse_phone(text: &str) -> Result<String, String> {
+pub(in crate::http) fn parse_phone(text: &str) -> Result<String, String> {
     match ChatId::parse(text) {
         Ok(ChatId::Phone(number)) => Ok(number),
         Ok(_) => Err(
@@ -357,96 +386,11 @@ async fn session_answer(
 ) -> SessionAnswer {
     let session = gateway.sessions.find(name).ok_or(Problem::NoSession)?;
     Ok(Json(SessionDocument::from_state(
+        gateway,
         &session,
         state,
         &disabled_endpoints(gateway).await?,
     )))
-}
-
-/// Result of a check; `ok` when every part is proven.
-#[derive(Debug, Serialize)]
-pub(in crate::http) struct CheckDocument {
-    ok: bool,
-    #[serde(serialize_with = "crate::model::timestamp::serialize")]
-    checked_at: Timestamp,
-    /// A round trip to WhatsApp.
-    socket: CheckPart,
-    /// A write that reached the disk: nothing is acknowledged to WhatsApp without one.
-    store: CheckPart,
-    /// Proof that messages arrive, are decrypted and saved. `proof` is `phone`, which answered a
-    /// probe, or `traffic`.
-    inbound: CheckPart,
-}
-
-/// One part of a check: its duration, or its fault.
-#[derive(Debug, Default, Serialize)]
-struct CheckPart {
-    ok: bool,
-    /// Milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proof: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-impl CheckPart {
-    fn from_duration(took: Duration) -> Self {
-        Self {
-            ok: true,
-            ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
-            ..Self::default()
-        }
-    }
-
-    fn from_fault(detail: impl Into<String>) -> Self {
-        Self {
-            detail: Some(detail.into()),
-            ..Self::default()
-        }
-    }
-
-    fn from_result<E: std::fmt::Display>(result: &Result<Duration, E>) -> Self {
-        result.as_ref().map_or_else(
-            |error| Self::from_fault(error.to_string()),
-            |took| Self::from_duration(*took),
-        )
-    }
-
-    fn from_inbound(inbound: InboundHealth) -> Self {
-        match inbound {
-            InboundHealth::Answered(took) => Self {
-                proof: Some("phone"),
-                ..Self::from_duration(took)
-            },
-            InboundHealth::Heard(_) => Self {
-                ok: true,
-                proof: Some("traffic"),
-                ..Self::default()
-            },
-            InboundHealth::Silent(limit) => Self::from_fault(format!(
-                "the phone did not answer within {limit:?}: it is off, or nothing comes in on this connection"
-            )),
-            InboundHealth::Unknown => Self::from_fault("there is no connection to find out on"),
-        }
-    }
-}
-
-/// `POST /v1/sessions/{session}/check`: checks every part of the inbound path; 200 whether it works
-/// or not. Faults trigger a recovery.
-pub(in crate::http) async fn check_session(
-    State(gateway): State<Gateway>,
-    SessionPath(name): SessionPath,
-) -> Result<Json<CheckDocument>, Problem> {
-    let check = gateway.sessions.check_session(&name).await?;
-    Ok(Json(CheckDocument {
-        ok: check.is_ok(),
-        checked_at: check.at,
-        socket: CheckPart::from_result(&check.socket),
-        store: CheckPart::from_result(&check.store),
-        inbound: CheckPart::from_inbound(check.inbound),
-    }))
 }
 
 /// The code that the owner of the phone types.

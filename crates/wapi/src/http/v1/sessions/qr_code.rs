@@ -85,6 +85,10 @@ struct QrCodeDocument {
     png: String,
     #[serde(serialize_with = "crate::model::timestamp::serialize")]
     expires_at: Timestamp,
+    /// The number of the code, from 1.
+    number: u32,
+    /// How many codes there are until WhatsApp must be asked for new ones.
+    total: u32,
 }
 
 /// Shows the QR code, by `Accept` as `image/png`, `image/svg+xml`, `text/plain` (the text of the
@@ -124,6 +128,7 @@ fn qr_code_response(form: QrFormat, qr: QrCode) -> Result<Response, Problem> {
                 text,
                 png,
                 expires_at,
+                number,
             } = qr;
             (
                 head,
@@ -131,6 +136,8 @@ fn qr_code_response(form: QrFormat, qr: QrCode) -> Result<Response, Problem> {
                     text,
                     png: STANDARD.encode(png),
                     expires_at,
+                    number: number.number,
+                    total: number.total,
                 }),
             )
                 .into_response()

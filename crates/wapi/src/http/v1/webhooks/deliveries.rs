@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::VariantNames;
 
 use super::{find_endpoint, webhook_problem};
 use crate::http::Gateway;
@@ -13,7 +14,7 @@ use crate::http::error::Problem;
 use crate::http::request::extract::{JsonFields, OptionalJson};
 use crate::http::request::query::QueryParameters;
 use crate::model::suggestions::format_suggestion;
-use crate::store::{DeliveryRecord, DeliveryState, FailedAttempt};
+use crate::store::{DeliveryRecord, DeliveryState, EventDelivery, FailedAttempt};
 
 /// Deliveries on one page: default and maximum.
 const LIMIT: (usize, usize) = (50, 500);
@@ -33,7 +34,7 @@ pub struct DeliveryPage {
 #[derive(Debug, Serialize)]
 pub struct DeliveryInfo {
     id: i64,
-    /// `waiters`, `delivered`, or `dead`: given up until it is resent.
+    /// `waiting`, `delivered`, or `dead`: given up until it is resent.
     status: String,
     event: EventRef,
     attempts: i64,
@@ -123,6 +124,12 @@ pub struct ResentDelivery {
     status: &'static str,
 }
 
+/// How many deliveries are attempted again.
+#[derive(Debug, Serialize)]
+pub struct ResentDeliveries {
+    deliveries: u64,
+}
+
 /// How many events will be delivered again.
 #[derive(Debug, Serialize)]
 pub struct ReplayedEvents {
@@ -137,7 +144,7 @@ pub async fn list_deliveries(
 ) -> Result<Json<DeliveryPage>, Problem> {
     let state = query
         .optional_text("status")
-        .map(|word| parse_delivery_state(&word))
+        .map(|state| parse_delivery_state(&state))
         .transpose();
     let before = query.number_or("before", i64::MAX, i64::MAX);
     let limit = query.list_limit(LIMIT);
@@ -146,6 +153,7 @@ pub async fn list_deliveries(
     find_endpoint(&gateway, &id).await?;
     let (page, next) = gateway
         .store
+        .deliveries()
         .list_deliveries(&id, state, before, limit)
         .await
         .map_err(webhook_problem)?;
@@ -155,12 +163,9 @@ pub async fn list_deliveries(
     }))
 }
 
-fn parse_delivery_state(word: &str) -> Result<DeliveryState, Problem> {
-    let known = DeliveryState::ALL
-        .into_iter()
-        .find(|state| state.as_str() == word);
-    known.ok_or_else(|| {
-        let meant = format_suggestion(word, DeliveryState::ALL.map(DeliveryState::as_str));
+fn parse_delivery_state(state: &str) -> Result<DeliveryState, Problem> {
+    state.parse().map_err(|_| {
+        let meant = format_suggestion(state, DeliveryState::VARIANTS.iter().copied());
         Problem::invalid_field(
             "status",
             format!("must be waiting, delivered or dead{meant}"),
@@ -183,6 +188,7 @@ pub async fn resend_delivery(
     let delivery: i64 = delivery.parse().map_err(|_| Problem::NoDelivery)?;
     if !gateway
         .store
+        .deliveries()
         .resend_delivery(&id, delivery)
         .await
         .map_err(webhook_problem)?
@@ -193,13 +199,83 @@ pub async fn resend_delivery(
         StatusCode::ACCEPTED,
         Json(ResentDelivery {
             id: delivery,
-            status: DeliveryState::Waiting.as_str(),
+            status: DeliveryState::Waiting.into_str(),
         }),
     ))
 }
 
-/// `POST …/replay` `{from, to?}`: delivers again the events of this period that the webhook
-/// subscribes to, under the same event ids. Returns 202.
+/// `POST …/deliveries` `{event}`: posts one event to the webhook at once, whatever it subscribes to.
+/// Returns 202 with the delivery.
+pub async fn deliver_event(
+    State(gateway): State<Gateway>,
+    query: QueryParameters,
+    Path(id): Path<String>,
+    mut fields: JsonFields,
+) -> Result<(StatusCode, Json<ResentDelivery>), Problem> {
+    query.finish()?;
+    find_endpoint(&gateway, &id).await?;
+    let event = fields.required_text("event");
+    fields.refuse_unknown();
+    let event = fields.finish(event)?;
+    let deliveries = gateway.store.deliveries();
+    let delivered = deliveries.deliver_event(&id, &event).await;
+    match delivered.map_err(webhook_problem)? {
+        EventDelivery::NoEndpoint => Err(Problem::NoWebhook),
+        EventDelivery::NoEvent => Err(Problem::NoEvent),
+        EventDelivery::NoSession => Err(Problem::invalid_field(
+            "event",
+            "is about no session, and the address of this webhook ends with one",
+        )),
+        EventDelivery::Due(delivery) => Ok((
+            StatusCode::ACCEPTED,
+            Json(ResentDelivery {
+                id: delivery,
+                status: DeliveryState::Waiting.into_str(),
+            }),
+        )),
+    }
+}
+
+/// `POST …/deliveries/resend` `{status: "dead"}`: posts again at once all that were given up.
+/// Returns 202 with their number.
+pub async fn resend_deliveries(
+    State(gateway): State<Gateway>,
+    query: QueryParameters,
+    Path(id): Path<String>,
+    mut fields: JsonFields,
+) -> Result<(StatusCode, Json<ResentDeliveries>), Problem> {
+    query.finish()?;
+    find_endpoint(&gateway, &id).await?;
+    let status = fields.parse_required("status", |text| match text {
+        "dead" => Ok(()),
+        _ => Err("must be dead: other deliveries are attempted, or were taken".to_owned()),
+    });
+    fields.refuse_unknown();
+    fields.finish(status)?;
+    let deliveries = gateway.store.deliveries();
+    // Those that are given up again meanwhile are not resent for ever.
+    let newest = deliveries
+        .newest_delivery()
+        .await
+        .map_err(webhook_problem)?;
+    let (mut resent, mut position) = (0, Some(0));
+    while let Some(after) = position {
+        if gateway.lifecycle.is_stopping() {
+            return Err(Problem::Stopping);
+        }
+        let step = deliveries.resend_dead(&id, after, newest).await;
+        let (count, next) = step.map_err(webhook_problem)?;
+        resent += count;
+        position = next;
+    }
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(ResentDeliveries { deliveries: resent }),
+    ))
+}
+
+/// `POST …/replay` `{from | from_seq, to?, dry_run?}`: delivers again the events of this period that
+/// the webhook subscribes to, under the same event ids. Returns 202; 200 if they are only counted.
 pub async fn replay_events(
     State(gateway): State<Gateway>,
     query: QueryParameters,
@@ -208,38 +284,70 @@ pub async fn replay_events(
 ) -> Result<(StatusCode, Json<ReplayedEvents>), Problem> {
     query.finish()?;
     find_endpoint(&gateway, &id).await?;
-    let from = fields.parse_required("from", parse_time);
+    let start = read_replay_start(&mut fields);
     let to = fields
         .optional_text("to")
         .map(|text| fields.ok_or_record("to", parse_time(&text)));
+    let is_dry_run = fields.flag_or_false("dry_run");
     fields.refuse_unknown();
     let now = gateway.clock.now();
-    let (from, to) = fields.finish(from.zip(Some(to.flatten().unwrap_or(now))))?;
-    let place = async |at| gateway.store.position_at(at).await.map_err(webhook_problem);
-    let (mut place, end) = (place(from).await?, place(to).await?);
-    if end.saturating_sub(place) > MAX_REPLAYED {
+    let (start, to) = fields.finish(start.zip(Some(to.flatten().unwrap_or(now))))?;
+    let deliveries = gateway.store.deliveries();
+    let position = async |at| deliveries.position_at(at).await.map_err(webhook_problem);
+    let end = position(to).await?;
+    let (field, mut position) = match start {
+        ReplayStart::Time(from) => ("from", position(from).await?),
+        ReplayStart::Position(seq) => ("from_seq", seq),
+    };
+    if end.saturating_sub(position) > MAX_REPLAYED {
         return Err(Problem::invalid_field(
-            "from",
-            format!("is too far back: up to {MAX_REPLAYED} events are told again at once"),
+            field,
+            format!("is too far back: up to {MAX_REPLAYED} events are replayed at once"),
         ));
     }
+    if is_dry_run {
+        let events = deliveries.count_replayable(&id, position, end).await;
+        let events = events.map_err(webhook_problem)?;
+        return Ok((StatusCode::OK, Json(ReplayedEvents { events })));
+    }
     let mut events = 0;
-    while place < end {
+    while position < end {
         if gateway.lifecycle.is_stopping() {
             return Err(Problem::Stopping);
         }
-        let (told, next) = gateway
+        let (deliveries, next) = gateway
             .store
-            .replay_events(&id, place, end)
+            .deliveries()
+            .replay_events(&id, position, end)
             .await
             .map_err(webhook_problem)?;
-        events += told;
-        place = next;
+        events += deliveries;
+        position = next;
     }
     Ok((StatusCode::ACCEPTED, Json(ReplayedEvents { events })))
 }
 
+/// The first event of a replay.
+enum ReplayStart {
+    Time(Timestamp),
+    /// A position in the log.
+    Position(i64),
+}
+
+fn read_replay_start(fields: &mut JsonFields) -> Option<ReplayStart> {
+    let Some(seq) = fields.optional_number("from_seq", 0..=i64::MAX.unsigned_abs()) else {
+        let from = fields.parse_required("from", parse_time);
+        return from.map(ReplayStart::Time);
+    };
+    if fields.has_field("from") {
+        fields.refuse_field("from", "is given beside from_seq; give one of them");
+    }
+    Some(ReplayStart::Position(
+        i64::try_from(seq).unwrap_or(i64::MAX),
+    ))
+}
+
 fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.parse()
-        .map_err(|_| "is no time such as 2030-01-31T12:00:00Z".to_owned())
+        .map_err(|_| "is not a time such as 2030-01-31T12:00:00Z".to_owned())
 }

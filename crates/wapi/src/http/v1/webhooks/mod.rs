@@ -1,5 +1,6 @@
 //! Webhook endpoints: rows, and the events each subscribes to.
 
+mod changes;
 pub mod deliveries;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::request::extract::{JsonFields, OptionalJson};
 use crate::http::request::query::QueryParameters;
+use crate::model::event::WebhookChange;
 use crate::model::ids;
 use crate::model::session_name::SessionName;
 use crate::model::signing_key::SigningKey;
@@ -29,7 +31,7 @@ const HIDDEN: &str = "********";
 /// A webhook as shown to callers.
 #[derive(Debug, Serialize)]
 pub struct WebhookInfo {
-    /// `find_original` for the one in the operator's settings.
+    /// `original` for the one in the operator's settings.
     id: String,
     /// Address of the posts; the session's name is appended to the original's.
     url: String,
@@ -82,7 +84,7 @@ impl From<Endpoint> for WebhookInfo {
             headers: headers.into_keys().map(|name| (name, HIDDEN)).collect(),
             enabled: disabled.is_none(),
             disabled: disabled.map(|it| DisabledInfo {
-                reason: it.reason.as_str(),
+                reason: it.reason.into_str(),
                 since: it.since,
             }),
             failing_since,
@@ -139,6 +141,7 @@ pub async fn list_webhooks(
     query.finish()?;
     let webhooks = gateway
         .store
+        .webhooks()
         .list_endpoints()
         .await
         .map_err(webhook_problem)?
@@ -163,9 +166,23 @@ pub async fn show_webhook(
 pub async fn create_webhook(
     State(gateway): State<Gateway>,
     query: QueryParameters,
-    mut fields: JsonFields,
+    fields: JsonFields,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    let made = make_webhook(&gateway, fields).await?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(made),
+    )
+        .into_response())
+}
+
+/// Creates the webhook that these fields describe.
+pub(in crate::http) async fn make_webhook(
+    gateway: &Gateway,
+    mut fields: JsonFields,
+) -> Result<CreatedWebhook, Problem> {
     let url = fields.parse_required("url", |text| {
         validation::parse_address(text, gateway.webhooks.allowed_targets())
     });
@@ -188,22 +205,18 @@ pub async fn create_webhook(
         secret: secret.clone(),
     });
     let endpoint = fields.finish(read)?;
-    let id = endpoint.id.clone();
+    let (id, session) = (endpoint.id.clone(), endpoint.session.clone());
+    let event = changes::describe_change(gateway, &id, session, WebhookChange::Created, &[]);
     gateway
         .store
-        .create_endpoint(endpoint)
+        .webhooks()
+        .create_endpoint(endpoint, Some(event))
         .await
         .map_err(webhook_problem)?;
-    let made = CreatedWebhook {
-        info: find_endpoint(&gateway, &id).await?.into(),
+    Ok(CreatedWebhook {
+        info: find_endpoint(gateway, &id).await?.into(),
         secret,
-    };
-    Ok((
-        StatusCode::CREATED,
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(made),
-    )
-        .into_response())
+    })
 }
 
 /// `PATCH /v1/webhooks/{id}` `{url?, session?, types?, headers?, enabled?}`: changes the given
@@ -217,12 +230,12 @@ pub async fn change_webhook(
     query.finish()?;
     let before = find_endpoint(&gateway, &id).await?;
     let is_given = |name| fields.has_field(name);
+    let given: Vec<_> = changes::CHANGEABLE
+        .into_iter()
+        .filter(|name| is_given(name))
+        .collect();
     let (session_given, types_given) = (is_given("session"), is_given("types"));
-    if id == ORIGINAL_ENDPOINT
-        && ["url", "session", "types", "headers"]
-            .into_iter()
-            .any(is_given)
-    {
+    if id == ORIGINAL_ENDPOINT && given.iter().any(|name| *name != "enabled") {
         return Err(Problem::OriginalWebhook);
     }
     let url = fields.has_field("url").then(|| {
@@ -237,8 +250,9 @@ pub async fn change_webhook(
         .optional_texts("types")
         .and_then(|names| fields.ok_or_record("types", parse_types(names)));
     let headers = fields.optional_object("headers");
-    let headers = headers
-        .and_then(|given| fields.ok_or_record("headers", merge_headers(before.headers, given)));
+    let headers = headers.and_then(|given| {
+        fields.ok_or_record("headers", merge_headers(before.headers.clone(), given))
+    });
     let enabled = fields.optional_flag("enabled");
     fields.refuse_unknown();
     let change = EndpointUpdate {
@@ -254,7 +268,8 @@ pub async fn change_webhook(
             }
         }),
     };
-    apply_change(&gateway, &id, fields.finish(Some(change))?).await
+    let change = fields.finish(Some(change))?;
+    apply_change(&gateway, &before.id, before.session, change, &given).await
 }
 
 /// `POST /v1/webhooks/{id}/enable`: resumes deliveries with the events that waited.
@@ -271,7 +286,8 @@ pub async fn enable_webhook(
         state: Some(EndpointState::Enabled),
         ..EndpointUpdate::default()
     };
-    apply_change(&gateway, &id, change).await
+    let endpoint = find_endpoint(&gateway, &id).await?;
+    apply_change(&gateway, &id, endpoint.session, change, &["enabled"]).await
 }
 
 /// `DELETE /v1/webhooks/{id}`: removes a webhook and its waiting deliveries; 204.
@@ -284,9 +300,12 @@ pub async fn remove_webhook(
     if id == ORIGINAL_ENDPOINT {
         return Err(Problem::OriginalWebhook);
     }
+    let endpoint = find_endpoint(&gateway, &id).await?;
+    let event =
+        changes::describe_change(&gateway, &id, endpoint.session, WebhookChange::Removed, &[]);
     match gateway
         .webhooks
-        .delete_endpoint(&id)
+        .delete_endpoint(&id, event)
         .await
         .map_err(webhook_problem)?
     {
@@ -300,26 +319,37 @@ pub async fn rotate_secret(
     State(gateway): State<Gateway>,
     query: QueryParameters,
     Path(id): Path<String>,
-    OptionalJson(mut fields): OptionalJson,
+    OptionalJson(fields): OptionalJson,
 ) -> Result<Response, Problem> {
     query.finish()?;
+    let made = renew_secret(&gateway, &id, fields).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+}
+
+/// Replaces the secret of a webhook.
+pub(in crate::http) async fn renew_secret(
+    gateway: &Gateway,
+    id: &str,
+    mut fields: JsonFields,
+) -> Result<RotatedSecret, Problem> {
     if id == ORIGINAL_ENDPOINT {
         return Err(Problem::OriginalWebhook);
     }
     let secret = read_secret(&mut fields);
     fields.refuse_unknown();
     let secret = fields.finish(Some(secret))?;
+    let session = find_endpoint(gateway, id).await?.session;
+    let event = changes::describe_change(gateway, id, session, WebhookChange::SecretRotated, &[]);
     let rotated = gateway
         .webhooks
-        .rotate_secret(&id, &secret)
+        .rotate_secret(id, &secret, event)
         .await
         .map_err(webhook_problem)?;
     let former_until = rotated.ok_or(Problem::NoWebhook)?;
-    let made = RotatedSecret {
+    Ok(RotatedSecret {
         secret,
         former_until,
-    };
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+    })
 }
 
 /// `POST /v1/webhooks/{id}/test` `{session?}`: posts an event of the type `webhook.test` and
@@ -348,7 +378,7 @@ pub async fn test_webhook(
             tracing::error!(
                 webhook = id,
                 error = format!("{error:#}"),
-                "a webhook cannot be tested"
+                "failed to test a webhook"
             );
             Problem::Internal
         })?;
@@ -371,11 +401,16 @@ pub async fn test_webhook(
 async fn apply_change(
     gateway: &Gateway,
     id: &str,
+    session: Option<String>,
     change: EndpointUpdate,
+    fields: &[&str],
 ) -> Result<Json<WebhookInfo>, Problem> {
+    let session = change.session.clone().unwrap_or(session);
+    let event = changes::describe_change(gateway, id, session, WebhookChange::Changed, fields);
     if !gateway
         .store
-        .update_endpoint(id, change)
+        .webhooks()
+        .update_endpoint(id, change, Some(event))
         .await
         .map_err(webhook_problem)?
     {
@@ -390,6 +425,7 @@ pub(in crate::http) async fn find_endpoint(
 ) -> Result<Endpoint, Problem> {
     gateway
         .store
+        .webhooks()
         .find_endpoint(id)
         .await
         .map_err(webhook_problem)?
@@ -397,9 +433,9 @@ pub(in crate::http) async fn find_endpoint(
 }
 
 pub(in crate::http) fn webhook_problem(error: StoreError) -> Problem {
-    tracing::error!(%error, "webhooks cannot be read or changed");
+    tracing::error!(%error, "failed to read or change webhooks");
     Problem::NotReady {
-        detail: "the database does not answer as it should; try again in a moment".to_owned(),
+        detail: "the database failed; try again in a moment".to_owned(),
     }
 }
 
@@ -412,7 +448,7 @@ fn parse_session(name: String) -> Result<String, String> {
 
 fn parse_types(names: Vec<String>) -> Result<Vec<String>, String> {
     if names.is_empty() {
-        return Err("is empty; leave it out to be told of everything".to_owned());
+        return Err("is empty; omit it to subscribe to all events".to_owned());
     }
     validation::check_types(names)
 }

@@ -90,7 +90,7 @@ fn a_picture_is_seen_as_it_was_held() {
         let sticker = folder.0.path().join("sticker");
         assert!(make_sticker(&path, &sticker));
         let sticker = open_image(&sticker).unwrap();
-        let portrait = image::load_from_memory(&make_avatar(&path).unwrap()).unwrap();
+        let avatar = image::load_from_memory(&make_avatar(&path).unwrap()).unwrap();
         for (what, picture, (width, height), (left, top)) in [
             (
                 "the picture",
@@ -105,7 +105,7 @@ fn a_picture_is_seen_as_it_was_held() {
                 (width * 512 / 40, height * 512 / 40),
                 ((40 - width) * 256 / 40, (40 - height) * 256 / 40),
             ),
-            ("the portrait", portrait, (192, 192), (0, 0)),
+            ("the portrait", avatar, (192, 192), (0, 0)),
         ] {
             let at = |is_far: bool, length: u32| {
                 if is_far {
@@ -146,10 +146,10 @@ fn what_cannot_be_seen_is_white() {
         let path = folder.file(&bytes(picture, format));
         let found = read_properties(&path, "image/png");
         let small = thumbnail(&found).to_rgb8();
-        let portrait = image::load_from_memory(&make_avatar(&path).unwrap())
+        let avatar = image::load_from_memory(&make_avatar(&path).unwrap())
             .unwrap()
             .to_rgb8();
-        for pixel in [small.get_pixel(15, 10), portrait.get_pixel(96, 96)] {
+        for pixel in [small.get_pixel(15, 10), avatar.get_pixel(96, 96)] {
             assert!(
                 pixel.0.iter().all(|part| part.abs_diff(white) < 4),
                 "{format:?}: {pixel:?}"

@@ -41,14 +41,15 @@ impl FileFetcher {
     /// the first few has.
     pub async fn fetch_preview(&self, session: &str, text: &str) -> Option<LinkPreview> {
         let started = self.clock.uptime();
-        let left = || PREVIEW_TIMEOUT.saturating_sub(self.clock.uptime().saturating_sub(started));
+        let time_left =
+            || PREVIEW_TIMEOUT.saturating_sub(self.clock.uptime().saturating_sub(started));
         let links = first_links(text);
         for (tried, (link, url)) in links.iter().enumerate() {
             // Each link gets a share of the time, in case an earlier one does not answer.
-            let share = left() / u32::try_from(links.len() - tried).unwrap_or(1);
+            let share = time_left() / u32::try_from(links.len() - tried).unwrap_or(1);
             let page = match self
                 .clock
-                .timeout(share, self.fetch_page(url.clone()))
+                .timeout(share, self.fetch_page(session, url.clone()))
                 .await
             {
                 Ok(Ok(page)) => page,
@@ -57,7 +58,7 @@ impl FileFetcher {
                     continue;
                 }
                 Err(_) => {
-                    tracing::debug!("a page did not come in time for its preview");
+                    tracing::debug!("a page did not arrive in time for its preview");
                     continue;
                 }
             };
@@ -72,7 +73,7 @@ impl FileFetcher {
             let thumbnail = match picture {
                 Some(picture) => self
                     .clock
-                    .timeout(left(), self.fetch_thumbnail(session, &picture))
+                    .timeout(time_left(), self.fetch_thumbnail(session, &picture))
                     .await
                     .ok()
                     .flatten(),
@@ -90,28 +91,20 @@ impl FileFetcher {
         None
     }
 
-    async fn fetch_page(&self, url: Url) -> Result<PageMetadata, FetchError> {
-        self.allowed
-            .check_url(&url)
-            .map_err(FetchError::Forbidden)?;
-        let answer = self
-            .clients
-            .current()
-            .get(url)
-            .send()
-            .await
-            .map_err(unreachable_error)?;
+    async fn fetch_page(&self, session: &str, url: Url) -> Result<PageMetadata, FetchError> {
+        let client = self.clients.find_client(session, &url)?;
+        let answer = client.get(url).send().await.map_err(unreachable_error)?;
         if !answer.status().is_success() {
             return Err(FetchError::Status(answer.status().as_u16()));
         }
-        let said = answer
+        let declared = answer
             .headers()
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned();
         if !matches!(
-            type_essence(&said).as_str(),
+            type_essence(&declared).as_str(),
             "text/html" | "application/xhtml+xml"
         ) {
             return Ok(PageMetadata::default());
@@ -125,7 +118,7 @@ impl FileFetcher {
         }
         html.truncate(MAX_PAGE_BYTES);
         Ok(page::read_metadata(
-            &charset::decode_page(&html, &said),
+            &charset::decode_page(&html, &declared),
             &base,
         ))
     }

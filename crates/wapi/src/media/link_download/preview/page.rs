@@ -107,14 +107,14 @@ impl MetadataCandidates {
 
 /// Sets a value unless it is set. Line breaks and runs of blanks become one blank, as in a rendered
 /// page.
-fn set_once(place: &mut Option<String>, text: String) {
+fn set_once(target: &mut Option<String>, text: String) {
     let text = text
         .replace(char::REPLACEMENT_CHARACTER, "")
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    if place.is_none() && !text.is_empty() {
-        *place = Some(text);
+    if target.is_none() && !text.is_empty() {
+        *target = Some(text);
     }
 }
 

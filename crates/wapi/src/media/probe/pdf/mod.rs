@@ -37,7 +37,7 @@ pub fn count_pages(file: &mut (impl Read + Seek)) -> io::Result<Option<u32>> {
         file,
         size,
         start: 0,
-        left: READ_BUDGET,
+        remaining: READ_BUDGET,
     };
     Ok(pdf.count_pages().ok().flatten().filter(|pages| *pages > 0))
 }
@@ -48,7 +48,7 @@ struct PdfReader<'a, F> {
     /// Offset of the actual file: mail programs and printers put data before it.
     start: u64,
     /// Remaining budget.
-    left: u64,
+    remaining: u64,
 }
 
 /// The location of an object.
@@ -153,14 +153,14 @@ impl<F: Read + Seek> PdfReader<'_, F> {
         at: u64,
         read: impl Fn(&mut PdfParser) -> Option<T>,
     ) -> io::Result<Option<T>> {
-        for most in [SHORT_OBJECT_BYTES, MAX_OBJECT_BYTES] {
-            let piece = self.read_piece(at, most)?;
+        for limit in [SHORT_OBJECT_BYTES, MAX_OBJECT_BYTES] {
+            let piece = self.read_piece(at, limit)?;
             let mut syntax = PdfParser::new(&piece);
             let found = read(&mut syntax);
             // A value near the end of the piece may continue after it.
-            let is_whole = (piece.len() as u64) < most || syntax.offset() + 32 < piece.len();
+            let is_whole = (piece.len() as u64) < limit || syntax.offset() + 32 < piece.len();
             if is_whole
-                && (found.is_some() || most == MAX_OBJECT_BYTES || (piece.len() as u64) < most)
+                && (found.is_some() || limit == MAX_OBJECT_BYTES || (piece.len() as u64) < limit)
             {
                 return Ok(found);
             }
@@ -254,10 +254,10 @@ impl<F: Read + Seek> PdfReader<'_, F> {
                     ENTRY_BYTES,
                 )?;
                 let is_used = entry.get(17) == Some(&b'n');
-                let place = PdfParser::new(&entry)
+                let location = PdfParser::new(&entry)
                     .parse_number()
                     .map(ObjectLocation::Offset);
-                return Ok(place.filter(|_| is_used));
+                return Ok(location.filter(|_| is_used));
             }
             end = end.saturating_add(count.saturating_mul(ENTRY_BYTES));
         }
@@ -272,14 +272,14 @@ impl<F: Read + Seek> PdfReader<'_, F> {
             Some(PdfValue::Array(filters)) => filters.first().and_then(PdfValue::as_name),
             Some(filter) => filter.as_name(),
         };
-        let most = self.left.min(MAX_STREAM_BYTES);
+        let limit = self.remaining.min(MAX_STREAM_BYTES);
         self.file
             .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
         let mut bytes = Vec::new();
         match filter {
             Some(b"FlateDecode") => {
-                let mut packed = ZlibDecoder::new((&mut *self.file).take(most));
-                (&mut packed).take(most).read_to_end(&mut bytes)?;
+                let mut packed = ZlibDecoder::new((&mut *self.file).take(limit));
+                (&mut packed).take(limit).read_to_end(&mut bytes)?;
                 // Much input may become no output, and little input much output.
                 let read = packed.total_in();
                 self.spend_budget(read)?;
@@ -290,7 +290,7 @@ impl<F: Read + Seek> PdfReader<'_, F> {
                     .and_then(PdfValue::as_number)
                     .unwrap_or_default();
                 (&mut *self.file)
-                    .take(length.min(most))
+                    .take(length.min(limit))
                     .read_to_end(&mut bytes)?;
             }
             _ => return Ok(None),
@@ -299,19 +299,19 @@ impl<F: Read + Seek> PdfReader<'_, F> {
         Ok(undo_prediction(dict, bytes))
     }
 
-    /// Reads up to `most` bytes from an offset.
-    fn read_piece(&mut self, at: u64, most: u64) -> io::Result<Vec<u8>> {
+    /// Reads up to `limit` bytes from an offset.
+    fn read_piece(&mut self, at: u64, limit: u64) -> io::Result<Vec<u8>> {
         self.file
             .seek(SeekFrom::Start(self.start.saturating_add(at)))?;
         let mut piece = Vec::new();
-        (&mut *self.file).take(most).read_to_end(&mut piece)?;
+        (&mut *self.file).take(limit).read_to_end(&mut piece)?;
         self.spend_budget(piece.len() as u64)?;
         Ok(piece)
     }
 
     fn spend_budget(&mut self, bytes: u64) -> io::Result<()> {
-        self.left = self
-            .left
+        self.remaining = self
+            .remaining
             .checked_sub(bytes.max(1))
             .ok_or_else(|| io::Error::other("it leads nowhere"))?;
         Ok(())
@@ -413,17 +413,17 @@ fn undo_prediction(dict: &PdfDict, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let mut above = vec![0u8; columns];
     let mut plain = Vec::with_capacity(bytes.len());
     for row in bytes.chunks_exact(columns + 1) {
-        let mut left = 0u8;
+        let mut remaining = 0u8;
         for (index, byte) in row[1..].iter().enumerate() {
             let guess = match row[0] {
                 0 => 0,
-                1 => left,
+                1 => remaining,
                 2 => above[index],
                 // Other predictors are not used by any program that writes tables.
                 _ => return None,
             };
-            left = byte.wrapping_add(guess);
-            above[index] = left;
+            remaining = byte.wrapping_add(guess);
+            above[index] = remaining;
         }
         plain.extend_from_slice(&above);
     }

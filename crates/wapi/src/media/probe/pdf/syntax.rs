@@ -73,7 +73,7 @@ pub struct PdfParser<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Values that may still be read.
-    left: usize,
+    remaining: usize,
 }
 
 impl<'a> PdfParser<'a> {
@@ -81,7 +81,7 @@ impl<'a> PdfParser<'a> {
         Self {
             bytes,
             at: 0,
-            left: MAX_VALUES,
+            remaining: MAX_VALUES,
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> PdfParser<'a> {
 
     fn parse_nested(&mut self, depth: usize) -> Option<PdfValue> {
         self.skip_blanks();
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         if depth > MAX_DEPTH {
             return None;
         }
@@ -200,16 +200,16 @@ impl<'a> PdfParser<'a> {
     }
 
     fn skip_text(&mut self) -> Option<PdfValue> {
-        let mut open = 0usize;
+        let mut depth = 0usize;
         loop {
             match self.bytes.get(self.at)? {
                 b'\\' => self.at += 1,
-                b'(' => open += 1,
-                b')' => open -= 1,
+                b'(' => depth += 1,
+                b')' => depth -= 1,
                 _ => {}
             }
             self.at += 1;
-            if open == 0 {
+            if depth == 0 {
                 return Some(PdfValue::Other);
             }
         }

@@ -40,7 +40,7 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
                 "audio/ogg; codecs=opus",
                 "image/apng",
             ] {
-                for told in [
+                for claims in [
                     TypeClaims {
                         name: Some(&name),
                         mime_type: None,
@@ -58,10 +58,10 @@ fn nothing_is_a_picture_a_film_or_a_sound_by_its_name_or_a_word_alone() {
                         mime_type: Some(said),
                     },
                 ] {
-                    let found = detect_type(head, None, told);
+                    let found = detect_type(head, None, claims);
                     assert!(
                         kinds.iter().all(|kind| check_type(*kind, &found).is_err()),
-                        "{told:?}: {found}"
+                        "{claims:?}: {found}"
                     );
                 }
             }
@@ -126,22 +126,22 @@ fn what_cannot_be_sent_so_is_refused_by_its_type() {
         (
             MediaKind::Audio,
             "audio/midi",
-            "is not a sound but audio/midi; ",
+            "is not audio but audio/midi; ",
         ),
         (
             MediaKind::Audio,
             "video/mp4",
-            "is not a sound but video/mp4; ",
+            "is not audio but video/mp4; ",
         ),
         (
             MediaKind::Voice,
             "text/plain",
-            "is no sound that a voice note can be made of but text/plain; ",
+            "is text/plain, which cannot become a voice note; ",
         ),
         (
             MediaKind::Sticker,
             "application/pdf",
-            "is no sticker but application/pdf; ",
+            "is not a sticker but application/pdf; ",
         ),
     ] {
         let refused = check_type(kind, mime_type).unwrap_err().to_string();

@@ -232,14 +232,14 @@ fn content_counts_before_the_name_and_the_name_before_what_was_said() {
         ),
         (b"\x1a\x45\xdf\xa3", None, "a.weba", "", "audio/webm"),
     ] {
-        let told = TypeClaims {
+        let claims = TypeClaims {
             name: Some(name),
             mime_type: Some(said),
         };
         assert_eq!(
-            detect_type(head, inside, told),
+            detect_type(head, inside, claims),
             found,
-            "{} {inside:?} {told:?}",
+            "{} {inside:?} {claims:?}",
             head.escape_ascii()
         );
     }
@@ -276,11 +276,11 @@ fn plain_texts_are_texts_whatever_words_they_begin_with() {
             [text.as_bytes(), b" \xf7\xe0\xe9"].concat(),
             text.to_owned() + &" word".repeat(300),
         );
-        let told = TypeClaims {
+        let claims = TypeClaims {
             name: Some("a.txt"),
             mime_type: None,
         };
-        assert_eq!(detect_type(&old, None, told), "text/plain", "{text}");
+        assert_eq!(detect_type(&old, None, claims), "text/plain", "{text}");
         assert_eq!(
             by_bytes(&long.as_bytes()[..HEAD_BYTES]),
             "text/plain",
@@ -338,12 +338,12 @@ fn what_is_in_boxes_is_looked_into_whatever_its_brand() {
         assert_eq!(check_type(MediaKind::Audio, &found), Ok(()));
     }
     assert!(is_container(b"\0\0\0\x08wide....") && !is_container(&branded(&["heic"])));
-    let told = TypeClaims {
+    let claims = TypeClaims {
         name: None,
         mime_type: Some("audio/mp4"),
     };
     assert_eq!(
-        detect_type(&branded(&["3gp4"]), None, told),
+        detect_type(&branded(&["3gp4"]), None, claims),
         "audio/mp4",
         "whoever gives it knows"
     );

@@ -20,27 +20,27 @@ pub enum PhoneNumberError {
     InvalidCharacter(char),
     #[error("it looks like a decimal or a cut number, since {0} stands alone at its end")]
     Decimal(String),
-    #[error("it begins with 0, so it lacks the country's code")]
+    #[error("it begins with 0, so it lacks the country code")]
     National,
     #[error(
-        "it may lack its country's code, since {0} would be that by chance; write + and the code in front of it"
+        "it may lack its country code, since {0} could be one by chance; write + and the code in front of it"
     )]
     AmbiguousCode(u16),
-    #[error("no country's code begins it")]
+    #[error("it does not begin with a country code")]
     UnknownCode,
     #[error(
-        "behind the country's code {0} stands a 0 that is dialled inside the country alone; leave it out"
+        "after the country code {0} it has a 0 that is only dialled within the country; omit it"
     )]
     TrunkZero(u16),
-    #[error("numbers of {0} may begin with 0, so (0) can mean both; leave it out, or its brackets")]
+    #[error("numbers of {0} may begin with 0, so (0) is ambiguous; omit it, or its brackets")]
     AmbiguousZero(u16),
-    #[error("numbers of {code} have {} digits behind that, and it has {found}", span(*.wanted))]
+    #[error("numbers of {code} have {} digits after that, and it has {found}", span(*.wanted))]
     Length {
         code: u16,
         wanted: (usize, usize),
         found: usize,
     },
-    #[error("the link names no number")]
+    #[error("the link has no number")]
     Link,
 }
 

@@ -352,28 +352,28 @@ fn whoever_is_refused_learns_why() {
         ),
         (
             "0447034810",
-            "it begins with 0, so it lacks the country's code",
+            "it begins with 0, so it lacks the country code",
         ),
         (
             "+375 044 703-48-10",
-            "behind the country's code 375 stands a 0 that is dialled inside the country alone; leave it out",
+            "after the country code 375 it has a 0 that is only dialled within the country; omit it",
         ),
         (
             "+375 44 703 481",
-            "numbers of 375 have 9 digits behind that, and it has 8",
+            "numbers of 375 have 9 digits after that, and it has 8",
         ),
         (
             "+44 1",
-            "numbers of 44 have 9 to 10 digits behind that, and it has 1",
+            "numbers of 44 have 9 to 10 digits after that, and it has 1",
         ),
         (
             "375447034810 ext 5",
             "`e` does not belong to a number there",
         ),
-        ("+999 1", "no country's code begins it"),
+        ("+999 1", "it does not begin with a country code"),
         (
             "(202) 555-0123",
-            "it may lack its country's code, since 20 would be that by chance; write + and the code in front of it",
+            "it may lack its country code, since 20 could be one by chance; write + and the code in front of it",
         ),
     ] {
         assert_eq!(read(text).unwrap_err().to_string(), why, "{text}");

@@ -122,10 +122,10 @@ fn unfold_lines(text: &str) -> Vec<String> {
             }
             (Some(rest), Some(last)) => last.push_str(rest),
             _ => {
-                let said = line
+                let value = line
                     .split_once(':')
                     .filter(|(name, _)| name.trim().eq_ignore_ascii_case("VERSION"));
-                version = said
+                version = value
                     .map(|(_, version)| version.trim().to_owned())
                     .or(version);
                 lines.push(line.to_owned());
@@ -203,7 +203,7 @@ impl CardProperty {
         let parts = self.value_parts();
         let order = [3, 1, 2, 0, 4]
             .into_iter()
-            .filter_map(|place| parts.get(place).filter(|part| !part.is_empty()));
+            .filter_map(|index| parts.get(index).filter(|part| !part.is_empty()));
         let name = order
             .map(|part| part.replace(',', " "))
             .collect::<Vec<_>>()
@@ -273,10 +273,10 @@ fn unquote_parameter(value: &str) -> String {
 /// Decodes a value from its transfer encoding and its charset.
 fn decode_value(parameters: &[(String, String)], value: &str) -> String {
     let is = |wanted: &str| {
-        let said = |(name, value): &(String, String)| {
+        let says = |(name, value): &(String, String)| {
             name == wanted || name == "ENCODING" && value.eq_ignore_ascii_case(wanted)
         };
-        parameters.iter().any(said)
+        parameters.iter().any(says)
     };
     let bytes = if is("QUOTED-PRINTABLE") {
         percent_decode_str(&value.replace('%', "%25").replace('=', "%")).collect()

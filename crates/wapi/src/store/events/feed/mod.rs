@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 use super::recent::{FeedWaiter, RecentEvents};
 use crate::store::lives::registry::LifeRegistry;
 use crate::store::read_pool::ReadPool;
-use crate::store::{AccessSince, Life, Store, StoreError};
+use crate::store::{AccessSince, EventStore, Life, StoreError};
 
 /// Events scanned for one page at most: first about as many as fit in it, then more if few of them
 /// match.
@@ -27,6 +27,8 @@ pub struct EventFilter {
     pub types: Vec<String>,
     /// Types to leave out.
     pub hidden: &'static [&'static str],
+    /// Events to leave out by a part of their JSON: the type, and the part.
+    pub hidden_parts: &'static [(&'static str, &'static str)],
     pub lives: LifeFilter,
 }
 
@@ -46,6 +48,11 @@ pub enum LifeFilter {
 }
 
 impl EventFilter {
+    fn hides_part(&self, saved: &StoredEvent) -> bool {
+        let mut parts = self.hidden_parts.iter();
+        parts.any(|(kind, part)| saved.kind == *kind && saved.body.contains(part))
+    }
+
     /// Resolves the filter to the lives it covers at this moment.
     pub(in crate::store) fn resolve_lives(&self, lives: &LifeRegistry) -> ResolvedFilter<'_> {
         let of = match &self.lives {
@@ -89,6 +96,7 @@ impl ResolvedFilter<'_> {
         is_of_those
             && (types.is_empty() || types.contains(&saved.kind))
             && !hidden.contains(&saved.kind.as_str())
+            && !self.wanted.hides_part(saved)
     }
 }
 
@@ -118,16 +126,19 @@ pub struct EventReader {
     waiting: FeedWaiter,
 }
 
-impl Store {
+impl EventStore<'_> {
     /// Returns a reader of the events after a position.
-    pub fn open_reader(&self, after: i64, wanted: EventFilter) -> EventReader {
+    pub fn open_reader(self, after: i64, wanted: EventFilter) -> EventReader {
         // Registered before the first read, so that no event saved in between is missed.
-        let waiting = self.recent.register_reader();
-        let (browsers, lives) = (self.api_readers.clone(), Arc::clone(&self.lives));
+        let waiting = self.store.recent.register_reader();
+        let (browsers, lives) = (
+            self.store.api_readers.clone(),
+            Arc::clone(&self.store.lives),
+        );
         EventReader {
             pool: browsers,
             lives,
-            recent: Arc::clone(&self.recent),
+            recent: Arc::clone(&self.store.recent),
             filter: wanted,
             position: after,
             has_more: false,
@@ -136,13 +147,13 @@ impl Store {
     }
 
     /// Returns the position of the newest event; 0 if there is none.
-    pub async fn newest_position(&self) -> Result<i64, StoreError> {
-        Ok(newest_position(&self.background).await?)
+    pub async fn newest_position(self) -> Result<i64, StoreError> {
+        Ok(newest_position(&self.store.background).await?)
     }
 
     /// Returns the current number of readers.
-    pub fn count_feed_readers(&self) -> usize {
-        self.recent.count_readers()
+    pub fn count_feed_readers(self) -> usize {
+        self.store.recent.count_readers()
     }
 }
 
@@ -227,15 +238,15 @@ pub(in crate::store) async fn read_page_after(
     // Read first: events saved meanwhile belong to the next page.
     let newest = newest_position(&mut *connection).await?;
     let shown = wanted.resolve_lives(lives);
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     let mut upto = seq;
     for window in SCAN_SIZES {
-        if upto >= newest || places.len() >= limit {
+        if upto >= newest || positions.len() >= limit {
             break;
         }
         let looking = shown.choose_scan(lives, window);
         let end = looking.find_end(connection, upto, newest).await?;
-        let missing = limit - places.len();
+        let missing = limit - positions.len();
         let found = looking
             .find_matches(connection, wanted, (upto, end), missing)
             .await?;
@@ -244,14 +255,15 @@ pub(in crate::store) async fn read_page_after(
             .copied()
             .filter(|_| found.len() == missing)
             .unwrap_or(end);
-        places.extend(found);
+        positions.extend(found);
     }
-    let (events, is_whole) = read_events(connection, &places).await?;
+    let (mut events, is_whole) = read_events(connection, &positions).await?;
     let upto = if is_whole {
         upto
     } else {
         events.last().map_or(upto, |last| last.seq)
     };
+    events.retain(|saved| !wanted.hides_part(saved));
     Ok(EventPage {
         events,
         upto,
@@ -358,16 +370,16 @@ impl LogScan {
 /// Reads the events at these positions until the size limit, and returns whether all of them fit.
 async fn read_events(
     connection: &mut SqliteConnection,
-    places: &[i64],
+    positions: &[i64],
 ) -> Result<(Vec<StoredEvent>, bool), sqlx::Error> {
-    let mut events = Vec::with_capacity(places.len());
-    if places.is_empty() {
+    let mut events = Vec::with_capacity(positions.len());
+    if positions.is_empty() {
         return Ok((events, true));
     }
     let sql = "SELECT seq, id, session, name, type, body FROM events \
                WHERE seq IN (SELECT value FROM json_each($1)) AND body <> '' ORDER BY seq";
     let mut rows = sqlx::query(sql)
-        .bind(list_to_json(places))
+        .bind(list_to_json(positions))
         .fetch(connection);
     let mut bytes = 0;
     while let Some(row) = rows.try_next().await? {

@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::store::DeliveryState;
 use crate::store::NewEvent;
+use crate::store::Store;
 use crate::store::events::feed::*;
 use crate::store::tests::{new_event, new_store, soon};
 
@@ -19,10 +20,12 @@ const EVENTS_PER_KIND: i64 = 100_000;
 async fn filled_store(count: i64) -> (Store, tempfile::TempDir) {
     let (store, folder) = new_store().await;
     store
+        .webhooks()
         .save_endpoint("quiet", "http://127.0.0.1/", &[])
         .await
         .unwrap();
     store
+        .webhooks()
         .save_endpoint("over", "http://127.0.0.1/", &[])
         .await
         .unwrap();
@@ -31,7 +34,7 @@ async fn filled_store(count: i64) -> (Store, tempfile::TempDir) {
     }
     store.lives.end_life("gone");
     // The next commit saves the lives.
-    store.record_received().await.unwrap();
+    store.sessions().record_received().await.unwrap();
     store.probe_disk().await.unwrap();
     let mut connection = SqliteConnectOptions::new()
         .filename(folder.path().join("wapi.db"))
@@ -124,15 +127,31 @@ async fn measure_costs(store: &Store) -> QueryCosts {
             types,
             hidden: &["session.qr"],
             lives,
+            ..EventFilter::default()
         };
-        let reading = async { drop(store.open_reader(0, wanted).read_page(100).await.unwrap()) };
+        let reading = async {
+            drop(
+                store
+                    .events()
+                    .open_reader(0, wanted)
+                    .read_page(100)
+                    .await
+                    .unwrap(),
+            )
+        };
         measure_cost(&mut costs, what, &store.api_readers, reading).await;
     }
     for endpoint in ["hook", "quiet", "over"] {
-        for state in [None].into_iter().chain(DeliveryState::ALL.map(Some)) {
+        for state in [
+            None,
+            Some(DeliveryState::Waiting),
+            Some(DeliveryState::Delivered),
+            Some(DeliveryState::Dead),
+        ] {
             let listing = async {
                 drop(
                     store
+                        .deliveries()
                         .list_deliveries(endpoint, state, i64::MAX, 50)
                         .await
                         .unwrap(),
@@ -148,13 +167,14 @@ async fn measure_costs(store: &Store) -> QueryCosts {
         }
     }
     measure_cost(&mut costs, "a moment", &store.api_readers, async {
-        assert!(store.position_at(soon()).await.unwrap() > 0)
+        assert!(store.deliveries().position_at(soon()).await.unwrap() > 0)
     })
     .await;
     let (quiet, chats) = (life("quiet").remove(0), ["a".to_owned(), "a".to_owned()]);
     let unread = async {
         assert_eq!(
             store
+                .inbound()
                 .find_unread(&quiet, &chats, None)
                 .await
                 .unwrap()
@@ -196,7 +216,7 @@ async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
         LifeFilter::Listed(vec![store.lives.current_life("quiet").unwrap()]),
     ] {
         let types = vec!["message.received".to_owned(), "session.paired".to_owned()];
-        let mut reader = store.open_reader(
+        let mut reader = store.events().open_reader(
             0,
             EventFilter {
                 types,
@@ -232,10 +252,11 @@ async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
         ..new_event("a", &number.to_string())
     };
     store
+        .events()
         .append_events((0..10).map(large).collect())
         .await
         .unwrap();
-    let mut reader = store.open_reader(0, EventFilter::default());
+    let mut reader = store.events().open_reader(0, EventFilter::default());
     let mut pages = vec![reader.read_page(100).await.unwrap().len()];
     while reader.has_more() {
         pages.push(reader.read_next(100).await.unwrap().len());

@@ -192,7 +192,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         unread: 2,
         ..ImportedChat::default()
     };
-    let told = |from: i64, to: i64| {
+    let chunk = |from: i64, to: i64| {
         (from..to)
             .map(|n| text(ANN, Some(ANN), &format!("M{n}"), n, "hi"))
             .collect()
@@ -202,7 +202,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         &HistoryImport {
             chats: vec![chat],
             contacts: vec![],
-            messages: told(50, 60),
+            messages: chunk(50, 60),
         },
     )
     .await
@@ -210,7 +210,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     kept.import_history(
         &Life::for_test(1, "shop"),
         &HistoryImport {
-            messages: told(0, 50),
+            messages: chunk(0, 50),
             ..HistoryImport::default()
         },
     )

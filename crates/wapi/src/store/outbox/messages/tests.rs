@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use crate::store::Store;
 use crate::store::outbox::messages::*;
 use crate::store::tests::new_store;
 
@@ -8,18 +9,18 @@ fn message(content: serde_json::Value) -> Message {
 }
 
 async fn accepted(store: &Store, session: &Life, message: &Message) -> MessageSeq {
-    let (session, chat, message) = (session.clone(), "ann".to_owned(), message.clone());
-    let (departure, key) = (SendIntent::Unrecorded, None);
-    let new = NewMessage {
-        session,
-        chat,
-        message,
+    let request = SendRequest {
+        session: session.clone(),
+        to: ChatId::Phone("375440000001".to_owned()),
+        message: message.clone(),
         send_at: None,
         expires_at: None,
-        intent: departure,
-        key,
+        key: None,
     };
-    let AcceptOutcome::New(accepted) = store.accept_message(new).await.unwrap() else {
+    let accepting = store
+        .outbox()
+        .accept_message(Arc::new(request), SendIntent::Unrecorded);
+    let AcceptOutcome::New(accepted) = accepting.await.unwrap() else {
         panic!("it came without a key")
     };
     accepted.seq
@@ -43,23 +44,24 @@ async fn what_the_next_run_has_to_fetch_is_what_the_message_asks_for_now() {
         ),
     ];
     for (content, needs_fetching) in &kinds {
-        let place = accepted(&store, &session, &message(content.clone())).await;
-        let open = store.unsettled_messages(&session).await.unwrap();
-        let open = open.iter().find(|open| open.seq == place).unwrap();
-        assert_eq!(open.needs_download, *needs_fetching, "{content}");
+        let seq = accepted(&store, &session, &message(content.clone())).await;
+        let unsettled = store.outbox().unsettled_messages(&session).await.unwrap();
+        let queued = unsettled.iter().find(|it| it.seq == seq).unwrap();
+        assert_eq!(queued.needs_download, *needs_fetching, "{content}");
         // And after an edit.
         for (other, needs_fetching) in &kinds {
             assert_eq!(
                 store
-                    .edit_message(place, message(other.clone()), None)
+                    .outbox()
+                    .edit_message(seq, message(other.clone()), None)
                     .await
                     .unwrap(),
                 EditOutcome::Edited
             );
-            let open = store.unsettled_messages(&session).await.unwrap();
-            let open = open.iter().find(|open| open.seq == place).unwrap();
+            let unsettled = store.outbox().unsettled_messages(&session).await.unwrap();
+            let queued = unsettled.iter().find(|it| it.seq == seq).unwrap();
             assert_eq!(
-                open.needs_download, *needs_fetching,
+                queued.needs_download, *needs_fetching,
                 "{content}, then {other}"
             );
         }
@@ -71,7 +73,7 @@ async fn other_words_are_kept_with_the_key_they_came_under() {
     let (store, _folder) = new_store().await;
     let session = store.lives().ensure_life("shop");
     let text = |body: &str| message(json!({"type": "text", "text": {"body": body}}));
-    let place = accepted(&store, &session, &text("first")).await;
+    let seq = accepted(&store, &session, &text("first")).await;
     let key = |request: &str| {
         let [caller, route, key, request] = ["me", "PATCH", "1", request].map(str::to_owned);
         Some(IdempotencyKey {
@@ -84,29 +86,36 @@ async fn other_words_are_kept_with_the_key_they_came_under() {
     };
     assert_eq!(
         store
-            .edit_message(place, text("second"), key("a"))
+            .outbox()
+            .edit_message(seq, text("second"), key("a"))
             .await
             .unwrap(),
         EditOutcome::Edited
     );
     let again = store
-        .edit_message(place, text("third"), key("a"))
+        .outbox()
+        .edit_message(seq, text("third"), key("a"))
         .await
         .unwrap();
     assert!(matches!(again, EditOutcome::Repeated(_)), "{again:?}");
     assert_eq!(
         store
-            .edit_message(place, text("third"), key("b"))
+            .outbox()
+            .edit_message(seq, text("third"), key("b"))
             .await
             .unwrap(),
         EditOutcome::KeyTaken
     );
     assert_eq!(
         store
-            .edit_message(MessageSeq(place.0 + 1), text("third"), None)
+            .outbox()
+            .edit_message(MessageSeq(seq.0 + 1), text("third"), None)
             .await
             .unwrap(),
         EditOutcome::TooLate
     );
-    assert_eq!(store.message_content(place).await.unwrap(), text("second"));
+    assert_eq!(
+        store.outbox().message_content(seq).await.unwrap(),
+        text("second")
+    );
 }

@@ -1,3 +1,4 @@
+use crate::store::Store;
 use crate::store::tests::{new_event, new_store, settle_head, soon};
 use crate::store::webhooks::due::*;
 use crate::store::{
@@ -10,7 +11,7 @@ fn in_(seconds: i64) -> Timestamp {
 
 /// Returns the message ids of the deliveries due at that time.
 async fn due_at(store: &Store, at: Timestamp) -> Vec<String> {
-    let due = store.due_deliveries(at, 100).await.unwrap();
+    let due = store.deliveries().due_deliveries(at, 100).await.unwrap();
     due.into_iter().map(|due| due.message.unwrap().id).collect()
 }
 
@@ -26,18 +27,22 @@ fn hold(retry_in: i64, probe_in: i64) -> DeliveryOutcome {
 async fn a_crowd_at_one_gate_hides_nobody_at_another() {
     let (store, _folder) = new_store().await;
     store
+        .webhooks()
         .save_endpoint("hook", "http://127.0.0.1/", &["message.received"])
         .await
         .unwrap();
     store
+        .webhooks()
         .save_endpoint("other", "http://127.0.0.2/", &["message.sent"])
         .await
         .unwrap();
     store
+        .webhooks()
         .save_endpoint_per_session("original", "http://127.0.0.3/", &["message.sent"])
         .await
         .unwrap();
     store
+        .events()
         .append_events(
             (0..1_000)
                 .map(|chat| new_event(&chat.to_string(), "1"))
@@ -52,10 +57,11 @@ async fn a_crowd_at_one_gate_hides_nobody_at_another() {
         ..new_event("a", "2")
     };
     store
+        .events()
         .append_events(vec![sent("shop"), sent("bar")])
         .await
         .unwrap();
-    let heads = store.find_due_heads(soon(), 16).await.unwrap();
+    let heads = store.deliveries().find_due_heads(soon(), 16).await.unwrap();
     let of = |gate: &str| heads.iter().filter(|head| head.destination == gate).count();
     assert_eq!(
         (
@@ -77,6 +83,7 @@ async fn a_disabled_endpoint_keeps_what_happens_until_it_is_enabled() {
         ..EndpointUpdate::default()
     };
     store
+        .events()
         .append_events(vec![new_event("a", "1"), new_event("a", "2")])
         .await
         .unwrap();
@@ -91,23 +98,29 @@ async fn a_disabled_endpoint_keeps_what_happens_until_it_is_enabled() {
     .await;
     assert!(
         store
-            .update_endpoint("hook", state(EndpointState::Disabled))
+            .webhooks()
+            .update_endpoint("hook", state(EndpointState::Disabled), None)
             .await
             .unwrap()
     );
     store
+        .events()
         .append_events(vec![new_event("b", "1")])
         .await
         .unwrap();
     assert!(due_at(&store, in_(99_000)).await.is_empty());
-    assert_eq!(store.next_due_time(soon()).await.unwrap(), None);
+    assert_eq!(
+        store.deliveries().next_due_time(soon()).await.unwrap(),
+        None
+    );
     assert!(
         store
-            .update_endpoint("hook", state(EndpointState::Enabled))
+            .webhooks()
+            .update_endpoint("hook", state(EndpointState::Enabled), None)
             .await
             .unwrap()
     );
-    let due = store.due_deliveries(soon(), 10).await.unwrap();
+    let due = store.deliveries().due_deliveries(soon(), 10).await.unwrap();
     let of_a = due.iter().find(|due| due.chat == "a").unwrap();
     assert_eq!(
         (due.len(), of_a.attempts, of_a.first_failed_at),
@@ -116,7 +129,8 @@ async fn a_disabled_endpoint_keeps_what_happens_until_it_is_enabled() {
     );
     assert!(
         !store
-            .update_endpoint("nobody", state(EndpointState::Enabled))
+            .webhooks()
+            .update_endpoint("nobody", state(EndpointState::Enabled), None)
             .await
             .unwrap()
     );
@@ -126,6 +140,7 @@ async fn a_disabled_endpoint_keeps_what_happens_until_it_is_enabled() {
 async fn what_comes_behind_a_delivery_that_holds_its_chat_is_looked_at_soon() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![new_event("a", "1")])
         .await
         .unwrap();
@@ -135,6 +150,7 @@ async fn what_comes_behind_a_delivery_that_holds_its_chat_is_looked_at_soon() {
         "nothing waits behind it"
     );
     store
+        .events()
         .append_events(vec![new_event("a", "2")])
         .await
         .unwrap();
@@ -142,15 +158,26 @@ async fn what_comes_behind_a_delivery_that_holds_its_chat_is_looked_at_soon() {
         due_at(&store, in_(500)).await.is_empty(),
         "not more often than that"
     );
-    let held = store.due_deliveries(in_(700), 10).await.unwrap().remove(0);
+    let held = store
+        .deliveries()
+        .due_deliveries(in_(700), 10)
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(held.message.as_ref().unwrap().id, "1");
     assert!(
         held.retry_at.unwrap() > in_(8_000),
         "it is not to be tried itself"
     );
-    let behind = store.find_next_in_lane(&held).await.unwrap().unwrap();
+    let behind = store
+        .deliveries()
+        .find_next_in_lane(&held)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(behind.message.as_ref().unwrap().id, "2");
     store
+        .deliveries()
         .settle_delivery(SettledDelivery {
             delivery: held.delivery,
             outcome: hold(9_000, 1_200),
@@ -170,6 +197,7 @@ async fn what_comes_behind_a_delivery_that_holds_its_chat_is_looked_at_soon() {
         due_at: in_(9_000),
     };
     store
+        .deliveries()
         .settle_delivery(SettledDelivery {
             delivery: held.delivery,
             outcome,
@@ -177,12 +205,17 @@ async fn what_comes_behind_a_delivery_that_holds_its_chat_is_looked_at_soon() {
         .await
         .unwrap();
     store
+        .events()
         .append_events(vec![new_event("a", "3")])
         .await
         .unwrap();
     assert_eq!(due_at(&store, soon()).await, ["3"]);
     settle_head(&store, "a", DeliveryOutcome::Delivered).await;
-    let late = store.due_deliveries(in_(9_001), 10).await.unwrap();
+    let late = store
+        .deliveries()
+        .due_deliveries(in_(9_001), 10)
+        .await
+        .unwrap();
     assert_eq!(
         (late.len(), late[0].is_parked, late[0].attempts),
         (1, true, 2)
@@ -193,6 +226,7 @@ async fn what_comes_behind_a_delivery_that_holds_its_chat_is_looked_at_soon() {
 async fn what_was_put_off_while_the_time_of_day_was_wrong_is_due() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![
             new_event("a", "1"),
             new_event("b", "2"),
@@ -234,6 +268,7 @@ async fn what_was_put_off_while_the_time_of_day_was_wrong_is_due() {
 async fn an_outage_that_is_over_is_over_for_all_chats() {
     let (store, _folder) = new_store().await;
     store
+        .events()
         .append_events(vec![
             new_event("a", "1"),
             new_event("b", "2"),
@@ -261,19 +296,32 @@ async fn an_outage_that_is_over_is_over_for_all_chats() {
     )
     .await;
     assert_eq!(
-        store.find_endpoint("hook").await.unwrap().unwrap().failures,
+        store
+            .webhooks()
+            .find_endpoint("hook")
+            .await
+            .unwrap()
+            .unwrap()
+            .failures,
         2
     );
     store
+        .webhooks()
         .record_endpoint_recovery("hook", "hook", crate::store::WakePolicy::AsPlanned)
         .await
         .unwrap();
     assert_eq!(due_at(&store, soon()).await, ["3"]);
     store
+        .webhooks()
         .record_endpoint_recovery("hook", "hook", crate::store::WakePolicy::AtOnce)
         .await
         .unwrap();
     assert_eq!(due_at(&store, soon()).await, ["3", "1"]);
-    let endpoint = store.find_endpoint("hook").await.unwrap().unwrap();
+    let endpoint = store
+        .webhooks()
+        .find_endpoint("hook")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((endpoint.failures, endpoint.failing_since), (0, None));
 }

@@ -4,7 +4,7 @@ use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::pin_in_chat_message::Type as PinType;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 
-use super::content::{decode_body as told, unwrap_message};
+use super::content::{decode_body, unwrap_message};
 use crate::model::event::{KeepChange, PinChange};
 use crate::model::message::Message;
 
@@ -53,7 +53,7 @@ pub(crate) fn decode_change(message: &wa::Message) -> Option<DecodedChange> {
         let what = match protocol.r#type? {
             Type::REVOKE => ChangeKind::Deleted,
             Type::MESSAGE_EDIT => {
-                ChangeKind::Edited(Box::new(told(protocol.edited_message.as_option()?)?))
+                ChangeKind::Edited(Box::new(decode_body(protocol.edited_message.as_option()?)?))
             }
             _ => return None,
         };

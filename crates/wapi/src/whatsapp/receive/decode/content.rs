@@ -26,6 +26,9 @@ pub(in crate::whatsapp) fn decode_body(message: &wa::Message) -> Option<Message>
             .filter_map(|person| parse_person(person))
             .collect(),
         mentions,
+        mentions_everyone: about
+            .and_then(|about| about.non_jid_mentions)
+            .is_some_and(|mentioned| mentioned > 0),
         forwarded: about.and_then(|about| about.is_forwarded).unwrap_or(false),
         album_id: album_id(message),
         expires_after: about
@@ -206,7 +209,7 @@ pub(crate) fn context_info(body: &wa::Message) -> Option<&wa::ContextInfo> {
         poll_creation_message_v2 poll_creation_message_v3 poll_creation_message_v5 event_message group_invite_message
         list_message buttons_message template_message interactive_message list_response_message
         buttons_response_message template_button_reply_message interactive_response_message album_message
-        poll_creation_message_v6 product_message order_message
+        poll_creation_message_v6 product_message order_message request_phone_number_message
     };
     all.into_iter().flatten().next()
 }

@@ -6,7 +6,7 @@ use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use crate::model::message::{
     AlbumContent, CalendarEvent, ContactCard, EventVenue, GroupInvite, LiveLocation, Location,
-    MessageContent, PollContent, PollQuiz,
+    MessageContent, PhoneNumberRequest, PollContent, PollQuiz,
 };
 
 /// Converts a message of one of these kinds; `None` for others.
@@ -39,6 +39,11 @@ pub(crate) fn decode_fileless(body: &wa::Message) -> Option<MessageContent> {
         let videos = album.expected_video_count.unwrap_or_default();
         return Some(MessageContent::Album {
             album: AlbumContent { images, videos },
+        });
+    }
+    if body.request_phone_number_message.is_set() {
+        return Some(MessageContent::PhoneNumberRequest {
+            phone_number_request: PhoneNumberRequest {},
         });
     }
     let invite = body.group_invite_message.as_option()?;

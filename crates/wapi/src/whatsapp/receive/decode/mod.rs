@@ -20,8 +20,8 @@ use whatsapp_rust::waproto::whatsapp as wa;
 
 use crate::inbound::InboundEvent;
 use crate::model::event::{
-    ChatDisappearing, DeletionChange, EventData, MessageChange, MessageKey, Person, PersonNames,
-    ReactionChange, ReceivedMessage, ReceivedStatus, UnreadableMessage,
+    ChatDisappearing, DeletionChange, EventData, MessageChange, MessageKey, MessageOrigin, Person,
+    PersonNames, ReactionChange, ReceivedMessage, ReceivedStatus,
 };
 use crate::store::DisappearingTimer;
 
@@ -68,59 +68,27 @@ pub(in crate::whatsapp) fn decode_message(
             }
         }
         None if let Some((seconds, _)) = changes::decode_timer_change(message) => {
-            let UnreadableMessage {
-                session,
-                id,
-                chat,
-                from,
-                from_me,
-                timestamp,
-                offline,
-                ..
-            } = undecryptable_message(session, info, known);
             let set = ChatDisappearing {
-                session,
-                id,
-                chat,
-                from,
-                from_me,
-                timestamp,
-                offline,
+                origin: message_origin(session, info, known),
                 disappearing: seconds,
             };
             EventData::ChatDisappearing(Box::new(set))
         }
         None => {
-            let UnreadableMessage {
-                session,
-                id,
-                chat,
-                from,
-                from_me,
-                timestamp,
-                offline,
-                ..
-            } = undecryptable_message(session, info, known);
             let is_status = source.chat.is_status_broadcast();
             let message = if is_status {
                 status::decode_status(message)?
             } else {
                 content::decode_body(message)?
             };
-            let told = ReceivedMessage {
-                session,
-                id,
-                chat,
-                from,
-                from_me,
-                timestamp,
-                offline,
+            let received = ReceivedMessage {
+                origin: message_origin(session, info, known),
                 message,
             };
-            match (from_me, is_status) {
-                (true, _) => EventData::MessageEcho(Box::new(told)),
-                (false, true) => EventData::StatusReceived(Box::new(ReceivedStatus::new(told))),
-                (false, false) => EventData::MessageReceived(Box::new(told)),
+            match (received.origin.from_me, is_status) {
+                (true, _) => EventData::MessageEcho(Box::new(received)),
+                (false, true) => EventData::StatusReceived(Box::new(ReceivedStatus::new(received))),
+                (false, false) => EventData::MessageReceived(Box::new(received)),
             }
         }
     };
@@ -130,6 +98,7 @@ pub(in crate::whatsapp) fn decode_message(
         chat: public_chat_id(info, known),
         data,
         file,
+        facts: Vec::new(),
     })
 }
 
@@ -153,7 +122,30 @@ pub(in crate::whatsapp) fn decode_edited_post(
         chat: public_chat_id(info, known),
         data: EventData::MessageEdited(Box::new(edited)),
         file: None,
+        facts: Vec::new(),
     })
+}
+
+/// Converts the deletion of a newsletter post to its event.
+pub(in crate::whatsapp) fn decode_deleted_post(
+    session: &str,
+    info: &MessageInfo,
+    known: &MessageAddresses,
+) -> InboundEvent {
+    let id = info.id.to_string();
+    let deleted =
+        empty_change(session, info, known, id.clone()).with_change(DeletionChange::default());
+    InboundEvent {
+        // It comes under the id of the post itself.
+        key: MessageKey {
+            id: format!("{id}-deleted"),
+            ..message_key(info)
+        },
+        chat: public_chat_id(info, known),
+        data: EventData::MessageDeleted(Box::new(deleted)),
+        file: None,
+        facts: Vec::new(),
+    }
 }
 
 /// Returns the timer of a message's chat, as set by it or carried by a disappearing message, and
@@ -202,16 +194,15 @@ pub(in crate::whatsapp) fn find_timer(
     Some((chats, timer))
 }
 
-/// Returns the event of a message that nobody has decrypted yet.
-pub(in crate::whatsapp) fn undecryptable_message(
+/// Returns the origin of a message, whether or not it could be decrypted.
+pub(in crate::whatsapp) fn message_origin(
     session: &str,
     info: &MessageInfo,
     known: &MessageAddresses,
-) -> UnreadableMessage {
-    UnreadableMessage {
+) -> MessageOrigin {
+    MessageOrigin {
         session: session.to_owned(),
         id: info.id.to_string(),
-        reason: "undecryptable",
         chat: public_chat_id(info, known),
         from: message_author(info, known),
         from_me: info.source.is_from_me,
@@ -227,24 +218,8 @@ pub(in crate::whatsapp) fn empty_change(
     known: &MessageAddresses,
     message_id: String,
 ) -> MessageChange<()> {
-    let UnreadableMessage {
-        session,
-        id,
-        chat,
-        from,
-        from_me,
-        timestamp,
-        offline,
-        ..
-    } = undecryptable_message(session, info, known);
     MessageChange {
-        session,
-        id,
-        chat,
-        from,
-        from_me,
-        timestamp,
-        offline,
+        origin: message_origin(session, info, known),
         message_id,
         change: (),
     }

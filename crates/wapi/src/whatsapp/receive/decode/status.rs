@@ -8,17 +8,17 @@ use crate::model::message::{Message, MessageContent, StatusFont};
 
 /// Converts a status like any message, and adds the font and background of a text.
 pub(crate) fn decode_status(message: &wa::Message) -> Option<Message> {
-    let mut told = content::decode_body(message)?;
-    if let (MessageContent::Text { text }, Some(shown)) = (
-        &mut told.content,
+    let mut decoded = content::decode_body(message)?;
+    if let (MessageContent::Text { text }, Some(extended)) = (
+        &mut decoded.content,
         unwrap_message(message).extended_text_message.as_option(),
     ) {
-        text.background_color = shown
+        text.background_color = extended
             .background_argb
             .map(|argb| format!("#{:06X}", argb & 0x00FF_FFFF));
-        text.font = shown.font.map(decode_font);
+        text.font = extended.font.map(decode_font);
     }
-    Some(told)
+    Some(decoded)
 }
 
 const fn decode_font(font: FontType) -> StatusFont {

@@ -29,7 +29,7 @@ fn decode_received(
         own: vec!["99@lid".parse().unwrap()],
     };
     match decode_message(session, message, info, &known)?.data {
-        EventData::MessageReceived(told) | EventData::MessageEcho(told) => Some(*told),
+        EventData::MessageReceived(received) | EventData::MessageEcho(received) => Some(*received),
         other => panic!("told as {}", other.kind()),
     }
 }
@@ -55,7 +55,7 @@ fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
             Some(&other.parse().unwrap()),
         )
         .unwrap();
-        assert_eq!(message.chat, "375447034810@s.whatsapp.net");
+        assert_eq!(message.origin.chat, "375447034810@s.whatsapp.net");
         let ann = Person {
             id: "375447034810@s.whatsapp.net".to_owned(),
             phone: Some("375447034810".to_owned()),
@@ -63,7 +63,7 @@ fn a_person_has_one_id_by_number_whichever_address_they_write_from() {
             name: Some("Ann".to_owned()),
             ..Person::default()
         };
-        assert_eq!(message.from, ann);
+        assert_eq!(message.origin.from, ann);
     }
 }
 
@@ -77,7 +77,7 @@ fn a_person_whose_number_is_hidden_has_their_lid() {
     )
     .unwrap();
     assert_eq!(
-        (message.chat.as_str(), message.from.phone),
+        (message.origin.chat.as_str(), message.origin.from.phone),
         ("123456789012345@lid", None)
     );
 }
@@ -91,8 +91,8 @@ fn a_group_is_the_chat_and_the_sender_a_person() {
         None,
     )
     .unwrap();
-    assert_eq!(message.chat, "120363025246125486@g.us");
-    assert_eq!(message.from.id, "375447034810@s.whatsapp.net");
+    assert_eq!(message.origin.chat, "120363025246125486@g.us");
+    assert_eq!(message.origin.from.id, "375447034810@s.whatsapp.net");
 }
 
 #[test]
@@ -107,11 +107,14 @@ fn what_we_wrote_on_another_device_is_told_as_ours_in_the_chat_of_the_other() {
     )
     .unwrap();
     assert_eq!(
-        (message.chat.as_str(), message.from_me),
+        (message.origin.chat.as_str(), message.origin.from_me),
         ("375447034810@s.whatsapp.net", true)
     );
     assert_eq!(
-        (message.from.id.as_str(), message.from.lid.as_deref()),
+        (
+            message.origin.from.id.as_str(),
+            message.origin.from.lid.as_deref()
+        ),
         ("11@s.whatsapp.net", Some("99@lid"))
     );
 }
@@ -151,7 +154,7 @@ fn media_keep_their_caption_and_metadata() {
         ..Default::default()
     };
     let Some(MessageContent::Image { image }) =
-        content::decode_body(&message).map(|told| told.content)
+        content::decode_body(&message).map(|received| received.content)
     else {
         panic!("not an image")
     };
@@ -206,7 +209,7 @@ fn an_answer_names_the_message_it_answers() {
         extended_text_message: MessageField::some(text),
         ..Default::default()
     };
-    let told = decode_received(
+    let received = decode_received(
         "s",
         &message,
         &message_info(ANN, "375447034810@s.whatsapp.net"),
@@ -214,7 +217,7 @@ fn an_answer_names_the_message_it_answers() {
     )
     .unwrap();
     assert_eq!(
-        told.message.context,
+        received.message.context,
         Some(MessageContext {
             message_id: "3EB1".to_owned(),
             from: None,
@@ -225,7 +228,7 @@ fn an_answer_names_the_message_it_answers() {
         })
     );
     assert_eq!(
-        told.message.content,
+        received.message.content,
         MessageContent::Text {
             text: TextContent::new("yes".to_owned())
         }
@@ -302,12 +305,12 @@ fn of_all_kinds_there_are_none_is_dropped() {
             .into_iter()
             .filter(|name| !nothing.contains(name))
             .collect();
-        let told = content::decode_body(&message);
+        let received = content::decode_body(&message);
         match named.first().map(String::as_str) {
-            Some(name) if NOT_MESSAGES.contains(&name) => assert_eq!(told, None, "{name}"),
+            Some(name) if NOT_MESSAGES.contains(&name) => assert_eq!(received, None, "{name}"),
             Some(name) => {
                 kinds += 1;
-                assert!(told.is_some(), "{name} is dropped");
+                assert!(received.is_some(), "{name} is dropped");
             }
             // WhatsApp may have added it since.
             None => {}

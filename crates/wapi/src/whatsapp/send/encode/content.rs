@@ -41,6 +41,10 @@ pub(crate) fn build_content(content: &MessageContent) -> Option<wa::Message> {
             group_invite_message: MessageField::some(build_group_invite(group_invite)),
             ..Default::default()
         },
+        MessageContent::PhoneNumberRequest { .. } => wa::Message {
+            request_phone_number_message: MessageField::some(Default::default()),
+            ..Default::default()
+        },
         MessageContent::Album { album } => {
             let announced = kinds::AlbumMessage {
                 expected_image_count: Some(album.images),

@@ -110,17 +110,17 @@ pub(crate) fn build_media(
                 filled!(ImageMessage, file, { caption: caption, view_once: view_once });
         }
         MediaKind::Video => {
-            let film = filled!(VideoMessage, file, {
+            let video = filled!(VideoMessage, file, {
                 caption: caption, view_once: view_once, gif_playback: is_gif.then_some(true),
                 streaming_sidecar: file.streaming_sidecar,
             });
-            message.video_message = film;
+            message.video_message = video;
         }
         MediaKind::Audio | MediaKind::Voice => {
-            let sound = filled!(AudioMessage, file, {
+            let audio = filled!(AudioMessage, file, {
                 view_once: view_once, ptt: media.voice.then_some(true), streaming_sidecar: file.streaming_sidecar,
             });
-            message.audio_message = sound;
+            message.audio_message = audio;
         }
         MediaKind::Document => {
             let found = || filename::complete_name(file.form.name.as_deref(), &file.form.mime_type);

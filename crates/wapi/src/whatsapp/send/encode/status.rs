@@ -17,14 +17,14 @@ pub(crate) fn build_text_status(text: &TextContent) -> wa::Message {
         .background_color
         .as_deref()
         .and_then(|color| u32::from_str_radix(color.strip_prefix('#')?, 16).ok());
-    let shown = ExtendedTextMessage {
+    let text_message = ExtendedTextMessage {
         text: Some(text.body.clone()),
         background_argb: Some(chosen.map_or(BACKGROUND, |rgb| rgb | OPAQUE)),
         font: Some(text.font.map_or(FontType::SYSTEM, convert_font)),
         ..Default::default()
     };
     wa::Message {
-        extended_text_message: MessageField::some(shown),
+        extended_text_message: MessageField::some(text_message),
         ..Default::default()
     }
 }

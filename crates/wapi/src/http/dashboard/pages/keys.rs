@@ -1,0 +1,157 @@
+//! API keys: made once, shown once, removed at once.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde_json::{Value, json};
+use strum::VariantNames;
+
+use crate::http::Gateway;
+use crate::http::dashboard::context::PageContext;
+use crate::http::dashboard::documents::{list_at, no_query, optional_text, read_document, text_at};
+use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::login::KeyConfirmation;
+use crate::http::dashboard::login::forms::{FormFields, json_fields};
+use crate::http::dashboard::texts;
+use crate::http::error::Problem;
+use crate::http::request::query::QueryParameters;
+use crate::http::v1;
+use crate::model::access::Scope;
+
+/// `GET /dashboard/keys`: all keys but that of the settings.
+pub async fn show_keys(
+    State(gateway): State<Gateway>,
+    context: PageContext,
+    query: QueryParameters,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let answer = v1::api_keys::list_api_keys(State(gateway), no_query()).await;
+    let document = read_document(answer)?;
+    let title = context.text(texts::KEYS);
+    let headings = [
+        texts::NAME,
+        texts::SCOPES,
+        texts::SESSIONS,
+        texts::CREATED,
+        texts::EXPIRES,
+        texts::LAST_USED,
+        texts::ACTIONS,
+    ];
+    let content = html! {
+        h1 { (title) }
+        table {
+            thead { tr { @for text in headings { th scope="col" { (context.text(text)) } } } }
+            tbody {
+                @for key in list_at(&document, "api_keys") { (draw_key(&context, key)) }
+            }
+        }
+        (creation_form(&context))
+    };
+    Ok(render_page(&context, title, content))
+}
+
+fn draw_key(context: &PageContext, key: &Value) -> Markup {
+    let texts_of = |name: &str| {
+        let texts = list_at(key, name).iter().filter_map(Value::as_str);
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    let time_or = |name: &str, otherwise| {
+        html! {
+            @match optional_text(key, name) {
+                Some(at) => (render_time(at)),
+                None => (context.text(otherwise)),
+            }
+        }
+    };
+    html! {
+        tr {
+            td data-label=(context.text(texts::NAME)) {
+                bdi { (text_at(key, "name")) } " " code { "…" (text_at(key, "hint")) }
+            }
+            td data-label=(context.text(texts::SCOPES)) { (texts_of("scopes")) }
+            td data-label=(context.text(texts::SESSIONS)) {
+                @if key["sessions"].is_null() { (context.text(texts::ALL)) } @else { (texts_of("sessions")) }
+            }
+            td data-label=(context.text(texts::CREATED)) { (render_time(text_at(key, "created_at"))) }
+            td data-label=(context.text(texts::EXPIRES)) { (time_or("expires_at", texts::UNTIL_NOW)) }
+            td data-label=(context.text(texts::LAST_USED)) { (time_or("last_used_at", texts::UNTIL_NOW)) }
+            td data-label=(context.text(texts::ACTIONS)) {
+                (action_button(context, &format!("/dashboard/keys/{}/remove", text_at(key, "id")), texts::REMOVE))
+            }
+        }
+    }
+}
+
+fn creation_form(context: &PageContext) -> Markup {
+    html! {
+        section.card {
+            h2 { (context.text(texts::NEW_KEY)) }
+            form.stack method="post" action="/dashboard/keys" {
+                (form_token(context))
+                label for="name" { (context.text(texts::NAME)) }
+                input id="name" name="name" required maxlength="100" autocomplete="off";
+                fieldset {
+                    legend { (context.text(texts::SCOPES)) }
+                    @for scope in Scope::VARIANTS {
+                        label { input type="checkbox" name="scopes" value=(scope); " " (scope) } " "
+                    }
+                }
+                label for="sessions" { (context.text(texts::ONLY_SESSIONS)) }
+                textarea id="sessions" name="sessions" {}
+                label for="expires_at" { (context.text(texts::EXPIRES)) }
+                input id="expires_at" name="expires_at" placeholder="2030-01-31T12:00:00Z";
+                (KeyConfirmation::draw_field(context, "keys"))
+                button type="submit" { (context.text(texts::CREATE)) }
+            }
+        }
+    }
+}
+
+/// `POST /dashboard/keys`: creates a key, and shows it this once.
+pub async fn create_key(
+    State(gateway): State<Gateway>,
+    context: PageContext,
+    confirmation: KeyConfirmation,
+    mut fields: FormFields,
+) -> Result<Response, Problem> {
+    let scopes = fields.take_all("scopes");
+    // A key outlives this login, whatever it may do.
+    confirmation.require(&mut fields).await?;
+    let sessions = fields.take("sessions").unwrap_or_default();
+    let sessions: Vec<_> = sessions
+        .lines()
+        .filter(|name| !name.trim().is_empty())
+        .collect();
+    let wish = json!({
+        "name": fields.require("name")?,
+        "scopes": scopes,
+        "sessions": (!sessions.is_empty()).then_some(sessions),
+        "expires_at": fields.take("expires_at"),
+    });
+    let created = v1::api_keys::make_api_key(&gateway, json_fields(wish)).await?;
+    let document = serde_json::to_value(created).map_err(|_| Problem::Internal)?;
+    let title = context.text(texts::NEW_KEY);
+    let content = html! {
+        h1 { (title) }
+        section.card {
+            p { (context.text(texts::KEY_ONCE)) }
+            p { code id="new-key" { (text_at(&document, "key")) } " "
+                button.plain type="button" data-copy=(text_at(&document, "key")) {
+                    (context.text(texts::COPY))
+                }
+            }
+            p { a href="/dashboard/keys" { (context.text(texts::KEYS)) } }
+        }
+    };
+    Ok(render_page(&context, title, content))
+}
+
+/// `POST …/remove`: removes a key.
+pub async fn remove_key(
+    gateway: State<Gateway>,
+    id: Path<String>,
+    _: FormFields,
+) -> Result<Response, Problem> {
+    v1::api_keys::remove_api_key(gateway, no_query(), id).await?;
+    Ok(Redirect::to("/dashboard/keys").into_response())
+}

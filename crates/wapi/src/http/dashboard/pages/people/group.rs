@@ -1,0 +1,269 @@
+//! One group: its settings, members, requests to join, and invite link.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
+
+use super::groups::group_address;
+use super::texts;
+use crate::http::Gateway;
+use crate::http::dashboard::context::PageContext;
+use crate::http::dashboard::documents::{
+    flag_at, list_at, name_of, no_query, optional_text, read_document, text_at,
+};
+use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::pages::chat::chat_address;
+use crate::http::dashboard::pages::sessions::session_address;
+use crate::http::dashboard::texts::PageText;
+use crate::http::error::Problem;
+use crate::http::request::query::QueryParameters;
+use crate::http::v1;
+use crate::http::v1::groups::GroupPath;
+use crate::media::qr_image::QrImage;
+use crate::model::access::Scope;
+use crate::model::message::ChatId;
+
+/// Settings that the page changes, by their names in the API.
+pub const SETTINGS: [(&str, PageText); 3] = [
+    ("announcement", texts::ANNOUNCEMENT),
+    ("locked", texts::LOCKED),
+    ("approval", texts::APPROVAL),
+];
+
+/// Returns the address of the group's page.
+pub fn address_of(path: &GroupPath) -> String {
+    group_address(
+        &path.session,
+        &ChatId::Group(path.group.clone()).to_string(),
+    )
+}
+
+/// `GET …/groups/{group}`: a group, as WhatsApp shows it now.
+pub async fn show_group(
+    State(gateway): State<Gateway>,
+    path: GroupPath,
+    context: PageContext,
+    query: QueryParameters,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let answer = v1::groups::show_group(State(gateway.clone()), path.clone(), no_query()).await;
+    let group = read_document(answer)?;
+    let can_manage = context.has_scope(Scope::Manage);
+    // Only admins of a group are told of requests.
+    let requests = if flag_at(&group, "approval") {
+        let answer = v1::groups::invites::list_requests(State(gateway), path.clone(), no_query());
+        read_document(answer.await).unwrap_or_default()
+    } else {
+        Value::Null
+    };
+    let address = address_of(&path);
+    let title = text_at(&group, "subject").to_owned();
+    let content = html! {
+        h1 { bdi { (title) } }
+        p {
+            a href={ (session_address(path.session.as_str())) "/groups" } {
+                (context.text(texts::GROUPS)) " · " (path.session.as_str())
+            }
+            " " code { (text_at(&group, "id")) } " "
+            a href={ (chat_address(&path.session, text_at(&group, "id"))) "#end" } { (context.text(texts::OPEN_CHAT)) }
+        }
+        @if flag_at(&group, "suspended") { p.warning { (context.text(texts::SUSPENDED)) } }
+        (draw_facts(&context, &group))
+        (draw_members(&context, &address, &group, can_manage))
+        (draw_requests(&context, &address, list_at(&requests, "requests"), can_manage))
+        @if can_manage { (draw_changes(&context, &address, &group)) }
+    };
+    Ok(render_page(&context, &title, content))
+}
+
+fn draw_facts(context: &PageContext, group: &Value) -> Markup {
+    let founder = &group["created_by"];
+    html! {
+        section.card {
+            dl {
+                @if let Some(description) = optional_text(group, "description") {
+                    div { dt { (context.text(texts::DESCRIPTION)) } dd { (description) } }
+                }
+                @if let Some(at) = optional_text(group, "created_at") {
+                    div {
+                        dt { (context.text(texts::CREATED)) }
+                        dd { (render_time(at)) @if !founder.is_null() { " · " bdi { (name_of(founder)) } } }
+                    }
+                }
+                @for (name, text) in SETTINGS {
+                    div {
+                        dt { (context.text(text)) }
+                        dd { (context.text(if flag_at(group, name) { texts::YES } else { texts::NO })) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Returns the name of a role.
+fn role_text(context: &PageContext, role: &str) -> &'static str {
+    context.text(match role {
+        "superadmin" => texts::SUPERADMIN,
+        "admin" => texts::ADMIN,
+        _ => texts::MEMBER,
+    })
+}
+
+fn draw_members(context: &PageContext, address: &str, group: &Value, can_manage: bool) -> Markup {
+    let members = list_at(group, "participants");
+    html! {
+        section id="members" {
+            h2 { (context.text(texts::MEMBERS)) " (" (members.len()) ")" }
+            table {
+                thead {
+                    tr {
+                        th scope="col" { (context.text(texts::NAME)) }
+                        th scope="col" { (context.text(texts::ROLE)) }
+                        @if can_manage { th scope="col" { (context.text(texts::ACTIONS)) } }
+                    }
+                }
+                tbody {
+                    @for member in members {
+                        tr {
+                            td data-label=(context.text(texts::NAME)) {
+                                bdi { (name_of(member)) } " " code { (text_at(member, "id")) }
+                            }
+                            td data-label=(context.text(texts::ROLE)) {
+                                (role_text(context, text_at(member, "role")))
+                            }
+                            @if can_manage {
+                                td data-label=(context.text(texts::ACTIONS)) {
+                                    (draw_member_buttons(context, address, member))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Draws the buttons for a member; nobody changes the founder.
+fn draw_member_buttons(context: &PageContext, address: &str, member: &Value) -> Markup {
+    let (id, role) = (text_at(member, "id"), text_at(member, "role"));
+    html! {
+        @if role != "superadmin" {
+            form method="post" action={ (address) "/member" } {
+                (form_token(context))
+                input type="hidden" name="participant" value=(id);
+                @if role == "admin" {
+                    button.plain type="submit" name="action" value="demote" { (context.text(texts::DEMOTE)) }
+                } @else {
+                    button.plain type="submit" name="action" value="promote" { (context.text(texts::PROMOTE)) }
+                }
+                button.danger type="submit" name="action" value="remove" { (context.text(texts::REMOVE_MEMBER)) }
+            }
+        }
+    }
+}
+
+fn draw_requests(
+    context: &PageContext,
+    address: &str,
+    requests: &[Value],
+    can_manage: bool,
+) -> Markup {
+    html! {
+        @if !requests.is_empty() {
+            section.card id="requests" {
+                h2 { (context.text(texts::REQUESTS)) }
+                @for request in requests {
+                    p {
+                        bdi { (name_of(request)) } " " code { (text_at(request, "id")) }
+                        @if let Some(at) = optional_text(request, "requested_at") { " " (render_time(at)) }
+                    }
+                    @if can_manage {
+                        form method="post" action={ (address) "/requests" } {
+                            (form_token(context))
+                            input type="hidden" name="participant" value=(text_at(request, "id"));
+                            button type="submit" name="decision" value="approve" { (context.text(texts::APPROVE)) }
+                            button.danger type="submit" name="decision" value="reject" { (context.text(texts::REJECT)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn draw_changes(context: &PageContext, address: &str, group: &Value) -> Markup {
+    html! {
+        section.card {
+            h2 { (context.text(texts::ADD_MEMBERS)) }
+            form.stack method="post" action={ (address) "/members" } {
+                (form_token(context))
+                label for="people" { (context.text(texts::PEOPLE)) }
+                textarea id="people" name="participants" required {}
+                button type="submit" { (context.text(texts::ADD_MEMBERS)) }
+            }
+            p { a href={ (address) "/invite" } { (context.text(texts::INVITE_LINK)) } }
+        }
+        section.card {
+            h2 { (context.text(texts::SETTINGS)) }
+            form.stack method="post" action={ (address) "/change" } {
+                (form_token(context))
+                label for="subject" { (context.text(texts::SUBJECT)) }
+                input id="subject" name="subject" value=(text_at(group, "subject")) autocomplete="off";
+                label for="description" { (context.text(texts::DESCRIPTION)) }
+                textarea id="description" name="description" { (text_at(group, "description")) }
+                button type="submit" { (context.text(texts::CHANGE)) }
+            }
+            @for (name, text) in SETTINGS {
+                form method="post" action={ (address) "/change" } {
+                    (form_token(context))
+                    (context.text(text)) ": "
+                    @let is_set = flag_at(group, name);
+                    button.plain type="submit" name=(name) value=(if is_set { "no" } else { "yes" }) {
+                        (context.text(texts::CHANGE)) ": " (context.text(if is_set { texts::NO } else { texts::YES }))
+                    }
+                }
+            }
+            form method="post" action={ (address) "/leave" } {
+                (form_token(context))
+                label for="typed" { (context.text(texts::TYPE_SUBJECT)) }
+                input id="typed" name="typed_subject" required autocomplete="off";
+                button.danger type="submit" { (context.text(texts::LEAVE)) }
+            }
+        }
+    }
+}
+
+/// `GET …/groups/{group}/invite`: the invite link, and its QR code.
+pub async fn show_invite(
+    gateway: State<Gateway>,
+    path: GroupPath,
+    context: PageContext,
+    query: QueryParameters,
+) -> Result<Response, Problem> {
+    query.finish()?;
+    let answer = v1::groups::invites::show_invite(gateway, path.clone(), no_query()).await;
+    let document = read_document(answer)?;
+    let link = text_at(&document, "link");
+    let qr = QrImage::from_text(link).ok().map(|qr| qr.to_svg());
+    let address = address_of(&path);
+    let title = context.text(texts::INVITE_LINK);
+    let content = html! {
+        h1 { (title) }
+        p { a href=(address) { (context.text(texts::BACK_TO_GROUP)) } }
+        section.card {
+            p { (context.text(texts::INVITE_HINT)) }
+            p {
+                code id="invite-link" { (link) } " "
+                button.plain type="button" data-copy=(link) { (context.text(texts::COPY)) }
+            }
+            @if let Some(qr) = qr {
+                div.qr role="img" aria-label=(context.text(texts::INVITE_QR)) { (PreEscaped(qr)) }
+            }
+            (action_button(&context, &format!("{address}/invite"), texts::REVOKE))
+        }
+    };
+    Ok(render_page(&context, title, content))
+}

@@ -1,0 +1,26 @@
+//! Try it: a form for each route of `/v1`, made from the OpenAPI document, with the call as curl.
+
+mod call;
+mod fields;
+mod operations;
+mod page;
+mod texts;
+
+use crate::http::access::table::RouteTable;
+use crate::model::access::Scope::Read;
+
+/// The routes behind the forms check the scopes that they need themselves.
+pub fn add_routes(table: RouteTable) -> RouteTable {
+    table
+        .get("/dashboard/try", Read.narrowed(), page::show_operations)
+        .get(
+            "/dashboard/try/{operation}",
+            Read.narrowed(),
+            page::show_operation,
+        )
+        .post(
+            "/dashboard/try/{operation}",
+            Read.narrowed(),
+            page::call_operation,
+        )
+}

@@ -1,0 +1,5 @@
+//! Properties of accounts: privacy settings, profiles of businesses, passkeys.
+
+pub(crate) mod business;
+pub(crate) mod privacy;
+pub(crate) mod webauthn;

@@ -1,0 +1,196 @@
+//! Held messages: the reason reaches all that wait, and what has certainly not left does not count as
+//! possibly sent.
+
+use std::collections::HashSet;
+
+use super::super::*;
+use super::{attempt, chat_of, hand_over, message, online};
+use crate::model::send_hold::{HoldReason, SendHold};
+
+const LOCK: SendHold = SendHold {
+    reason: HoldReason::Timelock,
+    not_before: None,
+};
+
+fn locked() -> NewChatLimits {
+    NewChatLimits {
+        hold: Some(LOCK),
+        quota: None,
+    }
+}
+
+fn add(outbox: &mut Outbox, message: QueuedMessage, mode: SendMode, at: OutboxClock) {
+    outbox.add_message(Arc::new(message), mode, at);
+}
+
+fn unrecorded(seq: i64) -> QueuedMessage {
+    QueuedMessage {
+        is_recorded: false,
+        ..message(seq)
+    }
+}
+
+#[test]
+fn a_person_who_writes_while_they_are_looked_up_is_looked_up_anew() {
+    let (mut outbox, at) = online();
+    outbox.set_new_chat_limits(locked());
+    add(&mut outbox, unrecorded(1), SendMode::Queued, at);
+    let check = OutboxStep::CheckChats(vec![MessageSeq(1)]);
+    assert_eq!(outbox.next_steps(at), std::slice::from_ref(&check));
+    outbox.recheck_chats(&HashSet::from([chat_of(0)]));
+    outbox.finish_check(MessageSeq(1), Some(ChatFamiliarity::New), at);
+    assert_eq!(outbox.next_steps(at), [check]);
+}
+
+#[test]
+fn a_connection_that_comes_back_asks_anew_what_the_former_one_was_asked() {
+    let (mut outbox, at) = online();
+    outbox.set_new_chat_limits(locked());
+    add(&mut outbox, unrecorded(1), SendMode::Queued, at);
+    let check = OutboxStep::CheckChats(vec![MessageSeq(1)]);
+    assert_eq!(outbox.next_steps(at), std::slice::from_ref(&check));
+    outbox.set_connectivity(OutboxConnectivity::Offline);
+    outbox.set_connectivity(OutboxConnectivity::Online);
+    outbox.finish_check(MessageSeq(1), Some(ChatFamiliarity::New), at);
+    assert_eq!(outbox.next_steps(at), [check]);
+}
+
+#[test]
+fn a_person_who_writes_while_their_message_is_refused_gets_it() {
+    let (mut outbox, at) = online();
+    add(&mut outbox, message(1), SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+    outbox.set_new_chat_limits(locked());
+    outbox.recheck_chats(&HashSet::from([chat_of(0)]));
+    outbox.finish_trust_check(check, false);
+    let again = OutboxStep::CheckChats(vec![MessageSeq(1)]);
+    assert_eq!(outbox.next_steps(at), [again]);
+}
+
+#[test]
+fn a_refused_message_is_held_without_its_mark_and_with_all_behind_it() {
+    let (mut outbox, at) = online();
+    for seq in 1..=3 {
+        add(&mut outbox, message(seq), SendMode::Queued, at);
+    }
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+    outbox.set_new_chat_limits(locked());
+    outbox.finish_trust_check(check, false);
+    let all = [1, 2, 3].map(MessageSeq);
+    let mut expected: Vec<_> = all.map(|seq| OutboxStep::Hold(seq, LOCK)).into();
+    expected.push(OutboxStep::ClearAttempts(all.to_vec()));
+    assert_eq!(outbox.next_steps(at), expected);
+    // Until the store has written that, nothing leaves.
+    outbox.set_new_chat_limits(NewChatLimits::default());
+    assert_eq!(outbox.next_steps(at), []);
+    outbox.finish_clearing(&all);
+    let steps = outbox.next_steps(at);
+    let released = all.map(OutboxStep::Release);
+    assert_eq!(steps[..3], released);
+    assert!(
+        matches!(&steps[3..], [OutboxStep::RecordAttempts(marks)] if marks[0].seq == all[0]),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn a_refused_message_that_may_have_left_before_keeps_its_mark() {
+    let (mut outbox, at) = online();
+    let before = QueuedMessage {
+        may_have_left: true,
+        ..message(1)
+    };
+    add(&mut outbox, before, SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+    outbox.set_new_chat_limits(locked());
+    outbox.finish_trust_check(check, false);
+    assert_eq!(
+        outbox.next_steps(at),
+        [OutboxStep::Hold(MessageSeq(1), LOCK)]
+    );
+    assert!(!outbox.cancel_message(MessageSeq(1)));
+}
+
+#[test]
+fn a_refused_message_has_not_left_when_the_connection_ends() {
+    let (mut outbox, at) = online();
+    add(&mut outbox, message(1), SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    outbox.start_trust_check(MessageSeq(1)).unwrap();
+    outbox.set_connectivity(OutboxConnectivity::Offline);
+    let cleared = OutboxStep::ClearAttempts(vec![MessageSeq(1)]);
+    assert_eq!(outbox.next_steps(at), [cleared]);
+    assert!(outbox.cancel_message(MessageSeq(1)));
+}
+
+#[test]
+fn those_that_join_a_held_chat_are_told_at_once() {
+    let (mut outbox, at) = online();
+    outbox.set_new_chat_limits(locked());
+    add(&mut outbox, unrecorded(1), SendMode::Queued, at);
+    outbox.next_steps(at);
+    outbox.finish_check(MessageSeq(1), Some(ChatFamiliarity::New), at);
+    add(&mut outbox, unrecorded(2), SendMode::Immediate, at);
+    let failed = |seq| {
+        let failure = SendOutcome::Failed(SendFailure::NewChatsHeld);
+        OutboxStep::RecordOutcome(MessageSeq(seq), failure)
+    };
+    // It came before the decision.
+    let first = OutboxStep::Hold(MessageSeq(1), LOCK);
+    assert_eq!(outbox.next_steps(at), [first, failed(2)]);
+    add(&mut outbox, unrecorded(3), SendMode::Queued, at);
+    add(&mut outbox, unrecorded(4), SendMode::Immediate, at);
+    let third = OutboxStep::Hold(MessageSeq(3), LOCK);
+    assert_eq!(outbox.next_steps(at), [third, failed(4)]);
+    // One that cancels the first leaves the other held.
+    assert!(outbox.cancel_message(MessageSeq(1)));
+    outbox.next_steps(at);
+    outbox.finish_check(MessageSeq(3), Some(ChatFamiliarity::New), at);
+    assert_eq!(outbox.next_steps(at), []);
+}
+
+#[test]
+fn what_waits_for_its_turn_is_queued_when_the_connection_ends() {
+    let (mut outbox, at) = online();
+    for seq in 1..=2 {
+        add(&mut outbox, message(seq), SendMode::Queued, at);
+    }
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    outbox.set_connectivity(OutboxConnectivity::Offline);
+    // One that was accepted as the connection ended.
+    add(&mut outbox, message(3), SendMode::Queued, at);
+    let expected = [
+        OutboxStep::RecordOutcome(MessageSeq(1), SendOutcome::Unconfirmed),
+        OutboxStep::ClearAttempts(vec![MessageSeq(2)]),
+        OutboxStep::ClearAttempts(vec![MessageSeq(3)]),
+    ];
+    assert_eq!(outbox.next_steps(at), expected);
+}
+
+#[test]
+fn a_result_of_an_earlier_attempt_does_not_count() {
+    let (mut outbox, at) = online();
+    add(&mut outbox, message(1), SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    outbox.set_connectivity(OutboxConnectivity::Offline);
+    outbox.set_connectivity(OutboxConnectivity::Online);
+    let steps = outbox.next_steps(at);
+    assert_eq!(steps[1..], [hand_over(1, 2)]);
+    for late in [
+        HandoverError::Unconfirmed,
+        HandoverError::Offline,
+        HandoverError::Failed(String::new()),
+        HandoverError::Rejected(SendFailure::NotOnWhatsapp),
+    ] {
+        outbox.finish_handover(attempt(1, 1), Err(late), at);
+        assert_eq!(outbox.next_steps(at), []);
+    }
+    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+    outbox.finish_trust_check(attempt(1, 2), true);
+    assert_eq!(outbox.next_steps(at), []);
+    outbox.finish_trust_check(check, true);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 4)]);
+}

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::RetentionPolicy;
 use crate::sessions::SessionFiles;
-use crate::store::{RetentionLimits, Store, StoreError};
+use crate::store::{DEDUP_PERIOD, RetentionLimits, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 
@@ -20,10 +20,6 @@ const STEP_SIZE: u16 = 300;
 const SMALL_STEP_SIZE: u16 = 50;
 /// Pause between two steps, in which the writer serves urgent changes.
 const STEP_PAUSE: Duration = Duration::from_millis(20);
-/// WhatsApp keeps messages it could not hand over for about 30 days and then delivers them, also
-/// those delivered before whose acknowledgement was lost. Half as long again, so that no message is
-/// published twice.
-const DEDUP_PERIOD: Duration = Duration::from_secs(45 * 24 * 3600);
 /// How long idempotency keys are remembered.
 const IDEMPOTENCY_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Free bytes that may stay in the file, as new events need them soon: the larger of a fixed size

@@ -53,7 +53,7 @@ pub use events::facts::{EventFact, NewVote};
 pub use events::feed::{EventFilter, EventReader, LifeFilter, StoredEvent};
 pub use events::log::NewEvent;
 use events::recent::RecentEvents;
-pub use events::retention::RetentionLimits;
+pub use events::retention::{DEDUP_PERIOD, RetentionLimits};
 pub use handles::{
     ActivityStore, ApiKeyStore, ConnectLinkStore, DeliveryStore, EventStore, IdentityStore,
     InboundStore, LoginStore, MediaStore, OutboxStore, SessionStore, WebhookStore,

@@ -87,7 +87,11 @@ impl From<IqError> for RequestError {
     fn from(error: IqError) -> Self {
         match error {
             IqError::ServerError { code, .. } => Self::Refused(code),
-            IqError::NotConnected | IqError::Disconnected(_) => Self::Offline,
+            // Those who wait for an answer have their channel closed when the connection ends.
+            IqError::NotConnected
+            | IqError::Disconnected(_)
+            | IqError::Socket(_)
+            | IqError::InternalChannelClosed => Self::Offline,
             _ => Self::Failed,
         }
     }

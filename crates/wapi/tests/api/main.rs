@@ -29,6 +29,7 @@ mod chromium;
 mod connect_links;
 mod crash;
 mod dashboard;
+mod deletions;
 mod described;
 mod disappearing;
 mod edge;

@@ -1,5 +1,6 @@
 //! Accepting messages in a session's sender, and changing them until they leave.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ pub(super) struct AcceptResult {
     request: Arc<SendRequest>,
     file: Option<MediaFile>,
     mode: SendMode,
+    send_intent: SendIntent,
     waiter: oneshot::Sender<SendOutcome>,
     reply: oneshot::Sender<Result<AcceptOutcome, SessionError>>,
     answer: Result<AcceptOutcome, StoreError>,
@@ -35,13 +37,20 @@ impl MessageSender {
     ) {
         let may_wait =
             request.send_at.is_some() || (request.expires_at.is_some() && mode == SendMode::Queued);
-        let send_intent = if !may_wait && self.outbox.can_leave(&request.to) {
+        // After a crash, a recorded message would overtake an unrecorded one that is still on its way
+        // to the lane.
+        let has_unrecorded = self.accepting_unrecorded.contains_key(&request.to);
+        let send_intent = if !may_wait && !has_unrecorded && self.outbox.can_leave(&request.to) {
             SendIntent::Recorded
         } else {
+            *self
+                .accepting_unrecorded
+                .entry(request.to.clone())
+                .or_default() += 1;
             SendIntent::Unrecorded
         };
         let store = self.deps.store.clone();
-        self.accepting.push(Box::pin(async move {
+        self.accepting.push_back(Box::pin(async move {
             let answer = store
                 .outbox()
                 .accept_message(Arc::clone(&request), send_intent)
@@ -50,6 +59,7 @@ impl MessageSender {
                 request,
                 file,
                 mode,
+                send_intent,
                 waiter,
                 reply,
                 answer,
@@ -62,10 +72,20 @@ impl MessageSender {
             request,
             file,
             mode,
+            send_intent,
             waiter,
             reply,
             answer,
         } = accepted;
+        if send_intent == SendIntent::Unrecorded
+            && let Entry::Occupied(mut accepting) =
+                self.accepting_unrecorded.entry(request.to.clone())
+        {
+            *accepting.get_mut() -= 1;
+            if *accepting.get() == 0 {
+                accepting.remove();
+            }
+        }
         if let Ok(AcceptOutcome::New(message)) = &answer {
             let content = Arc::unwrap_or_clone(request).message;
             self.add_message(Arc::clone(message), content, file, mode, waiter);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::oneshot;
 
 use super::outbox::{self, Outbox, OutboxClock, OutboxStep, SendAttempt, SendMode};
@@ -17,7 +17,7 @@ use super::{Session, SessionDeps, SessionError, SessionPhase};
 use crate::inbound::received_times::{WriterWatch, WrittenChat};
 use crate::media::MediaFile;
 use crate::model::event::AccountLimits;
-use crate::model::message::Message;
+use crate::model::message::{ChatId, Message};
 use crate::model::send_hold::HoldReason;
 use crate::store::{
     AcceptOutcome, EditOutcome, IdempotencyKey, Life, MessageOutcome, MessageSeq, QueuedMessage,
@@ -98,7 +98,11 @@ pub(super) struct MessageSender {
     by_id: HashMap<String, MessageSeq>,
     /// Bytes of message contents in `pending`.
     kept_bytes: usize,
-    accepting: FuturesUnordered<BoxFuture<'static, AcceptResult>>,
+    /// In the order of the requests, which is the store's: a message must join its lane before the
+    /// later ones.
+    accepting: FuturesOrdered<BoxFuture<'static, AcceptResult>>,
+    /// How many messages to a chat are being accepted without a record of their attempt.
+    accepting_unrecorded: HashMap<ChatId, usize>,
     work: FuturesUnordered<BoxFuture<'static, WorkResult>>,
     /// The life whose limits are applied.
     limits_life: Option<Life>,
@@ -144,7 +148,8 @@ impl MessageSender {
             pending: HashMap::new(),
             by_id: HashMap::new(),
             kept_bytes: 0,
-            accepting: FuturesUnordered::new(),
+            accepting: FuturesOrdered::new(),
+            accepting_unrecorded: HashMap::new(),
             work: FuturesUnordered::new(),
             limits_life: None,
             writers: None,

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::log::NewEvent;
-use crate::model::event::{Event, EventData, OptionTally};
+use crate::model::event::{Event, EventData, MessageKey, OptionTally};
 use crate::store::inbound::polls::{self, PollBallot, StoredPoll};
+use crate::store::inbound::undelivered;
 use crate::store::media::records::{NewMedia, insert_media};
 use crate::store::outbox::chat_timers::{self, DisappearingTimer};
 use crate::store::writer::StoreChange;
@@ -26,6 +27,9 @@ pub enum EventFact {
         chats: Vec<String>,
         timer: DisappearingTimer,
     },
+    /// A received message that makes no event, so that it is not taken for lost when WhatsApp
+    /// delivers it again.
+    Eventless(MessageKey),
 }
 
 /// A vote, with its event, whose tally is counted once the vote is saved.
@@ -126,6 +130,9 @@ async fn save_fact(
         }
         EventFact::ChatTimer { chats, timer } => {
             chat_timers::write_timer(connection, session, chats, *timer).await?
+        }
+        EventFact::Eventless(key) => {
+            undelivered::insert_eventless(connection, session, key, now).await?;
         }
         EventFact::Vote(vote) => {
             let ballots = polls::record_vote(connection, session, vote).await?;

@@ -1,5 +1,7 @@
 //! Retention of events and sent messages: removes old ones in small steps, and shrinks the file.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
@@ -7,6 +9,11 @@ use sqlx::{QueryBuilder, Row};
 use crate::store::writer::StoreChange;
 use crate::store::{EventStore, StoreError};
 
+/// How long at least a row stays of the event of a message, by which the message is recognised when
+/// it comes again. WhatsApp keeps messages it could not hand over for about 30 days and then delivers
+/// them, also those delivered before whose acknowledgement was lost. Half as long again, so that no
+/// message is published twice.
+pub const DEDUP_PERIOD: Duration = Duration::from_secs(45 * 24 * 3600);
 /// Pages released to the file system per step.
 const SHRINK_PAGES: u32 = 256;
 

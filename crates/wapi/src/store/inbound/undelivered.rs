@@ -6,6 +6,7 @@ use sqlx::{QueryBuilder, Row};
 
 use crate::model::event::MessageKey;
 use crate::store::events::log::MAX_ROWS;
+use crate::store::events::retention::DEDUP_PERIOD;
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
@@ -67,24 +68,27 @@ impl InboundStore<'_> {
         Ok(query.fetch_optional(&self.store.readers).await?)
     }
 
-    /// Returns whether a received message has become an event. A message that is older than every
-    /// event counts as saved: its event may have been deleted.
+    /// Returns whether a received message has become an event, or is known to make none. A message
+    /// whose event may have left no row any more counts as saved.
     pub async fn was_saved(
         self,
         session: &Life,
         key: &MessageKey,
         sent_at: Timestamp,
     ) -> Result<bool, StoreError> {
+        let age = self.store.clock.now().duration_since(sent_at);
+        if age >= jiff::SignedDuration::try_from(DEDUP_PERIOD).unwrap_or_default() {
+            return Ok(true);
+        }
         let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 AND message_chat = $2 \
                    AND sender = $3 AND message_id = $4 AND type != 'message.undecryptable') \
-                   OR NOT EXISTS (SELECT 1 FROM (SELECT created_at FROM events ORDER BY seq LIMIT 1) \
-                   WHERE created_at <= $5)";
+                   OR EXISTS (SELECT 1 FROM eventless WHERE session = $1 AND chat = $2 \
+                   AND sender = $3 AND message_id = $4)";
         let query = sqlx::query_scalar(sql)
             .bind(session)
             .bind(&key.chat)
             .bind(&key.sender)
-            .bind(&key.id)
-            .bind(sent_at.as_millisecond());
+            .bind(&key.id);
         Ok(query.fetch_one(&self.store.readers).await?)
     }
 
@@ -116,6 +120,31 @@ impl InboundStore<'_> {
         };
         Ok(rows.iter().map(pending).collect())
     }
+}
+
+/// Records a message that makes no event, and forgets those that WhatsApp will not deliver again.
+pub(in crate::store) async fn insert_eventless(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    key: &MessageKey,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let old = now.saturating_sub(DEDUP_PERIOD).unwrap_or(Timestamp::MIN);
+    sqlx::query("DELETE FROM eventless WHERE created_at < $1")
+        .bind(old.as_millisecond())
+        .execute(&mut *connection)
+        .await?;
+    let sql = "INSERT INTO eventless (session, chat, sender, message_id, created_at) \
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    sqlx::query(sql)
+        .bind(session)
+        .bind(&key.chat)
+        .bind(&key.sender)
+        .bind(&key.id)
+        .bind(now.as_millisecond())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 struct SavePending {

@@ -24,8 +24,9 @@ const LARGE_TABLES: [&str; 6] = [
 
 /// Statements for small tables. The `received` row stays: its position marks the messages accounted
 /// for.
-const SMALL_TABLES: [&str; 7] = [
+const SMALL_TABLES: &[&str] = &[
     "DELETE FROM account_limits WHERE session = $1",
+    "DELETE FROM eventless WHERE session = $1",
     "DELETE FROM timers WHERE session = $1",
     "DELETE FROM newsletters WHERE session = $1",
     "DELETE FROM labels WHERE session = $1",

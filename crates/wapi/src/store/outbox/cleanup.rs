@@ -32,8 +32,9 @@ impl StoreChange for RemoveSettled {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<u64, sqlx::Error> {
-        let sql = "DELETE FROM idempotency WHERE (caller, route, key) IN \
-                   (SELECT caller, route, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2)";
+        let sql = "DELETE FROM idempotency WHERE (caller, session, route, key) IN \
+                   (SELECT caller, session, route, key FROM idempotency WHERE created_at <= $1 \
+                    ORDER BY created_at LIMIT $2)";
         sqlx::query(sql)
             .bind(key_expiry(now))
             .bind(self.limit)
@@ -50,7 +51,14 @@ impl StoreChange for RemoveSettled {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
     use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use jiff::Timestamp;
+    use parking_lot::Mutex;
 
     use crate::model::event::Person;
     use crate::model::message::{ChatId, Message};
@@ -59,31 +67,82 @@ mod tests {
         AcceptOutcome, IdempotencyKey, Life, MessageOutcome, OutcomeBatch, QueuedMessage, Receipt,
         ReceiptKind, SendIntent, SendOutcome, SendRequest,
     };
-    use crate::system::clock::Clock;
+    use crate::system::clock::{Clock, TimeSource};
 
-    async fn accept(store: &Store, key: &str) -> Arc<QueuedMessage> {
+    async fn accept_in(store: &Store, session: Life, key: &str) -> AcceptOutcome {
         let key = IdempotencyKey {
             caller: String::new(),
-            session: Life::for_test(1, "shop"),
+            session: session.clone(),
             route: "/".to_owned(),
             key: key.to_owned(),
             request: "hash".to_owned(),
         };
         let request = SendRequest {
-            session: Life::for_test(1, "shop"),
+            session,
             to: ChatId::Phone("375440000001".to_owned()),
             message: Message::from_text("hi".to_owned()),
             send_at: None,
             expires_at: None,
             key: Some(key),
         };
-        let accepting = store
+        store
             .outbox()
-            .accept_message(Arc::new(request), SendIntent::Recorded);
-        let Ok(AcceptOutcome::New(accepted)) = accepting.await else {
-            panic!("it is new")
-        };
-        accepted
+            .accept_message(Arc::new(request), SendIntent::Recorded)
+            .await
+            .unwrap()
+    }
+
+    async fn accept(store: &Store, key: &str) -> Arc<QueuedMessage> {
+        match accept_in(store, Life::for_test(1, "shop"), key).await {
+            AcceptOutcome::New(accepted) => accepted,
+            outcome => panic!("it is new: {outcome:?}"),
+        }
+    }
+
+    /// A clock that shows the time it is set to.
+    #[derive(Clone)]
+    struct SetClock(Arc<Mutex<Timestamp>>);
+
+    impl TimeSource for SetClock {
+        fn now(&self) -> Timestamp {
+            *self.0.lock()
+        }
+
+        fn uptime(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            ready(()).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_of_a_former_life_takes_no_younger_key_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let time = SetClock(Arc::new(Mutex::new(
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        )));
+        let store = Store::open(&folder.path().join("wapi.db"), Clock::new(time.clone()))
+            .await
+            .unwrap();
+        let lives = [1, 2].map(|life| Life::for_test(life, "shop"));
+        for (life, at) in [
+            (&lives[0], "2026-01-01T00:00:00Z"),
+            (&lives[1], "2026-01-01T02:00:00Z"),
+        ] {
+            *time.0.lock() = at.parse().unwrap();
+            let outcome = accept_in(&store, life.clone(), "once").await;
+            assert!(matches!(outcome, AcceptOutcome::New(_)));
+        }
+        *time.0.lock() = "2026-01-02T01:00:00Z".parse().unwrap();
+        let before = *time.0.lock();
+        store.outbox().remove_settled(before, 100).await.unwrap();
+        let [former, current] = lives;
+        let again = accept_in(&store, current, "once").await;
+        assert!(matches!(again, AcceptOutcome::Repeated(_)), "{again:?}");
+        let expired = accept_in(&store, former, "once").await;
+        assert!(matches!(expired, AcceptOutcome::New(_)), "{expired:?}");
     }
 
     #[tokio::test]

@@ -428,7 +428,7 @@ pub(in crate::store) async fn park_delivery(
         "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) \
          SELECT d.endpoint, d.session, d.chat, d.aside, \
                 CASE WHEN p.per_session = 1 THEN p.id || '/' || d.session ELSE p.id END, d.id, $1 \
-         FROM deliveries d JOIN endpoints p ON p.id = d.endpoint WHERE d.id = $2",
+         FROM deliveries d JOIN endpoints p ON p.id = d.endpoint WHERE d.id = $2 AND p.deleted_at IS NULL",
     )
     .bind(due_at.as_millisecond())
     .bind(delivery)

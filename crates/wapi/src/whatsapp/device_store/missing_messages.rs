@@ -49,14 +49,16 @@ pub(in crate::whatsapp) struct MissingMessages {
 
 #[derive(Default)]
 struct OfferedMessages {
-    /// The stanzas by message id.
-    stanzas: HashMap<String, OfferedStanza>,
+    /// By the engine's key: anybody may write under the id of another's message.
+    stanzas: HashMap<MessageKey, OfferedStanza>,
+    /// What this connection has asked for.
     requests: HashMap<MessageKey, RequestState>,
 }
 
 /// A message's stanza without its contents.
 struct OfferedStanza {
     node: Node,
+    info: MessageInfo,
     /// Whether the sender wants a failure to show.
     fail_mode: DecryptFailMode,
 }
@@ -88,21 +90,18 @@ impl MissingMessages {
     }
 
     /// Forgets the stanza of a message that has been decrypted.
-    pub fn forget_stanza(&self, id: &str) {
-        self.state.lock().stanzas.remove(id);
+    pub fn forget_stanza(&self, key: &MessageKey) {
+        self.state.lock().stanzas.remove(key);
     }
 
     /// Asks the sender for a message that was decrypted before, unless it was saved. Returns
     /// whether it is missing, in which case the engine must not acknowledge it.
     pub async fn request_if_missing(self: &Arc<Self>, key: &MessageKey) -> Result<bool> {
-        let stanza = self.state.lock().stanzas.remove(&key.id);
+        let stanza = self.state.lock().stanzas.remove(key);
         let Some(stanza) = stanza else {
             return Ok(false);
         };
-        let Some(info) = self.parse_stanza(&stanza.node.as_node_ref()) else {
-            return Ok(false);
-        };
-        if info.source.is_from_me || self.was_saved(&info).await? {
+        if stanza.info.source.is_from_me || self.was_saved(&stanza.info).await? {
             return Ok(false);
         }
         match self.state.lock().requests.entry(key.clone()) {
@@ -120,7 +119,7 @@ impl MissingMessages {
                 id = key.id,
                 "an earlier run read a message and did not save it; asking its sender again"
             );
-            if let Err(error) = missing.request_message(&key, &stanza, info).await {
+            if let Err(error) = missing.request_message(&key, stanza).await {
                 tracing::warn!(
                     session,
                     error = format!("{error:#}"),
@@ -150,6 +149,9 @@ impl MissingMessages {
 
     fn record_done(&self, key: &MessageKey) {
         let requests = &mut self.state.lock().requests;
+        if requests.len() >= MAX_STANZAS {
+            requests.retain(|_, state| *state == RequestState::Running);
+        }
         requests.insert(key.clone(), RequestState::Done);
     }
 
@@ -161,27 +163,21 @@ impl MissingMessages {
         }
     }
 
-    async fn request_message(
-        &self,
-        key: &MessageKey,
-        stanza: &OfferedStanza,
-        info: MessageInfo,
-    ) -> Result<()> {
+    async fn request_message(&self, key: &MessageKey, stanza: OfferedStanza) -> Result<()> {
         let client = self.client.upgrade().context("the connection has ended")?;
         let node = stanza.node.as_node_ref();
         client
             .request_message_retry(&node, RetryRequestOptions::new())
             .await?;
-        self.record_done(key);
         let event = UndecryptableMessage::builder()
-            .info(Arc::new(info))
+            .info(Arc::new(stanza.info))
             .is_unavailable(false)
             .unavailable_type(UnavailableType::Unknown)
             .decrypt_fail_mode(stanza.fail_mode)
             .build();
-        self.undecryptable
-            .handle_event(Arc::new(Event::UndecryptableMessage(event)));
-        // Only now: WhatsApp deletes what is acknowledged.
+        // Only then: WhatsApp deletes what is acknowledged, and its sender may never send it again.
+        self.undecryptable.save_event(&event).await?;
+        self.record_done(key);
         client.acknowledge_stanza(&node).await?;
         Ok(())
     }
@@ -202,8 +198,13 @@ impl EventHandler for MissingMessages {
         if node.tag.as_ref() != "message" || node.get_attr("offline").is_none() {
             return;
         }
-        let Some(id) = node.get_attr("id").map(|id| id.as_str().into_owned()) else {
+        let Some(info) = self.parse_stanza(node) else {
             return;
+        };
+        let key = MessageKey {
+            chat: info.source.chat.to_string(),
+            sender: info.source.sender.to_string(),
+            id: info.id.to_string(),
         };
         let mut state = self.state.lock();
         if state.stanzas.len() < MAX_STANZAS {
@@ -214,7 +215,12 @@ impl EventHandler for MissingMessages {
             };
             let mut node = node.to_owned();
             node.content = None;
-            state.stanzas.insert(id, OfferedStanza { node, fail_mode });
+            let stanza = OfferedStanza {
+                node,
+                info,
+                fail_mode,
+            };
+            state.stanzas.insert(key, stanza);
         }
     }
 

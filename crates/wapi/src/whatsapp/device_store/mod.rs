@@ -401,10 +401,11 @@ pass_on! {
                 let PendingInboundRow { chat, sender, id, message } = *row;
                 (buffer_key(PendingInboundKey { chat, sender, id }), message.to_vec())
             };
+            let messages: Vec<_> = rows.iter().map(opened).collect();
             if let Some(missing) = self.missing.get() {
-                rows.iter().for_each(|row| missing.forget_stanza(row.id));
+                messages.iter().for_each(|(key, _)| missing.forget_stanza(key));
             }
-            self.decrypted.add_messages(rows.iter().map(opened));
+            self.decrypted.add_messages(messages.into_iter());
             Ok(())
         }
 

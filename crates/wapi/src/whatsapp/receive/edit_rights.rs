@@ -188,10 +188,11 @@ impl EditRights {
                         .flatten()
                         .any(|address| senders.contains(&address.to_non_ad_string()))
                 }),
-            Err(_) | Ok(Err(RequestError::Offline | RequestError::Timeout(_))) => {
-                bail!("WhatsApp does not name the admins of a group")
-            }
-            Ok(Err(_)) => false,
+            // Whoever is not in the group any more, or knows of none, cannot tell; neither will
+            // WhatsApp.
+            Ok(Err(RequestError::Refused(401 | 403 | 404))) => false,
+            // Anything else says nothing about the person: WhatsApp is busy, or the connection broke.
+            Err(_) | Ok(Err(_)) => bail!("WhatsApp does not name the admins of a group"),
         };
         if !is_admin {
             self.record_failure(person);

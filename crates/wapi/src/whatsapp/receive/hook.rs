@@ -125,7 +125,15 @@ impl InboundHook {
                     event.facts.append(&mut facts);
                     batch.events.push(event);
                 }
-                None => batch.facts.append(&mut facts),
+                None => {
+                    batch.facts.append(&mut facts);
+                    let source = &message.info.source;
+                    // Only these are asked for again: see `MissingMessages`.
+                    if !source.is_from_me && !source.chat.is_newsletter() {
+                        let key = decode::message_key(&message.info);
+                        batch.facts.push(EventFact::Eventless(key));
+                    }
+                }
             }
         }
         Ok(batch)
@@ -184,9 +192,6 @@ impl InboundHook {
 #[async_trait]
 impl InboundDurabilityHook for InboundHook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> Result<()> {
-        let handover = self
-            .decrypted
-            .hand_over(batch.iter().map(buffer_key).collect());
         let received = match self.decode_batch(&client, batch).await {
             Ok(received) => received,
             Err(error) => {
@@ -196,6 +201,11 @@ impl InboundDurabilityHook for InboundHook {
                 return Err(error);
             }
         };
+        // Only now: decoding may ask WhatsApp, and the question may stand behind a frame that waits
+        // for keys. Keys are not written while messages are with the inbox.
+        let handover = self
+            .decrypted
+            .hand_over(batch.iter().map(buffer_key).collect());
         if received.is_empty() {
             handover.confirm_saved();
             self.last_inbound.record_time(self.clock.uptime());

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::types::events::Event;
 use whatsapp_rust::types::message::{EditAttribute, MessageInfo};
@@ -26,6 +26,8 @@ use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::queries::newsletters::{self, FollowedNewsletters};
 use crate::whatsapp::request_error::RequestError;
+
+use listener::QueuedEvent;
 
 pub(in crate::whatsapp) use listener::PostListener;
 
@@ -62,7 +64,7 @@ pub(in crate::whatsapp) struct PostReader {
     /// Newsletters without missed posts on this connection.
     caught_up: Mutex<HashSet<String>>,
     has_missed: Arc<AtomicBool>,
-    /// Whether a backfill has failed and is due again.
+    /// Whether a backfill is due again: one has failed, or posts had no place.
     is_behind: AtomicBool,
 }
 
@@ -80,9 +82,10 @@ impl PostReader {
             Arc::<FollowedNewsletters>::default(),
             Arc::<AtomicBool>::default(),
         );
-        let (events, mut seen) = mpsc::channel::<Arc<Event>>(QUEUE_LIMIT);
+        let (events, mut seen) = mpsc::unbounded_channel();
         let listener = PostListener {
             events,
+            places: Arc::new(Semaphore::new(QUEUE_LIMIT)),
             has_missed: Arc::clone(&has_missed),
         };
         client.subscribe_handler(Arc::new(listener)).detach();
@@ -108,7 +111,9 @@ impl PostReader {
                 // Boxed, so that a session without posts does not hold the memory for it.
                 if reader
                     .tasks
-                    .unless_stopping(Box::pin(reader.process_event(event.as_deref())))
+                    .unless_stopping(Box::pin(
+                        reader.process_event(event.as_ref().map(|queued| &*queued.event)),
+                    ))
                     .await
                     .is_none()
                 {
@@ -123,8 +128,8 @@ impl PostReader {
     /// when the channel is closed.
     async fn next_event(
         &self,
-        seen: &mut mpsc::Receiver<Arc<Event>>,
-    ) -> Option<Option<Arc<Event>>> {
+        seen: &mut mpsc::UnboundedReceiver<QueuedEvent>,
+    ) -> Option<Option<QueuedEvent>> {
         if !self.is_behind.load(Ordering::Relaxed) {
             return seen.recv().await.map(Some);
         }
@@ -137,6 +142,7 @@ impl PostReader {
     async fn process_event(&self, event: Option<&Event>) {
         if self.has_missed.swap(false, Ordering::Relaxed) {
             self.with_caught_up(HashSet::clear);
+            self.is_behind.store(true, Ordering::Relaxed);
         }
         match event {
             Some(Event::Connected(_)) => {

@@ -14,7 +14,7 @@ use crate::model::event::{EventData, UnreadableMessage, UnreadableReason};
 use crate::store::DeviceLife;
 use crate::system::lifecycle::Lifecycle;
 
-/// Emits an event for each, at most once: WhatsApp does not wait for it.
+/// Emits an event for each, at most once: the engine does not wait for it.
 pub(in crate::whatsapp) struct UndecryptableHandler {
     session: DeviceLife,
     inbox: Arc<dyn Inbox>,
@@ -31,16 +31,26 @@ impl UndecryptableHandler {
     }
 }
 
-impl EventHandler for UndecryptableHandler {
-    fn handle_event(&self, event: Arc<Event>) {
-        let Event::UndecryptableMessage(message) = &*event else {
-            return;
+impl UndecryptableHandler {
+    /// Saves the event of a message; nothing for one that needs none.
+    ///
+    /// # Errors
+    ///
+    /// When the inbox does not take it.
+    pub async fn save_event(&self, message: &UndecryptableMessage) -> anyhow::Result<()> {
+        let Some(incoming) = self.convert_event(message) else {
+            return Ok(());
         };
+        let session = self.session.current_life();
+        self.inbox.accept(&session, vec![incoming].into()).await
+    }
+
+    fn convert_event(&self, message: &UndecryptableMessage) -> Option<InboundEvent> {
         let source = &message.info.source;
         // Senders mark messages that would not be visible anyway.
         let is_hidden = message.decrypt_fail_mode == DecryptFailMode::Hide;
         if is_hidden || source.chat.is_status_broadcast() || source.chat.is_newsletter() {
-            return;
+            return None;
         }
         let other = if source.is_from_me {
             &source.recipient_alt
@@ -55,16 +65,23 @@ impl EventHandler for UndecryptableHandler {
             origin: decode::message_origin(self.session.name(), &message.info, &known),
             reason: failure_reason(message),
         };
-        let (key, chat) = (
-            decode::message_key(&message.info),
-            unread.origin.chat.clone(),
-        );
-        let incoming = InboundEvent {
-            key,
-            chat,
+        Some(InboundEvent {
+            key: decode::message_key(&message.info),
+            chat: unread.origin.chat.clone(),
             data: EventData::MessageUndecryptable(Box::new(unread)),
             file: None,
             facts: Vec::new(),
+        })
+    }
+}
+
+impl EventHandler for UndecryptableHandler {
+    fn handle_event(&self, event: Arc<Event>) {
+        let Event::UndecryptableMessage(message) = &*event else {
+            return;
+        };
+        let Some(incoming) = self.convert_event(message) else {
+            return;
         };
         let (session, inbox) = (self.session.current_life(), Arc::clone(&self.inbox));
         self.tasks.spawn(async move {

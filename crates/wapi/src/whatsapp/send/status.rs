@@ -10,6 +10,7 @@ use crate::model::message::ChatId;
 use crate::model::send_failure::SendFailure;
 use crate::whatsapp::connection::link::Link;
 use crate::whatsapp::queries::contacts::NumberRegistration;
+use crate::whatsapp::request_error::RequestError;
 
 impl Link {
     /// Hands a status over, encrypted for all devices of its audience and of the account itself.
@@ -78,10 +79,17 @@ impl Link {
         let user = person.user_base();
         let known = match self.other_number(user) {
             Some(number) => NumberRegistration::OtherForm(number),
-            None => self
-                .query_registration(user)
-                .await
-                .map_err(|_| HandoverError::Offline)?,
+            None => {
+                self.query_registration(user).await.map_err(|error| {
+                    match RequestError::from(error) {
+                        RequestError::Offline | RequestError::Timeout(_) => HandoverError::Offline,
+                        RequestError::Failed if !self.client.is_logged_in() => {
+                            HandoverError::Offline
+                        }
+                        error => HandoverError::Failed(error.to_string()),
+                    }
+                })?
+            }
         };
         let person = match known {
             NumberRegistration::NotOnWhatsapp => {

@@ -44,7 +44,12 @@ pub use worlds::options;
 use std::time::Duration;
 
 /// How long a test waits for something that should happen. Generous: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// The pause between two looks for something, which doubles each time that so many looks were in vain, up to the longest. Many tests move the
+/// gateway's clock on with each look, and what that interrupts, such as a login, takes its real time on a busy machine.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LOOKS_PER_PAUSE: u32 = 50;
 
 /// A data folder that vanishes with the test, in memory where there is room: the tests of disks bring their own.
 pub fn temporary_folder() -> tempfile::TempDir {
@@ -83,13 +88,18 @@ pub async fn eventually<T>(
 /// What `look` finds before `limit` ends. The pause between two looks is the only one that tests make to wait for something.
 pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let started = std::time::Instant::now();
-    loop {
+    let mut pause = FIRST_PAUSE;
+    for looks in 1_u32.. {
         if let Some(found) = look().await {
             return Some(found);
         }
         if started.elapsed() > limit {
             return None;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(pause).await;
+        if looks % LOOKS_PER_PAUSE == 0 {
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
     }
+    None
 }

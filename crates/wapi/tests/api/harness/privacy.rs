@@ -1,5 +1,6 @@
 //! What nobody but the gateway may read.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,12 @@ pub fn open_to_others(folder: &Path) -> Vec<PathBuf> {
             .expect("a folder")
             .map(|entry| entry.expect("an entry"))
         {
-            let (path, metadata) = (entry.path(), entry.metadata().expect("it is there"));
+            // SQLite removes its journals when the last connection closes, which may be now.
+            let metadata = match entry.metadata() {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                metadata => metadata.expect("it can be looked at"),
+            };
+            let path = entry.path();
             if metadata.permissions().mode() & 0o077 != 0 {
                 open.push(path.clone());
             }

@@ -1,5 +1,6 @@
 use crate::store::tests::{due_messages, new_event, new_store, soon};
 use crate::store::webhooks::endpoint_changes::*;
+use crate::store::{DeliveryOutcome, SettledDelivery};
 
 fn new() -> NewEndpoint {
     NewEndpoint {
@@ -139,4 +140,34 @@ async fn a_deleted_endpoint_is_told_nothing_and_what_waited_for_it_is_dropped() 
             .unwrap()
             .is_empty()
     );
+}
+
+/// A post may be under way while its endpoint is deleted.
+#[tokio::test]
+async fn an_outcome_for_a_deleted_endpoint_leaves_nothing_to_try() {
+    let (store, _folder) = new_store().await;
+    store
+        .events()
+        .append_events(vec![new_event("a", "1"), new_event("a", "2")])
+        .await
+        .unwrap();
+    let due = store.deliveries().due_deliveries(soon(), 1).await.unwrap();
+    assert!(
+        store
+            .webhooks()
+            .delete_endpoint("hook", None)
+            .await
+            .unwrap()
+    );
+    let settled = SettledDelivery {
+        delivery: due[0].delivery,
+        outcome: DeliveryOutcome::Parked {
+            error: "400".into(),
+            due_at: soon(),
+        },
+    };
+    store.deliveries().settle_delivery(settled).await.unwrap();
+    let later = soon() + jiff::SignedDuration::from_secs(5);
+    let left = store.deliveries().due_deliveries(later, 100).await.unwrap();
+    assert_eq!(left, []);
 }

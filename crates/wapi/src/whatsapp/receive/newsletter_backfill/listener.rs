@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use whatsapp_rust::Jid;
 use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::types::message::{EditAttribute, MessageInfo};
@@ -15,26 +15,50 @@ use crate::whatsapp::receive::decode;
 
 /// Queues the engine's events, since its callbacks must not block.
 pub(in crate::whatsapp) struct PostListener {
-    pub(crate) events: mpsc::Sender<Arc<Event>>,
+    pub(crate) events: mpsc::UnboundedSender<QueuedEvent>,
+    /// Places for posts. Only they are limited: a later backfill fetches new posts, but neither
+    /// changes nor deletions.
+    pub(crate) places: Arc<Semaphore>,
     /// Not the reader itself: it holds the client, which holds this listener.
     pub(crate) has_missed: Arc<AtomicBool>,
 }
 
+/// An event of the engine that waits for the reader.
+pub(in crate::whatsapp) struct QueuedEvent {
+    pub event: Arc<Event>,
+    /// The place of an event that has one, until it is processed.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
 impl EventHandler for PostListener {
     fn handle_event(&self, event: Arc<Event>) {
-        let is_meant = match &*event {
-            Event::Connected(_) => true,
+        let can_be_fetched = match &*event {
+            Event::Connected(_) => false,
             // The deletion of a post comes without content, and the engine skips it.
-            Event::RawNode(node) => read_deletion(node.get()).is_some(),
-            Event::Messages(batch) => batch
-                .messages
-                .iter()
-                .any(|message| message.info.source.chat.is_newsletter()),
-            _ => false,
+            Event::RawNode(node) if read_deletion(node.get()).is_some() => false,
+            Event::Messages(batch) => {
+                let mut posts = batch
+                    .messages
+                    .iter()
+                    .filter(|message| message.info.source.chat.is_newsletter())
+                    .peekable();
+                if posts.peek().is_none() {
+                    return;
+                }
+                posts.all(|post| post.info.edit == EditAttribute::Empty)
+            }
+            _ => return,
         };
-        if is_meant && self.events.try_send(event).is_err() {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        if can_be_fetched && place.is_none() {
             self.has_missed.store(true, Ordering::Relaxed);
+            return;
         }
+        // Fails only when the reader has ended, with the connection.
+        let _ = self.events.send(QueuedEvent {
+            event,
+            _place: place,
+        });
     }
 
     fn interest(&self) -> EventInterest {

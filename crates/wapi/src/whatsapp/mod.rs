@@ -131,6 +131,8 @@ impl Whatsapp {
             self.clock.clone(),
         );
         let backend = Arc::new(backend.await.context("opening the saved session")?);
+        connection::own_proxy::check_own_proxy(session.name(), &outlet, &self.store, &*backend)
+            .await?;
         let keys = backend.app_state_keys();
         let saved = PersistenceManager::new(Arc::clone(&backend) as _)
             .await

@@ -151,6 +151,11 @@ impl SessionActor {
             }
         };
         let link = Arc::new(link);
+        // A command that came meanwhile concerns this link already; its proxy may be another.
+        if desired_states.has_changed().unwrap_or(true) {
+            link.close().await;
+            return LinkEnd::DesiredStateChanged;
+        }
         self.update_life(&link);
         self.session
             .update_state(|state| state.account = link.account());

@@ -139,7 +139,7 @@ impl Whatsapp {
             .context("reading the saved session")?;
         let saved = Arc::new(saved);
         let account = saved.get_device_snapshot().pn.clone();
-        notifications::labels::forget_unread_collection(
+        let has_unsaved_labels = notifications::labels::forget_unread_collection(
             &session,
             account.as_ref(),
             &self.store,
@@ -260,6 +260,7 @@ impl Whatsapp {
         client.subscribe_handler(Arc::new(observer)).detach();
         let labels = notifications::labels::watch_labels(
             &session,
+            has_unsaved_labels,
             &client,
             &tasks,
             &reports,

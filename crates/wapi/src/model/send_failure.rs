@@ -24,7 +24,7 @@ pub enum SendFailure {
     NotOnWhatsapp,
     /// The account may start no new chats for now, and the message was not to wait.
     NewChatsHeld,
-    /// The session has sent what its owner lets it send in a day, and the message was not to wait.
+    /// The session sends no faster, or no more in a day, and the message was not to wait.
     PaceHeld,
     /// The account is not a member of the group.
     GroupNotFound,
@@ -144,7 +144,8 @@ impl SendFailure {
                  not to be queued"
             }
             Self::PaceHeld => {
-                "the session has sent what its `pacing` lets it send in a day, and the message was not to be queued"
+                "the `pacing` of the session keeps the message for longer than its caller waits, and the message was \
+                 not to be queued"
             }
             Self::GroupNotFound => {
                 "the account is not in this group; GET /v1/sessions/…/groups lists its groups"

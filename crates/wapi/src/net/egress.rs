@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::{IpNet, Ipv4Net};
 use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
 use url::{Host, Url};
 
 use crate::net::tls::trust_bundled_roots;
@@ -167,27 +166,6 @@ impl EgressPolicy {
             restricted: client,
         })
     }
-
-    /// Follows up to `limit` redirects, to allowed addresses only.
-    pub fn redirect_policy(&self, limit: usize) -> Policy {
-        let targets = self.clone();
-        follow_redirects(limit, move |url| targets.check_url(url))
-    }
-}
-
-/// Follows up to `limit` redirects, to addresses that pass this check only.
-pub fn follow_redirects(
-    limit: usize,
-    check: impl Fn(&Url) -> Result<(), ForbiddenTargetError> + Send + Sync + 'static,
-) -> Policy {
-    Policy::custom(move |attempt| match check(attempt.url()) {
-        Err(forbidden) => attempt.error(forbidden),
-        Ok(()) if attempt.previous().len() > limit => {
-            let to = redact_url(attempt.url());
-            attempt.error(RedirectError { limit, to })
-        }
-        Ok(()) => attempt.follow(),
-    })
 }
 
 /// HTTP clients for callers' targets.
@@ -210,13 +188,6 @@ impl EgressClients {
             &self.restricted
         }
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("it redirects more than {limit} times, at last to {to}")]
-struct RedirectError {
-    limit: usize,
-    to: String,
 }
 
 /// Returns the URL without parts that may be secret.

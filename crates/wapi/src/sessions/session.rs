@@ -15,7 +15,7 @@ use super::sender::held_messages::HeldMessages;
 use super::state_events::{StateSnapshot, state_events};
 use super::{SessionMetadata, SessionPhase, SessionState};
 use crate::inbound::received_times::ReceivedTimes;
-use crate::model::event::{AccountLimits, EventData, SessionLimits};
+use crate::model::event::{AccountLimits, EventData, ReachoutTimelock, SessionLimits};
 use crate::model::send_hold::Pacing;
 use crate::model::session_name::SessionName;
 use crate::store::{Life, RemovalMode, SyncProgress};
@@ -273,7 +273,12 @@ impl Session {
             limits.is_unknown &= timelock.is_none();
             limits.timelock = timelock.unwrap_or_else(|| before.timelock.clone());
             limits.new_chats = new_chats.unwrap_or_else(|| before.new_chats.clone());
-            let both = |it: &AccountLimits| (it.timelock.clone(), it.new_chats.clone());
+            // To learn that there is no time-lock is not one that ended.
+            let both = |it: &AccountLimits| {
+                let known = true;
+                let timelock = it.timelock.clone();
+                (ReachoutTimelock { known, ..timelock }, it.new_chats.clone())
+            };
             if both(limits) != both(&before) {
                 // Emitted while they are locked, so that events have the order of the changes.
                 self.emit_event(EventData::SessionLimits(Box::new(SessionLimits {

@@ -31,7 +31,6 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0019_changed.sql"),
     include_str!("../../../../migrations/sqlite/0020_addresses.sql"),
     include_str!("../../../../migrations/sqlite/0021_scopes.sql"),
-    LIVES,
     include_str!("../../../../migrations/sqlite/0023_by_life.sql"),
     include_str!("../../../../migrations/sqlite/0024_told.sql"),
     include_str!("../../../../migrations/sqlite/0025_ids.sql"),
@@ -44,6 +43,8 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0037_media_by_session.sql"),
     include_str!("../../../../migrations/sqlite/0038_attempts.sql"),
     include_str!("../../../../migrations/sqlite/0039_label_actions.sql"),
+    include_str!("../../../../migrations/sqlite/0040_changes_of_messages.sql"),
+    include_str!("../../../../migrations/sqlite/0041_missing_history.sql"),
     include_str!("../../../../migrations/sqlite/0047_eventless.sql"),
 ];
 

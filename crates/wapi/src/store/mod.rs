@@ -71,13 +71,14 @@ pub use outbox::attempts::AttemptMark;
 pub use outbox::chat_timers::DisappearingTimer;
 use outbox::chat_timers::TimerCache;
 pub use outbox::departures::Departure;
-pub use outbox::lookup::{QuotedMessage, RecipientProgress, SentMessage};
+pub use outbox::lookup::{RecipientProgress, SentMessage};
 pub use outbox::messages::{
     AcceptOutcome, EditOutcome, IdempotencyKey, MessageSeq, QueuedMessage, SendIntent, SendRequest,
 };
 pub use outbox::outcomes::{
     CANCELLED, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendOutcome,
 };
+pub use outbox::quoted::QuotedMessage;
 pub use outbox::resend_cache::SentPayload;
 use read_pool::ReadPool;
 pub use webhooks::deliveries::{AttemptFailure, DeliveryOutcome, SettledDelivery};

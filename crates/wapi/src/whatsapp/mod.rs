@@ -131,13 +131,15 @@ impl Whatsapp {
             self.clock.clone(),
         );
         let backend = Arc::new(backend.await.context("opening the saved session")?);
+        connection::own_proxy::check_own_proxy(session.name(), &outlet, &self.store, &*backend)
+            .await?;
         let keys = backend.app_state_keys();
         let saved = PersistenceManager::new(Arc::clone(&backend) as _)
             .await
             .context("reading the saved session")?;
         let saved = Arc::new(saved);
         let account = saved.get_device_snapshot().pn.clone();
-        notifications::labels::forget_unread_collection(
+        let has_unsaved_labels = notifications::labels::forget_unread_collection(
             &session,
             account.as_ref(),
             &self.store,
@@ -258,6 +260,7 @@ impl Whatsapp {
         client.subscribe_handler(Arc::new(observer)).detach();
         let labels = notifications::labels::watch_labels(
             &session,
+            has_unsaved_labels,
             &client,
             &tasks,
             &reports,

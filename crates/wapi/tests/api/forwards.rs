@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wapi_simulator::{FileKind, MediaFile, Phone};
 
-use crate::harness::{Answer, PATIENCE, Setup, TestApp, eventually};
+use crate::harness::{Answer, PATIENCE, Setup, TestApp, eventually, shop};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a picture, but it begins like one";
 
@@ -207,4 +207,78 @@ async fn what_nobody_has_any_more_is_not_passed_on() {
         ["id"]
     );
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_is_passed_on_and_quoted_as_it_reads_now() {
+    shop(async |app, alice, bob| {
+        let carol = app.phone("Carol");
+        let received = bob.sends_text(alice.number(), "helo").await.unwrap();
+        app.webhook.next().await;
+        let image = MediaFile {
+            caption: Some("lok".to_owned()),
+            ..MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg")
+        };
+        let image = told(app, &bob, &alice, image).await.message;
+        let echo = alice.sends_text(bob.number(), "ech").await.unwrap();
+        app.events("message.echo", 1).await;
+        let own = json!({"to": bob.number(), "text": {"body": "ow"}});
+        let own = app.accepted("shop", own).await;
+
+        let edits = [
+            bob.edits_message(alice.number(), &received, "hullo"),
+            bob.edits_message(alice.number(), &received, "hello"),
+            bob.edits_message(alice.number(), &image, "look"),
+            alice.edits_message(bob.number(), &echo, "echo"),
+        ];
+        edits.into_iter().for_each(|edit| drop(edit.unwrap()));
+        app.events("message.edited", 4).await;
+        app.until_message("shop", &own, "delivered").await;
+        let edit = json!({"text": {"body": "own"}});
+        app.patch(&format!("/v1/sessions/shop/messages/{own}"), edit)
+            .await
+            .expect(200);
+        for (id, reads) in [
+            (&received, "hello"),
+            (&image, "look"),
+            (&echo, "echo"),
+            (&own, "own"),
+        ] {
+            let (message, file) = (id.clone(), None);
+            let about = Told { message, file };
+            forward(app, &about, &bob, &carol).await.expect(200);
+            let message = carol.next_message(PATIENCE).await.unwrap();
+            assert_eq!(message.text.or(message.caption).as_deref(), Some(reads));
+        }
+        let reply = json!({
+            "to": bob.number(), "text": {"body": "?"}, "context": {"message_id": received},
+        });
+        let reply = app.accepted("shop", reply).await;
+        let quoted = eventually(
+            async || {
+                let all = bob.received_messages();
+                let reply = all
+                    .into_iter()
+                    .find(|message| message.id == reply)?
+                    .to_json();
+                Some(reply["extended_text_message"]["context_info"]["quoted_message"].clone())
+            },
+            async || "no reply".to_owned(),
+        );
+        assert_eq!(quoted.await["conversation"], "hello");
+
+        bob.deletes_message(alice.number(), &received).unwrap();
+        alice.deletes_message(bob.number(), &echo).unwrap();
+        app.events("message.deleted", 2).await;
+        let route = format!("/v1/sessions/shop/messages/{own}");
+        app.delete(&route).await.expect(200);
+        for message in [received, echo, own] {
+            let file = None;
+            let refused = forward(app, &Told { message, file }, &bob, &carol).await;
+            let refused = refused.expect(400);
+            assert_eq!(refused.fields(), ["id"]);
+            assert!(refused.json().to_string().contains("was deleted"));
+        }
+    })
+    .await;
 }

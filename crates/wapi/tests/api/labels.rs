@@ -256,6 +256,49 @@ async fn labels_that_could_not_be_saved_are_saved_later() {
 }
 
 #[tokio::test]
+async fn labels_that_could_not_be_saved_until_the_end_are_read_again_at_the_next_start() {
+    shop(async |app, alice, bob| {
+        alice.saves_label("1", "Old", 0).unwrap();
+        alice.labels_chat(bob.number(), "1", true).unwrap();
+        alice.saves_label("2", "Regular", 1).unwrap();
+        let two = async || (labels(app).await.as_array()?.len() == 2).then_some(());
+        eventually(two, async || labels(app).await.to_string()).await;
+        let file = SqliteConnectOptions::new().filename(app.root().join("wapi.db"));
+        let mut database = file.connect().await.unwrap();
+        let triggers = "CREATE TRIGGER no_new BEFORE INSERT ON labels \
+                        BEGIN SELECT RAISE(ABORT, 'no label is saved'); END; \
+                        CREATE TRIGGER no_change BEFORE UPDATE ON labels \
+                        BEGIN SELECT RAISE(ABORT, 'no label is changed'); END;";
+        sqlx::raw_sql(triggers)
+            .execute(&mut database)
+            .await
+            .unwrap();
+        alice.deletes_label("1").unwrap();
+        alice.saves_label("3", "Paid", 3).unwrap();
+        let regular = json!({"id": "2", "name": "Regular", "color": 1});
+        let paid = json!({"id": "3", "name": "Paid", "color": 3});
+        let expected = json!([regular, paid]);
+        let saved = async |app: &TestApp| (labels(app).await == expected).then_some(());
+        let early = within(Duration::from_millis(500), async || saved(app).await);
+        assert_eq!(early.await, None);
+        let stopped = app.stop().await;
+        let drop = sqlx::raw_sql("DROP TRIGGER no_new; DROP TRIGGER no_change");
+        drop.execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        stopped.start().await;
+        let now = async || saved(app).await;
+        eventually(now, async || labels(app).await.to_string()).await;
+        // Once they are saved, they are not read again.
+        let made = app.post(LABELS, json!({"name": "New"})).await.expect(201);
+        assert_eq!(made.json()["id"], "4");
+        app.restart().await;
+        app.until("shop", "online").await;
+        assert_eq!(labels(app).await, json!([regular, paid, made.json()]));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn messages_get_labels_of_their_own() {
     shop(async |app, alice, bob| {
         app.post(LABELS, json!({"name": "Order"})).await.expect(201);

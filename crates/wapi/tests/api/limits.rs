@@ -63,6 +63,7 @@ async fn the_limits_of_an_account_are_asked_from_whatsapp() {
           "timelock": {
             "active": false,
             "kind": null,
+            "known": true,
             "until": null
           }
         }
@@ -86,6 +87,7 @@ async fn the_limits_of_an_account_are_asked_from_whatsapp() {
           "timelock": {
             "active": true,
             "kind": "default",
+            "known": true,
             "until": "2096-10-02T07:06:40.000Z"
           }
         }
@@ -111,6 +113,7 @@ async fn a_limit_that_begins_or_ends_is_an_event() {
           "timelock": {
             "active": true,
             "kind": "default",
+            "known": true,
             "until": "2096-10-02T07:06:40.000Z"
           }
         }
@@ -253,6 +256,61 @@ async fn the_quota_of_new_chats_lets_so_many_leave_and_holds_the_rest() {
         for id in &ids {
             app.until_message("shop", id, "delivered").await;
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_quota_that_was_used_before_a_restart_is_used_after_it() {
+    shop(async |app, alice, _| {
+        let [carol, dave, erin] = ["Carol", "Dave", "Erin"].map(|name| app.phone(name));
+        alice.gets_cap(Some(NewChatCap {
+            total: 2,
+            used: 0,
+            from: 1,
+            until: FAR,
+        }));
+        told(app, 1).await;
+        let first = app.accepted("shop", text(&carol)).await;
+        app.until_message("shop", &first, "delivered").await;
+        // Only the gateway's own count is left.
+        for query in [TIMELOCK, QUOTA] {
+            app.simulator.faults().withdraw_query(query, true);
+        }
+        app.restart().await;
+        let second = app.accepted("shop", text(&dave)).await;
+        app.until_message("shop", &second, "delivered").await;
+        let third = app.accepted("shop", text(&erin)).await;
+        held(app, &third, "new_chat_cap").await;
+        assert_eq!(alice.refused_messages(), 0);
+        assert_eq!(alice.current_cap().unwrap().used, 2);
+        for query in [TIMELOCK, QUOTA] {
+            app.simulator.faults().withdraw_query(query, false);
+        }
+        alice.gets_cap(None);
+        app.until_message("shop", &third, "delivered").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lock_of_which_whatsapp_has_said_nothing_is_not_known() {
+    shop(async |app, alice, _| {
+        let cap = NewChatCap {
+            total: 9,
+            used: 1,
+            from: 1,
+            until: FAR,
+        };
+        alice.gets_cap(Some(cap));
+        let lock = json!({"active": false, "until": null, "kind": null, "known": false});
+        assert_eq!(told(app, 1).await["timelock"], lock);
+        assert_eq!(limits(app).await["timelock"]["known"], true);
+        // That there is none is remembered.
+        app.restart().await;
+        app.until("shop", "online").await;
+        alice.gets_cap(Some(NewChatCap { used: 2, ..cap }));
+        assert_eq!(told(app, 2).await["timelock"]["known"], true);
     })
     .await;
 }

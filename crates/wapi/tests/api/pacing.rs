@@ -119,6 +119,28 @@ async fn messages_leave_with_a_gap_between_them() {
 }
 
 #[tokio::test]
+async fn a_caller_who_does_not_queue_waits_for_a_short_gap_and_is_told_of_a_long_one() {
+    shop(async |app, _, bob| {
+        let carol = app.phone("Carol");
+        let body =
+            |text: &str| json!({"session_name": "shop", "chat_id": carol.jid(), "text": text});
+        set_pacing(app, json!({"min_gap": 3_600})).await;
+        let first = sends(app, &bob).await;
+        app.until_message("shop", &first, "delivered").await;
+        let refused = app.post("/send-message/", body("now")).await.expect(409);
+        assert_eq!(refused.code(), "pace_held");
+        // Nor does it leave when the gap is over.
+        let second = sends(app, &bob).await;
+        until_sent_in_time(app, &second).await;
+        set_pacing(app, json!({"min_gap": 1})).await;
+        app.post("/send-message/", body("soon")).await.expect(200);
+        let received = carol.next_message(PATIENCE).await.unwrap();
+        assert_eq!(received.text.as_deref(), Some("soon"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_messages_of_a_day_are_counted_across_restarts() {
     shop(async |app, _, bob| {
         let before = sends(app, &bob).await;

@@ -45,8 +45,9 @@ pub static FAILED_SEND_TYPES: [ProblemType; 8] = [
     failed_send_row(
         409,
         "pace_held",
-        "Messages of the day are sent",
-        "The session has sent what its pacing lets it send in a day, and the message was not to be queued; nothing was sent.",
+        "Kept by the pacing",
+        "The pacing of the session keeps the message for longer than its caller waits (`min_gap`, `per_day`, \
+         `new_chats_per_day`), and the message was not to be queued; nothing was sent, and nothing will be.",
     ),
     // The recipient cannot be reached: the caller has to name another one.
     failed_send_row(

@@ -156,13 +156,13 @@ impl FileFetcher {
         sha256: Option<&str>,
     ) -> Result<MediaFile, FetchError> {
         let url = parse_web_address(address)?;
-        let client = self.clients.find_client(tenant.session, &url)?;
+        self.clients.check_link(tenant.session, &url)?;
         let FetchedFile {
             taken,
             head,
             mime_type: declared,
             name,
-        } = self.fetch_in_turn(tenant, (client, url), kind).await?;
+        } = self.fetch_in_turn(tenant, url, kind).await?;
         check_hash(&taken, sha256)?;
         Ok(self
             .media
@@ -175,7 +175,7 @@ impl FileFetcher {
     async fn fetch_in_turn(
         &self,
         tenant: FetchRequester<'_>,
-        request: (reqwest::Client, Url),
+        url: Url,
         kind: MediaKind,
     ) -> Result<FetchedFile, FetchError> {
         let entered = self
@@ -191,21 +191,18 @@ impl FileFetcher {
         let limit = size_limit(kind, self.media.policy().largest);
         let fetched = self
             .clock
-            .timeout(deadline, self.download_file(request, limit))
+            .timeout(deadline, self.download_file(tenant.session, url, limit))
             .await;
         fetched.map_err(|_| FetchError::Timeout(deadline))?
     }
 
     async fn download_file(
         &self,
-        (client, url): (reqwest::Client, Url),
+        session: &str,
+        url: Url,
         limit: u64,
     ) -> Result<FetchedFile, FetchError> {
-        let answer = client
-            .get(url.clone())
-            .send()
-            .await
-            .map_err(unreachable_error)?;
+        let answer = self.clients.get(session, url.clone()).await?;
         if !answer.status().is_success() {
             return Err(FetchError::Status(answer.status().as_u16()));
         }

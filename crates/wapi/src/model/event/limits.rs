@@ -28,6 +28,10 @@ pub struct ReachoutTimelock {
     pub until: Option<Timestamp>,
     /// WhatsApp's word for the reason, in lower case, such as `default` or `web_companion_only`.
     pub kind: Option<String>,
+    /// Whether WhatsApp has told it. `false`: nobody knows whether there is a time-lock, and `active`
+    /// says nothing.
+    #[serde(default)]
+    pub known: bool,
 }
 
 /// The cap on new chats: the quota of messages to people who have not written to the account.
@@ -47,6 +51,16 @@ pub struct NewChatQuota {
 }
 
 impl ReachoutTimelock {
+    /// WhatsApp's word that there is none.
+    pub const fn none() -> Self {
+        Self {
+            active: false,
+            until: None,
+            kind: None,
+            known: true,
+        }
+    }
+
     /// Whether it holds at this time.
     pub fn holds(&self, now: Timestamp) -> bool {
         self.active && self.until.is_none_or(|until| until > now)

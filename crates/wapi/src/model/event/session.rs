@@ -152,6 +152,9 @@ pub struct HistoryProgress {
 pub enum HistoryStatus {
     /// Nothing has arrived.
     Waiting,
+    /// Nothing has arrived, although the phone has had its time. It may have no history; if it begins
+    /// after all, the status changes.
+    None,
     /// A part has arrived, and more are to come.
     Receiving,
     /// The phone has sent everything, and it is imported.

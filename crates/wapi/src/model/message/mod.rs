@@ -209,6 +209,26 @@ impl Message {
         })
     }
 
+    /// Returns the message as it reads after an edit, which is given as the new message. In a
+    /// message with a file only the caption can be edited; the edit does not repeat the rest.
+    #[must_use]
+    pub fn with_edit(mut self, edit: &Self) -> Self {
+        let caption = match &edit.content {
+            MessageContent::Text { text } => Some(text.body.clone()),
+            other => other
+                .media_file()
+                .and_then(|(_, file)| file.caption.clone()),
+        };
+        if let Some(file) = self.content.media_mut() {
+            file.caption = caption.filter(|caption| !caption.is_empty());
+            return self;
+        }
+        Self {
+            context: self.context,
+            ..edit.clone()
+        }
+    }
+
     /// Returns the id of the message it quotes or is about.
     pub fn referenced_id(&self) -> Option<&str> {
         let about = match &self.content {

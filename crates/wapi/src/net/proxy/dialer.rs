@@ -148,27 +148,69 @@ impl ProxyDialer {
 
     /// Opens a connection to a host, without brackets around an IPv6 address.
     pub async fn connect(&self, host: &str, port: u16) -> Result<Box<dyn ProxyStream>, ProxyError> {
-        let opened = async {
-            let socket = self.in_time(self.connect_to_proxy()).await;
-            let socket = match socket {
-                Err(ProxyFault::Silent) => Err(ProxyFault::Unreachable(format!(
-                    "no connection within {PROXY_TIMEOUT:?}"
-                ))),
-                socket => socket,
-            }?;
-            self.in_time(self.open_tunnel(socket, host, port)).await
-        };
-        opened.await.map_err(|fault| ProxyError {
+        let opened = self.try_targets(host, port).await;
+        opened.map_err(|fault| ProxyError {
             proxy: self.proxy.address.to_string(),
             fault,
         })
     }
 
+    /// Asks the proxy for one target after the other until it connects to one. All of them share the
+    /// time of one, since the engine waits no longer.
+    async fn try_targets(&self, host: &str, port: u16) -> Result<Box<dyn ProxyStream>, ProxyFault> {
+        let mut targets = self.find_targets(host, port).await?;
+        let share = PROXY_TIMEOUT / u32::try_from(targets.len()).unwrap_or(u32::MAX).max(1);
+        let last = targets.pop();
+        for target in targets {
+            match self.connect_to_target(&target, share).await {
+                // The next may be of a kind that the proxy can reach.
+                Err(ProxyFault::TargetRefused(_) | ProxyFault::Silent) => {}
+                result => return result,
+            }
+        }
+        let last = last.ok_or_else(|| ProxyFault::Unresolved("the name has no address".into()))?;
+        self.connect_to_target(&last, share).await
+    }
+
+    /// Returns the targets to ask the proxy for: more than one only if the gateway resolves names.
+    async fn find_targets(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<TargetAddr<'static>>, ProxyFault> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![TargetAddr::Ip((address, port).into())]);
+        }
+        if !self.proxy.address.is_resolving_here() {
+            return Ok(vec![TargetAddr::Domain(host.to_owned().into(), port)]);
+        }
+        let resolved = self.clock.timeout(PROXY_TIMEOUT, resolve_name(host, port));
+        let found = resolved.await.unwrap_or_else(|late| Err(late.to_string()));
+        let found = found.map_err(ProxyFault::Unresolved)?;
+        Ok(found.into_iter().map(TargetAddr::Ip).collect())
+    }
+
+    async fn connect_to_target(
+        &self,
+        target: &TargetAddr<'_>,
+        limit: Duration,
+    ) -> Result<Box<dyn ProxyStream>, ProxyFault> {
+        let socket = self.in_time(PROXY_TIMEOUT, self.connect_to_proxy()).await;
+        let socket = match socket {
+            Err(ProxyFault::Silent) => Err(ProxyFault::Unreachable(format!(
+                "no connection within {PROXY_TIMEOUT:?}"
+            ))),
+            socket => socket,
+        }?;
+        self.in_time(limit, self.open_tunnel(socket, target)).await
+    }
+
     async fn in_time<T>(
         &self,
+        limit: Duration,
         step: impl Future<Output = Result<T, ProxyFault>>,
     ) -> Result<T, ProxyFault> {
-        let step = self.clock.timeout(PROXY_TIMEOUT, step).await;
+        let step = self.clock.timeout(limit, step).await;
         step.unwrap_or(Err(ProxyFault::Silent))
     }
 
@@ -193,14 +235,11 @@ impl ProxyDialer {
     async fn open_tunnel(
         &self,
         socket: TcpStream,
-        host: &str,
-        port: u16,
+        target: &TargetAddr<'_>,
     ) -> Result<Box<dyn ProxyStream>, ProxyFault> {
         match self.proxy.address.scheme() {
-            ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
-                self.connect_socks(socket, host, port).await
-            }
-            ProxyScheme::Http => self.connect_http(socket, host, port).await,
+            ProxyScheme::Socks5 | ProxyScheme::Socks5h => self.connect_socks(socket, target).await,
+            ProxyScheme::Http => self.connect_http(socket, target).await,
             ProxyScheme::Https => {
                 let name = self.proxy.address.host().to_string();
                 let name = name
@@ -213,7 +252,7 @@ impl ProxyDialer {
                     .connect(name, socket)
                     .await
                     .map_err(|error| ProxyFault::Tls(error.to_string()))?;
-                self.connect_http(socket, host, port).await
+                self.connect_http(socket, target).await
             }
         }
     }
@@ -221,21 +260,9 @@ impl ProxyDialer {
     async fn connect_socks(
         &self,
         socket: TcpStream,
-        host: &str,
-        port: u16,
+        target: &TargetAddr<'_>,
     ) -> Result<Box<dyn ProxyStream>, ProxyFault> {
-        let target =
-            match host.parse::<IpAddr>() {
-                Ok(address) => TargetAddr::Ip((address, port).into()),
-                Err(_) if self.proxy.address.is_resolving_here() => {
-                    let found = resolve_name(host, port).await;
-                    let first = found.map_err(ProxyFault::Unresolved)?.into_iter().next();
-                    TargetAddr::Ip(first.ok_or_else(|| {
-                        ProxyFault::Unresolved("the name has no address".to_owned())
-                    })?)
-                }
-                Err(_) => TargetAddr::Domain(host.into(), port),
-            };
+        let target = target.clone();
         let stream = match self.proxy.address.login() {
             None => Socks5Stream::connect_with_socket(socket, target).await,
             Some(login) => {
@@ -252,13 +279,12 @@ impl ProxyDialer {
     async fn connect_http(
         &self,
         socket: impl ProxyStream + 'static,
-        host: &str,
-        port: u16,
+        target: &TargetAddr<'_>,
     ) -> Result<Box<dyn ProxyStream>, ProxyFault> {
         let protocol = |error: hyper::Error| ProxyFault::Protocol(error.to_string());
-        let target = match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
+        let target = match target {
+            TargetAddr::Ip(address) => address.to_string(),
+            TargetAddr::Domain(name, port) => format!("{name}:{port}"),
         };
         let mut request = Request::builder()
             .method(Method::CONNECT)

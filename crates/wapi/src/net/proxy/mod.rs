@@ -2,21 +2,20 @@
 //! proxy that fails.
 
 mod address;
+mod client;
 mod dialer;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{ClientBuilder, Proxy};
 use schemars::JsonSchema;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 use url::{Host, Url};
 
 pub use address::{ProxyAddress, ProxyDescription, ProxyScheme};
+pub use client::ProxyClient;
 pub use dialer::{PROXY_TIMEOUT, ProxyDialer, ProxyError, ProxyFault, ProxyStream};
 
 use crate::net::egress::{EgressPolicy, ForbiddenTargetError};
@@ -56,33 +55,14 @@ pub struct SessionProxy {
 }
 
 impl SessionProxy {
+    /// Whether both are the same proxy, chosen by the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.origin, &self.address) == (other.origin, &other.address)
+    }
+
     /// Fails if the proxy is an address that is not allowed. A name is judged when it is resolved.
     pub fn ensure_allowed(&self) -> Result<(), ForbiddenTargetError> {
         check_host(&self.allowed, self.address.host())
-    }
-
-    /// Makes the client use this proxy for everything, or nothing. The client resolves no names but
-    /// that of the proxy; for a proxy that leaves it to the gateway, also names with an address that
-    /// `targets` allows.
-    pub fn configure_client(
-        &self,
-        builder: ClientBuilder,
-        targets: EgressPolicy,
-        tls: &rustls::ClientConfig,
-    ) -> reqwest::Result<ClientBuilder> {
-        let proxy = Proxy::all(self.address.to_secret_url())?;
-        let names = ProxyResolver {
-            proxy: self.clone(),
-            targets: self.address.is_resolving_here().then_some(targets),
-        };
-        let mut tls = tls.clone();
-        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // First, no proxy of the environment.
-        Ok(builder
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .proxy(proxy)
-            .dns_resolver(Arc::new(names)))
     }
 
     /// Judges the address of a link that goes through this proxy.
@@ -136,44 +116,15 @@ fn is_local_name(name: &str) -> bool {
     }
 }
 
-/// Resolves the name of the proxy, and others only for a proxy that leaves it to the gateway.
-struct ProxyResolver {
-    proxy: SessionProxy,
-    targets: Option<EgressPolicy>,
-}
-
-impl Resolve for ProxyResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let is_proxy = matches!(
-            self.proxy.address.host(),
-            Host::Domain(own) if own.eq_ignore_ascii_case(name.as_str())
-        );
-        let allowed = if is_proxy {
-            Some(self.proxy.allowed.clone())
-        } else {
-            self.targets.clone()
-        };
-        Box::pin(async move {
-            let allowed = allowed.ok_or("the proxy resolves names, and not the gateway")?;
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found
-                .filter(|found| allowed.check_address(found.ip()).is_ok())
-                .collect();
-            if allowed.is_empty() {
-                Err(ForbiddenTargetError.into())
-            } else {
-                Ok(Box::new(allowed.into_iter()) as Addrs)
-            }
-        })
-    }
-}
-
 /// A session's own proxy.
 struct OwnProxy {
     address: Arc<ProxyAddress>,
     /// The session was removed, and its last work may still need the proxy.
     is_over: bool,
 }
+
+/// The proxy that a session had, if it had one of its own.
+pub struct FormerProxy(Option<OwnProxy>);
 
 /// The proxies of all sessions; cheap to clone.
 #[derive(Clone)]
@@ -203,13 +154,26 @@ impl SessionProxies {
 
     /// Sets the proxy of a session; `None`: the operator's, if there is one.
     pub fn set(&self, session: &str, proxy: Option<ProxyAddress>) {
+        self.replace(session, proxy);
+    }
+
+    /// The same, and returns the former one, for [`Self::put_back`].
+    pub fn replace(&self, session: &str, proxy: Option<ProxyAddress>) -> FormerProxy {
         let mut own = self.own.lock();
-        own.remove(session);
+        let former = own.remove(session);
         if let Some(proxy) = proxy {
             let address = Arc::new(proxy);
             let is_over = false;
             own.insert(session.to_owned(), OwnProxy { address, is_over });
         }
+        FormerProxy(former)
+    }
+
+    /// Undoes [`Self::replace`].
+    pub fn put_back(&self, session: &str, FormerProxy(former): FormerProxy) {
+        let mut own = self.own.lock();
+        own.remove(session);
+        own.extend(former.map(|former| (session.to_owned(), former)));
     }
 
     /// Keeps the proxy of a session that is removed, until the session is

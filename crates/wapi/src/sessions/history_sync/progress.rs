@@ -19,6 +19,9 @@ pub fn history_progress(past: &SyncProgress) -> HistoryProgress {
             started_at: Some(_),
             ..
         } => HistoryStatus::Receiving,
+        SyncProgress {
+            is_missing: true, ..
+        } => HistoryStatus::None,
         SyncProgress { .. } => HistoryStatus::Waiting,
     };
     HistoryProgress {
@@ -39,6 +42,22 @@ mod tests {
         let started_at = Some(Timestamp::UNIX_EPOCH);
         for (past, status) in [
             (SyncProgress::default(), HistoryStatus::Waiting),
+            (
+                SyncProgress {
+                    is_missing: true,
+                    ..SyncProgress::default()
+                },
+                HistoryStatus::None,
+            ),
+            // It has begun after all.
+            (
+                SyncProgress {
+                    started_at,
+                    is_missing: true,
+                    ..SyncProgress::default()
+                },
+                HistoryStatus::Receiving,
+            ),
             (
                 SyncProgress {
                     started_at,

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::inbound::identity::{self, ResolveMode};
 use crate::model::event::{EventData, LoggedOutSession, PairedSession};
 use crate::sessions::history_sync::import::SessionHistorySink;
+use crate::sessions::history_sync::missing::watch_for_history;
 use crate::sessions::qr_display;
 use crate::sessions::read_elsewhere;
 use crate::sessions::session::DesiredState;
@@ -150,6 +151,11 @@ impl SessionActor {
                 return self.retry_later(format!("its file cannot be opened: {timed_out}"));
             }
         };
+        // A command that came meanwhile concerns this link already; its proxy may be another.
+        if desired_states.has_changed().unwrap_or(true) {
+            link.close().await;
+            return LinkEnd::DesiredStateChanged;
+        }
         let link = Arc::new(link);
         self.update_life(&link);
         self.session
@@ -423,6 +429,11 @@ impl SessionActor {
         }
         // After the program's end has begun, health checks no longer run.
         let _ = self.checker.send(Arc::clone(&self.session));
+        let watching = watch_for_history(Arc::clone(&self.session), self.deps.clone());
+        let stopping = self.deps.lifecycle.clone();
+        self.deps.lifecycle.spawn(async move {
+            stopping.unless_stopping(watching).await;
+        });
         tracing::info!(session = %self.session.name, "online");
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::{MutexGuard, OwnedMutexGuard, watch};
 use super::actor::STOPPED_BY_OWNER;
 use crate::model::send_hold::Pacing;
 use crate::model::session_name::SessionName;
-use crate::net::proxy::ProxyAddress;
+use crate::net::proxy::{FormerProxy, ProxyAddress};
 use crate::sessions::{
     DesiredState, Session, SessionDeps, SessionError, SessionMetadata, SessionPhase, SessionState,
     Sessions,
@@ -61,6 +61,9 @@ impl Sessions {
                 match sessions.get(name) {
                     None => {
                         let session = self.add_session(&mut sessions, name, ordered.clone());
+                        // Together with its name: nothing of it must leave by another way.
+                        let proxies = &self.inner.deps.proxies;
+                        let former = proxies.replace(name.as_str(), ordered.proxy.clone());
                         // No other command of this session is saved before this one.
                         let turn = Arc::clone(&session.command_lock)
                             .try_lock_owned()
@@ -68,7 +71,7 @@ impl Sessions {
                         break SessionReservation {
                             session,
                             sessions: self,
-                            is_committed: false,
+                            former_proxy: Some(former),
                             _turn: turn,
                         };
                     }
@@ -86,8 +89,6 @@ impl Sessions {
             .sessions()
             .save_session(name.as_str(), &ordered)
             .await?;
-        // Before anything is dialled.
-        self.inner.deps.proxies.set(name.as_str(), ordered.proxy);
         Ok(reservation.commit())
     }
 
@@ -115,6 +116,10 @@ impl Sessions {
             proxies.set(name.as_str(), proxy);
             let is_same = proxies.find(name.as_str()).map(|it| it.address) == former;
             let before = session.state();
+            if is_same && before.status == SessionPhase::Offline {
+                // It may have waited for somebody to confirm that it has no proxy.
+                session.request_wake();
+            }
             if is_same || before.is_resting() || session.desired_state() != DesiredState::Run {
                 return Ok(before);
             }
@@ -398,13 +403,14 @@ async fn wait_for_effect(
 struct SessionReservation<'a> {
     session: Arc<Session>,
     sessions: &'a Sessions,
-    is_committed: bool,
+    /// The proxy under this name before; `None` once the session is saved.
+    former_proxy: Option<FormerProxy>,
     _turn: OwnedMutexGuard<()>,
 }
 
 impl SessionReservation<'_> {
     fn commit(mut self) -> Arc<Session> {
-        self.is_committed = true;
+        self.former_proxy = None;
         self.sessions.spawn_actor(Arc::clone(&self.session));
         Arc::clone(&self.session)
     }
@@ -412,15 +418,16 @@ impl SessionReservation<'_> {
 
 impl Drop for SessionReservation<'_> {
     fn drop(&mut self) {
-        if !self.is_committed {
-            self.sessions
-                .inner
-                .deps
-                .store
-                .lives()
-                .end_life(self.session.name.as_str());
-            self.sessions.lock_sessions().remove(&self.session.name);
-            self.session.mark_ended();
-        }
+        let Some(former) = self.former_proxy.take() else {
+            return;
+        };
+        let name = &self.session.name;
+        let SessionDeps { store, proxies, .. } = &self.sessions.inner.deps;
+        store.lives().end_life(name.as_str());
+        let mut sessions = self.sessions.lock_sessions();
+        proxies.put_back(name.as_str(), former);
+        sessions.remove(name);
+        drop(sessions);
+        self.session.mark_ended();
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct OutboxItem {
     pub may_have_left: bool,
     /// Number of the latest attempt. A result of an earlier one does not count.
     pub attempt: u32,
+    /// Attempts that WhatsApp may have accepted. A refusal answers one of them.
+    pub open_attempts: u32,
     /// Failed attempts and unanswered attempts so far.
     pub failed_attempts: u32,
     pub unanswered: u32,
@@ -79,6 +81,9 @@ pub(super) struct OutboxItem {
     pub hold: Option<SendHold>,
 }
 
+/// A number of attempts of which a refusal answers one, and others remain.
+const MANY_ATTEMPTS: u32 = 2;
+
 impl OutboxItem {
     pub fn new(message: Arc<QueuedMessage>, mode: SendMode, stage: SendStage) -> Self {
         Self {
@@ -89,6 +94,12 @@ impl OutboxItem {
             is_prepared: !message.needs_download,
             has_typed: false,
             may_have_left: message.may_have_left,
+            // Nobody knows how often an earlier run has tried.
+            open_attempts: if message.may_have_left {
+                MANY_ATTEMPTS
+            } else {
+                0
+            },
             message,
             attempt: 0,
             failed_attempts: 0,
@@ -118,10 +129,12 @@ impl OutboxItem {
         self.may_have_left || self.stage == SendStage::InFlight
     }
 
-    /// Whether its caller would wait for this reason in vain. The pause between two messages can be
-    /// waited for.
+    /// Whether its caller would wait for this reason in vain. A pause between two messages that ends
+    /// before the message expires can be waited for.
     pub fn cannot_wait(&self, hold: SendHold) -> bool {
-        let is_long = hold.reason != HoldReason::MinGap;
+        let ends = hold.not_before.zip(self.message.expires_at);
+        let is_long = hold.reason != HoldReason::MinGap
+            || ends.is_some_and(|(not_before, expires_at)| not_before >= expires_at);
         is_long && self.mode == SendMode::Immediate && !self.may_have_left_by_now()
     }
 
@@ -136,6 +149,12 @@ impl OutboxItem {
     /// to.
     pub fn is_marked_in_vain(&self) -> bool {
         self.is_recorded && !self.may_have_left_by_now()
+    }
+
+    /// Whether WhatsApp may have accepted it although it refuses it now: by an attempt that it left
+    /// unanswered.
+    pub const fn may_be_there_although_refused(&self) -> bool {
+        self.open_attempts > 1
     }
 
     /// Whether it is, or was when it left, a message to a new contact.

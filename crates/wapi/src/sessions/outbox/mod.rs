@@ -317,6 +317,12 @@ impl Outbox {
         let Some(item) = self.find_attempt(attempt, SendStage::InFlight) else {
             return;
         };
+        if matches!(
+            outcome,
+            Err(HandoverError::Offline | HandoverError::Failed(_) | HandoverError::Rejected(_))
+        ) {
+            item.open_attempts = item.open_attempts.saturating_sub(1);
+        }
         match outcome {
             // WhatsApp may or may not answer.
             Ok(()) => {}
@@ -338,11 +344,20 @@ impl Outbox {
     }
 
     /// Records WhatsApp's answer for a message, whenever it comes: [`SendOutcome::Sent`] or
-    /// [`SendOutcome::Failed`].
+    /// [`SendOutcome::Failed`]. One that is refused after an attempt without an answer has not
+    /// failed: the recipient may have it.
     pub fn record_answer(&mut self, seq: MessageSeq, outcome: SendOutcome) {
-        if self.contains(seq) {
-            self.settle_message(seq, outcome);
-        }
+        let Some(item) = self.lanes.get(seq) else {
+            return;
+        };
+        let is_doubtful = item.may_be_there_although_refused();
+        self.settle_message(
+            seq,
+            match outcome {
+                SendOutcome::Failed(_) if is_doubtful => SendOutcome::LeftUnconfirmed,
+                outcome => outcome,
+            },
+        );
     }
 
     /// Returns a message in a stage, if this is its latest attempt.

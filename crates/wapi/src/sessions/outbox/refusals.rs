@@ -11,6 +11,9 @@ impl Outbox {
     /// knows whether the account has the person's trust token by now: [`Self::finish_trust_check`].
     pub fn start_trust_check(&mut self, seq: MessageSeq) -> Option<SendAttempt> {
         self.leave_queues(seq);
+        if let Some(item) = self.lanes.get_mut(seq) {
+            item.open_attempts = item.open_attempts.saturating_sub(1);
+        }
         self.start_attempt(seq, SendStage::Refused)
     }
 
@@ -32,7 +35,15 @@ impl Outbox {
             self.make_ready(seq);
         } else {
             let failure = SendFailure::from_refusal(&item.message.to, SendFailure::NEW_CHAT_CODE);
-            self.settle_message(seq, SendOutcome::Failed(failure));
+            // Its own attempt is answered; another may have arrived.
+            let is_doubtful = item.open_attempts > 0;
+            self.settle_message(
+                seq,
+                match is_doubtful {
+                    true => SendOutcome::LeftUnconfirmed,
+                    false => SendOutcome::Failed(failure),
+                },
+            );
         }
     }
 

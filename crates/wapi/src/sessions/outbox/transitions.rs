@@ -77,6 +77,7 @@ impl Outbox {
                 self.steps.extend(attempt.map(OutboxStep::ShowTyping));
             } else if item.is_recorded {
                 item.left_as_new = item.familiarity == Some(ChatFamiliarity::New);
+                item.open_attempts += 1;
                 let attempt = self.start_attempt(seq, SendStage::InFlight);
                 self.set_timer(seq, at.uptime + self.answer_timeout);
                 self.steps.extend(attempt.map(OutboxStep::HandOver));

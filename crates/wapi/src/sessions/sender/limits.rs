@@ -40,10 +40,12 @@ impl MessageSender {
                 None
             }
         };
-        let limits = AccountLimits {
+        let mut limits = AccountLimits {
             is_unknown: saved.is_none(),
             ..saved.clone().flatten().unwrap_or_default()
         };
+        // An earlier version did not save whether it is known.
+        limits.timelock.known |= limits.timelock.active;
         (self.limits_life, self.limits_asked) = (Some(life), None);
         self.saved_limits = saved.flatten();
         self.writers = None;
@@ -272,7 +274,7 @@ fn new_chat_limits(limits: &AccountLimits) -> NewChatLimits {
 fn ended_limits(limits: &AccountLimits, now: Timestamp) -> LimitsUpdate {
     let has_ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
     LimitsUpdate {
-        timelock: has_ended(limits.timelock.until).then(ReachoutTimelock::default),
+        timelock: has_ended(limits.timelock.until).then(ReachoutTimelock::none),
         new_chats: has_ended(limits.new_chats.until).then(NewChatQuota::default),
     }
 }

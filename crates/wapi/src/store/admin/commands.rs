@@ -79,6 +79,13 @@ impl SessionStore<'_> {
             .await
     }
 
+    /// Returns whether anything is saved of a session: one that was only registered has nothing.
+    pub async fn is_saved(self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sessions WHERE name = $1)";
+        let query = sqlx::query_scalar(sql).bind(name);
+        Ok(query.fetch_one(&self.store.readers).await?)
+    }
+
     /// Saves whether a session is stopped.
     pub async fn save_stop_state(self, name: &str, stop: StopState) -> Result<(), StoreError> {
         let stopped = if stop == StopState::Stopped {

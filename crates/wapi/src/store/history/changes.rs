@@ -8,7 +8,7 @@ use super::batch::{ChatRows, scope};
 use super::mutation::{ChangeTarget, HistoryChange, HistoryMutation, is_group};
 use super::{merging, removal, tokenizer};
 use crate::model::event::{ChatChange, DeletionRight, Person};
-use crate::model::message::{Message, MessageContent};
+use crate::model::message::Message;
 use crate::store::Life;
 
 /// Applies the parts of a step other than new messages, counters and statuses.
@@ -64,7 +64,7 @@ async fn edit(
         return Ok(());
     };
     let edited = match serde_json::from_str::<Message>(row.get("content")) {
-        Ok(earlier) => edited(earlier, content),
+        Ok(earlier) => earlier.with_edit(content),
         Err(_) => content.clone(),
     };
     let message: i64 = row.get("place");
@@ -85,24 +85,6 @@ async fn edit(
         .bind(scope(session, row_id))
         .bind(tokenizer::of_message(&edited));
     query.execute(connection).await.map(drop)
-}
-
-/// In a message with a file only the caption can be edited; the edit does not repeat the rest.
-fn edited(mut earlier: Message, content: &Message) -> Message {
-    let caption = match &content.content {
-        MessageContent::Text { text } => Some(text.body.clone()),
-        other => other
-            .media_file()
-            .and_then(|(_, file)| file.caption.clone()),
-    };
-    if let Some(file) = earlier.content.media_mut() {
-        file.caption = caption.filter(|caption| !caption.is_empty());
-        return earlier;
-    }
-    Message {
-        context: earlier.context,
-        ..content.clone()
-    }
 }
 
 /// Deletes a message, if its author asks for it, or in a group an admin.

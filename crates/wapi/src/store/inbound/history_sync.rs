@@ -22,6 +22,8 @@ pub struct SyncProgress {
     pub waiting: u32,
     /// Parts that were announced and will not be imported.
     pub lost: u32,
+    /// The phone has had its time, and has not begun.
+    pub is_missing: bool,
 }
 
 /// The stages in which a phone sends its history: the recent part first, then, if it was requested
@@ -40,6 +42,7 @@ pub struct StageProgress {
 }
 
 const SELECT: &str = "SELECT session, progress, started_at, updated_at, \
+    started_at IS NULL AND missing_at IS NOT NULL AS is_missing, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 0) AS waiting, \
     (SELECT count(*) FROM past_parts WHERE session = pasts.session AND lost = 1) AS lost FROM pasts";
 
@@ -117,6 +120,22 @@ impl SessionStore<'_> {
         self.store.writer.apply_change(LoseAllSyncParts).await
     }
 
+    /// Records that the phone has had its time to begin. Returns the progress, in which that counts
+    /// only if the phone has not begun.
+    pub async fn miss_history_sync(
+        self,
+        session: &str,
+    ) -> Result<Option<SyncProgress>, StoreError> {
+        self.store
+            .writer
+            .apply_change(TransitionSyncPart {
+                session: session.to_owned(),
+                id: String::new(),
+                transition: PartTransition::Missed,
+            })
+            .await
+    }
+
     /// Restarts the history sync, because another device will receive everything anew.
     pub async fn restart_history_sync(self, session: &str) -> Result<(), StoreError> {
         self.store
@@ -139,6 +158,7 @@ fn progress_from_row(row: &SqliteRow) -> SyncProgress {
         updated_at: time("updated_at"),
         waiting: row.get("waiting"),
         lost: row.get("lost"),
+        is_missing: row.get("is_missing"),
     }
 }
 
@@ -175,12 +195,14 @@ enum PartTransition {
     Announced,
     Imported(Option<StageProgress>),
     AllLost,
+    /// None was announced in time.
+    Missed,
 }
 
 /// A change to a session's parts.
 struct TransitionSyncPart {
     session: String,
-    /// Id of the message that announced the part; empty for all parts.
+    /// Id of the message that announced the part; empty for all parts, or none.
     id: String,
     transition: PartTransition,
 }
@@ -212,13 +234,20 @@ impl StoreChange for TransitionSyncPart {
             PartTransition::AllLost => {
                 "UPDATE past_parts SET lost = 1 WHERE session = $1 AND $2 = ''"
             }
+            PartTransition::Missed => {
+                "UPDATE pasts SET missing_at = $3 WHERE session = $1 AND $2 = ''"
+            }
         };
-        sqlx::query(parts)
-            .bind(session)
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
-        if !matches!(what, PartTransition::AllLost) {
+        let query = sqlx::query(parts).bind(session).bind(id);
+        let query = match what {
+            PartTransition::Missed => query.bind(now.as_millisecond()),
+            _ => query,
+        };
+        query.execute(&mut *connection).await?;
+        if matches!(
+            what,
+            PartTransition::Announced | PartTransition::Imported(_)
+        ) {
             // The parts of a stage may be imported out of order.
             let sql = "UPDATE pasts SET started_at = COALESCE(started_at, $2), updated_at = $2, stage = max(stage, $3), \
                        progress = CASE WHEN stage < $3 THEN $4 WHEN stage = $3 THEN max(progress, $4) ELSE progress END \

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::messages::MessageSeq;
-use crate::model::message::{Message, MessageContent};
+use crate::model::message::{EditContent, Message, MessageContent};
 use crate::model::send_failure::SendFailure;
 use crate::store::to_timestamp;
 use crate::store::{Life, OutboxStore, StoreError};
@@ -92,33 +92,55 @@ async fn query_sent_message(
         recipients,
         ..message_from_row(&row)
     };
+    let SentChanges { edit, deleted_at } = query_sent_changes(pool, session, id).await?;
+    message.deleted_at = deleted_at;
+    if let Some((edited_at, edit)) = edit {
+        message.edited_at = Some(edited_at);
+        message.message.content.apply_edit(&edit);
+    }
+    Ok(Some(message))
+}
+
+/// Changes of a message of ours that were sent through the gateway.
+pub(super) struct SentChanges {
+    /// The last edit, and the time at which it was accepted.
+    pub edit: Option<(Timestamp, EditContent)>,
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// Returns the changes that did not fail.
+pub(super) async fn query_sent_changes(
+    pool: &SqlitePool,
+    session: &Life,
+    id: &str,
+) -> Result<SentChanges, sqlx::Error> {
     // The condition and the expression of the index, literally.
     let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
                WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                json_extract(content, '$.deletion.message_id')) = $2 \
                  AND type IN ('edit', 'deletion') AND status NOT IN ('failed', 'cancelled') GROUP BY type";
-    for row in sqlx::query(sql)
+    let rows = sqlx::query(sql)
         .bind(session)
         .bind(id)
         .fetch_all(pool)
-        .await?
-    {
-        let changed_at = optional_time(&row, "changed_at");
-        if row.get::<&str, _>("type") == "deletion" {
-            message.deleted_at = changed_at;
-            continue;
-        }
-        message.edited_at = changed_at;
+        .await?;
+    let mut changes = SentChanges {
+        edit: None,
+        deleted_at: None,
+    };
+    for row in rows {
+        let changed_at = to_timestamp(row.get("changed_at"));
         // SQLite takes the columns beside a maximum from the row that has it.
-        if let Ok(Message {
-            content: MessageContent::Edit { edit },
-            ..
-        }) = serde_json::from_str(row.get("content"))
-        {
-            message.message.content.apply_edit(&edit);
+        match serde_json::from_str(row.get("content")) {
+            Ok(Message {
+                content: MessageContent::Edit { edit },
+                ..
+            }) => changes.edit = Some((changed_at, edit)),
+            Ok(_) => changes.deleted_at = Some(changed_at),
+            Err(_) => {}
         }
     }
-    Ok(Some(message))
+    Ok(changes)
 }
 
 /// Content of a message that a newer version wrote.
@@ -162,61 +184,6 @@ fn recipient_from_row(row: &SqliteRow) -> RecipientProgress {
 
 fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
     row.get::<Option<i64>, _>(column).map(to_timestamp)
-}
-
-/// A message that another one quotes or is about.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuotedMessage {
-    /// The author's address; `None`: the session itself.
-    pub author: Option<String>,
-    pub message: Option<Message>,
-}
-
-impl OutboxStore<'_> {
-    /// Returns a message of a chat, sent or received, if it is known; the chat is given by all its
-    /// addresses. A sent message that never left, because it failed or was cancelled, does not
-    /// count.
-    pub async fn find_quoted(
-        self,
-        session: &Life,
-        chats: &[String],
-        id: &str,
-    ) -> Result<Option<QuotedMessage>, StoreError> {
-        let sql = "SELECT chat, content, status IN ('failed', 'cancelled') AS is_nobodys FROM messages \
-                   WHERE session = $1 AND id = $2";
-        if let Some(own) = sqlx::query(sql)
-            .bind(session)
-            .bind(id)
-            .fetch_optional(&self.store.readers)
-            .await?
-        {
-            let is_there = !own.get::<bool, _>("is_nobodys")
-                && chats.iter().any(|chat| chat == own.get::<&str, _>("chat"));
-            let quoted = || QuotedMessage {
-                author: None,
-                message: serde_json::from_str(own.get("content")).ok(),
-            };
-            return Ok(is_there.then(quoted));
-        }
-        let sql = "SELECT sender, type, body FROM events \
-                   WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
-                     AND type IN ('message.received', 'message.echo', 'status.received')";
-        for chat in chats {
-            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
-            let Some(row) = query.fetch_optional(&self.store.readers).await? else {
-                continue;
-            };
-            let body: Option<MessageEnvelope> = serde_json::from_str(row.get("body")).ok();
-            // The account wrote an echo on another device.
-            let author =
-                Some(row.get("sender")).filter(|_| row.get::<&str, _>("type") != "message.echo");
-            return Ok(Some(QuotedMessage {
-                author,
-                message: body.map(|body| body.data),
-            }));
-        }
-        Ok(None)
-    }
 }
 
 impl OutboxStore<'_> {
@@ -270,12 +237,6 @@ impl OutboxStore<'_> {
         }
         Ok(authors)
     }
-}
-
-/// The part of an event's envelope needed here.
-#[derive(Deserialize)]
-struct MessageEnvelope {
-    data: Message,
 }
 
 /// The time in the JSON of a received message.

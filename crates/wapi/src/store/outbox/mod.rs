@@ -8,4 +8,5 @@ pub mod limits;
 pub mod lookup;
 pub mod messages;
 pub mod outcomes;
+pub mod quoted;
 pub mod resend_cache;

@@ -18,7 +18,7 @@ use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 use super::transport::ensure_may_dial;
 use crate::config::WhatsappAddress;
 use crate::net::egress::EgressPolicy;
-use crate::net::proxy::SessionProxy;
+use crate::net::proxy::{ProxyClient, SessionProxy};
 use crate::net::tls::trust_bundled_roots;
 use crate::system::lifecycle::Lifecycle;
 
@@ -36,8 +36,33 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// One `reqwest` client behind the engine's trait. Streams run on blocking threads of their own, as
 /// the engine requires.
 pub(in crate::whatsapp) struct SharedClient {
-    client: reqwest::Client,
+    client: OutletClient,
     lifecycle: Lifecycle,
+}
+
+/// The client of an outlet; cheap to clone.
+#[derive(Clone)]
+enum OutletClient {
+    Direct(reqwest::Client),
+    Proxied(ProxyClient),
+}
+
+impl OutletClient {
+    fn request(&self, method: reqwest::Method, url: reqwest::Url) -> reqwest::RequestBuilder {
+        match self {
+            Self::Direct(client) => client.request(method, url),
+            Self::Proxied(client) => client.request(method, url),
+        }
+    }
+
+    /// The address may carry a media token, so it stays out of error texts.
+    async fn send(&self, call: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+        let sent = match self {
+            Self::Direct(_) => call.send().await,
+            Self::Proxied(client) => client.send(call).await,
+        };
+        sent.map_err(reqwest::Error::without_url)
+    }
 }
 
 impl SharedClient {
@@ -53,7 +78,7 @@ impl SharedClient {
             }
         }
         Ok(Self {
-            client: builder.build()?,
+            client: OutletClient::Direct(builder.build()?),
             lifecycle,
         })
     }
@@ -65,9 +90,9 @@ impl SharedClient {
         lifecycle: Lifecycle,
     ) -> Result<Self> {
         // The hosts are WhatsApp's.
-        let builder = proxy.configure_client(client_builder(), EgressPolicy::All, tls)?;
+        let client = ProxyClient::build(proxy, client_builder(), EgressPolicy::All, tls)?;
         Ok(Self {
-            client: builder.build()?,
+            client: OutletClient::Proxied(client),
             lifecycle,
         })
     }
@@ -81,6 +106,15 @@ impl SharedClient {
             .headers
             .iter()
             .fold(call, |call, (name, value)| call.header(name, value)))
+    }
+
+    async fn fetch_answer(&self, call: reqwest::RequestBuilder) -> Result<HttpResponse> {
+        let response = self.client.send(call).await?;
+        let status_code = response.status().as_u16();
+        Ok(HttpResponse {
+            status_code,
+            body: read(response).await?,
+        })
     }
 }
 
@@ -98,7 +132,7 @@ impl HttpClient for SharedClient {
         if let Some(body) = request.body {
             call = call.body(body);
         }
-        fetch_answer(call).await
+        self.fetch_answer(call).await
     }
 
     fn supports_streaming(&self) -> bool {
@@ -107,11 +141,9 @@ impl HttpClient for SharedClient {
 
     fn execute_streaming(&self, request: HttpRequest) -> Result<StreamingHttpResponse> {
         let (call, handle) = (self.build_request(&request)?, Handle::try_current()?);
-        // The address may carry a media token, so it stays out of error texts.
-        let sent = handle
-            .block_on(self.lifecycle.unless_stopping(call.send()))
-            .context("the program is ending")?;
-        let response = sent.map_err(reqwest::Error::without_url)?;
+        let response = handle
+            .block_on(self.lifecycle.unless_stopping(self.client.send(call)))
+            .context("the program is ending")??;
         let status_code = response.status().as_u16();
         let body = StreamedBody {
             response,
@@ -145,7 +177,7 @@ impl HttpClient for SharedClient {
             .header(CONTENT_LENGTH, length)
             .body(body_stream);
         // An answer before the end of the upload drops the receiver, which ends the reading.
-        let exchange = join(fetch_answer(call), send_pieces(body, length, pieces));
+        let exchange = join(self.fetch_answer(call), send_pieces(body, length, pieces));
         let (answer, ()) = Handle::try_current()?
             .block_on(self.lifecycle.unless_stopping(exchange))
             .context("the program is ending")?;
@@ -172,15 +204,6 @@ async fn send_pieces(body: UploadBody, length: u64, pieces: mpsc::Sender<io::Res
             return;
         }
     }
-}
-
-async fn fetch_answer(call: reqwest::RequestBuilder) -> Result<HttpResponse> {
-    let response = call.send().await.map_err(reqwest::Error::without_url)?;
-    let status_code = response.status().as_u16();
-    Ok(HttpResponse {
-        status_code,
-        body: read(response).await?,
-    })
 }
 
 async fn read(response: reqwest::Response) -> Result<Vec<u8>> {

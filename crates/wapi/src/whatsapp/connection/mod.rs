@@ -5,6 +5,8 @@ pub mod link;
 pub mod link_events;
 pub mod liveness;
 pub mod outlet;
+mod outlet_claim;
+pub mod own_proxy;
 mod passkey;
 mod qr_references;
 pub mod readiness;

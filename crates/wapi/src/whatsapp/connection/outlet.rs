@@ -12,6 +12,7 @@ use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::transport::TransportFactory;
 
 use super::http_client::SharedClient;
+use super::outlet_claim::{ClaimedClient, ClaimedDialer, OutletClaim};
 use super::transport::{GuardedDialer, build_dialer};
 use super::web_version::{VersionFetcher, WebVersion};
 use crate::config::WhatsappAddress;
@@ -24,12 +25,20 @@ use crate::system::lifecycle::Lifecycle;
 
 /// One way to WhatsApp.
 #[derive(Clone)]
-pub(in crate::whatsapp) struct Outlet {
-    pub dialer: Arc<dyn TransportFactory>,
-    pub http: Arc<dyn HttpClient>,
+struct Outlet {
+    dialer: Arc<dyn TransportFactory>,
+    http: Arc<dyn HttpClient>,
     version: Arc<VersionFetcher>,
     /// The proxy that it leads through.
     proxy: Option<ProxyProbe>,
+}
+
+/// The outlet of one session, for as long as the session keeps its proxy.
+pub(in crate::whatsapp) struct SessionOutlet {
+    pub dialer: Arc<dyn TransportFactory>,
+    pub http: Arc<dyn HttpClient>,
+    outlet: Outlet,
+    claim: OutletClaim,
 }
 
 /// A proxy that can be tried.
@@ -40,10 +49,37 @@ struct ProxyProbe {
     clock: Clock,
 }
 
-impl Outlet {
+impl SessionOutlet {
+    fn new(outlet: Outlet, claim: OutletClaim) -> Self {
+        Self {
+            dialer: Arc::new(ClaimedDialer {
+                claim: claim.clone(),
+                dialer: Arc::clone(&outlet.dialer),
+            }),
+            http: Arc::new(ClaimedClient {
+                claim: claim.clone(),
+                http: Arc::clone(&outlet.http),
+            }),
+            outlet,
+            claim,
+        }
+    }
+
+    /// Whether it leads through a proxy that the session alone has.
+    pub fn has_own_proxy(&self) -> bool {
+        self.claim.has_own_proxy()
+    }
+
     /// Returns the version of WhatsApp Web. Without one, the engine fetches it when it dials, and
     /// never says why that fails; a session with a proxy has to tell its owner.
     pub async fn find_version(&self) -> Result<Option<WebVersion>> {
+        self.claim.check()?;
+        self.outlet.find_version().await
+    }
+}
+
+impl Outlet {
+    async fn find_version(&self) -> Result<Option<WebVersion>> {
         match (self.version.current_version().await, &self.proxy) {
             (Err(error), Some(proxy)) => Err(proxy.explain_failure(error).await),
             (found, _) => Ok(found.ok()),
@@ -123,18 +159,25 @@ impl Outlets {
     }
 
     /// Returns the outlet of a session.
-    pub fn find(&self, session: &str) -> Result<Outlet> {
-        let Some(proxy) = self.proxies.find(session) else {
-            return Ok(self.direct.clone());
+    pub fn find(&self, session: &str) -> Result<SessionOutlet> {
+        let proxy = self.proxies.find(session);
+        let outlet = match &proxy {
+            Some(proxy) => self.find_proxied(proxy)?,
+            None => self.direct.clone(),
         };
+        let claim = OutletClaim::new(session, proxy, self.proxies.clone());
+        Ok(SessionOutlet::new(outlet, claim))
+    }
+
+    fn find_proxied(&self, proxy: &SessionProxy) -> Result<Outlet> {
         proxy
             .ensure_allowed()
             .with_context(|| format!("the proxy {}", proxy.address))?;
-        self.proxied.get_or_build(&proxy, || {
-            let dialer = self.dialer.through_proxy(self.dialer_to(&proxy));
-            let http = SharedClient::through_proxy(&proxy, &self.tls, self.lifecycle.clone())?;
+        self.proxied.get_or_build(proxy, || {
+            let dialer = self.dialer.through_proxy(self.dialer_to(proxy));
+            let http = SharedClient::through_proxy(proxy, &self.tls, self.lifecycle.clone())?;
             let (address, clock) = (&self.address, &self.clock);
-            let probe = self.probe(&proxy);
+            let probe = self.probe(proxy);
             Ok(build_outlet(dialer, http, Some(probe), address, clock))
         })
     }
@@ -197,6 +240,8 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
 
 #[cfg(test)]
 mod tests {
+    use whatsapp_rust::http::HttpRequest;
+
     use super::*;
     use crate::net::egress::EgressPolicy;
     use crate::net::proxy::ProxyAddress;
@@ -232,10 +277,47 @@ mod tests {
         };
         let (clock, lifecycle) = (Clock::system(), Lifecycle::new());
         let outlets = Outlets::new(&address, proxies, clock, lifecycle).unwrap();
-        let probe = outlets.find("shop").unwrap().proxy.unwrap();
+        let probe = outlets.find("shop").unwrap().outlet.proxy.unwrap();
         let failed = anyhow::anyhow!("error sending request");
         let error = format!("{:#}", probe.explain_failure(failed).await);
         assert!(error.contains("refused"), "not why: {error}");
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    /// It may have been opened, and not started, or connect again before its end is noticed.
+    #[tokio::test]
+    async fn a_link_of_a_session_whose_proxy_was_changed_leaves_no_more() {
+        install_crypto();
+        let own = |port| ProxyAddress::parse(&format!("socks5h://127.0.0.1:{port}")).unwrap();
+        let changes = [
+            (None, Some(own(9))),
+            (Some(own(9)), Some(own(10))),
+            (Some(own(9)), None),
+        ];
+        for (before, after) in changes {
+            let proxies = SessionProxies::new(None, LinkRoute::Proxy, EgressPolicy::All);
+            proxies.set("shop", before.clone());
+            let address = WhatsappAddress::Simulated {
+                url: "ws://127.0.0.1:9".parse().unwrap(),
+                ca_file: None,
+            };
+            let (clock, lifecycle) = (Clock::system(), Lifecycle::new());
+            let outlets = Outlets::new(&address, proxies.clone(), clock, lifecycle).unwrap();
+            let outlet = outlets.find("shop").unwrap();
+            let tries = async || {
+                let url = "http://127.0.0.1:9/".to_owned();
+                let dialled = outlet.dialer.create_transport().await.err();
+                let asked = outlet.http.execute(HttpRequest::get(url)).await.err();
+                let version = outlet.find_version().await.err();
+                [dialled, asked, version]
+                    .map(|error| error.map_or_else(String::new, |error| format!("{error:#}")))
+            };
+            let refusal = "the proxy of the session was changed";
+            // The same once more is no change.
+            proxies.set("shop", before);
+            assert!(tries().await.iter().all(|it| it != refusal));
+            proxies.set("shop", after);
+            assert_eq!(tries().await, [refusal; 3]);
+        }
     }
 }

@@ -32,26 +32,33 @@ use crate::whatsapp::connection::link_events::{LinkEvent, LinkEventSender};
 /// The collection that has the labels.
 const COLLECTION: WAPatchName = WAPatchName::Regular;
 
+/// The name under which a device's file has a version while the database refuses changes of labels
+/// that the engine will not report again. It is no collection of WhatsApp.
+const UNSAVED: &str = "wapi:unsaved-labels";
+
 /// Forgets a device's copy of the labels' collection if not all labels of its account are known:
-/// the device was linked before the gateway kept them, or a crash came between. The engine reads a
-/// collection that it has no copy of as a whole. For the time before the first connection.
+/// the device was linked before the gateway kept them, a crash came between, or some could not be
+/// saved. The engine reads a collection that it has no copy of as a whole. For the time before the
+/// first connection. Returns whether some could not be saved.
 pub(in crate::whatsapp) async fn forget_unread_collection(
     session: &DeviceLife,
     account: Option<&Jid>,
     store: &Store,
     file: &impl AppSyncStore,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let Some(account) = account else {
-        return Ok(());
+        return Ok(false);
     };
+    let has_unsaved = file.get_version(UNSAVED).await?.version > 0;
     let life = session.link_account(account.user_base());
     let knows_all = store.inbound().knows_all_labels(life).await;
-    if knows_all.map_err(|error| StoreError::Connection(error.to_string().into()))? {
-        return Ok(());
+    let knows_all = knows_all.map_err(|error| StoreError::Connection(error.to_string().into()))?;
+    if has_unsaved || !knows_all {
+        file.clear_mutation_macs(COLLECTION.as_str()).await?;
+        file.set_version(COLLECTION.as_str(), HashState::default())
+            .await?;
     }
-    file.clear_mutation_macs(COLLECTION.as_str()).await?;
-    file.set_version(COLLECTION.as_str(), HashState::default())
-        .await
+    Ok(has_unsaved)
 }
 
 enum LabelTask {
@@ -110,9 +117,11 @@ const SAVE_PAUSE: Duration = Duration::from_secs(5);
 /// Most changes that are saved at a time.
 const BATCH_CHANGES: usize = 256;
 
-/// Saves and reports changes of labels until the link ends.
+/// Saves and reports changes of labels until the link ends. `has_unsaved`: a former link has left
+/// some that could not be saved.
 pub(in crate::whatsapp) fn watch_labels(
     session: &DeviceLife,
+    has_unsaved: bool,
     client: &Arc<Client>,
     tasks: &Lifecycle,
     reports: &LinkEventSender,
@@ -132,6 +141,9 @@ pub(in crate::whatsapp) fn watch_labels(
     };
     let stopping = tasks.clone();
     tasks.spawn(async move {
+        if has_unsaved && keeper.start_over().await.is_none() {
+            return;
+        }
         let mut batch = Vec::new();
         while let Some(count) = stopping
             .unless_stopping(arrived.recv_many(&mut batch, BATCH_CHANGES))
@@ -142,6 +154,11 @@ pub(in crate::whatsapp) fn watch_labels(
             }
             keeper.handle_batch(std::mem::take(&mut batch)).await;
         }
+        // The engine does not report again what arrived at the last moment.
+        while let Ok(task) = arrived.try_recv() {
+            batch.push(task);
+        }
+        keeper.handle_batch(batch).await;
     });
     observer
 }
@@ -168,7 +185,8 @@ impl LabelKeeper {
                     Event::PairSuccess(paired) => {
                         // Those before it are of the linking before.
                         changes.clear();
-                        self.forget_all(paired.id.user_base()).await;
+                        let life = self.session.link_account(paired.id.user_base());
+                        self.forget_all(life).await;
                     }
                     event => changes.extend(
                         convert_change(event)
@@ -185,38 +203,75 @@ impl LabelKeeper {
         }
     }
 
-    /// Forgets the labels of a former linking of the account.
-    async fn forget_all(&self, account: &str) {
-        let life = self.session.link_account(account);
+    /// Forgets all labels, some of which could not be saved, so that they are read again: those
+    /// that are gone meanwhile are not in WhatsApp's answer. Returns `None` if the program stops.
+    async fn start_over(&self) -> Option<()> {
+        self.forget_all(&self.session.current_life()).await?;
+        // From now on, the store says that they must be read.
+        self.note_unsaved(false).await;
+        Some(())
+    }
+
+    /// Forgets the labels of the account. Returns `None` if the program stops before.
+    async fn forget_all(&self, life: &Life) -> Option<()> {
+        let mut has_failed = false;
         while let Err(error) = self.store.inbound().forget_labels(life).await {
-            if self.wait_for_store(life, error).await.is_none() {
-                return;
-            }
+            self.wait_for_store(life, error, &mut has_failed).await?;
         }
+        if has_failed {
+            self.note_unsaved(false).await;
+        }
+        Some(())
     }
 
     /// Waits before a failed change of the store is repeated: WhatsApp tells each entry once. Later
-    /// changes wait behind it. Returns `None` if the program stops.
-    async fn wait_for_store(&self, life: &Life, error: SaveError) -> Option<()> {
+    /// changes wait behind it, and if the program stops before it succeeds, the next link reads all
+    /// labels again. Returns `None` if the program stops.
+    async fn wait_for_store(
+        &self,
+        life: &Life,
+        error: SaveError,
+        has_failed: &mut bool,
+    ) -> Option<()> {
         tracing::warn!(session = life.name(), %error, "failed to save labels; trying again");
+        if !std::mem::replace(has_failed, true) {
+            self.note_unsaved(true).await;
+        }
         let pause = self.clock.sleep(SAVE_PAUSE);
         self.tasks.unless_stopping(pause).await
+    }
+
+    /// Notes in the device's file whether the store lacks labels that the engine has reported.
+    async fn note_unsaved(&self, is_unsaved: bool) {
+        let state = HashState {
+            version: is_unsaved.into(),
+            ..HashState::default()
+        };
+        let file = self.client.persistence_manager().backend();
+        if let Err(error) = file.set_version(UNSAVED, state).await {
+            tracing::warn!(session = self.session.name(), %error, "failed to note whether labels are saved");
+        }
     }
 
     /// Saves changes, and reports those that are news and changed something.
     async fn save(&self, changes: Vec<(LabelChange, bool)>) {
         let life = self.session.current_life();
         let all: Vec<_> = changes.iter().map(|(change, _)| change.clone()).collect();
+        let mut has_failed = false;
         let changed = loop {
             match self.store.inbound().save_labels(&life, all.clone()).await {
                 Ok(changed) => break changed,
                 Err(error) => {
-                    if self.wait_for_store(&life, error).await.is_none() {
+                    let waited = self.wait_for_store(&life, error, &mut has_failed);
+                    if waited.await.is_none() {
                         return;
                     }
                 }
             }
         };
+        if has_failed {
+            self.note_unsaved(false).await;
+        }
         let news = changes.into_iter().filter(|(_, is_news)| *is_news);
         let mut chats = Vec::new();
         for (change, _) in news.filter(|(change, _)| changed.contains(change)) {

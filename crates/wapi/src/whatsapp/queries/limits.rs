@@ -140,13 +140,14 @@ pub(in crate::whatsapp) fn parse_notification(
 
 fn parse_timelock(found: &Value, now: Timestamp) -> Option<ReachoutTimelock> {
     if !found.get("is_active")?.as_bool()? {
-        return Some(ReachoutTimelock::default());
+        return Some(ReachoutTimelock::none());
     }
     let until = read_time(&found["time_enforcement_ends"]).or(now.checked_add(UNKNOWN_END).ok());
     Some(ReachoutTimelock {
         active: until.is_some_and(|until| until > now),
         until,
         kind: read_word(&found["enforcement_type"]),
+        known: true,
     })
 }
 
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!((lock.active, lock.until), (true, Some(at(60))));
         assert_eq!(lock.kind.as_deref(), Some("web_companion_only"));
         let off = json!({"is_active": false, "time_enforcement_ends": "0"});
-        assert_eq!(parse_timelock(&off, NOW), Some(ReachoutTimelock::default()));
+        assert_eq!(parse_timelock(&off, NOW), Some(ReachoutTimelock::none()));
         assert_eq!(parse_timelock(&json!({"state": "new words"}), NOW), None);
     }
 

@@ -27,7 +27,7 @@ pub use app::{Setup, Stopped, TestApp};
 pub use baileys::Baileys;
 pub use chaos::{ChaosProxy, Line};
 pub use client::{Answer, TestClient, encoded};
-pub use dials::{dialled, looked_up};
+pub use dials::{dialled, localhost_is, looked_up};
 pub use document::event_complaints;
 pub use ledger::{Ledger, Tally};
 pub use moto::TestBucket;

@@ -93,7 +93,7 @@ async fn texts_are_changed_taken_back_and_forwarded() {
             .expect(200);
         let received = carol.next_message(PATIENCE).await.unwrap().to_json();
         let forwarded = &received["extended_text_message"];
-        assert_eq!(forwarded["text"], "helo");
+        assert_eq!(forwarded["text"], "hello");
         assert_eq!(forwarded["context_info"]["is_forwarded"], true);
         let theirs = bob.sends_text(alice.number(), "spread this").await.unwrap();
         app.webhook.next().await;

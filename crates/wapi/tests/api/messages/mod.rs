@@ -206,6 +206,27 @@ async fn without_an_answer_a_message_is_unknown_until_whatsapp_is_asked_again_un
 }
 
 #[tokio::test]
+async fn a_message_that_may_have_arrived_has_not_failed_when_it_is_refused_the_second_time() {
+    Setup::new()
+        .set("WAPI_WHATSAPP_CONNECTION_TIMEOUT", 2)
+        .shop(async |app, _, bob| {
+            app.simulator.faults().set_ack_fault(AckFault::Drop);
+            bob.sets_receipt_policy(wapi_simulator::ReceiptPolicy::Withheld);
+            let id = app.accepted("shop", text(bob.number(), "first")).await;
+            let next = app.accepted("shop", text(bob.number(), "second")).await;
+            assert_eq!(bob.next_message(PATIENCE).await.unwrap().id, id);
+            app.until_message("shop", &id, "unknown").await;
+            app.simulator.faults().set_ack_fault(AckFault::Refuse(479));
+            // It waits for the end of the first, and its only attempt is refused.
+            app.until_message("shop", &next, "failed").await;
+            assert_eq!(app.message("shop", &id).await["status"], "unknown");
+            let failed = app.events("message.failed", 1).await;
+            assert_eq!(failed[0]["data"]["id"], next, "{failed:?}");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_crash_between_leaving_and_whatsapps_answer_makes_no_second_message() {
     use crate::harness::{TestReceiver, Wapi, free_address, options};
     let simulator = wapi_simulator::Simulator::start(options()).await.unwrap();

@@ -3,6 +3,8 @@
 mod older;
 mod parts;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wapi::system::clock::Clock;
 use wapi_simulator::{
@@ -49,6 +51,33 @@ async fn it_is_asked_for_and_stays_so() {
             .await
             .expect(201);
         assert_eq!(history(app).await, Value::Null);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_phone_that_sends_nothing_in_its_time_is_said_to_have_none() {
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        pair_with_history(app, &alice).await;
+        assert_eq!(history(app).await["status"], "waiting");
+        let none = async || {
+            let is_none = history(app).await["status"] == "none";
+            if !is_none {
+                app.push_clock(Duration::from_secs(16 * 60));
+            }
+            is_none.then_some(())
+        };
+        eventually(none, async || history(app).await.to_string()).await;
+        let told = app.events("session.history", 1).await;
+        assert_eq!(told[0]["data"]["status"], "none", "{told:?}");
+        app.restart().await;
+        app.until("shop", "online").await;
+        assert_eq!(history(app).await["status"], "none");
+        // It has been off, and begins after all.
+        alice.remembers_chat(bob.number(), past(3)).unwrap();
+        alice.sends_history_again().unwrap();
+        until_history(app, "complete").await;
     })
     .await;
 }

@@ -132,3 +132,37 @@ async fn messages_wait_while_the_proxy_of_a_linked_session_is_away() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_session_whose_proxy_was_lost_with_the_database_waits_for_its_owner() {
+    let setup = Setup::new();
+    setup
+        .gateway(async |app| {
+            let whatsapp = app.simulator.listen_address();
+            let alice = app.phone("Alice");
+            let proxy = TestProxy::socks().await;
+            pair_through(app, "shop", &proxy.url(), &alice).await;
+            for setting in [json!(null), json!({"url": proxy.url()})] {
+                let stopped = app.stop().await;
+                for file in ["wapi.db", "wapi.db-wal", "wapi.db-shm"] {
+                    match std::fs::remove_file(stopped.root().join(file)) {
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                            panic!("{file}: {error}")
+                        }
+                        _ => {}
+                    }
+                }
+                let (before, asked) = (dials_to(whatsapp), proxy.asked());
+                stopped.start().await;
+                until_reason(app, "shop", "lost with the database").await;
+                assert_eq!((dials_to(whatsapp), proxy.asked()), (before, asked));
+                let body = json!({"proxy": setting});
+                app.patch("/v1/sessions/shop", body).await.expect(200);
+                app.until("shop", "online").await;
+                let body = json!({"proxy": {"url": proxy.url()}});
+                app.patch("/v1/sessions/shop", body).await.expect(200);
+                app.until("shop", "online").await;
+            }
+        })
+        .await;
+}

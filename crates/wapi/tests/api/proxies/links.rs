@@ -15,6 +15,11 @@ fn pages() -> SocketAddr {
     let pages = Router::new()
         .route("/file.pdf", get(async || PDF))
         .route(
+            "/moved",
+            get(async || Redirect::to("http://www.moved.example/file.pdf")),
+        )
+        .route("/round", get(async || Redirect::to("/round")))
+        .route(
             "/inside",
             get(async || Redirect::to("http://router/secret")),
         )
@@ -70,6 +75,29 @@ async fn a_link_through_a_proxy_must_not_lead_into_a_network_as_far_as_its_name_
                         .any(|it| it.contains("router") || it == "127.0.0.1:1")
                 );
                 assert!(!looked_up().contains(&name.to_owned()));
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn each_redirect_through_a_proxy_is_asked_for_with_the_login() {
+    let (pages, link) = (pages(), "/v1/sessions/shop/media");
+    for proxy in [TestProxy::connect().await, TestProxy::socks().await] {
+        for name in ["www.shop.example", "www.moved.example"] {
+            proxy.knows(name, pages);
+        }
+        Setup::new()
+            .set("WAPI_PROXY", proxy.url())
+            .shop(async |app, _, _| {
+                let moved = json!({"link": "http://www.shop.example/moved"});
+                app.post(link, moved).await.expect(201);
+                let asked = proxy.asked();
+                assert!(asked.contains(&"www.moved.example:80".to_owned()));
+                let round = json!({"link": "http://www.shop.example/round"});
+                let answer = app.post(link, round).await.expect(400);
+                let problem = answer.json().to_string();
+                assert!(problem.contains("more than 5 times"), "{problem}");
             })
             .await;
     }

@@ -1,6 +1,8 @@
 //! The proxy as a setting of a session: given, shown without its password, changed, tried.
 
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{is_silent_about_the_password, proxy_of, talk};
 use crate::harness::{
@@ -64,6 +66,40 @@ async fn a_session_shows_its_proxy_across_restarts_and_never_the_password() {
             assert!(String::from_utf8(page).unwrap().contains(&shown));
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_being_saved_has_its_proxy_already() {
+    let proxy = TestProxy::socks().await;
+    let away = free_address();
+    gateway(async |app| {
+        let file = SqliteConnectOptions::new().filename(app.root().join("wapi.db"));
+        let mut database = file.connect().await.unwrap();
+        let lock = sqlx::query("BEGIN EXCLUSIVE");
+        lock.execute(&mut database).await.unwrap();
+        let creating = app.post(
+            "/v1/sessions",
+            json!({"id": "shop", "proxy": {"url": proxy.url()}}),
+        );
+        let meanwhile = async {
+            let known = async || {
+                let answer = app.session("shop").await;
+                (answer.status == 200).then(|| answer.json())
+            };
+            let shown = eventually(known, async || "no session".to_owned()).await;
+            assert_eq!(shown["proxy"]["source"], "session", "{shown}");
+            // Nobody is there, and only the proxy finds out.
+            let link = json!({"link": format!("http://{away}/file")});
+            let answer = app.post("/v1/sessions/shop/media", link).await;
+            answer.expect(400);
+            assert_eq!(proxy.asked(), [away.to_string()]);
+            let unlock = sqlx::query("ROLLBACK");
+            unlock.execute(&mut database).await.unwrap();
+        };
+        let (created, ()) = tokio::join!(creating, meanwhile);
+        created.expect(201);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Everything of a session, and every dial of a process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::response::Html;
@@ -8,7 +8,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::{pair_through, receive_file};
-use crate::harness::{PATIENCE, Setup, TestProxy, TestReceiver, dialled, looked_up};
+use crate::harness::{PATIENCE, Setup, TestProxy, TestReceiver, dialled, localhost_is, looked_up};
 
 /// Set in a process that runs the story and nothing beside it.
 const ALONE: &str = "WAPI_TESTS_ALONE";
@@ -78,12 +78,18 @@ async fn story() {
 
 #[tokio::test]
 async fn nothing_of_a_session_passes_by_its_proxy() {
+    let name = "nothing_of_a_session_passes_by_its_proxy";
+    tell_alone(name, story()).await;
+}
+
+/// Tells the story of a test in a process that runs nothing beside it.
+async fn tell_alone(name: &str, story: impl Future<Output = ()>) {
     if std::env::var_os(ALONE).is_some() {
-        return story().await;
+        return story.await;
     }
-    let name = "proxies::total::nothing_of_a_session_passes_by_its_proxy";
+    let name = format!("proxies::total::{name}");
     let alone = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
+        .args([&*name, "--exact", "--nocapture"])
         .env(ALONE, "yes")
         .output();
     let alone = alone.await.unwrap();
@@ -93,6 +99,44 @@ async fn nothing_of_a_session_passes_by_its_proxy() {
         alone.status.success() && output.contains("1 passed"),
         "{output}"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_reach_an_address_is_asked_for_the_next() {
+    let name = "a_proxy_that_does_not_reach_an_address_is_asked_for_the_next";
+    tell_alone(name, async {
+        // Nobody listens at the first two, as where a proxy has no IPv6.
+        localhost_is(&[9, 8, 1].map(|last| Ipv4Addr::new(127, 0, 0, last)));
+        let pages = Router::new().route("/file.pdf", get(async || "%PDF-1.4\n%%EOF\n"));
+        let pages = TestReceiver::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), pages);
+        let pages = pages.replace("127.0.0.1", "localhost");
+        let proxy = TestProxy::socks().await;
+        let url = proxy.url().replace("socks5h", "socks5");
+        let setup = Setup::new()
+            .by_name()
+            .set("WAPI_ALLOW_PRIVATE_TARGETS", "all");
+        setup
+            .gateway(async |app| {
+                let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+                pair_through(app, "shop", &url, &alice).await;
+                receive_file(app, &alice, &bob).await;
+                for _ in 0..2 {
+                    let body = json!({"link": format!("{pages}/file.pdf")});
+                    app.post("/v1/sessions/shop/media", body).await.expect(201);
+                }
+                let port = pages.rsplit_once(':').unwrap().1;
+                let asked = proxy.asked();
+                let asked: Vec<_> = asked.iter().filter(|it| it.ends_with(port)).collect();
+                // The second time begins where the first ended.
+                let [first, second, ..] =
+                    ["127.0.0.9", "127.0.0.8"].map(|ip| format!("{ip}:{port}"));
+                assert_eq!(asked[..2], [&first, &second]);
+                let rest = asked[2..].iter().all(|it| it.starts_with("127.0.0.1:"));
+                assert!(rest, "{asked:?}");
+            })
+            .await;
+    })
+    .await;
 }
 
 /// The notes are taken at all.

@@ -314,7 +314,8 @@ async fn cancel_unsent(
     }
 }
 
-/// `POST …/messages/{id}/forward`: sends the same content to another chat, marked as forwarded.
+/// `POST …/messages/{id}/forward`: sends the content that the message has now, with its edits, to
+/// another chat, marked as forwarded.
 pub async fn forward_message(
     State(gateway): State<Gateway>,
     message: MessagePath,
@@ -347,6 +348,12 @@ pub async fn forward_message(
         return Ok(answer);
     }
     let (_, quoted) = find_message(&gateway, &life, &message, chat.as_deref()).await?;
+    if quoted.is_deleted {
+        return Err(Problem::invalid_field(
+            "id",
+            "names a message that was deleted",
+        ));
+    }
     let mut content = quoted
         .message
         .map(|message| message.content)

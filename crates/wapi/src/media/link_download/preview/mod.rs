@@ -92,8 +92,7 @@ impl FileFetcher {
     }
 
     async fn fetch_page(&self, session: &str, url: Url) -> Result<PageMetadata, FetchError> {
-        let client = self.clients.find_client(session, &url)?;
-        let answer = client.get(url).send().await.map_err(unreachable_error)?;
+        let answer = self.clients.get(session, url).await?;
         if !answer.status().is_success() {
             return Err(FetchError::Status(answer.status().as_u16()));
         }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::super::*;
-use super::{attempt, chat_of, hand_over, message, online};
+use super::{PATIENCE, attempt, chat_of, hand_over, message, online};
 use crate::model::send_hold::{HoldReason, SendHold};
 
 const LOCK: SendHold = SendHold {
@@ -124,6 +124,65 @@ fn a_refused_message_has_not_left_when_the_connection_ends() {
     let cleared = OutboxStep::ClearAttempts(vec![MessageSeq(1)]);
     assert_eq!(outbox.next_steps(at), [cleared]);
     assert!(outbox.cancel_message(MessageSeq(1)));
+}
+
+fn refused() -> SendOutcome {
+    SendOutcome::Failed(SendFailure::WhatsappRefused("".into()))
+}
+
+#[test]
+fn a_refusal_is_final_for_the_only_attempt_and_says_nothing_of_another() {
+    let outcome = |outcome| [OutboxStep::RecordOutcome(MessageSeq(1), outcome)];
+    // The answer to the only attempt comes late.
+    let (mut outbox, mut at) = online();
+    add(&mut outbox, message(1), SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    (at.now, at.uptime) = (at.now + PATIENCE, at.uptime + PATIENCE);
+    assert_eq!(outbox.next_steps(at), outcome(SendOutcome::Unconfirmed));
+    outbox.record_answer(MessageSeq(1), refused());
+    assert_eq!(outbox.next_steps(at), outcome(refused()));
+
+    // A second attempt is refused: by itself, or as one to a new contact.
+    for is_new_chat in [false, true] {
+        let (mut outbox, at) = online();
+        add(&mut outbox, message(1), SendMode::Queued, at);
+        assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+        outbox.set_connectivity(OutboxConnectivity::Offline);
+        outbox.set_connectivity(OutboxConnectivity::Online);
+        assert_eq!(outbox.next_steps(at)[1..], [hand_over(1, 2)]);
+        if is_new_chat {
+            let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+            outbox.finish_trust_check(check, false);
+        } else {
+            outbox.record_answer(MessageSeq(1), refused());
+        }
+        assert_eq!(outbox.next_steps(at), outcome(SendOutcome::LeftUnconfirmed));
+    }
+
+    // Nobody knows how often an earlier run tried.
+    let (mut outbox, at) = online();
+    let before = QueuedMessage {
+        may_have_left: true,
+        ..message(1)
+    };
+    add(&mut outbox, before, SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    outbox.record_answer(MessageSeq(1), refused());
+    assert_eq!(outbox.next_steps(at), outcome(SendOutcome::LeftUnconfirmed));
+
+    // An attempt that never reached WhatsApp needs no answer.
+    let (mut outbox, mut at) = online();
+    add(&mut outbox, message(1), SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    outbox.finish_handover(attempt(1, 1), Err(HandoverError::Offline), at);
+    outbox.next_steps(at);
+    outbox.finish_clearing(&[MessageSeq(1)]);
+    (at.now, at.uptime) = (at.now + PATIENCE, at.uptime + PATIENCE);
+    outbox.next_steps(at);
+    outbox.finish_recording(&[MessageSeq(1)], Ok(()), at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 2)]);
+    outbox.record_answer(MessageSeq(1), refused());
+    assert_eq!(outbox.next_steps(at), outcome(refused()));
 }
 
 #[test]

@@ -49,6 +49,43 @@ fn departure(seq: i64, at: Timestamp) -> Departure {
 }
 
 #[test]
+fn a_caller_who_would_wait_in_vain_is_told_as_soon_as_that_is_known() {
+    let (mut outbox, at) = online();
+    outbox.set_pacing(Pacing {
+        min_gap: 6,
+        ..Pacing::default()
+    });
+    outbox.load_departures(Vec::new(), at);
+    add(&mut outbox, 1, at);
+    assert_eq!(leaving(&outbox.next_steps(at)), [1]);
+    outbox.finish_recording(&[MessageSeq(1)], Ok(()), at);
+    outbox.next_steps(at);
+    let add = |outbox: &mut Outbox, seq: i64, within: u64| {
+        let message = QueuedMessage {
+            is_recorded: false,
+            expires_at: Some(later(at, within).now),
+            to: chat_of(u8::try_from(seq).unwrap()),
+            ..message(seq)
+        };
+        outbox.add_message(Arc::new(message), SendMode::Immediate, at);
+    };
+    let failed = |seq| {
+        let failure = SendOutcome::Failed(SendFailure::PaceHeld);
+        OutboxStep::RecordOutcome(MessageSeq(seq), failure)
+    };
+    add(&mut outbox, 2, 6);
+    assert_eq!(outbox.next_steps(at), [failed(2)]);
+    // Both could be the next one, and one of them is.
+    add(&mut outbox, 3, 10);
+    add(&mut outbox, 4, 10);
+    let gap = |seq| (seq, HoldReason::MinGap);
+    assert_eq!(held(&outbox.next_steps(at)), [gap(3), gap(4)]);
+    let steps = outbox.next_steps(later(at, 6));
+    assert_eq!(leaving(&steps), [3]);
+    assert!(steps.contains(&failed(4)), "{steps:?}");
+}
+
+#[test]
 fn what_a_failing_disk_keeps_from_leaving_does_not_count() {
     let pacings = [
         Pacing {

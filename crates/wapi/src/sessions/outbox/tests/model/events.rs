@@ -58,6 +58,8 @@ pub enum ModelAnswer {
 #[derive(Debug, Clone, Copy)]
 pub enum EngineLuck {
     Arrives,
+    /// WhatsApp has it, and delivers or refuses it when it answers.
+    Reaches,
     ArrivesUnclear,
     LostUnclear,
     Offline,
@@ -131,7 +133,8 @@ pub fn happening() -> impl Strategy<Value = ModelEvent> {
 
 pub fn luck() -> impl Strategy<Value = EngineLuck> {
     prop_oneof![
-        8 => Just(EngineLuck::Arrives),
+        6 => Just(EngineLuck::Arrives),
+        3 => Just(EngineLuck::Reaches),
         1 => Just(EngineLuck::ArrivesUnclear),
         1 => Just(EngineLuck::LostUnclear),
         1 => Just(EngineLuck::Offline),

@@ -42,8 +42,8 @@ struct OutboxModel {
     unwritten: Vec<(MessageSeq, SendOutcome)>,
     /// Messages received by the phones, each once, in the order of arrival.
     phones: Vec<MessageSeq>,
-    /// Accepted by WhatsApp, and not answered yet.
-    unanswered: Vec<MessageSeq>,
+    /// Handed over to WhatsApp, and not answered yet; whether WhatsApp may still refuse it.
+    unanswered: Vec<(MessageSeq, bool)>,
     /// Handed over at least once, or recorded as attempted when a crash came.
     may_have_left: BTreeSet<MessageSeq>,
     /// Those of them of which every attempt but the last certainly did not leave.
@@ -224,10 +224,10 @@ impl OutboxModel {
         if self.unanswered.is_empty() {
             return;
         }
-        let seq = self.unanswered.remove(which % self.unanswered.len());
+        let (seq, is_open) = self.unanswered.remove(which % self.unanswered.len());
         match answer {
             ModelAnswer::Lost => {}
-            ModelAnswer::NewChat if !self.phones.contains(&seq) && self.outbox.contains(seq) => {
+            ModelAnswer::NewChat if is_open && self.outbox.contains(seq) => {
                 // It is sent only once more.
                 if self.refused.insert(seq) {
                     if self.left_once.contains(&seq) {
@@ -240,7 +240,7 @@ impl OutboxModel {
                     self.outbox.record_answer(seq, SendOutcome::Failed(refusal));
                 }
             }
-            ModelAnswer::Nack if !self.phones.contains(&seq) => {
+            ModelAnswer::Nack if is_open => {
                 let refusal = SendFailure::WhatsappRefused("".into());
                 self.outbox.record_answer(seq, SendOutcome::Failed(refusal));
             }
@@ -378,8 +378,9 @@ impl OutboxModel {
             };
         }
         let outcome = match luck {
-            EngineLuck::Arrives => {
-                self.unanswered.push(seq);
+            EngineLuck::Arrives | EngineLuck::Reaches => {
+                let is_open = matches!(luck, EngineLuck::Reaches);
+                self.unanswered.push((seq, is_open));
                 Ok(())
             }
             EngineLuck::ArrivesUnclear | EngineLuck::LostUnclear => Err(HandoverError::Unconfirmed),

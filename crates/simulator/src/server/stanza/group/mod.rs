@@ -10,7 +10,8 @@ use wacore_binary::{Jid, Node};
 use super::enqueue_stanza;
 use super::messages::group_message::addressing_mode;
 use crate::model::group::{
-    FORBIDDEN, GROUP_FULL, Group, GroupChange, GroupId, MEMBER_LIMIT, MemberOutcome, NOT_AUTHORIZED,
+    APPROVAL_NEEDED, FORBIDDEN, GROUP_FULL, Group, GroupChange, GroupId, MEMBER_LIMIT,
+    MemberOutcome, NOT_AUTHORIZED, RequestMethod,
 };
 use crate::model::ids::{Chat, DeviceId, PhoneNumber};
 use crate::model::options::Addressing;
@@ -132,6 +133,7 @@ pub(crate) fn change_group(
         _ => (Vec::new(), None),
     };
     let group = world.groups.get_mut(id).ok_or(NO_SUCH_GROUP)?;
+    let known: Vec<PhoneNumber> = group.requests.keys().cloned().collect();
     let mut concerned = group.apply_change(by, allowed.as_ref().unwrap_or(change), unix_time())?;
     for (number, code) in refused {
         if code == FORBIDDEN {
@@ -152,6 +154,20 @@ pub(crate) fn change_group(
             | GroupChange::Promote(_)
             | GroupChange::Demote(_)
     );
+    let is_new =
+        |(number, code): &&MemberOutcome| *code == Some(APPROVAL_NEEDED) && !known.contains(number);
+    let requested: Vec<PhoneNumber> = concerned
+        .iter()
+        .filter(is_new)
+        .map(|(number, _)| number.clone())
+        .collect();
+    if !requested.is_empty() {
+        drop(world);
+        let method = RequestMethod::NonAdminAdd;
+        joining::tell_admins(server, &group, by, &requested, method);
+        server.changed.notify_waiters();
+        return Ok(concerned);
+    }
     if changed.is_empty() && names_members {
         return Ok(concerned);
     }

@@ -22,6 +22,7 @@ mod blocking;
 mod bodies;
 mod bucket;
 mod changes;
+mod channel_admins;
 mod channels;
 mod chat_list;
 mod checks;

@@ -276,7 +276,7 @@ problems! {
             "GET /v1/sessions/…/groups/…/participants lists the members";
         /// The invite does not exist, was revoked, or has expired.
         NoInvite => 404 "invite_not_found" "Invite not found",
-            "it does not exist, was revoked, or has expired; ask an admin of the group for another";
+            "it does not exist, was revoked, or has expired; ask an admin for another";
         /// Somebody else has changed the description at the same time; nothing was changed.
         DescriptionChanged => 409 "description_changed" "Description changed meanwhile",
             "read the description again, and repeat the request if it is still wanted";

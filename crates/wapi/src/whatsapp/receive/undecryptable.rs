@@ -54,6 +54,7 @@ impl EventHandler for UndecryptableHandler {
         let unread = UnreadableMessage {
             origin: decode::message_origin(self.session.name(), &message.info, &known),
             reason: failure_reason(message),
+            device: source.sender.device(),
         };
         let (key, chat) = (
             decode::message_key(&message.info),

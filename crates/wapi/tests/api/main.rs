@@ -101,6 +101,7 @@ mod trust;
 mod unsent;
 mod unusual;
 mod uploads;
+mod usernames;
 mod voice;
 mod webhooks;
 mod words;

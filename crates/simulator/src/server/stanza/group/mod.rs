@@ -219,7 +219,7 @@ fn notify_devices(
     news: Node,
 ) {
     let from = group_jid(&group.id);
-    let (participant, other, name, id) = {
+    let (participant, other, name, username, id) = {
         let mut world = server.world.lock();
         let id = world.next_stanza_id();
         let Some(account) = world.account(by) else {
@@ -229,9 +229,10 @@ fn notify_devices(
             account.jid(group.addressing, 0),
             account.jid(group.addressing.opposite(), 0),
         );
-        (own, other, account.push_name.clone(), id)
+        let username = account.profile.username.clone();
+        (own, other, account.push_name.clone(), username, id)
     };
-    let stanza = NodeBuilder::new("notification")
+    let mut stanza = NodeBuilder::new("notification")
         .attr("from", from.clone())
         .attr("id", id.as_str())
         .attr("type", "w:gp2")
@@ -239,9 +240,11 @@ fn notify_devices(
         .attr("participant", participant)
         .attr(other_address_name(group.addressing), other)
         .attr("addressing_mode", addressing_mode(group.addressing))
-        .attr("notify", name)
-        .children([news])
-        .build();
+        .attr("notify", name);
+    if let Some(username) = username {
+        stanza = stanza.attr("participant_username", username);
+    }
+    let stanza = stanza.children([news]).build();
     for device in devices {
         enqueue_stanza(
             server,

@@ -229,7 +229,8 @@ impl Link {
         let (named, number): (Jid, Option<Jid>) = (jid("id")?, jid("pn"));
         let number = number.filter(|number| *number != named);
         let others = KnownAddresses::look_up(&self.client, vec![(named.clone(), number)]).await;
-        Some(others.build_person(&named, None, node["display_name"].as_str()))
+        let person = others.build_person(&named, None, node["display_name"].as_str());
+        Some(person.with_username(node["username_info"]["username"].as_str()))
     }
 
     async fn parse_follower(&self, edge: &Value) -> Option<NewsletterFollower> {

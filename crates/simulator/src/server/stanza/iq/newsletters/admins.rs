@@ -33,9 +33,12 @@ pub(crate) fn list_people(request: &IqRequest<'_>, variables: &Value) -> Result<
         let account = world.account(number)?;
         let [pn, lid] =
             [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
-        Some(
-            json!({"role": role, "node": {"id": lid, "pn": pn, "display_name": account.push_name}}),
-        )
+        let username = account.profile.username.as_ref();
+        let username = username.map(|username| json!({"username": username}));
+        Some(json!({
+            "role": role,
+            "node": {"id": lid, "pn": pn, "display_name": account.push_name, "username_info": username},
+        }))
     });
     let edges: Vec<Value> = edges.collect();
     let now = unix_time();

@@ -51,6 +51,9 @@ struct ProfileUpdate {
     #[serde(default, deserialize_with = "given")]
     picture: Option<Option<String>>,
     hides_picture: Option<bool>,
+    /// `null` gives the username up.
+    #[serde(default, deserialize_with = "given")]
+    username: Option<Option<String>>,
 }
 
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
@@ -71,6 +74,9 @@ async fn change_profile(
     }
     if let Some(hidden) = changes.hides_picture {
         phone.hides_picture(hidden);
+    }
+    if let Some(username) = changes.username {
+        phone.takes_username(username.as_deref());
     }
     match changes.picture {
         Some(Some(picture)) => {

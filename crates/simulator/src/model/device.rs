@@ -347,6 +347,12 @@ impl Device {
     pub(crate) fn confirm(&mut self, class: StanzaClass, id: &str, peer: Option<&Jid>) -> bool {
         self.queue.confirm(class, id, peer)
     }
+
+    /// Returns whether the queue holds a copy of what the account wrote to one person on another of
+    /// its devices.
+    pub(crate) fn has_queued_own_copy(&self, id: &str) -> bool {
+        self.queue.has_own_copy(id)
+    }
 }
 
 fn offline_preview(backlog: QueueBacklog) -> Node {

@@ -18,6 +18,8 @@ const FIRST_SERVER_ID: u64 = 100;
 /// How long a client gets live updates of reaction and view counts after it has subscribed, in
 /// seconds.
 pub(crate) const LIVE_SECONDS: u64 = 300;
+/// How long an invitation to be an admin can be accepted, in seconds.
+const INVITE_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// The role of an account in a newsletter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,6 +87,10 @@ pub(crate) struct Newsletter {
     /// Seconds since 1970.
     pub(crate) created: u64,
     pub(crate) people: BTreeMap<PhoneNumber, NewsletterRole>,
+    /// Accounts that are invited to be admins, and until when in seconds since 1970.
+    pub(crate) invites: BTreeMap<PhoneNumber, u64>,
+    /// Follows (`true`) and unfollows, with their times in seconds since 1970.
+    pub(crate) growth: Vec<(u64, bool)>,
     /// Followers who have muted its posts.
     pub(crate) muted: BTreeSet<PhoneNumber>,
     /// Sorted by server id.
@@ -132,6 +138,8 @@ impl Newsletter {
             invite: hex::encode_upper(rand::random::<[u8; 11]>()),
             created: now,
             people: BTreeMap::from([(owner.clone(), NewsletterRole::Owner)]),
+            invites: BTreeMap::new(),
+            growth: Vec::new(),
             muted: BTreeSet::new(),
             posts: Vec::new(),
             live_subscribers: BTreeMap::new(),
@@ -144,21 +152,61 @@ impl Newsletter {
             .is_some_and(|role| *role > NewsletterRole::Subscriber)
     }
 
-    pub(crate) fn add_follower(&mut self, number: &PhoneNumber) {
-        self.people
-            .entry(number.clone())
-            .or_insert(NewsletterRole::Subscriber);
+    pub(crate) fn add_follower(&mut self, number: &PhoneNumber, now: u64) {
+        if !self.people.contains_key(number) {
+            let role = NewsletterRole::Subscriber;
+            self.people.insert(number.clone(), role);
+            self.growth.push((now, true));
+        }
     }
 
     /// Removes a follower. An owner cannot leave.
-    pub(crate) fn remove_follower(&mut self, number: &str) -> Result<(), u16> {
+    pub(crate) fn remove_follower(&mut self, number: &str, now: u64) -> Result<(), u16> {
         match self.people.get(number) {
             Some(NewsletterRole::Owner) => Err(FORBIDDEN),
             _ => {
-                self.people.remove(number);
+                if self.people.remove(number).is_some() {
+                    self.growth.push((now, false));
+                }
                 self.muted.remove(number);
                 Ok(())
             }
+        }
+    }
+
+    /// Invites an account to be an admin; returns until when it may accept. Only the owner can, and
+    /// nobody is invited who is an admin already.
+    pub(crate) fn invite_admin(
+        &mut self,
+        by: &str,
+        whom: &PhoneNumber,
+        now: u64,
+    ) -> Result<u64, u16> {
+        if self.people.get(by) != Some(&NewsletterRole::Owner) || self.can_post(whom) {
+            return Err(FORBIDDEN);
+        }
+        let until = now + INVITE_SECONDS;
+        self.invites.insert(whom.clone(), until);
+        Ok(until)
+    }
+
+    /// Takes an invitation back.
+    pub(crate) fn revoke_invite(&mut self, by: &str, whom: &str) -> Result<(), u16> {
+        if self.people.get(by) != Some(&NewsletterRole::Owner) {
+            return Err(FORBIDDEN);
+        }
+        self.invites.remove(whom).map(drop).ok_or(NOT_FOUND)
+    }
+
+    /// Makes an invited account an admin.
+    pub(crate) fn accept_invite(&mut self, by: &PhoneNumber, now: u64) -> Result<(), u16> {
+        match self.invites.remove(by) {
+            Some(until) if until > now => {
+                self.add_follower(by, now);
+                self.people.insert(by.clone(), NewsletterRole::Admin);
+                Ok(())
+            }
+            _ => Err(NOT_FOUND),
         }
     }
 

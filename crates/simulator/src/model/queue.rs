@@ -107,6 +107,17 @@ impl StanzaQueue {
         self.sent -= 1;
         self.entries.remove(index).is_some()
     }
+
+    /// Returns whether a message with this id is a copy of what the account wrote to one person on
+    /// another of its devices. Such a copy names that person, which nothing else does.
+    pub(crate) fn has_own_copy(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| {
+            entry.class == StanzaClass::Message
+                && entry.id == id
+                && entry.stanza.attrs.get("recipient").is_some()
+                && entry.stanza.attrs.get("category").is_none()
+        })
+    }
 }
 
 #[cfg(test)]

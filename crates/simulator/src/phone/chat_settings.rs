@@ -138,7 +138,13 @@ impl Phone {
     /// Saves a person under a name.
     pub fn names_contact(&self, whom: &str, name: &str) -> anyhow::Result<()> {
         let [number, lid] = self.both_addresses(whom)?;
+        let username = {
+            let (number, world) = (self.resolve_number(whom)?, self.server.world.lock());
+            let account = world.account(&number);
+            account.and_then(|account| account.profile.username.clone())
+        };
         let contact = action::ContactAction {
+            username,
             full_name: Some(name.to_owned()),
             first_name: name.split(' ').next().map(str::to_owned),
             lid_jid: Some(lid),

@@ -6,7 +6,8 @@ use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use crate::model::group::{
-    DescriptionChange, GroupChange, GroupFlag, GroupId, GroupRole, JoinOutcome, RequestMethod,
+    APPROVAL_NEEDED, DescriptionChange, GroupChange, GroupFlag, GroupId, GroupRole, JoinOutcome,
+    RequestMethod,
 };
 use crate::model::ids::{Chat, PhoneNumber};
 use crate::model::options::Addressing;
@@ -276,6 +277,7 @@ impl Phone {
         let refused: Vec<_> = concerned
             .into_iter()
             .filter_map(|(number, code)| Some((number, code?)))
+            .filter(|(_, code)| *code != APPROVAL_NEEDED)
             .collect();
         ensure!(refused.is_empty(), "not for everybody: {refused:?}");
         Ok(())

@@ -254,6 +254,16 @@ impl Phone {
         self.server.world.lock().add_alias(number, &self.number);
     }
 
+    /// Sets whether the phone ignores devices that ask it for a message they could not read.
+    pub fn ignores_retries(&self, ignores: bool) {
+        self.with_phone_state(|phone_state| phone_state.ignores_retries = ignores);
+    }
+
+    /// How often linked devices have asked the phone for a message while it ignored them.
+    pub fn ignored_retries(&self) -> usize {
+        self.with_phone_state(|phone_state| phone_state.ignored_retries)
+    }
+
     /// Sets whether the phone confirms received messages.
     pub fn sets_receipt_policy(&self, policy: ReceiptPolicy) {
         self.with_phone_state(|phone_state| phone_state.receipt_policy = policy);

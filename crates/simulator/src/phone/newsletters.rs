@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 use crate::model::ids::Chat;
@@ -27,6 +28,8 @@ pub struct PhoneNewsletter {
     pub muted: Vec<String>,
     /// Its followers by number, the owner included.
     pub people: Vec<(String, NewsletterRole)>,
+    /// The numbers that are invited to be admins.
+    pub invited: Vec<String>,
     /// Oldest first.
     pub posts: Vec<PhonePost>,
 }
@@ -62,15 +65,17 @@ impl Phone {
 
     /// Follows a newsletter: the phone and all linked devices receive its posts from now on.
     pub fn follows_newsletter(&self, address: &str) -> anyhow::Result<()> {
-        self.with_newsletter(address, |newsletter| newsletter.add_follower(&self.number))
+        self.with_newsletter(address, |newsletter| {
+            newsletter.add_follower(&self.number, unix_time());
+        })
     }
 
     /// Unfollows a newsletter; fails for its owner.
     pub fn unfollows_newsletter(&self, address: &str) -> anyhow::Result<()> {
         let left = self.with_newsletter(address, |newsletter| {
-            newsletter.remove_follower(&self.number)
+            newsletter.remove_follower(&self.number, unix_time())
         })?;
-        left.map_err(|code| anyhow::anyhow!("WhatsApp refuses it with code {code}"))
+        left.map_err(refused)
     }
 
     /// Makes another account an admin of one of the phone's own newsletters.
@@ -86,6 +91,35 @@ impl Phone {
                 .insert(whom.number.clone(), NewsletterRole::Admin);
             Ok(())
         })?
+    }
+
+    /// Invites another account to be an admin of one of the phone's own newsletters, and tells it
+    /// so by a message; returns the message's id.
+    pub fn invites_newsletter_admin(&self, address: &str, whom: &Self) -> anyhow::Result<String> {
+        let (until, name) = self.with_newsletter(address, |newsletter| {
+            let until = newsletter.invite_admin(&self.number, &whom.number, unix_time());
+            (until, newsletter.name.clone())
+        })?;
+        let until = until.map_err(refused)?;
+        let invite = wa::message::NewsletterAdminInviteMessage {
+            newsletter_jid: Some(address.to_owned()),
+            newsletter_name: Some(name),
+            invite_expiration: i64::try_from(until).ok(),
+            ..Default::default()
+        };
+        let message = wa::Message {
+            newsletter_admin_invite_message: MessageField::some(invite),
+            ..Default::default()
+        };
+        self.sends_message(&whom.number, "text", message)
+    }
+
+    /// Accepts an invitation to be an admin of a newsletter.
+    pub fn accepts_newsletter_invite(&self, address: &str) -> anyhow::Result<()> {
+        let accepted = self.with_newsletter(address, |newsletter| {
+            newsletter.accept_invite(&self.number, unix_time())
+        })?;
+        accepted.map_err(refused)
     }
 
     /// Replaces the text of a post.
@@ -163,6 +197,10 @@ impl Phone {
     }
 }
 
+fn refused(code: u16) -> anyhow::Error {
+    anyhow::anyhow!("WhatsApp refuses it with code {code}")
+}
+
 fn describe_newsletter(newsletter: &Newsletter) -> PhoneNewsletter {
     let posts = newsletter
         .posts
@@ -191,6 +229,7 @@ fn describe_newsletter(newsletter: &Newsletter) -> PhoneNewsletter {
             .iter()
             .map(|(number, role)| (number.to_string(), *role))
             .collect(),
+        invited: newsletter.invites.keys().map(ToString::to_string).collect(),
         posts: posts.collect(),
     }
 }

@@ -94,6 +94,10 @@ pub(crate) struct PhoneState {
     pub(crate) receipts: BoundedList<PhoneReceipt>,
     pub(crate) activity: BoundedList<PhoneActivity>,
     pub(crate) receipt_policy: ReceiptPolicy,
+    /// It does not answer devices that could not read its messages.
+    pub(crate) ignores_retries: bool,
+    /// How often linked devices have asked it in vain.
+    pub(crate) ignored_retries: usize,
     pub(crate) peer_policy: PeerRequests,
     /// Messages that could not be decrypted, with the reason.
     failures: BoundedList<String>,
@@ -140,6 +144,8 @@ impl PhoneState {
             receipts: BoundedList::new(kept),
             activity: BoundedList::new(kept),
             receipt_policy: ReceiptPolicy::Automatic,
+            ignores_retries: false,
+            ignored_retries: 0,
             peer_policy: PeerRequests::Answered,
             failures: BoundedList::new(kept),
             failures_read: false,

@@ -52,27 +52,28 @@ impl NameCache {
         }
     }
 
-    /// Records the new name when the account has saved a person under another one.
+    /// Records the new names when the account has saved a person under another one.
     pub fn record_saved_name(&self, life: &Life, data: &EventData) {
         let EventData::ContactUpdated(update) = data else {
             return;
         };
-        let Some(saved) = &update.contact.saved_name else {
-            return;
-        };
+        let (saved, username) = (&update.contact.saved_name, &update.contact.username);
         let mut names = self.lock();
-        if names.saved.len() >= REMEMBERED {
-            names.saved.clear();
+        if let Some(saved) = saved {
+            if names.saved.len() >= REMEMBERED {
+                names.saved.clear();
+            }
+            names
+                .saved
+                .insert((life.id(), update.contact.id.clone()), saved.clone());
         }
-        names
-            .saved
-            .insert((life.id(), update.contact.id.clone()), saved.clone());
         if let Some(known) = names
             .by_life
             .get_mut(&life.id())
             .and_then(|people| people.get_mut(&update.contact.id))
         {
-            known.saved = Some(saved.clone());
+            known.saved = saved.clone().or_else(|| known.saved.take());
+            known.username = username.clone().or_else(|| known.username.take());
         }
     }
 

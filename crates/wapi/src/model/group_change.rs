@@ -148,6 +148,8 @@ pub enum MemberStatus {
     AlreadyMember,
     /// They do not let this account add them; `invite` can be sent to them.
     InviteRequired,
+    /// They are a member as soon as an admin approves it.
+    ApprovalRequired,
     /// They have blocked the account.
     Blocked,
     NotOnWhatsapp,
@@ -174,6 +176,7 @@ impl MemberStatus {
             408 => Self::LeftRecently,
             409 => Self::AlreadyMember,
             412 | 419 => Self::GroupFull,
+            421 => Self::ApprovalRequired,
             _ => Self::Refused,
         }
     }

@@ -31,6 +31,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0019_changed.sql"),
     include_str!("../../../../migrations/sqlite/0020_addresses.sql"),
     include_str!("../../../../migrations/sqlite/0021_scopes.sql"),
+    LIVES,
     include_str!("../../../../migrations/sqlite/0023_by_life.sql"),
     include_str!("../../../../migrations/sqlite/0024_told.sql"),
     include_str!("../../../../migrations/sqlite/0025_ids.sql"),
@@ -50,7 +51,7 @@ pub(super) const STEPS: &[&str] = &[
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.
 pub(super) async fn run_migrations(connection: &mut SqliteConnection) -> Result<()> {
-    run_steps(connection, &STEPS).await
+    run_steps(connection, STEPS).await
 }
 
 /// Runs the missing steps of this list.

@@ -64,6 +64,7 @@ pub use inbound::labels::{ChatLabelEntry, LabelChange};
 pub use inbound::polls::{PollBallot, StoredPoll};
 pub use inbound::undelivered::PendingMessage;
 pub use inbound::unread::UnreadMessage;
+pub use inbound::unreadable::UndecryptedMessage;
 pub use lives::life::{AccessSince, DeviceLife, Life};
 pub use lives::registry::LifeRegistry;
 pub use media::records::{MediaFacts, MediaRecord, MediaState, NewMedia};

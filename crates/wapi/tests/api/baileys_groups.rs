@@ -75,6 +75,10 @@ async fn a_group_of_the_gateway_is_the_same_for_baileys() {
             json!([added["action"], added["people"]]),
             json!(["add", [bob.jid()]])
         );
+        bob.takes_username(Some("bob.bakes"));
+        let seen = call(baileys, "groupMetadata", json!([id])).await;
+        let mut people = seen["participants"].as_array().unwrap().iter();
+        assert!(people.any(|it| it["username"] == "bob.bakes"), "{seen}");
         app.patch(&path, json!({"subject": "garden club"}))
             .await
             .expect(200);

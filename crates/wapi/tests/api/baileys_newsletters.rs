@@ -60,6 +60,15 @@ async fn posts_go_both_ways_between_the_gateway_and_baileys() {
                 event["event"] == "receipt" && event["id"] == sent["id"]
             })
             .await;
+
+        let invite = format!(
+            "/v1/sessions/shop/newsletters/{ours}/invites/{}",
+            dave.number()
+        );
+        app.put(&invite, json!({})).await.expect(200);
+        dave.accepts_newsletter_invite(&ours).unwrap();
+        let ask = json!({"op": "newsletter", "method": "newsletterAdminCount", "args": [ours]});
+        assert_eq!(baileys.command(ask).await["result"], 2);
     })
     .await;
 }

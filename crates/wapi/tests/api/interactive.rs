@@ -239,6 +239,16 @@ async fn invitations_and_live_locations_reach_the_phone() {
                 }}),
             ),
             (
+                json!({"newsletter_invite": {
+                    "newsletter": "120363025246125486@newsletter", "name": "News", "caption": "Write with us",
+                    "expires_at": "2026-12-01T09:00:00Z",
+                }}),
+                json!({"newsletter_admin_invite_message": {
+                    "newsletter_jid": "120363025246125486@newsletter", "newsletter_name": "News",
+                    "caption": "Write with us", "invite_expiration": 1_796_115_600,
+                }}),
+            ),
+            (
                 json!({"group_invite": {
                     "group": "120363025246125486@g.us", "code": "c0de", "name": "Friends", "caption": "Join us",
                     "expires_at": "2026-12-01T09:00:00Z",

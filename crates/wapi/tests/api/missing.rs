@@ -22,12 +22,13 @@ fn copy_database(from: &Path, to: &Path) {
 
 const LOST: usize = 20;
 
-/// Bob writes and reacts, the gateway reads it, and its database forgets it. WhatsApp has not been
-/// told that it was read.
-async fn lose_messages(app: &mut TestApp, alice: &Phone, bob: &Phone) {
+/// `writer` writes and reacts, the gateway reads it as events of this kind, and its database forgets it. WhatsApp has
+/// not been told that it was read.
+async fn lose_messages(app: &mut TestApp, writer: &Phone, to: &Phone, kind: &str) {
     // The first message makes a session; a key moves on with each one.
-    let hello = bob.sends_text(alice.number(), "hello").await.unwrap();
-    app.webhook.next().await;
+    let hello = writer.sends_text(to.number(), "hello").await.unwrap();
+    app.events(kind, 1).await;
+    take_posts(app, kind, 1).await;
     let before = tempfile::tempdir().unwrap();
     let stopped = app.stop().await;
     copy_database(stopped.root(), before.path());
@@ -36,10 +37,12 @@ async fn lose_messages(app: &mut TestApp, alice: &Phone, bob: &Phone) {
     app.simulator.faults().lose_confirmations(true);
     for number in 0..LOST {
         let body = format!("lost {number}");
-        bob.sends_text(alice.number(), &body).await.unwrap();
-        app.webhook.next().await;
+        writer.sends_text(to.number(), &body).await.unwrap();
+        app.events(kind, number + 2).await;
+        take_posts(app, kind, 1).await;
     }
-    bob.reacts_to_message(alice.number(), &hello, Author::Me, "👍")
+    writer
+        .reacts_to_message(to.number(), &hello, Author::Me, "👍")
         .unwrap();
     app.events("message.reaction", 1).await;
     let stopped = app.stop().await;
@@ -48,20 +51,51 @@ async fn lose_messages(app: &mut TestApp, alice: &Phone, bob: &Phone) {
     stopped.start().await;
 }
 
+/// Takes posts of the original's webhook, which is told of what others write only.
+async fn take_posts(app: &mut TestApp, kind: &str, count: usize) {
+    if kind == "message.received" {
+        for _ in 0..count {
+            app.webhook.next().await;
+        }
+    }
+}
+
+/// Waits until the lost messages are told as events of this kind, after the one that was not lost.
+async fn expect_lost_messages(app: &mut TestApp, kind: &str) {
+    let told = app.events(kind, LOST + 1).await;
+    let bodies = told.iter().skip(1);
+    let bodies: BTreeSet<String> = bodies
+        .map(|event| event["data"]["text"]["body"].as_str().unwrap().to_owned())
+        .collect();
+    let lost = (0..LOST).map(|number| format!("lost {number}"));
+    assert_eq!(bodies, lost.collect());
+    take_posts(app, kind, LOST).await;
+    app.events("message.reaction", 1).await;
+    let unreadable = app.events("message.undecryptable", LOST).await;
+    assert_eq!(unreadable.len(), LOST, "the reaction is none to be told of");
+}
+
 #[tokio::test]
 async fn messages_that_were_read_and_not_saved_are_told_after_all() {
     shop(async |app, alice, bob| {
-        lose_messages(app, &alice, &bob).await;
-        let mut bodies = BTreeSet::new();
-        for _ in 0..LOST {
-            let message = app.webhook.next().await.body;
-            bodies.insert(message["data"]["text"]["body"].as_str().unwrap().to_owned());
+        lose_messages(app, &bob, &alice, "message.received").await;
+        expect_lost_messages(app, "message.received").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn copies_that_were_read_and_not_saved_are_told_after_all() {
+    shop(async |app, alice, bob| {
+        lose_messages(app, &alice, &bob, "message.echo").await;
+        expect_lost_messages(app, "message.echo").await;
+        for event in app
+            .events("message.echo,message.undecryptable", 2 * LOST + 1)
+            .await
+        {
+            assert_eq!(event["data"]["chat"], bob.jid());
+            assert_eq!(event["data"]["from_me"], true);
         }
-        let lost = (0..LOST).map(|number| format!("lost {number}"));
-        assert_eq!(bodies, lost.collect());
-        app.events("message.reaction", 1).await;
-        let unreadable = app.events("message.undecryptable", LOST).await;
-        assert_eq!(unreadable.len(), LOST, "the reaction is none to be told of");
     })
     .await;
 }

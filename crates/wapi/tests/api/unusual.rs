@@ -1,6 +1,7 @@
 //! What comes in besides plain messages of others: echoes of our own, kinds without a shape, what cannot be read.
 
 use serde_json::{Value, json};
+use wapi_simulator::Phone;
 
 use crate::harness::{PATIENCE, TestApp, eventually, shop};
 
@@ -124,6 +125,71 @@ async fn what_cannot_be_read_is_told_and_then_read_when_it_comes_again() {
             1,
             "the account's phone could not read it either"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_nobody_has_sent_again_is_asked_for_once_more() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "hi").await.unwrap();
+        app.webhook.next().await;
+        bob.ignores_retries(true);
+        let id = bob
+            .sends_unreadable_text(alice.number(), "a secret")
+            .unwrap();
+        let told = app.events("message.undecryptable", 1).await;
+        let data = &told[0]["data"];
+        assert_eq!((&data["id"], &data["device"]), (&json!(id), &json!(0)));
+        // The answer may be long in coming.
+        let stopped = app.stop().await;
+        stopped.start().await;
+        app.until("shop", "online").await;
+        bob.ignores_retries(false);
+        let chat = json!({"chat": data["chat"]});
+        let route = format!("/v1/sessions/shop/messages/{id}/ask-again");
+        app.post(&route, chat.clone()).await.expect(202);
+        let read = app.webhook.next().await.body;
+        assert_eq!(read["data"]["id"], id);
+        assert_eq!(read["data"]["text"]["body"], "a secret");
+        let again = app.post(&route, chat.clone()).await.expect(409);
+        assert_eq!(again.code(), "message_readable");
+
+        let other = "/v1/sessions/shop/messages/3EB0AAAA/ask-again";
+        let unknown = app.post(other, chat).await.expect(404);
+        assert_eq!(unknown.code(), "unreadable_not_found");
+        let wrong = app.post(&route, json!({"chat": "?", "now": true})).await;
+        assert_eq!(wrong.expect(400).fields(), ["chat", "now"]);
+        assert_eq!(alice.failures().len(), 1, "the phone asked in vain, too");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sender_that_does_not_answer_is_asked_five_times_at_most() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "hi").await.unwrap();
+        app.webhook.next().await;
+        bob.ignores_retries(true);
+        let id = bob
+            .sends_unreadable_text(alice.number(), "a secret")
+            .unwrap();
+        app.events("message.undecryptable", 1).await;
+        // The gateway has asked once by itself.
+        let asked = async |times: usize| {
+            let asked = |bob: &Phone| (bob.ignored_retries() == times).then_some(());
+            bob.wait_until("a request", PATIENCE, asked).await.unwrap();
+        };
+        asked(1).await;
+        let chat = json!({"chat": bob.number()});
+        let route = format!("/v1/sessions/shop/messages/{id}/ask-again");
+        for more in 1..5 {
+            app.post(&route, chat.clone()).await.expect(202);
+            asked(more + 1).await;
+        }
+        let often = app.post(&route, chat).await.expect(429);
+        assert_eq!(often.code(), "asked_too_often");
+        assert_eq!(alice.failures().len(), 1);
     })
     .await;
 }

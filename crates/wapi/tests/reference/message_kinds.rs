@@ -17,7 +17,7 @@ struct KindRow(&'static str, &'static str, &'static str);
 const FILES: &str = "Image, video, audio, document, sticker";
 const RECEIVED_ONLY: &str = "Received only";
 
-const KINDS: [KindRow; 21] = [
+const KINDS: [KindRow; 22] = [
     KindRow("text", "Text", "message.received"),
     KindRow("image", FILES, "message.received"),
     KindRow("video", FILES, "message.received"),
@@ -31,6 +31,7 @@ const KINDS: [KindRow; 21] = [
     KindRow("poll", "Poll", "message.received"),
     KindRow("event", "Event", "message.received"),
     KindRow("group_invite", "Group invite", "message.received"),
+    KindRow("newsletter_invite", "Newsletter invite", "message.received"),
     KindRow(
         "phone_number_request",
         "Phone number request",

@@ -1,9 +1,9 @@
 //! Changes of a group by its members. Plain data.
 
 use super::{
-    AuthoredText, BAD_REQUEST, CONFLICT, DESCRIPTION_LIMIT, DescriptionChange, FORBIDDEN, Group,
-    GroupChange, GroupFlag, GroupRole, LEFT_RECENTLY, MemberOutcome, NOT_ACCEPTABLE, NOT_FOUND,
-    SUBJECT_LIMIT, TIMERS, authored_text,
+    APPROVAL_NEEDED, AuthoredText, BAD_REQUEST, CONFLICT, DESCRIPTION_LIMIT, DescriptionChange,
+    FORBIDDEN, Group, GroupChange, GroupFlag, GroupRole, JoinRequest, LEFT_RECENTLY, MemberOutcome,
+    NOT_ACCEPTABLE, NOT_FOUND, RequestMethod, SUBJECT_LIMIT, TIMERS, authored_text,
 };
 use crate::model::ids::PhoneNumber;
 
@@ -11,11 +11,11 @@ use crate::model::ids::PhoneNumber;
 const DEPARTURE_PAUSE: u64 = 86_400;
 
 impl Group {
-    /// Whether this account may write to the group.
+    /// Whether this account may write to the group. Nobody may in one that WhatsApp has suspended.
     pub(crate) fn can_write(&self, number: &str) -> bool {
-        self.members
-            .get(number)
-            .is_some_and(|role| !self.announcement || *role > GroupRole::Member)
+        let role = self.members.get(number);
+        let is_allowed = |role: &GroupRole| !self.announcement || *role > GroupRole::Member;
+        !self.flags.contains(&GroupFlag::Suspended) && role.is_some_and(is_allowed)
     }
 
     /// Applies a change in the name of `by`. Returns the members it concerned, or the code it is
@@ -64,6 +64,20 @@ impl Group {
             return Err(NOT_ACCEPTABLE);
         }
         match change {
+            GroupChange::Add(numbers) if self.approval && role == GroupRole::Member => {
+                let outcome = |number: &PhoneNumber| {
+                    let request = JoinRequest {
+                        at: now,
+                        method: RequestMethod::NonAdminAdd,
+                    };
+                    if self.members.contains_key(number) {
+                        return (number.clone(), Some(CONFLICT));
+                    }
+                    self.requests.entry(number.clone()).or_insert(request);
+                    (number.clone(), Some(APPROVAL_NEEDED))
+                };
+                return Ok(numbers.iter().map(outcome).collect());
+            }
             GroupChange::Add(numbers) => {
                 return Ok(
                     self.change_members(numbers, |group, number| group.add_member(number, now))

@@ -31,6 +31,7 @@ impl RequestMethod {
         match self {
             Self::InviteLink => "invite_link",
             Self::LinkedGroupJoin => "linked_group_join",
+            Self::NonAdminAdd => "non_admin_add",
         }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) const CONFLICT: u16 = 409;
 /// The invite link was revoked.
 pub(crate) const GONE: u16 = 410;
 pub(crate) const GROUP_FULL: u16 = 419;
+/// An admin has to approve the person whom a member wants to add.
+pub(crate) const APPROVAL_NEEDED: u16 = 421;
 
 /// The most members of a group.
 pub(crate) const MEMBER_LIMIT: usize = 1_024;
@@ -192,6 +194,8 @@ pub(crate) enum CommunityPart {
 pub(crate) enum RequestMethod {
     InviteLink,
     LinkedGroupJoin,
+    /// A member who is no admin wants to add them.
+    NonAdminAdd,
 }
 
 /// Somebody who wants to join.

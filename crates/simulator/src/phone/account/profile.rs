@@ -10,6 +10,13 @@ impl Phone {
         profile::set_about(&self.server, &self.device_id(0), about.to_owned());
     }
 
+    /// Takes a username, by which others find and name the account; `None` gives it up.
+    pub fn takes_username(&self, username: Option<&str>) {
+        if let Some(account) = self.server.world.lock().account_mut(&self.number) {
+            account.profile.username = username.map(str::to_owned);
+        }
+    }
+
     /// Its about text, whichever of the account's devices has set it.
     pub fn about(&self) -> String {
         let world = self.server.world.lock();

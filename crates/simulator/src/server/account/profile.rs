@@ -20,6 +20,7 @@ pub(crate) const PREVIEW_SIZE: u32 = 96;
 #[derive(Default)]
 pub(crate) struct AccountProfile {
     pub(crate) about: String,
+    pub(crate) username: Option<String>,
     pub(crate) picture: Option<ProfilePicture>,
     /// Only the account itself may see the profile picture.
     pub(crate) hides_picture: bool,

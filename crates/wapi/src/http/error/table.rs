@@ -191,6 +191,18 @@ problems! {
         NoMessage => 404 "message_not_found" "Message not found",
             "it was not sent through this gateway, or is no longer stored; where a route accepts \
              `chat`, name the chat of the message";
+        /// No event tells of an unreadable message with this id in this chat, or no longer.
+        NoUnreadable => 404 "unreadable_not_found" "Unreadable message not found",
+            "GET /v1/events?types=message.undecryptable lists the messages that could not be read";
+        /// The message could not be read at first, and has come since.
+        MessageReadable => 409 "message_readable" "Message has come since",
+            "it was sent again, and read; GET /v1/events has it under the same id";
+        /// WhatsApp gives this message only to the account's phone.
+        OnPhoneOnly => 409 "on_phone_only" "Message for the phone only",
+            "WhatsApp does not give this message to linked devices; open it on the phone of the account";
+        /// The sender was asked for the message as often as WhatsApp's clients ask.
+        AskedTooOften => 429 "asked_too_often" "Message asked for too often",
+            "the sender does not answer; the phone of the account may have the message";
         /// The message is too old to be edited: phones accept edits for 15 minutes.
         EditTooLate => 409 "too_late" "Too late to edit the message",
             "phones accept edits for 15 minutes; send a new message, or delete this one";
@@ -276,7 +288,7 @@ problems! {
             "GET /v1/sessions/…/groups/…/participants lists the members";
         /// The invite does not exist, was revoked, or has expired.
         NoInvite => 404 "invite_not_found" "Invite not found",
-            "it does not exist, was revoked, or has expired; ask an admin of the group for another";
+            "it does not exist, was revoked, or has expired; ask an admin for another";
         /// Somebody else has changed the description at the same time; nothing was changed.
         DescriptionChanged => 409 "description_changed" "Description changed meanwhile",
             "read the description again, and repeat the request if it is still wanted";

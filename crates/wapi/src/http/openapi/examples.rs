@@ -76,6 +76,13 @@ pub fn example_messages() -> Vec<(&'static str, &'static str, Value)> {
             }}),
         ),
         (
+            "newsletter_invite",
+            "An invitation to be an admin of a newsletter",
+            json!({"newsletter_invite": {
+                "newsletter": "120363025246125486@newsletter", "expires_at": "2030-05-01T10:00:00Z",
+            }}),
+        ),
+        (
             "phone_number_request",
             "A request for a phone number",
             json!({"phone_number_request": {}}),

@@ -116,6 +116,7 @@ pub fn other_members() -> Vec<KindMember> {
         ("location?", location),
         ("live_location?", live_location_schema()),
         ("group_invite?", group_invite_schema()),
+        ("newsletter_invite?", newsletter_invite_schema()),
         (
             "phone_number_request?",
             with_description(
@@ -227,6 +228,19 @@ fn group_invite_schema() -> Value {
         ("name?", or_null(text())),
         ("caption?", or_null(text())),
     ])
+}
+
+fn newsletter_invite_schema() -> Value {
+    let invite = object(&[
+        ("newsletter", with_description(text(), "`…@newsletter`")),
+        ("expires_at", time_input()),
+        ("name?", or_null(text())),
+        ("caption?", or_null(text())),
+    ]);
+    with_description(
+        invite,
+        "Tells a person of the invitation to be an admin that `PUT …/newsletters/{newsletter}/invites/{contact}` made.",
+    )
 }
 
 fn event_response_schema() -> Value {

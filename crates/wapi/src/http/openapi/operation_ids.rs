@@ -1,7 +1,7 @@
 //! Operation ids for generated clients: `listSessions`, `sendMessage`. Pure.
 
 /// Routes for which the rule gives no good name.
-const IRREGULAR_IDS: [(&str, &str, &str); 42] = [
+const IRREGULAR_IDS: [(&str, &str, &str); 45] = [
     ("POST", "/register-session", "originalRegisterSession"),
     ("POST", "/send-message", "originalSendMessage"),
     ("POST", "/send-image", "originalSendImage"),
@@ -135,6 +135,21 @@ const IRREGULAR_IDS: [(&str, &str, &str); 42] = [
         "DELETE",
         "/v1/sessions/{session}/newsletters/{newsletter}/admins/{contact}",
         "demoteNewsletterAdmin",
+    ),
+    (
+        "PUT",
+        "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}",
+        "inviteNewsletterAdmin",
+    ),
+    (
+        "DELETE",
+        "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}",
+        "revokeNewsletterInvite",
+    ),
+    (
+        "POST",
+        "/v1/sessions/{session}/messages/{id}/ask-again",
+        "askForMessageAgain",
     ),
     (
         "PUT",

@@ -2,7 +2,7 @@
 
 use crate::http::access::table::RouteTable;
 use crate::http::v1;
-use crate::model::access::Scope::{Read, Send};
+use crate::model::access::Scope::{Ask, Read, Send};
 
 pub(super) fn add_message_routes(table: RouteTable) -> RouteTable {
     table
@@ -35,6 +35,11 @@ pub(super) fn add_message_routes(table: RouteTable) -> RouteTable {
             "/v1/sessions/{session}/messages/{id}/forward",
             Send,
             v1::messages::edit_delete_forward::forward_message,
+        )
+        .post(
+            "/v1/sessions/{session}/messages/{id}/ask-again",
+            Ask,
+            v1::messages::ask_again::ask_again,
         )
         .put(
             "/v1/sessions/{session}/messages/{id}/pin",
@@ -69,7 +74,7 @@ pub(super) fn add_message_routes(table: RouteTable) -> RouteTable {
         .post(
             "/v1/sessions/{session}/messages/{id}/view",
             Send,
-            v1::messages::status_views::view_status,
+            v1::messages::status::views::view_status,
         )
         .get(
             "/v1/sessions/{session}/messages",

@@ -77,6 +77,31 @@ pub(super) fn add_newsletter_routes(table: RouteTable) -> RouteTable {
             v1::newsletters::admin::demote_newsletter_admin,
         )
         .get(
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites",
+            Read,
+            v1::newsletters::invites::list_invites,
+        )
+        .post(
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites/accept",
+            Manage,
+            v1::newsletters::invites::accept_invite,
+        )
+        .put(
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}",
+            Manage,
+            v1::newsletters::invites::invite_admin,
+        )
+        .delete(
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}",
+            Manage,
+            v1::newsletters::invites::revoke_invite,
+        )
+        .get(
+            "/v1/sessions/{session}/newsletters/{newsletter}/insights",
+            Read,
+            v1::newsletters::invites::show_insights,
+        )
+        .get(
             "/v1/sessions/{session}/newsletters/{newsletter}/followers",
             Read,
             v1::newsletters::admin::list_followers,

@@ -315,13 +315,16 @@ pub struct OptionTally {
     pub voters: Vec<String>,
 }
 
-/// A message that could not be decrypted. The gateway asks its sender for it again; if that
-/// succeeds, the message is delivered under the same id.
+/// A message that could not be decrypted. The gateway asks its sender for it again, and does so
+/// once more on request; if that succeeds, the message is delivered under the same id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UnreadableMessage {
     #[serde(flatten)]
     pub origin: MessageOrigin,
     pub reason: UnreadableReason,
+    /// The sender's device: 0 is the phone, others are linked to it.
+    #[serde(default)]
+    pub device: u16,
 }
 
 /// The reason why a message has no content.

@@ -24,6 +24,9 @@ pub struct Person {
     /// The name they chose themselves; left out where it is `name`, or unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub push_name: Option<String>,
+    /// The username that they chose on WhatsApp; left out where WhatsApp does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
 }
 
 /// The names of a person, by origin.
@@ -35,6 +38,8 @@ pub struct PersonNames {
     pub verified: Option<String>,
     /// The name they chose themselves.
     pub push: Option<String>,
+    /// The username that they chose on WhatsApp; never the name to display.
+    pub username: Option<String>,
 }
 
 impl PersonNames {
@@ -54,6 +59,7 @@ impl PersonNames {
             saved: self.saved.or(earlier.saved),
             verified: self.verified.or(earlier.verified),
             push: self.push.or(earlier.push),
+            username: self.username.or(earlier.username),
         }
     }
 }
@@ -71,6 +77,7 @@ impl Person {
             saved,
             verified,
             push,
+            username: self.username.clone(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Person {
             saved,
             verified,
             push,
+            username,
         } = names;
         let push_name = push.filter(|push| Some(push) != name.as_ref());
         Self {
@@ -89,7 +97,20 @@ impl Person {
             saved_name: saved,
             verified_name: verified,
             push_name,
+            username,
             ..self
+        }
+    }
+
+    /// Returns the same person with the username that WhatsApp tells, if it tells one.
+    #[must_use]
+    pub fn with_username(self, username: Option<&str>) -> Self {
+        match username.filter(|username| !username.is_empty()) {
+            Some(username) => Self {
+                username: Some(username.to_owned()),
+                ..self
+            },
+            None => self,
         }
     }
 }
@@ -104,6 +125,7 @@ mod tests {
             saved,
             verified,
             push,
+            username: None,
         }
     }
 

@@ -200,6 +200,17 @@ pub struct GroupInvite {
     pub expires_at: Option<Timestamp>,
 }
 
+/// An invitation to become an admin of a newsletter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NewsletterInvite {
+    /// `…@newsletter`
+    pub newsletter: String,
+    pub name: Option<String>,
+    pub caption: Option<String>,
+    #[serde(serialize_with = "crate::model::timestamp::optional")]
+    pub expires_at: Option<Timestamp>,
+}
+
 /// A request to share one's phone number, meant for people whose number is hidden behind a LID. It
 /// carries nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -26,8 +26,8 @@ use interactive::InteractiveContent;
 pub use kinds::{
     AlbumContent, CalendarEvent, ChatTimer, DeletionContent, EditContent, EventResponse,
     EventVenue, GroupInvite, InvitationReply, KeepContent, LiveLocation, Location,
-    PhoneNumberRequest, PinContent, PollContent, PollQuiz, PollVote, ReactionContent, StatusFont,
-    TextContent,
+    NewsletterInvite, PhoneNumberRequest, PinContent, PollContent, PollQuiz, PollVote,
+    ReactionContent, StatusFont, TextContent,
 };
 pub use media::{ImageType, MediaContent, MediaKind, parse_sha256};
 pub use products::{Order, Price, Product};
@@ -130,6 +130,9 @@ pub enum MessageContent {
     },
     GroupInvite {
         group_invite: GroupInvite,
+    },
+    NewsletterInvite {
+        newsletter_invite: NewsletterInvite,
     },
     /// Images and videos that belong together follow, each as a message of its own.
     Album {
@@ -275,6 +278,7 @@ impl MessageContent {
             Self::Poll { .. } => "poll",
             Self::Event { .. } => "event",
             Self::GroupInvite { .. } => "group_invite",
+            Self::NewsletterInvite { .. } => "newsletter_invite",
             Self::PhoneNumberRequest { .. } => "phone_number_request",
             Self::Album { .. } => "album",
             Self::Interactive { .. } => "interactive",

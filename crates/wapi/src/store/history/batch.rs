@@ -334,30 +334,34 @@ pub(crate) async fn contacts<'a>(
         return Ok(());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) ",
+        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) ",
     );
     sql.push_values(by_id, |mut row, ((session, id), person)| {
         let PersonNames {
             saved,
             verified,
             push,
+            username,
         } = person.all_names();
         row.push_bind(session.id())
             .push_bind(id)
             .push_bind(person.phone)
             .push_bind(person.lid);
         row.push_bind(saved).push_bind(verified).push_bind(push);
+        row.push_bind(username);
     });
     // An unchanged row costs no write.
     sql.push(
         " ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(excluded.phone, phone), \
          lid = COALESCE(excluded.lid, lid), saved_name = COALESCE(excluded.saved_name, saved_name), \
          verified_name = COALESCE(excluded.verified_name, verified_name), \
-         push_name = COALESCE(excluded.push_name, push_name) \
+         push_name = COALESCE(excluded.push_name, push_name), \
+         username = COALESCE(excluded.username, username) \
          WHERE COALESCE(excluded.phone, phone) IS NOT phone OR COALESCE(excluded.lid, lid) IS NOT lid \
             OR COALESCE(excluded.saved_name, saved_name) IS NOT saved_name \
             OR COALESCE(excluded.verified_name, verified_name) IS NOT verified_name \
-            OR COALESCE(excluded.push_name, push_name) IS NOT push_name",
+            OR COALESCE(excluded.push_name, push_name) IS NOT push_name \
+            OR COALESCE(excluded.username, username) IS NOT username",
     );
     sql.build().execute(connection).await?;
     Ok(())

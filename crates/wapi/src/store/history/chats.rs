@@ -35,7 +35,7 @@ pub struct OldestMessage {
 }
 
 const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.unread, c.marked_unread, c.archived, \
-                             c.pinned, c.muted_until, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, \
+                             c.pinned, c.muted_until, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username, \
                              (SELECT m.place FROM messages m WHERE m.chat = c.place \
                               ORDER BY m.at DESC, m.place DESC LIMIT 1) AS last \
                       FROM chats c LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";

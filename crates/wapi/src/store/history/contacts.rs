@@ -15,7 +15,7 @@ impl HistoryDb {
         after: &str,
         limit: u32,
     ) -> Result<Vec<Person>, StoreError> {
-        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
         let mut question = self.browsers.acquire().await?;
         let rows = sqlx::query(sql)
             .bind(session)
@@ -32,7 +32,7 @@ impl HistoryDb {
         session: &Life,
         id: &str,
     ) -> Result<Option<Person>, StoreError> {
-        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id = $2";
         let mut question = self.browsers.acquire().await?;
         let row = sqlx::query(sql)
             .bind(session)
@@ -48,7 +48,7 @@ impl HistoryDb {
         session: &Life,
         id: &str,
     ) -> Result<Option<PersonNames>, StoreError> {
-        let sql = "SELECT saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2";
+        let sql = "SELECT saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql)
             .bind(session)
             .bind(id)
@@ -74,5 +74,6 @@ pub(crate) fn names(row: &SqliteRow) -> PersonNames {
         saved: row.get("saved_name"),
         verified: row.get("verified_name"),
         push: row.get("push_name"),
+        username: row.get("username"),
     }
 }

@@ -110,16 +110,18 @@ async fn fill_in<'a>(
     people: impl Iterator<Item = &'a Person>,
 ) -> Result<(), sqlx::Error> {
     for person in people.filter(|person| !person.id.is_empty()) {
-        let sql = "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        let sql = "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
                    ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
                    lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
                    verified_name = COALESCE(verified_name, excluded.verified_name), \
-                   push_name = COALESCE(push_name, excluded.push_name)";
+                   push_name = COALESCE(push_name, excluded.push_name), \
+                   username = COALESCE(username, excluded.username)";
         let PersonNames {
             saved,
             verified,
             push,
+            username,
         } = person.all_names();
         let query = sqlx::query(sql)
             .bind(session)
@@ -130,6 +132,7 @@ async fn fill_in<'a>(
             .bind(saved)
             .bind(verified)
             .bind(push)
+            .bind(username)
             .execute(&mut *connection)
             .await?;
     }

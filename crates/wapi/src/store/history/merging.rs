@@ -40,11 +40,12 @@ pub(crate) async fn merge(
         "UPDATE OR IGNORE messages SET sender = $3 WHERE sender = $2 AND chat IN (SELECT place FROM chats WHERE session = $1)",
         "UPDATE OR REPLACE reactions SET person = $3 WHERE person = $2 AND message IN \
          (SELECT m.place FROM messages m JOIN chats c ON c.place = m.chat WHERE c.session = $1)",
-        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name) \
-         SELECT session, $3, phone, lid, saved_name, verified_name, push_name FROM contacts WHERE session = $1 AND id = $2 \
+        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
+         SELECT session, $3, phone, lid, saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id = $2 \
          ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
          lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
-         verified_name = COALESCE(verified_name, excluded.verified_name), push_name = COALESCE(push_name, excluded.push_name)",
+         verified_name = COALESCE(verified_name, excluded.verified_name), push_name = COALESCE(push_name, excluded.push_name), \
+         username = COALESCE(username, excluded.username)",
     ] {
         sqlx::query(sql)
             .bind(session)

@@ -41,10 +41,11 @@ pub use mutation::{
 pub use search::{HistoryCursor, PageAnchor, StoredMessage, StoredReaction};
 
 /// The migrations, oldest first. A released one is never changed; corrections are new migrations.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../../../../../migrations/history/0001_start.sql"),
     include_str!("../../../../../migrations/history/0002_lives.sql"),
     include_str!("../../../../../migrations/history/0003_names.sql"),
+    include_str!("../../../../../migrations/history/0004_usernames.sql"),
 ];
 /// Connections for callers' queries. However many callers there are, the gateway does not wait for
 /// them.

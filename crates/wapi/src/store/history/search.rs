@@ -89,7 +89,7 @@ pub enum PageAnchor {
 }
 
 const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
-                             c.id AS chat, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name \
+                             c.id AS chat, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username \
                       FROM messages m JOIN chats c ON c.place = m.chat \
                       LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
 
@@ -277,7 +277,7 @@ async fn add_reactions(
         return Ok(());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name FROM reactions r \
+        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username FROM reactions r \
          LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
     );
     sql.push_bind(session.id()).push(" WHERE r.message IN (");

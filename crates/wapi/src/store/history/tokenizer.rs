@@ -70,6 +70,14 @@ pub(crate) fn of_message(message: &Message) -> String {
                     .map(String::as_str),
             );
         }
+        MessageContent::NewsletterInvite { newsletter_invite } => {
+            texts.extend(
+                [&newsletter_invite.name, &newsletter_invite.caption]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
+        }
         MessageContent::GroupInvite { group_invite } => {
             texts.extend(
                 [&group_invite.name, &group_invite.caption]

@@ -8,3 +8,4 @@ pub mod newsletters;
 pub mod polls;
 pub mod undelivered;
 pub mod unread;
+pub mod unreadable;

@@ -5,7 +5,8 @@
 //! is on the disk and the message is not. WhatsApp delivers it again, but nothing decrypts it twice;
 //! the engine takes it for a message that was read before, and would acknowledge it.
 //! [`EngineStore`](super::EngineStore) asks this module first, which knows better: no event tells
-//! of that message. So its sender is asked for it, and it comes later than it was sent.
+//! of that message. So the device that sent it is asked for it, and it comes later than it was sent.
+//! That device may be the account's own phone: what its owner writes there comes here as a copy.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,8 +22,9 @@ use whatsapp_rust::types::events::{
     DecryptFailMode, Event, EventHandler, EventInterest, EventKind, UnavailableType,
     UndecryptableMessage,
 };
-use whatsapp_rust::types::message::MessageInfo;
+use whatsapp_rust::types::message::{MessageCategory, MessageInfo};
 use whatsapp_rust::wacore::messages::parse_message_info;
+use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 use whatsapp_rust::wacore_binary::{Node, NodeRef};
 
 use crate::model::event::MessageKey;
@@ -101,7 +103,9 @@ impl MissingMessages {
         let Some(stanza) = stanza else {
             return Ok(false);
         };
-        if stanza.info.source.is_from_me || self.was_saved(&stanza.info).await? {
+        // The account's devices tell each other things that are no messages and make no events.
+        let is_peer = stanza.info.category == MessageCategory::Peer;
+        if is_peer || self.was_saved(&stanza.info).await? {
             return Ok(false);
         }
         match self.state.lock().requests.entry(key.clone()) {
@@ -169,6 +173,7 @@ impl MissingMessages {
         client
             .request_message_retry(&node, RetryRequestOptions::new())
             .await?;
+        let copy_receipt = own_copy_receipt(&stanza.info);
         let event = UndecryptableMessage::builder()
             .info(Arc::new(stanza.info))
             .is_unavailable(false)
@@ -178,9 +183,26 @@ impl MissingMessages {
         // Only then: WhatsApp deletes what is acknowledged, and its sender may never send it again.
         self.undecryptable.save_event(&event).await?;
         self.record_done(key);
-        client.acknowledge_stanza(&node).await?;
+        match copy_receipt {
+            Some(receipt) => client.send_node(receipt).await?,
+            None => client.acknowledge_stanza(&node).await?,
+        }
         Ok(())
     }
+}
+
+/// Returns the receipt that confirms a copy of what the account wrote to one person on another of
+/// its devices: WhatsApp keeps such a copy until this receipt comes, whatever else acknowledges it.
+fn own_copy_receipt(info: &MessageInfo) -> Option<Node> {
+    let source = &info.source;
+    let recipient = source.recipient.as_ref();
+    let recipient = recipient.filter(|_| source.is_self_fanout())?;
+    let receipt = NodeBuilder::new("receipt")
+        .attr("to", &source.sender)
+        .attr("id", &info.id)
+        .attr("type", "sender")
+        .attr("recipient", recipient.to_non_ad());
+    Some(receipt.build())
 }
 
 /// Remembers the stanzas that WhatsApp offers again.

@@ -124,6 +124,10 @@ fn convert_chat(
             .build_person(address, None, None)
             .with_names(PersonNames {
                 saved: name.cloned(),
+                username: conversation
+                    .username
+                    .clone()
+                    .filter(|username| !username.is_empty()),
                 ..PersonNames::default()
             }),
     };

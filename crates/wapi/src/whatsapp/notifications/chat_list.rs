@@ -152,7 +152,7 @@ pub(in crate::whatsapp) fn build_chat_updated(
     }
 }
 
-/// Converts a contact's saved name to an event; `None` without a name.
+/// Converts a contact's saved name and username to an event; `None` without either.
 pub(in crate::whatsapp) fn convert_saved_name(
     session: &str,
     update: &ContactUpdate,
@@ -163,13 +163,19 @@ pub(in crate::whatsapp) fn convert_saved_name(
         .full_name
         .as_deref()
         .or(contact.first_name.as_deref())
-        .filter(|name| !name.is_empty())?;
+        .filter(|name| !name.is_empty());
+    let username = contact
+        .username
+        .as_deref()
+        .filter(|username| !username.is_empty());
+    name.or(username)?;
     let lid = contact
         .lid_jid
         .as_deref()
         .and_then(|lid| lid.parse::<Jid>().ok());
     let names = PersonNames {
-        saved: Some(name.to_owned()),
+        saved: name.map(str::to_owned),
+        username: username.map(str::to_owned),
         ..PersonNames::default()
     };
     Some(build_contact_renamed(

@@ -36,11 +36,13 @@ pub(in crate::whatsapp) fn convert_group(
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
     };
     let members = found.participants.iter().map(|member| GroupMember {
-        person: others.build_person(
-            &member.jid,
-            member.phone_number.as_ref().or(member.lid.as_ref()),
-            None,
-        ),
+        person: others
+            .build_person(
+                &member.jid,
+                member.phone_number.as_ref().or(member.lid.as_ref()),
+                None,
+            )
+            .with_username(member.username.as_deref()),
         role: convert_role(member.participant_type),
     });
     let group = Group {
@@ -50,7 +52,8 @@ pub(in crate::whatsapp) fn convert_group(
         created_by: found
             .creator
             .as_ref()
-            .map(|jid| others.build_person(jid, found.creator_pn.as_ref(), None)),
+            .map(|jid| others.build_person(jid, found.creator_pn.as_ref(), None))
+            .map(|creator| creator.with_username(found.creator_username.as_deref())),
         announcement: found.is_announcement,
         locked: found.is_locked,
         expires_in: found
@@ -201,7 +204,8 @@ fn convert_first_change(
     let by = update
         .participant
         .as_ref()
-        .map(|jid| others.build_person(jid, update.participant_pn.as_ref(), name));
+        .map(|jid| others.build_person(jid, update.participant_pn.as_ref(), name))
+        .map(|by| by.with_username(update.participant_username.as_deref()));
     let timestamp = Timestamp::from_second(update.timestamp.timestamp()).unwrap_or_default();
     let base = GroupEventBase {
         session,
@@ -241,7 +245,8 @@ fn convert_first_change(
         } => {
             let person = |it: &GroupParticipantInfo| {
                 let other = it.phone_number.as_ref().or(it.lid.as_ref());
-                others.build_person(&it.jid, other, None)
+                let person = others.build_person(&it.jid, other, None);
+                person.with_username(it.username.as_deref())
             };
             let people = requests.iter().map(person).collect();
             base.build_request(RequestAction::Created, people, Some(request_method))
@@ -407,11 +412,9 @@ impl GroupEventBase<'_> {
             timestamp,
         } = self;
         let person = |it: &GroupParticipantInfo| {
-            others.build_person(
-                &it.jid,
-                it.phone_number.as_ref().or(it.lid.as_ref()),
-                it.display_name.as_deref(),
-            )
+            let other = it.phone_number.as_ref().or(it.lid.as_ref());
+            let person = others.build_person(&it.jid, other, it.display_name.as_deref());
+            person.with_username(it.username.as_deref())
         };
         let participants: Vec<Person> = named.iter().map(person).collect();
         let is_own_doing = by

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::MutexGuard;
+use whatsapp_rust::usync::{
+    UsyncContext, UsyncMode, UsyncOutcome, UsyncProtocol, UsyncProtocolKind, UsyncProtocolResult,
+    UsyncQuery, UsyncUser,
+};
 use whatsapp_rust::{ContactError, IsOnWhatsAppResult, Jid, SpamFlow, SpamReportRequest};
 
 use crate::model::message::ChatId;
@@ -22,6 +26,8 @@ pub struct NumberLookup {
     pub exists: bool,
     /// `…@lid`
     pub lid: Option<String>,
+    /// The username of the account, where WhatsApp tells it.
+    pub username: Option<String>,
 }
 
 impl Link {
@@ -52,6 +58,42 @@ impl Link {
     ) -> Result<Vec<NumberLookup>, RequestError> {
         self.run_request(async { self.query_numbers(numbers).await.map_err(request_failed) })
             .await
+    }
+
+    /// Adds the usernames of these people, as far as WhatsApp tells them.
+    pub async fn add_usernames(&self, people: &mut [NumberLookup]) -> Result<(), RequestError> {
+        let users: Vec<_> = people
+            .iter()
+            .filter(|person| person.exists)
+            .map(|person| UsyncUser::from_jid(Jid::pn(&*person.phone)))
+            .collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        let protocols = vec![UsyncProtocol::Username];
+        let query = UsyncQuery::new(
+            UsyncMode::Query,
+            UsyncContext::Interactive,
+            protocols,
+            users,
+        );
+        let query = query.map_err(|_| RequestError::Failed)?;
+        let answer = self.run_request(self.client.query_usync(query)).await?;
+        for user in &answer.users {
+            let Some(UsyncProtocolResult::Username(UsyncOutcome::Value(username))) =
+                user.protocol(UsyncProtocolKind::Username)
+            else {
+                continue;
+            };
+            let number = user.id.as_ref().map(Jid::user_base);
+            let person = people
+                .iter_mut()
+                .find(|person| number.is_some_and(|number| number == person.phone));
+            if let (Some(person), Some(username)) = (person, username) {
+                person.username = Some(username.to_string());
+            }
+        }
+        Ok(())
     }
 
     async fn query_numbers(&self, numbers: &[String]) -> Result<Vec<NumberLookup>, ContactError> {
@@ -243,5 +285,6 @@ fn convert_answer(it: &IsOnWhatsAppResult, requested: Option<&str>) -> Option<Nu
         phone,
         exists: it.is_registered,
         lid,
+        username: None,
     })
 }

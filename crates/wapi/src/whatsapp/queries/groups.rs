@@ -296,8 +296,9 @@ impl Link {
                     .and_then(|at| Timestamp::from_second(at).ok())
                     .unwrap_or_default(),
             });
+            let person = others.build_person(&result.jid, result.phone_number.as_ref(), None);
             MemberResult {
-                person: others.build_person(&result.jid, result.phone_number.as_ref(), None),
+                person: person.with_username(result.username.as_deref()),
                 status: code.map_or(done, refused),
                 code,
                 invite,

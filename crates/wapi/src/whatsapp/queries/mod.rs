@@ -14,3 +14,4 @@ pub mod newsletters;
 pub mod older_messages;
 pub mod profile;
 pub mod requests;
+pub mod unreadable;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::types::message::MessageCategory;
 use whatsapp_rust::wacore_binary::JidExt;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid};
 
@@ -127,9 +128,9 @@ impl InboundHook {
                 }
                 None => {
                     batch.facts.append(&mut facts);
-                    let source = &message.info.source;
+                    let info = &message.info;
                     // Only these are asked for again: see `MissingMessages`.
-                    if !source.is_from_me && !source.chat.is_newsletter() {
+                    if info.category != MessageCategory::Peer && !info.source.chat.is_newsletter() {
                         let key = decode::message_key(&message.info);
                         batch.facts.push(EventFact::Eventless(key));
                     }

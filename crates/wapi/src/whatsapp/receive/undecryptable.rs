@@ -64,6 +64,7 @@ impl UndecryptableHandler {
         let unread = UnreadableMessage {
             origin: decode::message_origin(self.session.name(), &message.info, &known),
             reason: failure_reason(message),
+            device: source.sender.device(),
         };
         Some(InboundEvent {
             key: decode::message_key(&message.info),

@@ -1,6 +1,6 @@
 //! Invite links, joining, and requests to join.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wapi_simulator::{GroupInvitation, GroupRefusal};
 
 use super::{GROUPS, create, results, seen};
@@ -233,6 +233,71 @@ async fn approvals_are_told_although_the_rejections_after_them_fail() {
         expected.sort();
         assert_eq!(results(&decided), expected);
         assert_eq!(seen(&alice, &id).unwrap().members.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whom_a_plain_member_adds_waits_for_an_admin() {
+    shop(async |app, alice, bob| {
+        let [carol, dave] = ["Carol", "Dave"].map(|name| app.phone(name));
+        let theirs = bob.creates_group("theirs", &[&alice, &dave]).unwrap();
+        bob.approves_members(&theirs, true).unwrap();
+        let added = json!({"participants": [carol.number(), dave.number()]});
+        let people = format!("{GROUPS}/{theirs}/participants");
+        let answer = app.post(&people, added.clone()).await.expect(200).json();
+        let waits = json!([["approval_required", 421], ["already_member", 409]]);
+        let shown = |result: &Value| json!([result["status"], result["code"]]);
+        let results = answer["participants"].as_array().unwrap();
+        assert_eq!(Value::from_iter(results.iter().map(shown)), waits);
+        assert_eq!(seen(&bob, &theirs).unwrap().members.len(), 3);
+        // An admin adds people at once.
+        bob.promotes_members(&theirs, &[&alice]).unwrap();
+        let answer = app.post(&people, added).await.expect(200).json();
+        assert_eq!(answer["participants"][0]["status"], "added");
+
+        // An admin is told of people whom others want to add.
+        let erin = app.phone("Erin");
+        dave.adds_members(&theirs, &[&erin]).unwrap();
+        let told = app.events("group.request", 1).await;
+        let data = &told[0]["data"];
+        assert_eq!(
+            (&data["action"], &data["method"]),
+            (&json!("created"), &json!("member"))
+        );
+        assert_eq!(data["participants"][0]["phone"], erin.number());
+        let requests = format!("{GROUPS}/{theirs}/requests");
+        let listed = app.get(&requests).await.expect(200).json();
+        assert_eq!(listed["requests"].as_array().unwrap().len(), 1, "{listed}");
+        let decision = json!({"approve": [erin.number()]});
+        let decided = app.post(&requests, decision).await.expect(200).json();
+        assert_eq!(decided["participants"][0]["status"], "approved");
+        assert_eq!(seen(&bob, &theirs).unwrap().members.len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_whatsapp_has_closed_is_told_as_such() {
+    shop(async |app, alice, bob| {
+        let group = bob.creates_group("club", &[]).unwrap();
+        bob.has_growth_locked(&group).unwrap();
+        let code = bob.invite_code(&group).unwrap();
+        let join = json!({"code": code});
+        let refused = app.post(&format!("{GROUPS}/join"), join).await.expect(409);
+        assert_eq!(refused.code(), "invite_unavailable");
+        assert!(seen(&alice, &group).is_none());
+        // Its members see why.
+        bob.adds_members(&group, &[&alice]).unwrap();
+        let shown = app
+            .get(&format!("{GROUPS}/{group}"))
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(
+            (&shown["growth_locked"], &shown["suspended"]),
+            (&json!(true), &json!(false))
+        );
     })
     .await;
 }

@@ -235,3 +235,32 @@ async fn a_key_that_sends_does_not_manage() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn nothing_is_changed_in_a_suspended_group() {
+    shop(async |app, alice, bob| {
+        let id = create(app, "club", &[&bob]).await;
+        let carol = app.phone("Carol");
+        alice.has_group_suspended(&id).unwrap();
+        let told = app.events("group.updated", 1).await;
+        assert_eq!(told[0]["data"]["change"], json!({"suspended": true}));
+        let group = format!("{GROUPS}/{id}");
+        assert_eq!(app.get(&group).await.expect(200).json()["suspended"], true);
+        let added = json!({"participants": [carol.number()]});
+        for answer in [
+            app.patch(&group, json!({"subject": "mine"})).await,
+            app.post(&format!("{group}/participants"), added).await,
+            app.delete(&format!("{group}/participants/{}", bob.number()))
+                .await,
+        ] {
+            let refused = answer.expect(403);
+            assert_eq!(refused.code(), "group_forbidden");
+            let detail = &refused.json()["detail"];
+            assert_eq!(detail, "WhatsApp has suspended the group");
+        }
+        assert_eq!(seen(&bob, &id).unwrap().subject, "club");
+        app.delete(&format!("{group}/membership")).await.expect(204);
+        assert!(seen(&alice, &id).is_none());
+    })
+    .await;
+}

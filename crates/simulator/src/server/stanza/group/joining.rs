@@ -33,23 +33,39 @@ pub(crate) fn ask_to_join(
         }
         JoinOutcome::Pending if was_requested => {}
         JoinOutcome::Pending => {
-            let admins = linked_devices(&world, admins_of(&group));
-            let user = world.account(number).map(|account| {
-                let user = NodeBuilder::new("requested_user")
-                    .attr("jid", account.jid(group.addressing, 0));
-                user.attr("phone_number", account.jid(Addressing::PhoneNumber, 0))
-                    .build()
-            });
-            let news = NodeBuilder::new("created_membership_requests")
-                .attr("request_method", method.as_word())
-                .children(user)
-                .build();
             drop(world);
-            notify_devices(server, &group, number, &admins, news);
+            tell_admins(server, &group, number, std::slice::from_ref(number), method);
         }
     }
     server.changed.notify_waiters();
     Ok(outcome)
+}
+
+/// Tells the admins of a group that people want to join it, or that a member wants to add them.
+pub(super) fn tell_admins(
+    server: &Server,
+    group: &Group,
+    by: &PhoneNumber,
+    requested: &[PhoneNumber],
+    method: RequestMethod,
+) {
+    let (admins, users) = {
+        let world = server.world.lock();
+        let users = requested.iter().filter_map(|number| {
+            let account = world.account(number)?;
+            let user =
+                NodeBuilder::new("requested_user").attr("jid", account.jid(group.addressing, 0));
+            let number = account.jid(Addressing::PhoneNumber, 0);
+            Some(user.attr("phone_number", number).build())
+        });
+        let users: Vec<_> = users.collect();
+        (linked_devices(&world, admins_of(group)), users)
+    };
+    let news = NodeBuilder::new("created_membership_requests")
+        .attr("request_method", method.as_word())
+        .children(users)
+        .build();
+    notify_devices(server, group, by, &admins, news);
 }
 
 /// Takes the personal invite that somebody was given.

@@ -10,7 +10,8 @@ use wacore_binary::{Jid, Node};
 use super::enqueue_stanza;
 use super::messages::group_message::addressing_mode;
 use crate::model::group::{
-    FORBIDDEN, GROUP_FULL, Group, GroupChange, GroupId, MEMBER_LIMIT, MemberOutcome, NOT_AUTHORIZED,
+    APPROVAL_NEEDED, FORBIDDEN, GROUP_FULL, Group, GroupChange, GroupId, MEMBER_LIMIT,
+    MemberOutcome, NOT_AUTHORIZED, RequestMethod,
 };
 use crate::model::ids::{Chat, DeviceId, PhoneNumber};
 use crate::model::options::Addressing;
@@ -132,6 +133,7 @@ pub(crate) fn change_group(
         _ => (Vec::new(), None),
     };
     let group = world.groups.get_mut(id).ok_or(NO_SUCH_GROUP)?;
+    let known: Vec<PhoneNumber> = group.requests.keys().cloned().collect();
     let mut concerned = group.apply_change(by, allowed.as_ref().unwrap_or(change), unix_time())?;
     for (number, code) in refused {
         if code == FORBIDDEN {
@@ -152,6 +154,20 @@ pub(crate) fn change_group(
             | GroupChange::Promote(_)
             | GroupChange::Demote(_)
     );
+    let is_new =
+        |(number, code): &&MemberOutcome| *code == Some(APPROVAL_NEEDED) && !known.contains(number);
+    let requested: Vec<PhoneNumber> = concerned
+        .iter()
+        .filter(is_new)
+        .map(|(number, _)| number.clone())
+        .collect();
+    if !requested.is_empty() {
+        drop(world);
+        let method = RequestMethod::NonAdminAdd;
+        joining::tell_admins(server, &group, by, &requested, method);
+        server.changed.notify_waiters();
+        return Ok(concerned);
+    }
     if changed.is_empty() && names_members {
         return Ok(concerned);
     }
@@ -203,7 +219,7 @@ fn notify_devices(
     news: Node,
 ) {
     let from = group_jid(&group.id);
-    let (participant, other, name, id) = {
+    let (participant, other, name, username, id) = {
         let mut world = server.world.lock();
         let id = world.next_stanza_id();
         let Some(account) = world.account(by) else {
@@ -213,9 +229,10 @@ fn notify_devices(
             account.jid(group.addressing, 0),
             account.jid(group.addressing.opposite(), 0),
         );
-        (own, other, account.push_name.clone(), id)
+        let username = account.profile.username.clone();
+        (own, other, account.push_name.clone(), username, id)
     };
-    let stanza = NodeBuilder::new("notification")
+    let mut stanza = NodeBuilder::new("notification")
         .attr("from", from.clone())
         .attr("id", id.as_str())
         .attr("type", "w:gp2")
@@ -223,9 +240,11 @@ fn notify_devices(
         .attr("participant", participant)
         .attr(other_address_name(group.addressing), other)
         .attr("addressing_mode", addressing_mode(group.addressing))
-        .attr("notify", name)
-        .children([news])
-        .build();
+        .attr("notify", name);
+    if let Some(username) = username {
+        stanza = stanza.attr("participant_username", username);
+    }
+    let stanza = stanza.children([news]).build();
     for device in devices {
         enqueue_stanza(
             server,

@@ -111,6 +111,9 @@ pub(super) fn member_node(group: &Group, account: &Account, role: GroupRole) -> 
         Addressing::Lid => node.attr("phone_number", account.jid(Addressing::PhoneNumber, 0)),
         Addressing::PhoneNumber => node.attr("lid", account.jid(Addressing::Lid, 0)),
     };
+    if let Some(username) = &account.profile.username {
+        node = node.attr("username", username.as_str());
+    }
     match role.type_attribute() {
         Some(role) => node.attr("type", role).build(),
         None => node.build(),

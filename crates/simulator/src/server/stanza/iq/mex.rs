@@ -58,22 +58,43 @@ fn find_query(query: &str, variables: &Value) -> Option<StoredQuery> {
         ),
         "9800646650009898" | "25403502652570342" => (
             &["xwa2_newsletter_subscribers"],
-            newsletters::list_followers,
+            newsletters::admins::list_followers,
         ),
-        "27472091235714801" => (&["xwa2_newsletter_followers"], newsletters::list_followers),
+        "27472091235714801" => (
+            &["xwa2_newsletter_followers"],
+            newsletters::admins::list_followers,
+        ),
         "9783111038412085" => (
             &["xwa2_newsletter_admin", "xwa2_newsletter_subscribers"],
-            newsletters::list_people,
+            newsletters::admins::list_people,
         ),
-        "26278439461859188" | "7130823597031706" => {
-            (&["xwa2_newsletter_admin"], newsletters::count_admins)
-        }
-        "9546742745432473" | "7341777602580933" => {
-            (&["xwa2_newsletter_change_owner"], newsletters::change_owner)
-        }
+        "26278439461859188" | "7130823597031706" => (
+            &["xwa2_newsletter_admin"],
+            newsletters::admins::count_admins,
+        ),
+        "9546742745432473" | "7341777602580933" => (
+            &["xwa2_newsletter_change_owner"],
+            newsletters::admins::change_owner,
+        ),
         "9880997548630971" | "6551828931592903" => (
             &["xwa2_newsletter_admin_demote", "xwa2_newsletter_demote"],
-            newsletters::demote_admin,
+            newsletters::admins::demote_admin,
+        ),
+        "9387141988078609" => (
+            &["xwa2_newsletter_admin_invite_create"],
+            newsletters::admins::invite_admin,
+        ),
+        "9656078347839416" => (
+            &["xwa2_newsletter_admin_invite_revoke"],
+            newsletters::admins::revoke_invite,
+        ),
+        "9580828702035549" => (
+            &["xwa2_newsletter_admin_invite_accept"],
+            newsletters::admins::accept_invite,
+        ),
+        "9853618868050977" => (
+            &["xwa2_newsletter_admin_insights"],
+            newsletters::insights::show_insights,
         ),
         "30062808666639665" => (
             &["xwa2_newsletter_delete_v2"],

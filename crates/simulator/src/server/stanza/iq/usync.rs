@@ -181,6 +181,10 @@ fn fact_node(
             whom.written_number().unwrap_or_default(),
         )),
         "status" => Some(leaf_node("status", account.about_for(asker.0).as_bytes())),
+        "username" => {
+            let username = account.profile.username.as_deref()?;
+            Some(leaf_node("username", username.as_bytes()))
+        }
         "picture" => Some(picture_node(account, asker)),
         "disappearing_mode" => Some(preferences::default_timer_node(account)),
         // An empty element says that there is nothing.

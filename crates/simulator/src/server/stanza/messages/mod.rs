@@ -5,6 +5,7 @@ pub mod group_message;
 pub mod newsletter;
 pub mod phone_message;
 pub mod receipt;
+pub mod retries;
 pub mod sender_key_message;
 pub mod status;
 
@@ -398,7 +399,7 @@ pub(crate) fn deliver_to_phones(server: &Arc<Server>, for_phones: Vec<PhoneDeliv
                 }
             }
             ReceiveOutcome::Retry { count } => {
-                receipt::send_phone_retry(server, &phone, &sender, &arrival, count, addressing);
+                retries::send_phone_retry(server, &phone, &sender, &arrival, count, addressing);
             }
             ReceiveOutcome::GivenUp => {}
             ReceiveOutcome::Peer(_) if peers == crate::model::behaviour::PeerRequests::Ignored => {}

@@ -229,6 +229,13 @@ pub(crate) fn resend_message(
     keys: Option<KeyBundle>,
 ) -> anyhow::Result<()> {
     let (phone_state, addressing) = phone_and_addressing(server, from)?;
+    {
+        let mut phone_state = phone_state.lock();
+        if phone_state.ignores_retries {
+            phone_state.ignored_retries += usize::from(to.device != 0);
+            return Ok(());
+        }
+    }
     let sent = phone_state
         .lock()
         .find_sent(id)

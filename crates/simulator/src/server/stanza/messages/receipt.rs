@@ -1,23 +1,21 @@
-//! Receipts and acks: they remove stanzas from a device's queue, report the status of messages to
-//! their senders, and request messages again that could not be decrypted.
+//! Receipts and acks: they remove stanzas from a device's queue, and report the status of messages to
+//! their senders.
 
 use std::sync::Arc;
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 
-use super::{newsletter, phone_message};
-use crate::model::device::{ConnectionHandle, KeyBundle};
+use super::{newsletter, retries};
+use crate::model::device::ConnectionHandle;
 use crate::model::ids::{Chat, DeviceId};
 use crate::model::options::Addressing;
 use crate::model::queue::StanzaClass;
 use crate::server::Server;
-use crate::server::phone_state::{IncomingMessage, PhoneReceipt};
+use crate::server::phone_state::PhoneReceipt;
 use crate::server::stanza::group::{group_jid, other_address_name};
-use crate::server::stanza::iq::prekeys;
 use crate::server::stanza::{enqueue_stanza, media_retry};
-use crate::server::world::World;
-use crate::wire::{StanzaExt, leaf_node, server_jid, unix_time};
+use crate::wire::{StanzaExt, server_jid, unix_time};
 
 /// Receipts between the devices of one account, or only for the server.
 const UNFORWARDED_KINDS: [&str; 3] = ["sender", "peer_msg", "hist_sync"];
@@ -74,7 +72,7 @@ pub(crate) fn handle_receipt(
         shared_chat: shared.then(|| to.clone()),
     };
     match &*kind {
-        "retry" => forward_retry(
+        "retry" => retries::forward_retry(
             server,
             device,
             &author,
@@ -125,8 +123,11 @@ pub(crate) fn handle_ack(server: &Server, device: &DeviceId, node: &Node) {
         return;
     };
     // A client that requests a message again also acks the one it could not read. That ack is not
-    // about the answer, which is on its way under the same id.
-    if !(class == StanzaClass::Message && device.requested_again.remove(&*id)) {
+    // about the answer, which is on its way under the same id. A copy of an own message stays in
+    // the queue until its receipt comes.
+    let is_without_effect = class == StanzaClass::Message
+        && (device.requested_again.remove(&*id) || device.has_queued_own_copy(&id));
+    if !is_without_effect {
         let peer = node.attr_jid("participant").or_else(|| node.attr_jid("to"));
         device.confirm(class, &id, peer.as_ref());
     }
@@ -159,10 +160,15 @@ fn confirm_messages(server: &Server, device: &DeviceId, ids: &[String], receipt:
     let Some(device) = world.device_mut(&device.number, device.device) else {
         return;
     };
+    let kind = receipt.attr_text("type");
     for id in ids {
+        // Like the ack of a message that was requested again: it is not about the answer.
+        if kind.as_deref() == Some("sender") && device.requested_again.remove(id) {
+            continue;
+        }
         device.confirm(StanzaClass::Message, id, peer.as_ref());
     }
-    if receipt.attr_text("type").as_deref() == Some("retry") {
+    if kind.as_deref() == Some("retry") {
         device.requested_again.extend(ids.iter().cloned());
     }
 }
@@ -344,153 +350,4 @@ pub(crate) fn send_phone_receipt(
         notice.notify_own_devices(server, &to);
     }
     server.changed.notify_waiters();
-}
-
-/// From this retry on a phone sends keys for a new session along; before, the existing session may
-/// do.
-const FIRST_RETRY_WITH_KEYS: u32 = 2;
-
-/// Requests a message again that a phone could not decrypt, from the very device that sent it.
-pub(crate) fn send_phone_retry(
-    server: &Arc<Server>,
-    phone: &DeviceId,
-    sender: &DeviceId,
-    arrival: &IncomingMessage,
-    count: u32,
-    addressing: Addressing,
-) {
-    let Some(keys) = prekeys::take_bundle(server, phone) else {
-        return;
-    };
-    let Some((from, chat)) = retry_addresses(&server.world.lock(), phone, arrival, addressing)
-    else {
-        return;
-    };
-    let retry = NodeBuilder::new("receipt");
-    let mut retry = match &arrival.chat {
-        Chat::Group(_) | Chat::Status => retry
-            .attr("from", chat.clone())
-            .attr("participant", from.clone()),
-        Chat::Person(_) | Chat::Newsletter(_) => retry.attr("from", from.clone()),
-    };
-    retry = retry
-        .attr("id", arrival.id.as_str())
-        .attr("type", "retry")
-        .attr("t", unix_time().to_string());
-    if arrival.from_me && matches!(arrival.chat, Chat::Person(_)) {
-        // Without it the device could not tell the chat of its copy.
-        retry = retry.attr("recipient", chat);
-    }
-    let again = NodeBuilder::new("retry")
-        .attr("count", count.to_string())
-        .attr("id", arrival.id.as_str())
-        .attr("t", arrival.timestamp.to_string())
-        .attr("v", "1");
-    let registration = leaf_node("registration", keys.registration_id.to_be_bytes());
-    let keys = (count >= FIRST_RETRY_WITH_KEYS).then(|| keys_node(&keys));
-    let retry = retry
-        .children([again.build(), registration].into_iter().chain(keys))
-        .build();
-    if sender.device == 0 {
-        resend_from_phone(server, sender, phone, &arrival.id, &retry);
-    } else {
-        enqueue_stanza(
-            server,
-            sender,
-            StanzaClass::Receipt,
-            &arrival.id,
-            from,
-            retry,
-        );
-    }
-}
-
-/// Returns the phone's own address, and that of the chat.
-fn retry_addresses(
-    world: &World,
-    phone: &DeviceId,
-    arrival: &IncomingMessage,
-    addressing: Addressing,
-) -> Option<(Jid, Jid)> {
-    let chat = match &arrival.chat {
-        Chat::Group(group) => group_jid(group),
-        Chat::Status => Jid::status_broadcast(),
-        Chat::Newsletter(_) => return None,
-        Chat::Person(number) => world.account(number)?.jid(addressing, 0),
-    };
-    Some((world.account(&phone.number)?.jid(addressing, 0), chat))
-}
-
-/// Requests a message again that a linked device could not decrypt, from the very device that sent
-/// it.
-fn forward_retry(
-    server: &Arc<Server>,
-    device: &DeviceId,
-    to: &Jid,
-    id: &str,
-    node: &Node,
-    shared: Option<&Jid>,
-) {
-    let (sender, from) = {
-        let world = server.world.lock();
-        let (Some(account), Some(asking)) = (world.account_of(to), world.account(&device.number))
-        else {
-            return;
-        };
-        let sender = DeviceId {
-            number: account.number.clone(),
-            device: to.device,
-        };
-        (sender, asking.jid(Addressing::from_jid(to), device.device))
-    };
-    if sender.device == 0 {
-        return resend_from_phone(server, &sender, device, id, node);
-    }
-    let mut receipt = node.clone();
-    receipt
-        .attrs
-        .0
-        .retain(|(name, _)| name != "to" && name != "participant");
-    match shared {
-        Some(shared) => {
-            receipt.attrs.insert("from", shared.clone());
-            receipt.attrs.insert("participant", from.clone());
-        }
-        None => {
-            receipt.attrs.insert("from", from.clone());
-        }
-    }
-    receipt.attrs.insert("t", unix_time().to_string());
-    enqueue_stanza(server, &sender, StanzaClass::Receipt, id, from, receipt);
-}
-
-fn resend_from_phone(
-    server: &Arc<Server>,
-    phone: &DeviceId,
-    device: &DeviceId,
-    id: &str,
-    receipt: &Node,
-) {
-    let count = receipt
-        .child("retry")
-        .and_then(|retry| retry.attr_text("count"))
-        .and_then(|count| count.parse().ok());
-    let keys = receipt
-        .child("keys")
-        .and_then(|keys| prekeys::read_retry_bundle(receipt, keys));
-    if let Err(error) =
-        phone_message::resend_message(server, &phone.number, device, id, count.unwrap_or(1), keys)
-    {
-        tracing::warn!(
-            id,
-            error = format!("{error:#}"),
-            "a phone could not send a message again"
-        );
-    }
-}
-
-fn keys_node(bundle: &KeyBundle) -> Node {
-    NodeBuilder::new("keys")
-        .children(prekeys::key_nodes(bundle))
-        .build()
 }

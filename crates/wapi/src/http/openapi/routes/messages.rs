@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use strum::VariantNames;
 
+use super::groups::REQUEST_PROBLEMS;
 use super::products;
 use crate::http::openapi::operation::{Operation, describe_route, session_name_schema};
 use crate::http::openapi::schema::{
@@ -95,6 +96,26 @@ pub fn describe_operations() -> Vec<Operation> {
             ),
         ]))
         .with_problems(&[(409, "idempotency_key_reused")]),
+        describe_route(
+            "POST",
+            "/v1/sessions/{session}/messages/{id}/ask-again",
+            "Ask for an unreadable message once more",
+        )
+        .with_body(object(&[(
+            "chat",
+            with_description(text(), "`chat` of the event `message.undecryptable`."),
+        )]))
+        .with_empty_answer(
+            202,
+            "Its sender is asked. If the message comes, it is emitted as an event under the same id.",
+        )
+        .with_problems(&REQUEST_PROBLEMS)
+        .with_problems(&[
+            (404, "unreadable_not_found"),
+            (409, "message_readable"),
+            (409, "on_phone_only"),
+            (429, "asked_too_often"),
+        ]),
     ]
 }
 

@@ -93,7 +93,16 @@ pub fn describe_operations() -> Vec<Operation> {
             "/v1/sessions/{session}/contacts/check",
             "Check which numbers are on WhatsApp",
         )
-        .with_body(object(&[("phones", non_empty_list(text()))]))
+        .with_body(object(&[
+            ("phones", non_empty_list(text())),
+            (
+                "usernames?",
+                with_description(
+                    boolean(),
+                    "Asks for usernames, too, by one more request. Default: `false`.",
+                ),
+            ),
+        ]))
         .with_answer(
             200,
             "Each number, in the order of the request.",
@@ -162,5 +171,12 @@ fn number_check_schema() -> serde_json::Value {
         ),
         ("phone", text()),
         ("lid", or_null(text())),
+        (
+            "username?",
+            with_description(
+                text(),
+                "Left out where it was not asked for, or WhatsApp does not tell it.",
+            ),
+        ),
     ])
 }

@@ -27,6 +27,9 @@ struct NumberCheck {
     /// The number as WhatsApp knows it, which may differ in form from the requested one.
     phone: String,
     lid: Option<String>,
+    /// The username of the account, where it was asked for and WhatsApp tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,8 +37,8 @@ pub(in crate::http) struct NumberCheckList {
     contacts: Vec<NumberCheck>,
 }
 
-/// `POST …/contacts/check {phones: […]}`: checks which numbers are on WhatsApp, in the order of the
-/// request.
+/// `POST …/contacts/check {phones: […], usernames?}`: checks which numbers are on WhatsApp, in the
+/// order of the request, and on request which usernames they have.
 pub(in crate::http) async fn check_numbers(
     State(gateway): State<Gateway>,
     SessionPath(session): SessionPath,
@@ -45,14 +48,15 @@ pub(in crate::http) async fn check_numbers(
         let parsed = parse_numbers(&phones);
         fields.ok_or_record("phones", parsed)
     });
+    let with_usernames = fields.flag_or_false("usernames");
     fields.refuse_unknown();
     let requested = fields.finish(phones)?;
     let numbers: Vec<String> = requested.iter().map(|(_, number)| number.clone()).collect();
-    let found = gateway
-        .sessions
-        .online(&session)?
-        .check_numbers(&numbers)
-        .await?;
+    let online = gateway.sessions.online(&session)?;
+    let mut found = online.check_numbers(&numbers).await?;
+    if with_usernames {
+        online.add_usernames(&mut found).await?;
+    }
     let contacts = requested.into_iter().map(|(input, requested)| {
         let known = found
             .iter()
@@ -64,6 +68,7 @@ pub(in crate::http) async fn check_numbers(
             exists: known.is_some(),
             id,
             lid: known.and_then(|known| known.lid.clone()),
+            username: known.and_then(|known| known.username.clone()),
             phone,
         }
     });

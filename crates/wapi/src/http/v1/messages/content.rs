@@ -7,7 +7,8 @@ use crate::http::request::extract::JsonFields;
 use crate::media::filename;
 use crate::model::message::{
     self, CalendarEvent, ChatId, EventVenue, GroupInvite, LiveLocation, Location, MediaContent,
-    MediaKind, Message, MessageContent, PhoneNumberRequest, ReactionContent, TextContent, emoji,
+    MediaKind, Message, MessageContent, NewsletterInvite, PhoneNumberRequest, ReactionContent,
+    TextContent, emoji,
 };
 
 /// WhatsApp's own limits, in characters.
@@ -33,7 +34,7 @@ enum KindReader {
 }
 
 /// The kinds that can be sent, each with its reader.
-const READERS: [(&str, KindReader); 19] = {
+const READERS: [(&str, KindReader); 20] = {
     use KindReader::{Items, List, Object};
     [
         (
@@ -103,6 +104,13 @@ const READERS: [(&str, KindReader); 19] = {
             Object(|it| {
                 read_group_invite(it)
                     .map(|group_invite| MessageContent::GroupInvite { group_invite })
+            }),
+        ),
+        (
+            "newsletter_invite",
+            Object(|it| {
+                read_newsletter_invite(it)
+                    .map(|newsletter_invite| MessageContent::NewsletterInvite { newsletter_invite })
             }),
         ),
         (
@@ -331,6 +339,22 @@ fn read_group_invite(fields: &mut JsonFields) -> Option<GroupInvite> {
     Some(GroupInvite {
         group: group?,
         code: code?,
+        name,
+        caption,
+        expires_at: Some(expires_at?),
+    })
+}
+
+fn read_newsletter_invite(fields: &mut JsonFields) -> Option<NewsletterInvite> {
+    let newsletter = fields.parse_required("newsletter", |text| match ChatId::parse(text) {
+        Ok(newsletter @ ChatId::Newsletter(_)) => Ok(newsletter.to_string()),
+        _ => Err("is not a newsletter; write it as …@newsletter"),
+    });
+    let name = fields.optional_text_up_to("name", LONGEST_NAME);
+    let caption = fields.optional_text_up_to("caption", LONGEST_CAPTION);
+    let expires_at = fields.parse_required("expires_at", parse_time);
+    Some(NewsletterInvite {
+        newsletter: newsletter?,
         name,
         caption,
         expires_at: Some(expires_at?),

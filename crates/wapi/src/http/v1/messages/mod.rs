@@ -1,6 +1,7 @@
 //! `/v1/sessions/{session}/messages`: sending messages, once each, and reading their status.
 
 mod albums;
+pub mod ask_again;
 pub mod batch;
 mod body;
 mod contacts;
@@ -15,8 +16,7 @@ mod polls;
 pub mod products;
 mod reactions;
 mod responses;
-mod status;
-pub mod status_views;
+pub mod status;
 
 use std::time::Duration;
 

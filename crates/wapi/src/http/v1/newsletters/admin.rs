@@ -289,8 +289,8 @@ fn parse_person(text: &str) -> Result<ChatId, String> {
 
 /// Session, newsletter and person named by a path.
 pub(in crate::http) struct NewsletterAdminPath {
-    newsletter: NewsletterPath,
-    contact: ChatId,
+    pub(super) newsletter: NewsletterPath,
+    pub(super) contact: ChatId,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for NewsletterAdminPath {

@@ -1,6 +1,7 @@
 //! `/v1/sessions/{session}/newsletters`: the newsletters an account follows.
 
 pub mod admin;
+pub mod invites;
 pub mod posts;
 
 use axum::Json;

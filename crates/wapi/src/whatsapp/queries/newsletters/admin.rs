@@ -177,15 +177,21 @@ impl Link {
         admin: &ChatId,
         path: &str,
     ) -> Result<(), RequestError> {
-        let jid = encode::chat_jid(&self.resolve_chat(admin, self.answer_timeout).await);
+        let whom = self.name_admin(id, admin).await;
+        self.run_newsletter_query(document, &whom, path)
+            .await
+            .map(drop)
+    }
+
+    /// Returns the variables of a query about one person in a newsletter. WhatsApp knows people in
+    /// newsletters by their LIDs.
+    pub(super) async fn name_admin(&self, id: &str, person: &ChatId) -> Value {
+        let jid = encode::chat_jid(&self.resolve_chat(person, self.answer_timeout).await);
         let lid = match self.client.get_lid_pn_entry(&jid).await {
             Ok(Some(known)) => Jid::lid(&*known.lid),
             _ => jid,
         };
-        let change = json!({"newsletter_id": newsletter_address(id), "user_id": lid.to_string()});
-        self.run_newsletter_query(document, &change, path)
-            .await
-            .map(drop)
+        json!({"newsletter_id": newsletter_address(id), "user_id": lid.to_string()})
     }
 
     /// Returns some followers of a newsletter; only its admins may ask.
@@ -217,17 +223,23 @@ impl Link {
         Ok(followers)
     }
 
-    async fn parse_follower(&self, edge: &Value) -> Option<NewsletterFollower> {
-        let jid = |name| edge["node"][name].as_str()?.parse::<Jid>().ok();
+    /// Reads a person as newsletters name people.
+    pub(super) async fn parse_person(&self, node: &Value) -> Option<Person> {
+        let jid = |name| node[name].as_str()?.parse::<Jid>().ok();
         let (named, number): (Jid, Option<Jid>) = (jid("id")?, jid("pn"));
         let number = number.filter(|number| *number != named);
         let others = KnownAddresses::look_up(&self.client, vec![(named.clone(), number)]).await;
-        let name = edge["node"]["display_name"].as_str();
+        let person = others.build_person(&named, None, node["display_name"].as_str());
+        Some(person.with_username(node["username_info"]["username"].as_str()))
+    }
+
+    async fn parse_follower(&self, edge: &Value) -> Option<NewsletterFollower> {
+        let person = self.parse_person(&edge["node"]).await?;
         let role = edge["role"].as_str().unwrap_or("subscriber");
         let since = &edge["follow_time"];
         let since = since.as_i64().or_else(|| since.as_str()?.parse().ok());
         Some(NewsletterFollower {
-            person: others.build_person(&named, None, name),
+            person,
             role: parse_role(role),
             followed_at: since.and_then(|seconds| Timestamp::from_second(seconds).ok()),
         })
@@ -253,7 +265,7 @@ impl Link {
         found.ok_or(RequestError::Changed)
     }
 
-    async fn run_newsletter_query(
+    pub(super) async fn run_newsletter_query(
         &self,
         document: MexDoc,
         variables: &Value,

@@ -1,6 +1,8 @@
 //! Newsletters: listing, following, and the right to post.
 
 pub mod admin;
+pub mod insights;
+pub mod invites;
 pub mod posts;
 
 use std::collections::HashMap;

@@ -210,6 +210,7 @@ pub(crate) fn context_info(body: &wa::Message) -> Option<&wa::ContextInfo> {
         list_message buttons_message template_message interactive_message list_response_message
         buttons_response_message template_button_reply_message interactive_response_message album_message
         poll_creation_message_v6 product_message order_message request_phone_number_message
+        newsletter_admin_invite_message
     };
     all.into_iter().flatten().next()
 }

@@ -1,4 +1,4 @@
-//! Messages without a file: locations, contacts, polls, events, albums, group invites. Pure.
+//! Messages without a file: locations, contacts, polls, events, albums, invitations. Pure.
 
 use jiff::Timestamp;
 use whatsapp_rust::waproto::whatsapp as wa;
@@ -6,7 +6,7 @@ use whatsapp_rust::waproto::whatsapp::message as kinds;
 
 use crate::model::message::{
     AlbumContent, CalendarEvent, ContactCard, EventVenue, GroupInvite, LiveLocation, Location,
-    MessageContent, PhoneNumberRequest, PollContent, PollQuiz,
+    MessageContent, NewsletterInvite, PhoneNumberRequest, PollContent, PollQuiz,
 };
 
 /// Converts a message of one of these kinds; `None` for others.
@@ -44,6 +44,11 @@ pub(crate) fn decode_fileless(body: &wa::Message) -> Option<MessageContent> {
     if body.request_phone_number_message.is_set() {
         return Some(MessageContent::PhoneNumberRequest {
             phone_number_request: PhoneNumberRequest {},
+        });
+    }
+    if let Some(invite) = body.newsletter_admin_invite_message.as_option() {
+        return Some(MessageContent::NewsletterInvite {
+            newsletter_invite: decode_newsletter_invite(invite),
         });
     }
     let invite = body.group_invite_message.as_option()?;
@@ -157,6 +162,15 @@ fn decode_group_invite(invite: &kinds::GroupInviteMessage) -> GroupInvite {
         group: invite.group_jid.clone().unwrap_or_default(),
         code: invite.invite_code.clone().unwrap_or_default(),
         name: invite.group_name.clone(),
+        caption: invite.caption.clone(),
+        expires_at: invite.invite_expiration.and_then(unix_timestamp),
+    }
+}
+
+fn decode_newsletter_invite(invite: &kinds::NewsletterAdminInviteMessage) -> NewsletterInvite {
+    NewsletterInvite {
+        newsletter: invite.newsletter_jid.clone().unwrap_or_default(),
+        name: invite.newsletter_name.clone(),
         caption: invite.caption.clone(),
         expires_at: invite.invite_expiration.and_then(unix_timestamp),
     }

@@ -15,7 +15,7 @@ use super::SealedPayload;
 use crate::media::link_download::LinkPreview;
 use crate::model::message::{
     CalendarEvent, ChatTimer, ContactCard, GroupInvite, LiveLocation, Location, MessageContent,
-    PinContent, PollContent, ReactionContent, TextContent,
+    NewsletterInvite, PinContent, PollContent, ReactionContent, TextContent,
 };
 use crate::whatsapp::to_hex;
 
@@ -35,6 +35,12 @@ pub(crate) fn build_content(content: &MessageContent) -> Option<wa::Message> {
         },
         MessageContent::LiveLocation { live_location } => wa::Message {
             live_location_message: MessageField::some(build_live_location(live_location)),
+            ..Default::default()
+        },
+        MessageContent::NewsletterInvite { newsletter_invite } => wa::Message {
+            newsletter_admin_invite_message: MessageField::some(build_newsletter_invite(
+                newsletter_invite,
+            )),
             ..Default::default()
         },
         MessageContent::GroupInvite { group_invite } => wa::Message {
@@ -210,6 +216,16 @@ fn build_group_invite(invite: &GroupInvite) -> kinds::GroupInviteMessage {
         invite_expiration: invite.expires_at.map(Timestamp::as_second),
         group_name: invite.name.clone(),
         caption: invite.caption.clone(),
+        ..Default::default()
+    }
+}
+
+fn build_newsletter_invite(invite: &NewsletterInvite) -> kinds::NewsletterAdminInviteMessage {
+    kinds::NewsletterAdminInviteMessage {
+        newsletter_jid: Some(invite.newsletter.clone()),
+        newsletter_name: invite.name.clone(),
+        caption: invite.caption.clone(),
+        invite_expiration: invite.expires_at.map(Timestamp::as_second),
         ..Default::default()
     }
 }

@@ -10,8 +10,8 @@ use crate::model::message::interactive::{
 };
 use crate::model::message::{
     AlbumContent, CalendarEvent, ContactCard, ContactPhone, EventVenue, GroupInvite, LiveLocation,
-    Location, MessageContext, PhoneNumberRequest, PollContent, PollQuiz, Price, Product,
-    TextContent,
+    Location, MessageContext, NewsletterInvite, PhoneNumberRequest, PollContent, PollQuiz, Price,
+    Product, TextContent,
 };
 use crate::whatsapp::receive::decode::content;
 use crate::whatsapp::send::encode::*;
@@ -209,6 +209,24 @@ fn group_invite() -> impl Strategy<Value = MessageContent> {
         )
 }
 
+fn newsletter_invite() -> impl Strategy<Value = MessageContent> {
+    (
+        "[0-9]{10,18}@newsletter",
+        maybe_words(),
+        maybe_words(),
+        proptest::option::of(seconds()),
+    )
+        .prop_map(|(newsletter, name, caption, expires_at)| {
+            let newsletter_invite = NewsletterInvite {
+                newsletter,
+                name,
+                caption,
+                expires_at,
+            };
+            MessageContent::NewsletterInvite { newsletter_invite }
+        })
+}
+
 fn album() -> impl Strategy<Value = MessageContent> {
     (0..10u32, 0..10u32).prop_map(|(images, videos)| MessageContent::Album {
         album: AlbumContent { images, videos },
@@ -353,6 +371,7 @@ fn content() -> impl Strategy<Value = MessageContent> {
         poll(),
         event(),
         group_invite(),
+        newsletter_invite(),
         Just(MessageContent::PhoneNumberRequest {
             phone_number_request: PhoneNumberRequest {},
         }),

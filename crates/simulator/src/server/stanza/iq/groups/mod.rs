@@ -10,7 +10,9 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt, Node};
 
 use super::{IqAnswer, IqRequest};
-use crate::model::group::{DescriptionChange, FORBIDDEN, GroupChange, GroupId, MemberOutcome};
+use crate::model::group::{
+    APPROVAL_NEEDED, DescriptionChange, FORBIDDEN, GroupChange, GroupId, MemberOutcome,
+};
 use crate::model::ids::PhoneNumber;
 use crate::model::options::Addressing;
 use crate::server::stanza::group::{self, group_node};
@@ -257,6 +259,10 @@ fn outcome_nodes(
             return Some(node.build());
         };
         let node = node.attr("error", code.to_string());
+        if *code == APPROVAL_NEEDED {
+            let request = NodeBuilder::new("membership_approval_request").build();
+            return Some(node.children([request]).build());
+        }
         let invite = group
             .filter(|_| *code == FORBIDDEN)
             .and_then(|group| group.invites.get(number));

@@ -27,6 +27,7 @@ page_texts! {
     POLL: "Poll", "Опрос";
     ALBUM: "Album", "Альбом";
     GROUP_INVITE: "Invitation to a group", "Приглашение в группу";
+    NEWSLETTER_INVITE: "Invitation to administer a channel", "Приглашение администрировать канал";
     CONTACT: "Contact", "Контакт";
     LOCATION: "Location", "Место";
     UNSUPPORTED: "A kind of message without a shape of its own", "Сообщение особого вида";

@@ -14,6 +14,7 @@ use crate::http::v1::newsletters::admin::{
     FOLLOWER_LIMIT, LONGEST_DESCRIPTION, LONGEST_NAME, RESULT_LIMIT,
 };
 use crate::http::v1::newsletters::posts::{LONGEST_POST, POST_LIMIT};
+use crate::model::account::newsletter_insights::NewsletterInsights;
 use crate::model::event::{Person, PostReaction};
 
 const NOT_FOUND: [(u16, &str); 2] = [(404, "newsletter_not_found"), (502, "whatsapp_changed")];
@@ -61,7 +62,8 @@ fn describe_management() -> Vec<Operation> {
         ("description?", description.clone()),
     ]);
     let newsletters = object(&[("newsletters", list_of(schema_reference("Newsletter")))]);
-    vec![
+    let mut operations = describe_admins();
+    operations.extend(vec![
         describe_route(
             "POST",
             "/v1/sessions/{session}/newsletters",
@@ -133,6 +135,14 @@ fn describe_management() -> Vec<Operation> {
             "Unmute a newsletter",
         )
         .with_empty_answer(204, "It is not muted."),
+    ]);
+    operations
+}
+
+/// The people of a newsletter: its owner, admins, invited admins, and followers.
+fn describe_admins() -> Vec<Operation> {
+    let invited = object(&[("invites", list_of(answer_schema::<Person>()))]);
+    vec![
         change(
             "PUT",
             "/v1/sessions/{session}/newsletters/{newsletter}/owner",
@@ -163,6 +173,43 @@ fn describe_management() -> Vec<Operation> {
             "The followers that WhatsApp names.",
             object(&[("followers", list_of(follower_schema()))]),
         ),
+        change(
+            "GET",
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites",
+            "List the people who are invited to be admins of an own newsletter",
+        )
+        .with_answer(200, "The people who have not answered.", invited),
+        change(
+            "PUT",
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}",
+            "Invite a person to be an admin of an own newsletter",
+        )
+        .with_answer(
+            200,
+            "The person may accept until then. WhatsApp tells the person nothing: send a message of type \
+             `newsletter_invite`.",
+            object(&[("expires_at", or_null(time_output()))]),
+        ),
+        change(
+            "DELETE",
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}",
+            "Revoke the invitation of a person",
+        )
+        .with_empty_answer(204, "The person cannot accept it any more.")
+        .with_problems(&[(404, "invite_not_found")]),
+        ask(
+            "POST",
+            "/v1/sessions/{session}/newsletters/{newsletter}/invites/accept",
+            "Accept the invitation of the account to be an admin",
+        )
+        .with_answer(200, "The newsletter.", schema_reference("Newsletter"))
+        .with_problems(&[(404, "invite_not_found")]),
+        change(
+            "GET",
+            "/v1/sessions/{session}/newsletters/{newsletter}/insights",
+            "Retrieve WhatsApp's statistics of an own newsletter",
+        )
+        .with_answer(200, "The statistics.", answer_schema::<NewsletterInsights>()),
     ]
 }
 

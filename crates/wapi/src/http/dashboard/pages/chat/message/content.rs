@@ -1,5 +1,6 @@
 //! The content of a message, every kind in its own shape.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -12,9 +13,8 @@ use crate::http::dashboard::pages::chat::list::chat_address;
 use crate::http::dashboard::pages::chat::texts;
 use crate::http::dashboard::texts::PageText;
 use crate::model::message::{
-    CalendarEvent, ContactCard, EditContent, EventVenue, GroupInvite, InvitationReply,
-    LiveLocation, Location, MediaContent, MediaKind, MessageContent, Order, PollContent, Price,
-    Product,
+    CalendarEvent, ContactCard, EditContent, EventVenue, InvitationReply, LiveLocation, Location,
+    MediaContent, MediaKind, MessageContent, Order, PollContent, Price, Product,
 };
 
 /// Draws a content. `tally` are the votes so far, as the document has them.
@@ -40,7 +40,32 @@ pub fn draw_content(view: &ThreadView<'_>, content: &MessageContent, tally: &[Va
         MessageContent::Contacts { contacts } => draw_contacts(view, contacts),
         MessageContent::Poll { poll } => draw_poll(context, poll, tally),
         MessageContent::Event { event } => draw_event(context, event, tally),
-        MessageContent::GroupInvite { group_invite } => draw_invite(context, group_invite),
+        MessageContent::GroupInvite {
+            group_invite: invite,
+        } => {
+            let name = invite.name.as_deref().unwrap_or(&invite.group);
+            let label = context.text(texts::GROUP_INVITE);
+            draw_invite(
+                context,
+                label,
+                name,
+                invite.caption.as_ref(),
+                invite.expires_at,
+            )
+        }
+        MessageContent::NewsletterInvite {
+            newsletter_invite: invite,
+        } => {
+            let name = invite.name.as_deref().unwrap_or(&invite.newsletter);
+            let label = context.text(texts::NEWSLETTER_INVITE);
+            draw_invite(
+                context,
+                label,
+                name,
+                invite.caption.as_ref(),
+                invite.expires_at,
+            )
+        }
         MessageContent::PhoneNumberRequest { .. } => {
             html! { em { (context.text(texts::PHONE_NUMBER_ASKED)) } }
         }
@@ -272,14 +297,17 @@ fn draw_venue(place: &EventVenue) -> Markup {
     }
 }
 
-fn draw_invite(context: &PageContext, invite: &GroupInvite) -> Markup {
+fn draw_invite(
+    context: &PageContext,
+    label: &str,
+    name: &str,
+    caption: Option<&String>,
+    until: Option<Timestamp>,
+) -> Markup {
     html! {
-        p {
-            (context.text(texts::GROUP_INVITE)) ": "
-            strong { bdi { (invite.name.as_deref().unwrap_or(&invite.group)) } }
-        }
-        @if let Some(caption) = &invite.caption { p { (caption) } }
-        @if let Some(until) = invite.expires_at {
+        p { (label) ": " strong { bdi { (name) } } }
+        @if let Some(caption) = caption { p { (caption) } }
+        @if let Some(until) = until {
             p.quiet { (context.text(texts::VALID_UNTIL)) ": " (render_time(&until.to_string())) }
         }
     }

@@ -23,6 +23,7 @@ pub fn describe_content(context: &PageContext, message: &Value) -> String {
         "product" => text_at(message, "product/title"),
         "order" => text_at(message, "order/title"),
         "group_invite" => text_at(message, "group_invite/name"),
+        "newsletter_invite" => text_at(message, "newsletter_invite/name"),
         "interactive" => text_at(message, "interactive/body/text"),
         "contacts" => list_at(message, "contacts")
             .first()

@@ -9,7 +9,7 @@ use crate::model::message::{Message, MessageContent};
 use crate::model::session_name::SessionName;
 
 /// Kinds of messages.
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 /// Returns the number of a kind. A new one needs a sample below.
 fn number_of(content: &MessageContent) -> usize {
@@ -40,6 +40,7 @@ fn number_of(content: &MessageContent) -> usize {
         MessageContent::Keep { .. } => 23,
         MessageContent::Timer { .. } => 24,
         MessageContent::Unsupported { .. } => 25,
+        MessageContent::NewsletterInvite { .. } => 26,
     }
 }
 
@@ -108,6 +109,11 @@ fn samples() -> Vec<(&'static str, Value, &'static str)> {
             "group_invite",
             json!({"group": "1@g.us", "code": "AbC", "name": "<Club>", "expires_at": "2030-05-01T10:00:00Z"}),
             "&lt;Club&gt;",
+        ),
+        (
+            "newsletter_invite",
+            json!({"newsletter": "1@newsletter", "name": "<News>", "expires_at": "2030-05-01T10:00:00Z"}),
+            "&lt;News&gt;",
         ),
         ("album", json!({"images": 2, "videos": 1}), "Album: 2 + 1"),
         (

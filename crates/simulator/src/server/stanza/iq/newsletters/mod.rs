@@ -1,5 +1,8 @@
 //! Requests about newsletters: metadata and followers by GraphQL, posts by `newsletter` requests.
 
+pub mod admins;
+pub mod insights;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -11,7 +14,6 @@ use crate::model::ids::PhoneNumber;
 use crate::model::newsletter::{
     LIVE_SECONDS, NOT_FOUND, Newsletter, NewsletterPost, NewsletterRole,
 };
-use crate::model::options::Addressing;
 use crate::server::account::profile::ProfilePicture;
 use crate::server::stanza::messages::newsletter::{newsletter_jid, post_node, posts_node};
 use crate::wire::{StanzaExt, unix_time};
@@ -102,7 +104,7 @@ pub(crate) fn list_followed(request: &IqRequest<'_>, _variables: &Value) -> Resu
 
 pub(crate) fn follow_newsletter(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
     change_newsletter(request, variables, |newsletter, by| {
-        newsletter.add_follower(by);
+        newsletter.add_follower(by, unix_time());
         Ok(())
     })
 }
@@ -112,7 +114,7 @@ pub(crate) fn unfollow_newsletter(
     variables: &Value,
 ) -> Result<Value, u16> {
     change_newsletter(request, variables, |newsletter, by| {
-        newsletter.remove_follower(by)
+        newsletter.remove_follower(by, unix_time())
     })
 }
 
@@ -148,88 +150,6 @@ fn change_mute(request: &IqRequest<'_>, newsletter: &Value, is_muted: bool) -> R
             Ok(())
         },
     )
-}
-
-/// Lists the followers, for accounts that may post.
-pub(crate) fn list_followers(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
-    let input = if variables["input"].is_object() {
-        &variables["input"]
-    } else {
-        variables
-    };
-    let found = list_people(request, input)?;
-    Ok(json!({"subscribers": found["subscribers"], "followers": found["subscribers"]}))
-}
-
-/// Lists the followers, and the invited admins, of which the simulator has none.
-pub(crate) fn list_people(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
-    let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
-    let world = request.server.world.lock();
-    let newsletter = world.newsletters.get(id).ok_or(NOT_FOUND)?;
-    if !newsletter.can_post(&request.device.number) {
-        return Err(crate::model::group::FORBIDDEN);
-    }
-    let edges = newsletter.people.iter().filter_map(|(number, role)| {
-        let account = world.account(number)?;
-        let [pn, lid] =
-            [Addressing::PhoneNumber, Addressing::Lid].map(|it| account.jid(it, 0).to_string());
-        Some(
-            json!({"role": role, "node": {"id": lid, "pn": pn, "display_name": account.push_name}}),
-        )
-    });
-    let edges: Vec<Value> = edges.collect();
-    Ok(
-        json!({"id": newsletter_jid(&newsletter.id).to_string(), "pending_admin_invites": [], "subscribers": {"edges": edges}}),
-    )
-}
-
-/// Counts the accounts that may post.
-pub(crate) fn count_admins(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
-    let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
-    let world = request.server.world.lock();
-    let newsletter = world.newsletters.get(id).ok_or(NOT_FOUND)?;
-    let count = newsletter
-        .people
-        .keys()
-        .filter(|number| newsletter.can_post(number))
-        .count();
-    Ok(json!({
-        "id": newsletter_jid(&newsletter.id).to_string(),
-        "admin_count": count,
-        "admin_profile": null,
-        "admin_settings": {"admin_profiles_enabled": false},
-    }))
-}
-
-/// Transfers the newsletter from its owner to one of its admins.
-pub(crate) fn change_owner(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
-    let whom = named_person(request, variables)?;
-    change_newsletter(request, variables, |newsletter, by| {
-        let is_admin = newsletter.people.get(&whom) == Some(&NewsletterRole::Admin);
-        match newsletter.people.get(by) {
-            Some(NewsletterRole::Owner) if is_admin => {
-                newsletter.people.insert(by.clone(), NewsletterRole::Admin);
-                newsletter.people.insert(whom, NewsletterRole::Owner);
-                Ok(())
-            }
-            _ => Err(crate::model::group::FORBIDDEN),
-        }
-    })
-}
-
-/// Makes an admin a plain follower, at the request of the owner or of the admin.
-pub(crate) fn demote_admin(request: &IqRequest<'_>, variables: &Value) -> Result<Value, u16> {
-    let whom = named_person(request, variables)?;
-    change_newsletter(request, variables, |newsletter, by| {
-        let may = *by == whom || newsletter.people.get(by) == Some(&NewsletterRole::Owner);
-        match newsletter.people.get(&whom) {
-            Some(NewsletterRole::Admin) if may => {
-                newsletter.people.insert(whom, NewsletterRole::Subscriber);
-                Ok(())
-            }
-            _ => Err(crate::model::group::FORBIDDEN),
-        }
-    })
 }
 
 /// Deletes a newsletter for everybody, at the request of its owner.
@@ -273,31 +193,26 @@ pub(crate) fn list_public(request: &IqRequest<'_>, variables: &Value) -> Result<
     }))
 }
 
-/// The person that a change is about.
-fn named_person(request: &IqRequest<'_>, variables: &Value) -> Result<PhoneNumber, u16> {
-    let jid = variables["user_id"]
-        .as_str()
-        .and_then(|address| address.parse().ok())
-        .ok_or(400_u16)?;
-    request
-        .server
-        .world
-        .lock()
-        .account_of(&jid)
-        .map(|account| account.number.clone())
-        .ok_or(NOT_FOUND)
-}
-
 fn change_newsletter(
     request: &IqRequest<'_>,
     variables: &Value,
     change: impl FnOnce(&mut Newsletter, &PhoneNumber) -> Result<(), u16>,
 ) -> Result<Value, u16> {
+    with_newsletter(request, variables, |newsletter, by| {
+        change(newsletter, by)?;
+        Ok(describe_newsletter(newsletter, by))
+    })
+}
+
+fn with_newsletter<T>(
+    request: &IqRequest<'_>,
+    variables: &Value,
+    act: impl FnOnce(&mut Newsletter, &PhoneNumber) -> Result<T, u16>,
+) -> Result<T, u16> {
     let id = newsletter_user(variables["newsletter_id"].as_str().unwrap_or_default());
     let mut world = request.server.world.lock();
     let newsletter = world.newsletters.get_mut(id).ok_or(NOT_FOUND)?;
-    change(newsletter, &request.device.number)?;
-    Ok(describe_newsletter(newsletter, &request.device.number))
+    act(newsletter, &request.device.number)
 }
 
 fn newsletter_user(address: &str) -> &str {

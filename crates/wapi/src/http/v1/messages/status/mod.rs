@@ -1,5 +1,7 @@
 //! Status posts: their audience, and the look of a text.
 
+pub mod views;
+
 use super::content;
 use crate::http::request::extract::JsonFields;
 use crate::model::message::{ChatId, MessageContent, StatusFont, TextContent};

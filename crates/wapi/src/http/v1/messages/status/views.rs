@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::MessagePath;
 use crate::http::Gateway;
 use crate::http::error::Problem;
 use crate::http::request::query::QueryParameters;
+use crate::http::v1::messages::{MessagePath, message_problem};
 use crate::model::message::ChatId;
 
 /// `POST …/messages/{id}/view`: sends a view receipt to the author of a status.
@@ -22,7 +22,7 @@ pub async fn view_status(
         .sessions
         .find_quoted(&session, &life, &ChatId::Status, &id)
         .await
-        .map_err(super::message_problem)?;
+        .map_err(message_problem)?;
     let author = match status.map(|status| status.author) {
         Some(Some(author)) => author,
         Some(None) => {

@@ -38,6 +38,8 @@ pub enum Command {
     Memory,
     /// From the start of the program to all sessions online, and the CPU they use when nothing happens.
     Start,
+    /// What open pages of the dashboard cost: watchers of the events under load, and overviews while nothing happens.
+    Watchers,
     /// The bare engine, as a process of its own; what this program starts for the floor.
     #[command(hide = true)]
     Floor(Floor),

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::arguments::Options;
-use crate::measure::{Alone, Carried, Files, Idle, Latency, Round, Rounds, Sized};
+use crate::measure::{Alone, Carried, Files, Idle, Latency, Round, Rounds, Sized, Watched};
 use crate::numbers::{Percentiles, median, ratio};
 
 /// What was measured; what was not is empty.
@@ -16,6 +16,7 @@ pub struct Report {
     pub groups: Vec<Sized>,
     pub latency: Option<Latency>,
     pub media: Option<Files>,
+    pub watched: Option<Watched>,
     pub idle: Option<Idle>,
 }
 
@@ -38,7 +39,7 @@ pub struct Goal {
 }
 
 impl Row {
-    fn new(what: impl Into<String>, gateway: Option<f64>) -> Self {
+    pub fn new(what: impl Into<String>, gateway: Option<f64>) -> Self {
         Self {
             what: what.into(),
             gateway,
@@ -65,7 +66,7 @@ impl Row {
         }
     }
 
-    fn with_goal_for_ratio(mut self, at_most: f64) -> Self {
+    pub fn with_goal_for_ratio(mut self, at_most: f64) -> Self {
         self.goal = self.ratio.map(|is| Goal { is, at_most });
         self
     }
@@ -105,6 +106,7 @@ impl Report {
         rows.extend(self.alone.iter().flat_map(alone));
         rows.extend(self.groups.iter().flat_map(groups));
         rows.extend(self.media.iter().flat_map(media));
+        rows.extend(self.watched.iter().flat_map(Watched::rows));
         rows.extend(self.latency.iter().flat_map(latency));
         rows.extend(self.idle.iter().flat_map(idle));
         rows

@@ -118,7 +118,8 @@ async fn restarted(
     })
 }
 
-async fn cpu_percent(gateway: &Gateway, seconds: f64) -> Result<f64> {
+/// The CPU that the gateway uses in this time, in percent of one core.
+pub async fn cpu_percent(gateway: &Gateway, seconds: f64) -> Result<f64> {
     let (meter, started) = (gateway.meter(), Instant::now());
     let before = meter.cpu()?;
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;

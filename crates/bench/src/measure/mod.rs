@@ -8,6 +8,8 @@ pub mod media;
 mod receiving;
 mod round;
 mod sending;
+mod watcher;
+mod watching;
 
 use anyhow::{Result, ensure};
 
@@ -21,6 +23,7 @@ pub use idle::Idle;
 pub use latency::Latency;
 pub use media::{Carried, Files};
 pub use round::{Round, Rounds};
+pub use watching::Watched;
 
 /// Runs what is asked for and prints the report.
 pub async fn run(command: Command, options: Options) -> Result<()> {
@@ -48,6 +51,9 @@ pub async fn run(command: Command, options: Options) -> Result<()> {
         }
         if wants(|command| matches!(command, Command::Media)) {
             report.media = media::measure(&stage, &load).await?;
+        }
+        if matches!(command, Command::Watchers) {
+            report.watched = watching::measure(&stage, &load).await?;
         }
         load.stop().await?;
     }

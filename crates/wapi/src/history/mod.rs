@@ -8,6 +8,7 @@ mod mutations;
 mod projection;
 mod retention;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -138,6 +139,22 @@ impl History {
             .await
             .ok()
             .flatten()
+    }
+
+    /// Returns the last recorded names of those of these people who are contacts, by id.
+    pub async fn find_names_of(
+        &self,
+        session: &Life,
+        ids: &[&str],
+    ) -> HashMap<String, PersonNames> {
+        let Ok(kept) = self.enabled_db() else {
+            return HashMap::new();
+        };
+        let found = kept.find_names_of(session, ids).await;
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to look up the names of people");
+            HashMap::new()
+        })
     }
 
     /// Imports a history sync. It creates no events, and repeating it changes nothing; data that is

@@ -50,7 +50,7 @@ pub use admin::logins::{LoginHash, StoredLogin};
 pub use admin::session_settings::SettingsChange;
 pub use admin::stats::StoreStats;
 pub use events::facts::{EventFact, NewVote};
-pub use events::feed::{EventFilter, EventReader, LifeFilter, StoredEvent};
+pub use events::feed::{EventFilter, EventReader, LifeFilter, OlderEvents, StoredEvent};
 pub use events::log::NewEvent;
 use events::recent::RecentEvents;
 pub use events::retention::{DEDUP_PERIOD, RetentionLimits};

@@ -26,6 +26,8 @@ pub struct GatewayMetrics {
     pub failed_commits: Counter,
     /// Events removed by retention.
     pub removed_events: Counter,
+    /// Reads of the statistics of the database.
+    pub statistics_reads: Counter,
     registry: Registry,
 }
 
@@ -105,6 +107,12 @@ impl Default for GatewayMetrics {
                 &mut registry,
                 "removed_events",
                 "Events that retention has removed",
+                Counter::default(),
+            ),
+            statistics_reads: register_metric(
+                &mut registry,
+                "statistics_reads",
+                "Reads of the statistics of the database, for this page and for the dashboard",
                 Counter::default(),
             ),
             registry,

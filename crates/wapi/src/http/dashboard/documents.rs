@@ -54,6 +54,26 @@ pub fn list_at<'a>(document: &'a Value, path: &str) -> &'a [Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
+/// Returns the first entries of a list behind this one, in the order of the field that names them, and
+/// the name of the last if others follow. The place stays the same while entries come and go.
+pub fn page_after<'a>(
+    list: &'a [Value],
+    field: &str,
+    after: &str,
+    size: usize,
+) -> (Vec<&'a Value>, Option<&'a str>) {
+    let mut page: Vec<_> = list
+        .iter()
+        .filter(|entry| *text_at(entry, field) > *after)
+        .collect();
+    page.sort_unstable_by_key(|entry| text_at(entry, field));
+    let has_more = page.len() > size;
+    page.truncate(size);
+    let last = page.last().filter(|_| has_more);
+    let next = last.map(|last| text_at(last, field));
+    (page, next)
+}
+
 /// Returns whether there is `true` at a path.
 pub fn flag_at(document: &Value, path: &str) -> bool {
     value_at(document, path).and_then(Value::as_bool) == Some(true)
@@ -106,6 +126,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn pages_of_a_list_have_each_entry_once_while_others_go() {
+        let list = ["d", "b", "a", "c", "e"].map(|id| json!({ "id": id }));
+        let ids = |page: &[&Value]| page.iter().map(|it| text_at(it, "id")).collect::<String>();
+        let (page, next) = page_after(&list, "id", "", 2);
+        assert_eq!((ids(&page).as_str(), next), ("ab", Some("b")));
+        let (page, next) = page_after(&list[2..], "id", "b", 2);
+        assert_eq!((ids(&page).as_str(), next), ("ce", None));
+        assert_eq!(page_after(&list, "id", "e", 2).0.len(), 0);
+    }
 
     #[test]
     fn a_name_that_nobody_sees_is_none() {

@@ -1,13 +1,15 @@
 //! The frame of every page: head, navigation, language, theme, and the end of the login.
 
 use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
 use super::context::{PageContext, PageLanguage, PageTheme};
-use super::login::forms::TOKEN_FIELD;
+use super::login::forms::{BACK_FIELD, TOKEN_FIELD};
 use super::texts::{self, PageText};
 use crate::http::error::ProblemDocument;
+use crate::model::timestamp::format_timestamp;
 
 /// Renders a page that stays as it is.
 pub fn render_page(context: &PageContext, title: &str, content: Markup) -> Response {
@@ -94,7 +96,7 @@ fn preferences(context: &PageContext) -> Markup {
     };
     html! {
         form method="post" action="/dashboard/preferences" {
-            input type="hidden" name="back" value=(context.path);
+            (back_field(context))
             label for="language" { (context.text(texts::LANGUAGE)) }
             select id="language" name="language" {
                 @for (language, name) in PageLanguage::ALL {
@@ -133,6 +135,22 @@ pub fn form_token(context: &PageContext) -> Markup {
     html! { input type="hidden" name=(TOKEN_FIELD) value=(context.form_token()); }
 }
 
+/// Renders the field that leads back to this page, with its filter.
+pub fn back_field(context: &PageContext) -> Markup {
+    html! { input type="hidden" name=(BACK_FIELD) value=(context.path); }
+}
+
+/// Renders a button that does one thing to an entry of a list, and leads back to the list.
+pub fn entry_button(context: &PageContext, address: &str, text: PageText) -> Markup {
+    html! {
+        form method="post" action=(address) {
+            (form_token(context))
+            (back_field(context))
+            button type="submit" { (context.text(text)) }
+        }
+    }
+}
+
 /// Renders a button that does one thing.
 pub fn action_button(context: &PageContext, address: &str, text: PageText) -> Markup {
     html! {
@@ -152,6 +170,13 @@ pub fn render_time(moment: &str) -> Markup {
         .trim_end_matches('Z')
         .replace('T', " ");
     html! { time datetime=(moment) { (plain) " UTC" } }
+}
+
+/// Renders the hour and minute of a moment, as a scale of times has them.
+pub fn render_clock(moment: Timestamp) -> Markup {
+    html! {
+        time datetime=(format_timestamp(moment)) data-clock { (moment.strftime("%H:%M UTC")) }
+    }
 }
 
 /// Renders a problem for people.

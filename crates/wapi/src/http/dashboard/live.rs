@@ -62,6 +62,9 @@ pub trait LivePage: Send + Sync + 'static {
     /// heartbeat.
     const IS_MEASURED: bool = false;
 
+    /// Types of the events that change the page; empty: all.
+    const TYPES: &'static [&'static str] = &[];
+
     /// Returns the session whose events change the page; `None` for all.
     fn session(&self) -> Option<String>;
 
@@ -71,6 +74,16 @@ pub trait LivePage: Send + Sync + 'static {
         gateway: &Gateway,
         context: &PageContext,
     ) -> impl Future<Output = Result<Vec<PageFragment>, Problem>> + Send;
+
+    /// Draws the parts once more for a stream. What is measured for them may be this old.
+    fn redraw(
+        &self,
+        gateway: &Gateway,
+        context: &PageContext,
+        _max_age: Duration,
+    ) -> impl Future<Output = Result<Vec<PageFragment>, Problem>> + Send {
+        self.draw(gateway, context)
+    }
 }
 
 /// Returns the address of a page's stream, from the events on that the page is drawn after.
@@ -107,7 +120,7 @@ pub async fn stream_page(
     let after = last_event_id(&headers)?.unwrap_or(after);
     // The script reloads a page whose stream is not found, and the page says why.
     check_session(&gateway, &page)?;
-    let filter = session_filter(&caller, page.session().as_deref())?;
+    let filter = page_filter(&caller, &page)?;
     let newest = gateway.store.events().newest_position().await;
     let newest = newest.map_err(feed_problem)?;
     // Of what happened while a page was away for long, its state now is all that counts.
@@ -116,6 +129,7 @@ pub async fn stream_page(
     let reader = gateway.store.events().open_reader(after, filter);
     let stream = PageStream {
         page,
+        heartbeat_at: gateway.clock.uptime() + HEARTBEAT_INTERVAL,
         gateway,
         context,
         reader,
@@ -128,6 +142,15 @@ pub async fn stream_page(
         Some((Ok::<_, Infallible>(event), stream))
     });
     Ok(respond_stream(batches))
+}
+
+/// Returns the events that change a page, as far as the caller may see them.
+fn page_filter<P: LivePage>(caller: &Caller, page: &P) -> Result<EventFilter, Problem> {
+    let filter = session_filter(caller, page.session().as_deref())?;
+    Ok(EventFilter {
+        types: P::TYPES.iter().map(|&kind| kind.to_owned()).collect(),
+        ..filter
+    })
 }
 
 /// Checks that the session of a page is there.
@@ -180,6 +203,8 @@ struct PageStream<P> {
     reader: EventReader,
     /// Set while the page is to be drawn, whatever the log says.
     is_stale: bool,
+    /// When the next heartbeat is due, by the uptime: also while events come that are of no concern.
+    heartbeat_at: Duration,
     /// The parts as they were sent last, by id.
     sent: HashMap<String, String>,
     stage: StreamPhase,
@@ -217,23 +242,24 @@ impl<P: LivePage> PageStream<P> {
                     let missed = self.reader.read_page(BATCH_SIZE).await.ok()?;
                     if mem::take(&mut self.is_stale) || !missed.is_empty() {
                         self.skip_waiting().await?;
-                        if let Some(event) = self.redraw().await? {
+                        // All tabs share numbers of this age: many idle ones cost what one costs.
+                        if let Some(event) = self.redraw(HEARTBEAT_INTERVAL).await? {
                             return Some(event);
                         }
                     }
                 }
                 StreamPhase::Live => {
                     let gateway = self.gateway.clone();
-                    let more = gateway
-                        .clock
-                        .timeout(HEARTBEAT_INTERVAL, self.reader.read_next(BATCH_SIZE));
+                    let left = self.heartbeat_at.saturating_sub(gateway.clock.uptime());
+                    let more = self.reader.read_next(BATCH_SIZE);
+                    let more = gateway.clock.timeout(left, more);
                     match gateway.lifecycle.unless_stopping(more).await? {
                         Ok(Ok(events)) if events.is_empty() => {}
                         Ok(Ok(_)) => {
                             let pause = gateway.clock.sleep(P::PAUSE);
                             gateway.lifecycle.unless_stopping(pause).await?;
                             self.skip_waiting().await?;
-                            if let Some(event) = self.redraw().await? {
+                            if let Some(event) = self.redraw(P::PAUSE).await? {
                                 return Some(event);
                             }
                         }
@@ -245,6 +271,7 @@ impl<P: LivePage> PageStream<P> {
                         Err(_) => {
                             self.stage = StreamPhase::Missed;
                             self.is_stale = P::IS_MEASURED;
+                            self.heartbeat_at = gateway.clock.uptime() + HEARTBEAT_INTERVAL;
                             return Some(format_heartbeat(self.reader.position()));
                         }
                     }
@@ -260,9 +287,10 @@ impl<P: LivePage> PageStream<P> {
     }
 
     /// Draws the page, and returns the parts that changed, if any did.
-    async fn redraw(&mut self) -> Option<Option<Event>> {
+    async fn redraw(&mut self, max_age: Duration) -> Option<Option<Event>> {
         let position = self.reader.position();
-        let drawn = self.page.draw(&self.gateway, &self.context).await.ok()?;
+        let drawn = self.page.redraw(&self.gateway, &self.context, max_age);
+        let drawn = drawn.await.ok()?;
         let is_changed = |it: &&PageFragment| self.sent.get(&it.id) != Some(&it.html.0);
         let changed: Vec<_> = drawn.iter().filter(is_changed).collect();
         if changed.is_empty() {

@@ -11,6 +11,7 @@ mod live;
 mod login;
 mod pages;
 mod preferences;
+mod snapshot;
 mod texts;
 mod traffic;
 
@@ -34,8 +35,10 @@ use crate::http::request::{extract, layers};
 use crate::model::access::Scope::{Admin, Read};
 use context::PageContext;
 pub use login::{DashboardVisit, create_first_link};
+use pages::operator::numbers::GatewayNumbers;
 pub use pages::operator::numbers::keep_counting_traffic;
 use pages::sandbox::SimulatorClient;
+use snapshot::SharedSnapshot;
 use traffic::TrafficRing;
 
 /// The dashboard's settings and its state in memory; cheap to clone.
@@ -48,6 +51,8 @@ pub struct Dashboard {
     open_secret: Arc<[u8; 32]>,
     /// Counts for the charts, once counting has begun.
     traffic: Arc<Mutex<Option<TrafficRing>>>,
+    /// The numbers of the overview, for all of its readers.
+    numbers: Arc<SharedSnapshot<GatewayNumbers>>,
     /// The simulated WhatsApp, where there is one.
     simulator: Option<SimulatorClient>,
 }
@@ -60,6 +65,7 @@ impl Dashboard {
             logouts: Arc::default(),
             open_secret: rand::random::<[u8; 32]>().into(),
             traffic: Arc::default(),
+            numbers: Arc::default(),
         }
     }
 
@@ -79,6 +85,10 @@ impl Dashboard {
 
     fn lock_traffic(&self) -> MutexGuard<'_, Option<TrafficRing>> {
         self.traffic.lock()
+    }
+
+    fn numbers(&self) -> &SharedSnapshot<GatewayNumbers> {
+        &self.numbers
     }
 
     fn simulator(&self) -> Option<&SimulatorClient> {

@@ -24,13 +24,8 @@ pub async fn set_preferences(
         .ok_or_else(|| Problem::invalid_field("language", "must be en or ru"))?;
     let theme = PageTheme::from_code(&fields.require("theme")?)
         .ok_or_else(|| Problem::invalid_field("theme", "must be auto, light, or dark"))?;
-    let is_ours = |back: &String| {
-        back.starts_with("/dashboard")
-            && back
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    };
-    let back = fields.take("back").filter(is_ours);
+    let back = fields.take(forms::BACK_FIELD);
+    let back = back.filter(|back| forms::is_own_address(back));
     let cookies = AppendHeaders([
         (
             header::SET_COOKIE,

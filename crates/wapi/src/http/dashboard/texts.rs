@@ -137,9 +137,12 @@ page_texts! {
     PAUSE: "Pause", "Пауза";
     GO_ON: "Go on", "Продолжить";
     NO_EVENTS: "No events match.", "Подходящих событий нет.";
+    NONE_IN_THIS_PART: "No events match in this part of the log. Others may.",
+        "В этой части журнала подходящих событий нет. В других могут быть.";
     EVENTS_SKIPPED: "There were too many events to follow. Left out here:",
         "Событий было слишком много, чтобы показать все. Здесь пропущены:";
     SHOW_SKIPPED: "Show them", "Показать их";
+    MORE: "More:", "Ещё:";
     LATER: "Later", "Дальше";
     // Webhooks.
     ADDRESS: "Address", "Адрес";
@@ -159,6 +162,8 @@ page_texts! {
     REPLAYED: "Events that are delivered again:", "Событий доставляется снова:";
     ENABLE: "Enable", "Включить";
     TEST: "Send a test", "Проверить";
+    NONE_SO_FAR: "None among those looked through so far. Older ones may match.",
+        "Среди просмотренных таких нет. Более ранние могут подойти.";
     NO_DELIVERIES: "There are no deliveries.", "Доставок нет.";
     ANSWER: "Answer", "Ответ";
     // Keys.

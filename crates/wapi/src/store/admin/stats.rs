@@ -39,6 +39,7 @@ impl Store {
     /// call, on connections without urgent work; one caller at a time.
     pub async fn load_stats(&self) -> Result<StoreStats, StoreError> {
         let mut numbers = self.stats.lock().await;
+        self.meters().statistics_reads.inc();
         self.count_events(&mut numbers).await?;
         self.count_deliveries(&mut numbers).await?;
         // Answered from the index of open messages alone.

@@ -1,5 +1,7 @@
 //! Queries for contacts.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -40,6 +42,22 @@ impl HistoryDb {
             .fetch_optional(&mut *question)
             .await?;
         Ok(row.as_ref().map(person))
+    }
+
+    /// Returns the names of those of these people who are contacts, by id.
+    pub async fn find_names_of(
+        &self,
+        session: &Life,
+        ids: &[&str],
+    ) -> Result<HashMap<String, PersonNames>, StoreError> {
+        let ids = serde_json::to_string(ids).expect("texts are always JSON");
+        let sql = "SELECT id, saved_name, verified_name, push_name FROM contacts \
+                   WHERE session = $1 AND id IN (SELECT value FROM json_each($2))";
+        let mut question = self.browsers.acquire().await?;
+        let query = sqlx::query(sql).bind(session).bind(ids);
+        let rows = query.fetch_all(&mut *question).await?;
+        let named = rows.iter().map(|row| (row.get("id"), names(row)));
+        Ok(named.collect())
     }
 
     /// Returns the names of a contact, for the gateway itself.

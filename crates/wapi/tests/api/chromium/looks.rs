@@ -46,6 +46,52 @@ async fn fits_in_the_window(look: PageLook) {
         .await;
 }
 
+#[tokio::test]
+async fn the_scales_of_charts_are_readable_on_a_phone_in_both_themes() {
+    furnished()
+        .gateway(async |app| {
+            let Some(reader) = PageReader::logged_in(app, KEY).await else {
+                return;
+            };
+            for look in [PHONE, DARK_PHONE] {
+                reader.looks(look).await;
+                reader.opens("/dashboard").await;
+                // In the reader's own time, as all others.
+                reader
+                    .until("[...document.querySelectorAll('.times time')].every((it) => !it.textContent.includes('UTC'))")
+                    .await;
+                let faults = reader.window.evaluate(UNREADABLE_SCALES).await;
+                assert_eq!(faults, serde_json::json!([]), "{}", look.name);
+            }
+            reader.finish().await;
+        })
+        .await;
+}
+
+/// The labels of scales that are cut, small, or of less contrast than WCAG asks for, and those that stand on another.
+const UNREADABLE_SCALES: &str = "(() => {
+    const plots = [...document.querySelectorAll('.plot')];
+    const labels = plots.flatMap((it) => [...it.querySelectorAll('.scale span, .times time')]);
+    const isCut = (it) => it.scrollWidth > it.clientWidth + 1 && getComputedStyle(it).display !== 'inline';
+    const isSmall = (it) => parseFloat(getComputedStyle(it).fontSize) < 12;
+    const light = (color) => color.match(/[0-9.]+/g).slice(0, 3).map((it) => it / 255)
+        .map((it) => it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, it, at) => sum + it * [0.2126, 0.7152, 0.0722][at], 0.05);
+    const isPale = (it) => {
+        const card = getComputedStyle(it.closest('.card')).backgroundColor;
+        const [a, b] = [light(getComputedStyle(it).color), light(card)];
+        return Math.max(a, b) / Math.min(a, b) < 4.5;
+    };
+    const meet = (one, other) => {
+        const [a, b] = [one.getBoundingClientRect(), other.getBoundingClientRect()];
+        return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    };
+    const bad = labels.filter((it) => isCut(it) || isSmall(it) || isPale(it)
+        || labels.some((other) => other !== it && meet(it, other)));
+    return [...(plots.length === 4 && labels.length === 28 ? [] : ['labels are missing']),
+        ...bad.map((it) => it.outerHTML)];
+})()";
+
 /// Rules of WCAG 2.2, levels A and AA.
 const RULES: &str = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations']}";
 

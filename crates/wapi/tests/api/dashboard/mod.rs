@@ -2,6 +2,7 @@
 
 mod browser;
 mod chats;
+mod lists;
 mod logins;
 mod messages;
 mod operations;

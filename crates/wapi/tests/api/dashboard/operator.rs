@@ -288,6 +288,9 @@ async fn the_overview_plots_what_was_counted_and_says_since_when() {
             page.shows("/dashboard/webhooks/original/deliveries?status=waiting");
             page.shows("id=\"disk\"");
             assert_eq!(page.text.matches("<rect").count(), 4 * 96);
+            // Each chart has its values beside it, and its times below.
+            page.shows("<div class=\"scale\" aria-hidden=\"true\"><span>2</span><span>1</span><span>0</span>");
+            assert_eq!(page.text.matches(" data-clock>").count(), 4 * 4);
         })
         .await;
 }

@@ -5,7 +5,10 @@ export function showTimes(root) {
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.getTime())) {
       time.title = time.textContent;
-      time.textContent = moment.toLocaleString(document.documentElement.lang);
+      const language = document.documentElement.lang;
+      time.textContent = time.dataset.clock === undefined
+        ? moment.toLocaleString(language)
+        : moment.toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
     }
   }
 }

@@ -10,6 +10,8 @@ use crate::http::request::extract::JsonFields;
 
 /// Name of the field with the token of the login.
 pub const TOKEN_FIELD: &str = "form_token";
+/// Name of the field with the address that a form leads back to.
+pub const BACK_FIELD: &str = "back";
 
 /// Returns whether a browser sends this for a page of this very origin. Programs that say nothing
 /// of their origin are refused, too: they have `/v1`.
@@ -33,6 +35,14 @@ pub fn is_same_origin(headers: &HeaderMap, is_https: Option<bool>) -> bool {
 pub fn has_file(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"))
+}
+
+/// Returns whether an address is one of the dashboard's own.
+pub fn is_own_address(address: &str) -> bool {
+    address.starts_with("/dashboard")
+        && address
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 /// The fields of a form, without its token.
@@ -63,6 +73,17 @@ impl FormFields {
             .collect()
     }
 
+    /// Takes the address of the list out that the form was on, with its filter; the list without one
+    /// if the field names another page.
+    pub fn take_back(&mut self, list: &str) -> String {
+        let is_of_list = |back: &String| {
+            let query = back.strip_prefix(list);
+            query.is_some_and(|query| query.starts_with('?')) && is_own_address(back)
+        };
+        let back = self.take(BACK_FIELD).filter(is_of_list);
+        back.unwrap_or_else(|| list.to_owned())
+    }
+
     /// Takes a field out that must not be empty.
     pub fn require(&mut self, name: &'static str) -> Result<String, Problem> {
         self.take(name)
@@ -91,6 +112,23 @@ pub fn json_fields(fields: Value) -> JsonFields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_its_own_list_alone() {
+        let list = "/dashboard/keys";
+        for (body, back) in [
+            ("back=/dashboard/keys%3Fa=b%26c", "/dashboard/keys?a=b&c"),
+            ("back=/dashboard/keys", list),
+            ("back=/dashboard/other%3Fa=b", list),
+            ("back=/dashboard/keys2%3Fa=b", list),
+            ("back=//evil.example/dashboard/keys%3Fa", list),
+            ("back=/dashboard/keys%3F%0D%0Ax:y", list),
+            ("", list),
+        ] {
+            let mut fields = FormFields::parse(body.as_bytes());
+            assert_eq!(fields.take_back(list), back, "{body}");
+        }
+    }
 
     #[test]
     fn only_pages_of_this_origin_send_forms() {

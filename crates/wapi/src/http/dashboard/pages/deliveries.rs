@@ -11,9 +11,9 @@ use crate::http::dashboard::documents::{
     list_at, no_query, number_at, optional_text, read_document, text_at,
 };
 use crate::http::dashboard::layout::{
-    action_button, address_with, form_token, render_page, render_time,
+    address_with, back_field, entry_button, form_token, render_page, render_time,
 };
-use crate::http::dashboard::login::forms::{FormFields, json_fields};
+use crate::http::dashboard::login::forms::{BACK_FIELD, FormFields, json_fields};
 use crate::http::dashboard::texts;
 use crate::http::error::Problem;
 use crate::http::request::extract::OptionalJson;
@@ -22,6 +22,8 @@ use crate::http::v1;
 use crate::model::timestamp::format_timestamp;
 
 const STATUSES: [&str; 3] = ["waiting", "delivered", "dead"];
+/// Pages of the route that are read in search of one delivery. Each looks at some thousand.
+const MOST_PAGES: usize = 20;
 
 fn page_address(webhook: &str) -> String {
     format!("/dashboard/webhooks/{webhook}/deliveries")
@@ -38,65 +40,84 @@ pub async fn show_deliveries(
     Path(webhook): Path<String>,
     mut query: QueryParameters,
 ) -> Result<Response, Problem> {
-    let chosen: Vec<_> = ["status", "before"]
-        .into_iter()
-        .filter_map(|name| Some((name, query.optional_text(name)?)))
-        .collect();
+    let mut given = |name| query.optional_text(name).unwrap_or_default();
+    let (status, before) = (given("status"), given("before"));
     query.finish()?;
-    let pairs: Vec<_> = chosen
-        .iter()
-        .map(|(name, value)| (*name, &**value))
-        .collect();
-    let answer = v1::webhooks::deliveries::list_deliveries(
-        State(gateway),
-        Path(webhook.clone()),
-        list_query(&pairs),
-    );
-    let document = read_document(answer.await)?;
+    let document = find_deliveries(&gateway, &webhook, &status, before).await?;
     let title = format!("{} · {webhook}", context.text(texts::DELIVERIES));
     let address = page_address(&webhook);
-    let status = pairs
-        .iter()
-        .find_map(|(name, value)| (*name == "status").then_some(*value));
+    let next = number_at(&document, "next");
     let content = html! {
         h1 { (context.text(texts::DELIVERIES)) " · " (webhook) }
         nav {
-            a href=(address) aria-current=[status.is_none().then_some("page")] { (context.text(texts::ALL)) }
+            a href=(address) aria-current=[status.is_empty().then_some("page")] { (context.text(texts::ALL)) }
             @for other in STATUSES {
-                a href={ (address) "?status=" (other) } aria-current=[(status == Some(other)).then_some("page")] { (other) }
+                a href={ (address) "?status=" (other) } aria-current=[(status == other).then_some("page")] { (other) }
             }
         }
-        (draw_table(&context, &address, &document))
-        @if let Some(next) = number_at(&document, "next") {
+        @if !list_at(&document, "deliveries").is_empty() { (draw_table(&context, &address, &document)) }
+        @else if next.is_some() { p { (context.text(texts::NONE_SO_FAR)) } }
+        @else { p { (context.text(texts::NO_DELIVERIES)) } }
+        @if let Some(next) = next {
             p {
-                a rel="next" href=(address_with(&address, &[("status", status.unwrap_or_default()), ("before", &next)])) {
+                a rel="next" href=(address_with(&address, &[("status", &status), ("before", &next)])) {
                     (context.text(texts::OLDER))
                 }
             }
         }
         section.card {
             h2 { (context.text(texts::ACTIONS)) }
-            (action_button(&context, &format!("{address}/resend-failed"), texts::RESEND_FAILED))
+            (entry_button(&context, &format!("{address}/resend-failed"), texts::RESEND_FAILED))
             (replay_form(&context, &webhook))
         }
     };
     Ok(render_page(&context, &title, content))
 }
 
+/// Returns a page of deliveries. A page of the route may be empty long before the end: this one goes
+/// on until it finds something.
+async fn find_deliveries(
+    gateway: &Gateway,
+    webhook: &str,
+    status: &str,
+    mut before: String,
+) -> Result<Value, Problem> {
+    for _ in 1..MOST_PAGES {
+        let page = list_page(gateway, webhook, status, &before).await?;
+        match number_at(&page, "next") {
+            Some(next) if list_at(&page, "deliveries").is_empty() => before = next,
+            _ => return Ok(page),
+        }
+    }
+    list_page(gateway, webhook, status, &before).await
+}
+
+async fn list_page(
+    gateway: &Gateway,
+    webhook: &str,
+    status: &str,
+    before: &str,
+) -> Result<Value, Problem> {
+    let query = list_query(&[("status", status), ("before", before)]);
+    let (gateway, webhook) = (State(gateway.clone()), Path(webhook.to_owned()));
+    read_document(v1::webhooks::deliveries::list_deliveries(gateway, webhook, query).await)
+}
+
 fn draw_table(context: &PageContext, address: &str, document: &Value) -> Markup {
-    let deliveries = list_at(document, "deliveries");
+    let headings = [
+        texts::EVENT,
+        texts::STATUS,
+        texts::ATTEMPTS,
+        texts::CREATED,
+        texts::ACTIONS,
+    ];
     html! {
-        @if deliveries.is_empty() { p { (context.text(texts::NO_DELIVERIES)) } }
-        @else {
-            table {
-                thead {
-                    tr {
-                        @for text in [texts::EVENT, texts::STATUS, texts::ATTEMPTS, texts::CREATED, texts::ACTIONS] {
-                            th scope="col" { (context.text(text)) }
-                        }
-                    }
+        table {
+            thead { tr { @for text in headings { th scope="col" { (context.text(text)) } } } }
+            tbody {
+                @for delivery in list_at(document, "deliveries") {
+                    (draw_delivery(context, address, delivery))
                 }
-                tbody { @for delivery in deliveries { (draw_delivery(context, address, delivery)) } }
             }
         }
     }
@@ -124,7 +145,7 @@ fn draw_delivery(context: &PageContext, address: &str, delivery: &Value) -> Mark
             }
             td data-label=(context.text(texts::CREATED)) { (render_time(text_at(delivery, "created_at"))) }
             td data-label=(context.text(texts::ACTIONS)) {
-                (action_button(context, &format!("{address}/{id}/resend"), texts::RESEND))
+                (entry_button(context, &format!("{address}/{id}/resend"), texts::RESEND))
             }
         }
     }
@@ -157,6 +178,7 @@ fn replay_form(context: &PageContext, webhook: &str) -> Markup {
     html! {
         form method="post" action={ "/dashboard/webhooks/" (webhook) "/replay" } {
             (form_token(context))
+            (back_field(context))
             label for="from" { (context.text(texts::REPLAY_FROM)) }
             input id="from" name="from" placeholder="2030-01-31T12:00:00Z";
             label for="from_seq" { (context.text(texts::REPLAY_FROM_SEQ)) }
@@ -168,14 +190,15 @@ fn replay_form(context: &PageContext, webhook: &str) -> Markup {
     }
 }
 
-/// `POST …/deliveries/{delivery}/resend`: posts a delivery again.
+/// `POST …/deliveries/{delivery}/resend`: posts a delivery again, and leads back to the list.
 pub async fn resend_delivery(
     gateway: State<Gateway>,
     Path((webhook, delivery)): Path<(String, String)>,
-    _: FormFields,
+    mut fields: FormFields,
 ) -> Result<Response, Problem> {
     resend(gateway, &webhook, delivery).await?;
-    Ok(Redirect::to(&page_address(&webhook)).into_response())
+    let back = fields.take_back(&page_address(&webhook));
+    Ok(Redirect::to(&back).into_response())
 }
 
 /// `POST …/deliveries/resend-failed`: posts again those that were given up, and shows how many.
@@ -183,8 +206,9 @@ pub async fn resend_failed(
     gateway: State<Gateway>,
     context: PageContext,
     Path(webhook): Path<String>,
-    _: FormFields,
+    mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    let back = fields.take_back(&page_address(&webhook));
     let body = json_fields(json!({"status": "dead"}));
     let path = Path(webhook.clone());
     let answer = v1::webhooks::deliveries::resend_deliveries(gateway, no_query(), path, body).await;
@@ -195,7 +219,7 @@ pub async fn resend_failed(
         section.card {
             p { (context.text(texts::RESENT)) " "
                 strong id="resent" { (number_at(&document, "deliveries").unwrap_or_default()) } }
-            p { a href=(page_address(&webhook)) { (context.text(texts::DELIVERIES)) } }
+            p { a href=(back) { (context.text(texts::DELIVERIES)) } }
         }
     };
     Ok(render_page(&context, title, content))
@@ -215,6 +239,7 @@ pub async fn replay_events(
     Path(webhook): Path<String>,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    let back = fields.take_back(&page_address(&webhook));
     let to = fields
         .take("to")
         .unwrap_or_else(|| format_timestamp(gateway.clock.now()));
@@ -246,6 +271,7 @@ pub async fn replay_events(
                 }
                 input type="hidden" name="to" value=(to);
                 input type="hidden" name="confirmed" value="yes";
+                input type="hidden" name=(BACK_FIELD) value=(back);
                 button type="submit" { (title) }
             }
         }
@@ -254,7 +280,7 @@ pub async fn replay_events(
         h1 { (title) " · " (webhook) }
         section.card {
             (content)
-            p { a href=(page_address(&webhook)) { (context.text(texts::DELIVERIES)) } }
+            p { a href=(back) { (context.text(texts::DELIVERIES)) } }
         }
     };
     Ok(render_page(&context, title, content))

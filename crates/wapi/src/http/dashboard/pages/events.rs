@@ -31,8 +31,6 @@ use crate::store::{EventFilter, EventReader, StoreError, StoredEvent};
 
 /// Events on one page.
 const PAGE_SIZE: usize = 50;
-/// Part of the log that the last events are looked for in.
-const TAIL_EVENTS: i64 = 2_000;
 /// Events sent at once: with the pause, a hundred in a second, more than anybody reads. The others
 /// are skipped, so that a watcher costs the same under any load.
 const BATCH_SIZE: usize = 40;
@@ -69,9 +67,58 @@ impl EventChoice {
     fn parameters(&self) -> [(&'static str, &str); 2] {
         [("session", &self.session), ("types", &self.types)]
     }
+
+    /// Returns the address of the events on one side of a position.
+    fn address(&self, (side, position): (&str, i64)) -> String {
+        let [session, types] = self.parameters();
+        let position = position.to_string();
+        address_with("/dashboard/events", &[session, types, (side, &position)])
+    }
 }
 
-/// `GET /dashboard/events?session=&types=&after=`: the last events, or those after a position.
+/// The part of the log that a page shows.
+#[derive(Clone, Copy)]
+enum LogPart {
+    /// The last events, and those to come.
+    Tail,
+    After(i64),
+    Before(i64),
+}
+
+impl LogPart {
+    fn read(query: &mut QueryParameters) -> Result<Self, Problem> {
+        // The field of the form may be empty.
+        let mut position =
+            |name: &'static str| {
+                let text = query.optional_text(name).filter(|text| !text.is_empty())?;
+                let position = text.parse().ok().filter(|position| *position >= 0);
+                Some(position.ok_or_else(|| {
+                    Problem::invalid_field(name, "must be a whole number, 0 or more")
+                }))
+            };
+        Ok(match (position("after"), position("before")) {
+            (Some(_), Some(_)) => {
+                let detail = "must be left out where `after` is given";
+                return Err(Problem::invalid_field("before", detail));
+            }
+            (Some(after), None) => Self::After(after?),
+            (None, Some(before)) => Self::Before(before?),
+            (None, None) => Self::Tail,
+        })
+    }
+}
+
+/// Events in the order of the log, and the ways to those around them.
+struct EventList {
+    events: Vec<Arc<StoredEvent>>,
+    /// The position before which older ones may follow.
+    older: Option<i64>,
+    /// The position after which later ones may follow.
+    later: Option<i64>,
+}
+
+/// `GET /dashboard/events?session=&types=&after=&before=`: the last events, or those after or before
+/// a position.
 pub async fn show_events(
     State(gateway): State<Gateway>,
     context: PageContext,
@@ -79,75 +126,78 @@ pub async fn show_events(
     mut query: QueryParameters,
 ) -> Result<Response, Problem> {
     let choice = EventChoice::read(&mut query);
-    // The field of the form may be empty.
-    let after = query
-        .optional_text("after")
-        .filter(|after| !after.is_empty());
+    let part = LogPart::read(&mut query);
     query.finish()?;
-    let after = after.map(|text| parse_position(&text)).transpose()?;
-    let filter = choice.filter(&caller)?;
-    let parameters = choice.parameters();
-    let stream = stream_address(&gateway, "/dashboard/live/events", &parameters).await?;
-    let (events, next) = match after {
-        Some(after) => read_events_after(&gateway, filter, after).await?,
-        None => (read_last_events(&gateway, filter).await?, None),
-    };
+    let (part, filter) = (part?, choice.filter(&caller)?);
+    let stream = stream_address(&gateway, "/dashboard/live/events", &choice.parameters()).await?;
+    let list = read_list(&gateway, filter, part).await?;
     let title = context.text(texts::EVENTS);
-    let later = next.map(|next| {
-        let [session, types] = choice.parameters();
-        let position = next.to_string();
-        address_with("/dashboard/events", &[session, types, ("after", &position)])
-    });
+    let (is_tail, after) = match part {
+        LogPart::Tail => (true, None),
+        LogPart::After(after) => (false, Some(after)),
+        LogPart::Before(_) => (false, None),
+    };
     let content = html! {
         h1 { (title) }
         (draw_filter(&context, &choice, after))
-        @if after.is_none() {
+        @if is_tail {
             button.plain type="button" id="pause" hidden data-on=(context.text(texts::GO_ON)) {
                 (context.text(texts::PAUSE))
             }
         }
-        @if events.is_empty() { p.quiet data-empty { (context.text(texts::NO_EVENTS)) } }
-        ol.plain id=(LIST) data-limit="500" {
-            @for event in &events { (draw_event(&context, event)) }
+        @if list.events.is_empty() {
+            @let has_others = list.older.is_some() || list.later.is_some();
+            p.quiet data-empty {
+                (context.text(if has_others { texts::NONE_IN_THIS_PART } else { texts::NO_EVENTS }))
+            }
         }
-        @if let Some(later) = later { p { a href=(later) rel="next" { (context.text(texts::LATER)) } } }
+        @if let Some(older) = list.older {
+            p { a href=(choice.address(("before", older))) rel="prev" { (context.text(texts::OLDER)) } }
+        }
+        ol.plain id=(LIST) data-limit="500" {
+            @for event in &list.events { (draw_event(&context, event)) }
+        }
+        @if let Some(later) = list.later {
+            p { a href=(choice.address(("after", later))) rel="next" { (context.text(texts::LATER)) } }
+        }
     };
-    Ok(match after {
-        None => render_live_page(&context, title, &stream, content),
-        Some(_) => render_page(&context, title, content),
+    Ok(if is_tail {
+        render_live_page(&context, title, &stream, content)
+    } else {
+        render_page(&context, title, content)
     })
 }
 
-fn parse_position(text: &str) -> Result<i64, Problem> {
-    let position = text.parse().ok().filter(|position| *position >= 0);
-    position.ok_or_else(|| Problem::invalid_field("after", "must be a whole number, 0 or more"))
-}
-
-async fn read_events_after(
+async fn read_list(
     gateway: &Gateway,
     filter: EventFilter,
-    after: i64,
-) -> Result<(Vec<Arc<StoredEvent>>, Option<i64>), Problem> {
-    let mut reader = gateway.store.events().open_reader(after, filter);
-    let events = reader.read_page(PAGE_SIZE).await.map_err(feed_problem)?;
-    Ok((events, reader.has_more().then_some(reader.position())))
-}
-
-async fn read_last_events(
-    gateway: &Gateway,
-    filter: EventFilter,
-) -> Result<Vec<Arc<StoredEvent>>, Problem> {
+    part: LogPart,
+) -> Result<EventList, Problem> {
     let events = gateway.store.events();
-    let newest = events.newest_position().await.map_err(feed_problem)?;
-    let mut reader = events.open_reader((newest - TAIL_EVENTS).max(0), filter);
-    let mut last = Vec::new();
-    loop {
-        last.extend(reader.read_page(500).await.map_err(feed_problem)?);
-        last.drain(..last.len().saturating_sub(PAGE_SIZE));
-        if !reader.has_more() {
-            return Ok(last);
+    let before = match part {
+        LogPart::Tail => i64::MAX,
+        LogPart::Before(before) => before,
+        LogPart::After(after) => {
+            let mut reader = events.open_reader(after, filter);
+            let events = reader.read_page(PAGE_SIZE).await.map_err(feed_problem)?;
+            return Ok(EventList {
+                events,
+                older: Some(after.saturating_add(1)).filter(|before| *before > 1),
+                later: reader.has_more().then_some(reader.position()),
+            });
         }
-    }
+    };
+    let page = events.read_events_before(before, &filter, PAGE_SIZE).await;
+    let mut page = page.map_err(feed_problem)?;
+    page.events.reverse();
+    Ok(EventList {
+        events: page.events.into_iter().map(Arc::new).collect(),
+        older: page.next,
+        later: match part {
+            LogPart::Before(before) => Some(before.saturating_sub(1).max(0)),
+            LogPart::Tail | LogPart::After(_) => None,
+        },
+    })
 }
 
 /// Draws an event: its head, and the whole of it as JSON.
@@ -249,9 +299,12 @@ impl EventTail {
             return Some(gap);
         }
         let mut events = self.reader.read_page(BATCH_SIZE).await.ok()?;
+        // Also while events come that are not wanted.
+        let heartbeat_at = gateway.clock.uptime() + HEARTBEAT_INTERVAL;
         while events.is_empty() {
             let more = self.reader.read_next(BATCH_SIZE);
-            let more = gateway.clock.timeout(HEARTBEAT_INTERVAL, more);
+            let left = heartbeat_at.saturating_sub(gateway.clock.uptime());
+            let more = gateway.clock.timeout(left, more);
             match lifecycle.unless_stopping(more).await? {
                 Ok(more) => events = more.ok()?,
                 Err(_) => return Some(format_heartbeat(self.reader.position())),
@@ -291,9 +344,7 @@ impl EventTail {
 
 /// Draws the entry that stands for events that were skipped.
 fn draw_gap(context: &PageContext, choice: &EventChoice, after: i64, upto: i64) -> Markup {
-    let [session, types] = choice.parameters();
-    let position = after.to_string();
-    let address = address_with("/dashboard/events", &[session, types, ("after", &position)]);
+    let address = choice.address(("after", after));
     html! {
         li.warning id={ "gap-" (after) } {
             (context.text(texts::EVENTS_SKIPPED)) " " (after + 1) "–" (upto) ". "

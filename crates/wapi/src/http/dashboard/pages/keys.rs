@@ -8,8 +8,12 @@ use strum::VariantNames;
 
 use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
-use crate::http::dashboard::documents::{list_at, no_query, optional_text, read_document, text_at};
-use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::documents::{
+    list_at, no_query, optional_text, page_after, read_document, text_at,
+};
+use crate::http::dashboard::layout::{
+    action_button, address_with, form_token, render_page, render_time,
+};
 use crate::http::dashboard::login::KeyConfirmation;
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
@@ -18,15 +22,20 @@ use crate::http::request::query::QueryParameters;
 use crate::http::v1;
 use crate::model::access::Scope;
 
-/// `GET /dashboard/keys`: all keys but that of the settings.
+/// Keys on one page.
+const PAGE_SIZE: usize = 50;
+
+/// `GET /dashboard/keys?after=`: all keys but that of the settings.
 pub async fn show_keys(
     State(gateway): State<Gateway>,
     context: PageContext,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
+    let after = query.optional_text("after").unwrap_or_default();
     query.finish()?;
     let answer = v1::api_keys::list_api_keys(State(gateway), no_query()).await;
     let document = read_document(answer)?;
+    let (keys, next) = page_after(list_at(&document, "api_keys"), "id", &after, PAGE_SIZE);
     let title = context.text(texts::KEYS);
     let headings = [
         texts::NAME,
@@ -42,8 +51,11 @@ pub async fn show_keys(
         table {
             thead { tr { @for text in headings { th scope="col" { (context.text(text)) } } } }
             tbody {
-                @for key in list_at(&document, "api_keys") { (draw_key(&context, key)) }
+                @for key in keys { (draw_key(&context, key)) }
             }
+        }
+        @if let Some(next) = next {
+            p { a rel="next" href=(address_with("/dashboard/keys", &[("after", next)])) { (context.text(texts::LATER)) } }
         }
         (creation_form(&context))
     };

@@ -9,7 +9,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::operator::numbers::{draw_queues, draw_traffic};
+use super::operator::numbers::{GatewayNumbers, draw_queues, draw_traffic, read_numbers};
 use super::sessions::{list_documents, session_address};
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
@@ -20,10 +20,13 @@ use crate::http::dashboard::live::{self, LivePage, PageFragment, stream_address}
 use crate::http::dashboard::texts;
 use crate::http::error::Problem;
 use crate::http::request::query::QueryParameters;
-use crate::store::StoreStats;
+use crate::model::timestamp::format_timestamp;
 
 /// Statuses that last until a person acts.
 const WAITING_FOR_PEOPLE: [&str; 4] = ["scan_qr", "passkey", "logged_out", "failed"];
+
+/// Sessions that wait for people and are named; the others are counted.
+const MOST_WAITING: usize = 50;
 
 struct OverviewPage {
     caller: Caller,
@@ -79,6 +82,28 @@ impl LivePage for OverviewPage {
         gateway: &Gateway,
         context: &PageContext,
     ) -> Result<Vec<PageFragment>, Problem> {
+        // Whoever loads the page wants it as it is now.
+        self.draw_with(gateway, context, Duration::ZERO).await
+    }
+
+    async fn redraw(
+        &self,
+        gateway: &Gateway,
+        context: &PageContext,
+        max_age: Duration,
+    ) -> Result<Vec<PageFragment>, Problem> {
+        self.draw_with(gateway, context, max_age).await
+    }
+}
+
+impl OverviewPage {
+    /// Draws the parts with numbers that are at most this old.
+    async fn draw_with(
+        &self,
+        gateway: &Gateway,
+        context: &PageContext,
+        max_age: Duration,
+    ) -> Result<Vec<PageFragment>, Problem> {
         let sessions = list_documents(gateway, &self.caller, no_query()).await?;
         let now = gateway.clock.now();
         let limited: Vec<_> = gateway
@@ -97,15 +122,11 @@ impl LivePage for OverviewPage {
             PageFragment::fixed("by-status", draw_counts(context, &sessions)),
         ];
         if context.is_admin_of_all() {
-            let stats = gateway.store.load_stats().await;
-            let stats = stats.map_err(|error| Problem::NotReady {
-                detail: error.to_string(),
-            })?;
-            let traffic = draw_traffic(gateway, context).await?;
+            let numbers = read_numbers(gateway, max_age).await?;
             parts.extend([
-                PageFragment::fixed("gateway", draw_gateway(gateway, context, &stats)),
-                PageFragment::fixed("traffic", traffic),
-                PageFragment::fixed("queues", draw_queues(gateway, context, &stats).await),
+                PageFragment::fixed("gateway", draw_gateway(context, &numbers)),
+                PageFragment::fixed("traffic", draw_traffic(context, &numbers)),
+                PageFragment::fixed("queues", draw_queues(context, &numbers)),
             ]);
         }
         Ok(parts)
@@ -132,7 +153,7 @@ fn draw_waiting(context: &PageContext, sessions: &[Value], limited: &[String]) -
                 p { (context.text(texts::ALL_WELL)) }
             }
             ul {
-                @for session in waiting {
+                @for session in waiting.iter().take(MOST_WAITING) {
                     li {
                         a href=(session_address(text_at(session, "id"))) { (text_at(session, "id")) }
                         " " (draw_status(session))
@@ -146,6 +167,9 @@ fn draw_waiting(context: &PageContext, sessions: &[Value], limited: &[String]) -
                         }
                     }
                 }
+            }
+            @if let Some(more) = waiting.len().checked_sub(MOST_WAITING).filter(|more| *more > 0) {
+                p { a href="/dashboard/sessions" { (context.text(texts::MORE)) " " (more) } }
             }
         }
     }
@@ -180,10 +204,11 @@ fn draw_counts(context: &PageContext, sessions: &[Value]) -> Markup {
     }
 }
 
-fn draw_gateway(gateway: &Gateway, context: &PageContext, stats: &StoreStats) -> Markup {
+fn draw_gateway(context: &PageContext, numbers: &GatewayNumbers) -> Markup {
+    let stats = &numbers.stats;
     let count_of = |kind: &str| stats.events.get(kind).copied().unwrap_or_default();
     let oldest = stats.oldest_waiting.map(|oldest| {
-        let age = gateway.clock.now().duration_since(oldest);
+        let age = numbers.measured_at.duration_since(oldest);
         age.as_secs().max(0).unsigned_abs()
     });
     let rows = [
@@ -196,6 +221,9 @@ fn draw_gateway(gateway: &Gateway, context: &PageContext, stats: &StoreStats) ->
     html! {
         section.card id="gateway" {
             h2 { (context.text(texts::GATEWAY)) }
+            p.hint {
+                (context.text(texts::MEASURED_AT)) " " (render_time(&format_timestamp(numbers.measured_at)))
+            }
             dl.counts {
                 div { dt { (context.text(texts::VERSION)) } dd { (env!("CARGO_PKG_VERSION")) } }
                 @for (text, number) in rows {

@@ -16,7 +16,7 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, no_query, optional_text, read_document, text_at,
 };
-use crate::http::dashboard::layout::{render_live_page, render_time};
+use crate::http::dashboard::layout::{address_with, render_live_page, render_time};
 use crate::http::dashboard::live::{self, LivePage, PageFragment, session_filter, stream_address};
 use crate::http::dashboard::texts;
 use crate::http::error::Problem;
@@ -27,10 +27,10 @@ use crate::http::v1::events::feed_problem;
 use crate::media::qr_image::QrImage;
 use crate::model::access::Scope;
 use crate::model::session_name::SessionName;
+use crate::store::OlderEvents;
 
-/// Entries of the timeline, and the part of the log that it is read from.
+/// Entries of the timeline.
 const TIMELINE_LENGTH: usize = 15;
-const TIMELINE_EVENTS: i64 = 5_000;
 const TIMELINE_TYPES: [&str; 3] = ["session.status", "session.paired", "session.logged_out"];
 
 struct SessionSheet {
@@ -102,7 +102,7 @@ impl LivePage for SessionSheet {
             PageFragment::fixed("qr", qr),
             PageFragment::fixed("state", draw_state(context, &session)),
             PageFragment::fixed("queue", draw_queue(gateway, context, &self.name).await?),
-            PageFragment::fixed("timeline", draw_timeline(context, &timeline)),
+            PageFragment::fixed("timeline", draw_timeline(context, &self.name, &timeline)),
         ])
     }
 }
@@ -210,41 +210,39 @@ fn draw_state(context: &PageContext, session: &Value) -> Markup {
     }
 }
 
-/// Returns the last changes of the session's status, newest first, as far as they are among the
-/// last events of the log.
+/// Returns the last changes of the session's status.
 async fn read_timeline(
     gateway: &Gateway,
     caller: &Caller,
     name: &SessionName,
-) -> Result<Vec<Value>, Problem> {
+) -> Result<OlderEvents, Problem> {
     let mut filter = session_filter(caller, Some(name.as_str()))?;
     filter.types = TIMELINE_TYPES.map(str::to_owned).to_vec();
     let events = gateway.store.events();
-    let newest = events.newest_position().await.map_err(feed_problem)?;
-    let mut reader = events.open_reader((newest - TIMELINE_EVENTS).max(0), filter);
-    let mut timeline = Vec::new();
-    loop {
-        let page = reader.read_page(500).await.map_err(feed_problem)?;
-        let bodies = page
-            .iter()
-            .filter_map(|event| serde_json::from_str(&event.body).ok());
-        timeline.extend(bodies);
-        if !reader.has_more() {
-            break;
-        }
-    }
-    timeline.reverse();
-    timeline.truncate(TIMELINE_LENGTH);
-    Ok(timeline)
+    let read = events.read_events_before(i64::MAX, &filter, TIMELINE_LENGTH);
+    read.await.map_err(feed_problem)
 }
 
-fn draw_timeline(context: &PageContext, timeline: &[Value]) -> Markup {
+fn draw_timeline(context: &PageContext, name: &SessionName, timeline: &OlderEvents) -> Markup {
+    let bodies = timeline.events.iter();
+    let bodies: Vec<Value> = bodies
+        .filter_map(|event| serde_json::from_str(&event.body).ok())
+        .collect();
+    let older = timeline.next.map(|next| {
+        let (types, next) = (TIMELINE_TYPES.join(","), next.to_string());
+        let choice = [
+            ("session", name.as_str()),
+            ("types", &types),
+            ("before", &next),
+        ];
+        address_with("/dashboard/events", &choice)
+    });
     html! {
         section.card id="timeline" {
             h2 { (context.text(texts::TIMELINE)) }
-            @if timeline.is_empty() { p { (context.text(texts::NO_TIMELINE)) } }
+            @if bodies.is_empty() { p { (context.text(texts::NO_TIMELINE)) } }
             ol.timeline {
-                @for event in timeline {
+                @for event in &bodies {
                     li {
                         (render_time(text_at(event, "timestamp"))) " "
                         @match optional_text(event, "data/status") {
@@ -259,6 +257,7 @@ fn draw_timeline(context: &PageContext, timeline: &[Value]) -> Markup {
                     }
                 }
             }
+            @if let Some(older) = older { p { a href=(older) { (context.text(texts::OLDER)) } } }
         }
     }
 }

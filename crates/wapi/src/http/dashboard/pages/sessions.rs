@@ -10,7 +10,9 @@ use super::overview::draw_status;
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
-use crate::http::dashboard::documents::{list_at, no_query, optional_text, read_document, text_at};
+use crate::http::dashboard::documents::{
+    list_at, no_query, optional_text, page_after, read_document, text_at,
+};
 use crate::http::dashboard::layout::{address_with, form_token, render_live_page, render_time};
 use crate::http::dashboard::live::{self, LivePage, PageFragment, stream_address};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
@@ -126,6 +128,12 @@ pub async fn create_session(
 }
 
 impl LivePage for SessionTable {
+    // Messages change only the time of the last one, which may wait for the next heartbeat: else a
+    // busy gateway would draw the list for each open page several times a second.
+    const TYPES: &'static [&'static str] =
+        &["session.status", "session.paired", "session.logged_out"];
+    const IS_MEASURED: bool = true;
+
     fn session(&self) -> Option<String> {
         None
     }
@@ -136,22 +144,16 @@ impl LivePage for SessionTable {
         context: &PageContext,
     ) -> Result<Vec<PageFragment>, Problem> {
         let sessions = list_documents(gateway, &self.caller, no_query()).await?;
-        let mut rest = sessions
-            .iter()
-            .filter(|session| *text_at(session, "id") > *self.after);
-        let page: Vec<_> = rest.by_ref().take(PAGE_SIZE).collect();
-        let has_more = rest.next().is_some();
+        let (page, next) = page_after(&sessions, "id", &self.after, PAGE_SIZE);
         Ok(vec![PageFragment::fixed(
             "sessions",
-            draw_table(context, &page, has_more),
+            draw_table(context, &page, next),
         )])
     }
 }
 
-fn draw_table(context: &PageContext, sessions: &[&Value], has_more: bool) -> Markup {
-    let next = sessions.last().filter(|_| has_more);
-    let next =
-        next.map(|last| address_with("/dashboard/sessions", &[("from", text_at(last, "id"))]));
+fn draw_table(context: &PageContext, sessions: &[&Value], next: Option<&str>) -> Markup {
+    let next = next.map(|next| address_with("/dashboard/sessions", &[("from", next)]));
     html! {
         section id="sessions" {
             @if sessions.is_empty() { p { (context.text(texts::NO_SESSIONS)) } }
@@ -170,7 +172,7 @@ fn draw_table(context: &PageContext, sessions: &[&Value], has_more: bool) -> Mar
                     }
                 }
             }
-            @if let Some(next) = next { p { a href=(next) { (context.text(texts::LATER)) } } }
+            @if let Some(next) = next { p { a rel="next" href=(next) { (context.text(texts::LATER)) } } }
         }
     }
 }

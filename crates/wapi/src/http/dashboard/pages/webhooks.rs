@@ -9,9 +9,11 @@ use super::operator;
 use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
-    flag_at, list_at, no_query, number_at, optional_text, read_document, text_at,
+    flag_at, list_at, no_query, number_at, optional_text, page_after, read_document, text_at,
 };
-use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::layout::{
+    action_button, address_with, form_token, render_page, render_time,
+};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
 use crate::http::error::Problem;
@@ -19,31 +21,43 @@ use crate::http::request::extract::OptionalJson;
 use crate::http::request::query::QueryParameters;
 use crate::http::v1;
 
-/// `GET /dashboard/webhooks`: all webhooks.
+/// Webhooks on one page.
+const PAGE_SIZE: usize = 25;
+
+/// `GET /dashboard/webhooks?event=&after=`: the webhooks; with an event, those it can be sent to.
 pub async fn show_webhooks(
     State(gateway): State<Gateway>,
     context: PageContext,
     mut query: QueryParameters,
 ) -> Result<Response, Problem> {
-    let event = query.optional_text("event");
+    let event = query.optional_text("event").unwrap_or_default();
+    let after = query.optional_text("after").unwrap_or_default();
     query.finish()?;
     let answer = v1::webhooks::list_webhooks(State(gateway), no_query()).await;
     let document = read_document(answer)?;
+    let (webhooks, next) = page_after(list_at(&document, "webhooks"), "id", &after, PAGE_SIZE);
+    let next = next.map(|next| {
+        address_with(
+            "/dashboard/webhooks",
+            &[("event", &*event), ("after", next)],
+        )
+    });
     let title = context.text(texts::WEBHOOKS);
     let content = html! {
         h1 { (title) }
-        @if let Some(event) = &event {
-            (draw_choice(&context, list_at(&document, "webhooks"), event))
+        @if event.is_empty() {
+            @for webhook in webhooks { (draw_webhook(&context, webhook)) }
         } @else {
-            @for webhook in list_at(&document, "webhooks") { (draw_webhook(&context, webhook)) }
-            (operator::creation_form(&context))
+            (draw_choice(&context, &webhooks, &event))
         }
+        @if let Some(next) = next { p { a rel="next" href=(next) { (context.text(texts::LATER)) } } }
+        @if event.is_empty() { (operator::creation_form(&context)) }
     };
     Ok(render_page(&context, title, content))
 }
 
 /// Draws the webhooks to which one event can be sent.
-fn draw_choice(context: &PageContext, webhooks: &[Value], event: &str) -> Markup {
+fn draw_choice(context: &PageContext, webhooks: &[&Value], event: &str) -> Markup {
     html! {
         p { (context.text(texts::CHOOSE_WEBHOOK)) " " code { (event) } }
         @for webhook in webhooks {

@@ -12,6 +12,7 @@ page_texts! {
     WEBHOOK_DISABLED: "disabled", "отключён";
     LAST_DAY: "The last day, in quarters of an hour", "Последние сутки по четвертям часа";
     MEASURED_SINCE: "Counted in memory since the start of the program:", "Подсчитано в памяти с запуска программы:";
+    MEASURED_AT: "Measured", "Измерено";
     RECEIVED: "Messages received", "Сообщений получено";
     SENT: "Messages sent", "Сообщений отправлено";
     DELIVERED: "Deliveries taken", "Доставок принято";

@@ -1,5 +1,7 @@
 //! The event feed: pages of the log from any position, for readers that wait for more.
 
+mod backward;
+
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -10,6 +12,8 @@ use super::recent::{FeedWaiter, RecentEvents};
 use crate::store::lives::registry::LifeRegistry;
 use crate::store::read_pool::ReadPool;
 use crate::store::{AccessSince, EventStore, Life, StoreError};
+
+pub use backward::OlderEvents;
 
 /// Events scanned for one page at most: first about as many as fit in it, then more if few of them
 /// match.
@@ -257,7 +261,7 @@ pub(in crate::store) async fn read_page_after(
             .unwrap_or(end);
         positions.extend(found);
     }
-    let (mut events, is_whole) = read_events(connection, &positions).await?;
+    let (mut events, is_whole) = read_events(connection, &positions, "ASC").await?;
     let upto = if is_whole {
         upto
     } else {
@@ -367,17 +371,22 @@ impl LogScan {
     }
 }
 
-/// Reads the events at these positions until the size limit, and returns whether all of them fit.
+/// Reads the events at these positions in this order until the size limit, and returns whether all of
+/// them fit.
 async fn read_events(
     connection: &mut SqliteConnection,
     positions: &[i64],
+    order: &'static str,
 ) -> Result<(Vec<StoredEvent>, bool), sqlx::Error> {
     let mut events = Vec::with_capacity(positions.len());
     if positions.is_empty() {
         return Ok((events, true));
     }
-    let sql = "SELECT seq, id, session, name, type, body FROM events \
-               WHERE seq IN (SELECT value FROM json_each($1)) AND body <> '' ORDER BY seq";
+    // The text is a constant.
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT seq, id, session, name, type, body FROM events \
+         WHERE seq IN (SELECT value FROM json_each($1)) AND body <> '' ORDER BY seq {order}"
+    ));
     let mut rows = sqlx::query(sql)
         .bind(list_to_json(positions))
         .fetch(connection);

@@ -129,11 +129,17 @@ async fn measure_costs(store: &Store) -> QueryCosts {
             lives,
             ..EventFilter::default()
         };
+        let backward = async {
+            let page = store.events().read_events_before(i64::MAX, &wanted, 100);
+            drop(page.await.unwrap());
+        };
+        let name = format!("{what}, backward");
+        measure_cost(&mut costs, &name, &store.api_readers, backward).await;
         let reading = async {
             drop(
                 store
                     .events()
-                    .open_reader(0, wanted)
+                    .open_reader(0, wanted.clone())
                     .read_page(100)
                     .await
                     .unwrap(),
@@ -244,6 +250,55 @@ async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
 }
 
 #[tokio::test]
+async fn whoever_reads_backward_finds_everything_before_what_is_not_wanted() {
+    let (store, folder) = filled_store(EVENTS_PER_KIND).await;
+    let mut connection = SqliteConnectOptions::new()
+        .filename(folder.path().join("wapi.db"))
+        .connect()
+        .await
+        .unwrap();
+    // One of each at the very beginning, in the place of others.
+    for (seq, kind) in [(5, "message.received"), (6, "session.paired")] {
+        sqlx::query(
+            "UPDATE events SET session = 3, type = $1, body = '{}', id = $1 WHERE seq = $2",
+        )
+        .bind(kind)
+        .bind(seq)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    connection.close().await.unwrap();
+    let quiet = LifeFilter::Listed(vec![store.lives.current_life("quiet").unwrap()]);
+    for lives in [LifeFilter::Any, LifeFilter::Current, quiet] {
+        for (kind, expected) in [
+            (
+                "message.received",
+                &["q3", "q2", "q1", "message.received"][..],
+            ),
+            ("session.paired", &["session.paired"]),
+        ] {
+            let wanted = EventFilter {
+                types: vec![kind.to_owned()],
+                lives: lives.clone(),
+                ..EventFilter::default()
+            };
+            let (mut found, mut pages, mut next) = (Vec::new(), 0, Some(i64::MAX));
+            while let Some(before) = next {
+                let page = store.events().read_events_before(before, &wanted, 2);
+                let page = page.await.unwrap();
+                found.extend(page.events.into_iter().map(|event| event.id));
+                (next, pages) = (page.next, pages + 1);
+            }
+            assert_eq!(found, expected, "{lives:?}");
+            // The changes of sessions have an index.
+            let most = if kind == "session.paired" { 1 } else { 20 };
+            assert!(pages <= most, "{kind} of {lives:?} takes {pages} pages");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
     let (store, _folder) = new_store().await;
     let body = format!("{{\"n\":\"{}\"}}", "x".repeat(1 << 20));
@@ -262,4 +317,17 @@ async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
         pages.push(reader.read_next(100).await.unwrap().len());
     }
     assert_eq!((pages, reader.position()), (vec![3, 3, 3, 1], 10));
+    let (mut pages, mut next) = (Vec::new(), Some(i64::MAX));
+    while let Some(before) = next {
+        let all = EventFilter::default();
+        let page = store.events().read_events_before(before, &all, 100);
+        let page = page.await.unwrap();
+        let positions = page.events.iter().map(|event| event.seq);
+        pages.push(positions.collect::<Vec<_>>());
+        next = page.next;
+    }
+    assert_eq!(
+        pages,
+        [vec![10, 9, 8], vec![7, 6, 5], vec![4, 3, 2], vec![1]]
+    );
 }

@@ -15,7 +15,7 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, no_query, optional_text, read_document, read_response, text_at,
 };
-use crate::http::dashboard::layout::{action_button, address_with, render_page, render_time};
+use crate::http::dashboard::layout::{address_with, entry_button, render_page, render_time};
 use crate::http::dashboard::login::forms::FormFields;
 use crate::http::dashboard::pages::sessions::{draw_tabs, session_address};
 use crate::http::error::Problem;
@@ -105,7 +105,7 @@ fn draw_row(context: &PageContext, session: &SessionName, file: &Value) -> Marku
             td data-label=(context.text(texts::CREATED)) { (render_time(text_at(file, "created_at"))) }
             td data-label=(context.text(texts::ACTIONS)) {
                 @if context.has_scope(Scope::Send) && is_here {
-                    (action_button(context, &format!("/dashboard/media/{id}/remove"), texts::REMOVE))
+                    (entry_button(context, &format!("/dashboard/media/{id}/remove"), texts::REMOVE))
                 }
             }
         }
@@ -127,12 +127,12 @@ pub async fn show_file(
     Ok(file)
 }
 
-/// `POST /dashboard/media/{id}/remove`: removes a file, and leads to the list.
+/// `POST /dashboard/media/{id}/remove`: removes a file, and leads back to the list.
 pub async fn remove_file(
     gateway: State<Gateway>,
     caller: Caller,
     Path(id): Path<String>,
-    _: FormFields,
+    mut fields: FormFields,
 ) -> Result<Response, Problem> {
     let shown = v1::media::show_media(
         gateway.clone(),
@@ -143,5 +143,5 @@ pub async fn remove_file(
     let file = read_response(shown.await).await?;
     v1::media::remove_media(gateway, caller, no_query(), Path(id)).await?;
     let address = format!("{}/media", session_address(text_at(&file, "session")));
-    Ok(Redirect::to(&address).into_response())
+    Ok(Redirect::to(&fields.take_back(&address)).into_response())
 }

@@ -1,31 +1,70 @@
-//! Bar charts, plotted as SVG. Pure.
+//! Bar charts over time, plotted as SVG between a scale of values and one of times. Pure.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
+
+use crate::http::dashboard::layout::render_clock;
+use crate::model::timestamp::format_timestamp;
 
 const HEIGHT: u64 = 60;
 /// Width of a bar together with the gap behind it.
 const STEP: usize = 5;
 const BAR: usize = 4;
+/// Times below the bars; as many fit on a phone.
+const TIMES: usize = 4;
 
-/// Draws bars with the text of each; `label` says what they are together.
-pub fn draw_bars(label: &str, bars: &[(String, u64)]) -> Markup {
+/// Draws a bar for the count from each moment on; `label` says what they are together.
+pub fn draw_bars(label: &str, bars: &[(Timestamp, u64)]) -> Markup {
     let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let top = choose_top(most);
     let width = bars.len().max(1) * STEP;
+    let times = (0..TIMES).filter_map(|tick| bars.get(tick * bars.len() / TIMES));
     html! {
-        svg.chart role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT + 1) } preserveAspectRatio="none" {
-            @for (index, (text, count)) in bars.iter().enumerate() {
-                @let height = scale(*count, most);
-                rect x=(index * STEP) y=(HEIGHT - height) width=(BAR) height=(height + 1) { title { (text) } }
+        div.plot {
+            div.scale aria-hidden="true" {
+                @for value in [top, top / 2, 0] { span { (format_value(value)) } }
+            }
+            svg.chart role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT + 1) } preserveAspectRatio="none" {
+                @for y in [0, HEIGHT / 2] { line x1="0" x2=(width) y1=(y) y2=(y) {} }
+                @for (index, (begins, count)) in bars.iter().enumerate() {
+                    @let height = scale(*count, top);
+                    rect x=(index * STEP) y=(HEIGHT - height) width=(BAR) height=(height + 1) {
+                        title { (format_timestamp(*begins)) ": " (count) }
+                    }
+                }
+            }
+            div.times aria-hidden="true" {
+                @for (begins, _) in times { (render_clock(*begins)) }
             }
         }
     }
 }
 
+/// Returns the value at the top of the scale: a round one, whose half is whole.
+fn choose_top(most: u64) -> u64 {
+    let mut unit = 1_u64;
+    while most > unit.saturating_mul(10) {
+        unit = unit.saturating_mul(10);
+    }
+    let steps = [2, 4, 6, 8, 10].map(|step| unit.saturating_mul(step));
+    let enough = steps.into_iter().find(|top| *top >= most);
+    enough.unwrap_or(u64::MAX)
+}
+
+/// Formats a value of the scale in few signs; exact, since such values are round.
+fn format_value(value: u64) -> String {
+    match value {
+        1_000_000.. if value.is_multiple_of(1_000_000) => format!("{}M", value / 1_000_000),
+        10_000.. if value.is_multiple_of(1_000) => format!("{}k", value / 1_000),
+        _ => value.to_string(),
+    }
+}
+
 /// Returns the height of a bar: something that happened is always seen.
-fn scale(count: u64, most: u64) -> u64 {
+fn scale(count: u64, top: u64) -> u64 {
     match count {
         0 => 0,
-        count => (count.saturating_mul(HEIGHT) / most.max(1)).max(1),
+        count => (count.saturating_mul(HEIGHT) / top.max(1)).clamp(1, HEIGHT),
     }
 }
 
@@ -34,15 +73,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_bar_fills_the_chart_and_the_lowest_is_seen() {
+    fn the_top_of_the_scale_is_round_and_no_bar_is_above_it() {
+        for (most, top) in [
+            (0, 2),
+            (1, 2),
+            (3, 4),
+            (9, 10),
+            (10, 10),
+            (11, 20),
+            (41, 60),
+            (1_000, 1_000),
+            (1_001, 2_000),
+            (87_654, 100_000),
+        ] {
+            assert_eq!(choose_top(most), top, "{most}");
+        }
+        assert_eq!(choose_top(u64::MAX), u64::MAX);
         assert_eq!(
             [0, 1, 500, 1_000].map(|it| scale(it, 1_000)),
             [0, 1, 30, 60]
         );
-        assert_eq!(scale(0, 0), 0);
-        let bars = [("00:00: 1".to_owned(), 1), ("<b>".to_owned(), 2)];
+        assert_eq!(scale(u64::MAX, u64::MAX), 1);
+    }
+
+    #[test]
+    fn values_are_short() {
+        assert_eq!(
+            [2, 5_000, 10_000, 500_000, 1_000_000, 12_345].map(format_value),
+            ["2", "5000", "10k", "500k", "1M", "12345"]
+        );
+    }
+
+    #[test]
+    fn a_chart_has_a_bar_for_each_count_and_scales_beside_and_below() {
+        let at = |slot: i64| Timestamp::from_second(slot * 900).unwrap();
+        let bars: Vec<_> = (0..96)
+            .map(|slot| (at(slot), slot.unsigned_abs()))
+            .collect();
         let drawn = draw_bars("In & out", &bars).into_string();
-        assert!(drawn.contains("aria-label=\"In &amp; out\"") && drawn.contains("&lt;b&gt;"));
-        assert_eq!(drawn.matches("<rect").count(), 2);
+        assert!(drawn.contains("aria-label=\"In &amp; out\""));
+        assert_eq!(drawn.matches("<rect").count(), 96);
+        for value in ["100", "50", "0"] {
+            assert!(drawn.contains(&format!("<span>{value}</span>")), "{value}");
+        }
+        let times: Vec<_> = drawn
+            .match_indices("<time")
+            .map(|(at, _)| drawn[at..].split(['>', '<']).nth(2).unwrap())
+            .collect();
+        assert_eq!(times, ["00:00 UTC", "06:00 UTC", "12:00 UTC", "18:00 UTC"]);
+        assert!(draw_bars("nothing", &[]).into_string().contains("<svg"));
     }
 }

@@ -6,6 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
 use super::groups::group_address;
+use super::members::{MemberChoice, add_names, draw_members};
 use super::texts;
 use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
@@ -24,6 +25,8 @@ use crate::media::qr_image::QrImage;
 use crate::model::access::Scope;
 use crate::model::message::ChatId;
 
+/// Requests to join that are shown: the first to be decided. The others follow as these are.
+const MOST_REQUESTS: usize = 50;
 /// Settings that the page changes, by their names in the API.
 pub const SETTINGS: [(&str, PageText); 3] = [
     ("announcement", texts::ANNOUNCEMENT),
@@ -39,16 +42,18 @@ pub fn address_of(path: &GroupPath) -> String {
     )
 }
 
-/// `GET …/groups/{group}`: a group, as WhatsApp shows it now.
+/// `GET …/groups/{group}?find=&after=`: a group, as WhatsApp shows it now, and a page of its members.
 pub async fn show_group(
     State(gateway): State<Gateway>,
     path: GroupPath,
     context: PageContext,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
+    let choice = MemberChoice::read(&mut query);
     query.finish()?;
     let answer = v1::groups::show_group(State(gateway.clone()), path.clone(), no_query()).await;
-    let group = read_document(answer)?;
+    let mut group = read_document(answer)?;
+    add_names(&gateway, &path.session, &mut group).await;
     let can_manage = context.has_scope(Scope::Manage);
     // Only admins of a group are told of requests.
     let requests = if flag_at(&group, "approval") {
@@ -70,7 +75,7 @@ pub async fn show_group(
         }
         @if flag_at(&group, "suspended") { p.warning { (context.text(texts::SUSPENDED)) } }
         (draw_facts(&context, &group))
-        (draw_members(&context, &address, &group, can_manage))
+        (draw_members(&context, &address, &group, &choice, can_manage))
         (draw_requests(&context, &address, list_at(&requests, "requests"), can_manage))
         @if can_manage { (draw_changes(&context, &address, &group)) }
     };
@@ -102,69 +107,6 @@ fn draw_facts(context: &PageContext, group: &Value) -> Markup {
     }
 }
 
-/// Returns the name of a role.
-fn role_text(context: &PageContext, role: &str) -> &'static str {
-    context.text(match role {
-        "superadmin" => texts::SUPERADMIN,
-        "admin" => texts::ADMIN,
-        _ => texts::MEMBER,
-    })
-}
-
-fn draw_members(context: &PageContext, address: &str, group: &Value, can_manage: bool) -> Markup {
-    let members = list_at(group, "participants");
-    html! {
-        section id="members" {
-            h2 { (context.text(texts::MEMBERS)) " (" (members.len()) ")" }
-            table {
-                thead {
-                    tr {
-                        th scope="col" { (context.text(texts::NAME)) }
-                        th scope="col" { (context.text(texts::ROLE)) }
-                        @if can_manage { th scope="col" { (context.text(texts::ACTIONS)) } }
-                    }
-                }
-                tbody {
-                    @for member in members {
-                        tr {
-                            td data-label=(context.text(texts::NAME)) {
-                                bdi { (name_of(member)) } " " code { (text_at(member, "id")) }
-                            }
-                            td data-label=(context.text(texts::ROLE)) {
-                                (role_text(context, text_at(member, "role")))
-                            }
-                            @if can_manage {
-                                td data-label=(context.text(texts::ACTIONS)) {
-                                    (draw_member_buttons(context, address, member))
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Draws the buttons for a member; nobody changes the founder.
-fn draw_member_buttons(context: &PageContext, address: &str, member: &Value) -> Markup {
-    let (id, role) = (text_at(member, "id"), text_at(member, "role"));
-    html! {
-        @if role != "superadmin" {
-            form method="post" action={ (address) "/member" } {
-                (form_token(context))
-                input type="hidden" name="participant" value=(id);
-                @if role == "admin" {
-                    button.plain type="submit" name="action" value="demote" { (context.text(texts::DEMOTE)) }
-                } @else {
-                    button.plain type="submit" name="action" value="promote" { (context.text(texts::PROMOTE)) }
-                }
-                button.danger type="submit" name="action" value="remove" { (context.text(texts::REMOVE_MEMBER)) }
-            }
-        }
-    }
-}
-
 fn draw_requests(
     context: &PageContext,
     address: &str,
@@ -174,8 +116,9 @@ fn draw_requests(
     html! {
         @if !requests.is_empty() {
             section.card id="requests" {
-                h2 { (context.text(texts::REQUESTS)) }
-                @for request in requests {
+                h2 { (context.text(texts::REQUESTS)) " (" (requests.len()) ")" }
+                @if requests.len() > MOST_REQUESTS { p.hint { (context.text(texts::FIRST_REQUESTS)) } }
+                @for request in requests.iter().take(MOST_REQUESTS) {
                     p {
                         bdi { (name_of(request)) } " " code { (text_at(request, "id")) }
                         @if let Some(at) = optional_text(request, "requested_at") { " " (render_time(at)) }

@@ -119,6 +119,7 @@ pub async fn change_member(
         group: path.clone(),
         person,
     };
+    let back = fields.take_back(&address_of(&path));
     let action = fields.require("action")?;
     match action.as_str() {
         "remove" => v1::groups::members::remove_member(gateway, member, no_query()).await?,
@@ -138,7 +139,7 @@ pub async fn change_member(
             ));
         }
     };
-    Ok(back_to(&path))
+    Ok(Redirect::to(&back).into_response())
 }
 
 /// `POST …/requests`: approves or rejects a request to join.

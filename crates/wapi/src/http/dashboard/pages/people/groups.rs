@@ -9,7 +9,9 @@ use super::texts;
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
-use crate::http::dashboard::documents::{list_at, name_of, no_query, read_document, text_at};
+use crate::http::dashboard::documents::{
+    list_at, name_of, no_query, page_after, read_document, text_at,
+};
 use crate::http::dashboard::layout::{form_token, render_page};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::pages::sessions::{draw_tabs, session_address};
@@ -50,11 +52,7 @@ pub async fn show_groups(
     let path = SessionPath(session.clone());
     let answer = v1::groups::list_groups(gateway, path, no_query()).await;
     let document = read_document(answer)?;
-    let mut rest = list_at(&document, "groups")
-        .iter()
-        .filter(|group| *text_at(group, "id") > *after);
-    let groups: Vec<_> = rest.by_ref().take(PAGE_SIZE).collect();
-    let last = groups.last().filter(|_| rest.next().is_some());
+    let (groups, next) = page_after(list_at(&document, "groups"), "id", &after, PAGE_SIZE);
     let address = format!("{}/groups", session_address(session.as_str()));
     let title = context.text(texts::GROUPS);
     let headings = [texts::SUBJECT, texts::MEMBER_COUNT, texts::IDENTIFIER];
@@ -82,8 +80,8 @@ pub async fn show_groups(
                 }
             }
         }
-        @if let Some(last) = last {
-            p { a href={ (address) "?after=" (text_at(last, "id")) } { (context.text(texts::LATER)) } }
+        @if let Some(next) = next {
+            p { a rel="next" href={ (address) "?after=" (next) } { (context.text(texts::LATER)) } }
         }
         @if context.has_scope(Scope::Manage) { (draw_forms(&context, &address)) }
     };

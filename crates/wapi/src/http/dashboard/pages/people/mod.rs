@@ -4,6 +4,7 @@ mod contacts;
 mod group;
 mod group_actions;
 mod groups;
+mod members;
 mod texts;
 
 use crate::http::access::table::RouteTable;

@@ -17,6 +17,9 @@ page_texts! {
     SUBJECT: "Subject", "Название";
     DESCRIPTION: "Description", "Описание";
     MEMBERS: "Members", "Участники";
+    NAME_OR_NUMBER: "Name or number", "Имя или номер";
+    FOUND: "Found:", "Найдено:";
+    NO_MEMBERS: "No member matches.", "Подходящих участников нет.";
     MEMBER_COUNT: "Members", "Участников";
     NEW_GROUP: "New group", "Новая группа";
     PEOPLE: "People, one number a line", "Люди, по одному номеру в строке";
@@ -39,6 +42,8 @@ page_texts! {
     INVITE_QR: "QR code of the invite link", "QR-код ссылки-приглашения";
     REVOKE: "Revoke, and make a new one", "Отозвать и создать новую";
     REQUESTS: "Requests to join", "Запросы на вступление";
+    FIRST_REQUESTS: "Only the first ones are shown; the others follow as these are decided.",
+        "Показаны только первые; остальные появятся, когда эти будут рассмотрены.";
     APPROVE: "Approve", "Принять";
     REJECT: "Reject", "Отклонить";
     CHANGE: "Change", "Изменить";

@@ -12,8 +12,8 @@ use super::texts;
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
-use crate::http::dashboard::documents::{name_of, number_at, text_at};
-use crate::http::dashboard::layout::{form_token, render_live_page};
+use crate::http::dashboard::documents::{name_of, number_at, page_after, text_at};
+use crate::http::dashboard::layout::{address_with, form_token, render_live_page};
 use crate::http::dashboard::live::{self, LivePage, PageFragment, stream_address};
 use crate::http::dashboard::login::forms::FormFields;
 use crate::http::error::Problem;
@@ -26,17 +26,24 @@ pub fn phone_address(number: &str) -> String {
     format!("{ADDRESS}/phones/{number}")
 }
 
-struct PhoneTable;
+/// Phones on one page.
+const PAGE_SIZE: usize = 50;
 
-/// `GET /dashboard/sandbox`: the phones.
+struct PhoneTable {
+    /// Number after which the page begins; empty at the beginning.
+    after: String,
+}
+
+/// `GET /dashboard/sandbox?from=`: the phones by number.
 pub async fn show_phones(
     State(gateway): State<Gateway>,
     context: PageContext,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
+    let after = query.optional_text("from").unwrap_or_default();
     query.finish()?;
-    let stream = stream_address(&gateway, "/dashboard/live/sandbox", &[]).await?;
-    let parts = PhoneTable.draw(&gateway, &context).await?;
+    let stream = stream_address(&gateway, "/dashboard/live/sandbox", &[("from", &after)]).await?;
+    let parts = PhoneTable { after }.draw(&gateway, &context).await?;
     let title = context.text(texts::SANDBOX);
     let content = html! {
         h1 { (title) }
@@ -73,10 +80,13 @@ pub async fn stream_phones(
     context: PageContext,
     caller: Caller,
     headers: HeaderMap,
-    query: QueryParameters,
+    mut query: QueryParameters,
 ) -> Result<Response, Problem> {
     SimulatorClient::of(&gateway)?;
-    live::stream_page(PhoneTable, gateway, context, caller, headers, query).await
+    let page = PhoneTable {
+        after: query.optional_text("from").unwrap_or_default(),
+    };
+    live::stream_page(page, gateway, context, caller, headers, query).await
 }
 
 impl LivePage for PhoneTable {
@@ -90,12 +100,14 @@ impl LivePage for PhoneTable {
         context: &PageContext,
     ) -> Result<Vec<PageFragment>, Problem> {
         let phones = SimulatorClient::of(gateway)?.read(&["phones"]).await?;
-        let html = draw_table(context, phones.as_array().map_or(&[], Vec::as_slice));
+        let phones = phones.as_array().map_or(&[][..], Vec::as_slice);
+        let (page, next) = page_after(phones, "number", &self.after, PAGE_SIZE);
+        let html = draw_table(context, &page, next);
         Ok(vec![PageFragment::fixed("phones", html)])
     }
 }
 
-fn draw_table(context: &PageContext, phones: &[Value]) -> Markup {
+fn draw_table(context: &PageContext, phones: &[&Value], next: Option<&str>) -> Markup {
     let headings = [
         texts::NAME,
         texts::NUMBER,
@@ -127,6 +139,9 @@ fn draw_table(context: &PageContext, phones: &[Value]) -> Markup {
                         }
                     }
                 }
+            }
+            @if let Some(next) = next {
+                p { a rel="next" href=(address_with(ADDRESS, &[("from", next)])) { (context.text(texts::LATER)) } }
             }
         }
     }

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 
 use super::context::{LANGUAGE_COOKIE, PageLanguage, PageTheme, THEME_COOKIE};
+use super::form::is_ours;
 use super::login::cookies::preference_cookie;
 use super::login::forms::{self, FormFields};
 use crate::http::edge::CallerContext;
@@ -24,13 +25,7 @@ pub async fn set_preferences(
         .ok_or_else(|| Problem::invalid_field("language", "must be en or ru"))?;
     let theme = PageTheme::from_code(&fields.require("theme")?)
         .ok_or_else(|| Problem::invalid_field("theme", "must be auto, light, or dark"))?;
-    let is_ours = |back: &String| {
-        back.starts_with("/dashboard")
-            && back
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    };
-    let back = fields.take("back").filter(is_ours);
+    let back = fields.take("back").filter(|back| is_ours(back));
     let cookies = AppendHeaders([
         (
             header::SET_COOKIE,

@@ -2,12 +2,14 @@
 
 mod browser;
 mod chats;
+mod forms;
 mod logins;
 mod messages;
 mod operations;
 mod operator;
 mod pages;
 mod people;
+mod rights;
 mod safety;
 mod sandbox;
 mod sizes;

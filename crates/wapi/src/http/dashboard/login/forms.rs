@@ -48,7 +48,7 @@ impl FormFields {
     /// Takes a field out; an empty one counts as left out.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(given, _)| given == name)?;
-        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+        Some(self.0.remove(at).1).filter(|value| !value.is_empty())
     }
 
     /// Takes all fields of a name out.
@@ -63,10 +63,38 @@ impl FormFields {
             .collect()
     }
 
+    /// Returns the value of a field.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let found = fields.find(|(given, _)| given == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Returns whether a field has this value.
+    pub fn has(&self, name: &str, value: &str) -> bool {
+        let mut fields = self.0.iter();
+        fields.any(|(given, typed)| given == name && typed == value)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Keeps the fields with values for which `is_kept` returns true.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|(_, value)| is_kept(value));
+    }
+
     /// Takes a field out that must not be empty.
     pub fn require(&mut self, name: &'static str) -> Result<String, Problem> {
         self.take(name)
             .ok_or_else(|| Problem::invalid_field(name, "is missing"))
+    }
+}
+
+impl FromIterator<(String, String)> for FormFields {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(fields: T) -> Self {
+        Self(fields.into_iter().collect())
     }
 }
 

@@ -234,6 +234,10 @@ impl App {
             descriptors::current_limit(),
             clock.clone(),
         );
+        let cookie_mark = store.logins().load_cookie_mark().await;
+        let cookie_mark = cookie_mark.context("reading the mark of the dashboard's cookies")?;
+        let whatsapp = &config.whatsapp;
+        let dashboard = Dashboard::new(config.dashboard.clone(), whatsapp, &cookie_mark, &clock);
         let gateway = Gateway {
             sessions: sessions.clone(),
             media,
@@ -248,7 +252,7 @@ impl App {
             guesses: Arc::default(),
             connections: edge.shared_registry(),
             keys,
-            dashboard: Dashboard::new(config.dashboard.clone(), &config.whatsapp),
+            dashboard,
             folder: folder.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
@@ -353,8 +357,8 @@ impl App {
         Ok(finish)
     }
 
-    /// Prints a link to the dashboard at the first start, for the person who has started the
-    /// program.
+    /// Prints a link to the dashboard until somebody has logged in, for the person who has started
+    /// the program.
     async fn print_login_link(&self, port: u16) {
         if !self.console.is_terminal() {
             return;

@@ -47,6 +47,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0040_changes_of_messages.sql"),
     include_str!("../../../../migrations/sqlite/0041_missing_history.sql"),
     include_str!("../../../../migrations/sqlite/0044_session_changes.sql"),
+    include_str!("../../../../migrations/sqlite/0045_cookie_mark.sql"),
     include_str!("../../../../migrations/sqlite/0047_eventless.sql"),
 ];
 

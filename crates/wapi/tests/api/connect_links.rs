@@ -67,6 +67,7 @@ async fn a_link_shows_the_code_to_scan_without_a_key_and_is_over_once_a_phone_is
             let path = link["path"].as_str().unwrap();
             let page = until_page(app, path, "Code 1 of 6").await;
             assert!(page.contains("<svg") && !page.contains("shop"), "{page}");
+            assert!(page.contains("data-seconds=\"") && page.contains("data-next=\"?rounds=0\""));
             let qr = owner
                 .get_as("/v1/sessions/shop/qr", "text/plain")
                 .await
@@ -181,11 +182,12 @@ async fn a_page_of_a_link_loads_and_leaks_nothing() {
                 "{policy}"
             );
             assert!(!policy.contains("unsafe"), "{policy}");
+            assert!(policy.contains("script-src 'sha256-"), "{policy}");
             assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
             assert_eq!(head("referrer-policy"), "no-referrer");
             assert_eq!(head("cache-control"), "no-store");
             let page = html(&answer);
-            for loaded in ["<script", "src=", "<link", "http://", "style=\""] {
+            for loaded in ["<script src", " src=", "<link", "http://", "style=\""] {
                 let page = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
                 assert!(!page.contains(loaded), "{loaded}: {page}");
             }
@@ -337,7 +339,7 @@ async fn a_phone_is_linked_with_its_passkey_on_the_page() {
         let steps = async {
             let page = until_page(app, &path, "asks for a passkey").await;
             assert!(!page.contains("http-equiv"), "{page}");
-            let options = between(&page, "<textarea readonly rows=\"4\">", "</textarea>");
+            let options = between(&page, "readonly rows=\"4\">", "</textarea>");
             let options = serde_json::from_str(&options.replace("&quot;", "\"")).unwrap();
             let wrong = [("step", "passkey"), ("assertion", "<i>not it</i>")];
             let wrong = html(&send_form(app, &path, &wrong).await.expect(400));
@@ -373,6 +375,45 @@ async fn a_wrong_request_for_a_link_is_refused_by_field() {
         ] {
             assert_eq!(app.post(LINKS, body).await.expect(400).fields(), [field]);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_is_in_the_language_of_its_reader_and_says_how_long_the_code_lasts() {
+    gateway(async |app| {
+        let (path, link) = create_link(app, json!({})).await;
+        until_page(app, &path, "Code 1 of 6").await;
+        let russian = async |path: &str| {
+            let call = app.request(Method::GET, path);
+            html(
+                &app.answer(call.header("accept-language", "ru, en;q=0.5"))
+                    .await,
+            )
+        };
+        let page = russian(&path).await;
+        assert!(page.contains("<html lang=\"ru\""), "{page}");
+        assert!(page.contains("Отсканируйте этот код."), "{page}");
+        assert!(!page.contains("Scan this code"), "{page}");
+        let seconds = between(&page, "data-seconds=\"", "\"");
+        assert!((1..=60).contains(&seconds.parse().unwrap()), "{seconds}");
+        let expires_at = link["expires_at"].as_str().unwrap();
+        assert!(
+            page.contains(&format!("<time datetime=\"{expires_at}\"")),
+            "{page}"
+        );
+        let strange = russian("/connect/never-made").await;
+        assert!(strange.contains("Эта ссылка не подходит"), "{strange}");
+        let german = app
+            .request(Method::GET, &path)
+            .header("accept-language", "de");
+        let page = html(&app.answer(german).await);
+        assert!(page.contains("<html lang=\"en\""), "{page}");
+        // Without scripts it goes on by a refresh.
+        assert!(
+            page.contains("<noscript><meta http-equiv=\"refresh\""),
+            "{page}"
+        );
     })
     .await;
 }

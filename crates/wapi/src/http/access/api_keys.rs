@@ -193,6 +193,11 @@ impl ApiKeys {
         hash_binding(token, &hash_key(shown))
     }
 
+    /// Returns whether the settings have a key.
+    pub fn has_first_key(&self) -> bool {
+        self.inner.first.is_some()
+    }
+
     /// Returns the caller of the key in the settings, and the binding of a login with this token to
     /// it; `None` without such a key.
     pub fn bind_first_login(&self, token: &[u8]) -> Option<(Caller, LoginHash)> {

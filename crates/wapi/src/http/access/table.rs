@@ -17,8 +17,25 @@ use crate::model::access::Scope;
 /// Access that a route requires of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteAccess {
+    /// The scope that it requires, and that its requests count as in the activity.
     pub scope: Scope,
     narrowing: SessionNarrowing,
+    is_for_any_key: bool,
+}
+
+impl RouteAccess {
+    /// For routes that show each key what its scopes allow.
+    pub const fn for_any_key(self) -> Self {
+        Self {
+            is_for_any_key: true,
+            ..self
+        }
+    }
+
+    /// Returns whether a caller may use a route without a session in its path.
+    pub fn permits(self, caller: &Caller) -> bool {
+        check_access(self, caller, None).is_ok()
+    }
 }
 
 /// How a route treats session-restricted keys.
@@ -35,6 +52,7 @@ impl From<Scope> for RouteAccess {
         Self {
             scope,
             narrowing: SessionNarrowing::ByPath,
+            is_for_any_key: false,
         }
     }
 }
@@ -45,6 +63,7 @@ impl Scope {
         RouteAccess {
             scope: self,
             narrowing: SessionNarrowing::ByHandler,
+            is_for_any_key: false,
         }
     }
 }
@@ -55,7 +74,13 @@ pub struct RouteRow {
     pub method: &'static str,
     pub path: &'static str,
     /// `None`: no key is required.
-    pub scope: Option<Scope>,
+    pub access: Option<RouteAccess>,
+}
+
+impl RouteRow {
+    pub fn scope(&self) -> Option<Scope> {
+        self.access.map(|access| access.scope)
+    }
 }
 
 /// Parameters of a path, or the error that they cannot be read.
@@ -89,7 +114,7 @@ impl RouteTable {
         self.rows.push(RouteRow {
             method: "GET",
             path,
-            scope: None,
+            access: None,
         });
         self.open = add_both_paths(self.open, path, on(MethodFilter::GET, handler));
         self
@@ -122,7 +147,7 @@ impl RouteTable {
         self.rows.push(RouteRow {
             method,
             path,
-            scope: None,
+            access: None,
         });
         self.tokened = add_both_paths(self.tokened, path, route);
         self
@@ -188,7 +213,7 @@ impl RouteTable {
         self.rows.push(RouteRow {
             method,
             path,
-            scope: Some(need.scope),
+            access: Some(need),
         });
         let guarded = route.layer(from_fn(
             move |caller: Caller, path: PathParams, request: Request, next: Next| {
@@ -233,7 +258,7 @@ async fn guard_route(
 }
 
 fn check_access(need: RouteAccess, caller: &Caller, session: Option<&str>) -> Result<(), Problem> {
-    if !caller.has_scope(need.scope) {
+    if !need.is_for_any_key && !caller.has_scope(need.scope) {
         return Err(Problem::ScopeMissing(need.scope));
     }
     match (session, need.narrowing) {

@@ -2,18 +2,21 @@
 //! path is the only key to it.
 
 mod page;
+mod texts;
 
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
-use page::{ConnectView, MAX_ROUNDS, PAGE_POLICY, render_page};
+use page::{ConnectReader, ConnectView, MAX_ROUNDS, PAGE_POLICY, render_page};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::http::Gateway;
+use crate::http::dashboard::context::PageContext;
+use crate::http::dashboard::texts::PageText;
 use crate::http::edge::CallerContext;
 use crate::http::error::Problem;
 use crate::http::monitoring::activity::record_connect_step;
@@ -22,7 +25,7 @@ use crate::http::request::query::QueryParameters;
 use crate::http::v1::sessions::parse_phone;
 use crate::http::v1::sessions::passkey::read_assertion;
 use crate::media::qr_image::QrImage;
-use crate::sessions::{Session, SessionPhase};
+use crate::sessions::{PasskeyState, Session, SessionPhase};
 use crate::store::ConnectLink;
 
 /// How long a page waits for a QR code before it is shown without one.
@@ -40,20 +43,31 @@ pub fn hash_token(token: &str) -> [u8; 32] {
 pub async fn show_connect_page(
     State(gateway): State<Gateway>,
     token: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
     mut query: QueryParameters,
 ) -> Response {
-    let session = match open_link(&gateway, token.ok().map(|Path(token)| token)).await {
+    let mut reader = read_reader(&headers);
+    let token = token.ok().map(|Path(token)| token);
+    let session = match open_link(&gateway, token, &mut reader).await {
         Ok(session) => session,
         Err(response) => return *response,
     };
     let view = match query.optional_text("by").as_deref() {
-        Some("code") => find_number_view(&session, ""),
+        Some("code") => find_number_view(&gateway, &session, ""),
         _ => {
             let rounds = query.number_or("rounds", 0, MAX_ROUNDS);
             find_view(&gateway, &session, rounds).await
         }
     };
-    page_response(StatusCode::OK, &view, None)
+    page_response(StatusCode::OK, &view, reader, None)
+}
+
+/// Returns the reader of a page, in the language of their browser.
+fn read_reader(headers: &HeaderMap) -> ConnectReader {
+    ConnectReader {
+        language: PageContext::before_login(headers, String::new()).language,
+        expires_at: None,
+    }
 }
 
 /// `POST /connect/{token}`: takes the step whose form was sent, and shows the next one.
@@ -61,27 +75,31 @@ pub async fn submit_connect_form(
     State(gateway): State<Gateway>,
     visit: CallerContext,
     token: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
     body: String,
 ) -> Response {
-    let session = match open_link(&gateway, token.ok().map(|Path(token)| token)).await {
+    let mut reader = read_reader(&headers);
+    let token = token.ok().map(|Path(token)| token);
+    let session = match open_link(&gateway, token, &mut reader).await {
         Ok(session) => session,
         Err(response) => return *response,
     };
     let response = match take_step(&gateway, &session, &body).await {
-        Ok(Some(code)) => page_response(StatusCode::OK, &ConnectView::Code(code), None),
+        Ok(Some(code)) => page_response(StatusCode::OK, &ConnectView::Code(code), reader, None),
         Ok(None) => page_response(
             StatusCode::OK,
             &find_view(&gateway, &session, 0).await,
+            reader,
             None,
         ),
         Err(problem) => {
-            let fault = explain_fault(&problem);
+            let fault = explain_fault(&problem, &form_field(&body, "step"));
             let status = problem.into_document().status_code();
             let view = match form_field(&body, "step").as_str() {
-                "code" => find_number_view(&session, &form_field(&body, "phone")),
+                "code" => find_number_view(&gateway, &session, &form_field(&body, "phone")),
                 _ => find_view(&gateway, &session, MAX_ROUNDS).await,
             };
-            page_response(status, &view, Some(&fault))
+            page_response(status, &view, reader, Some(fault))
         }
     };
     record_connect_step(&gateway, &visit, session.name.as_str(), &response);
@@ -90,21 +108,16 @@ pub async fn submit_connect_form(
 
 /// Returns the text of a problem for the owner of a phone. The details of others are for the
 /// operator: they may name paths, addresses, or the state of the gateway.
-fn explain_fault(problem: &Problem) -> String {
-    let fixed = match problem {
-        Problem::InvalidFields(errors) => {
-            let wrong = errors.first().map(|wrong| (&wrong.field, &wrong.detail));
-            return wrong.map_or_else(String::new, |(field, detail)| format!("{field} {detail}"));
-        }
-        Problem::AlreadyPaired => "The phone is linked already.",
-        Problem::UnexpectedPasskeyStep(_) => "Another step is due.",
-        Problem::PasskeyRefused { .. } => "WhatsApp did not accept the passkey. Begin again.",
-        Problem::PairingCodeRefused { .. } => {
-            "WhatsApp gives no code for this number. Check it, or try again in a few minutes."
-        }
-        _ => "That did not work. Try again in a moment.",
-    };
-    fixed.to_owned()
+fn explain_fault(problem: &Problem, step: &str) -> PageText {
+    match problem {
+        Problem::InvalidFields(_) if step == "code" => texts::WRONG_NUMBER,
+        Problem::InvalidFields(_) if step == "passkey" => texts::WRONG_ANSWER,
+        Problem::AlreadyPaired => texts::LINKED_ALREADY,
+        Problem::UnexpectedPasskeyStep(_) => texts::OTHER_STEP,
+        Problem::PasskeyRefused { .. } => texts::PASSKEY_REFUSED,
+        Problem::PairingCodeRefused { .. } => texts::NO_CODE,
+        _ => texts::FAILED,
+    }
 }
 
 /// Returns the session that a token links, or the page that says that it links none. The page of a
@@ -112,8 +125,10 @@ fn explain_fault(problem: &Problem) -> String {
 async fn open_link(
     gateway: &Gateway,
     token: Option<String>,
+    reader: &mut ConnectReader,
 ) -> Result<std::sync::Arc<Session>, Box<Response>> {
-    let refuse = |status| Box::new(page_response(status, &ConnectView::Invalid, None));
+    let stranger = *reader;
+    let refuse = |status| Box::new(page_response(status, &ConnectView::Invalid, stranger, None));
     let token = token.ok_or_else(|| refuse(StatusCode::NOT_FOUND))?;
     let found = gateway
         .store
@@ -129,6 +144,7 @@ async fn open_link(
             return Err(Box::new(page_response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 &view,
+                stranger,
                 None,
             )));
         }
@@ -137,10 +153,14 @@ async fn open_link(
         .ok()
         .and_then(|name| gateway.sessions.find(&name));
     match judge_link(&link, gateway.clock.now()) {
-        LinkValidity::Valid => session.ok_or_else(|| refuse(StatusCode::GONE)),
+        LinkValidity::Valid => {
+            reader.expires_at = Some(link.expires_at);
+            session.ok_or_else(|| refuse(StatusCode::GONE))
+        }
         LinkValidity::JustUsed => Err(Box::new(page_response(
             StatusCode::OK,
             &ConnectView::Linked,
+            stranger,
             None,
         ))),
         LinkValidity::Over => Err(refuse(StatusCode::GONE)),
@@ -182,13 +202,14 @@ async fn find_view(gateway: &Gateway, session: &Session, rounds: u32) -> Connect
     };
     let state = session.state();
     if let Some(passkey) = state.passkey {
-        return ConnectView::Passkey(passkey);
+        return passkey_view(gateway, passkey);
     }
-    let svg = qr.and_then(|qr| Some((QrImage::from_text(&qr.text).ok()?.to_svg(), qr.number)));
+    let svg = qr.and_then(|qr| Some((QrImage::from_text(&qr.text).ok()?.to_svg(), qr)));
     match (svg, state.status) {
-        (Some((svg, number)), _) => ConnectView::Qr {
+        (Some((svg, qr)), _) => ConnectView::Qr {
             svg,
-            number,
+            number: qr.number,
+            seconds: seconds_until(gateway, qr.expires_at),
             rounds,
         },
         (None, _) if state.paired => ConnectView::Linked,
@@ -197,12 +218,23 @@ async fn find_view(gateway: &Gateway, session: &Session, rounds: u32) -> Connect
     }
 }
 
+fn passkey_view(gateway: &Gateway, passkey: PasskeyState) -> ConnectView {
+    ConnectView::Passkey {
+        seconds: seconds_until(gateway, passkey.expires_at),
+        passkey,
+    }
+}
+
+fn seconds_until(gateway: &Gateway, end: Timestamp) -> i64 {
+    end.duration_since(gateway.clock.now()).as_secs().max(0)
+}
+
 /// Returns the view in which a phone number is typed, unless linking is past that.
-fn find_number_view(session: &Session, typed: &str) -> ConnectView {
+fn find_number_view(gateway: &Gateway, session: &Session, typed: &str) -> ConnectView {
     let state = session.state();
     match state.passkey {
         _ if state.paired => ConnectView::Linked,
-        Some(passkey) => ConnectView::Passkey(passkey),
+        Some(passkey) => passkey_view(gateway, passkey),
         None => ConnectView::Number(typed.to_owned()),
     }
 }
@@ -265,13 +297,20 @@ fn parse_pasted_assertion(
     fields.finish(assertion)
 }
 
-fn page_response(status: StatusCode, view: &ConnectView, fault: Option<&str>) -> Response {
-    let head: [(HeaderName, &str); 5] = [
+fn page_response(
+    status: StatusCode,
+    view: &ConnectView,
+    reader: ConnectReader,
+    fault: Option<PageText>,
+) -> Response {
+    let head: [(HeaderName, &str); 6] = [
+        // Else a cache could show it in another reader's language.
+        (header::VARY, "accept-language"),
         (header::CONTENT_SECURITY_POLICY, &PAGE_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (HeaderName::from_static("x-robots-tag"), "noindex"),
     ];
-    (status, head, Html(render_page(view, fault))).into_response()
+    (status, head, Html(render_page(view, reader, fault))).into_response()
 }

@@ -20,7 +20,7 @@ struct EmbeddedAsset {
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// All files. Scripts import each other by name, so they share one version.
-static ASSETS: [EmbeddedAsset; 7] = [
+static ASSETS: [EmbeddedAsset; 9] = [
     EmbeddedAsset {
         name: "style.css",
         media_type: "text/css; charset=utf-8",
@@ -50,6 +50,16 @@ static ASSETS: [EmbeddedAsset; 7] = [
         name: "times.js",
         media_type: SCRIPT,
         content: include_str!("assets/times.js"),
+    },
+    EmbeddedAsset {
+        name: "login.js",
+        media_type: SCRIPT,
+        content: include_str!("assets/login.js"),
+    },
+    EmbeddedAsset {
+        name: "questions.js",
+        media_type: SCRIPT,
+        content: include_str!("assets/questions.js"),
     },
     EmbeddedAsset {
         name: "chat.js",

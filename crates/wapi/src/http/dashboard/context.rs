@@ -1,19 +1,25 @@
 //! The context of a page: its reader's language, theme, and rights.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
-use super::login::DashboardVisit;
+use super::form::FailedForm;
 use super::login::cookies::find_cookie;
-use super::texts::PageText;
+use super::login::{DashboardVisit, LOGIN_PAGE};
+use super::navigation::first_page;
+use super::texts::{PageText, problem_text};
 use crate::http::access::api_keys::Caller;
+use crate::http::error::ProblemDocument;
 use crate::model::access::Scope;
 
 pub const LANGUAGE_COOKIE: &str = "wapi_language";
 pub const THEME_COOKIE: &str = "wapi_theme";
+/// The address of the dashboard.
+pub const HOME: &str = "/dashboard";
 
 /// A language of the dashboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +94,12 @@ impl PageTheme {
 pub struct PageContext {
     pub language: PageLanguage,
     pub theme: PageTheme,
-    /// Path and query of the page.
+    /// Path and query of the page; of a form that was sent, those of the form's page.
     pub path: String,
+    /// The address that the form was sent to; empty on other pages.
+    pub action: String,
+    /// The form that failed, on the page that shows it again.
+    pub failed: Option<Arc<FailedForm>>,
     /// `None` before the login.
     pub visit: Option<DashboardVisit>,
 }
@@ -107,6 +117,8 @@ impl PageContext {
             language: chosen.or(accepted).unwrap_or(PageLanguage::English),
             theme: theme.unwrap_or(PageTheme::Auto),
             path,
+            action: String::new(),
+            failed: None,
             visit: None,
         }
     }
@@ -117,6 +129,11 @@ impl PageContext {
             PageLanguage::English => text.english,
             PageLanguage::Russian => text.russian,
         }
+    }
+
+    /// Returns the title of a problem in the reader's language.
+    pub fn problem_title(&self, problem: &ProblemDocument) -> &'static str {
+        self.text(problem_text(problem.code, problem.title))
     }
 
     pub fn caller(&self) -> Option<&Caller> {
@@ -134,6 +151,11 @@ impl PageContext {
         })
     }
 
+    /// Returns the page that the reader begins with.
+    pub fn home(&self) -> &'static str {
+        self.caller().map_or(HOME, first_page)
+    }
+
     /// Returns whether there are simulated phones.
     pub fn is_sandbox(&self) -> bool {
         self.visit.as_ref().is_some_and(|visit| visit.is_sandbox)
@@ -149,14 +171,17 @@ impl<S: Send + Sync> FromRequestParts<S> for PageContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let path = parts
-            .uri
-            .path_and_query()
-            .map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
-        Ok(Self {
-            visit: parts.extensions.get().cloned(),
-            ..Self::before_login(&parts.headers, path)
-        })
+        // After the login, the context is made with the login.
+        if let Some(context) = parts.extensions.get::<Self>() {
+            return Ok(context.clone());
+        }
+        let path = match parts.uri.path_and_query() {
+            // There is nothing to load at the addresses of other forms.
+            _ if !parts.method.is_safe() && parts.uri.path() != LOGIN_PAGE => HOME.to_owned(),
+            Some(path) => path.to_string(),
+            None => parts.uri.path().to_owned(),
+        };
+        Ok(Self::before_login(&parts.headers, path))
     }
 }
 

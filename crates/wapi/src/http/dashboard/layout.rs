@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
-use super::context::{PageContext, PageLanguage, PageTheme};
-use super::login::forms::{BACK_FIELD, TOKEN_FIELD};
+use super::context::{HOME, PageContext, PageLanguage, PageTheme};
+use super::form::{draw_details, draw_dialog, draw_failure, form_token};
+use super::login::forms::BACK_FIELD;
+use super::navigation::draw_navigation;
 use super::texts::{self, PageText};
 use crate::http::error::ProblemDocument;
 use crate::model::timestamp::format_timestamp;
@@ -27,6 +29,7 @@ pub fn render_live_page(
 }
 
 fn render(context: &PageContext, title: &str, stream: Option<&str>, content: &Markup) -> Response {
+    let shown_again = context.failed.as_ref().map(|_| &context.path);
     let page = html! {
         (DOCTYPE)
         html lang=(context.language.code()) data-theme=(context.theme.code()) {
@@ -38,54 +41,21 @@ fn render(context: &PageContext, title: &str, stream: Option<&str>, content: &Ma
                 link rel="icon" type="image/svg+xml" href=(assets::asset_path("icon.svg"));
                 script type="module" src=(assets::asset_path("main.js")) {}
             }
-            body data-stream=[stream] data-away=(context.text(texts::SERVER_AWAY))
+            body data-stream=[stream] data-page=[shown_again] data-away=(context.text(texts::SERVER_AWAY))
                 data-skipped=(context.text(texts::PARTS_SKIPPED)) {
                 a.skip href="#main" { (context.text(texts::SKIP)) }
-                header { (navigation(context)) }
+                header { (draw_navigation(context)) }
                 p.banner id="away" role="status" hidden {}
                 @if context.visit.as_ref().is_some_and(|visit| visit.login.is_none()) {
                     p.banner { (context.text(texts::OPEN_MODE)) }
                 }
-                main id="main" { (content) }
+                main id="main" { (draw_failure(context)) (content) }
                 footer { (preferences(context)) }
+                @if context.visit.is_some() { (draw_dialog(context)) }
             }
         }
     };
     Html(page.into_string()).into_response()
-}
-
-fn navigation(context: &PageContext) -> Markup {
-    let path = context.path.split('?').next().unwrap_or_default();
-    let link = |address: &str, text: PageText| {
-        let is_here = path == address || (address != "/dashboard" && path.starts_with(address));
-        html! {
-            a href=(address) aria-current=[is_here.then_some("page")] { (context.text(text)) }
-        }
-    };
-    html! {
-        a.brand href="/dashboard" { "wapi" }
-        @if context.visit.is_some() {
-            nav {
-                (link("/dashboard", texts::OVERVIEW))
-                (link("/dashboard/sessions", texts::SESSIONS))
-                (link("/dashboard/events", texts::EVENTS))
-                (link("/dashboard/try", texts::TRY_IT))
-                @if context.is_admin_of_all() {
-                    (link("/dashboard/webhooks", texts::WEBHOOKS))
-                    (link("/dashboard/keys", texts::KEYS))
-                    (link("/dashboard/activity", texts::ACTIVITY))
-                    (link("/dashboard/health", texts::HEALTH))
-                    @if context.is_sandbox() { (link("/dashboard/sandbox", texts::SANDBOX)) }
-                }
-            }
-            @if context.visit.as_ref().is_some_and(|visit| visit.login.is_some()) {
-                form method="post" action="/dashboard/logout" {
-                    (form_token(context))
-                    button.plain type="submit" { (context.text(texts::LOG_OUT_OF_HERE)) }
-                }
-            }
-        }
-    }
 }
 
 fn preferences(context: &PageContext) -> Markup {
@@ -130,11 +100,6 @@ pub fn address_with(path: &str, parameters: &[(&str, &str)]) -> String {
     }
 }
 
-/// Renders the token that every form of a login carries.
-pub fn form_token(context: &PageContext) -> Markup {
-    html! { input type="hidden" name=(TOKEN_FIELD) value=(context.form_token()); }
-}
-
 /// Renders the field that leads back to this page, with its filter.
 pub fn back_field(context: &PageContext) -> Markup {
     html! { input type="hidden" name=(BACK_FIELD) value=(context.path); }
@@ -161,6 +126,23 @@ pub fn action_button(context: &PageContext, address: &str, text: PageText) -> Ma
     }
 }
 
+/// Renders a button for something that cannot be undone, which asks this question first, and leads
+/// back to this page.
+pub fn asking_button(
+    context: &PageContext,
+    address: &str,
+    text: PageText,
+    question: PageText,
+) -> Markup {
+    html! {
+        form method="post" action=(address) {
+            (form_token(context))
+            (back_field(context))
+            button.danger type="submit" data-question=(context.text(question)) { (context.text(text)) }
+        }
+    }
+}
+
 /// Renders a moment; a script shows it in the reader's own time.
 pub fn render_time(moment: &str) -> Markup {
     let plain = moment
@@ -179,22 +161,23 @@ pub fn render_clock(moment: Timestamp) -> Markup {
     }
 }
 
+/// Returns the words that lead to the reader's first page.
+fn home_text(context: &PageContext) -> PageText {
+    if context.home() == HOME {
+        texts::HOME
+    } else {
+        texts::TRY_IT
+    }
+}
+
 /// Renders a problem for people.
 pub fn render_problem(context: &PageContext, problem: &ProblemDocument) -> Response {
     let content = html! {
         h1 { (context.text(texts::FAILED)) }
         section.card {
-            h2 { (problem.title) }
-            p { (problem.detail) }
-            @if !problem.errors.is_empty() {
-                ul {
-                    @for error in &problem.errors {
-                        li { code { (error.field) } " " (error.detail) }
-                    }
-                }
-            }
-            p { code { (problem.code) } }
-            p { a href="/dashboard" { (context.text(texts::HOME)) } }
+            h2 { (context.problem_title(problem)) }
+            (draw_details(problem))
+            p { a href=(context.home()) { (context.text(home_text(context))) } }
         }
     };
     let page = render_page(context, context.text(texts::FAILED), content);

@@ -4,18 +4,20 @@
 //! rights of the key that its reader has shown.
 
 mod assets;
-mod context;
+pub(in crate::http) mod context;
 mod documents;
+mod form;
 mod layout;
 mod live;
 mod login;
+mod navigation;
 mod pages;
 mod preferences;
 mod snapshot;
-mod texts;
+pub(in crate::http) mod texts;
 mod traffic;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -28,11 +30,13 @@ use tokio::sync::watch;
 
 use crate::config::{DashboardConfig, WhatsappAddress};
 use crate::http::Gateway;
+use crate::http::access::api_keys::Caller;
 use crate::http::access::table::{RouteRow, RouteTable};
 use crate::http::error::{Problem, ProblemDocument};
 use crate::http::monitoring::activity::record_activity;
 use crate::http::request::{extract, layers};
 use crate::model::access::Scope::{Admin, Read};
+use crate::system::clock::Clock;
 use context::PageContext;
 pub use login::{DashboardVisit, create_first_link};
 use pages::operator::numbers::GatewayNumbers;
@@ -53,14 +57,22 @@ pub struct Dashboard {
     traffic: Arc<Mutex<Option<TrafficRing>>>,
     /// The numbers of the overview, for all of its readers.
     numbers: Arc<SharedSnapshot<GatewayNumbers>>,
+    /// Distinguishes the cookies of this gateway from those of others on the same host.
+    cookie_mark: Arc<str>,
     /// The simulated WhatsApp, where there is one.
     simulator: Option<SimulatorClient>,
 }
 
 impl Dashboard {
-    pub fn new(config: DashboardConfig, whatsapp: &WhatsappAddress) -> Self {
+    pub fn new(
+        config: DashboardConfig,
+        whatsapp: &WhatsappAddress,
+        cookie_mark: &str,
+        clock: &Clock,
+    ) -> Self {
         Self {
-            simulator: SimulatorClient::for_whatsapp(whatsapp),
+            simulator: SimulatorClient::for_whatsapp(whatsapp, clock),
+            cookie_mark: cookie_mark.into(),
             config: config.into(),
             logouts: Arc::default(),
             open_secret: rand::random::<[u8; 32]>().into(),
@@ -81,6 +93,10 @@ impl Dashboard {
 
     fn allows_plain_http(&self) -> bool {
         self.config.allows_plain_http
+    }
+
+    fn cookie_mark(&self) -> &str {
+        &self.cookie_mark
     }
 
     fn lock_traffic(&self) -> MutexGuard<'_, Option<TrafficRing>> {
@@ -209,6 +225,16 @@ fn page_table() -> RouteTable {
             Admin,
             pages::session_actions::create_pairing_code,
         )
+        .post(
+            "/dashboard/sessions/{session}/passkey",
+            Admin,
+            pages::session_passkey::answer_passkey,
+        )
+        .post(
+            "/dashboard/sessions/{session}/passkey/confirm",
+            Admin,
+            pages::session_passkey::confirm_passkey,
+        )
         .get(
             "/dashboard/events",
             Read.narrowed(),
@@ -259,9 +285,20 @@ fn page_table() -> RouteTable {
         )
 }
 
+static PAGE_ROWS: LazyLock<Vec<RouteRow>> = LazyLock::new(|| page_table().rows);
+
 /// Returns the pages with their scopes.
 pub fn page_rows() -> Vec<RouteRow> {
-    page_table().rows
+    PAGE_ROWS.clone()
+}
+
+/// Returns whether a caller may open a page whose address has no parameters.
+fn may_open(caller: &Caller, page: &str) -> bool {
+    let row = PAGE_ROWS
+        .iter()
+        .find(|row| row.method == "GET" && row.path == page);
+    row.and_then(|row| row.access)
+        .is_some_and(|access| access.permits(caller))
 }
 
 /// Builds the router of the pages.

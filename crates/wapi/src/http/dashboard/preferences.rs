@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 
 use super::context::{LANGUAGE_COOKIE, PageLanguage, PageTheme, THEME_COOKIE};
+use super::form::is_ours;
 use super::login::cookies::preference_cookie;
 use super::login::forms::{self, FormFields};
 use crate::http::edge::CallerContext;
@@ -24,8 +25,7 @@ pub async fn set_preferences(
         .ok_or_else(|| Problem::invalid_field("language", "must be en or ru"))?;
     let theme = PageTheme::from_code(&fields.require("theme")?)
         .ok_or_else(|| Problem::invalid_field("theme", "must be auto, light, or dark"))?;
-    let back = fields.take(forms::BACK_FIELD);
-    let back = back.filter(|back| forms::is_own_address(back));
+    let back = fields.take(forms::BACK_FIELD).filter(|back| is_ours(back));
     let cookies = AppendHeaders([
         (
             header::SET_COOKIE,

@@ -21,11 +21,13 @@ macro_rules! page_texts {
     };
 }
 
-pub(in crate::http::dashboard) use page_texts;
+pub(in crate::http) use page_texts;
 
 mod operator;
+mod problems;
 
 pub use operator::*;
+pub use problems::problem_text;
 
 page_texts! {
     // The frame.
@@ -54,6 +56,10 @@ page_texts! {
     HOME: "To the overview", "К обзору";
     FAILED: "That did not work", "Не получилось";
     COPY: "Copy", "Копировать";
+    CONFIRM: "Yes, do it", "Да, выполнить";
+    CANCEL: "Cancel", "Отмена";
+    TYPE_AGAIN: "Secrets are not shown again: type them once more.",
+        "Секреты повторно не показываются: введите их ещё раз.";
     NONE: "none", "нет";
     UNTIL_NOW: "never", "никогда";
     // The login.
@@ -109,8 +115,19 @@ page_texts! {
     CONNECT_LINK: "Link for the phone's owner", "Ссылка для владельца телефона";
     CONNECT_LINK_HINT: "Whoever opens this page of the gateway links their phone to the session: by QR code, by code, or with a passkey. It is shown only now, and works once, until:",
         "Открывший эту страницу шлюза привяжет к сессии свой телефон: QR-кодом, кодом или ключом доступа. Ссылка показана только сейчас и действует один раз, до:";
-    PASSKEY: "WhatsApp asks for a passkey of the account. Make a link for the phone's owner below, and take the step there.",
-        "WhatsApp просит ключ доступа аккаунта. Создайте ниже ссылку для владельца телефона и сделайте этот шаг там.";
+    PASSKEY_STEP: "Passkey", "Ключ доступа";
+    PASSKEY: "WhatsApp asks for a passkey of the account. Take the step here, or make a link for the phone's owner below. A passkey can only be used in a page of WhatsApp Web; the browser extension of wapi does that.",
+        "WhatsApp просит ключ доступа аккаунта. Сделайте этот шаг здесь или создайте ниже ссылку для владельца телефона. Ключ доступа можно использовать только на странице WhatsApp Web; это делает расширение wapi для браузера.";
+    PASSKEY_ADMINS_ONLY: "WhatsApp asks for a passkey of the account; an admin key takes this step.",
+        "WhatsApp просит ключ доступа аккаунта; этот шаг делает ключ admin.";
+    PASSKEY_REQUEST: "Paste this request into the extension, in a tab of https://web.whatsapp.com:",
+        "Вставьте этот запрос в расширение на вкладке https://web.whatsapp.com:";
+    PASSKEY_ANSWER: "Paste its answer here", "Вставьте сюда его ответ";
+    PASSKEY_CHECKED: "WhatsApp checks the passkey…", "WhatsApp проверяет ключ доступа…";
+    PASSKEY_COMPARE: "Compare this code with the one on the phone:", "Сравните этот код с кодом на телефоне:";
+    PASSKEY_SAME: "The codes are the same", "Коды совпадают";
+    PASSKEY_LINKING: "The phone links the session…", "Телефон привязывает сессию…";
+    SECONDS_LEFT_OF_STEP: "Seconds left:", "Осталось секунд:";
     ACTIONS: "Actions", "Действия";
     START: "Start", "Запустить";
     STOP: "Stop", "Остановить";
@@ -144,6 +161,8 @@ page_texts! {
     SHOW_SKIPPED: "Show them", "Показать их";
     MORE: "More:", "Ещё:";
     LATER: "Later", "Дальше";
+    COPY_CURL: "Copy as curl", "Скопировать как curl";
+    CURL_EVENTS: "These events as curl", "Эти события через curl";
     // Webhooks.
     ADDRESS: "Address", "Адрес";
     ENABLED: "Enabled", "Включён";
@@ -173,6 +192,8 @@ page_texts! {
     NEW_KEY: "New key", "Новый ключ";
     KEY_ONCE: "This is the key. It is shown only now; the gateway keeps a hash of it.",
         "Это ключ. Он показан только сейчас; шлюз хранит лишь его хеш.";
+    REMOVE_KEY_QUESTION: "Remove this key? Programs that have it are refused at once.",
+        "Удалить этот ключ? Программы с ним сразу получат отказ.";
     ONLY_SESSIONS: "Sessions, one a line; empty: all", "Сессии, по одной в строке; пусто: все";
 }
 

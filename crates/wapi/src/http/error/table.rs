@@ -110,10 +110,10 @@ problems! {
             "the forms of the dashboard are sent by its own pages only; programs use /v1";
         /// A form of the dashboard belongs to another login, or to none.
         StaleForm => 403 "stale_form" "Form of another login",
-            "go back, reload the page, and send the form again";
+            "send the form again from a page that was loaded after the login";
         /// A form of the dashboard does something that asks for the key of the login again.
         KeyNotShown => 403 "key_not_shown" "API key not typed lately",
-            "go back, type the API key of this login into the form, and send it again";
+            "type the API key of this login into the form, and send it again";
         /// The key lacks a scope; `detail` names it.
         ScopeMissing(scope: Scope) => 403 "scope_missing" "API key lacks a scope",
             name_scopes(*scope);

@@ -47,7 +47,6 @@ pub(super) const PAGE_POLICY: (HeaderName, &str) = (
 );
 
 pub(super) use declared_queries::refuse_undeclared;
-pub(super) use page::escape_html;
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::render_page(&DOCUMENT));
 
@@ -242,7 +241,7 @@ fn operation_object(operation: &Operation, row: &RouteRow) -> Value {
     for (media_type, schema) in &operation.body_forms {
         written["requestBody"]["content"][media_type] = json!({"schema": schema});
     }
-    if let Some(scope) = row.scope {
+    if let Some(scope) = row.scope() {
         written["security"] = json!([{"bearer": []}, {"header": []}]);
         let or_admin = if scope == crate::model::access::Scope::Admin {
             ""
@@ -286,7 +285,7 @@ fn response_objects(operation: &Operation, row: &RouteRow) -> Value {
 /// Returns the problems that every route of this kind may answer.
 fn common_problems(operation: &Operation, row: &RouteRow) -> Vec<(u16, &'static str)> {
     let mut problems = vec![(500, "internal")];
-    if row.scope.is_some() {
+    if row.access.is_some() {
         problems.extend([
             (503, "starting"),
             (401, "unauthorized"),

@@ -1,4 +1,4 @@
-//! One-time links to the dashboard: a hash of each, and whether it was used.
+//! One-time links to the dashboard: a hash of each, and whether it was used up.
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
@@ -7,8 +7,8 @@ use crate::store::writer::StoreChange;
 use crate::store::{LoginHash, LoginStore, StoreError};
 
 impl LoginStore<'_> {
-    /// Adds the link of a gateway that nobody has logged in to. Returns false, and adds none, if
-    /// there was a link or a login before.
+    /// Adds the link of a gateway that nobody has logged in to, in the place of one that was not
+    /// used. Returns false, and adds none, if somebody has logged in.
     pub async fn add_first_link(
         self,
         hash: LoginHash,
@@ -43,6 +43,9 @@ impl StoreChange for AddFirstLink {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<bool, sqlx::Error> {
+        sqlx::query("DELETE FROM login_links WHERE used_at IS NULL")
+            .execute(&mut *connection)
+            .await?;
         let sql = "INSERT INTO login_links (hash, created_at, expires_at) SELECT $1, $2, $3 \
                    WHERE NOT EXISTS (SELECT 1 FROM login_links) AND NOT EXISTS (SELECT 1 FROM logins)";
         let query = sqlx::query(sql)

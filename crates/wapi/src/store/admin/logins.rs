@@ -33,6 +33,12 @@ impl LoginStore<'_> {
         row.as_ref().map(login_from_row).transpose()
     }
 
+    /// Returns the part of cookies' names that distinguishes this gateway's.
+    pub async fn load_cookie_mark(self) -> Result<String, StoreError> {
+        let mark = sqlx::query_scalar("SELECT mark FROM cookie_mark");
+        Ok(mark.fetch_one(&self.store.readers).await?)
+    }
+
     /// Saves a login, and forgets those that were created or seen last before these times.
     pub async fn add_login(
         self,
@@ -113,8 +119,13 @@ impl StoreChange for AddLogin {
     async fn write(
         &self,
         connection: &mut SqliteConnection,
-        _: Timestamp,
+        now: Timestamp,
     ) -> Result<(), sqlx::Error> {
+        // Somebody has entered: no link is needed any more, now or after this login has ended.
+        sqlx::query("UPDATE login_links SET used_at = $1 WHERE used_at IS NULL")
+            .bind(now.as_millisecond())
+            .execute(&mut *connection)
+            .await?;
         sqlx::query("DELETE FROM logins WHERE created_at < $1 OR seen_at < $2")
             .bind(self.created_before.as_millisecond())
             .bind(self.seen_before.as_millisecond())

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 use crate::store::events::feed;
-use crate::store::{Store, StoreError, to_timestamp};
+use crate::store::{Life, Store, StoreError, to_timestamp};
 
 /// The statistics at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,11 +28,46 @@ pub struct StoreStats {
     pub free_bytes: u64,
 }
 
+/// How many of a session's last events are of each type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastEventCounts {
+    pub counts: BTreeMap<String, u64>,
+    /// The time of the first of them.
+    pub since: Option<Timestamp>,
+}
+
 impl Store {
     /// Counts events from here on.
     pub(in crate::store) async fn start_event_count(&self) -> Result<(), StoreError> {
         self.stats.lock().await.counted_upto = Some(feed::newest_position(&self.background).await?);
         Ok(())
+    }
+
+    /// Counts the last events of a session by type, `most` of them. Answered from the index of
+    /// events by session alone.
+    pub async fn count_last_events(
+        &self,
+        life: &Life,
+        most: i64,
+    ) -> Result<LastEventCounts, StoreError> {
+        let sql = "SELECT type, count(*) AS count, min(seq) AS first FROM \
+                   (SELECT seq, type FROM events WHERE body <> '' AND session = $1 ORDER BY seq DESC LIMIT $2) \
+                   GROUP BY type";
+        let rows = sqlx::query(sql).bind(life.id()).bind(most);
+        let rows = rows.fetch_all(&self.background).await?;
+        let counts = rows
+            .iter()
+            .map(|row| (row.get("type"), to_count(row.get("count"))))
+            .collect();
+        let first: Option<i64> = rows.iter().map(|row| row.get("first")).min();
+        let since = sqlx::query_scalar("SELECT created_at FROM events WHERE seq = $1")
+            .bind(first)
+            .fetch_optional(&self.background)
+            .await?;
+        Ok(LastEventCounts {
+            counts,
+            since: since.map(to_timestamp),
+        })
     }
 
     /// Returns the current statistics. Visits each waiting delivery and each event since the last

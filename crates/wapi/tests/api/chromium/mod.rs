@@ -1,5 +1,6 @@
 //! The dashboard in Chromium, as people have it: with its scripts, its styles, and its keys. A complaint of the browser fails a test.
 
+mod forms;
 mod furnished;
 mod hostile;
 mod live;

@@ -68,7 +68,7 @@ impl PageReader {
         let reader = Self::start(app).await?;
         reader.opens("/dashboard").await;
         reader.types("#key", key).await;
-        reader.clicks("main button[type=submit]").await;
+        reader.clicks("form:has(#key) button[type=submit]").await;
         reader.until_path("/dashboard").await;
         Some(reader)
     }
@@ -173,6 +173,20 @@ impl PageReader {
             let file = std::path::Path::new(&folder).join(name);
             std::fs::write(file, STANDARD.decode(picture).expect("base64")).expect("it is kept");
         }
+    }
+
+    /// Keeps a picture of what the window shows now, in the same folder.
+    pub async fn keep_view(&self, name: &str) {
+        let Some(folder) = std::env::var_os("WAPI_TESTS_SCREENSHOTS") else {
+            return;
+        };
+        let picture = self
+            .window
+            .command("Page.captureScreenshot", json!({}))
+            .await;
+        let picture = picture["data"].as_str().expect("a picture");
+        let file = std::path::Path::new(&folder).join(format!("{name}.png"));
+        std::fs::write(file, STANDARD.decode(picture).expect("base64")).expect("it is kept");
     }
 
     /// Complaints with this in them are no fault.

@@ -17,11 +17,11 @@ async fn a_login_shows_the_overview_in_a_browser() {
             reader.opens("/dashboard/events").await;
             reader.until_path("/dashboard/login").await;
             reader.types("#key", "wapi_wrong").await;
-            reader.clicks("main button[type=submit]").await;
+            reader.clicks("form:has(#key) button[type=submit]").await;
             reader.until_shown("#refused", "not valid").await;
             reader.forgives("401");
             reader.types("#key", KEY).await;
-            reader.clicks("main button[type=submit]").await;
+            reader.clicks("form:has(#key) button[type=submit]").await;
             reader.until_path("/dashboard/events").await;
             reader.clicks("nav a[href='/dashboard']").await;
             reader.until_shown("#by-status", "").await;
@@ -241,6 +241,19 @@ async fn the_page_of_a_removed_key_is_dark_within_a_second() {
             admin.opens("/dashboard/keys").await;
             admin.until_shown("tbody", "board").await;
             admin.clicks("form[action$='/remove'] button").await;
+            admin
+                .until_shown("#question-text", "Remove this key?")
+                .await;
+            admin.clicks("#question button[value='']").await;
+            admin
+                .until("!document.getElementById('question').open")
+                .await;
+            guest.until_live().await;
+            admin.clicks("form[action$='/remove'] button").await;
+            admin
+                .until("document.getElementById('question').open")
+                .await;
+            admin.clicks("#question button.danger").await;
             let clock = Clock::system();
             let started = clock.uptime();
             guest.until_path("/dashboard/login").await;

@@ -57,6 +57,33 @@ impl Page {
         rest.split('"').next().unwrap().to_owned()
     }
 
+    /// The values of the form that is sent to this address, as a browser without scripts sends them.
+    #[track_caller]
+    pub fn form(&self, action: &str) -> Vec<(String, String)> {
+        let start = format!("action=\"{action}\"");
+        let (_, rest) = self.text.split_once(&start).expect("a form");
+        let form = rest.split("</form>").next().unwrap();
+        let value = |tag: &str, name: &str| {
+            let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+            Some(unescape(rest.split('"').next()?))
+        };
+        let mut fields = Vec::new();
+        for part in form.split('<').skip(1) {
+            let (tag, text) = part.split_once('>').unwrap_or((part, ""));
+            let Some(name) = value(tag, "name") else {
+                continue;
+            };
+            let kind = value(tag, "type").unwrap_or_default();
+            let is_box = kind == "checkbox" || kind == "radio";
+            if tag.starts_with("textarea") {
+                fields.push((name, unescape(text)));
+            } else if tag.starts_with("input") && (!is_box || tag.contains(" checked")) {
+                fields.push((name, value(tag, "value").unwrap_or_default()));
+            }
+        }
+        fields
+    }
+
     /// The address of the page's stream.
     #[track_caller]
     pub fn stream(&self) -> String {
@@ -107,8 +134,20 @@ impl Browser {
         self.submit("/dashboard/login", &[("key", key)]).await
     }
 
-    pub fn cookie(&self, name: &str) -> Option<&str> {
-        self.cookies.get(name).map(String::as_str)
+    /// Name and value of the cookie of a login.
+    pub fn login(&self) -> Option<(&str, &str)> {
+        let mut cookies = self.cookies.iter();
+        let found = cookies.find(|(name, _)| {
+            let name = name.strip_prefix("__Host-").unwrap_or(name);
+            name.starts_with("wapi-")
+        });
+        found.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The same browser with the cookies of another one: both gateways are on one host.
+    pub fn with_cookies_of(mut self, other: &Self) -> Self {
+        self.cookies.clone_from(&other.cookies);
+        self
     }
 
     pub fn set_cookie(&mut self, name: &str, value: &str) {
@@ -122,10 +161,24 @@ impl Browser {
 
     /// Fills in a form of this page, and sends it to an address of the page.
     pub async fn send(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Page {
-        let token = self.get(page).await.expect(200).token();
-        let mut all = vec![("form_token", token.as_str())];
+        let shown = self.get(page).await.expect(200);
+        let token = shown.token();
+        let mut all = vec![("form_token", token.as_str()), ("page", page)];
         all.extend(fields);
         self.submit(action, &all).await
+    }
+
+    /// Answers a page that asks first with yes.
+    pub async fn confirms(&mut self, question: Page, action: &str) -> Page {
+        let question = question.expect(200);
+        question.shows("name=\"confirmed\"");
+        let fields = question.form(action);
+        let mut fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        fields.push(("confirmed", "yes"));
+        self.submit(action, &fields).await
     }
 
     /// Sends a form as a page of the dashboard does.
@@ -200,6 +253,21 @@ impl Browser {
             last_id: String::new(),
         }
     }
+}
+
+/// Text of HTML as people read it.
+fn unescape(html: &str) -> String {
+    let signs = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&amp;", "&"),
+    ];
+    let mut text = html.to_owned();
+    for (written, sign) in signs {
+        text = text.replace(written, sign);
+    }
+    text
 }
 
 /// An open page that follows its stream.

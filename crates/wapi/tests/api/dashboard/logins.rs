@@ -12,7 +12,7 @@ use crate::harness::{TestApp, TestClient, eventually, free_address, gateway};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A key for some scopes and sessions, and its id.
-async fn make_key(
+pub async fn make_key(
     admin: &TestClient,
     scopes: &[&str],
     sessions: Option<&[&str]>,
@@ -50,6 +50,25 @@ async fn a_key_is_exchanged_for_a_cookie_of_the_dashboard_alone() {
 }
 
 #[tokio::test]
+async fn a_login_to_one_gateway_leaves_that_to_another_on_the_same_host_alone() {
+    locked()
+        .gateway(async |one| {
+            locked()
+                .gateway(async |other| {
+                    // Browsers show cookies to all ports of a host.
+                    let first = Browser::logged_in(one, KEY).await;
+                    let mut second = Browser::at(other).with_cookies_of(&first);
+                    assert_eq!(second.log_in(KEY).await.leads_to(), "/dashboard");
+                    second.get("/dashboard").await.expect(200);
+                    let mut first = first.with_cookies_of(&second);
+                    first.get("/dashboard").await.expect(200);
+                })
+                .await;
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_wrong_key_opens_nothing_and_is_told_so() {
     locked()
         .gateway(async |app| {
@@ -59,7 +78,9 @@ async fn a_wrong_key_opens_nothing_and_is_told_so() {
                 page.shows("id=\"refused\"");
                 assert!(page.headers.get("set-cookie").is_none());
             }
-            browser.set_cookie("wapi", "a-token-of-somebody");
+            let other = Browser::logged_in(app, KEY).await;
+            let (name, _) = other.login().expect("a login");
+            browser.set_cookie(name, "a-token-of-somebody");
             let led = browser.get("/dashboard").await;
             assert_eq!(led.leads_to(), "/dashboard/login?next=%2Fdashboard");
         })
@@ -128,7 +149,7 @@ async fn after_the_logout_the_cookie_is_worth_nothing() {
             let fields = [("form_token", &*page.token())];
             let left = browser.submit("/dashboard/logout", &fields).await;
             assert_eq!(left.leads_to(), "/dashboard/login");
-            assert_eq!(browser.cookie("wapi"), None);
+            assert_eq!(browser.login(), None);
             assert_eq!(left.headers["clear-site-data"], "\"cache\"");
             tab.ends().await;
             other.clone().get("/dashboard").await.leads_to();
@@ -142,7 +163,7 @@ async fn a_key_without_any_page_can_still_log_out() {
         .gateway(async |app| {
             let (key, _) = make_key(&app.with_key(KEY), &["send"], None).await;
             let mut browser = Browser::logged_in(app, &key).await;
-            let page = browser.get("/dashboard").await.expect(403);
+            let page = browser.get("/dashboard/sessions").await.expect(403);
             page.shows("scope_missing");
             let fields = [("form_token", &*page.token())];
             let left = browser.submit("/dashboard/logout", &fields).await;
@@ -321,7 +342,7 @@ async fn people_of_other_machines_log_in_over_tls_only() {
             let page = tls.call(call.header("origin", origin)).await;
             assert_eq!(page.leads_to(), "/dashboard");
             let cookie = page.headers["set-cookie"].to_str().unwrap();
-            assert!(cookie.starts_with("__Host-wapi="), "{cookie}");
+            assert!(cookie.starts_with("__Host-wapi-"), "{cookie}");
             assert!(
                 cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"),
                 "{cookie}"

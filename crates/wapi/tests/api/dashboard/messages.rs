@@ -63,7 +63,15 @@ async fn a_message_is_edited_forwarded_and_deleted_on_its_page() {
         );
 
         let fields = [("for", "everyone")];
-        let deleted = browser.send(&own, &format!("{own}/delete"), &fields).await;
+        let delete = format!("{own}/delete");
+        let question = browser.send(&own, &delete, &fields).await;
+        question.shows("Delete this message for everyone?");
+        browser
+            .get(&own)
+            .await
+            .expect(200)
+            .hides("This message was deleted.");
+        let deleted = browser.confirms(question, &delete).await;
         assert!(deleted.leads_to().starts_with(&chat));
         bob.next_message(PATIENCE).await.unwrap();
         let page = until(&mut browser, &own, "This message was deleted.").await;

@@ -2,6 +2,7 @@
 
 mod browser;
 mod chats;
+mod forms;
 mod lists;
 mod logins;
 mod messages;
@@ -9,6 +10,7 @@ mod operations;
 mod operator;
 mod pages;
 mod people;
+mod rights;
 mod safety;
 mod sandbox;
 mod sizes;

@@ -167,6 +167,28 @@ async fn a_failed_delivery_is_seen_with_its_attempt_and_resent_and_its_time_repl
 }
 
 #[tokio::test]
+async fn events_are_copied_as_calls_that_read_them() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "hello").await.unwrap();
+        app.webhook.next().await;
+        let mut browser = Browser::at(app);
+        let address = "/dashboard/events?session=shop&types=message.received";
+        let page = browser.get(address).await.expect(200);
+        page.shows("&quot;$WAPI/v1/events?session=shop&amp;types=message.received&quot;");
+        let (_, call) = page
+            .text
+            .split_once("data-copy=\"curl -X GET &quot;$WAPI")
+            .unwrap();
+        let path = call.split("&quot;").next().unwrap().replace("&amp;", "&");
+        let feed = app.get(&path).await.expect(200).json();
+        let events = feed["events"].as_array().unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0]["event"]["data"]["text"]["body"], "hello");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_key_is_made_and_shown_once_and_removed() {
     locked()
         .gateway(async |app| {
@@ -191,7 +213,9 @@ async fn a_key_is_made_and_shown_once_and_removed() {
             listed.shows("shop");
             let id = listed.text.split("/dashboard/keys/").nth(1).unwrap();
             let action = format!("/dashboard/keys/{}", id.split('"').next().unwrap());
-            let removed = browser.send("/dashboard/keys", &action, &[]).await;
+            let question = browser.send("/dashboard/keys", &action, &[]).await;
+            app.with_key(&key).get("/v1/sessions").await.expect(200);
+            let removed = browser.confirms(question, &action).await;
             assert_eq!(removed.leads_to(), "/dashboard/keys");
             app.with_key(&key).get("/v1/sessions").await.expect(401);
             let none = [("name", "board")];

@@ -318,7 +318,7 @@ async fn a_session_is_checked_asked_for_its_limits_and_paced() {
             "new_chats_per_day": null});
         assert_eq!(pacing, expected);
         let page = browser.get(address).await.expect(200);
-        page.shows("name=\"min_gap\" inputmode=\"numeric\" value=\"3\"");
+        page.shows("name=\"min_gap\" type=\"text\" value=\"3\"");
         let wrong = browser.send(address, &action, &[("min_gap", "soon")]).await;
         wrong.expect(400).shows("min_gap");
         browser.send(address, &action, &[]).await.leads_to();

@@ -6,8 +6,9 @@ use serde_json::json;
 use wapi::system::clock::Clock;
 
 use super::browser::Browser;
+use super::chats::until;
 use super::{KEY, locked};
-use crate::harness::{Setup, encoded, gateway};
+use crate::harness::{Setup, encoded, gateway, shop};
 
 #[tokio::test]
 async fn a_phone_is_linked_on_the_page_while_it_watches() {
@@ -269,6 +270,73 @@ async fn two_hundred_sessions_are_a_small_page() {
         let page = browser.get(&next).await.expect(200);
         page.shows(&format!("/dashboard/sessions/{}", encoded("session 050")));
         page.hides("session 049</a>");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_is_linked_with_a_passkey_on_its_page() {
+    locked()
+        .gateway(async |app| {
+            let alice = app.phone("Alice");
+            let passkey = alice.creates_passkey().unwrap();
+            let admin = app.with_key(KEY);
+            admin.register("shop").await.expect(202);
+            let wish = json!({"name": "reader", "scopes": ["read"]});
+            let made = admin.post("/v1/api-keys", wish).await.expect(201).json();
+            let reader = Browser::logged_in(app, made["key"].as_str().unwrap()).await;
+            let browser = Browser::logged_in(app, KEY).await;
+            let qr = admin.qr("shop").await;
+            let address = "/dashboard/sessions/shop";
+            let steps = async {
+                let (mut browser, mut reader) = (browser, reader);
+                let page = until(&mut browser, address, "id=\"passkey-request\">").await;
+                page.shows("data-seconds=");
+                reader
+                    .get(address)
+                    .await
+                    .expect(200)
+                    .hides("passkey-request");
+                let (_, options) = page.text.split_once("id=\"passkey-request\">").unwrap();
+                let options = options.split('<').next().unwrap().replace("&quot;", "\"");
+                let options = serde_json::from_str(&options).unwrap();
+                let answer = format!("{address}/passkey");
+                let wrong = browser
+                    .send(address, &answer, &[("assertion", "not it")])
+                    .await;
+                wrong.expect(400).shows("id=\"assertion-fault\"");
+                let assertion = passkey.signs(&options).unwrap().to_string();
+                let fields = [("assertion", &*assertion)];
+                browser.send(address, &answer, &fields).await.leads_to();
+                let code = alice.sees_passkey_code().await;
+                until(&mut browser, address, &code).await;
+                let confirm = format!("{address}/passkey/confirm");
+                browser.send(address, &confirm, &[]).await.leads_to();
+                browser
+            };
+            let (linked, mut browser) = tokio::join!(alice.scans_qr(&qr), steps);
+            linked.unwrap();
+            until(&mut browser, address, "data-status=\"online\"").await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_session_counts_its_last_events() {
+    shop(async |app, alice, bob| {
+        let mut browser = Browser::at(app);
+        let page = browser.get("/dashboard/sessions/shop").await.expect(200);
+        page.hides("<code>message.received</code>");
+        let mut tab = browser.follow(&page.stream()).await;
+        for text in ["one", "two"] {
+            bob.sends_text(alice.number(), text).await.unwrap();
+            app.webhook.next().await;
+        }
+        let two = "<code>message.received</code></dt><dd>2</dd>";
+        tab.until("counts", two).await;
+        app.pair("other", &app.phone("Carol")).await;
+        let page = browser.get("/dashboard/sessions/other").await.expect(200);
+        page.hides("<code>message.received</code>");
     })
     .await;
 }

@@ -43,10 +43,11 @@ async fn a_group_is_made_managed_and_left_on_its_page() {
             .leads_to();
         browser.get(&group).await.expect(200).shows(">admin<");
         let fields = [("participant", carol.number()), ("action", "remove")];
-        browser
-            .send(&group, &format!("{group}/member"), &fields)
-            .await
-            .leads_to();
+        let member = format!("{group}/member");
+        let question = browser.send(&group, &member, &fields).await;
+        question.shows(&format!("<a href=\"{group}\">Cancel</a>"));
+        browser.get(&group).await.expect(200).shows(carol.number());
+        browser.confirms(question, &member).await.leads_to();
         browser.get(&group).await.expect(200).hides(carol.number());
 
         let invite = format!("{group}/invite");
@@ -57,7 +58,10 @@ async fn a_group_is_made_managed_and_left_on_its_page() {
             rest.split('<').next().unwrap().to_owned()
         };
         let code = link(&page.text);
-        assert_eq!(browser.send(&invite, &invite, &[]).await.leads_to(), invite);
+        let question = browser.send(&invite, &invite, &[]).await;
+        let same = browser.get(&invite).await.expect(200);
+        assert_eq!(link(&same.text), code);
+        assert_eq!(browser.confirms(question, &invite).await.leads_to(), invite);
         let code_again = link(&browser.get(&invite).await.expect(200).text);
         assert_ne!(code, code_again);
 
@@ -188,7 +192,9 @@ async fn files_are_listed_by_state_and_removed() {
         let page = browser.get(&stored).await.expect(200);
         let remove = format!("/dashboard/media/{}/remove", ids[0]);
         page.shows(&format!("action=\"{remove}\""));
-        assert_eq!(browser.send(&stored, &remove, &[]).await.leads_to(), list);
+        let question = browser.send(&stored, &remove, &[]).await;
+        browser.get(&stored).await.expect(200).shows(&remove);
+        assert_eq!(browser.confirms(question, &remove).await.leads_to(), list);
         browser.get(&stored).await.expect(200).hides(&remove);
         let gone = app.get(&format!("/v1/media/{}", ids[0])).await.expect(200);
         assert_eq!(gone.json()["status"], "removed");

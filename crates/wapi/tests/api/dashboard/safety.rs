@@ -99,8 +99,8 @@ async fn printed_link(app: &TestApp) -> Option<String> {
     let console = app.console();
     let links = console
         .iter()
-        .filter_map(|line| line.split_once("/dashboard/login?link="));
-    links.map(|(_, link)| link.to_owned()).next()
+        .filter_map(|line| line.split_once("/dashboard/login#link="));
+    links.map(|(_, link)| link.to_owned()).last()
 }
 
 #[tokio::test]
@@ -109,18 +109,22 @@ async fn a_first_start_on_a_terminal_prints_a_link_that_opens_the_dashboard_once
         .on_a_terminal()
         .gateway(async |app| {
             let link = printed_link(app).await.expect("a link");
-            let path = format!("/dashboard/login?link={link}");
             let mut browser = Browser::at(app);
-            // A look at the address opens nothing.
+            // No secret is ever part of a request's address, and a look at it opens nothing.
+            let path = format!("/dashboard/login?link={link}");
+            browser.get(&path).await.expect(400).shows("invalid_fields");
             for _ in 0..2 {
-                let page = browser.get(&path).await.expect(200);
-                page.shows(&format!("name=\"link\" value=\"{link}\""));
-                assert!(browser.cookie("wapi").is_none());
+                let page = browser.get("/dashboard/login").await.expect(200);
+                page.shows("name=\"link\"");
+                assert!(browser.login().is_none());
             }
             let foreign = browser.post("/dashboard/login", &[("link", &link)]);
             let foreign = browser.clone().call(foreign).await;
             foreign.expect(403).shows("foreign_form");
-            let led = browser.submit("/dashboard/login", &[("link", &link)]).await;
+            let whole = format!(" {}/dashboard/login#link={link}\n", app.base());
+            let led = browser
+                .submit("/dashboard/login", &[("link", &whole)])
+                .await;
             assert_eq!(led.leads_to(), "/dashboard");
             browser
                 .get("/dashboard/keys")
@@ -135,15 +139,15 @@ async fn a_first_start_on_a_terminal_prints_a_link_that_opens_the_dashboard_once
             let mut second = Browser::at(app);
             let again = second.submit("/dashboard/login", &[("link", &link)]).await;
             again.expect(401).shows("id=\"refused\"");
-            assert!(second.cookie("wapi").is_none());
+            assert!(second.login().is_none());
             app.restart().await;
             app.get("/health/live").await.expect(200);
             let links = app
                 .console()
                 .iter()
-                .filter(|it| it.contains("?link="))
+                .filter(|it| it.contains("#link="))
                 .count();
-            assert_eq!(links, 1, "only at the first start");
+            assert_eq!(links, 1, "only until somebody has logged in");
         })
         .await;
 }
@@ -171,4 +175,54 @@ async fn a_link_expires_and_is_printed_to_nothing_but_a_terminal() {
             .gateway(async |app| assert_eq!(printed_link(app).await, None))
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_link_that_nobody_used_is_replaced_at_the_next_start() {
+    locked()
+        .on_a_terminal()
+        .gateway(async |app| {
+            let first = printed_link(app).await.expect("a link");
+            app.restart().await;
+            let second = printed_link(app).await.expect("another link");
+            assert_ne!(first, second);
+            let mut browser = Browser::at(app);
+            let former = browser
+                .submit("/dashboard/login", &[("link", &first)])
+                .await;
+            former.expect(401).shows("This link is not valid");
+            app.push_clock(Duration::from_secs(11 * 60));
+            app.restart().await;
+            let third = printed_link(app).await.expect("a third link");
+            assert_ne!(second, third);
+            let mut browser = Browser::at(app);
+            let led = browser
+                .submit("/dashboard/login", &[("link", &third)])
+                .await;
+            assert_eq!(led.leads_to(), "/dashboard");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_login_with_the_key_ends_the_link_for_good() {
+    locked()
+        .on_a_terminal()
+        .gateway(async |app| {
+            let link = printed_link(app).await.expect("a link");
+            let mut browser = Browser::logged_in(app, KEY).await;
+            let late = Browser::at(app)
+                .submit("/dashboard/login", &[("link", &link)])
+                .await;
+            late.expect(401);
+            let page = browser.get("/dashboard").await.expect(200);
+            let fields = [("form_token", &*page.token())];
+            browser
+                .submit("/dashboard/logout", &fields)
+                .await
+                .leads_to();
+            app.restart().await;
+            assert_eq!(printed_link(app).await, Some(link), "no other one");
+        })
+        .await;
 }

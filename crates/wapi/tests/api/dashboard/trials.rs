@@ -25,13 +25,33 @@ async fn a_form_sends_what_its_curl_says_and_shows_the_answer() {
             page.hides(KEY);
             page.shows("<option value=\"shop\">");
             page.shows("?kind=location");
-            // The preview is an address of its own.
-            let preview = format!("{SEND}?kind=location&path:session=shop&body:location/name=Quay");
-            let page = browser.get(&preview).await.expect(200);
+            let form_token = page.token();
+            // The preview is a form, too: what is typed is in no address.
+            let in_address = format!("{SEND}?kind=location&body:location/name=Quay");
+            browser
+                .get(&in_address)
+                .await
+                .expect(400)
+                .hides("id=\"curl\"");
+            let fields = [
+                ("form_token", &*form_token),
+                ("kind", "location"),
+                ("path:session", "shop"),
+                ("body:location/name", "Quay"),
+            ];
+            let preview = format!("{SEND}/preview");
+            let page = browser.submit(&preview, &fields).await.expect(200);
             page.shows("/v1/sessions/shop/messages");
             page.shows("&quot;name&quot;:&quot;Quay&quot;");
             page.hides("body:text/body");
-            let form_token = page.token();
+            page.hides("id=\"answer\"");
+            let page = browser.get(SEND).await.expect(200);
+            page.hides("method=\"get\"");
+            browser
+                .submit(&preview, &fields[1..])
+                .await
+                .expect(403)
+                .shows("stale_form");
             let to = bob.jid();
             let fields = [
                 ("form_token", &*form_token),

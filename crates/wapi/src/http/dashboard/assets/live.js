@@ -33,8 +33,29 @@ function isAtEnd() {
   return window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
 }
 
-// Everything that the reader opened stays open, and the focus stays where it was.
+// Fields that people fill in.
+function fieldsOf(part) {
+  const fields = [...part.querySelectorAll('form')].flatMap((form) => [...form.elements]);
+  return fields.filter((it) => it.name && !['hidden', 'submit', 'button', 'file'].includes(it.type));
+}
+
+function isSame(one, other) {
+  const form = (field) => field.form.getAttribute('action');
+  const value = (field) => (['checkbox', 'radio'].includes(field.type) ? field.value : '');
+  return one.name === other.name && form(one) === form(other) && value(one) === value(other);
+}
+
+// Everything that the reader opened stays open, what was typed stays, and the focus stays where it was.
 function replace(present, element) {
+  const typed = fieldsOf(present);
+  for (const field of fieldsOf(element)) {
+    const same = typed.find((it) => isSame(it, field));
+    if (same && ['checkbox', 'radio'].includes(field.type)) {
+      field.checked = same.checked;
+    } else if (same) {
+      field.value = same.value;
+    }
+  }
   const opened = [...present.querySelectorAll('details')].map((it) => it.open);
   element.querySelectorAll('details').forEach((it, index) => {
     it.open = it.open || Boolean(opened[index]);

@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::http::edge::{Peer, ProxyTrust};
 
-/// Name of the login's cookie over TLS. The prefix keeps other hosts of the same domain from
-/// setting it.
+/// Beginning of the name of the login's cookie over TLS; the mark of the gateway follows, because
+/// browsers show a cookie to all ports of a host. The prefix keeps other hosts of the same domain
+/// from setting it.
 const SECURE_NAME: &str = "__Host-wapi";
 /// The same without TLS, where browsers accept no cookie with the prefix.
 const PLAIN_NAME: &str = "wapi";
@@ -32,11 +33,12 @@ impl CookieTransport {
         }
     }
 
-    const fn cookie_name(self) -> &'static str {
-        match self {
+    fn cookie_name(self, mark: &str) -> String {
+        let name = match self {
             Self::Tls => SECURE_NAME,
             Self::Plain | Self::Exposed => PLAIN_NAME,
-        }
+        };
+        format!("{name}-{mark}")
     }
 }
 
@@ -54,15 +56,21 @@ pub fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find_map(|(given, value)| (given == name).then_some(value))
 }
 
-/// Returns the token of the login that a browser shows on this kind of connection.
-pub fn find_token(headers: &HeaderMap, transport: CookieTransport) -> Option<&str> {
-    find_cookie(headers, transport.cookie_name())
+/// Returns the token of the login to the gateway with this mark that a browser shows on this kind
+/// of connection.
+pub fn find_token<'a>(
+    headers: &'a HeaderMap,
+    transport: CookieTransport,
+    mark: &str,
+) -> Option<&'a str> {
+    find_cookie(headers, &transport.cookie_name(mark))
 }
 
-/// Returns the header that gives a browser this login; without a token, that takes it away. The
-/// cookie lasts as long as the browser runs; the gateway knows when the login ends.
-pub fn login_cookie(token: Option<&str>, transport: CookieTransport) -> HeaderValue {
-    let (name, value) = (transport.cookie_name(), token.unwrap_or_default());
+/// Returns the header that gives a browser this login to the gateway with this mark; without a
+/// token, that takes it away. The cookie lasts as long as the browser runs; the gateway knows when
+/// the login ends.
+pub fn login_cookie(token: Option<&str>, transport: CookieTransport, mark: &str) -> HeaderValue {
+    let (name, value) = (transport.cookie_name(mark), token.unwrap_or_default());
     // A cookie with the prefix must be valid for all paths. Nothing but the dashboard reads it.
     let scope = match transport {
         CookieTransport::Tls => "Path=/; Secure",
@@ -137,22 +145,24 @@ mod tests {
     #[test]
     fn over_tls_a_cookie_is_for_this_host_alone() {
         let of = |transport| {
-            login_cookie(Some("t"), transport)
+            login_cookie(Some("t"), transport, "ab12")
                 .to_str()
                 .unwrap()
                 .to_owned()
         };
         assert_eq!(
             of(CookieTransport::Tls),
-            "__Host-wapi=t; Path=/; Secure; HttpOnly; SameSite=Strict"
+            "__Host-wapi-ab12=t; Path=/; Secure; HttpOnly; SameSite=Strict"
         );
         assert_eq!(
             of(CookieTransport::Plain),
-            "wapi=t; Path=/dashboard; HttpOnly; SameSite=Strict"
+            "wapi-ab12=t; Path=/dashboard; HttpOnly; SameSite=Strict"
         );
         let headers =
-            HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static("a=b; wapi=t"))]);
-        assert_eq!(find_token(&headers, CookieTransport::Plain), Some("t"));
-        assert_eq!(find_token(&headers, CookieTransport::Tls), None);
+            HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static("a=b; wapi-ab12=t"))]);
+        let of = |transport, mark| find_token(&headers, transport, mark);
+        assert_eq!(of(CookieTransport::Plain, "ab12"), Some("t"));
+        assert_eq!(of(CookieTransport::Plain, "cd34"), None);
+        assert_eq!(of(CookieTransport::Tls, "ab12"), None);
     }
 }

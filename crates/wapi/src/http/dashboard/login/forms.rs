@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
+use crate::http::dashboard::form::is_ours;
 use crate::http::error::Problem;
 use crate::http::request::extract::JsonFields;
 
@@ -37,14 +38,6 @@ pub fn has_file(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"))
 }
 
-/// Returns whether an address is one of the dashboard's own.
-pub fn is_own_address(address: &str) -> bool {
-    address.starts_with("/dashboard")
-        && address
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-}
-
 /// The fields of a form, without its token.
 #[derive(Debug, Clone, Default)]
 pub struct FormFields(Vec<(String, String)>);
@@ -58,7 +51,7 @@ impl FormFields {
     /// Takes a field out; an empty one counts as left out.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(given, _)| given == name)?;
-        Some(self.0.swap_remove(at).1).filter(|value| !value.is_empty())
+        Some(self.0.remove(at).1).filter(|value| !value.is_empty())
     }
 
     /// Takes all fields of a name out.
@@ -78,16 +71,44 @@ impl FormFields {
     pub fn take_back(&mut self, list: &str) -> String {
         let is_of_list = |back: &String| {
             let query = back.strip_prefix(list);
-            query.is_some_and(|query| query.starts_with('?')) && is_own_address(back)
+            query.is_some_and(|query| query.starts_with('?')) && is_ours(back)
         };
         let back = self.take(BACK_FIELD).filter(is_of_list);
         back.unwrap_or_else(|| list.to_owned())
+    }
+
+    /// Returns the value of a field.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let found = fields.find(|(given, _)| given == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Returns whether a field has this value.
+    pub fn has(&self, name: &str, value: &str) -> bool {
+        let mut fields = self.0.iter();
+        fields.any(|(given, typed)| given == name && typed == value)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Keeps the fields with values for which `is_kept` returns true.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|(_, value)| is_kept(value));
     }
 
     /// Takes a field out that must not be empty.
     pub fn require(&mut self, name: &'static str) -> Result<String, Problem> {
         self.take(name)
             .ok_or_else(|| Problem::invalid_field(name, "is missing"))
+    }
+}
+
+impl FromIterator<(String, String)> for FormFields {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(fields: T) -> Self {
+        Self(fields.into_iter().collect())
     }
 }
 

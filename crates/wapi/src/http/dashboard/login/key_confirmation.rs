@@ -60,6 +60,9 @@ fn draw_key(context: &PageContext, form: &str, text: PageText, is_required: bool
         @if !is_fresh {
             label for=(id) { (context.text(text)) }
             input id=(id) name=(FIELD) type="password" autocomplete="off" required[is_required];
+            @if context.failed.as_ref().is_some_and(|failed| failed.lacks_key()) {
+                p.fault { (context.text(texts::KEY_WRONG_OR_MISSING)) }
+            }
         }
     }
 }

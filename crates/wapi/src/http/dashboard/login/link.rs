@@ -1,4 +1,5 @@
-//! The one-time link of a first start: it stands for the key in the settings, once, for a moment.
+//! The one-time link of a start on a terminal: it stands for the key in the settings, once, for a
+//! moment.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,8 +11,12 @@ use crate::store::StoreError;
 /// A link that nobody has used for so long has expired.
 const LINK_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 
+/// Precedes the token in an address. Browsers send nothing that follows the `#` to anybody, so that
+/// it reaches no log and no other page.
+const FRAGMENT: &str = "#link=";
+
 /// Creates the link of a gateway that nobody has logged in to, and returns its path; `None` if
-/// there was a link or a login before, or where it would lead nowhere.
+/// somebody has, or where it would lead nowhere. A link that was not used is replaced.
 pub async fn create_first_link(gateway: &Gateway) -> Result<Option<String>, StoreError> {
     let token = LoginToken::random();
     let has_key = gateway.keys.bind_first_login(token.0.as_bytes()).is_some();
@@ -21,14 +26,16 @@ pub async fn create_first_link(gateway: &Gateway) -> Result<Option<String>, Stor
     let expires_at = gateway.clock.now() + LINK_LIFETIME;
     let logins = gateway.store.logins();
     let is_first = logins.add_first_link(token.hash(), expires_at).await?;
-    Ok(is_first.then(|| format!("/dashboard/login?link={}", token.0)))
+    Ok(is_first.then(|| format!("/dashboard/login{FRAGMENT}{}", token.0)))
 }
 
-/// Uses a link up. Returns the login that it opens; `None` if it opens none.
+/// Uses a link up; people paste it with the address before its token, or without. Returns the login that it opens; `None` if it opens none.
 pub(super) async fn open_link(
     gateway: &Gateway,
     link: &str,
 ) -> Result<Option<(Caller, LoginToken)>, StoreError> {
+    let link = link.trim();
+    let link = link.split_once(FRAGMENT).map_or(link, |(_, link)| link);
     let (link, token) = (LoginToken(link.to_owned()), LoginToken::random());
     let Some((caller, binding)) = gateway.keys.bind_first_login(token.0.as_bytes()) else {
         return Ok(None);

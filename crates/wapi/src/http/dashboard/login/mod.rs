@@ -25,7 +25,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use super::Dashboard;
-use super::context::PageContext;
+use super::context::{HOME, PageContext};
+use super::form::{SentForm, SentTexts};
+use super::navigation::first_page;
 use cookies::CookieTransport;
 use forms::FormFields;
 pub use key_confirmation::KeyConfirmation;
@@ -37,7 +39,7 @@ use crate::http::access::api_keys::Caller;
 use crate::http::access::auth::{self, FINAL_ANSWER_TIME};
 use crate::http::access::unkeyed::{self, StrangerError};
 use crate::http::edge::CallerContext;
-use crate::http::error::Problem;
+use crate::http::error::{Problem, ProblemDocument};
 use crate::http::request::extract::MAX_BODY;
 use crate::store::{LoginHash, StoreError, StoredLogin};
 
@@ -51,7 +53,7 @@ const FRESH_LIMIT: SignedDuration = SignedDuration::from_mins(15);
 const USE_PRECISION: SignedDuration = SignedDuration::from_mins(1);
 /// Interval at which long answers check that their login goes on.
 const LOGIN_CHECK_INTERVAL: Duration = Duration::from_secs(15);
-const LOGIN_PAGE: &str = "/dashboard/login";
+pub const LOGIN_PAGE: &str = "/dashboard/login";
 
 /// The reader of a page.
 #[derive(Debug, Clone)]
@@ -130,38 +132,67 @@ pub async fn require_login(
             };
         }
     };
+    if request.method() == Method::GET && request.uri().path().trim_end_matches('/') == HOME {
+        let first = first_page(&reader.caller);
+        if first != HOME {
+            return Redirect::to(first).into_response();
+        }
+    }
     let caller = reader.caller.clone().for_request();
     if !visit.record_key(caller.shared_id(), caller.allowed_sessions().is_some()) {
         return Problem::TooManyRequests("with this key").into_response();
     }
+    let mut sent = None;
+    let mut checked = Ok(());
     if !request.method().is_safe() {
-        let is_ours = forms::is_same_origin(request.headers(), visit.peer.is_https);
-        let checked = if !is_ours {
-            Err(Problem::ForeignForm)
-        } else if forms::has_file(request.headers()) {
-            // Its handler reads the token along with the file; other handlers find no fields.
-            Ok(request)
+        if !forms::is_same_origin(request.headers(), visit.peer.is_https) {
+            return Problem::ForeignForm.into_response();
+        }
+        if forms::has_file(request.headers()) {
+            // Its handler reads the fields along with the file; other handlers find none.
+            sent = Some(SentForm::keep(&request, &mut FormFields::default()));
         } else {
-            read_form(request, &reader.form_token).await
-        };
-        request = match checked {
-            Ok(request) => request,
-            Err(problem) => return problem.into_response(),
-        };
+            let mut fields;
+            (request, fields) = match read_form(request).await {
+                Ok(form) => form,
+                Err(problem) => return problem.into_response(),
+            };
+            let shown = fields.take(forms::TOKEN_FIELD).unwrap_or_default();
+            checked = check_form_token(&reader.form_token, &shown);
+            sent = Some(SentForm::keep(&request, &mut fields));
+            request.extensions_mut().insert(fields);
+        }
     }
+    let page = sent.as_ref().map(|sent| sent.page().to_owned());
     let context = PageContext {
         visit: Some(reader.clone()),
-        ..PageContext::before_login(request.headers(), target_path(&request))
+        action: sent.as_ref().map_or("", SentForm::action).to_owned(),
+        ..PageContext::before_login(
+            request.headers(),
+            page.unwrap_or_else(|| target_path(&request)),
+        )
     };
+    let head = (request.headers().clone(), request.uri().clone());
+    request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(reader.clone());
     let shown_out = async {
         await_visit_end(&gateway, &reader).await;
         gateway.clock.sleep(FINAL_ANSWER_TIME).await;
     };
+    let answering = async {
+        let answer = match checked {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
+        match sent {
+            Some(sent) => show_failed_form(&gateway, &visit, sent, &head, answer).await,
+            None => answer,
+        }
+    };
     let mut response = tokio::select! {
         biased;
-        response = next.run(request) => response,
+        response = answering => response,
         () = shown_out => return Redirect::to(LOGIN_PAGE).into_response(),
     };
     response.extensions_mut().insert(context);
@@ -192,7 +223,7 @@ async fn enter(
         });
     }
     let transport = CookieTransport::from_peer(&visit.peer, gateway.dashboard.allows_plain_http());
-    let token = cookies::find_token(headers, transport)
+    let token = cookies::find_token(headers, transport, gateway.dashboard.cookie_mark())
         .map(|token| LoginToken(token.to_owned()))
         .ok_or(EntryRefusal::NeedsLogin)?;
     let found = find_login(gateway, &token).await.map_err(login_problem)?;
@@ -296,18 +327,37 @@ async fn await_visit_end(gateway: &Gateway, reader: &DashboardVisit) {
     }
 }
 
-/// Reads the form of a request, and keeps its fields beside the request, if the form is this
-/// login's.
-async fn read_form(request: Request, form_token: &str) -> Result<Request, Problem> {
-    let (mut parts, body) = request.into_parts();
+/// Reads the form of a request.
+async fn read_form(request: Request) -> Result<(Request, FormFields), Problem> {
+    let (parts, body) = request.into_parts();
     let body = body::to_bytes(body, MAX_BODY)
         .await
         .map_err(|error| Problem::from_body_error(&error))?;
-    let mut fields = FormFields::parse(&body);
-    let shown = fields.take(forms::TOKEN_FIELD).unwrap_or_default();
-    check_form_token(form_token, &shown)?;
-    parts.extensions.insert(fields);
-    Ok(Request::from_parts(parts, Body::empty()))
+    let fields = FormFields::parse(&body);
+    Ok((Request::from_parts(parts, Body::empty()), fields))
+}
+
+/// Returns the page of a form that has failed, with everything that was typed; every other answer
+/// as it is.
+async fn show_failed_form(
+    gateway: &Gateway,
+    visit: &CallerContext,
+    mut sent: SentForm,
+    (headers, target): &(HeaderMap, Uri),
+    mut answer: Response,
+) -> Response {
+    let Some(problem) = answer.extensions().get::<ProblemDocument>().cloned() else {
+        return answer;
+    };
+    if let Some(texts) = answer.extensions_mut().remove::<SentTexts>() {
+        sent.add_texts(texts);
+    }
+    // The key may have been typed with this form.
+    let Ok(reader) = enter(gateway, visit, headers, target).await else {
+        return answer;
+    };
+    let shown = sent.show_again(gateway, reader, visit.clone(), problem);
+    shown.await.unwrap_or(answer)
 }
 
 /// Checks that a form is of this login.

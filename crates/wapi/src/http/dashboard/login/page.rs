@@ -12,16 +12,16 @@ use super::{DashboardVisit, LoginToken, create_login, link, login_problem, mark_
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::access::auth;
-use crate::http::dashboard::context::PageContext;
+use crate::http::dashboard::context::{HOME, PageContext};
+use crate::http::dashboard::form::is_ours;
 use crate::http::dashboard::layout::render_page;
-use crate::http::dashboard::texts;
+use crate::http::dashboard::texts::{self, PageText};
 use crate::http::edge::CallerContext;
 use crate::http::error::Problem;
 use crate::http::monitoring::activity::record_login;
 use crate::http::request::query::QueryParameters;
 use crate::store::ActivityOutcome;
 
-const HOME: &str = "/dashboard";
 const LOGGED_IN: ActivityOutcome = ActivityOutcome {
     status: 303,
     problem: None,
@@ -39,16 +39,13 @@ pub async fn show_login(
     mut query: QueryParameters,
 ) -> Result<Response, Problem> {
     let next = query.optional_text("next");
-    let link = query.optional_text("link");
     query.finish()?;
     if auth::is_open(&gateway) {
         return Ok(Redirect::to(HOME).into_response());
     }
     let transport = CookieTransport::from_peer(&visit.peer, gateway.dashboard.allows_plain_http());
-    let form = match link.filter(|_| transport != CookieTransport::Exposed) {
-        Some(link) => link_form(&context, &link),
-        None => login_form(&context, transport, &read_next(next), false),
-    };
+    let has_link = gateway.keys.has_first_key();
+    let form = login_form(&context, transport, &read_next(next), has_link, None);
     Ok(render_page(&context, context.text(texts::LOG_IN), form))
 }
 
@@ -66,8 +63,9 @@ pub async fn log_in(
     let mut fields = FormFields::parse(&body);
     let next = read_next(fields.take("next"));
     let transport = CookieTransport::from_peer(&visit.peer, gateway.dashboard.allows_plain_http());
-    let refused = || {
-        let form = login_form(&context, transport, &next, true);
+    let has_link = gateway.keys.has_first_key();
+    let refused = |reason| {
+        let form = login_form(&context, transport, &next, has_link, Some(reason));
         let page = render_page(&context, context.text(texts::LOG_IN), form);
         (StatusCode::UNAUTHORIZED, page).into_response()
     };
@@ -77,14 +75,14 @@ pub async fn log_in(
     // The key would be in other hands already.
     if transport == CookieTransport::Exposed {
         visit.record_refusal();
-        return Ok(refused());
+        return Ok(refused(texts::WRONG_KEY));
     }
     if let Some(link) = fields.take("link") {
         let opened = link::open_link(&gateway, &link).await;
         let Some((caller, token)) = opened.map_err(login_problem)? else {
             visit.record_refusal();
             record_login(&gateway, &visit, None, "", UNAUTHORIZED).await;
-            return Ok(refused());
+            return Ok(refused(texts::WRONG_LINK));
         };
         return Ok(enter(&gateway, &visit, &caller, &token, transport, HOME).await);
     }
@@ -95,7 +93,7 @@ pub async fn log_in(
             visit.record_refusal();
             tracing::info!("a login to the dashboard was refused");
             record_login(&gateway, &visit, None, "", UNAUTHORIZED).await;
-            return Ok(refused());
+            return Ok(refused(texts::WRONG_KEY));
         }
         Err(problem) => return Err(problem),
     };
@@ -115,9 +113,13 @@ async fn enter(
     next: &str,
 ) -> Response {
     tracing::info!(key = caller.id(), "logged in to the dashboard");
-    let mark = mark_login(&token.hash());
-    record_login(gateway, visit, Some(caller), &mark, LOGGED_IN).await;
-    let cookie = [(header::SET_COOKIE, login_cookie(Some(&token.0), transport))];
+    let login = mark_login(&token.hash());
+    record_login(gateway, visit, Some(caller), &login, LOGGED_IN).await;
+    let mark = gateway.dashboard.cookie_mark();
+    let cookie = [(
+        header::SET_COOKIE,
+        login_cookie(Some(&token.0), transport, mark),
+    )];
     (cookie, Redirect::to(next)).into_response()
 }
 
@@ -135,7 +137,10 @@ pub async fn log_out(
     }
     let transport = CookieTransport::from_peer(&visit.peer, gateway.dashboard.allows_plain_http());
     let forget = [
-        (header::SET_COOKIE, login_cookie(None, transport)),
+        (
+            header::SET_COOKIE,
+            login_cookie(None, transport, gateway.dashboard.cookie_mark()),
+        ),
         // Pages that a browser kept for its button "back".
         (
             HeaderName::from_static("clear-site-data"),
@@ -160,42 +165,24 @@ pub(super) fn ask_again(headers: &HeaderMap, path: &str) -> Response {
 
 /// Returns the page to go to after the login: one of the dashboard, whatever the address says.
 fn read_next(next: Option<String>) -> String {
-    let is_ours = |next: &String| {
-        let rest = next.strip_prefix(HOME);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-            && !next.starts_with("/dashboard/login")
-            && next
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    };
-    next.filter(is_ours).unwrap_or_else(|| HOME.to_owned())
-}
-
-/// Draws the button of a link. Programs that look at addresses press none, and use no link up.
-fn link_form(context: &PageContext, link: &str) -> Markup {
-    html! {
-        h1 { (context.text(texts::LOG_IN)) }
-        form.card method="post" action="/dashboard/login" {
-            input type="hidden" name="link" value=(link);
-            p.hint { (context.text(texts::LINK_HINT)) }
-            button type="submit" { (context.text(texts::LOG_IN)) }
-        }
-    }
+    let is_page = |next: &String| is_ours(next) && !next.starts_with("/dashboard/login");
+    next.filter(is_page).unwrap_or_else(|| HOME.to_owned())
 }
 
 fn login_form(
     context: &PageContext,
     transport: CookieTransport,
     next: &str,
-    is_refused: bool,
+    has_link: bool,
+    refusal: Option<PageText>,
 ) -> Markup {
     html! {
         h1 { (context.text(texts::LOG_IN)) }
         @if transport == CookieTransport::Exposed {
             p.warning role="alert" { (context.text(texts::NEEDS_TLS)) }
         } @else {
-            @if is_refused {
-                p.warning role="alert" id="refused" { (context.text(texts::WRONG_KEY)) }
+            @if let Some(reason) = refusal {
+                p.warning role="alert" id="refused" { (context.text(reason)) }
             }
             form.card method="post" action="/dashboard/login" {
                 input type="hidden" name="next" value=(next);
@@ -204,6 +191,16 @@ fn login_form(
                     aria-describedby="key-hint";
                 p.hint id="key-hint" { (context.text(texts::KEY_HINT)) }
                 button type="submit" { (context.text(texts::LOG_IN)) }
+            }
+            // A script puts the link of the page's address into it, and sends it.
+            @if has_link {
+                form.card method="post" action="/dashboard/login" id="link-form" {
+                    label for="link" { (context.text(texts::LOGIN_LINK)) }
+                    input id="link" name="link" type="password" autocomplete="off" required
+                        aria-describedby="link-hint";
+                    p.hint id="link-hint" { (context.text(texts::LINK_HINT)) }
+                    button.plain type="submit" { (context.text(texts::LOG_IN)) }
+                }
             }
         }
     }

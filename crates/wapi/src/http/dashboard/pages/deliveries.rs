@@ -10,8 +10,9 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, no_query, number_at, optional_text, read_document, text_at,
 };
+use crate::http::dashboard::form::{PageForm, form_token};
 use crate::http::dashboard::layout::{
-    address_with, back_field, entry_button, form_token, render_page, render_time,
+    address_with, back_field, entry_button, render_page, render_time,
 };
 use crate::http::dashboard::login::forms::{BACK_FIELD, FormFields, json_fields};
 use crate::http::dashboard::texts;
@@ -175,16 +176,15 @@ fn draw_attempts(context: &PageContext, delivery: &Value) -> Markup {
 }
 
 fn replay_form(context: &PageContext, webhook: &str) -> Markup {
+    let action = format!("/dashboard/webhooks/{webhook}/replay");
+    let form = PageForm::new(context, &action);
     html! {
-        form method="post" action={ "/dashboard/webhooks/" (webhook) "/replay" } {
+        form method="post" action=(action) {
             (form_token(context))
             (back_field(context))
-            label for="from" { (context.text(texts::REPLAY_FROM)) }
-            input id="from" name="from" placeholder="2030-01-31T12:00:00Z";
-            label for="from_seq" { (context.text(texts::REPLAY_FROM_SEQ)) }
-            input id="from_seq" name="from_seq" inputmode="numeric";
-            label for="to" { (context.text(texts::REPLAY_TO)) }
-            input id="to" name="to" placeholder="2030-01-31T13:00:00Z";
+            (form.field("from", texts::REPLAY_FROM).placeholder("2030-01-31T12:00:00Z"))
+            (form.field("from_seq", texts::REPLAY_FROM_SEQ).digits())
+            (form.field("to", texts::REPLAY_TO).placeholder("2030-01-31T13:00:00Z"))
             button type="submit" { (context.text(texts::REPLAY)) }
         }
     }

@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::sessions::session_address;
+use super::try_it::{TrialRequest, write_curl};
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
@@ -137,6 +138,9 @@ pub async fn show_events(
         LogPart::After(after) => (false, Some(after)),
         LogPart::Before(_) => (false, None),
     };
+    let [session, types] = choice.parameters();
+    let position = after.map(|after| after.to_string()).unwrap_or_default();
+    let curl = curl_of_feed(&[session, types, ("after", &position)]);
     let content = html! {
         h1 { (title) }
         (draw_filter(&context, &choice, after))
@@ -159,6 +163,11 @@ pub async fn show_events(
         }
         @if let Some(later) = list.later {
             p { a href=(choice.address(("after", later))) rel="next" { (context.text(texts::LATER)) } }
+        }
+        details {
+            summary { (context.text(texts::CURL_EVENTS)) }
+            pre id="curl" { (curl) }
+            button.plain type="button" data-copy=(curl) { (context.text(texts::COPY)) }
         }
     };
     Ok(if is_tail {
@@ -207,6 +216,9 @@ fn draw_event(context: &PageContext, event: &StoredEvent) -> Markup {
     let chat = body["data"]["chat"]
         .as_str()
         .unwrap_or_else(|| text_at(&body, "data/chat/id"));
+    // The feed's page of this event alone.
+    let position = (event.seq - 1).to_string();
+    let curl = curl_of_feed(&[("session", session), ("after", &position), ("limit", "1")]);
     html! {
         li id={ "e-" (event.seq) } {
             details {
@@ -220,11 +232,22 @@ fn draw_event(context: &PageContext, event: &StoredEvent) -> Markup {
                     @if context.is_admin_of_all() {
                         " " a href={ "/dashboard/webhooks?event=" (event.id) } { (context.text(texts::SEND_TO_WEBHOOK)) }
                     }
+                    " " button.plain type="button" data-copy=(curl) { (context.text(texts::COPY_CURL)) }
                 }
                 pre { (serde_json::to_string_pretty(&body).unwrap_or_default()) }
             }
         }
     }
+}
+
+/// Returns the call that reads events as the page does, for the shell.
+fn curl_of_feed(parameters: &[(&str, &str)]) -> String {
+    write_curl(&TrialRequest {
+        method: "GET".to_owned(),
+        target: address_with("/v1/events", parameters),
+        headers: Vec::new(),
+        body: None,
+    })
 }
 
 fn draw_filter(context: &PageContext, choice: &EventChoice, after: Option<i64>) -> Markup {

@@ -11,9 +11,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, no_query, optional_text, page_after, read_document, text_at,
 };
-use crate::http::dashboard::layout::{
-    action_button, address_with, form_token, render_page, render_time,
-};
+use crate::http::dashboard::form::{PageForm, ask_first, form_token};
+use crate::http::dashboard::layout::{address_with, asking_button, render_page, render_time};
 use crate::http::dashboard::login::KeyConfirmation;
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
@@ -88,30 +87,38 @@ fn draw_key(context: &PageContext, key: &Value) -> Markup {
             td data-label=(context.text(texts::EXPIRES)) { (time_or("expires_at", texts::UNTIL_NOW)) }
             td data-label=(context.text(texts::LAST_USED)) { (time_or("last_used_at", texts::UNTIL_NOW)) }
             td data-label=(context.text(texts::ACTIONS)) {
-                (action_button(context, &format!("/dashboard/keys/{}/remove", text_at(key, "id")), texts::REMOVE))
+                (asking_button(
+                    context,
+                    &format!("/dashboard/keys/{}/remove", text_at(key, "id")),
+                    texts::REMOVE,
+                    texts::REMOVE_KEY_QUESTION,
+                ))
             }
         }
     }
 }
 
 fn creation_form(context: &PageContext) -> Markup {
+    let form = PageForm::new(context, "/dashboard/keys");
     html! {
         section.card {
             h2 { (context.text(texts::NEW_KEY)) }
             form.stack method="post" action="/dashboard/keys" {
                 (form_token(context))
-                label for="name" { (context.text(texts::NAME)) }
-                input id="name" name="name" required maxlength="100" autocomplete="off";
+                (form.field("name", texts::NAME).longest(100).required())
                 fieldset {
                     legend { (context.text(texts::SCOPES)) }
                     @for scope in Scope::VARIANTS {
-                        label { input type="checkbox" name="scopes" value=(scope); " " (scope) } " "
+                        label {
+                            input type="checkbox" name="scopes" value=(scope)
+                                checked[form.is_chosen("scopes", scope, false)];
+                            " " (scope)
+                        } " "
                     }
+                    @if let Some(faults) = form.faults("scopes", "scopes") { (faults) }
                 }
-                label for="sessions" { (context.text(texts::ONLY_SESSIONS)) }
-                textarea id="sessions" name="sessions" {}
-                label for="expires_at" { (context.text(texts::EXPIRES)) }
-                input id="expires_at" name="expires_at" placeholder="2030-01-31T12:00:00Z";
+                (form.field("sessions", texts::ONLY_SESSIONS).long())
+                (form.field("expires_at", texts::EXPIRES).placeholder("2030-01-31T12:00:00Z"))
                 (KeyConfirmation::draw_field(context, "keys"))
                 button type="submit" { (context.text(texts::CREATE)) }
             }
@@ -162,8 +169,12 @@ pub async fn create_key(
 pub async fn remove_key(
     gateway: State<Gateway>,
     id: Path<String>,
-    _: FormFields,
+    context: PageContext,
+    mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    if let Some(question) = ask_first(&context, &mut fields, texts::REMOVE_KEY_QUESTION) {
+        return Ok(question);
+    }
     v1::api_keys::remove_api_key(gateway, no_query(), id).await?;
     Ok(Redirect::to("/dashboard/keys").into_response())
 }

@@ -10,6 +10,7 @@ pub mod people;
 pub mod sandbox;
 pub mod session;
 pub mod session_actions;
+pub mod session_passkey;
 pub mod sessions;
 pub mod try_it;
 pub mod webhooks;

@@ -3,12 +3,14 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::operator::session::{draw_forms, draw_queue};
+use super::operator::session::{draw_counts, draw_forms, draw_queue};
 use super::overview::draw_status;
 use super::session_actions::draw_actions;
+use super::session_passkey::draw_passkey;
 use super::sessions::{draw_account, draw_tabs};
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
@@ -102,12 +104,14 @@ impl LivePage for SessionSheet {
             PageFragment::fixed("qr", qr),
             PageFragment::fixed("state", draw_state(context, &session)),
             PageFragment::fixed("queue", draw_queue(gateway, context, &self.name).await?),
+            PageFragment::fixed("counts", draw_counts(gateway, context, &self.name).await?),
             PageFragment::fixed("timeline", draw_timeline(context, &self.name, &timeline)),
         ])
     }
 }
 
-/// Draws the QR code that waits. It links any phone to the session, so that it is for admins.
+/// Draws the QR code or the step of a passkey that waits. The code links any phone to the session, so that
+/// it is for admins.
 fn draw_qr(
     gateway: &Gateway,
     context: &PageContext,
@@ -120,14 +124,17 @@ fn draw_qr(
         .find(name)
         .and_then(|session| session.state().qr);
     let now = gateway.clock.now();
+    let seconds_until = |end: Timestamp| end.duration_since(now).as_secs().max(0);
     let drawn = code.filter(|code| code.expires_at > now).and_then(|code| {
-        let left = code.expires_at.duration_since(now).as_secs();
+        let left = seconds_until(code.expires_at);
         Some((QrImage::from_text(&code.text).ok()?.to_svg(), left))
     });
+    let found = gateway.sessions.find(name);
+    let passkey = found.and_then(|session| session.state().passkey);
     html! {
         section id="qr" {
-            @if text_at(session, "status") == "passkey" {
-                p.card { (context.text(texts::PASSKEY)) }
+            @if let Some(passkey) = passkey {
+                (draw_passkey(context, name, &passkey, seconds_until(passkey.expires_at)))
             } @else if is_waiting && !context.has_scope(Scope::Admin) {
                 p.card { (context.text(texts::QR_ADMINS_ONLY)) }
             } @else if is_waiting {

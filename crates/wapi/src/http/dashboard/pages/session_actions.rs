@@ -9,7 +9,8 @@ use super::sessions::session_address;
 use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{no_query, read_document, text_at};
-use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{action_button, render_page, render_time};
 use crate::http::dashboard::login::KeyConfirmation;
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
@@ -156,16 +157,18 @@ fn check_typed_name(mut fields: FormFields, name: &SessionName) -> Result<(), Pr
 pub fn draw_actions(context: &PageContext, name: &SessionName) -> Markup {
     let address = session_address(name.as_str());
     let confirmed = |action: &str, text, key: Markup| {
+        let (id, action) = (format!("name-{action}"), format!("{address}/{action}"));
+        let form = PageForm::new(context, &action);
         html! {
-            form method="post" action={ (address) "/" (action) } {
+            form method="post" action=(action) {
                 (form_token(context))
-                label for={ "name-" (action) } { (context.text(texts::TYPE_NAME)) }
-                input id={ "name-" (action) } name="typed_name" required autocomplete="off";
+                (form.field("typed_name", texts::TYPE_NAME).id(&id).required())
                 (key)
                 button.danger type="submit" { (context.text(text)) }
             }
         }
     };
+    let code = PageForm::new(context, &format!("{address}/pairing-code"));
     html! {
         section.card {
             h2 { (context.text(texts::ACTIONS)) }
@@ -176,8 +179,7 @@ pub fn draw_actions(context: &PageContext, name: &SessionName) -> Markup {
             }
             form method="post" action={ (address) "/pairing-code" } {
                 (form_token(context))
-                label for="phone" { (context.text(texts::PHONE)) }
-                input id="phone" name="phone" type="tel" required autocomplete="off";
+                (code.field("phone", texts::PHONE).kind("tel").required())
                 button type="submit" { (context.text(texts::GET_CODE)) }
             }
             (action_button(context, &format!("{address}/connect-link"), texts::CONNECT_LINK))

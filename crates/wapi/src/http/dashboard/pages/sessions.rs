@@ -13,7 +13,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, no_query, optional_text, page_after, read_document, text_at,
 };
-use crate::http::dashboard::layout::{address_with, form_token, render_live_page, render_time};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{address_with, render_live_page, render_time};
 use crate::http::dashboard::live::{self, LivePage, PageFragment, stream_address};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
@@ -208,13 +209,13 @@ pub fn draw_account(context: &PageContext, session: &Value) -> Markup {
 }
 
 fn creation_form(context: &PageContext) -> Markup {
+    let form = PageForm::new(context, "/dashboard/sessions");
     html! {
         section.card {
             h2 { (context.text(texts::NEW_SESSION)) }
             form method="post" action="/dashboard/sessions" {
                 (form_token(context))
-                label for="id" { (context.text(texts::NAME)) }
-                input id="id" name="id" required maxlength="200" autocomplete="off";
+                (form.field("id", texts::NAME).longest(200).required())
                 button type="submit" { (context.text(texts::CREATE)) }
             }
         }

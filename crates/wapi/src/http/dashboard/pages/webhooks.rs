@@ -11,9 +11,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, no_query, number_at, optional_text, page_after, read_document, text_at,
 };
-use crate::http::dashboard::layout::{
-    action_button, address_with, form_token, render_page, render_time,
-};
+use crate::http::dashboard::form::form_token;
+use crate::http::dashboard::layout::{action_button, address_with, render_page, render_time};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
 use crate::http::error::Problem;

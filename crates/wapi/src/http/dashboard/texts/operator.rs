@@ -5,8 +5,12 @@ page_texts! {
     KEY_AGAIN: "API key of this login, once more", "Ключ API этого входа, ещё раз";
     KEY_AGAIN_FOR_ADDRESS: "API key of this login, once more, for another address",
         "Ключ API этого входа, ещё раз, если адрес меняется";
-    LINK_HINT: "This link opens the dashboard once, with the rights of WAPI_API_KEY.",
-        "Эта ссылка открывает панель один раз, с правами ключа WAPI_API_KEY.";
+    KEY_WRONG_OR_MISSING: "Type the key of this login.", "Введите ключ этого входа.";
+    LOGIN_LINK: "Or the link from the terminal", "Или ссылка из терминала";
+    LINK_HINT: "A gateway with WAPI_API_KEY prints it at its start until somebody has logged in. It opens the dashboard once, with the rights of that key.",
+        "Шлюз с WAPI_API_KEY печатает её при запуске, пока никто не вошёл. Она открывает панель один раз, с правами этого ключа.";
+    WRONG_LINK: "This link is not valid, or no longer. The next start prints another one.",
+        "Эта ссылка не подходит или уже не действует. При следующем запуске появится новая.";
     // The overview.
     LIMITED: "limited by WhatsApp", "ограничена WhatsApp";
     WEBHOOK_DISABLED: "disabled", "отключён";
@@ -36,6 +40,9 @@ page_texts! {
     ASK_LIMITS: "Ask WhatsApp now", "Спросить WhatsApp сейчас";
     QUEUE: "Queue", "Очередь";
     HELD: "Held", "Задержано";
+    COUNTS: "Events", "События";
+    COUNTED_SINCE: "Its last events, up to 10,000, counted since", "Последние события, не более 10 000, с";
+    COUNTED_NOTHING: "There are no events.", "Событий нет.";
     CHECK: "Check both directions", "Проверить оба направления";
     CHECK_HINT: "A round trip to WhatsApp, a write to the disk, and proof that messages come in.",
         "Запрос к WhatsApp, запись на диск и подтверждение, что сообщения приходят.";

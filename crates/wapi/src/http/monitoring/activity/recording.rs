@@ -28,7 +28,7 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(3);
 static SCOPES: LazyLock<HashMap<(&'static str, &'static str), Scope>> = LazyLock::new(|| {
     let rows = routes::route_table().rows.into_iter();
     let all = rows.chain(dashboard::page_rows());
-    all.filter_map(|row| Some(((row.method, row.path), row.scope?)))
+    all.filter_map(|row| Some(((row.method, row.path), row.scope()?)))
         .collect()
 });
 

@@ -13,7 +13,8 @@ use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{list_at, read_response, text_at};
-use crate::http::dashboard::layout::{action_button, address_with, form_token};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{action_button, address_with};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::error::Problem;
 use crate::http::request::extract::{OptionalJson, SessionPath};
@@ -22,37 +23,43 @@ use crate::http::v1;
 use crate::http::v1::chats::ChatPath;
 
 pub fn draw_composer(context: &PageContext, address: &str) -> Markup {
+    let form = |action| PageForm::new(context, &format!("{address}/{action}"));
+    let (text, file, poll) = (form("send"), form("file"), form("poll"));
     html! {
         section.card id="composer" {
             form.stack method="post" action={ (address) "/send" } {
                 (form_token(context))
-                label for="text" { (context.text(texts::WRITE)) }
-                textarea id="text" name="text" required {}
-                label for="reply-to" { (context.text(texts::REPLY_TO)) }
-                input id="reply-to" name="reply_to" autocomplete="off";
+                (text.field("text", texts::WRITE).long().required())
+                (text.field("reply_to", texts::REPLY_TO).id("reply-to"))
                 button type="submit" { (context.text(texts::SEND)) }
             }
-            details { summary { (context.text(texts::SEND_FILE)) } (draw_file_form(context, address)) }
-            details { summary { (context.text(texts::SEND_POLL)) } (draw_poll_form(context, address)) }
+            details open[file.is_shown_again()] {
+                summary { (context.text(texts::SEND_FILE)) }
+                (draw_file_form(context, file, address))
+            }
+            details open[poll.is_shown_again()] {
+                summary { (context.text(texts::SEND_POLL)) }
+                (draw_poll_form(context, poll, address))
+            }
             p.hint { (context.text(texts::READ_HINT)) }
             (action_button(context, &format!("{address}/read"), texts::MARK_READ))
         }
     }
 }
 
-fn draw_file_form(context: &PageContext, address: &str) -> Markup {
+fn draw_file_form(context: &PageContext, form: PageForm<'_>, address: &str) -> Markup {
     html! {
         form.stack method="post" enctype="multipart/form-data" action={ (address) "/file" } {
             (form_token(context))
             label for="kind" { (context.text(texts::SEND_AS)) }
             select id="kind" name="kind" {
                 option value="" { (context.text(texts::AS_IT_IS)) }
-                @for (kind, text) in FILE_KINDS { option value=(kind) { (context.text(text)) } }
+                @for (kind, text) in FILE_KINDS {
+                    option value=(kind) selected[form.is_chosen("kind", kind, false)] { (context.text(text)) }
+                }
             }
-            label for="caption" { (context.text(texts::CAPTION)) }
-            input id="caption" name="caption" autocomplete="off";
-            label for="file-reply-to" { (context.text(texts::REPLY_TO)) }
-            input id="file-reply-to" name="reply_to" autocomplete="off";
+            (form.field("caption", texts::CAPTION))
+            (form.field("reply_to", texts::REPLY_TO).id("file-reply-to"))
             // Last, so that the rest is read before it.
             label for="file" { (context.text(texts::FILE)) }
             input id="file" name="file" type="file" required;
@@ -61,16 +68,13 @@ fn draw_file_form(context: &PageContext, address: &str) -> Markup {
     }
 }
 
-fn draw_poll_form(context: &PageContext, address: &str) -> Markup {
+fn draw_poll_form(context: &PageContext, form: PageForm<'_>, address: &str) -> Markup {
     html! {
         form.stack method="post" action={ (address) "/poll" } {
             (form_token(context))
-            label for="question" { (context.text(texts::QUESTION)) }
-            input id="question" name="question" required autocomplete="off";
-            label for="options" { (context.text(texts::OPTIONS)) }
-            textarea id="options" name="options" required {}
-            label for="most" { (context.text(texts::MOST_CHOICES)) }
-            input id="most" name="max_selections" type="number" min="1" value="1" required;
+            (form.field("question", texts::QUESTION).required())
+            (form.field("options", texts::OPTIONS).long().required())
+            (form.field("max_selections", texts::MOST_CHOICES).id("most").kind("number").value("1").required())
             button type="submit" { (context.text(texts::SEND)) }
         }
     }

@@ -3,19 +3,22 @@
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::composer::{quote, send_message};
 use super::texts;
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
-use crate::http::dashboard::login::forms::TOKEN_FIELD;
+use crate::http::dashboard::form::{PAGE_FIELD, SentTexts};
+use crate::http::dashboard::login::forms::{FormFields, TOKEN_FIELD};
 use crate::http::dashboard::login::{DashboardVisit, check_form_token};
 use crate::http::dashboard::texts::PageText;
 use crate::http::error::Problem;
 use crate::http::v1::chats::ChatPath;
 use crate::http::v1::media::upload::{parse_boundary, read_form_with_texts, store_upload};
+use crate::media::MediaFile;
+use crate::store::Life;
 
 const CAPTION: &str = "caption";
 const DOCUMENT: &str = "document";
@@ -50,15 +53,42 @@ pub async fn send_file(
         .unwrap_or_default();
     let boundary = parse_boundary(kind)?.ok_or(Problem::StaleForm)?;
     let largest = gateway.media.policy().largest;
-    let names = [TOKEN_FIELD, CAPTION, KIND, REPLY_TO];
+    let names = [TOKEN_FIELD, PAGE_FIELD, CAPTION, KIND, REPLY_TO];
     let body = request.into_body();
     let form = read_form_with_texts(&gateway, &path.session, body, boundary, largest, &names);
     // Two routes in one: the futures of both would be large together.
     let (file, mut texts) = Box::pin(form).await?;
     let token = texts.remove(TOKEN_FIELD).unwrap_or_default();
     check_form_token(&reader.form_token, &token)?;
-    let mut field = |name| texts.remove(name).filter(|text| !text.is_empty());
-    let (caption, wish, quoted) = (field(CAPTION), field(KIND), field(REPLY_TO));
+    let fields: FormFields = texts
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), text))
+        .collect();
+    let sent = send_upload(gateway, path, caller, life, file, fields.clone());
+    Ok(match Box::pin(sent).await {
+        Ok(sent) => sent,
+        Err(problem) => {
+            let mut answer = problem.into_response();
+            answer.extensions_mut().insert(SentTexts(fields));
+            answer
+        }
+    })
+}
+
+/// Saves a file, and sends it with the texts of its form.
+async fn send_upload(
+    gateway: Gateway,
+    path: ChatPath,
+    caller: Caller,
+    life: Life,
+    file: MediaFile,
+    mut fields: FormFields,
+) -> Result<Response, Problem> {
+    let (caption, wish, quoted) = (
+        fields.take(CAPTION),
+        fields.take(KIND),
+        fields.take(REPLY_TO),
+    );
     if let Some(wish) = &wish
         && !FILE_KINDS.iter().any(|(kind, _)| kind == wish)
     {

@@ -15,7 +15,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, no_query, optional_text, read_document, read_response, text_at,
 };
-use crate::http::dashboard::layout::{address_with, entry_button, render_page, render_time};
+use crate::http::dashboard::form::ask_first;
+use crate::http::dashboard::layout::{address_with, asking_button, render_page, render_time};
 use crate::http::dashboard::login::forms::FormFields;
 use crate::http::dashboard::pages::sessions::{draw_tabs, session_address};
 use crate::http::error::Problem;
@@ -105,7 +106,12 @@ fn draw_row(context: &PageContext, session: &SessionName, file: &Value) -> Marku
             td data-label=(context.text(texts::CREATED)) { (render_time(text_at(file, "created_at"))) }
             td data-label=(context.text(texts::ACTIONS)) {
                 @if context.has_scope(Scope::Send) && is_here {
-                    (entry_button(context, &format!("/dashboard/media/{id}/remove"), texts::REMOVE))
+                    (asking_button(
+                        context,
+                        &format!("/dashboard/media/{id}/remove"),
+                        texts::REMOVE,
+                        texts::REMOVE_FILE_QUESTION,
+                    ))
                 }
             }
         }
@@ -132,6 +138,7 @@ pub async fn remove_file(
     gateway: State<Gateway>,
     caller: Caller,
     Path(id): Path<String>,
+    context: PageContext,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
     let shown = v1::media::show_media(
@@ -141,6 +148,9 @@ pub async fn remove_file(
         Path(id.clone()),
     );
     let file = read_response(shown.await).await?;
+    if let Some(question) = ask_first(&context, &mut fields, texts::REMOVE_FILE_QUESTION) {
+        return Ok(question);
+    }
     v1::media::remove_media(gateway, caller, no_query(), Path(id)).await?;
     let address = format!("{}/media", session_address(text_at(&file, "session")));
     Ok(Redirect::to(&fields.take_back(&address)).into_response())

@@ -21,7 +21,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, name_of, optional_text, read_document, read_response, text_at,
 };
-use crate::http::dashboard::layout::{address_with, form_token, render_page};
+use crate::http::dashboard::form::{PageForm, ask_first, form_token};
+use crate::http::dashboard::layout::{address_with, render_page};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::error::Problem;
 use crate::http::request::extract::{NOT_TEXT, SessionPath};
@@ -150,14 +151,17 @@ pub async fn show_message(
 fn draw_actions(context: &PageContext, address: &str, message: &Value, chats: &Value) -> Markup {
     let id = text_at(message, "id");
     let own_address = message_address(address, id);
+    let form = |action: String| PageForm::new(context, &action);
+    let reply = form(format!("{address}/send"));
+    let reaction = form(format!("{address}/react"));
+    let forward = form(format!("{own_address}/forward"));
     html! {
         section.card {
             h2 { (context.text(texts::ACTIONS)) }
             form.stack method="post" action={ (address) "/send" } {
                 (form_token(context))
                 input type="hidden" name="reply_to" value=(id);
-                label for="text" { (context.text(texts::REPLY)) }
-                textarea id="text" name="text" required {}
+                (reply.field("text", texts::REPLY).long().required())
                 button type="submit" { (context.text(texts::SEND)) }
             }
             form method="post" action={ (address) "/react" } {
@@ -172,16 +176,14 @@ fn draw_actions(context: &PageContext, address: &str, message: &Value, chats: &V
             form method="post" action={ (address) "/react" } {
                 (form_token(context))
                 input type="hidden" name="message_id" value=(id);
-                label for="emoji" { (context.text(texts::EMOJI)) }
-                input id="emoji" name="emoji" required autocomplete="off";
+                (reaction.field("emoji", texts::EMOJI).required())
                 button type="submit" { (context.text(texts::REACT)) }
             }
             (draw_choices(context, address, message))
             (draw_edit_form(context, &own_address, message))
             form method="post" action={ (own_address) "/forward" } {
                 (form_token(context))
-                label for="to" { (context.text(texts::FORWARD_TO)) }
-                input id="to" name="to" list="chats" required autocomplete="off";
+                (forward.field("to", texts::FORWARD_TO).list("chats").required())
                 datalist id="chats" {
                     @for chat in list_at(chats, "chats") {
                         option value=(text_at(chat, "id")) { (name_of(chat)) }
@@ -192,11 +194,15 @@ fn draw_actions(context: &PageContext, address: &str, message: &Value, chats: &V
             form method="post" action={ (own_address) "/delete" } {
                 (form_token(context))
                 @if flag_at(message, "from_me") || text_at(message, "chat").ends_with("@g.us") {
-                    button.danger type="submit" name="for" value="everyone" {
+                    button.danger type="submit" name="for" value="everyone"
+                        data-question=(context.text(texts::DELETE_FOR_ALL_QUESTION)) {
                         (context.text(texts::DELETE_FOR_ALL))
                     }
                 }
-                button.danger type="submit" name="for" value="me" { (context.text(texts::DELETE_FOR_ME)) }
+                button.danger type="submit" name="for" value="me"
+                    data-question=(context.text(texts::DELETE_FOR_ME_QUESTION)) {
+                    (context.text(texts::DELETE_FOR_ME))
+                }
             }
         }
     }
@@ -245,13 +251,14 @@ fn draw_edit_form(context: &PageContext, own_address: &str, message: &Value) -> 
         "text" => text_at(message, "text/body"),
         _ => optional_text(&message[kind], "caption").unwrap_or_default(),
     };
+    let form = PageForm::new(context, &format!("{own_address}/edit"));
     html! {
         @if flag_at(message, "from_me") && EDITABLE.contains(&kind) {
             form.stack method="post" action={ (own_address) "/edit" } {
                 (form_token(context))
                 input type="hidden" name="kind" value=(kind);
-                label for="new-text" { (context.text(texts::NEW_TEXT)) }
-                textarea id="new-text" name="new_text" required[kind == "text"] { (text) }
+                (form.field("new_text", texts::NEW_TEXT).id("new-text").value(text.to_owned())
+                    .long().required_if(kind == "text"))
                 button type="submit" { (context.text(texts::EDIT)) }
             }
         }
@@ -283,8 +290,17 @@ pub async fn edit_message(
 pub async fn delete_message(
     gateway: State<Gateway>,
     place: MessagePlace,
+    context: PageContext,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    let question = if fields.has("for", "everyone") {
+        texts::DELETE_FOR_ALL_QUESTION
+    } else {
+        texts::DELETE_FOR_ME_QUESTION
+    };
+    if let Some(question) = ask_first(&context, &mut fields, question) {
+        return Ok(question);
+    }
     let whom = fields.require("for")?;
     let chat = place.chat.to_string();
     let query = cursor_query(&[("for", &whom), ("chat", &chat), ("wait", "0")]);

@@ -22,6 +22,12 @@ page_texts! {
     MARK_READ: "Mark as read", "Отметить прочитанным";
     READ_HINT: "Opening a chat here tells nobody that it was read.",
         "Открытие чата здесь никому не сообщает о прочтении.";
+    DELETE_FOR_ALL_QUESTION: "Delete this message for everyone? It cannot be brought back.",
+        "Удалить это сообщение у всех? Вернуть его нельзя.";
+    DELETE_FOR_ME_QUESTION: "Delete this message for this account? It cannot be brought back.",
+        "Удалить это сообщение у этого аккаунта? Вернуть его нельзя.";
+    REMOVE_FILE_QUESTION: "Remove this file? It cannot be brought back.",
+        "Удалить этот файл? Вернуть его нельзя.";
     DOWNLOAD: "Download", "Скачать";
     VIEW_ONCE: "view once", "однократный просмотр";
     POLL: "Poll", "Опрос";

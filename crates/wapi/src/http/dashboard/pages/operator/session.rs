@@ -10,7 +10,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, no_query, number_at, optional_text, read_document, text_at,
 };
-use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{action_button, render_page, render_time};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::pages::sessions::session_address;
 use crate::http::dashboard::texts::{self, PageText};
@@ -18,6 +19,7 @@ use crate::http::error::Problem;
 use crate::http::request::extract::SessionPath;
 use crate::http::v1;
 use crate::model::session_name::SessionName;
+use crate::model::timestamp::format_timestamp;
 
 /// Parts of a check, in the order of the page.
 const PARTS: [(&str, PageText); 3] = [
@@ -32,6 +34,9 @@ const PACE_FIELDS: [(&str, PageText); 4] = [
     ("per_day", texts::PER_DAY),
     ("new_chats_per_day", texts::NEW_CHATS_PER_DAY),
 ];
+
+/// Events of a session that are counted: as many as an index gives within a few milliseconds.
+const COUNTED_EVENTS: i64 = 10_000;
 
 /// Draws the limits that are known, and the messages that wait.
 pub async fn draw_queue(
@@ -58,6 +63,35 @@ pub async fn draw_queue(
             }
             h2 { (context.text(texts::LIMITS)) }
             (draw_limits(context, &limits))
+        }
+    })
+}
+
+/// Draws how many of the session's last events are of each type.
+pub async fn draw_counts(
+    gateway: &Gateway,
+    context: &PageContext,
+    name: &SessionName,
+) -> Result<Markup, Problem> {
+    let life = gateway.sessions.life(name).ok_or(Problem::NoSession)?;
+    let counted = gateway.store.count_last_events(&life, COUNTED_EVENTS).await;
+    let counted = counted.map_err(|error| Problem::NotReady {
+        detail: error.to_string(),
+    })?;
+    Ok(html! {
+        section.card id="counts" {
+            h2 { (context.text(texts::COUNTS)) }
+            @match counted.since {
+                Some(since) => {
+                    p.hint { (context.text(texts::COUNTED_SINCE)) " " (render_time(&format_timestamp(since))) }
+                }
+                None => p { (context.text(texts::COUNTED_NOTHING)) },
+            }
+            dl.counts {
+                @for (kind, count) in counted.counts {
+                    div { dt { code { (kind) } } dd { (count) } }
+                }
+            }
         }
     })
 }
@@ -93,6 +127,8 @@ fn draw_limits(context: &PageContext, limits: &Value) -> Markup {
 /// Draws the buttons and the pace.
 pub fn draw_forms(context: &PageContext, name: &SessionName, session: &Value) -> Markup {
     let address = session_address(name.as_str());
+    let pace = PageForm::new(context, &format!("{address}/pacing"));
+    let types_first = flag_at(session, "pacing/typing");
     html! {
         section.card {
             h2 { (context.text(texts::CHECK)) }
@@ -107,12 +143,12 @@ pub fn draw_forms(context: &PageContext, name: &SessionName, session: &Value) ->
             form.stack method="post" action={ (address) "/pacing" } {
                 (form_token(context))
                 @for (field, text) in PACE_FIELDS {
-                    label for=(field) { (context.text(text)) }
-                    input id=(field) name=(field) inputmode="numeric"
-                        value=[number_at(session, &format!("pacing/{field}"))];
+                    @let set = number_at(session, &format!("pacing/{field}"));
+                    (pace.field(field, text).value(set.unwrap_or_default()).digits())
                 }
                 label {
-                    input type="checkbox" name="typing" value="yes" checked[flag_at(session, "pacing/typing")];
+                    input type="checkbox" name="typing" value="yes"
+                        checked[pace.is_chosen("typing", "yes", types_first)];
                     " " (context.text(texts::TYPING))
                 }
                 button type="submit" { (context.text(texts::SAVE)) }

@@ -10,7 +10,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, no_query, optional_text, read_document, text_at,
 };
-use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{action_button, render_page, render_time};
 use crate::http::dashboard::login::KeyConfirmation;
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::pages::webhooks::draw_webhook;
@@ -55,13 +56,13 @@ pub async fn show_webhook(
 }
 
 fn event_form(context: &PageContext, address: &str) -> Markup {
+    let form = PageForm::new(context, &format!("{address}/deliveries/send"));
     html! {
         section.card {
             h2 { (context.text(texts::SEND_EVENT)) }
             form method="post" action={ (address) "/deliveries/send" } {
                 (form_token(context))
-                label for="event" { (context.text(texts::EVENT_ID)) }
-                input id="event" name="event" required autocomplete="off";
+                (form.field("event", texts::EVENT_ID).required())
                 button type="submit" { (context.text(texts::SEND)) }
             }
         }
@@ -75,7 +76,7 @@ pub fn creation_form(context: &PageContext) -> Markup {
             h2 { (context.text(texts::NEW_WEBHOOK)) }
             form.stack method="post" action=(LIST) {
                 (form_token(context))
-                (draw_fields(context, &Value::Null))
+                (draw_fields(context, PageForm::new(context, LIST), &Value::Null))
                 (KeyConfirmation::draw_field(context, "create"))
                 button type="submit" { (context.text(texts::CREATE)) }
             }
@@ -84,12 +85,13 @@ pub fn creation_form(context: &PageContext) -> Markup {
 }
 
 fn change_form(context: &PageContext, address: &str, webhook: &Value) -> Markup {
+    let form = PageForm::new(context, &format!("{address}/change"));
     html! {
         section.card {
             h2 { (context.text(texts::CHANGE)) }
             form.stack method="post" action={ (address) "/change" } {
                 (form_token(context))
-                (draw_fields(context, webhook))
+                (draw_fields(context, form, webhook))
                 (KeyConfirmation::draw_optional(context, "change", texts::KEY_AGAIN_FOR_ADDRESS))
                 button type="submit" { (context.text(texts::SAVE)) }
             }
@@ -101,35 +103,37 @@ fn change_form(context: &PageContext, address: &str, webhook: &Value) -> Markup 
 }
 
 /// Draws the fields of a webhook; of a new one, if it is `null`.
-fn draw_fields(context: &PageContext, webhook: &Value) -> Markup {
+fn draw_fields(context: &PageContext, form: PageForm<'_>, webhook: &Value) -> Markup {
     let chosen = list_at(webhook, "types");
     let headers = webhook["headers"].as_object();
     let names: Vec<_> = headers.into_iter().flat_map(Map::keys).collect();
     html! {
-        label for="url" { (context.text(texts::ADDRESS)) }
-        input id="url" name="url" type="url" required value=(text_at(webhook, "url")) autocomplete="off";
-        label for="session" { (context.text(texts::ALL_SESSIONS_IF_EMPTY)) }
-        input id="session" name="session" value=(text_at(webhook, "session")) autocomplete="off";
-        details open[!chosen.is_empty()] {
+        (form.field("url", texts::ADDRESS).kind("url").value(text_at(webhook, "url").to_owned()).required())
+        (form.field("session", texts::ALL_SESSIONS_IF_EMPTY).value(text_at(webhook, "session").to_owned()))
+        details open[!chosen.is_empty() || form.is_shown_again()] {
             summary { (context.text(texts::EVENT_TYPES)) }
             fieldset.types {
                 legend { (context.text(texts::EVENTS)) }
                 @for kind in TYPES {
                     label {
                         input type="checkbox" name="types" value=(kind)
-                            checked[chosen.iter().any(|it| it == kind)];
+                            checked[form.is_chosen("types", kind, chosen.iter().any(|it| it == kind))];
                         " " (kind)
                     } " "
                 }
             }
         }
-        label for="headers" { (context.text(texts::HEADERS)) }
-        textarea id="headers" name="headers" autocomplete="off" {}
+        (form.field("headers", texts::HEADERS).long())
+        @if form.is_shown_again() { p.fault { (context.text(texts::TYPE_AGAIN)) } }
         @if !names.is_empty() {
             fieldset {
                 legend { (context.text(texts::REMOVE_HEADERS)) }
                 @for name in names {
-                    label { input type="checkbox" name="removed_headers" value=(name); " " (name) } " "
+                    label {
+                        input type="checkbox" name="removed_headers" value=(name)
+                            checked[form.is_chosen("removed_headers", name, false)];
+                        " " (name)
+                    } " "
                 }
             }
         }
@@ -150,13 +154,13 @@ fn secret_form(context: &PageContext, address: &str) -> Markup {
 }
 
 fn removal_form(context: &PageContext, address: &str) -> Markup {
+    let form = PageForm::new(context, &format!("{address}/remove"));
     html! {
         section.card {
             h2 { (context.text(texts::REMOVE)) }
             form method="post" action={ (address) "/remove" } {
                 (form_token(context))
-                label for="typed-id" { (context.text(texts::TYPE_ID)) }
-                input id="typed-id" name="typed_id" required autocomplete="off";
+                (form.field("typed_id", texts::TYPE_ID).id("typed-id").required())
                 button.danger type="submit" { (context.text(texts::REMOVE)) }
             }
         }

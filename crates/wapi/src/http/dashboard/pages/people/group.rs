@@ -13,7 +13,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, name_of, no_query, optional_text, read_document, text_at,
 };
-use crate::http::dashboard::layout::{action_button, form_token, render_page, render_time};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{asking_button, render_page, render_time};
 use crate::http::dashboard::pages::chat::chat_address;
 use crate::http::dashboard::pages::sessions::session_address;
 use crate::http::dashboard::texts::PageText;
@@ -128,7 +129,10 @@ fn draw_requests(
                             (form_token(context))
                             input type="hidden" name="participant" value=(text_at(request, "id"));
                             button type="submit" name="decision" value="approve" { (context.text(texts::APPROVE)) }
-                            button.danger type="submit" name="decision" value="reject" { (context.text(texts::REJECT)) }
+                            button.danger type="submit" name="decision" value="reject"
+                                data-question=(context.text(texts::REJECT_QUESTION)) {
+                                (context.text(texts::REJECT))
+                            }
                         }
                     }
                 }
@@ -138,13 +142,15 @@ fn draw_requests(
 }
 
 fn draw_changes(context: &PageContext, address: &str, group: &Value) -> Markup {
+    let form = |action| PageForm::new(context, &format!("{address}/{action}"));
+    let (addition, change, leave) = (form("members"), form("change"), form("leave"));
+    let before = |name| text_at(group, name).to_owned();
     html! {
         section.card {
             h2 { (context.text(texts::ADD_MEMBERS)) }
             form.stack method="post" action={ (address) "/members" } {
                 (form_token(context))
-                label for="people" { (context.text(texts::PEOPLE)) }
-                textarea id="people" name="participants" required {}
+                (addition.field("participants", texts::PEOPLE).id("people").long().required())
                 button type="submit" { (context.text(texts::ADD_MEMBERS)) }
             }
             p { a href={ (address) "/invite" } { (context.text(texts::INVITE_LINK)) } }
@@ -153,10 +159,8 @@ fn draw_changes(context: &PageContext, address: &str, group: &Value) -> Markup {
             h2 { (context.text(texts::SETTINGS)) }
             form.stack method="post" action={ (address) "/change" } {
                 (form_token(context))
-                label for="subject" { (context.text(texts::SUBJECT)) }
-                input id="subject" name="subject" value=(text_at(group, "subject")) autocomplete="off";
-                label for="description" { (context.text(texts::DESCRIPTION)) }
-                textarea id="description" name="description" { (text_at(group, "description")) }
+                (change.field("subject", texts::SUBJECT).value(before("subject")))
+                (change.field("description", texts::DESCRIPTION).value(before("description")).long())
                 button type="submit" { (context.text(texts::CHANGE)) }
             }
             @for (name, text) in SETTINGS {
@@ -171,8 +175,7 @@ fn draw_changes(context: &PageContext, address: &str, group: &Value) -> Markup {
             }
             form method="post" action={ (address) "/leave" } {
                 (form_token(context))
-                label for="typed" { (context.text(texts::TYPE_SUBJECT)) }
-                input id="typed" name="typed_subject" required autocomplete="off";
+                (leave.field("typed_subject", texts::TYPE_SUBJECT).id("typed").required())
                 button.danger type="submit" { (context.text(texts::LEAVE)) }
             }
         }
@@ -205,7 +208,7 @@ pub async fn show_invite(
             @if let Some(qr) = qr {
                 div.qr role="img" aria-label=(context.text(texts::INVITE_QR)) { (PreEscaped(qr)) }
             }
-            (action_button(&context, &format!("{address}/invite"), texts::REVOKE))
+            (asking_button(&context, &format!("{address}/invite"), texts::REVOKE, texts::REVOKE_QUESTION))
         }
     };
     Ok(render_page(&context, title, content))

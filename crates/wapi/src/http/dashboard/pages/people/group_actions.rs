@@ -13,6 +13,7 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, name_of, no_query, number_at, read_document, text_at,
 };
+use crate::http::dashboard::form::ask_first;
 use crate::http::dashboard::layout::render_page;
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::pages::sessions::session_address;
@@ -30,8 +31,12 @@ fn back_to(path: &GroupPath) -> Response {
 pub async fn revoke_invite(
     gateway: State<Gateway>,
     path: GroupPath,
-    _: FormFields,
+    context: PageContext,
+    mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    if let Some(question) = ask_first(&context, &mut fields, texts::REVOKE_QUESTION) {
+        return Ok(question);
+    }
     let address = format!("{}/invite", address_of(&path));
     let revoked = v1::groups::invites::revoke_invite(gateway, path, no_query()).await;
     revoked.map(drop)?;
@@ -109,8 +114,14 @@ fn show_results(context: &PageContext, path: &GroupPath, document: &Value) -> Re
 pub async fn change_member(
     gateway: State<Gateway>,
     path: GroupPath,
+    context: PageContext,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    if fields.has("action", "remove")
+        && let Some(question) = ask_first(&context, &mut fields, texts::REMOVE_MEMBER_QUESTION)
+    {
+        return Ok(question);
+    }
     let person = ChatId::parse(&fields.require("participant")?)
         .ok()
         .filter(ChatId::is_person);
@@ -149,6 +160,11 @@ pub async fn decide_request(
     context: PageContext,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    if fields.has("decision", "reject")
+        && let Some(question) = ask_first(&context, &mut fields, texts::REJECT_QUESTION)
+    {
+        return Ok(question);
+    }
     let person = fields.require("participant")?;
     let decision = match fields.require("decision")?.as_str() {
         "approve" => "approve",

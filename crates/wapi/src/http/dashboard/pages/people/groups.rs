@@ -12,7 +12,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     list_at, name_of, no_query, page_after, read_document, text_at,
 };
-use crate::http::dashboard::layout::{form_token, render_page};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::render_page;
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::pages::sessions::{draw_tabs, session_address};
 use crate::http::error::Problem;
@@ -89,17 +90,16 @@ pub async fn show_groups(
 }
 
 fn draw_forms(context: &PageContext, address: &str) -> Markup {
+    let new = PageForm::new(context, address);
+    let join = PageForm::new(context, &format!("{address}/join"));
     html! {
         section.card {
             h2 { (context.text(texts::NEW_GROUP)) }
             form.stack method="post" action=(address) {
                 (form_token(context))
-                label for="subject" { (context.text(texts::SUBJECT)) }
-                input id="subject" name="subject" required autocomplete="off";
-                label for="description" { (context.text(texts::DESCRIPTION)) }
-                input id="description" name="description" autocomplete="off";
-                label for="people" { (context.text(texts::PEOPLE)) }
-                textarea id="people" name="participants" {}
+                (new.field("subject", texts::SUBJECT).required())
+                (new.field("description", texts::DESCRIPTION))
+                (new.field("participants", texts::PEOPLE).id("people").long())
                 button type="submit" { (context.text(texts::CREATE)) }
             }
         }
@@ -107,8 +107,7 @@ fn draw_forms(context: &PageContext, address: &str) -> Markup {
             h2 { (context.text(texts::JOIN_GROUP)) }
             form method="post" action={ (address) "/join" } {
                 (form_token(context))
-                label for="code" { (context.text(texts::LINK_OR_CODE)) }
-                input id="code" name="code" required autocomplete="off";
+                (join.field("code", texts::LINK_OR_CODE).required())
                 button type="submit" { (context.text(texts::JOIN)) }
             }
         }

@@ -7,7 +7,8 @@ use super::texts;
 use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{list_at, name_of, optional_text, text_at};
-use crate::http::dashboard::layout::{address_with, back_field, form_token};
+use crate::http::dashboard::form::form_token;
+use crate::http::dashboard::layout::{address_with, back_field};
 use crate::http::request::query::QueryParameters;
 use crate::model::event::PersonNames;
 use crate::model::session_name::SessionName;
@@ -202,7 +203,10 @@ fn draw_buttons(context: &PageContext, address: &str, member: &Value) -> Markup 
                 } @else {
                     button.plain type="submit" name="action" value="promote" { (context.text(texts::PROMOTE)) }
                 }
-                button.danger type="submit" name="action" value="remove" { (context.text(texts::REMOVE_MEMBER)) }
+                button.danger type="submit" name="action" value="remove"
+                    data-question=(context.text(texts::REMOVE_MEMBER_QUESTION)) {
+                    (context.text(texts::REMOVE_MEMBER))
+                }
             }
         }
     }

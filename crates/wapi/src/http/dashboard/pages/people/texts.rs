@@ -54,5 +54,9 @@ page_texts! {
     SUSPENDED: "WhatsApp has suspended this group.", "WhatsApp приостановил эту группу.";
     LEAVE: "Leave the group", "Покинуть группу";
     TYPE_SUBJECT: "Type the group's subject to confirm", "Введите название группы для подтверждения";
+    REVOKE_QUESTION: "Revoke the invite link? Nobody can join with it any more.",
+        "Отозвать ссылку-приглашение? По ней больше никто не вступит.";
+    REMOVE_MEMBER_QUESTION: "Remove this member from the group?", "Удалить этого участника из группы?";
+    REJECT_QUESTION: "Reject this request to join?", "Отклонить этот запрос на вступление?";
     BACK_TO_GROUP: "To the group", "К группе";
 }

@@ -14,7 +14,8 @@ use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{flag_at, list_at, number_at, optional_text, text_at};
-use crate::http::dashboard::layout::{form_token, render_live_page};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::render_live_page;
 use crate::http::dashboard::live::{self, LivePage, PageFragment, stream_address};
 use crate::http::dashboard::login::forms::FormFields;
 use crate::http::dashboard::pages::sessions::{list_documents, session_address};
@@ -60,6 +61,7 @@ pub async fn show_phone(
     let parts = page.draw(&gateway, &context).await?;
     let stream = stream_address(&gateway, &path, &[]).await?;
     let address = phone_address(&page.number);
+    let form = PageForm::new(&context, &format!("{address}/send"));
     let content = html! {
         h1 { bdi { (name) } " +" (page.number) }
         p { a href="/dashboard/sandbox" { (context.text(texts::BACK_TO_PHONES)) } }
@@ -67,15 +69,13 @@ pub async fn show_phone(
             h2 { (context.text(texts::WRITE_AS)) }
             form.stack method="post" action={ (address) "/send" } {
                 (form_token(&context))
-                label for="to" { (context.text(texts::TO_WHOM)) }
-                input id="to" name="to" list="numbers" required autocomplete="off";
+                (form.field("to", texts::TO_WHOM).list("numbers").required())
                 datalist id="numbers" {
                     @for phone in phones {
                         option value=(text_at(phone, "number")) { (text_at(phone, "name")) }
                     }
                 }
-                label for="text" { (context.text(texts::TEXT)) }
-                textarea id="text" name="text" required {}
+                (form.field("text", texts::TEXT).long().required())
                 button type="submit" { (context.text(texts::SEND)) }
             }
             form method="post" action={ (address) "/receipts" } {

@@ -13,7 +13,8 @@ use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{name_of, number_at, page_after, text_at};
-use crate::http::dashboard::layout::{address_with, form_token, render_live_page};
+use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::layout::{address_with, render_live_page};
 use crate::http::dashboard::live::{self, LivePage, PageFragment, stream_address};
 use crate::http::dashboard::login::forms::FormFields;
 use crate::http::error::Problem;
@@ -45,6 +46,7 @@ pub async fn show_phones(
     let stream = stream_address(&gateway, "/dashboard/live/sandbox", &[("from", &after)]).await?;
     let parts = PhoneTable { after }.draw(&gateway, &context).await?;
     let title = context.text(texts::SANDBOX);
+    let form = PageForm::new(&context, &format!("{ADDRESS}/phones"));
     let content = html! {
         h1 { (title) }
         p.hint { (context.text(texts::SANDBOX_HINT)) }
@@ -53,10 +55,8 @@ pub async fn show_phones(
             h2 { (context.text(texts::NEW_PHONE)) }
             form method="post" action={ (ADDRESS) "/phones" } {
                 (form_token(&context))
-                label for="name" { (context.text(texts::NAME)) }
-                input id="name" name="name" required autocomplete="off";
-                label for="number" { (context.text(texts::NUMBER_OR_ANY)) }
-                input id="number" name="number" autocomplete="off" inputmode="numeric";
+                (form.field("name", texts::NAME).required())
+                (form.field("number", texts::NUMBER_OR_ANY).digits())
                 button type="submit" { (context.text(texts::ADD)) }
             }
         }

@@ -1,5 +1,7 @@
 //! The simulated WhatsApp that the gateway talks to, by its admin API.
 
+use std::time::Duration;
+
 use reqwest::{Client, Method};
 use serde_json::Value;
 use url::Url;
@@ -7,18 +9,23 @@ use url::Url;
 use crate::config::WhatsappAddress;
 use crate::http::Gateway;
 use crate::http::error::Problem;
+use crate::system::clock::Clock;
+
+/// A simulated WhatsApp that has not answered by then hangs, and a page must not hang with it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A client of the admin API; cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SimulatorClient {
     http: Client,
     base: Url,
+    clock: Clock,
 }
 
 impl SimulatorClient {
     /// Returns the client for the WhatsApp of the settings, if it is a simulated one: a single port
     /// speaks its wire and its admin API.
-    pub fn for_whatsapp(whatsapp: &WhatsappAddress) -> Option<Self> {
+    pub fn for_whatsapp(whatsapp: &WhatsappAddress, clock: &Clock) -> Option<Self> {
         let WhatsappAddress::Simulated { url, .. } = whatsapp else {
             return None;
         };
@@ -29,6 +36,7 @@ impl SimulatorClient {
         Some(Self {
             http: http.ok()?,
             base,
+            clock: clock.clone(),
         })
     }
 
@@ -71,20 +79,24 @@ impl SimulatorClient {
     }
 
     async fn call(&self, method: Method, address: Url, body: Value) -> Result<Value, Problem> {
-        let away = |_| Problem::WhatsappRefused {
-            detail: "the simulated WhatsApp does not answer".to_owned(),
-        };
         let mut call = self.http.request(method, address);
         if !body.is_null() {
             call = call
                 .header("content-type", "application/json")
                 .body(body.to_string());
         }
-        let answer = call.send().await.map_err(away)?;
-        let is_success = answer.status().is_success();
-        let text = answer.text().await.map_err(away)?;
+        let exchange = async {
+            let answer = call.send().await?;
+            Ok::<_, reqwest::Error>((answer.status(), answer.text().await?))
+        };
+        let answered = self.clock.timeout(ANSWER_LIMIT, exchange).await;
+        let Ok(Ok((status, text))) = answered else {
+            return Err(Problem::WhatsappRefused {
+                detail: "the simulated WhatsApp does not answer".to_owned(),
+            });
+        };
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
-        if is_success {
+        if status.is_success() {
             return Ok(document);
         }
         let detail = document["error"].as_str().unwrap_or(&text).to_owned();
@@ -94,12 +106,53 @@ impl SimulatorClient {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::BoxFuture;
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::system::clock::TimeSource;
+
+    /// A clock on which every wait is over at once.
+    struct PassedTime;
+
+    impl TimeSource for PassedTime {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn uptime(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    #[tokio::test]
+    async fn a_simulated_whatsapp_that_hangs_is_not_waited_for() {
+        crate::net::tls::install_crypto();
+        // It takes the connection, and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/ws/chat", silent.local_addr().unwrap());
+        let whatsapp = WhatsappAddress::Simulated {
+            url: Url::parse(&url).unwrap(),
+            ca_file: None,
+        };
+        let clock = Clock::new(PassedTime);
+        let client = SimulatorClient::for_whatsapp(&whatsapp, &clock).unwrap();
+        let refused = client.read(&["phones"]).await.unwrap_err();
+        assert_eq!(
+            refused.into_document().detail,
+            "the simulated WhatsApp does not answer"
+        );
+    }
 
     #[test]
     fn only_a_simulated_whatsapp_has_an_admin_api() {
         crate::net::tls::install_crypto();
-        assert!(SimulatorClient::for_whatsapp(&WhatsappAddress::Real).is_none());
+        let clock = Clock::system();
+        assert!(SimulatorClient::for_whatsapp(&WhatsappAddress::Real, &clock).is_none());
         for (url, base) in [
             ("ws://127.0.0.1:4711/ws/chat", "http://127.0.0.1:4711/admin"),
             ("wss://[::1]:4711/ws/chat", "http://[::1]:4711/admin"),
@@ -108,7 +161,7 @@ mod tests {
                 url: Url::parse(url).unwrap(),
                 ca_file: None,
             };
-            let client = SimulatorClient::for_whatsapp(&whatsapp).unwrap();
+            let client = SimulatorClient::for_whatsapp(&whatsapp, &clock).unwrap();
             assert_eq!(client.base.as_str(), base);
             let address = client.address(&["phones", "../x", "scan"]);
             assert_eq!(address.as_str(), format!("{base}/phones/..%2Fx/scan"));

@@ -4,7 +4,10 @@ mod call;
 mod fields;
 mod operations;
 mod page;
+mod summaries;
 mod texts;
+
+pub use fields::{TrialRequest, write_curl};
 
 use crate::http::access::table::RouteTable;
 use crate::model::access::Scope::Read;
@@ -12,15 +15,24 @@ use crate::model::access::Scope::Read;
 /// The routes behind the forms check the scopes that they need themselves.
 pub fn add_routes(table: RouteTable) -> RouteTable {
     table
-        .get("/dashboard/try", Read.narrowed(), page::show_operations)
+        .get(
+            "/dashboard/try",
+            Read.narrowed().for_any_key(),
+            page::show_operations,
+        )
         .get(
             "/dashboard/try/{operation}",
-            Read.narrowed(),
+            Read.narrowed().for_any_key(),
             page::show_operation,
         )
         .post(
             "/dashboard/try/{operation}",
-            Read.narrowed(),
+            Read.narrowed().for_any_key(),
             page::call_operation,
+        )
+        .post(
+            "/dashboard/try/{operation}/preview",
+            Read.narrowed().for_any_key(),
+            page::preview_operation,
         )
 }

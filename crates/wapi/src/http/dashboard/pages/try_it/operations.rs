@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use super::summaries::summary_text;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::documents::{optional_text, text_at};
+use crate::http::dashboard::texts::PageText;
 use crate::http::openapi::openapi_document;
 use crate::http::routes::route_table;
 use crate::model::access::Scope;
@@ -18,7 +20,7 @@ pub struct TrialOperation {
     pub method: String,
     pub path: &'static str,
     pub tag: &'static str,
-    pub summary: &'static str,
+    summary: &'static str,
     pub description: &'static Value,
     /// A change for admins only: the key of the login is asked for again.
     pub is_guarded: bool,
@@ -51,6 +53,11 @@ impl TrialOperation {
         self.description["requestBody"]["required"] == true
     }
 
+    /// Returns the summary in every language.
+    pub fn summary(&self) -> PageText {
+        summary_text(&self.method, self.path, self.summary)
+    }
+
     pub fn address(&self) -> String {
         format!("/dashboard/try/{}", self.id)
     }
@@ -66,7 +73,7 @@ pub fn list_operations(caller: &Caller) -> Vec<TrialOperation> {
         let row = rows
             .iter()
             .find(|row| row.method.eq_ignore_ascii_case(method) && row.path == path);
-        let scope = row?.scope?;
+        let scope = row?.scope()?;
         // Keys of some sessions find the routes of those.
         let is_reached = caller.allowed_sessions().is_none() || path.contains("{session}");
         (is_reached && caller.has_scope(scope)).then_some(scope)

@@ -8,17 +8,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::call::{AnswerContent, TrialAnswer, TrialReader, call_route};
 use super::fields::{FieldKind, FieldPlace, TrialField, build_request, make_fields, write_curl};
 use super::operations::{TrialOperation, list_operations};
+use super::summaries::{example_text, tag_text};
 use super::texts;
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{no_query, text_at};
+use crate::http::dashboard::form::{PageForm, form_token};
 use crate::http::dashboard::layout::{address_with, render_page};
 use crate::http::dashboard::login::KeyConfirmation;
-use crate::http::dashboard::login::forms::{FormFields, TOKEN_FIELD};
+use crate::http::dashboard::login::forms::FormFields;
 use crate::http::dashboard::pages::sessions::list_documents;
 use crate::http::error::Problem;
 use crate::http::request::query::QueryParameters;
+use crate::model::access::Scope;
 use crate::model::ids;
 
 const IDEMPOTENCY_KEY: &str = "header:Idempotency-Key";
@@ -38,12 +41,12 @@ pub async fn show_operations(
         p.hint { (context.text(texts::TRY_HINT)) }
         @for family in operations.chunk_by(|one, other| one.tag == other.tag) {
             section {
-                h2 { (family[0].tag) }
+                h2 { (context.text(tag_text(family[0].tag))) }
                 ul.plain {
                     @for operation in family {
                         li {
                             a href=(operation.address()) { code { (operation.method) " " (operation.path) } }
-                            " " span.quiet { (operation.summary) }
+                            " " span.quiet { (context.text(operation.summary())) }
                         }
                     }
                 }
@@ -90,7 +93,7 @@ impl FilledForm {
     }
 }
 
-/// `GET /dashboard/try/{operation}`: the form of a route, with the call as curl.
+/// `GET /dashboard/try/{operation}?kind=`: the form of a route, with its call as curl.
 pub async fn show_operation(
     State(gateway): State<Gateway>,
     Path(id): Path<String>,
@@ -98,8 +101,10 @@ pub async fn show_operation(
     caller: Caller,
     mut query: QueryParameters,
 ) -> Result<Response, Problem> {
-    let mut form = FilledForm::read(&caller, &id, |name| query.optional_text(name))?;
+    // Texts of messages must not stand in addresses, which browsers and proxies write down.
+    let kind = query.optional_text(KIND);
     query.finish()?;
+    let mut form = FilledForm::read(&caller, &id, |name| kind.clone().filter(|_| name == KIND))?;
     for field in &mut form.fields {
         if field.name() == IDEMPOTENCY_KEY && field.value.is_empty() {
             field.value = ids::to_hex(&rand::random::<[u8; 12]>());
@@ -133,7 +138,25 @@ pub async fn call_operation(
     Ok(draw_form(&context, &form, &sessions, Some(&answer)))
 }
 
+/// `POST /dashboard/try/{operation}/preview`: shows the call of a form that was filled in as curl.
+pub async fn preview_operation(
+    State(gateway): State<Gateway>,
+    Path(id): Path<String>,
+    context: PageContext,
+    caller: Caller,
+    mut given: FormFields,
+) -> Result<Response, Problem> {
+    let read = |name: &str| given.take_all(name).pop();
+    let form = FilledForm::read(&caller, &id, read)?;
+    let sessions = session_names(&gateway, &caller).await?;
+    Ok(draw_form(&context, &form, &sessions, None))
+}
+
+/// Returns the names of the sessions, for readers who may list them.
 async fn session_names(gateway: &Gateway, caller: &Caller) -> Result<Vec<String>, Problem> {
+    if !caller.has_scope(Scope::Read) {
+        return Ok(Vec::new());
+    }
     let sessions = list_documents(gateway, caller, no_query()).await?;
     let names = sessions.iter().map(|it| text_at(it, "id").to_owned());
     Ok(names.collect())
@@ -155,7 +178,8 @@ fn draw_form(
         .partition(|field| field.place == FieldPlace::Body);
     let curl = build_request(operation, &with_placeholders(fields));
     let curl = curl.map(|request| write_curl(&request));
-    let title = operation.summary;
+    let title = context.text(operation.summary());
+    let shown = PageForm::new(context, &operation.address());
     let content = html! {
         h1 { (title) }
         p {
@@ -163,23 +187,21 @@ fn draw_form(
             a href="/dashboard/try" { (context.text(texts::BACK_TO_ROUTES)) }
         }
         (draw_kinds(context, operation, kind.as_deref()))
-        // No key is ever in an address, so that a form that asks for one has no preview.
-        form.card method=(if operation.is_guarded { "post" } else { "get" }) action=(operation.address()) {
+        form.card method="post" action=(operation.address()) {
+            (form_token(context))
             @if let Some(kind) = kind { input type="hidden" name=(KIND) value=(kind); }
             @if !parameters.is_empty() { h2 { (context.text(texts::PARAMETERS)) } }
-            @for field in parameters { (draw_field(context, field)) }
+            @for field in parameters { (draw_field(context, shown, field)) }
             @if !body.is_empty() { h2 { (context.text(texts::BODY)) } }
-            @for field in body { (draw_field(context, field)) }
+            @for field in body { (draw_field(context, shown, field)) }
             datalist id="sessions" { @for name in sessions { option value=(name) {} } }
             @if operation.is_guarded { (KeyConfirmation::draw_field(context, "try")) }
             div.row {
-                @if !operation.is_guarded {
-                    button.plain type="submit" { (context.text(texts::SHOW_CURL)) }
+                // The first button is the one that the key Enter presses.
+                button.plain type="submit" formnovalidate formaction={ (operation.address()) "/preview" } {
+                    (context.text(texts::SHOW_CURL))
                 }
-                // The token is in the form that is sent, and never in an address.
-                button type="submit" formmethod="post" name=(TOKEN_FIELD) value=(context.form_token()) {
-                    (context.text(texts::CALL))
-                }
+                button type="submit" { (context.text(texts::CALL)) }
             }
         }
         section.card {
@@ -215,7 +237,9 @@ fn draw_kinds(context: &PageContext, operation: &TrialOperation, kind: Option<&s
             nav.row aria-label=(context.text(texts::KINDS)) {
                 @for (name, title, _) in operation.examples() {
                     a href=(address_with(&operation.address(), &[(KIND, name)]))
-                        aria-current=[(kind == Some(name)).then_some("page")] { (title) }
+                        aria-current=[(kind == Some(name)).then_some("page")] {
+                        (context.text(example_text(name, title)))
+                    }
                 }
             }
         }
@@ -227,9 +251,10 @@ fn field_id(name: &str) -> String {
     format!("f-{}", utf8_percent_encode(name, NON_ALPHANUMERIC)).replace('%', "_")
 }
 
-fn draw_field(context: &PageContext, field: &TrialField) -> Markup {
+fn draw_field(context: &PageContext, form: PageForm<'_>, field: &TrialField) -> Markup {
     let name = field.name();
     let id = field_id(&name);
+    let value = form.value(&name, &field.value);
     let hint = match field.kind {
         FieldKind::Lines => Some(texts::ONE_A_LINE),
         FieldKind::Json => Some(texts::AS_JSON),
@@ -242,20 +267,21 @@ fn draw_field(context: &PageContext, field: &TrialField) -> Markup {
             @if !field.description.is_empty() { " " span.hint { (field.description) } }
         }
         @match &field.kind {
-            FieldKind::Flag => (draw_choice(context, &id, &name, &field.value, &["true", "false"])),
+            FieldKind::Flag => (draw_choice(context, &id, &name, &value, &["true", "false"])),
             FieldKind::Choice(words) => {
                 @let words: Vec<_> = words.iter().map(String::as_str).collect();
-                (draw_choice(context, &id, &name, &field.value, &words))
+                (draw_choice(context, &id, &name, &value, &words))
             }
-            FieldKind::Lines | FieldKind::Json => textarea id=(id) name=(name) { (field.value) },
+            FieldKind::Lines | FieldKind::Json => textarea id=(id) name=(name) { (value) },
             FieldKind::Text if field.place == FieldPlace::Body => {
-                textarea id=(id) name=(name) rows="2" { (field.value) }
+                textarea id=(id) name=(name) rows="2" { (value) }
             }
             FieldKind::Text | FieldKind::Number => {
-                input id=(id) name=(name) value=(field.value) autocomplete="off"
+                input id=(id) name=(name) value=(value) autocomplete="off"
                     list=[(name == "path:session").then_some("sessions")];
             }
         }
+        @if let Some(faults) = form.faults(&name, &id) { (faults) }
     }
 }
 

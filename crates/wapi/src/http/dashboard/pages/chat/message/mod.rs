@@ -19,7 +19,8 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, name_of, number_at, optional_text, text_at,
 };
-use crate::http::dashboard::layout::{address_with, form_token, render_time};
+use crate::http::dashboard::form::form_token;
+use crate::http::dashboard::layout::{address_with, render_time};
 use crate::model::access::Scope;
 use crate::model::message::Message;
 use crate::model::session_name::SessionName;

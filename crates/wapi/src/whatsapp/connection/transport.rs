@@ -26,9 +26,11 @@ use crate::config::{BuildKind, WhatsappAddress, is_loopback};
 use crate::net::proxy::{PROXY_TIMEOUT, ProxyDialer, ProxyError};
 use crate::system::clock::Clock;
 
-/// Time for TLS and the WebSocket through a proxy: less than the engine waits for a connection, which
-/// would never say why it gives up.
+/// Time for TLS and the WebSocket through a proxy.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time for a connection through a proxy with all its steps: less than the 20 seconds that the engine
+/// waits for one, since it would never say why it gives up.
+const PROXIED_DIAL_TIMEOUT: Duration = Duration::from_secs(18);
 
 /// Returns the dialer of `address`, with one TLS configuration for all sessions.
 pub(in crate::whatsapp) fn build_dialer(address: &WhatsappAddress) -> Result<GuardedDialer> {
@@ -113,9 +115,14 @@ impl TransportFactory for GuardedDialer {
         let (host, port) = self.target()?;
         match &self.proxy {
             Some(proxy) => {
-                let upgrade = self.upgrade(host, proxy.connect(host, port).await?);
-                let upgraded = proxy.clock().timeout(UPGRADE_TIMEOUT, upgrade).await;
-                upgraded.context("the proxy connects to WhatsApp, and nothing comes through it")?
+                let dial = async {
+                    let upgrade = self.upgrade(host, proxy.connect(host, port).await?);
+                    let upgraded = proxy.clock().timeout(UPGRADE_TIMEOUT, upgrade).await;
+                    upgraded
+                        .context("the proxy connects to WhatsApp, and nothing comes through it")?
+                };
+                let dialled = proxy.clock().timeout(PROXIED_DIAL_TIMEOUT, dial).await;
+                dialled.context("the proxy takes too long to connect to WhatsApp")?
             }
             None => self.upgrade(host, connect(host, port).await?).await,
         }

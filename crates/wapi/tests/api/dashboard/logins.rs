@@ -187,7 +187,8 @@ async fn a_removed_key_takes_its_logins_and_their_open_pages_along() {
             admin.delete(&path).await.expect(204);
             let clock = Clock::system();
             tab.ends().await;
-            assert!(clock.uptime() < Duration::from_secs(1));
+            // Told at once, which takes its time on a busy machine: without that, a page asks every 15 seconds.
+            assert!(clock.uptime() < Duration::from_secs(10));
             browser.get("/dashboard").await.leads_to();
         })
         .await;

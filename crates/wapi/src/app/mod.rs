@@ -18,7 +18,7 @@ use crate::history::History;
 use crate::http::access::api_keys::ApiKeys;
 use crate::http::dashboard::{self, Dashboard};
 use crate::http::edge::{HttpEdge, TlsServer, TrustedProxies};
-use crate::http::{self, Gateway};
+use crate::http::{self, Gateway, GatewayParts};
 use crate::inbound::Inbound;
 use crate::inbound::push_names::NameCache;
 use crate::inbound::received_times::ReceivedTimes;
@@ -234,7 +234,7 @@ impl App {
             descriptors::current_limit(),
             clock.clone(),
         );
-        let gateway = Gateway {
+        let gateway = Gateway::new(GatewayParts {
             sessions: sessions.clone(),
             media,
             store: store.clone(),
@@ -252,7 +252,7 @@ impl App {
             folder: folder.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
-        };
+        });
         let apart = config.dashboard.listen.is_some();
         let dashboard_router = apart.then(|| http::build_dashboard_router(gateway.clone()));
         if config.dashboard.is_on {

@@ -38,7 +38,9 @@ use crate::http::access::auth::{self, FINAL_ANSWER_TIME};
 use crate::http::access::unkeyed::{self, StrangerError};
 use crate::http::edge::CallerContext;
 use crate::http::error::Problem;
+use crate::http::monitoring::activity::PathParams;
 use crate::http::request::extract::MAX_BODY;
+use crate::http::request::layers::serve_known;
 use crate::store::{LoginHash, StoreError, StoredLogin};
 
 /// A login that nobody has used for so long has ended.
@@ -111,6 +113,7 @@ impl From<Problem> for EntryRefusal {
 pub async fn require_login(
     State(gateway): State<Gateway>,
     visit: CallerContext,
+    path: PathParams,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -153,7 +156,7 @@ pub async fn require_login(
         visit: Some(reader.clone()),
         ..PageContext::before_login(request.headers(), target_path(&request))
     };
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(caller.clone());
     request.extensions_mut().insert(reader.clone());
     let shown_out = async {
         await_visit_end(&gateway, &reader).await;
@@ -161,7 +164,7 @@ pub async fn require_login(
     };
     let mut response = tokio::select! {
         biased;
-        response = next.run(request) => response,
+        response = serve_known(&gateway, visit, caller, path, request, next) => response,
         () = shown_out => return Redirect::to(LOGIN_PAGE).into_response(),
     };
     response.extensions_mut().insert(context);
@@ -180,7 +183,7 @@ async fn enter(
     target: &Uri,
 ) -> Result<DashboardVisit, EntryRefusal> {
     if auth::is_open(gateway) {
-        let Gateway { access, hosts, .. } = gateway;
+        let (access, hosts) = (&gateway.access, &gateway.hosts);
         unkeyed::check_unkeyed(access, hosts, &visit.peer, headers, target)
             .map_err(Problem::Stranger)?;
         return Ok(DashboardVisit {

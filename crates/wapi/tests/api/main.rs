@@ -101,5 +101,6 @@ mod unsent;
 mod unusual;
 mod uploads;
 mod voice;
+mod webhook_connections;
 mod webhooks;
 mod words;

@@ -382,9 +382,9 @@ impl App {
 
     /// The listener answers while sessions log in.
     fn restore_sessions(&self) {
-        let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
+        let (sessions, policy) = (self.sessions.clone(), self.config.restore);
         self.lifecycle
-            .spawn(async move { sessions.restore_all(at_once).await });
+            .spawn(async move { sessions.restore_all(policy).await });
     }
 }
 

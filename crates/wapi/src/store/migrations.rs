@@ -10,7 +10,7 @@ use super::lives::splitting;
 pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
 
 /// The steps, oldest first. A released step is never changed; corrections are new steps.
-pub(super) const STEPS: [&str; 33] = [
+pub(super) const STEPS: [&str; 34] = [
     include_str!("../../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../../migrations/sqlite/0002_pending.sql"),
     include_str!("../../../../migrations/sqlite/0003_endpoints.sql"),
@@ -44,6 +44,7 @@ pub(super) const STEPS: [&str; 33] = [
     include_str!("../../../../migrations/sqlite/0037_media_by_session.sql"),
     include_str!("../../../../migrations/sqlite/0038_attempts.sql"),
     include_str!("../../../../migrations/sqlite/0039_label_actions.sql"),
+    include_str!("../../../../migrations/sqlite/0046_linked_sessions.sql"),
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.

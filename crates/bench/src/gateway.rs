@@ -58,6 +58,8 @@ impl Gateway {
             .env("WAPI_FILE_SYSTEM_ROOT_POINT_FULL_PATH", settings.root)
             .env("WAPI_WHATSAPP_URL", settings.whatsapp)
             .env("WAPI_WHATSAPP_CA_FILE", settings.authority)
+            // How fast it can be, not how cautious.
+            .env("WAPI_LOGINS_PER_SECOND", "150")
             .current_dir(settings.logs)
             .stdin(Stdio::null())
             // QR codes for people.

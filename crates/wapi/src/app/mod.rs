@@ -18,7 +18,7 @@ use crate::history::History;
 use crate::http::access::api_keys::ApiKeys;
 use crate::http::dashboard::{self, Dashboard};
 use crate::http::edge::{HttpEdge, TlsServer, TrustedProxies};
-use crate::http::{self, Gateway};
+use crate::http::{self, Gateway, GatewayParts};
 use crate::inbound::Inbound;
 use crate::inbound::push_names::NameCache;
 use crate::inbound::received_times::ReceivedTimes;
@@ -238,7 +238,7 @@ impl App {
         let cookie_mark = cookie_mark.context("reading the mark of the dashboard's cookies")?;
         let whatsapp = &config.whatsapp;
         let dashboard = Dashboard::new(config.dashboard.clone(), whatsapp, &cookie_mark, &clock);
-        let gateway = Gateway {
+        let gateway = Gateway::new(GatewayParts {
             sessions: sessions.clone(),
             media,
             store: store.clone(),
@@ -256,7 +256,7 @@ impl App {
             folder: folder.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
-        };
+        });
         let apart = config.dashboard.listen.is_some();
         let dashboard_router = apart.then(|| http::build_dashboard_router(gateway.clone()));
         if config.dashboard.is_on {
@@ -386,9 +386,9 @@ impl App {
 
     /// The listener answers while sessions log in.
     fn restore_sessions(&self) {
-        let (sessions, at_once) = (self.sessions.clone(), self.config.restore_concurrency);
+        let (sessions, policy) = (self.sessions.clone(), self.config.restore);
         self.lifecycle
-            .spawn(async move { sessions.restore_all(at_once).await });
+            .spawn(async move { sessions.restore_all(policy).await });
     }
 }
 

@@ -28,7 +28,7 @@ pub use parse::HostPort;
 pub(crate) use parse::is_loopback;
 pub use policies::{
     DashboardConfig, DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, NewChatPolicy,
-    ProgramChoice, RetentionPolicy, S3Config, StorageConfig,
+    ProgramChoice, RestorePolicy, RetentionPolicy, S3Config, StorageConfig,
 };
 pub use setting_table::SETTINGS;
 pub use settings::{Setting, SettingDefault};
@@ -69,8 +69,8 @@ pub struct Config {
     pub check_every: Duration,
     /// Time to wait for WhatsApp before giving up on a connection or a server ack.
     pub whatsapp_timeout: Duration,
-    /// Number of saved sessions that log in at the same time at start.
-    pub restore_concurrency: usize,
+    /// The pace at which saved sessions log in at start.
+    pub restore: RestorePolicy,
     pub new_chats: NewChatPolicy,
     /// The proxy of all sessions without one of their own.
     pub proxy: Option<ProxyAddress>,
@@ -181,8 +181,7 @@ impl Config {
         let check_every = parse::read_check_interval(&mut reader);
         let whatsapp_timeout =
             reader.read_required("WAPI_WHATSAPP_CONNECTION_TIMEOUT", parse::parse_seconds);
-        let restore_concurrency =
-            reader.read_required("WAPI_RESTORE_CONCURRENCY", parse::parse_positive);
+        let restore = parse::read_restore_policy(&mut reader);
         let new_chats = reader.read_required("WAPI_NEW_CHATS", parse::parse_new_chat_policy);
         let proxy = reader.read_optional("WAPI_PROXY", ProxyAddress::parse);
         let proxy_links = reader.read_required("WAPI_PROXY_LINKS", parse::parse_link_route);
@@ -219,7 +218,7 @@ impl Config {
                 environment: environment?,
                 check_every: check_every?,
                 whatsapp_timeout: whatsapp_timeout?,
-                restore_concurrency: restore_concurrency?,
+                restore: restore?,
                 new_chats: new_chats?,
                 proxy,
                 proxy_links: proxy_links?,

@@ -30,6 +30,15 @@ pub enum NewChatPolicy {
     Send,
 }
 
+/// How saved sessions log in at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestorePolicy {
+    /// Number of sessions that log in at the same time.
+    pub max_logins: usize,
+    /// Time between the beginnings of two logins.
+    pub interval: Duration,
+}
+
 /// Retention policy for the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryPolicy {

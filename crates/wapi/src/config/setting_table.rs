@@ -203,10 +203,20 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         section: SESSIONS,
         name: "WAPI_RESTORE_CONCURRENCY",
-        default: Value("8"),
-        example: "8",
+        default: Value("100"),
+        example: "100",
         secret: false,
-        meaning: "Number of saved sessions that log in at the same time at start.",
+        meaning: "Number of saved sessions that log in at the same time at start, at most.",
+    },
+    Setting {
+        section: SESSIONS,
+        name: "WAPI_LOGINS_PER_SECOND",
+        default: Value("25"),
+        example: "25",
+        secret: false,
+        meaning: "Number of saved sessions that begin to log in each second at start, at most. \
+                  Nobody outside knows how many logins WhatsApp bears from one address; the default \
+                  is cautious, and takes at least 20 seconds for 500 sessions.",
     },
     Setting {
         section: SESSIONS,

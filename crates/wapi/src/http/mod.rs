@@ -15,12 +15,12 @@ mod v1;
 #[cfg(feature = "sandbox")]
 pub mod webhook_receiver;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use access::table::RouteTable;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::get;
 use error::Problem;
@@ -48,9 +48,21 @@ pub mod fuzzing {
     pub use super::v1::messages::fuzzing::*;
 }
 
-/// State shared by the handlers.
+/// State shared by the handlers. Every layer and every handler gets a clone of it for each request,
+/// so a clone is one count of references.
 #[derive(Clone)]
-pub struct Gateway {
+pub struct Gateway(Arc<GatewayParts>);
+
+impl Deref for Gateway {
+    type Target = GatewayParts;
+
+    fn deref(&self) -> &GatewayParts {
+        &self.0
+    }
+}
+
+/// The parts of a [`Gateway`].
+pub struct GatewayParts {
     pub sessions: Sessions,
     pub media: Media,
     pub store: Store,
@@ -75,6 +87,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    pub fn new(parts: GatewayParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
     /// Returns the session's current life. A handler reads it once, so that the whole request is
     /// about one life.
     fn current_life(&self, session: &SessionName) -> Result<Life, Problem> {
@@ -108,21 +124,19 @@ pub fn build_dashboard_router(gateway: Gateway) -> Router {
         .with_state(gateway)
 }
 
-/// Adds the layers of the routes whose address has a token.
+/// Adds the layer of the routes whose address has a token.
 fn layer_tokened(gateway: &Gateway, tokened: Router<Gateway>) -> Router<Gateway> {
     tokened
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(from_fn_with_state(
             gateway.clone(),
-            request::layers::run_to_end,
-        ))
-        .layer(from_fn_with_state(
-            gateway.clone(),
-            request::layers::await_listing,
+            request::layers::serve_tokened,
         ))
 }
 
-/// Builds the router from the table.
+/// Builds the router from the table. Each layer costs a request two allocations and a clone of the
+/// router inside of it, so one does what all requests need, and one what all requests with a key
+/// need.
 pub fn build_router(gateway: Gateway) -> Router {
     let RouteTable {
         keyed,
@@ -135,20 +149,6 @@ pub fn build_router(gateway: Gateway) -> Router {
     let keyed = keyed
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(from_fn(openapi::refuse_undeclared))
-        // Inside of what runs to its end, so that every outcome is recorded.
-        .layer(from_fn_with_state(
-            gateway.clone(),
-            monitoring::activity::record_activity,
-        ))
-        .layer(from_fn_with_state(
-            gateway.clone(),
-            request::layers::run_to_end,
-        ))
-        .layer(from_fn_with_state(
-            gateway.clone(),
-            request::layers::await_listing,
-        ))
         .layer(from_fn_with_state(
             gateway.clone(),
             access::auth::require_key,
@@ -162,7 +162,6 @@ pub fn build_router(gateway: Gateway) -> Router {
         .merge(tokened)
         .merge(keyed)
         .merge(dashboard)
-        .layer(DefaultBodyLimit::max(request::extract::MAX_BODY))
         .layer(from_fn_with_state(
             gateway.clone(),
             request::layers::identify_and_log,

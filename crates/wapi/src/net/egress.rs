@@ -3,17 +3,25 @@
 //! Addresses inside the operator's network are forbidden. Names are judged after they were
 //! resolved, at every connection, so a name that changes its address gains nothing.
 
+use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::vec::IntoIter;
 
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns;
 use ipnet::{IpNet, Ipv4Net};
 use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tower_service::Service;
 use url::{Host, Url};
 
 use crate::net::tls::trust_bundled_roots;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Targets that callers may make the gateway contact.
 #[derive(Debug, Clone)]
@@ -143,7 +151,8 @@ impl EgressPolicy {
         }
     }
 
-    fn is_unrestricted(&self) -> bool {
+    /// Returns whether everything is allowed at the moment.
+    pub fn is_unrestricted(&self) -> bool {
         match self {
             Self::All => true,
             Self::WhileOpen(openness) => openness.get(),
@@ -203,23 +212,47 @@ pub fn redact_url(address: &Url) -> String {
     )
 }
 
-/// Resolves names as the system does, and keeps the allowed addresses.
-struct PolicyResolver(EgressPolicy);
+/// Resolves names as the system does, and keeps the allowed addresses. It serves the clients built
+/// here, and connectors of `hyper-util`.
+#[derive(Debug, Clone)]
+pub struct PolicyResolver(pub EgressPolicy);
+
+impl PolicyResolver {
+    async fn find_allowed(self, name: &str) -> Result<IntoIter<SocketAddr>, BoxError> {
+        let found = tokio::net::lookup_host((name, 0)).await?;
+        let allowed: Vec<SocketAddr> = found
+            .filter(|found| self.0.check_address(found.ip()).is_ok())
+            .collect();
+        if allowed.is_empty() {
+            Err(ForbiddenTargetError.into())
+        } else {
+            Ok(allowed.into_iter())
+        }
+    }
+}
 
 impl Resolve for PolicyResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let targets = self.0.clone();
+        let resolver = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found
-                .filter(|found| targets.check_address(found.ip()).is_ok())
-                .collect();
-            if allowed.is_empty() {
-                Err(ForbiddenTargetError.into())
-            } else {
-                Ok(Box::new(allowed.into_iter()) as Addrs)
-            }
+            let allowed = resolver.find_allowed(name.as_str()).await?;
+            Ok(Box::new(allowed) as Addrs)
         })
+    }
+}
+
+impl Service<dns::Name> for PolicyResolver {
+    type Response = IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<IntoIter<SocketAddr>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: dns::Name) -> Self::Future {
+        let resolver = self.clone();
+        Box::pin(async move { resolver.find_allowed(name.as_str()).await })
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// Mozilla's authorities, for machines without any, such as a slim container. Operators who need
 /// others install them on the machine, or name their file in `SSL_CERT_FILE`.
@@ -63,6 +65,57 @@ pub fn build_client_config(others: Vec<CertificateDer<'static>>) -> ClientConfig
     ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// Builds a configuration that trusts every certificate, for the webhook of a developer.
+pub fn unverified_client_config() -> ClientConfig {
+    let builder = ClientConfig::builder();
+    let provider = Arc::clone(builder.crypto_provider());
+    builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TrustingVerifier(provider)))
+        .with_no_client_auth()
+}
+
+/// Trusts every certificate. A server must still have the key of the one it shows.
+#[derive(Debug)]
+struct TrustingVerifier(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TrustingVerifier {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// Installs ring as the TLS provider of every crate. Installing it again changes nothing.

@@ -67,6 +67,8 @@ pub struct Session {
     missed_probes: AtomicU32,
     /// Whether the account is shown as available.
     is_available: AtomicBool,
+    /// Whether it is saved that its file has a linked device.
+    pub(super) is_saved_as_linked: AtomicBool,
     /// Cancelled when its task has ended.
     ended: CancellationToken,
     /// Cancelled when its sender has ended.
@@ -138,6 +140,7 @@ impl Session {
             received,
             missed_probes: AtomicU32::new(0),
             is_available: AtomicBool::new(false),
+            is_saved_as_linked: AtomicBool::new(false),
             ended: CancellationToken::new(),
             sender_ended: CancellationToken::new(),
             purged: CancellationToken::new(),

@@ -48,6 +48,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0041_missing_history.sql"),
     include_str!("../../../../migrations/sqlite/0044_session_changes.sql"),
     include_str!("../../../../migrations/sqlite/0045_cookie_mark.sql"),
+    include_str!("../../../../migrations/sqlite/0046_linked_sessions.sql"),
     include_str!("../../../../migrations/sqlite/0047_eventless.sql"),
 ];
 

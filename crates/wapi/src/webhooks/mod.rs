@@ -2,6 +2,7 @@
 
 mod attempt;
 mod concurrency;
+mod connections;
 pub mod dedup;
 mod deliverer;
 mod destination;
@@ -129,6 +130,7 @@ pub async fn start_webhooks(parts: WebhookDeps) -> Result<Webhooks> {
         lifecycle.clone(),
     );
     lifecycle.spawn(Arc::new(worker).run());
+    lifecycle.spawn(deliverer.poster.keep_closing_idle(lifecycle.clone()));
     let webhooks = Webhooks {
         store,
         deliverer,

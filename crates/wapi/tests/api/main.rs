@@ -104,5 +104,6 @@ mod unusual;
 mod uploads;
 mod usernames;
 mod voice;
+mod webhook_connections;
 mod webhooks;
 mod words;

@@ -9,7 +9,7 @@ use wapi::system::clock::Clock;
 use crate::harness::{Setup, TestClient, eventually, gateway, shop};
 
 /// The value of one sample, written as on the page.
-async fn sample(client: &TestClient, series: &str) -> Option<f64> {
+pub async fn sample(client: &TestClient, series: &str) -> Option<f64> {
     let answer = client.get("/metrics").await.expect(200);
     assert_eq!(
         answer.headers["content-type"],
@@ -23,7 +23,7 @@ async fn sample(client: &TestClient, series: &str) -> Option<f64> {
     Some(line.rsplit(' ').next()?.parse().unwrap())
 }
 
-async fn until(client: &TestClient, series: &str, value: f64) {
+pub async fn until(client: &TestClient, series: &str, value: f64) {
     let reached = async || {
         sample(client, series)
             .await

@@ -110,6 +110,50 @@ async fn lock(file: &Path) -> SqliteConnection {
     connection
 }
 
+/// As if an earlier version had left the folder, which saved of no session that it is linked: the start
+/// looks into the file of each.
+async fn forget_linked(root: &Path) {
+    let options = SqliteConnectOptions::new().filename(root.join("wapi.db"));
+    let mut connection = options.connect().await.unwrap();
+    let forgotten = sqlx::query("DELETE FROM linked_sessions");
+    let forgotten = forgotten.execute(&mut connection).await.unwrap();
+    assert!(forgotten.rows_affected() > 0, "it was saved");
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_start_does_not_look_into_the_files_of_linked_sessions() {
+    shop(async |app, _, _| {
+        let stopped = app.stop().await;
+        let held = lock(&stopped.root().join("sessions/shop.db")).await;
+        stopped.start().await;
+        let seen = app.info("shop").await.expect(200).json();
+        assert_eq!(seen["paired"], true, "{seen}");
+        held.close().await.unwrap();
+        app.push_clock(Duration::from_secs(300));
+        app.until("shop", "online").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_logged_out_is_not_taken_for_a_linked_one() {
+    shop(async |app, alice, _| {
+        let device = alice.linked_devices()[0].device;
+        alice.logs_out(device).await.unwrap();
+        app.until("shop", "logged_out").await;
+        // It has a file again, for which no code was scanned.
+        app.register("shop").await.expect(202);
+        app.until("shop", "scan_qr").await;
+        app.restart().await;
+        assert_eq!(
+            app.info("shop").await.expect(404).code(),
+            "session_not_found"
+        );
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_saved_session_is_known_from_the_first_request_on() {
     gateway(async |app| {
@@ -117,6 +161,7 @@ async fn a_saved_session_is_known_from_the_first_request_on() {
         app.pair("first", &bob).await;
         app.pair("shop", &alice).await;
         let stopped = app.stop().await;
+        forget_linked(stopped.root()).await;
         let held = lock(&stopped.root().join("sessions/first.db")).await;
         stopped.start().await;
         assert_eq!(
@@ -138,6 +183,7 @@ async fn a_saved_session_is_known_from_the_first_request_on() {
 async fn who_has_waited_long_enough_for_the_start_is_told_so() {
     shop(async |app, _, _| {
         let stopped = app.stop().await;
+        forget_linked(stopped.root()).await;
         let held = lock(&stopped.root().join("sessions/shop.db")).await;
         stopped.start().await;
         let asked = app.get("/v1/sessions/shop");

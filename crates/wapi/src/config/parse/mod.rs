@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use super::policies::{
     DownloadPolicy, HistoryPolicy, LogFormat, MediaPolicy, NewChatPolicy, ProgramChoice,
-    RetentionPolicy,
+    RestorePolicy, RetentionPolicy,
 };
 use super::sources::CONFIG_FILE;
 use super::{
@@ -269,6 +269,16 @@ pub(super) fn parse_positive(text: &str) -> Result<usize, String> {
             "is `{text}`, which is not a whole number above zero"
         )),
     }
+}
+
+/// Reads how saved sessions log in at start.
+pub(super) fn read_restore_policy(reader: &mut SettingReader) -> Option<RestorePolicy> {
+    let max_logins = reader.read_required("WAPI_RESTORE_CONCURRENCY", parse_positive);
+    let per_second = reader.read_required("WAPI_LOGINS_PER_SECOND", parse_positive);
+    Some(RestorePolicy {
+        max_logins: max_logins?,
+        interval: Duration::from_secs(1) / u32::try_from(per_second?).unwrap_or(u32::MAX),
+    })
 }
 
 fn parse_days(text: &str) -> Result<Duration, String> {

@@ -16,6 +16,8 @@ use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::edge::CallerContext;
 use crate::http::error::Problem;
+use crate::http::monitoring::activity::PathParams;
+use crate::http::request::layers::serve_known;
 use crate::model::session_name::SessionName;
 
 /// How long a response may still take after its caller's key has ended, so that a caller removing
@@ -28,6 +30,7 @@ pub const FINAL_ANSWER_TIME: Duration = Duration::from_millis(500);
 pub async fn require_key(
     State(gateway): State<Gateway>,
     visit: CallerContext,
+    path: PathParams,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -49,7 +52,7 @@ pub async fn require_key(
     };
     let response = tokio::select! {
         biased;
-        response = next.run(request) => response,
+        response = serve_known(&gateway, visit, caller.clone(), path, request, next) => response,
         () = shown_out => return Problem::Unauthorized.into_response(),
     };
     if response.body().size_hint().exact().is_some() {
@@ -76,8 +79,8 @@ async fn authenticate_caller(
     headers: &HeaderMap,
     target: &Uri,
 ) -> Result<Caller, Problem> {
-    let Gateway { access, hosts, .. } = gateway;
     if is_open(gateway) {
+        let (access, hosts) = (&gateway.access, &gateway.hosts);
         let enters = unkeyed::check_unkeyed(access, hosts, &visit.peer, headers, target);
         return enters
             .map(|()| Caller::without_key())

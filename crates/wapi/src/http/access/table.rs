@@ -1,12 +1,12 @@
 //! The route table: handlers, and the access each requires.
 
 use axum::Router;
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use futures_util::future::BoxFuture;
 
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
@@ -83,9 +83,6 @@ impl RouteRow {
     }
 }
 
-/// Parameters of a path, or the error that they cannot be read.
-type PathParams = Result<RawPathParams, RawPathParamsRejection>;
-
 /// Routes under construction, each with and without its trailing slash.
 pub struct RouteTable {
     pub keyed: Router<Gateway>,
@@ -159,7 +156,7 @@ impl RouteTable {
         need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.add_row("GET", path, need.into(), on(MethodFilter::GET, handler))
+        self.add_row(("GET", MethodFilter::GET), path, need.into(), handler)
     }
 
     pub fn post<T: 'static>(
@@ -168,7 +165,7 @@ impl RouteTable {
         need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.add_row("POST", path, need.into(), on(MethodFilter::POST, handler))
+        self.add_row(("POST", MethodFilter::POST), path, need.into(), handler)
     }
 
     pub fn put<T: 'static>(
@@ -177,7 +174,7 @@ impl RouteTable {
         need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.add_row("PUT", path, need.into(), on(MethodFilter::PUT, handler))
+        self.add_row(("PUT", MethodFilter::PUT), path, need.into(), handler)
     }
 
     pub fn patch<T: 'static>(
@@ -186,7 +183,7 @@ impl RouteTable {
         need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.add_row("PATCH", path, need.into(), on(MethodFilter::PATCH, handler))
+        self.add_row(("PATCH", MethodFilter::PATCH), path, need.into(), handler)
     }
 
     pub fn delete<T: 'static>(
@@ -195,31 +192,22 @@ impl RouteTable {
         need: impl Into<RouteAccess>,
         handler: impl Handler<T, Gateway>,
     ) -> Self {
-        self.add_row(
-            "DELETE",
-            path,
-            need.into(),
-            on(MethodFilter::DELETE, handler),
-        )
+        self.add_row(("DELETE", MethodFilter::DELETE), path, need.into(), handler)
     }
 
-    fn add_row(
+    fn add_row<T: 'static>(
         mut self,
-        method: &'static str,
+        (method, filter): (&'static str, MethodFilter),
         path: &'static str,
         need: RouteAccess,
-        route: MethodRouter<Gateway>,
+        handler: impl Handler<T, Gateway>,
     ) -> Self {
         self.rows.push(RouteRow {
             method,
             path,
             access: Some(need),
         });
-        let guarded = route.layer(from_fn(
-            move |caller: Caller, path: PathParams, request: Request, next: Next| {
-                guard_route(need, caller, path, request, next)
-            },
-        ));
+        let guarded = on(filter, GuardedHandler { need, handler });
         self.keyed = add_both_paths(self.keyed, path, guarded);
         self
     }
@@ -238,23 +226,40 @@ fn add_both_paths(
     }
 }
 
-async fn guard_route(
+/// A handler behind the check that its caller may use the route. It is no layer, which would box
+/// each request and its answer once more.
+#[derive(Clone)]
+struct GuardedHandler<H> {
     need: RouteAccess,
-    caller: Caller,
-    path: PathParams,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Ok(path) = path else {
-        return Problem::invalid_field("session", NOT_TEXT).into_response();
-    };
+    handler: H,
+}
+
+impl<T: 'static, H: Handler<T, Gateway>> Handler<T, Gateway> for GuardedHandler<H> {
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, request: Request, gateway: Gateway) -> Self::Future {
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match check_route(self.need, &mut parts).await {
+                Ok(()) => {
+                    let request = Request::from_parts(parts, body);
+                    self.handler.call(request, gateway).await
+                }
+                Err(problem) => problem.into_response(),
+            }
+        })
+    }
+}
+
+async fn check_route(need: RouteAccess, parts: &mut Parts) -> Result<(), Problem> {
+    let caller = Caller::from_request_parts(parts, &()).await?;
+    let path = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Problem::invalid_field("session", NOT_TEXT))?;
     let session = path
         .iter()
         .find_map(|(name, value)| (name == "session").then_some(value));
-    match check_access(need, &caller, session) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
+    check_access(need, &caller, session)
 }
 
 fn check_access(need: RouteAccess, caller: &Caller, session: Option<&str>) -> Result<(), Problem> {

@@ -20,7 +20,7 @@ mod traffic;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
@@ -33,8 +33,6 @@ use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::access::table::{RouteRow, RouteTable};
 use crate::http::error::{Problem, ProblemDocument};
-use crate::http::monitoring::activity::record_activity;
-use crate::http::request::{extract, layers};
 use crate::model::access::Scope::{Admin, Read};
 use crate::system::clock::Clock;
 use context::PageContext;
@@ -309,9 +307,6 @@ pub fn build_router(gateway: &Gateway) -> Router<Gateway> {
         .route("/dashboard/logout", post(login::log_out))
         .route("/dashboard/{*rest}", get(async || Problem::NoRoute))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(from_fn_with_state(gateway.clone(), record_activity))
-        .layer(from_fn_with_state(gateway.clone(), layers::run_to_end))
-        .layer(from_fn_with_state(gateway.clone(), layers::await_listing))
         .layer(from_fn_with_state(gateway.clone(), login::require_login));
     Router::new()
         .route(
@@ -324,7 +319,6 @@ pub fn build_router(gateway: &Gateway) -> Router<Gateway> {
         )
         .route("/dashboard/preferences", post(preferences::set_preferences))
         .merge(pages)
-        .layer(DefaultBodyLimit::max(extract::MAX_BODY))
         .layer(from_fn(show_problems_as_pages))
         .layer(from_fn(add_safety_headers))
 }

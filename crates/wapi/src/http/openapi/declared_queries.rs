@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::route_families;
@@ -22,17 +21,10 @@ static WITHOUT_PARAMETERS: LazyLock<HashSet<(&str, &str)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Refuses query parameters where a route has none, whatever its handler reads: a misspelt parameter
+/// Returns the refusal of query parameters where a route has none, whatever its handler reads: a misspelt parameter
 /// would otherwise pass as one that was left out. Handlers of the other routes read theirs one by
 /// one, and tell all mistakes at once.
-pub async fn refuse_undeclared(request: Request, next: Next) -> Response {
-    match find_undeclared(&request) {
-        Some(problem) => problem,
-        None => next.run(request).await,
-    }
-}
-
-fn find_undeclared(request: &Request) -> Option<Response> {
+pub fn find_undeclared(request: &Request) -> Option<Response> {
     let query = request.uri().query()?;
     let path = request.extensions().get::<MatchedPath>()?.as_str();
     // `HEAD` is answered by the handler of `GET`.

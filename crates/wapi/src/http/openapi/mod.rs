@@ -46,7 +46,7 @@ pub(super) const PAGE_POLICY: (HeaderName, &str) = (
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
 
-pub(super) use declared_queries::refuse_undeclared;
+pub(super) use declared_queries::find_undeclared;
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::render_page(&DOCUMENT));
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,8 +13,12 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use crate::http::Gateway;
+use crate::http::access::api_keys::Caller;
 use crate::http::edge::CallerContext;
 use crate::http::error::{Problem, ProblemDocument};
+use crate::http::monitoring::activity::{PathParams, record_request};
+use crate::http::openapi;
+use crate::http::request::extract::MAX_BODY;
 use crate::model::ids;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +36,7 @@ pub async fn identify_and_log(
     let id = ids::new_request_id();
     let shared_id = RequestId(id.as_str().into());
     request.extensions_mut().insert(shared_id);
+    DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
     let method = request.method().clone();
     let route = request
         .extensions()
@@ -65,39 +70,76 @@ pub async fn identify_and_log(
 /// disk is slow.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Holds requests until the saved sessions are listed: right after the start, a saved session must
-/// not look like one that never existed.
-pub async fn await_listing(
+/// The layer of routes whose address has a token.
+pub async fn serve_tokened(
     State(gateway): State<Gateway>,
     request: Request,
     next: Next,
 ) -> Response {
-    if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING_TIMEOUT).await {
-        return next.run(request).await;
+    if let Err(problem) = await_listing(&gateway).await {
+        return problem.into_response();
     }
-    let problem = if gateway.lifecycle.is_stopping() {
-        Problem::Stopping
-    } else {
-        Problem::Starting
-    };
-    problem.into_response()
+    run_to_end(&gateway, request, |request| next.run(request)).await
 }
 
-/// Finishes every request that may change something, even when its caller disconnects: it runs as a
-/// task of the program, and the caller waits for it. Half of a change would leave memory, disk and
-/// WhatsApp inconsistent. The body comes from the caller, so reading it ends with the connection,
-/// as an incomplete body.
-pub async fn run_to_end(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+/// Serves a request of a known caller: when the saved sessions are listed, to its end, and recorded.
+pub async fn serve_known(
+    gateway: &Gateway,
+    visit: CallerContext,
+    caller: Caller,
+    path: PathParams,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(problem) = await_listing(gateway).await {
+        return problem.into_response();
+    }
+    let recorder = gateway.clone();
+    let work = |request| async move {
+        // Inside of what runs to its end, so that every outcome is recorded.
+        record_request(&recorder, &visit, &caller, path, request, async |request| {
+            match openapi::find_undeclared(&request) {
+                Some(refusal) => refusal,
+                None => next.run(request).await,
+            }
+        })
+        .await
+    };
+    run_to_end(gateway, request, work).await
+}
+
+/// Holds a request until the saved sessions are listed: right after the start, a saved session must
+/// not look like one that never existed.
+async fn await_listing(gateway: &Gateway) -> Result<(), Problem> {
+    if gateway.sessions.are_listed() || gateway.sessions.wait_until_listed(LISTING_TIMEOUT).await {
+        Ok(())
+    } else if gateway.lifecycle.is_stopping() {
+        Err(Problem::Stopping)
+    } else {
+        Err(Problem::Starting)
+    }
+}
+
+/// Finishes every request that may change something, even when its caller disconnects: its work runs
+/// as a task of the program, and the caller waits for it. Half of a change would leave memory, disk
+/// and WhatsApp inconsistent. The body comes from the caller, so reading it ends with the
+/// connection, as an incomplete body.
+async fn run_to_end<W: Future<Output = Response> + Send + 'static>(
+    gateway: &Gateway,
+    request: Request,
+    work: impl FnOnce(Request) -> W,
+) -> Response {
     if request.method().is_safe() {
-        return next.run(request).await;
+        return work(request).await;
     }
     let (answer, answered) = oneshot::channel();
     // The task holds the connection's place until it ends; otherwise callers that disconnect at
     // once could run any number of tasks.
     let visit = request.extensions().get::<CallerContext>().cloned();
+    let working = work(request);
     gateway.lifecycle.spawn(async move {
         let _visit = visit;
-        if let Err(response) = answer.send(next.run(request).await) {
+        if let Err(response) = answer.send(working.await) {
             tracing::info!(
                 status = response.status().as_u16(),
                 "finished a request after its caller had left"

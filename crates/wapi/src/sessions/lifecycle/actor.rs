@@ -199,6 +199,7 @@ impl SessionActor {
             SessionFile::NeverPaired => false,
             SessionFile::Paired => true,
         };
+        self.save_linked(paired).await;
         self.session.update_state(|state| {
             state.paired = paired;
             state.set_status(
@@ -282,6 +283,7 @@ impl SessionActor {
                 .read_state(|state| state.status == SessionPhase::Online);
             if matches!(signal, LinkEvent::Paired) {
                 self.save_device(link).await;
+                self.save_linked(true).await;
                 self.end_connect_links();
             } else if matches!(signal, LinkEvent::LoggedIn | LinkEvent::Online) && !was_online {
                 // The program may have ended before the pairing had ended them.

@@ -1,6 +1,7 @@
 //! The consequences of a pairing: the device is saved, and the links for it are over; and the end of
 //! a pairing code.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::actor::SessionActor;
@@ -27,6 +28,27 @@ impl SessionActor {
             }
             Err(error) => {
                 tracing::error!(session = %name, %error, "the new device is not saved yet");
+            }
+        }
+    }
+
+    /// Saves whether the session's file has a linked device, so that the next start need not look
+    /// into it. A failure costs that start the look.
+    pub(super) async fn save_linked(&self, is_linked: bool) {
+        let saved = &self.session.is_saved_as_linked;
+        if saved.load(Ordering::Relaxed) == is_linked {
+            return;
+        }
+        let name = &self.session.name;
+        let saving = self.deps.store.sessions();
+        let saving = saving.save_linked(name.as_str(), is_linked);
+        match self.deps.clock.timeout(SAVE_TIMEOUT, saving).await {
+            Ok(Ok(())) => saved.store(is_linked, Ordering::Relaxed),
+            Ok(Err(error)) => {
+                tracing::warn!(session = %name, %error, "failed to save whether a session is linked");
+            }
+            Err(_) => {
+                tracing::warn!(session = %name, "saving whether a session is linked takes long");
             }
         }
     }

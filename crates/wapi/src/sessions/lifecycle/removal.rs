@@ -29,6 +29,7 @@ impl SessionActor {
         } = &self.deps;
         let reason = self.session.state().reason;
         tracing::error!(session = %self.session.name, reason, "the device was logged out");
+        self.save_linked(false).await;
         if let Err(error) = files
             .move_aside(&self.session.name, AsideReason::LoggedOut, clock.now())
             .await

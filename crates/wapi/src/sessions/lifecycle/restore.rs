@@ -2,32 +2,78 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::config::RestorePolicy;
 use crate::model::masking;
 use crate::model::session_name::SessionName;
 use crate::sessions::session::DesiredState;
 use crate::sessions::{Session, SessionDeps, SessionPhase, Sessions};
 use crate::store::session_file::{SessionFile, inspect_file};
 use crate::store::{RemovalMode, SavedSession, StoreError};
+use crate::system::clock::Clock;
+use crate::system::descriptors;
 
-/// Longest random delay before a saved session logs in at start.
+/// Longest random delay before a saved session asks for its turn to log in at start, so that each
+/// start has another order.
 const MAX_JITTER: Duration = Duration::from_millis(250);
 /// Pause before the database is asked again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// The saved sessions, by name, and the names of those that are linked.
+type SavedSessions = (BTreeMap<String, SavedSession>, BTreeSet<String>);
+
+/// The turns of saved sessions to log in.
+struct LoginTurns {
+    /// One for each login that may be under way.
+    places: Arc<Semaphore>,
+    interval: Duration,
+    /// Uptime from which the next login may begin.
+    next: Mutex<Duration>,
+    clock: Clock,
+}
+
+impl LoginTurns {
+    fn new(policy: RestorePolicy, clock: Clock) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(policy.max_logins)),
+            interval: policy.interval,
+            next: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// Waits for a place, and then for the pace: sessions that wait for a place would otherwise leave
+    /// all at once when logins that hang give up.
+    async fn wait_for_turn(&self) -> Option<OwnedSemaphorePermit> {
+        let jitter = MAX_JITTER.mul_f64(rand::random());
+        self.clock.sleep(jitter).await;
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let wait = {
+            let (mut next, now) = (self.next.lock(), self.clock.uptime());
+            let turn = next.max(now);
+            *next = turn + self.interval;
+            turn - now
+        };
+        self.clock.sleep(wait).await;
+        place
+    }
+}
+
 impl Sessions {
-    /// Logs in all saved sessions in the background, a few at a time. A session that was never
+    /// Logs in all saved sessions in the background, at the pace of the policy. A session that was never
     /// paired rests until its QR code is requested if it was created with `POST /v1/sessions`;
     /// otherwise it is not restored.
-    pub async fn restore_all(&self, at_once: usize) {
+    pub async fn restore_all(&self, policy: RestorePolicy) {
         let SessionDeps {
             lifecycle, clock, ..
         } = &self.inner.deps;
-        while let Err(error) = self.add_saved_sessions(at_once).await {
+        while let Err(error) = self.add_saved_sessions(policy).await {
             tracing::error!(
                 error = format!("{error:#}"),
                 "failed to list saved sessions; trying again"
@@ -60,13 +106,13 @@ impl Sessions {
         }
     }
 
-    async fn add_saved_sessions(&self, at_once: usize) -> Result<()> {
+    async fn add_saved_sessions(&self, policy: RestorePolicy) -> Result<()> {
         let files = &self.inner.deps.files;
         files
             .remove_all_qr_codes()
             .await
             .context("removing the QR codes of an earlier run")?;
-        let Some(mut ordered) = self.read_saved_sessions().await else {
+        let Some((mut ordered, linked)) = self.read_saved_sessions().await else {
             return Ok(());
         };
         let removed: BTreeSet<_> = ordered
@@ -82,26 +128,34 @@ impl Sessions {
                 "ignoring a file whose name is not a session's"
             );
         }
-        let permits = Arc::new(Semaphore::new(at_once));
+        let turns = Arc::new(LoginTurns::new(policy, self.inner.deps.clock.clone()));
         for name in names {
             if removed.contains(&name) {
                 continue;
             }
             let ordered = ordered.remove(name.as_str());
-            if ordered.is_none()
-                && inspect_file(&files.session_path(&name)).await == SessionFile::NeverPaired
-            {
+            let is_linked = linked.contains(name.as_str());
+            // Its file is inspected when it is opened.
+            let file = match is_linked {
+                true => SessionFile::Paired,
+                false => inspect_file(&files.session_path(&name)).await,
+            };
+            if ordered.is_none() && file == SessionFile::NeverPaired {
                 continue;
             }
-            self.restore_session(&name, ordered, &permits).await;
+            self.restore_session(&name, ordered, (&file, is_linked), &turns);
         }
         for (name, ordered) in ordered {
             // It parsed when it was saved.
             let Ok(name) = SessionName::parse(&name) else {
                 continue;
             };
-            self.restore_session(&name, Some(ordered), &permits).await;
+            // It may have come since the files were listed.
+            let file = inspect_file(&files.session_path(&name)).await;
+            let is_linked = linked.contains(name.as_str());
+            self.restore_session(&name, Some(ordered), (&file, is_linked), &turns);
         }
+        descriptors::warn_if_low(self.all_sessions().len());
         // End the lives of all other names, including sessions that disappeared while the program
         // was not running.
         let names = self
@@ -129,14 +183,14 @@ impl Sessions {
         name
     }
 
-    /// Reads the saved sessions, by name. Retries until the database answers, because a session
+    /// Reads the saved sessions, by name, and the names of those that are linked. Retries until the database answers, because a session
     /// stopped by its owner must not start after a moment of trouble. Returns `None` if the program
     /// ends first.
-    async fn read_saved_sessions(&self) -> Option<BTreeMap<String, SavedSession>> {
+    async fn read_saved_sessions(&self) -> Option<SavedSessions> {
         let parts = &self.inner.deps;
         loop {
             match self.try_read_saved().await {
-                Ok(ordered) => return Some(ordered),
+                Ok(saved) => return Some(saved),
                 Err(error) => tracing::error!(%error, "saved sessions wait for the database"),
             }
             parts
@@ -146,46 +200,50 @@ impl Sessions {
         }
     }
 
-    async fn try_read_saved(&self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
+    async fn try_read_saved(&self) -> Result<SavedSessions, StoreError> {
         let store = &self.inner.deps.store;
         store.sessions().record_received().await?;
         let received = store.sessions().last_received().await?;
         self.inner.deps.received.add_saved(received);
-        store.sessions().load_sessions().await
+        let linked = store.sessions().linked_sessions().await?;
+        Ok((store.sessions().load_sessions().await?, linked))
     }
 
-    async fn restore_session(
+    /// Restores a session, unless a caller has registered it before.
+    fn restore_session(
         &self,
         name: &SessionName,
         ordered: Option<SavedSession>,
-        permits: &Arc<Semaphore>,
+        (file, is_saved_as_linked): (&SessionFile, bool),
+        turns: &Arc<LoginTurns>,
     ) {
-        let file = inspect_file(&self.inner.deps.files.session_path(name)).await;
         let is_unpaired = matches!(file, SessionFile::Absent | SessionFile::NeverPaired);
         let ordered = ordered.unwrap_or_default();
         let is_stopped = ordered.is_stopped;
         let session = {
             let mut sessions = self.lock_sessions();
             if sessions.contains_key(name) {
-                // A caller registered it before.
                 return;
             }
             self.add_session(&mut sessions, name, ordered)
         };
-        if file == SessionFile::Paired {
+        if *file == SessionFile::Paired {
             session.assume_paired();
         }
         if is_unpaired && !is_stopped {
             // Unseen codes would expire one after the other.
             session.set_status(SessionPhase::ScanQr, Some("expired".to_owned()));
         }
-        let restoring = self.clone().run_restored(session, Arc::clone(permits));
+        session
+            .is_saved_as_linked
+            .store(is_saved_as_linked, Ordering::Relaxed);
+        let restoring = self.clone().run_restored(session, Arc::clone(turns));
         self.inner.deps.lifecycle.spawn(restoring);
     }
 
     /// Holds one of the few places until the session is online or clearly cannot be for now, then
     /// runs the session without it. A command takes effect without waiting for the session's turn.
-    async fn run_restored(self, session: Arc<Session>, permits: Arc<Semaphore>) {
+    async fn run_restored(self, session: Arc<Session>, turns: Arc<LoginTurns>) {
         let parts = self.inner.deps.clone();
         let mut intents = session.watch_desired_state();
         let ordered = async {
@@ -197,7 +255,7 @@ impl Sessions {
         let permit = tokio::select! {
             () = parts.lifecycle.await_stop() => return session.mark_ended(),
             () = ordered => None,
-            permit = self.wait_for_permit(&session, permits) => permit,
+            permit = wait_for_permit(&session, &turns) => permit,
         };
         if permit.is_some() {
             let (settled, limit) = (Arc::clone(&session), parts.whatsapp_timeout);
@@ -215,22 +273,12 @@ impl Sessions {
         }
         Box::pin(self.run_session(session)).await;
     }
+}
 
-    /// Waits for a place. An unpaired session first waits until its QR code is requested.
-    async fn wait_for_permit(
-        &self,
-        session: &Session,
-        permits: Arc<Semaphore>,
-    ) -> Option<OwnedSemaphorePermit> {
-        while session.state().is_qr_expired() {
-            session.wake.notified().await;
-        }
-        let permit = permits.acquire_owned().await.ok();
-        self.inner
-            .deps
-            .clock
-            .sleep(MAX_JITTER.mul_f64(rand::random()))
-            .await;
-        permit
+/// Waits for the turn of a session. An unpaired one first waits until its QR code is requested.
+async fn wait_for_permit(session: &Session, turns: &LoginTurns) -> Option<OwnedSemaphorePermit> {
+    while session.state().is_qr_expired() {
+        session.wake.notified().await;
     }
+    turns.wait_for_turn().await
 }

@@ -283,10 +283,15 @@ impl StoreChange for ForgetSession {
             .bind(&self.name)
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM connect_links WHERE session = $1")
-            .bind(&self.name)
-            .execute(&mut *connection)
-            .await?;
+        for sql in [
+            "DELETE FROM connect_links WHERE session = $1",
+            "DELETE FROM linked_sessions WHERE name = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(&self.name)
+                .execute(&mut *connection)
+                .await?;
+        }
         // If a newsletter is followed again, the posts in between are not delivered.
         for life in &self.lives {
             let sql = "DELETE FROM newsletters WHERE session = $1";

@@ -4,6 +4,7 @@ pub mod activity;
 pub mod api_keys;
 pub mod commands;
 pub mod connect_links;
+pub mod linked_sessions;
 pub mod login_links;
 pub mod logins;
 pub mod session_settings;

@@ -135,6 +135,8 @@ impl Setup {
                 "WAPI_WHATSAPP_CA_FILE".to_owned(),
                 simulator.ca_pem_file().display().to_string(),
             ),
+            // The simulated WhatsApp bears more than anybody knows of the real one.
+            ("WAPI_LOGINS_PER_SECOND".to_owned(), "150".to_owned()),
         ]);
         settings.extend(self.settings);
         let console = Arc::default();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, Version};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use super::PATIENCE;
 pub struct Delivery {
     /// As it was written in the request.
     pub path: String,
+    pub version: Version,
     pub headers: HeaderMap,
     pub body: Value,
     /// The body to the byte.
@@ -201,6 +202,7 @@ impl TestReceiver {
 async fn receive(
     State(inner): State<Arc<Inner>>,
     uri: Uri,
+    version: Version,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
@@ -224,6 +226,7 @@ async fn receive(
         .map(|(_, status)| *status);
     let delivery = Delivery {
         path: uri.path().to_owned(),
+        version,
         headers,
         body,
         raw,

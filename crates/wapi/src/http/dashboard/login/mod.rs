@@ -40,7 +40,9 @@ use crate::http::access::auth::{self, FINAL_ANSWER_TIME};
 use crate::http::access::unkeyed::{self, StrangerError};
 use crate::http::edge::CallerContext;
 use crate::http::error::{Problem, ProblemDocument};
+use crate::http::monitoring::activity::PathParams;
 use crate::http::request::extract::MAX_BODY;
+use crate::http::request::layers::serve_known;
 use crate::store::{LoginHash, StoreError, StoredLogin};
 
 /// A login that nobody has used for so long has ended.
@@ -113,6 +115,7 @@ impl From<Problem> for EntryRefusal {
 pub async fn require_login(
     State(gateway): State<Gateway>,
     visit: CallerContext,
+    path: PathParams,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -174,7 +177,7 @@ pub async fn require_login(
     };
     let head = (request.headers().clone(), request.uri().clone());
     request.extensions_mut().insert(context.clone());
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(caller.clone());
     request.extensions_mut().insert(reader.clone());
     let shown_out = async {
         await_visit_end(&gateway, &reader).await;
@@ -182,7 +185,7 @@ pub async fn require_login(
     };
     let answering = async {
         let answer = match checked {
-            Ok(()) => next.run(request).await,
+            Ok(()) => serve_known(&gateway, visit.clone(), caller, path, request, next).await,
             Err(problem) => problem.into_response(),
         };
         match sent {
@@ -211,7 +214,7 @@ async fn enter(
     target: &Uri,
 ) -> Result<DashboardVisit, EntryRefusal> {
     if auth::is_open(gateway) {
-        let Gateway { access, hosts, .. } = gateway;
+        let (access, hosts) = (&gateway.access, &gateway.hosts);
         unkeyed::check_unkeyed(access, hosts, &visit.peer, headers, target)
             .map_err(Problem::Stranger)?;
         return Ok(DashboardVisit {

@@ -21,7 +21,9 @@ use crate::http::request::query::QueryParameters;
 use crate::model::suggestions::format_suggestion;
 use crate::store::{ActivityFilter, ActivityKind, ActivityOrder, ActivityRecord, StoreError};
 
-pub use recording::{record_activity, record_connect_step, record_login};
+pub use recording::{
+    PathParams, record_activity, record_connect_step, record_login, record_request,
+};
 
 /// Rows on one page: default and maximum.
 const LIMIT: (usize, usize) = (100, 1_000);

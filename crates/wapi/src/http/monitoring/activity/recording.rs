@@ -1,4 +1,4 @@
-//! The layer that records activity. A read never waits for it; the row of a change is on the disk
+//! The recording of activity. A read never waits for it; the row of a change is on the disk
 //! before its caller is answered.
 
 use std::collections::HashMap;
@@ -32,21 +32,39 @@ static SCOPES: LazyLock<HashMap<(&'static str, &'static str), Scope>> = LazyLock
         .collect()
 });
 
-/// Records each request of a known caller, with its outcome.
+/// Parameters of a path, or the error that they cannot be read.
+pub type PathParams = Result<RawPathParams, RawPathParamsRejection>;
+
+/// A layer that records each request of a known caller, with its outcome.
 pub async fn record_activity(
     State(gateway): State<Gateway>,
     visit: CallerContext,
     caller: Caller,
-    path: Result<RawPathParams, RawPathParamsRejection>,
+    path: PathParams,
     request: Request,
     next: Next,
+) -> Response {
+    record_request(&gateway, &visit, &caller, path, request, |request| {
+        next.run(request)
+    })
+    .await
+}
+
+/// Answers a request of a known caller with `answer`, and records it with its outcome.
+pub async fn record_request<A: Future<Output = Response>>(
+    gateway: &Gateway,
+    visit: &CallerContext,
+    caller: &Caller,
+    path: PathParams,
+    request: Request,
+    answer: impl FnOnce(Request) -> A,
 ) -> Response {
     let extensions = request.extensions();
     let (Some(route), Some(RequestId(id))) = (
         extensions.get::<MatchedPath>().map(MatchedPath::as_str),
         extensions.get::<RequestId>().cloned(),
     ) else {
-        return next.run(request).await;
+        return answer(request).await;
     };
     let reader = extensions.get::<DashboardVisit>();
     let route = match route.trim_end_matches('/') {
@@ -67,7 +85,7 @@ pub async fn record_activity(
             Some(_) => ActivityDoor::Dashboard,
             None => ActivityDoor::Api,
         },
-        ..facts_of(&visit, &caller, request.method(), route)
+        ..facts_of(visit, caller, request.method(), route)
     };
     let activity = gateway.store.activity();
     let begun_at = gateway.clock.now();
@@ -79,14 +97,14 @@ pub async fn record_activity(
     } else if is_counted {
         activity.count_beginning(facts.clone(), begun_at);
     }
-    let response = next.run(request).await;
+    let response = answer(request).await;
     let (outcome, answered_at) = (outcome_of(&response), gateway.clock.now());
     let subject = caller.subject().unwrap_or_default();
     if is_change {
         activity.note_answer(&id, subject, outcome, answered_at);
         // What was refused has changed nothing; callers must not be able to force syncs by it.
         if !matches!(response.status().as_u16(), 403..=405) {
-            save_now(&gateway).await;
+            save_now(gateway).await;
         }
     } else if is_counted {
         activity.count_answer(facts, outcome, answered_at);

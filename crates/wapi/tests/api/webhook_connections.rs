@@ -10,7 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 
 use crate::harness::{
-    ChaosProxy, PATIENCE, Setup, TestReceiver, Wapi, eventually, free_address, options, shop,
+    ChaosProxy, Manner, PlainReceiver, Setup, TestReceiver, Wapi, eventually, free_address,
+    options, shop,
 };
 use crate::metrics::{sample, until};
 

@@ -74,6 +74,38 @@ async fn people_chat_on_the_page_in_both_directions_while_it_watches() {
 }
 
 #[tokio::test]
+async fn a_form_that_a_browser_sends_twice_sends_one_message() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "Tea?").await.unwrap();
+        posts(app, 1).await;
+        let mut browser = Browser::at(app);
+        let address = format!("/dashboard/sessions/shop/chats/{}", bob.jid());
+        let action = format!("{address}/send");
+        until(&mut browser, &address, "Tea?").await;
+        for (text, times) in [("Yes", 2), ("Or coffee", 1)] {
+            let page = browser.get(&address).await.expect(200);
+            let fields = page.form(&action);
+            let typed = fields.iter().map(|(name, value)| match &**name {
+                "text" => ("text", text),
+                name => (name, value.as_str()),
+            });
+            let typed: Vec<_> = typed.filter(|(_, value)| !value.is_empty()).collect();
+            assert!(typed.contains(&("text", text)), "{typed:?}");
+            for _ in 0..times {
+                browser.submit(&action, &typed).await.leads_to();
+            }
+        }
+        for text in ["Yes", "Or coffee"] {
+            assert_eq!(
+                bob.next_message(PATIENCE).await.unwrap().text.as_deref(),
+                Some(text)
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_is_sent_from_the_page_with_its_caption() {
     shop(async |app, alice, bob| {
         bob.sends_text(alice.number(), "the list?").await.unwrap();

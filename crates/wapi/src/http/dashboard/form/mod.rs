@@ -5,6 +5,7 @@ mod sent;
 
 use std::borrow::Cow;
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use maud::{Markup, Render, html};
 
 use super::context::PageContext;
@@ -37,6 +38,24 @@ pub fn form_token(context: &PageContext) -> Markup {
         input type="hidden" name=(TOKEN_FIELD) value=(context.form_token());
         input type="hidden" name=(PAGE_FIELD) value=(context.path);
     }
+}
+
+/// Name of the field with the idempotency key of a form.
+const ONCE_FIELD: &str = "once";
+
+/// Renders the key of a form that sends something, so that a browser that sends the form twice, by a
+/// double click or after a lost connection, sends one message.
+pub fn once_field() -> Markup {
+    html! { input type="hidden" name=(ONCE_FIELD) value=(format!("{:032x}", rand::random::<u128>())); }
+}
+
+/// Takes the key out of a form, as the header of its request.
+pub fn take_once(fields: &mut FormFields) -> HeaderMap {
+    let key = fields.take(ONCE_FIELD);
+    let key = key.and_then(|key| HeaderValue::try_from(key).ok());
+    key.map(|key| (HeaderName::from_static("idempotency-key"), key))
+        .into_iter()
+        .collect()
 }
 
 /// A form while it is drawn.

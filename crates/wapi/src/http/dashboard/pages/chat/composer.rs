@@ -13,7 +13,7 @@ use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{list_at, read_response, text_at};
-use crate::http::dashboard::form::{PageForm, form_token};
+use crate::http::dashboard::form::{PageForm, form_token, once_field, take_once};
 use crate::http::dashboard::layout::{action_button, address_with};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::error::Problem;
@@ -29,6 +29,7 @@ pub fn draw_composer(context: &PageContext, address: &str) -> Markup {
         section.card id="composer" {
             form.stack method="post" action={ (address) "/send" } {
                 (form_token(context))
+                (once_field())
                 (text.field("text", texts::WRITE).long().required())
                 (text.field("reply_to", texts::REPLY_TO).id("reply-to"))
                 button type="submit" { (context.text(texts::SEND)) }
@@ -72,6 +73,7 @@ fn draw_poll_form(context: &PageContext, form: PageForm<'_>, address: &str) -> M
     html! {
         form.stack method="post" action={ (address) "/poll" } {
             (form_token(context))
+            (once_field())
             (form.field("question", texts::QUESTION).required())
             (form.field("options", texts::OPTIONS).long().required())
             (form.field("max_selections", texts::MOST_CHOICES).id("most").kind("number").value("1").required())
@@ -89,7 +91,8 @@ pub async fn send_text(
 ) -> Result<Response, Problem> {
     let mut message = json!({"text": {"body": fields.require("text")?}});
     quote(&mut message, fields.take("reply_to"));
-    send_message(gateway, path, caller, message).await
+    let once = take_once(&mut fields);
+    send_message(gateway, path, caller, once, message).await
 }
 
 /// Makes a message the answer to another one.
@@ -117,7 +120,8 @@ pub async fn send_poll(
         "options": options,
         "max_selections": number_of(&fields.require("max_selections")?),
     });
-    send_message(gateway, path, caller, json!({"poll": poll})).await
+    let once = take_once(&mut fields);
+    send_message(gateway, path, caller, once, json!({"poll": poll})).await
 }
 
 /// Returns a number as a program would send it; the route refuses everything else.
@@ -137,7 +141,14 @@ pub async fn react(
         "message_id": fields.require("message_id")?,
         "emoji": fields.take("emoji"),
     });
-    send_message(gateway, path, caller, json!({"reaction": reaction})).await
+    send_message(
+        gateway,
+        path,
+        caller,
+        HeaderMap::new(),
+        json!({"reaction": reaction}),
+    )
+    .await
 }
 
 /// `POST …/vote`: votes in a poll; without options, takes the vote back.
@@ -151,7 +162,14 @@ pub async fn vote(
         "message_id": fields.require("message_id")?,
         "options": fields.take_all("options"),
     });
-    send_message(gateway, path, caller, json!({"poll_vote": vote})).await
+    send_message(
+        gateway,
+        path,
+        caller,
+        HeaderMap::new(),
+        json!({"poll_vote": vote}),
+    )
+    .await
 }
 
 /// `POST …/respond`: responds to the invitation of an event.
@@ -165,7 +183,14 @@ pub async fn respond(
         "message_id": fields.require("message_id")?,
         "response": fields.require("response")?,
     });
-    send_message(gateway, path, caller, json!({"event_response": response})).await
+    send_message(
+        gateway,
+        path,
+        caller,
+        HeaderMap::new(),
+        json!({"event_response": response}),
+    )
+    .await
 }
 
 /// Queues a message for the chat, and leads back to it.
@@ -173,6 +198,7 @@ pub async fn send_message(
     gateway: State<Gateway>,
     ChatPath { session, chat }: ChatPath,
     caller: Caller,
+    headers: HeaderMap,
     mut message: Value,
 ) -> Result<Response, Problem> {
     let address = chat_address(&session, &chat.to_string());
@@ -182,7 +208,7 @@ pub async fn send_message(
         SessionPath(session),
         caller,
         QueryParameters::parse("wait=0"),
-        HeaderMap::new(),
+        headers,
         json_fields(message),
     );
     let document = read_response(Box::pin(sent).await).await?;

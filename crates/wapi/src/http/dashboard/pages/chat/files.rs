@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -115,7 +115,7 @@ async fn send_upload(
     }
     let mut message = json!({kind: file});
     quote(&mut message, quoted);
-    send_message(State(gateway), path, caller, message).await
+    send_message(State(gateway), path, caller, HeaderMap::new(), message).await
 }
 
 /// Returns the kind of message that suits a file of this type.

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use axum::extract::{FromRequestParts, Path, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -21,7 +20,7 @@ use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{
     flag_at, list_at, name_of, optional_text, read_document, read_response, text_at,
 };
-use crate::http::dashboard::form::{PageForm, ask_first, form_token};
+use crate::http::dashboard::form::{PageForm, ask_first, form_token, once_field, take_once};
 use crate::http::dashboard::layout::{address_with, render_page};
 use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::error::Problem;
@@ -183,6 +182,7 @@ fn draw_actions(context: &PageContext, address: &str, message: &Value, chats: &V
             (draw_edit_form(context, &own_address, message))
             form method="post" action={ (own_address) "/forward" } {
                 (form_token(context))
+                (once_field())
                 (forward.field("to", texts::FORWARD_TO).list("chats").required())
                 datalist id="chats" {
                     @for chat in list_at(chats, "chats") {
@@ -256,6 +256,7 @@ fn draw_edit_form(context: &PageContext, own_address: &str, message: &Value) -> 
         @if flag_at(message, "from_me") && EDITABLE.contains(&kind) {
             form.stack method="post" action={ (own_address) "/edit" } {
                 (form_token(context))
+                (once_field())
                 input type="hidden" name="kind" value=(kind);
                 (form.field("new_text", texts::NEW_TEXT).id("new-text").value(text.to_owned())
                     .long().required_if(kind == "text"))
@@ -279,7 +280,7 @@ pub async fn edit_message(
         kind => json!({kind: {"caption": text}}),
     };
     let query = QueryParameters::parse("wait=0");
-    let (path, headers) = (place.route_path(), HeaderMap::new());
+    let (path, headers) = (place.route_path(), take_once(&mut fields));
     let edit =
         edit_delete_forward::edit_message(gateway, path, caller, query, headers, json_fields(body));
     let document = read_response(Box::pin(edit).await).await?;
@@ -318,7 +319,7 @@ pub async fn forward_message(
 ) -> Result<Response, Problem> {
     let body = json!({"to": fields.require("to")?, "chat": place.chat.to_string()});
     let query = QueryParameters::parse("wait=0");
-    let (path, headers) = (place.route_path(), HeaderMap::new());
+    let (path, headers) = (place.route_path(), take_once(&mut fields));
     let forward = edit_delete_forward::forward_message(
         gateway,
         path,

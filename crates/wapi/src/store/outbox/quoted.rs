@@ -115,6 +115,11 @@ impl Changes {
     }
 }
 
+/// The condition of the index, literally. Events that were cleaned up have no body.
+const CHANGES: &str = "SELECT sender, type, body FROM events WHERE session = $1 AND message_chat = $2 \
+    AND type IN ('message.edited', 'message.deleted') \
+    AND CASE WHEN body <> '' THEN json_extract(body, '$.data.message_id') END = $3 ORDER BY seq";
+
 /// Returns the changes that came from WhatsApp, by the author of the message or, for deletions, an
 /// admin.
 async fn query_changes(
@@ -124,14 +129,10 @@ async fn query_changes(
     id: &str,
     author: Option<&str>,
 ) -> Result<Changes, sqlx::Error> {
-    // The condition of the index, literally. Events that were cleaned up have no body.
-    let sql = "SELECT sender, type, body FROM events WHERE session = $1 AND message_chat = $2 \
-                 AND type IN ('message.edited', 'message.deleted') \
-                 AND CASE WHEN body <> '' THEN json_extract(body, '$.data.message_id') END = $3 ORDER BY seq";
     let mut changes = Changes::default();
     for chat in chats {
         let is_group = chat.ends_with("@g.us");
-        let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+        let query = sqlx::query(CHANGES).bind(session).bind(chat).bind(id);
         for row in query.fetch_all(pool).await? {
             let sender: &str = row.get("sender");
             let is_authors = |from_me: bool| match author {
@@ -164,4 +165,23 @@ struct EventEnvelope<T> {
 fn parse_data<T: DeserializeOwned>(row: &SqliteRow) -> Option<T> {
     let body: Option<EventEnvelope<T>> = serde_json::from_str(row.get("body")).ok();
     body.map(|body| body.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::new_store;
+
+    /// Each answer that quotes a message asks for them, also in a chat of many messages.
+    #[tokio::test]
+    async fn the_changes_of_a_chat_are_found_by_an_index() {
+        let (store, _folder) = new_store().await;
+        let plan = format!("EXPLAIN QUERY PLAN {CHANGES}");
+        let query = sqlx::query(sqlx::AssertSqlSafe(plan));
+        let query = query.bind(1_i64).bind("chat").bind("id");
+        let rows = query.fetch_all(&store.readers).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let index = "USING INDEX events_changes (session=? AND message_chat=?)";
+        assert!(steps.len() == 1 && steps[0].ends_with(index), "{steps:#?}");
+    }
 }

@@ -259,7 +259,7 @@ async fn switched_to_russian(browser: &mut Browser, page: &Page) -> Page {
     let (_, back) = back.iter().find(|(name, _)| name == "back").unwrap();
     let fields = [("back", &**back), ("language", "ru"), ("theme", "auto")];
     let led = browser.submit("/dashboard/preferences", &fields).await;
-    browser.get(&led.leads_to().to_owned()).await
+    browser.get(led.leads_to()).await
 }
 
 #[tokio::test]

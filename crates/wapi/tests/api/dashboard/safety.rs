@@ -100,7 +100,7 @@ async fn printed_link(app: &TestApp) -> Option<String> {
     let links = console
         .iter()
         .filter_map(|line| line.split_once("/dashboard/login#link="));
-    links.map(|(_, link)| link.to_owned()).last()
+    links.map(|(_, link)| link.to_owned()).next_back()
 }
 
 #[tokio::test]

@@ -264,8 +264,8 @@ pub fn draw_failure(context: &PageContext) -> Markup {
 /// Renders the details of a problem.
 pub fn draw_details(problem: &ProblemDocument) -> Markup {
     html! {
-        p { (problem.detail) }
-        @if !problem.errors.is_empty() {
+        @if problem.errors.is_empty() { p { (problem.detail) } }
+        @else {
             ul {
                 @for error in &problem.errors {
                     li { code { (error.field) } " " (error.detail) }

@@ -46,7 +46,7 @@ const TAGS: [(&str, &str); 14] = [
     ("Watching", "Наблюдение"),
 ];
 
-const EXAMPLES: [(&str, &str); 23] = [
+const EXAMPLES: [(&str, &str); 26] = [
     ("text", "Текст"),
     ("image", "Изображение по ссылке"),
     ("video", "Видео, которое идёт как GIF"),
@@ -70,6 +70,9 @@ const EXAMPLES: [(&str, &str); 23] = [
     ("mention", "Упоминание в группе"),
     ("hasty", "Текст, который уходит за пять минут или никогда"),
     ("status", "Статус"),
+    ("batch", "Один текст двум людям"),
+    ("group", "Группа из двоих, где пишут только администраторы"),
+    ("community", "Сообщество с общим чатом"),
 ];
 
 /// Declares the summary of each route.

@@ -51,7 +51,7 @@ impl HistoryDb {
         ids: &[&str],
     ) -> Result<HashMap<String, PersonNames>, StoreError> {
         let ids = serde_json::to_string(ids).expect("texts are always JSON");
-        let sql = "SELECT id, saved_name, verified_name, push_name FROM contacts \
+        let sql = "SELECT id, saved_name, verified_name, push_name, username FROM contacts \
                    WHERE session = $1 AND id IN (SELECT value FROM json_each($2))";
         let mut question = self.browsers.acquire().await?;
         let query = sqlx::query(sql).bind(session).bind(ids);

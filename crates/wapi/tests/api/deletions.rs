@@ -21,7 +21,7 @@ async fn an_admins_deletion_counts_although_whatsapp_was_too_busy_to_name_the_ad
         });
         bob.deletes_others_message(&group, &id).unwrap();
         let told = app
-            .while_time_passes(async || {
+            .while_seconds_pass(async || {
                 let feed = app.get("/v1/events?types=message.deleted").await.json();
                 Some(feed["events"][0]["event"]["data"].clone()).filter(|data| !data.is_null())
             })

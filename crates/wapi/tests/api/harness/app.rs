@@ -252,10 +252,15 @@ impl TestApp {
     /// The gateway's clock runs on until the session has this status: in small steps, so that what the session begins as soon as it
     /// has it does not run into its time limit.
     pub async fn reaches(&self, session: &str, status: &str) {
-        self.in_steps_of(Duration::from_secs(1), async || {
+        self.while_seconds_pass(async || {
             (self.info(session).await.json()["status"] == status).then_some(())
         })
         .await;
+    }
+
+    /// The gateway's clock runs on in steps of a second until `look` finds something.
+    pub async fn while_seconds_pass<T>(&self, look: impl AsyncFnMut() -> Option<T>) -> T {
+        self.in_steps_of(Duration::from_secs(1), look).await
     }
 
     async fn in_steps_of<T>(&self, step: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {

@@ -12,7 +12,7 @@ pub fn problem_text(code: &str, english: &'static str) -> PageText {
 }
 
 /// The code of each problem, and its title.
-const TITLES: [(&str, &str); 84] = [
+const TITLES: [(&str, &str); 88] = [
     ("invalid_body", "Неверное тело запроса"),
     ("invalid_fields", "Неверные поля"),
     ("body_too_slow", "Тело запроса приходит слишком медленно"),
@@ -51,6 +51,10 @@ const TITLES: [(&str, &str); 84] = [
     ("passkey_step", "Сейчас другой шаг ключа доступа"),
     ("passkey_refused", "Ключ доступа отклонён"),
     ("message_not_found", "Сообщение не найдено"),
+    ("unreadable_not_found", "Непрочитанное сообщение не найдено"),
+    ("message_readable", "Сообщение уже пришло"),
+    ("on_phone_only", "Сообщение только для телефона"),
+    ("asked_too_often", "Сообщение запрашивали слишком часто"),
     ("too_late", "Изменять сообщение поздно"),
     (
         "idempotency_key_reused",

@@ -46,7 +46,7 @@ const TAGS: [(&str, &str); 14] = [
     ("Watching", "Наблюдение"),
 ];
 
-const EXAMPLES: [(&str, &str); 26] = [
+const EXAMPLES: [(&str, &str); 27] = [
     ("text", "Текст"),
     ("image", "Изображение по ссылке"),
     ("video", "Видео, которое идёт как GIF"),
@@ -60,6 +60,7 @@ const EXAMPLES: [(&str, &str); 26] = [
     ("album", "Альбом"),
     ("live_location", "Трансляция места"),
     ("group_invite", "Приглашение в группу"),
+    ("newsletter_invite", "Приглашение в администраторы канала"),
     ("phone_number_request", "Запрос номера телефона"),
     ("interactive", "Кнопки"),
     ("product", "Товар из своего каталога"),
@@ -109,6 +110,7 @@ summaries! {
     DELETE "/v1/sessions/{session}/messages/{id}": "Удалить сообщение, до или после отправки";
     GET "/v1/sessions/{session}/messages/{id}": "Получить отправленное сообщение и его состояние";
     PATCH "/v1/sessions/{session}/messages/{id}": "Изменить текст или подпись, до или после отправки";
+    POST "/v1/sessions/{session}/messages/{id}/ask-again": "Запросить непрочитанное сообщение ещё раз";
     POST "/v1/sessions/{session}/messages/{id}/forward": "Переслать сообщение";
     DELETE "/v1/sessions/{session}/messages/{id}/keep": "Больше не сохранять сообщение; оно исчезнет с остальными";
     PUT "/v1/sessions/{session}/messages/{id}/keep": "Сохранить сообщение в чате с исчезающими сообщениями";
@@ -173,6 +175,11 @@ summaries! {
     DELETE "/v1/sessions/{session}/newsletters/{newsletter}/follow": "Отписаться от канала";
     PUT "/v1/sessions/{session}/newsletters/{newsletter}/follow": "Подписаться на канал";
     GET "/v1/sessions/{session}/newsletters/{newsletter}/followers": "Список подписчиков и администраторов своего канала";
+    GET "/v1/sessions/{session}/newsletters/{newsletter}/insights": "Статистика своего канала";
+    GET "/v1/sessions/{session}/newsletters/{newsletter}/invites": "Список приглашённых в администраторы своего канала";
+    POST "/v1/sessions/{session}/newsletters/{newsletter}/invites/accept": "Принять приглашение в администраторы канала";
+    DELETE "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}": "Отозвать приглашение в администраторы";
+    PUT "/v1/sessions/{session}/newsletters/{newsletter}/invites/{contact}": "Пригласить подписчика в администраторы своего канала";
     GET "/v1/sessions/{session}/newsletters/{newsletter}/messages": "Список публикаций канала, сначала новые";
     DELETE "/v1/sessions/{session}/newsletters/{newsletter}/messages/{post}": "Удалить публикацию для всех";
     PATCH "/v1/sessions/{session}/newsletters/{newsletter}/messages/{post}": "Заменить текст публикации или подпись её файла";

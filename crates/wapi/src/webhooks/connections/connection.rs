@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::pin::{Pin, pin};
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -74,7 +73,7 @@ async fn drive<W: Future>(driver: &mut Option<Driver>, work: W) -> W::Output {
     poll_fn(|context| {
         if let Some(open) = driver {
             // Its error is the work's, too.
-            if let Poll::Ready(_) = open.as_mut().poll(context) {
+            if open.as_mut().poll(context).is_ready() {
                 *driver = None;
             }
         }

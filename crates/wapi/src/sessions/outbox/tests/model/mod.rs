@@ -53,6 +53,9 @@ struct OutboxModel {
     limits: NewChatLimits,
     /// Chats whose people have written.
     known: HashSet<ChatId>,
+    /// Refused messages for which no token was found since their person last wrote: WhatsApp holds
+    /// them to be first ones all the same.
+    untrusted: BTreeSet<MessageSeq>,
     luck: std::iter::Cycle<std::vec::IntoIter<EngineLuck>>,
 }
 
@@ -77,6 +80,7 @@ impl OutboxModel {
             refused: BTreeSet::new(),
             limits: NewChatLimits::default(),
             known: HashSet::from([chat_of(0)]),
+            untrusted: BTreeSet::new(),
             luck: luck.into_iter().cycle(),
         }
     }
@@ -117,6 +121,8 @@ impl OutboxModel {
             }
             ModelEvent::Write { chat } => {
                 self.known.insert(chat_of(chat));
+                let rows = &self.rows;
+                self.untrusted.retain(|seq| rows[seq].0.to != chat_of(chat));
                 self.outbox.recheck_chats(&HashSet::from([chat_of(chat)]));
             }
             ModelEvent::Pace(pacing) => {
@@ -155,6 +161,9 @@ impl OutboxModel {
             SlowStep::Lookup(seq, found) => self.outbox.finish_check(seq, Some(found), self.at),
             SlowStep::Trust(attempt) => {
                 let is_trusted = self.known.contains(&self.rows[&attempt.seq].0.to) && !fails;
+                if !is_trusted {
+                    self.untrusted.insert(attempt.seq);
+                }
                 self.outbox.finish_trust_check(attempt, is_trusted);
             }
             SlowStep::Typing(attempt) => self.outbox.finish_typing(attempt),
@@ -265,6 +274,7 @@ impl OutboxModel {
         self.outbox.set_new_chat_limits(self.limits.clone());
         (self.slow, self.holds) = (Vec::new(), BTreeMap::new());
         (self.left_once, self.refused) = (BTreeSet::new(), BTreeSet::new());
+        self.untrusted.clear();
         self.set_pacing();
         let unsettled = self
             .rows

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::RetentionPolicy;
 use crate::sessions::SessionFiles;
-use crate::store::{DEDUP_PERIOD, RetentionLimits, Store, StoreError};
+use crate::store::{DEDUP_PERIOD, KEY_LIFETIME, RetentionLimits, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 
@@ -20,8 +20,6 @@ const STEP_SIZE: u16 = 300;
 const SMALL_STEP_SIZE: u16 = 50;
 /// Pause between two steps, in which the writer serves urgent changes.
 const STEP_PAUSE: Duration = Duration::from_millis(20);
-/// How long idempotency keys are remembered.
-const IDEMPOTENCY_PERIOD: Duration = Duration::from_secs(24 * 3600);
 /// Free bytes that may stay in the file, as new events need them soon: the larger of a fixed size
 /// and a share of the used bytes.
 const MAX_FREE_BYTES: u64 = 1024 * 1024;
@@ -93,7 +91,7 @@ impl RetentionSweep<'_> {
             before(self.retention.events),
             before(self.retention.events.max(DEDUP_PERIOD)),
         );
-        self.remove_messages(events).await?;
+        self.remove_messages(now - KEY_LIFETIME, events).await?;
         let (activity, age) = (self.store.activity(), before(self.retention.activity));
         while activity.remove_old_activity(age, STEP_SIZE).await? >= u64::from(STEP_SIZE) {
             self.clock.sleep(STEP_PAUSE).await;
@@ -105,10 +103,9 @@ impl RetentionSweep<'_> {
             now,
         };
         let removed = self.remove_events(cut, STEP_SIZE, u64::MAX).await?;
-        while self
-            .store
-            .events()
-            .remove_old_messages(before(IDEMPOTENCY_PERIOD), events, STEP_SIZE)
+        let inbound = self.store.inbound();
+        while inbound
+            .forget_eventless(before(DEDUP_PERIOD), STEP_SIZE)
             .await?
             > 0
         {
@@ -161,14 +158,17 @@ impl RetentionSweep<'_> {
         Ok(removed)
     }
 
-    /// Removes sent messages, which are kept as long as their events.
-    async fn remove_messages(&self, before: Timestamp) -> Result<(), StoreError> {
-        while self
-            .store
-            .outbox()
-            .remove_settled(before, STEP_SIZE.into())
+    /// Removes idempotency keys, and sent messages, which are kept as long as their events.
+    async fn remove_messages(
+        &self,
+        keys: Timestamp,
+        messages: Timestamp,
+    ) -> Result<(), StoreError> {
+        let outbox = self.store.outbox();
+        while outbox
+            .remove_old_messages(keys, messages, STEP_SIZE)
             .await?
-            >= u64::from(STEP_SIZE)
+            > 0
         {
             self.clock.sleep(STEP_PAUSE).await;
         }

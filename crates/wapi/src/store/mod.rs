@@ -74,7 +74,8 @@ use outbox::chat_timers::TimerCache;
 pub use outbox::departures::Departure;
 pub use outbox::lookup::{RecipientProgress, SentMessage};
 pub use outbox::messages::{
-    AcceptOutcome, EditOutcome, IdempotencyKey, MessageSeq, QueuedMessage, SendIntent, SendRequest,
+    AcceptOutcome, EditOutcome, IdempotencyKey, KEY_LIFETIME, MessageSeq, QueuedMessage,
+    SendIntent, SendRequest,
 };
 pub use outbox::outcomes::{
     CANCELLED, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendOutcome,

@@ -123,6 +123,14 @@ impl PageContext {
         }
     }
 
+    /// Returns the address that a form on this list leads back to: the list with the filter that it
+    /// had.
+    pub fn back_to(&self, list: &str) -> String {
+        let query = self.path.strip_prefix(list);
+        let is_of_list = query.is_some_and(|query| query.starts_with('?'));
+        if is_of_list { &self.path } else { list }.to_owned()
+    }
+
     /// Returns the text in the reader's language.
     pub const fn text(&self, text: PageText) -> &'static str {
         match self.language {

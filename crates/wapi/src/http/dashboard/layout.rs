@@ -66,7 +66,7 @@ fn preferences(context: &PageContext) -> Markup {
     };
     html! {
         form method="post" action="/dashboard/preferences" {
-            (back_field(context))
+            input type="hidden" name=(BACK_FIELD) value=(context.path);
             label for="language" { (context.text(texts::LANGUAGE)) }
             select id="language" name="language" {
                 @for (language, name) in PageLanguage::ALL {
@@ -100,22 +100,6 @@ pub fn address_with(path: &str, parameters: &[(&str, &str)]) -> String {
     }
 }
 
-/// Renders the field that leads back to this page, with its filter.
-pub fn back_field(context: &PageContext) -> Markup {
-    html! { input type="hidden" name=(BACK_FIELD) value=(context.path); }
-}
-
-/// Renders a button that does one thing to an entry of a list, and leads back to the list.
-pub fn entry_button(context: &PageContext, address: &str, text: PageText) -> Markup {
-    html! {
-        form method="post" action=(address) {
-            (form_token(context))
-            (back_field(context))
-            button type="submit" { (context.text(text)) }
-        }
-    }
-}
-
 /// Renders a button that does one thing.
 pub fn action_button(context: &PageContext, address: &str, text: PageText) -> Markup {
     html! {
@@ -126,8 +110,7 @@ pub fn action_button(context: &PageContext, address: &str, text: PageText) -> Ma
     }
 }
 
-/// Renders a button for something that cannot be undone, which asks this question first, and leads
-/// back to this page.
+/// Renders a button for something that cannot be undone, which asks this question first.
 pub fn asking_button(
     context: &PageContext,
     address: &str,
@@ -137,7 +120,6 @@ pub fn asking_button(
     html! {
         form method="post" action=(address) {
             (form_token(context))
-            (back_field(context))
             button.danger type="submit" data-question=(context.text(question)) { (context.text(text)) }
         }
     }

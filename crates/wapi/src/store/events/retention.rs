@@ -97,25 +97,6 @@ impl EventStore<'_> {
         Ok(CleanupStep { next, removed })
     }
 
-    /// Removes up to `window` idempotency keys older than `keys`, and as many messages settled
-    /// before `messages`; returns the number removed.
-    pub async fn remove_old_messages(
-        self,
-        keys: Timestamp,
-        messages: Timestamp,
-        window: u16,
-    ) -> Result<u64, StoreError> {
-        let messages = self.removable_time(messages).await?;
-        self.store
-            .writer
-            .apply_change(RemoveOldMessages {
-                keys,
-                messages,
-                window,
-            })
-            .await
-    }
-
     /// Releases some free pages to the file system.
     pub async fn shrink_file(self) -> Result<(), StoreError> {
         self.store.writer.apply_change(ShrinkFile).await
@@ -205,42 +186,6 @@ fn bind_list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
     sql
 }
 
-struct RemoveOldMessages {
-    keys: Timestamp,
-    messages: Timestamp,
-    window: u16,
-}
-
-impl StoreChange for RemoveOldMessages {
-    type Answer = u64;
-
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
-        let mut removed = 0;
-        for (sql, before) in [
-            (
-                "DELETE FROM idempotency WHERE rowid IN \
-                 (SELECT rowid FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
-                self.keys,
-            ),
-            (
-                "DELETE FROM messages WHERE place IN (SELECT place FROM messages \
-                 WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)",
-                self.messages,
-            ),
-        ] {
-            let query = sqlx::query(sql)
-                .bind(before.as_millisecond())
-                .bind(i64::from(self.window));
-            removed += query.execute(&mut *connection).await?.rows_affected();
-        }
-        Ok(removed)
-    }
-}
-
 struct ShrinkFile;
 
 impl StoreChange for ShrinkFile {
@@ -274,62 +219,4 @@ pub(in crate::store) async fn make_shrinkable(
         sqlx::query("VACUUM").execute(connection).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::store::Store;
-    use crate::store::events::retention::*;
-    use crate::system::clock::Clock;
-    use sqlx::ConnectOptions;
-    use sqlx::sqlite::SqliteConnectOptions;
-
-    #[tokio::test]
-    async fn settled_messages_and_old_keys_go_and_what_is_to_be_sent_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("wapi.db");
-        let store = Store::open(&file, Clock::system()).await.unwrap();
-        let mut connection = SqliteConnectOptions::new()
-            .filename(&file)
-            .connect()
-            .await
-            .unwrap();
-        for sql in [
-            "INSERT INTO messages (session, id, chat, type, content, accepted_at, settled_at) \
-             VALUES (1, 'old', 'ann', 'text', '{}', 1, 1), (1, 'young', 'ann', 'text', '{}', 1, 1000), \
-                    (1, 'waits', 'ann', 'text', '{}', 1, NULL)",
-            "INSERT INTO idempotency (caller, session, route, key, request, message, created_at) \
-             VALUES ('', 1, '', 'of an old one', '', 1, 1000), ('', 1, '', 'old', '', 2, 1), ('', 1, '', 'young', '', 2, 1000)",
-        ] {
-            sqlx::query(sql).execute(&mut connection).await.unwrap();
-        }
-        let middle = Timestamp::from_millisecond(500).unwrap();
-        assert_eq!(
-            store
-                .events()
-                .remove_old_messages(middle, middle, 10)
-                .await
-                .unwrap(),
-            2
-        );
-        assert_eq!(
-            store
-                .events()
-                .remove_old_messages(middle, middle, 10)
-                .await
-                .unwrap(),
-            0
-        );
-        let left = async |sql| {
-            sqlx::query_scalar::<_, String>(sql)
-                .fetch_all(&store.background)
-                .await
-                .unwrap()
-        };
-        assert_eq!(
-            left("SELECT id FROM messages ORDER BY place").await,
-            ["young", "waits"]
-        );
-        assert_eq!(left("SELECT key FROM idempotency").await, ["young"]);
-    }
 }

@@ -92,6 +92,14 @@ impl InboundStore<'_> {
         Ok(query.fetch_one(&self.store.readers).await?)
     }
 
+    /// Forgets up to `window` messages without an event that came before a time; returns their number.
+    pub async fn forget_eventless(self, before: Timestamp, window: u16) -> Result<u64, StoreError> {
+        self.store
+            .writer
+            .apply_change(ForgetEventless { before, window })
+            .await
+    }
+
     /// Returns up to `limit` messages saved before a time, the oldest first.
     pub async fn find_pending_before(
         self,
@@ -122,18 +130,13 @@ impl InboundStore<'_> {
     }
 }
 
-/// Records a message that makes no event, and forgets those that WhatsApp will not deliver again.
+/// Records a message that makes no event.
 pub(in crate::store) async fn insert_eventless(
     connection: &mut SqliteConnection,
     session: &Life,
     key: &MessageKey,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let old = now.saturating_sub(DEDUP_PERIOD).unwrap_or(Timestamp::MIN);
-    sqlx::query("DELETE FROM eventless WHERE created_at < $1")
-        .bind(old.as_millisecond())
-        .execute(&mut *connection)
-        .await?;
     let sql = "INSERT INTO eventless (session, chat, sender, message_id, created_at) \
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     sqlx::query(sql)
@@ -145,6 +148,33 @@ pub(in crate::store) async fn insert_eventless(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+struct ForgetEventless {
+    before: Timestamp,
+    window: u16,
+}
+
+impl StoreChange for ForgetEventless {
+    type Answer = u64;
+
+    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM eventless WHERE (session, chat, sender, message_id) IN \
+                   (SELECT session, chat, sender, message_id FROM eventless \
+                    WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+        let query = sqlx::query(sql)
+            .bind(self.before.as_millisecond())
+            .bind(i64::from(self.window));
+        Ok(query.execute(connection).await?.rows_affected())
+    }
 }
 
 struct SavePending {

@@ -1,51 +1,66 @@
-//! Cleanup of settled messages and expired idempotency keys, a few at a time.
+//! Cleanup of settled messages and old idempotency keys, a few at a time.
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::messages::key_expiry;
 use crate::store::writer::StoreChange;
 use crate::store::{OutboxStore, StoreError};
 
 impl OutboxStore<'_> {
-    /// Removes up to `limit` messages settled before a time, with their receipts, and as many keys;
-    /// returns the number of messages removed. Unsettled messages are never removed.
-    pub async fn remove_settled(self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let before = self.store.events().removable_time(before).await?;
+    /// Removes up to `window` idempotency keys older than `keys`, and as many messages settled
+    /// before `messages`, with their receipts; returns the number removed. Unsettled messages are
+    /// never removed.
+    pub async fn remove_old_messages(
+        self,
+        keys: Timestamp,
+        messages: Timestamp,
+        window: u16,
+    ) -> Result<u64, StoreError> {
+        let messages = self.store.events().removable_time(messages).await?;
         self.store
             .writer
-            .apply_change(RemoveSettled { before, limit })
+            .apply_change(RemoveOldMessages {
+                keys,
+                messages,
+                window,
+            })
             .await
     }
 }
 
-struct RemoveSettled {
-    before: Timestamp,
-    limit: u32,
+struct RemoveOldMessages {
+    keys: Timestamp,
+    messages: Timestamp,
+    window: u16,
 }
 
-impl StoreChange for RemoveSettled {
+impl StoreChange for RemoveOldMessages {
     type Answer = u64;
 
     async fn write(
         &self,
         connection: &mut SqliteConnection,
-        now: Timestamp,
+        _: Timestamp,
     ) -> Result<u64, sqlx::Error> {
-        let sql = "DELETE FROM idempotency WHERE (caller, session, route, key) IN \
-                   (SELECT caller, session, route, key FROM idempotency WHERE created_at <= $1 \
-                    ORDER BY created_at LIMIT $2)";
-        sqlx::query(sql)
-            .bind(key_expiry(now))
-            .bind(self.limit)
-            .execute(&mut *connection)
-            .await?;
-        let sql = "DELETE FROM messages WHERE place IN \
-                   (SELECT place FROM messages WHERE settled_at < $1 ORDER BY settled_at LIMIT $2)";
-        let query = sqlx::query(sql)
-            .bind(self.before.as_millisecond())
-            .bind(self.limit);
-        Ok(query.execute(connection).await?.rows_affected())
+        let mut removed = 0;
+        for (sql, before) in [
+            (
+                "DELETE FROM idempotency WHERE rowid IN \
+                 (SELECT rowid FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+                self.keys,
+            ),
+            (
+                "DELETE FROM messages WHERE place IN (SELECT place FROM messages \
+                 WHERE settled_at IS NOT NULL AND settled_at < $1 ORDER BY settled_at LIMIT $2)",
+                self.messages,
+            ),
+        ] {
+            let query = sqlx::query(sql)
+                .bind(before.as_millisecond())
+                .bind(i64::from(self.window));
+            removed += query.execute(&mut *connection).await?.rows_affected();
+        }
+        Ok(removed)
     }
 }
 
@@ -59,13 +74,15 @@ mod tests {
     use futures_util::future::BoxFuture;
     use jiff::Timestamp;
     use parking_lot::Mutex;
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
 
     use crate::model::event::Person;
     use crate::model::message::{ChatId, Message};
     use crate::store::Store;
     use crate::store::{
-        AcceptOutcome, IdempotencyKey, Life, MessageOutcome, OutcomeBatch, QueuedMessage, Receipt,
-        ReceiptKind, SendIntent, SendOutcome, SendRequest,
+        AcceptOutcome, IdempotencyKey, KEY_LIFETIME, Life, MessageOutcome, OutcomeBatch,
+        QueuedMessage, Receipt, ReceiptKind, SendIntent, SendOutcome, SendRequest,
     };
     use crate::system::clock::{Clock, TimeSource};
 
@@ -136,8 +153,9 @@ mod tests {
             assert!(matches!(outcome, AcceptOutcome::New(_)));
         }
         *time.0.lock() = "2026-01-02T01:00:00Z".parse().unwrap();
-        let before = *time.0.lock();
-        store.outbox().remove_settled(before, 100).await.unwrap();
+        let keys = *time.0.lock() - KEY_LIFETIME;
+        let removed = store.outbox().remove_old_messages(keys, keys, 100).await;
+        assert_eq!(removed.unwrap(), 1);
         let [former, current] = lives;
         let again = accept_in(&store, current, "once").await;
         assert!(matches!(again, AcceptOutcome::Repeated(_)), "{again:?}");
@@ -186,12 +204,20 @@ mod tests {
             .unwrap();
         assert_eq!((found.status.as_str(), found.recipients.len()), ("sent", 1));
         assert_eq!(
-            store.outbox().remove_settled(now, 100).await.unwrap(),
+            store
+                .outbox()
+                .remove_old_messages(Timestamp::MIN, now, 100)
+                .await
+                .unwrap(),
             0,
             "it is too young"
         );
         let later = now + jiff::SignedDuration::from_hours(1);
-        assert_eq!(store.outbox().remove_settled(later, 100).await.unwrap(), 1);
+        let removed = store
+            .outbox()
+            .remove_old_messages(Timestamp::MIN, later, 100)
+            .await;
+        assert_eq!(removed.unwrap(), 1);
         assert_eq!(
             store
                 .outbox()
@@ -230,5 +256,54 @@ mod tests {
                 .status,
             "unknown"
         );
+    }
+
+    #[tokio::test]
+    async fn settled_messages_and_old_keys_go_and_what_is_to_be_sent_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wapi.db");
+        let store = Store::open(&file, Clock::system()).await.unwrap();
+        let mut connection = SqliteConnectOptions::new()
+            .filename(&file)
+            .connect()
+            .await
+            .unwrap();
+        for sql in [
+            "INSERT INTO messages (session, id, chat, type, content, accepted_at, settled_at) \
+             VALUES (1, 'old', 'ann', 'text', '{}', 1, 1), (1, 'young', 'ann', 'text', '{}', 1, 1000), \
+                    (1, 'waits', 'ann', 'text', '{}', 1, NULL)",
+            "INSERT INTO idempotency (caller, session, route, key, request, message, created_at) \
+             VALUES ('', 1, '', 'of an old one', '', 1, 1000), ('', 1, '', 'old', '', 2, 1), ('', 1, '', 'young', '', 2, 1000)",
+        ] {
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+        }
+        let middle = Timestamp::from_millisecond(500).unwrap();
+        assert_eq!(
+            store
+                .outbox()
+                .remove_old_messages(middle, middle, 10)
+                .await
+                .unwrap(),
+            2
+        );
+        assert_eq!(
+            store
+                .outbox()
+                .remove_old_messages(middle, middle, 10)
+                .await
+                .unwrap(),
+            0
+        );
+        let left = async |sql| {
+            sqlx::query_scalar::<_, String>(sql)
+                .fetch_all(&store.background)
+                .await
+                .unwrap()
+        };
+        assert_eq!(
+            left("SELECT id FROM messages ORDER BY place").await,
+            ["young", "waits"]
+        );
+        assert_eq!(left("SELECT key FROM idempotency").await, ["young"]);
     }
 }

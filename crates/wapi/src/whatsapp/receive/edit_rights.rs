@@ -188,8 +188,8 @@ impl EditRights {
                         .flatten()
                         .any(|address| senders.contains(&address.to_non_ad_string()))
                 }),
-            // Whoever is not in the group any more, or knows of none, cannot tell; neither will
-            // WhatsApp.
+            // WhatsApp tells nothing of a group that the account is not in, or that there is no more,
+            // however often it is asked.
             Ok(Err(RequestError::Refused(401 | 403 | 404))) => false,
             // Anything else says nothing about the person: WhatsApp is busy, or the connection broke.
             Err(_) | Ok(Err(_)) => bail!("WhatsApp does not name the admins of a group"),

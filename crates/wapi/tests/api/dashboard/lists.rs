@@ -90,24 +90,32 @@ async fn a_button_of_a_filtered_list_leads_back_to_it() {
         };
         let page = crate::harness::within(crate::harness::PATIENCE, delivered).await;
         let page = page.expect("it is delivered");
-        page.shows(&format!("name=\"back\" value=\"{filtered}\""));
+        page.shows(&format!("name=\"page\" value=\"{filtered}\""));
         let (_, action) = page.text.split_once("action=\"").unwrap();
         let action = action.split('"').next().unwrap();
         assert!(action.ends_with("/resend"), "{action}");
         let mut browser = Browser::at(app);
-        for (back, leads_to) in [
+        let token = browser.get(&filtered).await.expect(200).token();
+        let injected = format!("{list}?a\r\nx:y");
+        for (page, leads_to) in [
             (&*filtered, &*filtered),
+            (list, list),
             ("/dashboard/keys?status=delivered", list),
+            ("/dashboard/webhooks/original/deliveries2?a", list),
+            (
+                "//evil.example/dashboard/webhooks/original/deliveries?a",
+                list,
+            ),
+            (&*injected, list),
             ("", list),
         ] {
-            let fields = [("back", back)];
-            let sent = browser.send(&filtered, action, &fields).await;
-            assert_eq!(sent.leads_to(), leads_to);
+            let fields = [("form_token", &*token), ("page", page)];
+            let sent = browser.submit(action, &fields).await;
+            assert_eq!(sent.leads_to(), leads_to, "{page}");
             app.webhook.next().await;
         }
         let resend = format!("{list}/resend-failed");
-        let fields = [("back", &*filtered)];
-        let all = browser.send(&filtered, &resend, &fields).await.expect(200);
+        let all = browser.send(&filtered, &resend, &[]).await.expect(200);
         all.shows(&format!("href=\"{filtered}\""));
     })
     .await;
@@ -164,11 +172,7 @@ async fn the_members_of_a_group_come_page_by_page_and_are_found_by_name_and_numb
         none.shows("value=\"&lt;nobody&gt;\"");
         // A button leads back to the members that were found.
         let back = find(number);
-        let fields = [
-            ("participant", number),
-            ("action", "promote"),
-            ("back", &*back),
-        ];
+        let fields = [("participant", number), ("action", "promote")];
         let action = format!("{address}/member");
         let promoted = browser.send(&back, &action, &fields).await;
         assert_eq!(promoted.leads_to(), back);

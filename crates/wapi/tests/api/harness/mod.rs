@@ -91,7 +91,8 @@ pub async fn eventually<T>(
 pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let started = std::time::Instant::now();
     let mut pause = FIRST_PAUSE;
-    for looks in 1_u32.. {
+    let mut looks = 0;
+    loop {
         if let Some(found) = look().await {
             return Some(found);
         }
@@ -99,9 +100,9 @@ pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>
             return None;
         }
         tokio::time::sleep(pause).await;
+        looks += 1;
         if looks % LOOKS_PER_PAUSE == 0 {
             pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
-    None
 }

@@ -5,13 +5,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
-use crate::http::dashboard::form::is_ours;
 use crate::http::error::Problem;
 use crate::http::request::extract::JsonFields;
 
 /// Name of the field with the token of the login.
 pub const TOKEN_FIELD: &str = "form_token";
-/// Name of the field with the address that a form leads back to.
+/// Name of the field of the form of preferences, which is on pages without a login, too, with the
+/// address of its page.
 pub const BACK_FIELD: &str = "back";
 
 /// Returns whether a browser sends this for a page of this very origin. Programs that say nothing
@@ -64,17 +64,6 @@ impl FormFields {
             .into_iter()
             .map(|(_, value): (_, String)| value)
             .collect()
-    }
-
-    /// Takes the address of the list out that the form was on, with its filter; the list without one
-    /// if the field names another page.
-    pub fn take_back(&mut self, list: &str) -> String {
-        let is_of_list = |back: &String| {
-            let query = back.strip_prefix(list);
-            query.is_some_and(|query| query.starts_with('?')) && is_ours(back)
-        };
-        let back = self.take(BACK_FIELD).filter(is_of_list);
-        back.unwrap_or_else(|| list.to_owned())
     }
 
     /// Returns the value of a field.
@@ -133,23 +122,6 @@ pub fn json_fields(fields: Value) -> JsonFields {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_form_leads_back_to_its_own_list_alone() {
-        let list = "/dashboard/keys";
-        for (body, back) in [
-            ("back=/dashboard/keys%3Fa=b%26c", "/dashboard/keys?a=b&c"),
-            ("back=/dashboard/keys", list),
-            ("back=/dashboard/other%3Fa=b", list),
-            ("back=/dashboard/keys2%3Fa=b", list),
-            ("back=//evil.example/dashboard/keys%3Fa", list),
-            ("back=/dashboard/keys%3F%0D%0Ax:y", list),
-            ("", list),
-        ] {
-            let mut fields = FormFields::parse(body.as_bytes());
-            assert_eq!(fields.take_back(list), back, "{body}");
-        }
-    }
 
     #[test]
     fn only_pages_of_this_origin_send_forms() {

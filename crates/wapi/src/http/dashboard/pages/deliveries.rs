@@ -11,10 +11,8 @@ use crate::http::dashboard::documents::{
     list_at, no_query, number_at, optional_text, read_document, text_at,
 };
 use crate::http::dashboard::form::{PageForm, form_token};
-use crate::http::dashboard::layout::{
-    address_with, back_field, entry_button, render_page, render_time,
-};
-use crate::http::dashboard::login::forms::{BACK_FIELD, FormFields, json_fields};
+use crate::http::dashboard::layout::{action_button, address_with, render_page, render_time};
+use crate::http::dashboard::login::forms::{FormFields, json_fields};
 use crate::http::dashboard::texts;
 use crate::http::error::Problem;
 use crate::http::request::extract::OptionalJson;
@@ -68,7 +66,7 @@ pub async fn show_deliveries(
         }
         section.card {
             h2 { (context.text(texts::ACTIONS)) }
-            (entry_button(&context, &format!("{address}/resend-failed"), texts::RESEND_FAILED))
+            (action_button(&context, &format!("{address}/resend-failed"), texts::RESEND_FAILED))
             (replay_form(&context, &webhook))
         }
     };
@@ -146,7 +144,7 @@ fn draw_delivery(context: &PageContext, address: &str, delivery: &Value) -> Mark
             }
             td data-label=(context.text(texts::CREATED)) { (render_time(text_at(delivery, "created_at"))) }
             td data-label=(context.text(texts::ACTIONS)) {
-                (entry_button(context, &format!("{address}/{id}/resend"), texts::RESEND))
+                (action_button(context, &format!("{address}/{id}/resend"), texts::RESEND))
             }
         }
     }
@@ -181,7 +179,6 @@ fn replay_form(context: &PageContext, webhook: &str) -> Markup {
     html! {
         form method="post" action=(action) {
             (form_token(context))
-            (back_field(context))
             (form.field("from", texts::REPLAY_FROM).placeholder("2030-01-31T12:00:00Z"))
             (form.field("from_seq", texts::REPLAY_FROM_SEQ).digits())
             (form.field("to", texts::REPLAY_TO).placeholder("2030-01-31T13:00:00Z"))
@@ -193,11 +190,12 @@ fn replay_form(context: &PageContext, webhook: &str) -> Markup {
 /// `POST …/deliveries/{delivery}/resend`: posts a delivery again, and leads back to the list.
 pub async fn resend_delivery(
     gateway: State<Gateway>,
+    context: PageContext,
     Path((webhook, delivery)): Path<(String, String)>,
-    mut fields: FormFields,
+    _: FormFields,
 ) -> Result<Response, Problem> {
     resend(gateway, &webhook, delivery).await?;
-    let back = fields.take_back(&page_address(&webhook));
+    let back = context.back_to(&page_address(&webhook));
     Ok(Redirect::to(&back).into_response())
 }
 
@@ -206,9 +204,9 @@ pub async fn resend_failed(
     gateway: State<Gateway>,
     context: PageContext,
     Path(webhook): Path<String>,
-    mut fields: FormFields,
+    _: FormFields,
 ) -> Result<Response, Problem> {
-    let back = fields.take_back(&page_address(&webhook));
+    let back = context.back_to(&page_address(&webhook));
     let body = json_fields(json!({"status": "dead"}));
     let path = Path(webhook.clone());
     let answer = v1::webhooks::deliveries::resend_deliveries(gateway, no_query(), path, body).await;
@@ -239,7 +237,7 @@ pub async fn replay_events(
     Path(webhook): Path<String>,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
-    let back = fields.take_back(&page_address(&webhook));
+    let back = context.back_to(&page_address(&webhook));
     let to = fields
         .take("to")
         .unwrap_or_else(|| format_timestamp(gateway.clock.now()));
@@ -271,7 +269,6 @@ pub async fn replay_events(
                 }
                 input type="hidden" name="to" value=(to);
                 input type="hidden" name="confirmed" value="yes";
-                input type="hidden" name=(BACK_FIELD) value=(back);
                 button type="submit" { (title) }
             }
         }

@@ -153,5 +153,5 @@ pub async fn remove_file(
     }
     v1::media::remove_media(gateway, caller, no_query(), Path(id)).await?;
     let address = format!("{}/media", session_address(text_at(&file, "session")));
-    Ok(Redirect::to(&fields.take_back(&address)).into_response())
+    Ok(Redirect::to(&context.back_to(&address)).into_response())
 }

@@ -130,7 +130,7 @@ pub async fn change_member(
         group: path.clone(),
         person,
     };
-    let back = fields.take_back(&address_of(&path));
+    let back = context.back_to(&address_of(&path));
     let action = fields.require("action")?;
     match action.as_str() {
         "remove" => v1::groups::members::remove_member(gateway, member, no_query()).await?,

@@ -8,7 +8,7 @@ use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
 use crate::http::dashboard::documents::{list_at, name_of, optional_text, text_at};
 use crate::http::dashboard::form::form_token;
-use crate::http::dashboard::layout::{address_with, back_field};
+use crate::http::dashboard::layout::address_with;
 use crate::http::request::query::QueryParameters;
 use crate::model::event::PersonNames;
 use crate::model::session_name::SessionName;
@@ -196,7 +196,6 @@ fn draw_buttons(context: &PageContext, address: &str, member: &Value) -> Markup 
         @if role != "superadmin" {
             form method="post" action={ (address) "/member" } {
                 (form_token(context))
-                (back_field(context))
                 input type="hidden" name="participant" value=(id);
                 @if role == "admin" {
                     button.plain type="submit" name="action" value="demote" { (context.text(texts::DEMOTE)) }

@@ -61,6 +61,12 @@ impl Phone {
         self.with_phone_state(|phone_state| phone_state.chunk_size = messages.max(1));
     }
 
+    /// Sends the push names before the chats from now on. Devices fetch the chunks of a history side
+    /// by side, so they may have them in any order.
+    pub fn tells_names_first(&self) {
+        self.with_phone_state(|phone_state| phone_state.names_first = true);
+    }
+
     /// Sends the history to all linked devices once more.
     pub fn sends_history_again(&self) -> anyhow::Result<()> {
         let devices = self.linked_devices().into_iter().map(|device| DeviceId {
@@ -220,14 +226,14 @@ impl Phone {
     /// The chunks of the history: the chats with their newest message each, the push names, and the
     /// older messages.
     fn history_chunks(&self) -> anyhow::Result<Vec<wa::HistorySync>> {
-        let (chunk, chats): (usize, Vec<(String, Vec<HistoryMessage>)>) =
-            self.with_phone_state(|phone_state| {
-                let chats = phone_state
-                    .history
-                    .iter()
-                    .map(|past| (past.chat.clone(), past.messages.clone()));
-                (phone_state.chunk_size, chats.collect())
-            });
+        let (chunk, names_first, chats) = self.with_phone_state(|phone_state| {
+            let chats = phone_state
+                .history
+                .iter()
+                .map(|past| (past.chat.clone(), past.messages.clone()));
+            let chats: Vec<(String, Vec<HistoryMessage>)> = chats.collect();
+            (phone_state.chunk_size, phone_state.names_first, chats)
+        });
         if chats.is_empty() {
             return Ok(Vec::new());
         }
@@ -259,6 +265,9 @@ impl Phone {
                 ..part(HistorySyncType::PUSH_NAME, 1)
             },
         ];
+        if names_first {
+            parts.swap(0, 1);
+        }
         if older.is_empty() {
             // A device that waits for the end would wait for ever. That phones end it like this is
             // an assumption.

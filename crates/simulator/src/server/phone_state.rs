@@ -111,6 +111,8 @@ pub(crate) struct PhoneState {
     pub(crate) history: Vec<HistoryChat>,
     /// How many messages of it one history-sync chunk holds.
     pub(crate) chunk_size: usize,
+    /// The chunk with the push names goes before the one with the chats.
+    pub(crate) names_first: bool,
     seen: BoundedSet<(PhoneNumber, String)>,
     /// Sent messages, with the time in seconds since 1970.
     sent: BoundedList<(u64, SentMessage)>,
@@ -154,6 +156,7 @@ impl PhoneState {
             app_state: AppState::new(corruption),
             history: Vec::new(),
             chunk_size: crate::model::history::DEFAULT_CHUNK_SIZE,
+            names_first: false,
             seen: BoundedSet::new(2 * kept),
             sent: BoundedList::new(KEPT_FOR_RETRY),
             resent: BoundedList::new(kept),

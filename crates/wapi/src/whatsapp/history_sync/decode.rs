@@ -68,6 +68,18 @@ pub(crate) fn convert_piece(
     })
 }
 
+/// Returns the addresses that these names belong to.
+pub(crate) fn named_addresses(names: &[wa::Pushname]) -> Vec<(Jid, Option<Jid>)> {
+    let named = names.iter().filter_map(|it| parse_jid(it.id.as_deref()?));
+    named.map(|jid| (jid, None)).collect()
+}
+
+/// Returns whether the person of this name is known by their number.
+pub(crate) fn has_number(name: &wa::Pushname, others: &KnownAddresses) -> bool {
+    let jid = name.id.as_deref().and_then(parse_jid);
+    jid.is_none_or(|jid| !jid.is_lid() || others.other_address(&jid).is_some())
+}
+
 /// Converts the push names and the pairs of number and LID.
 pub(crate) fn convert_people(part: &wa::HistorySync, others: &KnownAddresses) -> HistoryBatch {
     let named = part.pushnames.iter().filter_map(|it| {

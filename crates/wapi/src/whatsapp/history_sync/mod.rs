@@ -168,7 +168,7 @@ impl ChunkAnnouncements {
             .detach();
         let (session, client, stopping) =
             (session.to_owned(), Arc::downgrade(client), tasks.clone());
-        let (open, early, given_up) = Default::default();
+        let (open, early, given_up, unnumbered) = Default::default();
         let reader = HistoryReader {
             session,
             client,
@@ -178,6 +178,7 @@ impl ChunkAnnouncements {
             unfinished: open,
             early,
             given_up,
+            unnumbered,
         };
         tasks.spawn(async move {
             stopping.unless_stopping(reader.run()).await;
@@ -198,6 +199,10 @@ struct HistoryReader {
     early: VecDeque<Option<StageProgress>>,
     /// Recorded as lost. A chunk in progress when the connection broke still comes.
     given_up: VecDeque<String>,
+    /// Names of people whose number is not known, a chunk each, with the chunk's progress. A chunk
+    /// that is still in progress may bring their numbers, and the first known address stays a
+    /// person's id.
+    unnumbered: VecDeque<(wa::HistorySync, Option<StageProgress>)>,
 }
 
 impl HistoryReader {
@@ -216,9 +221,17 @@ impl HistoryReader {
                         self.handle_chunk(part).await;
                     }
                 }
-                settled = wait_until_idle(self.client.clone()), if !self.unfinished.is_empty() => {
+                settled = wait_until_idle(self.client.clone()),
+                    if !self.unfinished.is_empty() || !self.unnumbered.is_empty() =>
+                {
                     // The engine emits a fetched chunk before it reports that none is in progress.
-                    if settled && self.parts.is_empty() {
+                    if !settled || !self.parts.is_empty() {
+                        continue;
+                    }
+                    if let Some((names, reached)) = self.unnumbered.pop_front() {
+                        let imported = self.import_people(names).await;
+                        self.finish_chunk(imported, reached).await;
+                    } else {
                         self.given_up.append(&mut self.unfinished);
                         tracing::warn!(session = self.session, "lost a part of the phone's history sync");
                         self.report_lost().await;
@@ -241,7 +254,14 @@ impl HistoryReader {
 
     async fn handle_chunk(&mut self, part: &LazyHistorySync) {
         let reached = chunk_progress(part);
-        if let Err(error) = self.import_chunk(part).await {
+        match self.import_chunk(part).await {
+            Ok(names) if !names.pushnames.is_empty() => self.unnumbered.push_back((names, reached)),
+            imported => self.finish_chunk(imported.map(drop), reached).await,
+        }
+    }
+
+    async fn finish_chunk(&mut self, imported: Result<()>, reached: Option<StageProgress>) {
+        if let Err(error) = imported {
             // The announcement stays open, and nothing more comes for it.
             let error = format!("{error:#}");
             tracing::warn!(
@@ -273,7 +293,8 @@ impl HistoryReader {
         }
     }
 
-    async fn import_chunk(&self, part: &LazyHistorySync) -> Result<()> {
+    /// Imports a chunk; returns the names of people whose number is not known.
+    async fn import_chunk(&self, part: &LazyHistorySync) -> Result<wa::HistorySync> {
         let mut stream = part.stream();
         while let Some(bytes) = chunk::next(&mut stream).context("reading a chat")? {
             let Some(chat) = chunk::ChatPieces::parse(bytes) else {
@@ -288,34 +309,40 @@ impl HistoryReader {
                 }
             }
         }
-        let mut rest = stream
+        let mut people = stream
             .remainder()
             .context("reading the addresses of people")?;
-        while !(rest.pushnames.is_empty() && rest.phone_number_to_lid_mappings.is_empty()) {
-            let some = |count: usize| count.saturating_sub(PEOPLE_PER_BATCH)..;
-            let (names, known) = (&mut rest.pushnames, &mut rest.phone_number_to_lid_mappings);
-            let pushnames = names.drain(some(names.len())).collect();
-            let phone_number_to_lid_mappings = known.drain(some(known.len())).collect();
-            self.import_people(wa::HistorySync {
-                pushnames,
-                phone_number_to_lid_mappings,
-                ..Default::default()
-            })
+        let names = std::mem::take(&mut people.pushnames);
+        self.import_people(people).await?;
+        // After the pairs of this chunk, which may name them.
+        let (client, _) = self.upgrade_client()?;
+        let known = KnownAddresses::look_up(&client, decode::named_addresses(&names)).await;
+        let (numbered, unnumbered) = names
+            .into_iter()
+            .partition(|it| decode::has_number(it, &known));
+        self.import_people(people_chunk(numbered, Vec::new()))
             .await?;
-        }
-        Ok(())
+        Ok(people_chunk(unnumbered, Vec::new()))
     }
 
-    async fn import_people(&self, some: wa::HistorySync) -> Result<()> {
-        let (client, _) = self.upgrade_client()?;
-        let named = some
-            .pushnames
-            .iter()
-            .filter_map(|it| Some((it.id.as_deref()?.parse().ok()?, None)));
-        let others = KnownAddresses::look_up(&client, named.collect()).await;
-        self.archive
-            .import_batch(decode::convert_people(&some, &others))
-            .await
+    async fn import_people(&self, mut people: wa::HistorySync) -> Result<()> {
+        while !(people.pushnames.is_empty() && people.phone_number_to_lid_mappings.is_empty()) {
+            let some = |count: usize| count.saturating_sub(PEOPLE_PER_BATCH)..;
+            let (names, known) = (
+                &mut people.pushnames,
+                &mut people.phone_number_to_lid_mappings,
+            );
+            let names = names.drain(some(names.len())).collect();
+            let known = known.drain(some(known.len())).collect();
+            let some = people_chunk(names, known);
+            let (client, _) = self.upgrade_client()?;
+            let named = decode::named_addresses(&some.pushnames);
+            let others = KnownAddresses::look_up(&client, named).await;
+            self.archive
+                .import_batch(decode::convert_people(&some, &others))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Returns the client and the account's own addresses, the number's first. Callers hold the
@@ -328,6 +355,17 @@ impl HistoryReader {
             .map(|own| own.to_non_ad())
             .collect();
         Ok((client, own))
+    }
+}
+
+fn people_chunk(
+    pushnames: Vec<wa::Pushname>,
+    phone_number_to_lid_mappings: Vec<wa::PhoneNumberToLIDMapping>,
+) -> wa::HistorySync {
+    wa::HistorySync {
+        pushnames,
+        phone_number_to_lid_mappings,
+        ..wa::HistorySync::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wapi::system::clock::Clock;
-use wapi_simulator::{Author, HistoryMessage};
+use wapi_simulator::{Addressing, Author, HistoryMessage};
 
 use super::{SHOP, bodies, look, now, pair_with_history, past, until_history};
 use crate::harness::{Surroundings, eventually, gateway};
@@ -31,6 +31,23 @@ async fn a_part_that_cannot_be_fetched_is_missed() {
             bodies(&look(app, &format!("/chats/{}/messages?limit=500", bob.number())).await).len(),
             60
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn people_are_known_by_their_number_whichever_part_comes_first() {
+    gateway(async |app| {
+        let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));
+        bob.uses_addressing(Addressing::Lid);
+        alice.remembers_chat(bob.number(), past(60)).unwrap();
+        alice.tells_names_first();
+        pair_with_history(app, &alice).await;
+        until_history(app, "complete").await;
+        let contacts = look(app, "/contacts").await["contacts"].take();
+        assert_eq!(contacts.as_array().unwrap().len(), 1, "{contacts}");
+        assert_eq!(contacts[0]["id"], bob.jid(), "{contacts}");
+        assert_eq!(contacts[0]["name"], "Bob", "{contacts}");
     })
     .await;
 }

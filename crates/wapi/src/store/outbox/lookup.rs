@@ -18,7 +18,7 @@ pub struct SentMessage {
     pub id: String,
     pub chat: String,
     pub message: Message,
-    /// `queued`, `unknown`, `sent`, `failed` or `cancel_unsent`.
+    /// `queued`, `unknown`, `sent`, `failed`, or `cancelled`.
     pub status: String,
     pub failure: Option<SendFailure>,
     pub accepted_at: Timestamp,
@@ -71,6 +71,15 @@ async fn query_sent_message(
     session: &Life,
     id: &str,
 ) -> Result<Option<SentMessage>, sqlx::Error> {
+    // The receipts first: a message is saved as sent before or with them. The other way round, what
+    // is saved in between would be a message that was read and never sent.
+    let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts \
+               WHERE message = (SELECT place FROM messages WHERE session = $1 AND id = $2) ORDER BY recipient";
+    let receipts = sqlx::query(sql)
+        .bind(session)
+        .bind(id)
+        .fetch_all(pool)
+        .await?;
     let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
                       attempted_at, sent_at, settled_at, edited_at \
                FROM messages WHERE session = $1 AND id = $2";
@@ -82,11 +91,6 @@ async fn query_sent_message(
     else {
         return Ok(None);
     };
-    let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts WHERE message = $1 ORDER BY recipient";
-    let receipts = sqlx::query(sql)
-        .bind(row.get::<i64, _>("place"))
-        .fetch_all(pool)
-        .await?;
     let recipients = receipts.iter().map(recipient_from_row).collect();
     let mut message = SentMessage {
         recipients,
@@ -248,4 +252,74 @@ struct TimedEnvelope {
 #[derive(Deserialize)]
 struct TimedData {
     timestamp: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::join;
+
+    use super::*;
+    use crate::model::event::Person;
+    use crate::model::message::ChatId;
+    use crate::store::tests::new_store;
+    use crate::store::{
+        AcceptOutcome, MessageOutcome, OutcomeBatch, Receipt, ReceiptKind, SendIntent, SendOutcome,
+        SendRequest,
+    };
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn no_message_is_shown_as_read_before_it_is_shown_as_sent() {
+        let (store, _folder) = new_store().await;
+        let session = Life::for_test(1, "shop");
+        let at = Timestamp::UNIX_EPOCH;
+        for _ in 0..100 {
+            let request = SendRequest {
+                session: session.clone(),
+                to: ChatId::Phone("375440000001".to_owned()),
+                message: Message::from_text("hi".to_owned()),
+                send_at: None,
+                expires_at: None,
+                key: None,
+            };
+            let accepted = store
+                .outbox()
+                .accept_message(Arc::new(request), SendIntent::Recorded);
+            let AcceptOutcome::New(message) = accepted.await.unwrap() else {
+                panic!("it is new")
+            };
+            let id = message.id.clone();
+            let receipt = Receipt {
+                session: session.clone(),
+                id: id.clone(),
+                from: Person::default(),
+                is_one_of_many: false,
+                kind: ReceiptKind::Read,
+                at,
+            };
+            let outcome = MessageOutcome {
+                message,
+                outcome: SendOutcome::Sent { at },
+                voter: None,
+            };
+            let outcomes = OutcomeBatch {
+                outcomes: vec![outcome],
+                receipts: vec![receipt],
+            };
+            let look = async {
+                loop {
+                    let found = store.outbox().find_sent_message(&session, &id).await;
+                    let found = found.unwrap().unwrap();
+                    let is_read = !found.recipients.is_empty();
+                    assert!(!is_read || found.sent_at.is_some(), "{found:?}");
+                    if is_read {
+                        break;
+                    }
+                }
+            };
+            let (written, ()) = join(store.outbox().record_outcomes(outcomes), look).await;
+            written.unwrap();
+        }
+    }
 }

@@ -12,7 +12,7 @@ use wapi_simulator::{LinkedDevice, Phone, Simulator, SimulatorOptions};
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
-use whatsapp_rust::types::events::{Event, EventHandler, Subscription};
+use whatsapp_rust::types::events::{Event, EventHandler, InboundMessage, Subscription};
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::{Client, InboundDurabilityHook, Jid, TokioRuntime};
 
@@ -65,11 +65,7 @@ pub enum Inbox {
 
 #[async_trait]
 impl InboundDurabilityHook for Inbox {
-    async fn on_messages(
-        &self,
-        _: Arc<Client>,
-        _: &[whatsapp_rust::types::events::InboundMessage],
-    ) -> anyhow::Result<()> {
+    async fn on_messages(&self, _: Arc<Client>, _: &[InboundMessage]) -> anyhow::Result<()> {
         match self {
             Inbox::Works => Ok(()),
             Inbox::Fails => anyhow::bail!("the inbox is broken on purpose"),
@@ -89,6 +85,8 @@ pub struct Companion {
     /// Taken from the channel by `has_seen`, and not yet by `next`.
     ahead: VecDeque<Arc<Event>>,
     seen: Vec<Arc<Event>>,
+    /// Came in one event with the last, and not taken yet.
+    messages: VecDeque<Received>,
     run: JoinHandle<()>,
     _subscription: Subscription,
 }
@@ -165,6 +163,7 @@ impl Companion {
             events,
             ahead: VecDeque::new(),
             seen: Vec::new(),
+            messages: VecDeque::new(),
             run,
             _subscription: subscription,
         }
@@ -195,25 +194,16 @@ impl Companion {
         .await;
     }
 
-    /// The next message it receives.
+    /// The next message it receives. The engine may tell of several in one event.
     pub async fn message(&mut self) -> Received {
-        self.next("a message", |event| match event {
-            Event::Messages(batch) => batch.messages.first().map(|inbound| Received {
-                id: inbound.info.id.to_string(),
-                text: text(&inbound.message),
-                from_me: inbound.info.source.is_from_me,
-                offline: inbound.info.is_offline,
-                sender: inbound.info.source.sender.to_string(),
-                sender_alt: inbound
-                    .info
-                    .source
-                    .sender_alt
-                    .as_ref()
-                    .map(ToString::to_string),
-            }),
-            _ => None,
-        })
-        .await
+        if self.messages.is_empty() {
+            let batch = self.next("a message", |event| match event {
+                Event::Messages(batch) => Some(batch.messages.iter().map(received).collect()),
+                _ => None,
+            });
+            self.messages = batch.await;
+        }
+        self.messages.pop_front().expect("no event is without one")
     }
 
     /// The next event that `pick` takes. Events it passes over are gone; on a timeout all that came are printed.
@@ -251,6 +241,21 @@ impl Companion {
         found
     }
 
+    /// Waits until the engine knows what `look` finds. It tells nobody when it learns something, so
+    /// this is the only wait that looks again and again.
+    pub async fn learns<T>(&self, what: &str, look: impl Fn(&Client) -> Option<T>) -> T {
+        let looks = async {
+            loop {
+                match look(&self.client) {
+                    Some(found) => return found,
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looks).await;
+        found.unwrap_or_else(|_| panic!("waited for {what} in vain; saw {:#?}", self.seen))
+    }
+
     pub async fn sends_text(&self, to: &Phone, text: &str) -> String {
         let to: Jid = to.jid().parse().unwrap();
         self.client
@@ -266,6 +271,18 @@ impl Companion {
         self.client.disconnect().await;
         let _ = self.run.await;
         self.keys
+    }
+}
+
+fn received(inbound: &InboundMessage) -> Received {
+    let source = &inbound.info.source;
+    Received {
+        id: inbound.info.id.to_string(),
+        text: text(&inbound.message),
+        from_me: source.is_from_me,
+        offline: inbound.info.is_offline,
+        sender: source.sender.to_string(),
+        sender_alt: source.sender_alt.as_ref().map(ToString::to_string),
     }
 }
 

@@ -337,27 +337,11 @@ async fn a_device_learns_the_salt_from_the_app_state_and_from_the_history() {
         alice.scans_qr(&companion.qr().await).await.unwrap();
         companion.connected().await;
         let salt = alice.token_salt().unwrap().to_vec();
-        let client = companion.client.clone();
-        let known = || {
-            client
-                .persistence_manager()
-                .get_device_snapshot()
-                .nct_salt
-                .clone()
-        };
-        let learnt = alice.wait_until("the device knows the salt", PATIENCE, |_| known());
-        let nudge = async {
-            // Whatever happens at the phone makes it look again.
-            loop {
-                bob.sets_presence(true);
-                bob.sets_presence(false);
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        tokio::select! {
-            found = learnt => assert_eq!(found.unwrap(), salt),
-            () = nudge => {}
-        }
+        let learnt = companion.learns("the salt", |client| {
+            let device = client.persistence_manager().get_device_snapshot();
+            device.nct_salt.clone()
+        });
+        assert_eq!(learnt.await, salt);
         alice.gets_restriction(AccountRestriction::Unproven);
         companion.sends_text(&bob, "a first word").await;
         assert_eq!(

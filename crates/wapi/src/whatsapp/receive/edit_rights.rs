@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use parking_lot::Mutex;
+use whatsapp_rust::Client;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore_binary::JidExt;
-use whatsapp_rust::{Client, Jid};
 
+use super::change_claim::{ChangeClaim, is_in_group};
 use super::decode::MessageAddresses;
-use super::decode::content::unwrap_message;
 use crate::model::event::{DeletionRight, EventData};
 use crate::store::{DeviceLife, Store};
 use crate::system::clock::Clock;
@@ -66,22 +66,17 @@ impl EditRights {
         }
         match event {
             EventData::MessageEdited(edited) => {
-                let claim = self
-                    .read_claim(client, message, known, &edited.message_id)
-                    .await?;
-                Ok(claim.is_author != Some(false))
+                let claim = self.read_claim(message, known, &edited.message_id).await?;
+                Ok(claim.may_edit())
             }
             EventData::MessageDeleted(deleted) => {
-                let claim = self
-                    .read_claim(client, message, known, &deleted.message_id)
-                    .await?;
-                let right = match claim.is_author {
-                    Some(true) => Some(DeletionRight::Author),
-                    None if !claim.names_another => Some(DeletionRight::Author),
-                    _ => self
-                        .check_admin(client, message, &claim.by)
+                let claim = self.read_claim(message, known, &deleted.message_id).await?;
+                let right = if claim.may_delete() {
+                    Some(DeletionRight::Author)
+                } else {
+                    self.check_admin(client, message, &claim.by)
                         .await?
-                        .then_some(DeletionRight::Admin),
+                        .then_some(DeletionRight::Admin)
                 };
                 deleted.change.by = right.unwrap_or_default();
                 Ok(right.is_some())
@@ -92,59 +87,13 @@ impl EditRights {
 
     async fn read_claim(
         &self,
-        client: &Client,
         message: &InboundMessage,
         known: &MessageAddresses,
         id: &str,
     ) -> Result<ChangeClaim> {
-        let source = &message.info.source;
-        let own = [client.pn(), client.lid()];
-        let other = if source.is_from_me {
-            None
-        } else {
-            known.other.as_ref()
-        };
-        let mut by: Vec<String> = [&source.sender]
-            .into_iter()
-            .chain(other)
-            .map(Jid::to_non_ad_string)
-            .collect();
-        if source.is_from_me {
-            by.extend(own.iter().flatten().map(Jid::to_non_ad_string));
-        }
-        let chats = [Some(&source.chat), known.other.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(Jid::to_non_ad_string);
-        let authors = self
-            .store
-            .outbox()
-            .find_authors(&self.session.current_life(), &chats.collect::<Vec<_>>(), id)
-            .await?;
-        let wrote = |author: &Option<String>| match author {
-            Some(author) => by.contains(author),
-            None => source.is_from_me,
-        };
-        let is_author = (!authors.is_empty()).then(|| authors.iter().any(wrote));
-        // For a message that is unknown here, the claim itself names the author.
-        let key = unwrap_message(&message.message)
-            .protocol_message
-            .as_option()
-            .and_then(|protocol| protocol.key.as_option());
-        let names_another = is_group(message)
-            && key.is_some_and(|key| {
-                let named = key
-                    .participant
-                    .as_deref()
-                    .and_then(|named| named.parse::<Jid>().ok());
-                named.is_some_and(|named| !by.contains(&named.to_non_ad_string()))
-                    || key.from_me == Some(false)
-            });
-        Ok(ChangeClaim {
-            by,
-            is_author,
-            names_another,
-        })
+        let life = self.session.current_life();
+        let change = (&*message.message, &message.info.source);
+        Ok(ChangeClaim::read(&self.store, &life, change, known, id).await?)
     }
 
     async fn check_admin(
@@ -153,10 +102,10 @@ impl EditRights {
         message: &InboundMessage,
         senders: &[String],
     ) -> Result<bool> {
-        if !is_group(message) {
+        let source = &message.info.source;
+        if !is_in_group(source) {
             return Ok(false);
         }
-        let source = &message.info.source;
         // The account's other devices allow nothing that WhatsApp does not.
         if source.is_from_me {
             return Ok(true);
@@ -218,18 +167,4 @@ impl EditRights {
         let (times, last) = in_vain.entry(person).or_default();
         (*times, *last) = (*times + 1, now);
     }
-}
-
-/// A claim to change a message.
-struct ChangeClaim {
-    /// All known addresses of the sender of the claim.
-    by: Vec<String>,
-    /// Whether the sender wrote the message; `None` if its author is unknown here.
-    is_author: Option<bool>,
-    /// The claim itself names another author.
-    names_another: bool,
-}
-
-fn is_group(message: &InboundMessage) -> bool {
-    message.info.source.is_group || message.info.source.chat.is_group()
 }

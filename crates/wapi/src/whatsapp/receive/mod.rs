@@ -1,5 +1,6 @@
 //! Received messages: the engine's durability hook, and the translation into our events.
 
+pub mod change_claim;
 pub mod decode;
 pub mod edit_rights;
 pub mod hook;

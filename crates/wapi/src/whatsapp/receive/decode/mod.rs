@@ -102,6 +102,11 @@ pub(in crate::whatsapp) fn decode_message(
     })
 }
 
+/// Whether a message changes an earlier one.
+pub(in crate::whatsapp) fn is_change(message: &wa::Message) -> bool {
+    decode_change(message).is_some()
+}
+
 /// Converts an edited newsletter post to its event.
 pub(in crate::whatsapp) fn decode_edited_post(
     session: &str,

@@ -193,6 +193,27 @@ async fn the_new_contacts_of_a_day_are_counted_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn who_has_written_is_no_new_contact_under_either_address() {
+    shop(async |app, alice, bob| {
+        let (carol, dave) = (app.phone("Carol"), app.phone("Dave"));
+        bob.sends_text(alice.number(), "a question").await.unwrap();
+        app.webhook.next().await;
+        for to in [bob.jid(), bob.lid()] {
+            let body = json!({"to": to, "type": "text", "text": {"body": "hi"}});
+            let id = app.accepted("shop", body).await;
+            app.until_message("shop", &id, "delivered").await;
+        }
+        // Nobody counted new contacts until now.
+        set_pacing(app, json!({"new_chats_per_day": 1})).await;
+        let first = sends(app, &carol).await;
+        app.until_message("shop", &first, "delivered").await;
+        let second = sends(app, &dave).await;
+        held(app, &second, "new_chats_per_day").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_recipient_sees_the_account_type() {
     shop(async |app, _, bob| {
         set_pacing(app, json!({"typing": true})).await;

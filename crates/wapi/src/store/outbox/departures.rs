@@ -23,7 +23,7 @@ pub struct Departure {
 
 impl OutboxStore<'_> {
     /// Returns the messages that may have left since `since`, oldest first. If new chats are to be
-    /// counted, one that left while nobody looked counts as new where no message from the chat
+    /// counted, one that left while nobody looked counts as new where no message from the person
     /// precedes it.
     pub async fn departures_since(
         self,
@@ -57,8 +57,12 @@ fn departures_query(
 ) -> QueryBuilder<Sqlite> {
     let is_new = match counts_new_chats {
         true => {
+            // Messages may have come under the person's other address.
             "COALESCE(m.new_chat, NOT EXISTS (SELECT 1 FROM events e WHERE e.session = m.session \
-               AND e.message_chat = m.chat AND e.message_id IS NOT NULL AND e.type = 'message.received' \
+               AND e.message_chat IN (SELECT m.chat UNION ALL SELECT a.address FROM identities i \
+                 JOIN identities a ON a.session = i.session AND a.id = i.id \
+                 WHERE i.session = m.session AND i.address = m.chat) \
+               AND e.message_id IS NOT NULL AND e.type = 'message.received' \
                AND e.created_at < m.attempted_at))"
         }
         false => "COALESCE(m.new_chat, 0)",
@@ -102,7 +106,7 @@ mod tests {
             let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
             let index = "USING INDEX messages_attempted (session=? AND attempted_at>?)";
             assert!(steps[0].ends_with(index), "{steps:#?}");
-            let is_whole = |step: &String| step.starts_with("SCAN");
+            let is_whole = |step: &String| step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
             assert!(!steps.iter().any(is_whole), "{steps:#?}");
         }
     }

@@ -155,6 +155,31 @@ async fn a_session_that_was_logged_out_is_not_taken_for_a_linked_one() {
 }
 
 #[tokio::test]
+async fn a_name_that_was_linked_once_is_not_taken_for_a_linked_session() {
+    gateway(async |app| {
+        for is_removed in [true, false] {
+            let alice = app.phone("Alice");
+            app.pair("shop", &alice).await;
+            if is_removed {
+                app.delete("/v1/sessions/shop").await.expect(204);
+            } else {
+                let device = alice.linked_devices()[0].device;
+                alice.logs_out(device).await.unwrap();
+                app.until("shop", "logged_out").await;
+                app.restart().await;
+            }
+            // Another session has the name now.
+            app.register("shop").await.expect(202);
+            app.until("shop", "scan_qr").await;
+            app.restart().await;
+            let gone = app.info("shop").await.expect(404);
+            assert_eq!(gone.code(), "session_not_found");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_saved_session_is_known_from_the_first_request_on() {
     gateway(async |app| {
         let (alice, bob) = (app.phone("Alice"), app.phone("Bob"));

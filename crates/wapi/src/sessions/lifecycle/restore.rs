@@ -282,3 +282,91 @@ async fn wait_for_permit(session: &Session, turns: &LoginTurns) -> Option<OwnedS
     }
     turns.wait_for_turn().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::system::clock::TimeSource;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// A clock that is set, and on which nobody waits; it notes for how long they would have.
+    #[derive(Clone, Default)]
+    struct NotingClock {
+        uptime: Arc<Mutex<Duration>>,
+        waits: Arc<Mutex<Vec<Duration>>>,
+    }
+
+    impl NotingClock {
+        /// The waits since the last look, without the random ones.
+        fn waits(&self) -> Vec<Duration> {
+            let waits = std::mem::take(&mut *self.waits.lock());
+            let is_turn = |wait: &Duration| wait.is_zero() || *wait >= INTERVAL;
+            waits.into_iter().filter(is_turn).collect()
+        }
+    }
+
+    impl TimeSource for NotingClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn uptime(&self) -> Duration {
+            *self.uptime.lock()
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            self.waits.lock().push(duration);
+            ready(()).boxed()
+        }
+    }
+
+    fn turns(max_logins: usize, time: &NotingClock) -> LoginTurns {
+        let interval = INTERVAL;
+        let policy = RestorePolicy {
+            max_logins,
+            interval,
+        };
+        LoginTurns::new(policy, Clock::new(time.clone()))
+    }
+
+    #[tokio::test]
+    async fn logins_begin_one_after_the_other() {
+        let time = NotingClock::default();
+        let turns = turns(9, &time);
+        for _ in 0..3 {
+            drop(turns.wait_for_turn().await.unwrap());
+        }
+        assert_eq!(time.waits(), [Duration::ZERO, INTERVAL, 2 * INTERVAL]);
+        *time.uptime.lock() = 100 * INTERVAL;
+        drop(turns.wait_for_turn().await.unwrap());
+        assert_eq!(time.waits(), [Duration::ZERO]);
+    }
+
+    #[tokio::test]
+    async fn those_that_waited_for_a_place_do_not_leave_at_once() {
+        let time = NotingClock::default();
+        let turns = turns(2, &time);
+        let first = (turns.wait_for_turn().await, turns.wait_for_turn().await);
+        let mut next = [
+            Box::pin(turns.wait_for_turn()),
+            Box::pin(turns.wait_for_turn()),
+        ];
+        for waiting in &mut next {
+            assert!(waiting.now_or_never().is_none(), "there is no place");
+        }
+        time.waits();
+        *time.uptime.lock() = 100 * INTERVAL;
+        drop(first);
+        for waiting in next {
+            drop(waiting.await.unwrap());
+        }
+        assert_eq!(time.waits(), [Duration::ZERO, INTERVAL]);
+    }
+}

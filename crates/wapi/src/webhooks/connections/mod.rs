@@ -191,3 +191,6 @@ impl ConnectionPool {
 fn is_over(since: Duration, now: Duration) -> bool {
     now.saturating_sub(since) >= IDLE_TIMEOUT
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wapi_simulator::{Phone, PhoneActivity, TypingState};
+use wapi_simulator::{Addressing, Phone, PhoneActivity, TypingState};
 
 use crate::harness::{PATIENCE, TestApp, eventually, shop};
 
@@ -196,6 +196,8 @@ async fn the_new_contacts_of_a_day_are_counted_and_others_are_not() {
 async fn who_has_written_is_no_new_contact_under_either_address() {
     shop(async |app, alice, bob| {
         let (carol, dave) = (app.phone("Carol"), app.phone("Dave"));
+        // Then it is not the address that messages to Bob are kept under.
+        bob.uses_addressing(Addressing::Lid);
         bob.sends_text(alice.number(), "a question").await.unwrap();
         app.webhook.next().await;
         for to in [bob.jid(), bob.lid()] {

@@ -40,6 +40,8 @@ pub struct Settings<'a> {
     pub root: &'a Path,
     /// Where its log goes.
     pub logs: &'a Path,
+    /// What the caller sets beside that.
+    pub more: &'a [(String, String)],
     pub patience: Duration,
 }
 
@@ -60,6 +62,7 @@ impl Gateway {
             .env("WAPI_WHATSAPP_CA_FILE", settings.authority)
             // How fast it can be, not how cautious.
             .env("WAPI_LOGINS_PER_SECOND", "150")
+            .envs(settings.more.iter().map(|(name, value)| (name, value)))
             .current_dir(settings.logs)
             .stdin(Stdio::null())
             // QR codes for people.

@@ -1,5 +1,6 @@
 //! A process that was started for a measurement: its cost so far, and its end, which comes with ours at the latest.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,6 +31,41 @@ pub struct Memory {
     pub anonymous: u64,
 }
 
+/// What a process has used so far.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    cpu: Duration,
+    written: u64,
+    /// Of each thread, since the kernel does not add them up.
+    switches: HashMap<u32, u64>,
+}
+
+/// What a process has used between two looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Used {
+    /// User and system time.
+    pub cpu: Duration,
+    /// Bytes that go to the disk.
+    pub written: u64,
+    /// Context switches. Those of a thread that has ended in between are lost.
+    pub switches: u64,
+}
+
+impl Usage {
+    /// What came after an earlier look.
+    pub fn since(&self, earlier: &Self) -> Used {
+        let switches = self.switches.iter().map(|(thread, now)| {
+            let before = earlier.switches.get(thread).copied().unwrap_or(0);
+            now.saturating_sub(before)
+        });
+        Used {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            written: self.written.saturating_sub(earlier.written),
+            switches: switches.sum(),
+        }
+    }
+}
+
 /// Reads what a process costs.
 #[derive(Clone, Copy, Debug)]
 pub struct Meter(u32);
@@ -38,6 +74,45 @@ impl Meter {
     /// CPU time so far, user and system, to 10 ms.
     pub fn cpu(self) -> Result<Duration> {
         procfs::cpu(&self.read("stat")?).context("/proc/PID/stat has an unknown form")
+    }
+
+    /// Everything it has used so far.
+    pub fn usage(self) -> Result<Usage> {
+        let written = procfs::written(&self.read("io")?);
+        Ok(Usage {
+            cpu: self.cpu()?,
+            written: written.context("/proc/PID/io has an unknown form")?,
+            switches: self.switches()?,
+        })
+    }
+
+    fn switches(self) -> Result<HashMap<u32, u64>> {
+        let folder = format!("/proc/{}/task", self.0);
+        let threads = fs::read_dir(&folder).with_context(|| format!("{folder} cannot be read"))?;
+        let mut switches = HashMap::new();
+        for thread in threads {
+            let path = thread?.path();
+            // A thread may end while its folder is looked at.
+            let Ok(status) = fs::read_to_string(path.join("status")) else {
+                continue;
+            };
+            let id = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
+            let count = procfs::switches(&status);
+            if let (Some(id), Some(count)) = (id, count) {
+                switches.insert(id, count);
+            }
+        }
+        Ok(switches)
+    }
+
+    /// How many descriptors are open.
+    pub fn descriptors(self) -> Result<usize> {
+        let folder = format!("/proc/{}/fd", self.0);
+        Ok(fs::read_dir(&folder)
+            .with_context(|| format!("{folder} cannot be read"))?
+            .count())
     }
 
     pub fn memory(self) -> Result<Memory> {
@@ -158,4 +233,37 @@ async fn signal(which: &str, whom: &str) -> Result<()> {
         .context("running kill")?;
     anyhow::ensure!(sent.success(), "process {whom} could not be told to end");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_came_later_counts_and_one_that_has_ended_takes_nothing_away() {
+        let usage = |cpu, written, switches: &[(u32, u64)]| Usage {
+            cpu: Duration::from_millis(cpu),
+            written,
+            switches: switches.iter().copied().collect(),
+        };
+        let (before, after) = (
+            usage(100, 4096, &[(1, 10), (2, 500)]),
+            usage(350, 12_288, &[(1, 25), (3, 7)]),
+        );
+        let used = Used {
+            cpu: Duration::from_millis(250),
+            written: 8192,
+            switches: 22,
+        };
+        assert_eq!(after.since(&before), used);
+    }
+
+    #[test]
+    fn this_process_has_memory_descriptors_and_threads() {
+        let meter = Meter(std::process::id());
+        assert!(meter.memory().unwrap().resident > 0);
+        assert!(meter.descriptors().unwrap() > 2);
+        let usage = meter.usage().unwrap();
+        assert!(usage.switches.contains_key(&std::process::id()));
+    }
 }

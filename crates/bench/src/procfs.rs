@@ -22,6 +22,24 @@ pub fn kib(status: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Bytes that a process has made the kernel write to a disk, from `/proc/PID/io`: pages it has dirtied, whenever they are written.
+pub fn written(io: &str) -> Option<u64> {
+    number(io, "write_bytes")
+}
+
+/// How often a thread has given its core away, of its own will or not, from `/proc/PID/task/TID/status`.
+pub fn switches(status: &str) -> Option<u64> {
+    Some(number(status, "voluntary_ctxt_switches")? + number(status, "nonvoluntary_ctxt_switches")?)
+}
+
+/// The number behind `name:` on a line of its own.
+fn number(text: &str, name: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().parse().ok()
+}
+
 /// The first process of `/proc/PID/task/PID/children`.
 pub fn first_child(children: &str) -> Option<u32> {
     children.split_whitespace().next()?.parse().ok()
@@ -47,6 +65,20 @@ mod tests {
             (Some(20_480), Some(10_240))
         );
         assert_eq!(kib(status, "VmSwap"), None);
+    }
+
+    #[test]
+    fn what_is_written_is_neither_what_is_read_nor_what_was_taken_back() {
+        let io = "rchar: 9\nwchar: 77\nsyscr: 1\nsyscw: 2\nread_bytes: 4096\nwrite_bytes: 81920\ncancelled_write_bytes: 512\n";
+        assert_eq!(written(io), Some(81_920));
+        assert_eq!(written("rchar: 9\nwrite_bytes: many\n"), None);
+    }
+
+    #[test]
+    fn switches_of_both_kinds_count() {
+        let status = "Name:\twapi\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t7\n";
+        assert_eq!(switches(status), Some(157));
+        assert_eq!(switches("voluntary_ctxt_switches:\t150\n"), None);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::arguments::Options;
 /// Where they are.
 pub struct Programs {
     pub gateway: PathBuf,
+    /// The gateway that it is compared with, if any.
+    pub against: Option<PathBuf>,
     pub simulator: PathBuf,
     /// This program itself, which is also the floor.
     pub bench: PathBuf,
@@ -35,7 +37,8 @@ impl Programs {
             beside(&options.gateway, "wapi"),
             beside(&options.simulator, "wapi-simulator"),
         );
-        for program in [&gateway, &simulator] {
+        let against = options.against.clone();
+        for program in [&gateway, &simulator].into_iter().chain(&against) {
             ensure!(
                 program.is_file(),
                 "{} is not there; run `cargo bench-load`, which builds it",
@@ -44,6 +47,7 @@ impl Programs {
         }
         Ok(Self {
             gateway,
+            against,
             simulator,
             bench,
         })

@@ -57,20 +57,72 @@ impl Stage {
         self.folder.path()
     }
 
-    /// Starts the gateway on the data folder of this name, which a start before may have filled.
-    pub async fn gateway(&self, root: &str) -> Result<Gateway> {
+    /// Starts a gateway on the data folder of this name, which a start before may have filled.
+    pub async fn start(&self, who: Who, root: &str) -> Result<Gateway> {
+        let program = self.program(who).context("this run has no such gateway")?;
         let root = self.folder().join(root);
         let settings = Settings {
-            program: &self.programs.gateway,
+            program,
             wrap: self.options.wrap.as_deref(),
             whatsapp: &self.simulator.url,
             authority: &self.simulator.authority,
             webhook: self.receiver.base(),
             root: &root,
             logs: self.folder(),
+            more: &self.options.settings,
             patience: self.options.patience(),
         };
         Gateway::start(settings).await
+    }
+
+    /// The program of a side, unless this run has no such side.
+    fn program(&self, who: Who) -> Option<&Path> {
+        match who {
+            Who::Gateway if self.options.runs_gateway() => Some(&self.programs.gateway),
+            Who::Against if self.options.runs_gateway() => self.programs.against.as_deref(),
+            Who::Floor if self.options.runs_floor() => Some(&self.programs.bench),
+            _ => None,
+        }
+    }
+
+    /// The gateways of this run.
+    pub fn gateways(&self) -> Vec<Who> {
+        let mut gateways = self.turns(0);
+        gateways.retain(|&who| who != Who::Floor);
+        gateways
+    }
+
+    /// The sides of this run in the order of their turns: another one begins each round.
+    pub fn turns(&self, round: usize) -> Vec<Who> {
+        let mut turns = Who::ALL.to_vec();
+        turns.retain(|&who| self.program(who).is_some());
+        let first = round % turns.len().max(1);
+        turns.rotate_left(first);
+        turns
+    }
+}
+
+/// Who takes turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The gateway that is measured.
+    Gateway,
+    /// The gateway that it is compared with.
+    Against,
+    /// The bare engine.
+    Floor,
+}
+
+impl Who {
+    const ALL: [Self; 3] = [Self::Gateway, Self::Against, Self::Floor];
+
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Against => "other gateway",
+            Self::Floor => "floor",
+        }
     }
 }
 
@@ -83,10 +135,14 @@ impl Folder {
     }
 }
 
-/// Both sides, each with sessions of its own, and the phones they talk to.
+/// All sides, each with as many sessions of its own, and the phones they talk to.
 pub struct Load {
+    /// Sessions of each side.
+    pub size: usize,
     pub contacts: Vec<Account>,
     pub gateway: Option<GatewaySide>,
+    /// The gateway that the other is compared with.
+    pub against: Option<GatewaySide>,
     pub floor: Option<FloorSide>,
 }
 
@@ -102,44 +158,54 @@ pub struct FloorSide {
 }
 
 impl Load {
-    /// Starts the sides that are wanted and links their sessions.
-    pub async fn set(stage: &Stage) -> Result<Self> {
-        let (options, simulator) = (&stage.options, &stage.simulator);
-        let contacts = simulator.accounts("Contact", options.chats).await?;
+    /// Starts the sides that are wanted and links so many sessions to each.
+    pub async fn set(stage: &Stage, size: usize) -> Result<Self> {
+        let contacts = stage
+            .simulator
+            .accounts("Contact", stage.options.chats)
+            .await?;
         let mut load = Self {
+            size,
             contacts,
             gateway: None,
+            against: None,
             floor: None,
         };
-        if options.runs_gateway() {
-            let gateway = stage.gateway("load").await?;
-            let accounts = simulator.accounts("Gateway", options.sessions).await?;
-            let sessions: Vec<String> = (0..options.sessions)
-                .map(|index| format!("bench-{index:04}"))
-                .collect();
-            for (session, account) in sessions.iter().zip(&accounts) {
-                gateway
-                    .pair(session, account, simulator)
-                    .await
-                    .with_context(|| format!("linking {session}"))?;
+        for who in stage.turns(0) {
+            match who {
+                Who::Gateway => load.gateway = Some(GatewaySide::set(stage, who, size).await?),
+                Who::Against => load.against = Some(GatewaySide::set(stage, who, size).await?),
+                Who::Floor => load.floor = Some(FloorSide::set(stage, size).await?),
             }
-            load.gateway = Some(GatewaySide {
-                gateway,
-                accounts,
-                sessions,
-            });
-        }
-        if options.runs_floor() {
-            let accounts = simulator.accounts("Floor", options.sessions).await?;
-            let floor =
-                Floor::start(&stage.programs.bench, stage.folder(), &accounts, simulator).await?;
-            load.floor = Some(FloorSide { floor, accounts });
         }
         Ok(load)
     }
 
+    /// The gateway of this side, if it is one.
+    pub fn gateway(&self, who: Who) -> Option<&GatewaySide> {
+        match who {
+            Who::Gateway => self.gateway.as_ref(),
+            Who::Against => self.against.as_ref(),
+            Who::Floor => None,
+        }
+    }
+
+    /// The floor, if this is its turn.
+    pub fn floor(&mut self, who: Who) -> Option<&mut FloorSide> {
+        self.floor.as_mut().filter(|_| who == Who::Floor)
+    }
+
+    /// The accounts that the sessions of this side are linked to.
+    pub fn accounts(&self, who: Who) -> &[Account] {
+        let of_floor = self.floor.as_ref().filter(|_| who == Who::Floor);
+        let of_gateway = self.gateway(who).map(|side| &side.accounts);
+        of_gateway
+            .or(of_floor.map(|side| &side.accounts))
+            .map_or(&[], Vec::as_slice)
+    }
+
     pub async fn stop(self) -> Result<()> {
-        if let Some(side) = self.gateway {
+        for side in self.gateway.into_iter().chain(self.against) {
             side.gateway.stop().await?;
         }
         if let Some(side) = self.floor {
@@ -149,7 +215,35 @@ impl Load {
     }
 }
 
+impl FloorSide {
+    async fn set(stage: &Stage, size: usize) -> Result<Self> {
+        let accounts = stage.simulator.accounts("Floor", size).await?;
+        let folder = stage.folder().join(format!("floor-{size}"));
+        let floor =
+            Floor::start(&stage.programs.bench, &folder, &accounts, &stage.simulator).await?;
+        Ok(Self { floor, accounts })
+    }
+}
+
 impl GatewaySide {
+    async fn set(stage: &Stage, who: Who, size: usize) -> Result<Self> {
+        let root = format!("{}-{size}", who.name().replace(' ', "-"));
+        let gateway = stage.start(who, &root).await?;
+        let accounts = stage.simulator.accounts("Gateway", size).await?;
+        let sessions: Vec<String> = (0..size).map(|index| format!("bench-{index:04}")).collect();
+        for (session, account) in sessions.iter().zip(&accounts) {
+            gateway
+                .pair(session, account, &stage.simulator)
+                .await
+                .with_context(|| format!("linking {session}"))?;
+        }
+        Ok(Self {
+            gateway,
+            accounts,
+            sessions,
+        })
+    }
+
     /// Sends by HTTP, so many of each session under way at the same time, each on a connection of its own. How long each took.
     pub async fn send(&self, sends: &Sends, stage: &Stage) -> Result<Vec<Duration>> {
         let workers = sends.to.len() * sends.in_flight;

@@ -49,7 +49,10 @@ pub async fn run(floor: Floor) -> Result<()> {
     let mut orders = orders();
     while let Some(line) = orders.recv().await {
         match serde_json::from_str::<Order>(&line).with_context(|| format!("told {line:?}"))? {
-            Order::Expect { count } => counter.expect(count),
+            Order::Expect { count } => {
+                counter.expect(count);
+                say(&Word::Counts);
+            }
             Order::Send(sends) => match send(&sessions, sends).await {
                 Ok(()) => say(&Word::Sent),
                 Err(error) => say(&Word::Failed {

@@ -65,6 +65,8 @@ enum Word {
     Qr { session: usize, text: String },
     /// A session is online for the first time.
     Online,
+    /// It counts from now on.
+    Counts,
     /// What was expected has been received.
     Received,
     /// Everything was sent and taken.
@@ -88,8 +90,7 @@ impl Floor {
         accounts: &[Account],
         simulator: &Simulator,
     ) -> Result<Self> {
-        let sessions = folder.join("floor");
-        std::fs::create_dir_all(&sessions).context("making the floor's folder")?;
+        std::fs::create_dir_all(folder).context("making the floor's folder")?;
         let mut command = Command::new(program);
         command.args([
             "floor",
@@ -100,7 +101,7 @@ impl Floor {
             "--folder",
         ]);
         command
-            .arg(sessions)
+            .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut process = Process::start("floor", &mut command, folder)?;
@@ -133,9 +134,16 @@ impl Floor {
         self.process.meter()
     }
 
-    /// From now on, counts received messages.
+    /// From now on, counts received messages. Returns once it does: a message that came before it has heard of that would never
+    /// count.
     pub async fn expect(&mut self, count: usize) -> Result<()> {
-        self.order(&Order::Expect { count }).await
+        self.order(&Order::Expect { count }).await?;
+        let word = self.next().await?;
+        ensure!(
+            matches!(word, Word::Counts),
+            "the floor said {word:?} instead of counting"
+        );
+        Ok(())
     }
 
     /// Waits until what was expected has been received.

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::round::{Round, Rounds, Watch, gateway_first, tell};
+use super::round::{Rounds, Watch};
 use super::sending;
+use crate::floor::Sends;
 use crate::numbers::{Percentiles, median};
-use crate::stage::{GatewaySide, Load, Stage};
+use crate::stage::{Load, Stage, Who};
 
 /// Of a round; it is short, so that the disk is asked in the same minute.
 const MESSAGES: usize = 500;
@@ -27,6 +28,9 @@ pub struct Alone {
     pub rounds: Rounds,
     /// From the request to the answer, of each round of the gateway, in milliseconds.
     pub took: Vec<Percentiles>,
+    /// The same of the gateway that the other is compared with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub took_against: Vec<Percentiles>,
     /// One `fdatasync` of a page at the end of a file, beside each round of the gateway, in milliseconds.
     pub sync_ms: Vec<f64>,
 }
@@ -37,38 +41,39 @@ pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Alone> {
         let mut sends = sending::sends(stage, load, &format!("alone-{round}"), MESSAGES);
         sends.to.truncate(1);
         sends.in_flight = 1;
-        for gateways_turn in [gateway_first(round), !gateway_first(round)] {
-            match (gateways_turn, &load.gateway, &mut load.floor) {
-                (true, Some(side), _) => {
-                    alone.sync_ms.push(sync_ms(stage.folder())?);
-                    alone.note(stage, side, &sends).await?;
-                }
-                (false, _, Some(side)) => {
-                    let sent = sending::floor(stage, side, &sends).await?;
-                    tell("sent one at a time", "floor", &sent);
-                    alone.rounds.floor.push(sent);
-                }
-                _ => {}
+        for who in stage.turns(round) {
+            if who == Who::Gateway {
+                alone.sync_ms.push(sync_ms(stage.folder())?);
             }
+            alone.turn(stage, load, who, &sends).await?;
         }
     }
     Ok(alone)
 }
 
 impl Alone {
-    async fn note(
+    async fn turn(
         &mut self,
         stage: &Stage,
-        side: &GatewaySide,
-        sends: &crate::floor::Sends,
+        load: &mut Load,
+        who: Who,
+        sends: &Sends,
     ) -> Result<()> {
+        let what = "sent one at a time";
+        let Some(side) = load.gateway(who) else {
+            let sent = sending::turn(stage, load, who, sends).await?;
+            self.rounds.add(what, who, sent);
+            return Ok(());
+        };
         let watch = Watch::start(stage, side.gateway.meter()).await?;
         let took = side.send(sends, stage).await?;
         let complete_at = Instant::now();
-        let sent: Round = watch.stop(sends.count, complete_at, &side.accounts).await?;
-        tell("sent one at a time", "gateway", &sent);
-        self.rounds.gateway.push(sent);
-        self.took.extend(Percentiles::of(took));
+        let sent = watch.stop(sends.count, complete_at, &side.accounts).await?;
+        self.rounds.add(what, who, sent);
+        match who {
+            Who::Gateway => self.took.extend(Percentiles::of(took)),
+            _ => self.took_against.extend(Percentiles::of(took)),
+        }
         Ok(())
     }
 

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::round::{Rounds, gateway_first, tell};
+use super::round::Rounds;
 use super::sending;
 use crate::floor::Sends;
 use crate::simulator::Account;
-use crate::stage::{Load, Stage};
+use crate::stage::{Load, Stage, Who};
 
 /// Copies of the messages of one round, at most about; phones open each, on the same cores.
 const COPIES: usize = 8_000;
@@ -21,7 +21,7 @@ pub struct Sized {
     pub rounds: Rounds,
 }
 
-/// All sizes, one after the other; both sides take turns.
+/// All sizes, one after the other; the sides take turns.
 pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Vec<Sized>> {
     let sizes = &stage.options.members;
     let largest = sizes.iter().copied().max().unwrap_or(1);
@@ -38,42 +38,29 @@ pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Vec<Sized>> {
 
 async fn size(stage: &Stage, load: &mut Load, others: &[Account]) -> Result<Rounds> {
     let members = others.len() + 1;
-    let ours = match &load.gateway {
-        Some(side) => groups(stage, &side.accounts, others).await?,
-        None => Vec::new(),
-    };
-    let theirs = match &load.floor {
-        Some(side) => groups(stage, &side.accounts, others).await?,
-        None => Vec::new(),
+    let mut of_side = Vec::new();
+    for who in stage.turns(0) {
+        of_side.push((who, groups(stage, load.accounts(who), others).await?));
+    }
+    let of = |who: Who| {
+        let side = of_side.iter().find(|(side, _)| *side == who);
+        side.map_or(Vec::new(), |(_, groups)| groups.clone())
     };
     let what = format!("sent to a group of {members}");
     let count = (COPIES / members).max(FEWEST);
     let mut rounds = Rounds::default();
     // The first round hands out keys, and is not counted.
     for round in 0..=stage.options.rounds {
-        let sends = |groups: &Vec<Vec<String>>| Sends {
-            to: groups.clone(),
-            count,
-            in_flight: stage.options.in_flight,
-            label: format!("group-{members}-{round}"),
-        };
-        for gateways_turn in [gateway_first(round), !gateway_first(round)] {
-            let (side, list, sent) = match (gateways_turn, &load.gateway, &mut load.floor) {
-                (true, Some(side), _) => (
-                    "gateway",
-                    &mut rounds.gateway,
-                    sending::gateway(stage, side, &sends(&ours)).await?,
-                ),
-                (false, _, Some(side)) => (
-                    "floor",
-                    &mut rounds.floor,
-                    sending::floor(stage, side, &sends(&theirs)).await?,
-                ),
-                _ => continue,
+        for who in stage.turns(round) {
+            let sends = Sends {
+                to: of(who),
+                count,
+                in_flight: stage.options.in_flight,
+                label: format!("group-{members}-{round}"),
             };
+            let sent = sending::turn(stage, load, who, &sends).await?;
             if round > 0 {
-                tell(&what, side, &sent);
-                list.push(sent);
+                rounds.add(&what, who, sent);
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod media;
 mod receiving;
 mod round;
 mod sending;
+mod sizes;
 mod watcher;
 mod watching;
 
@@ -23,22 +24,34 @@ pub use idle::Idle;
 pub use latency::Latency;
 pub use media::{Carried, Files};
 pub use round::{Round, Rounds};
+pub use sizes::OfSize;
 pub use watching::Watched;
 
+/// Idle sessions of `--huge`.
+const HUGE: usize = 10_000;
+
 /// Runs what is asked for and prints the report.
-pub async fn run(command: Command, options: Options) -> Result<()> {
+pub async fn run(command: Command, mut options: Options) -> Result<()> {
+    if options.huge {
+        options.idle_sessions = vec![HUGE];
+    }
     check(&options)?;
     let stage = Stage::set(options).await?;
     let mut report = Report::default();
     let wants = |this: fn(&Command) -> bool| matches!(command, Command::All) || this(&command);
-    if !matches!(command, Command::Memory | Command::Start) {
-        let mut load = Load::set(&stage).await?;
+    if matches!(command, Command::Sizes) {
+        report.sizes = sizes::measure(&stage).await?;
+    } else if !matches!(command, Command::Memory | Command::Start) {
+        let mut load = Load::set(&stage, stage.options.sessions).await?;
         warm_up(&stage, &mut load).await?;
         if wants(|command| matches!(command, Command::In | Command::Latency)) {
             report.received = receiving::measure(&stage, &mut load).await?;
         }
         if wants(|command| matches!(command, Command::Latency)) && stage.options.runs_gateway() {
-            report.latency = Some(latency::measure(&stage, &mut load, &report.received).await?);
+            report.latency = Some(latency::at_half(&stage, &mut load, &report.received).await?);
+        }
+        if wants(|command| matches!(command, Command::Paced)) {
+            report.paced = Some(latency::paced(&stage, &mut load).await?);
         }
         if wants(|command| matches!(command, Command::Out)) {
             report.sent = sending::measure(&stage, &mut load).await?;
@@ -80,6 +93,11 @@ fn check(options: &Options) -> Result<()> {
         options.members.iter().all(|members| *members > 1),
         "--members must be numbers from 2 on, as in 8,64,256"
     );
+    ensure!(
+        !options.sizes.is_empty() && options.sizes.iter().all(|size| *size > 0),
+        "--sizes must be numbers from 1 on, as in 8,1,100"
+    );
+    ensure!(options.pace > 0.0, "--pace must be above 0");
     for (name, number) in [
         ("sessions", options.sessions),
         ("chats", options.chats),
@@ -96,10 +114,10 @@ fn check(options: &Options) -> Result<()> {
 /// What only the first messages cost, keys, sessions, connections, is over before anything is measured. Both ways and back: a Signal
 /// session is complete when both sides have heard of each other.
 async fn warm_up(stage: &Stage, load: &mut Load) -> Result<()> {
-    let count = (stage.options.sessions * stage.options.chats * 4).max(stage.options.messages / 10);
+    let count = (load.size * stage.options.chats * 4).max(stage.options.messages / 10);
     eprintln!("warming up with {count} messages each way");
-    receiving::both(stage, load, "warm-in", count).await?;
-    sending::both(stage, load, "warm-out", count).await?;
-    receiving::both(stage, load, "warm-in-again", count).await?;
+    receiving::all(stage, load, "warm-in", count).await?;
+    sending::all(stage, load, "warm-out", count).await?;
+    receiving::all(stage, load, "warm-in-again", count).await?;
     Ok(())
 }

@@ -2,59 +2,52 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::round::{Round, Rounds, Watch, gateway_first};
+use super::round::{Round, Rounds, Watch};
 use crate::receiver::Tally;
 use crate::simulator::{Account, Burst, Lateness};
-use crate::stage::{FloorSide, GatewaySide, Load, Stage};
+use crate::stage::{FloorSide, GatewaySide, Load, Stage, Who};
 
-/// All rounds; both sides take turns.
+/// All rounds; the sides take turns.
 pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Rounds> {
     let mut rounds = Rounds::default();
     for round in 0..stage.options.rounds {
         let label = format!("in-{round}");
-        for gateways_turn in [gateway_first(round), !gateway_first(round)] {
-            match (gateways_turn, &load.gateway, &mut load.floor) {
-                (true, Some(side), _) => {
-                    let pace = Pace {
-                        label: &label,
-                        count: stage.options.messages,
-                        per_second: None,
-                    };
-                    let received = gateway(stage, side, &load.contacts, pace).await?;
-                    super::round::tell("received", "gateway", &received.round);
-                    rounds.gateway.push(received.round);
-                }
-                (false, _, Some(side)) => {
-                    let pace = Pace {
-                        label: &label,
-                        count: stage.options.messages,
-                        per_second: None,
-                    };
-                    let received = floor(stage, side, &load.contacts, pace).await?;
-                    super::round::tell("received", "floor", &received);
-                    rounds.floor.push(received);
-                }
-                _ => {}
-            }
-        }
+        turns(stage, load, &label, "received", &mut rounds).await?;
     }
     Ok(rounds)
 }
 
+/// A round as fast as possible: each side once.
+pub async fn turns(
+    stage: &Stage,
+    load: &mut Load,
+    label: &str,
+    what: &str,
+    rounds: &mut Rounds,
+) -> Result<()> {
+    let pace = Pace {
+        label,
+        count: stage.options.messages,
+        per_second: None,
+    };
+    // Another side begins each round.
+    for who in stage.turns(rounds.gateway.len().max(rounds.floor.len())) {
+        rounds.add(what, who, turn(stage, load, who, pace).await?.round);
+    }
+    Ok(())
+}
+
 /// The same load on whatever sides there are, for its effect.
-pub async fn both(stage: &Stage, load: &mut Load, label: &str, count: usize) -> Result<()> {
+pub async fn all(stage: &Stage, load: &mut Load, label: &str, count: usize) -> Result<()> {
     let pace = Pace {
         label,
         count,
         per_second: None,
     };
-    if let Some(side) = &load.gateway {
-        gateway(stage, side, &load.contacts, pace).await?;
-    }
-    if let Some(side) = &mut load.floor {
-        floor(stage, side, &load.contacts, pace).await?;
+    for who in stage.turns(0) {
+        turn(stage, load, who, pace).await?;
     }
     Ok(())
 }
@@ -81,11 +74,27 @@ impl<'a> Pace<'a> {
     }
 }
 
-/// What the gateway made of a burst.
+/// What a side made of a burst.
 pub struct Received {
     pub round: Round,
-    pub tally: Tally,
-    pub lateness: Lateness,
+    /// What came to the webhook, and how late the simulator was; only of a gateway.
+    pub posted: Option<(Tally, Lateness)>,
+}
+
+/// One burst to this side.
+pub async fn turn(stage: &Stage, load: &mut Load, who: Who, pace: Pace<'_>) -> Result<Received> {
+    if let Some(side) = load.gateway(who) {
+        return gateway(stage, side, &load.contacts, pace).await;
+    }
+    let contacts = load.contacts.clone();
+    let side = load
+        .floor(who)
+        .context("a side takes a turn that is not there")?;
+    let round = floor(stage, side, &contacts, pace).await?;
+    Ok(Received {
+        round,
+        posted: None,
+    })
 }
 
 /// One burst to the gateway.
@@ -119,13 +128,12 @@ pub async fn gateway(
         .await?;
     Ok(Received {
         round,
-        tally,
-        lateness,
+        posted: Some((tally, lateness)),
     })
 }
 
 /// One burst to the floor.
-pub async fn floor(
+async fn floor(
     stage: &Stage,
     side: &mut FloorSide,
     contacts: &[Account],

@@ -2,46 +2,42 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::round::{Round, Rounds, Watch, gateway_first, tell};
+use super::round::{Round, Rounds, Watch};
 use crate::floor::Sends;
-use crate::stage::{FloorSide, GatewaySide, Load, Stage};
+use crate::stage::{FloorSide, GatewaySide, Load, Stage, Who};
 
-/// All rounds; both sides take turns.
+/// All rounds; the sides take turns.
 pub async fn measure(stage: &Stage, load: &mut Load) -> Result<Rounds> {
     let mut rounds = Rounds::default();
     for round in 0..stage.options.rounds {
         let sends = sends(stage, load, &format!("out-{round}"), stage.options.messages);
-        for gateways_turn in [gateway_first(round), !gateway_first(round)] {
-            match (gateways_turn, &load.gateway, &mut load.floor) {
-                (true, Some(side), _) => {
-                    let sent = gateway(stage, side, &sends).await?;
-                    tell("sent", "gateway", &sent);
-                    rounds.gateway.push(sent);
-                }
-                (false, _, Some(side)) => {
-                    let sent = floor(stage, side, &sends).await?;
-                    tell("sent", "floor", &sent);
-                    rounds.floor.push(sent);
-                }
-                _ => {}
-            }
+        for who in stage.turns(round) {
+            rounds.add("sent", who, turn(stage, load, who, &sends).await?);
         }
     }
     Ok(rounds)
 }
 
 /// The same load on whatever sides there are, for its effect.
-pub async fn both(stage: &Stage, load: &mut Load, label: &str, count: usize) -> Result<()> {
+pub async fn all(stage: &Stage, load: &mut Load, label: &str, count: usize) -> Result<()> {
     let sends = sends(stage, load, label, count);
-    if let Some(side) = &load.gateway {
-        gateway(stage, side, &sends).await?;
-    }
-    if let Some(side) = &mut load.floor {
-        floor(stage, side, &sends).await?;
+    for who in stage.turns(0) {
+        turn(stage, load, who, &sends).await?;
     }
     Ok(())
+}
+
+/// These messages by this side.
+pub async fn turn(stage: &Stage, load: &mut Load, who: Who, sends: &Sends) -> Result<Round> {
+    if let Some(side) = load.gateway(who) {
+        return gateway(stage, side, sends).await;
+    }
+    let side = load
+        .floor(who)
+        .context("a side takes a turn that is not there")?;
+    floor(stage, side, sends).await
 }
 
 pub fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
@@ -50,7 +46,7 @@ pub fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
         .iter()
         .map(|contact| contact.jid.clone())
         .collect();
-    let (to, in_flight) = (vec![chats; stage.options.sessions], stage.options.in_flight);
+    let (to, in_flight) = (vec![chats; load.size], stage.options.in_flight);
     Sends {
         to,
         count,
@@ -59,7 +55,7 @@ pub fn sends(stage: &Stage, load: &Load, label: &str, count: usize) -> Sends {
     }
 }
 
-pub async fn gateway(stage: &Stage, side: &GatewaySide, sends: &Sends) -> Result<Round> {
+async fn gateway(stage: &Stage, side: &GatewaySide, sends: &Sends) -> Result<Round> {
     let watch = Watch::start(stage, side.gateway.meter()).await?;
     side.send(sends, stage).await?;
     watch
@@ -67,7 +63,7 @@ pub async fn gateway(stage: &Stage, side: &GatewaySide, sends: &Sends) -> Result
         .await
 }
 
-pub async fn floor(stage: &Stage, side: &mut FloorSide, sends: &Sends) -> Result<Round> {
+async fn floor(stage: &Stage, side: &mut FloorSide, sends: &Sends) -> Result<Round> {
     let watch = Watch::start(stage, side.floor.meter()).await?;
     side.floor
         .send(sends.clone(), stage.options.patience())

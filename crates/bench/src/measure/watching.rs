@@ -171,6 +171,8 @@ mod tests {
             seconds,
             cpu_seconds: seconds / 2.0,
             simulator_cpu_seconds: 0.1,
+            written: 0,
+            switches: 0,
         };
         let tails = |watchers, seconds: &[f64]| Tails {
             watchers,

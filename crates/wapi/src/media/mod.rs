@@ -120,6 +120,14 @@ impl MediaFile {
         }
     }
 
+    /// Returns the hash of a file that has just come in.
+    pub fn received_sha256(&self) -> Option<&str> {
+        match &self.content {
+            FileContent::Received(taken) => Some(&taken.sha256),
+            FileContent::Stored(_) | FileContent::Derived(_) => None,
+        }
+    }
+
     /// Returns the file's properties, without the thumbnail of a video.
     async fn basic_properties(&self) -> MediaProperties {
         let (path, mime_type) = (self.path().to_owned(), self.mime_type.clone());

@@ -143,6 +143,13 @@ pub fn render_clock(moment: Timestamp) -> Markup {
     }
 }
 
+/// Renders the same with the day of the week, as the ends of a scale of times have it.
+pub fn render_day_and_clock(moment: Timestamp) -> Markup {
+    html! {
+        time datetime=(format_timestamp(moment)) data-clock="day" { (moment.strftime("%a %H:%M UTC")) }
+    }
+}
+
 /// Returns the words that lead to the reader's first page.
 fn home_text(context: &PageContext) -> PageText {
     if context.home() == HOME {

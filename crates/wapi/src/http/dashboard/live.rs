@@ -280,10 +280,9 @@ impl<P: LivePage> PageStream<P> {
         }
     }
 
-    /// Reads the events that wait: the page is drawn once for all of them.
+    /// Skips the events that wait: the page is drawn once for all of them.
     async fn skip_waiting(&mut self) -> Option<()> {
-        while !self.reader.read_page(BATCH_SIZE).await.ok()?.is_empty() {}
-        Some(())
+        self.reader.skip_saved().await.ok()
     }
 
     /// Draws the page, and returns the parts that changed, if any did.

@@ -98,6 +98,12 @@ impl TrafficRing {
     }
 }
 
+/// Returns the end of the quarter of an hour that a moment is in.
+pub fn end_of_slot(moment: Timestamp) -> Timestamp {
+    let next = moment.as_second().div_euclid(SLOT_SECONDS) + 1;
+    Timestamp::from_second(next * SLOT_SECONDS).unwrap_or(moment)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +129,7 @@ mod tests {
         let last: Vec<_> = day[SLOTS - 3..].iter().map(|(_, it)| it.received).collect();
         assert_eq!(last, [4, 0, 5]);
         assert_eq!(day[SLOTS - 3].0, at(start));
+        assert_eq!(end_of_slot(now), at(start + 3 * SLOT_SECONDS));
         let later = ring.last_day(at(start + 200 * SLOT_SECONDS));
         assert!(later.iter().all(|(_, it)| it.received == 0));
     }

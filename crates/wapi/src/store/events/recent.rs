@@ -22,6 +22,8 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 pub(in crate::store) struct RecentEvents {
     buffer: Mutex<EventBuffer>,
     readers: Arc<AtomicUsize>,
+    /// Readers that wait for a commit at this moment.
+    waiting: Arc<AtomicUsize>,
     /// Notifies readers after the newest commit was read.
     commit_signal: watch::Sender<()>,
 }
@@ -33,6 +35,8 @@ struct EventBuffer {
     bytes: usize,
     from: i64,
     newest: i64,
+    /// Set while there are commits that were not read: nobody waited for them.
+    is_behind: bool,
 }
 
 impl EventBuffer {
@@ -62,11 +66,29 @@ impl EventBuffer {
 pub(in crate::store) struct FeedWaiter {
     commit_signal: watch::Receiver<()>,
     readers: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Counts a reader for as long as it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn count(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl FeedWaiter {
     /// Completes once something was saved since the last call.
     pub async fn wait_for_commit(&mut self) -> Result<(), StoreError> {
+        let _waiting = Waiting::count(&self.waiting);
         self.commit_signal
             .changed()
             .await
@@ -93,11 +115,11 @@ impl RecentEvents {
         commits: watch::Receiver<()>,
         lifecycle: &Lifecycle,
     ) -> Arc<Self> {
-        let (readers, commit_signal) = (Arc::default(), watch::Sender::new(()));
         let tail = Arc::new(Self {
             buffer: Mutex::default(),
-            readers,
-            commit_signal,
+            readers: Arc::default(),
+            waiting: Arc::default(),
+            commit_signal: watch::Sender::new(()),
         });
         lifecycle.spawn(Arc::clone(&tail).run(chores, lives, commits, lifecycle.clone()));
         tail
@@ -115,7 +137,11 @@ impl RecentEvents {
             if self.count_readers() == 0 {
                 continue;
             }
-            if let Err(error) = self.read_commits(&chores, &lives).await {
+            // Readers that are busy, or rest, go on with the database. Under load a page that shows a part of
+            // the events never waits, and must not make the gateway read all of them.
+            if self.waiting.load(Ordering::SeqCst) == 0 {
+                self.buffer.lock().is_behind = true;
+            } else if let Err(error) = self.read_commits(&chores, &lives).await {
                 tracing::warn!(%error, "failed to read the newest events ahead");
                 self.buffer.lock().reset(i64::MAX);
             }
@@ -157,6 +183,7 @@ impl RecentEvents {
             page.events.into_iter().for_each(|event| recent.push(event));
             recent.newest = position;
         }
+        self.buffer.lock().is_behind = false;
         Ok(())
     }
 
@@ -170,7 +197,7 @@ impl RecentEvents {
         limit: usize,
     ) -> Option<(Vec<Arc<StoredEvent>>, i64)> {
         let recent = self.buffer.lock();
-        if seq < recent.from {
+        if recent.is_behind || seq < recent.from {
             return None;
         }
         let start = recent.events.partition_point(|event| event.seq <= seq);
@@ -187,6 +214,7 @@ impl RecentEvents {
         FeedWaiter {
             commit_signal: self.commit_signal.subscribe(),
             readers: Arc::clone(&self.readers),
+            waiting: Arc::clone(&self.waiting),
         }
     }
 

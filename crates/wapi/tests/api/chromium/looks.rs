@@ -88,7 +88,7 @@ const UNREADABLE_SCALES: &str = "(() => {
     };
     const bad = labels.filter((it) => isCut(it) || isSmall(it) || isPale(it)
         || labels.some((other) => other !== it && meet(it, other)));
-    return [...(plots.length === 4 && labels.length === 28 ? [] : ['labels are missing']),
+    return [...(plots.length === 4 && labels.length === 24 ? [] : ['labels are missing']),
         ...bad.map((it) => it.outerHTML)];
 })()";
 

@@ -142,6 +142,50 @@ async fn a_file_is_sent_from_the_page_with_its_caption() {
 }
 
 #[tokio::test]
+async fn a_file_that_a_browser_sends_twice_is_one_message_and_one_file() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "the list?").await.unwrap();
+        posts(app, 1).await;
+        let mut browser = Browser::at(app);
+        let address = format!("/dashboard/sessions/shop/chats/{}", bob.jid());
+        let action = format!("{address}/file");
+        until(&mut browser, &address, "the list?").await;
+        let page = browser.get(&address).await.expect(200);
+        let form = |page: &Page, content: &str| {
+            let head = "--x\r\nContent-Disposition: form-data; name=";
+            let fields = page.form(&action).into_iter();
+            let texts = fields.filter(|(name, _)| name != "file");
+            let texts: String = texts
+                .map(|(name, value)| format!("{head}\"{name}\"\r\n\r\n{value}\r\n"))
+                .collect();
+            format!(
+                "{texts}{head}\"file\"; filename=\"list.txt\"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n--x--\r\n"
+            )
+        };
+        // At once, as a double click does, and once more after a lost connection.
+        let tea = form(&page, "tea");
+        let mut other_tab = browser.clone();
+        let (first, second) = tokio::join!(
+            browser.upload(&action, tea.clone()),
+            other_tab.upload(&action, tea.clone()),
+        );
+        let third = browser.upload(&action, tea).await;
+        assert_eq!(first.leads_to(), second.leads_to());
+        assert_eq!(first.leads_to(), third.leads_to());
+        // Another file needs a form of its own, which the page that comes back has.
+        let changed = browser.upload(&action, form(&page, "coffee")).await;
+        let changed = changed.expect(409);
+        changed.shows("idempotency_key_reused");
+        browser.upload(&action, form(&changed, "coffee")).await.leads_to();
+        for content in ["tea", "coffee"] {
+            let media = bob.next_media(PATIENCE).await.unwrap();
+            assert_eq!(media.bytes, content.as_bytes());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_chat_is_read_for_its_senders_by_a_button_only() {
     shop(async |app, alice, bob| {
         let id = bob.sends_text(alice.number(), "hello").await.unwrap();

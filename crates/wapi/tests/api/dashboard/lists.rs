@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::browser::{Browser, Page};
-use crate::harness::{TestApp, shop};
+use super::{KEY, locked};
+use crate::harness::{PATIENCE, TestApp, shop, within};
 
 /// Where a link of the page leads.
 fn link(page: &Page, rel: &str) -> Option<String> {
@@ -88,7 +89,7 @@ async fn a_button_of_a_filtered_list_leads_back_to_it() {
             let page = browser.get(&filtered).await.expect(200);
             page.text.contains("/resend\"").then_some(page)
         };
-        let page = crate::harness::within(crate::harness::PATIENCE, delivered).await;
+        let page = within(PATIENCE, delivered).await;
         let page = page.expect("it is delivered");
         page.shows(&format!("name=\"page\" value=\"{filtered}\""));
         let (_, action) = page.text.split_once("action=\"").unwrap();
@@ -117,6 +118,109 @@ async fn a_button_of_a_filtered_list_leads_back_to_it() {
         let resend = format!("{list}/resend-failed");
         let all = browser.send(&filtered, &resend, &[]).await.expect(200);
         all.shows(&format!("href=\"{filtered}\""));
+    })
+    .await;
+}
+
+/// The entries of each page of a list, from the first page to the last. A name stands between `mark`
+/// and the next quote.
+async fn pages_of(browser: &mut Browser, list: &str, mark: &str) -> Vec<Vec<String>> {
+    let (mut pages, mut next) = (Vec::new(), Some(list.to_owned()));
+    while let Some(path) = next {
+        assert!(pages.len() < 10, "{list} has no end");
+        let page = browser.get(&path).await.expect(200);
+        let names = page.text.split(mark).skip(1);
+        let names = names.map(|rest| rest.split('"').next().unwrap().to_owned());
+        pages.push(names.collect());
+        next = link(&page, "next");
+    }
+    pages
+}
+
+/// Checks how long the pages of a list are, and that it has each entry once.
+#[track_caller]
+fn are_whole(pages: &[Vec<String>], lengths: &[usize]) {
+    let found: Vec<_> = pages.iter().map(Vec::len).collect();
+    assert_eq!(found, lengths, "{pages:?}");
+    let all: BTreeSet<_> = pages.iter().flatten().collect();
+    assert_eq!(all.len(), lengths.iter().sum::<usize>(), "{pages:?}");
+}
+
+#[tokio::test]
+async fn sessions_webhooks_and_keys_come_page_by_page_and_their_buttons_lead_back() {
+    let app = locked().start().await;
+    let admin = app.with_key(KEY);
+    for number in 0..53 {
+        let name = format!("session-{number:02}");
+        let new = json!({"id": name});
+        admin.post("/v1/sessions", new).await.expect(201);
+        admin.order(&name, "stop").await.expect(200);
+        let key = json!({"name": name, "scopes": ["read"]});
+        admin.post("/v1/api-keys", key).await.expect(201);
+        if number < 29 {
+            let webhook = json!({"url": "https://example.com/hook", "types": ["chat.typing"]});
+            admin.post("/v1/webhooks", webhook).await.expect(201);
+        }
+    }
+    let mut browser = Browser::logged_in(&app, KEY).await;
+    let mark = "<td data-label=\"Name\"><a href=\"/dashboard/sessions/";
+    let sessions = pages_of(&mut browser, "/dashboard/sessions", mark).await;
+    are_whole(&sessions, &[50, 3]);
+    let mark = "<h2><a href=\"/dashboard/webhooks/";
+    let webhooks = pages_of(&mut browser, "/dashboard/webhooks", mark).await;
+    // The original one is the thirtieth.
+    are_whole(&webhooks, &[25, 5]);
+    let mark = "action=\"/dashboard/keys/";
+    let keys = pages_of(&mut browser, "/dashboard/keys", mark).await;
+    are_whole(&keys, &[50, 3]);
+
+    let first = browser.get("/dashboard/keys").await.expect(200);
+    let second = link(&first, "next").unwrap();
+    let remove = format!("/dashboard/keys/{}", keys[1][0]);
+    let question = browser.send(&second, &remove, &[]).await;
+    let removed = browser.confirms(question, &remove).await;
+    assert_eq!(removed.leads_to(), second);
+    let first = browser.get("/dashboard/webhooks").await.expect(200);
+    let second = link(&first, "next").unwrap();
+    let id = &webhooks[1][0];
+    let disable = format!("/dashboard/webhooks/{id}/disable");
+    browser.send(&second, &disable, &[]).await.leads_to();
+    let enable = format!("/dashboard/webhooks/{id}/enable");
+    let enabled = browser.send(&second, &enable, &[]).await;
+    assert_eq!(enabled.leads_to(), second);
+    app.finish_without_events().await;
+}
+
+#[tokio::test]
+async fn chats_contacts_and_groups_come_page_by_page() {
+    shop(async |app, alice, bob| {
+        for number in 0..103 {
+            alice
+                .creates_group(&format!("Group {number}"), &[&bob])
+                .unwrap();
+        }
+        for number in 0..54 {
+            let person = app.phone(&format!("Person {number}"));
+            person.sends_text(alice.number(), "hello").await.unwrap();
+        }
+        super::chats::posts(app, 54).await;
+        let mut browser = Browser::at(app);
+        let mark = "<a href=\"/dashboard/sessions/shop/groups/";
+        let groups = pages_of(&mut browser, "/dashboard/sessions/shop/groups", mark).await;
+        are_whole(&groups, &[100, 3]);
+        let mark = "<a href=\"/dashboard/sessions/shop/chats/";
+        let chats = "/dashboard/sessions/shop/chats";
+        let all = async || {
+            let pages = pages_of(&mut browser, chats, mark).await;
+            // Groups are chats, too.
+            (pages.iter().flatten().count() >= 157).then_some(pages)
+        };
+        let chats = within(PATIENCE, all).await.expect("all chats are there");
+        are_whole(&chats, &[50, 50, 50, 7]);
+        let contacts = "/dashboard/sessions/shop/contacts";
+        let mark = "<a href=\"/dashboard/sessions/shop/contacts/";
+        let contacts = pages_of(&mut browser, contacts, mark).await;
+        are_whole(&contacts, &[50, 4]);
     })
     .await;
 }

@@ -86,6 +86,54 @@ async fn a_message_is_edited_forwarded_and_deleted_on_its_page() {
 }
 
 #[tokio::test]
+async fn every_form_that_sends_a_message_sends_it_once_however_often_it_is_sent() {
+    shop(async |app, alice, bob| {
+        let carol = app.phone("Carol");
+        bob.sends_text(alice.number(), "hello?").await.unwrap();
+        posts(app, 1).await;
+        let text = |to: &str, body: &str| json!({"to": to, "text": {"body": body}});
+        let id = app.accepted("shop", text(bob.number(), "helo")).await;
+        bob.next_message(PATIENCE).await.unwrap();
+        let mut browser = Browser::at(app);
+        let chat = format!("/dashboard/sessions/shop/chats/{}", bob.jid());
+        let own = format!("{chat}/messages/{id}");
+        until(&mut browser, &chat, ">helo<").await;
+        let poll = [("question", "Which?"), ("options", "Soup\nSalad")];
+        for (page, action, typed) in [
+            (&chat, format!("{chat}/poll"), &poll[..]),
+            (&own, format!("{own}/forward"), &[("to", carol.number())]),
+            (&own, format!("{own}/edit"), &[("new_text", "hello")]),
+        ] {
+            let form = browser.get(page).await.expect(200).form(&action);
+            let fields = form.iter().map(|(name, value)| {
+                let typed = typed.iter().find(|(field, _)| field == name);
+                (
+                    name.as_str(),
+                    typed.map_or(value.as_str(), |(_, text)| text),
+                )
+            });
+            let fields: Vec<_> = fields.collect();
+            let first = browser.submit(&action, &fields).await;
+            let again = browser.submit(&action, &fields).await;
+            assert_eq!(first.leads_to(), again.leads_to(), "{action}");
+        }
+        for phone in [&bob, &carol] {
+            app.accepted("shop", text(phone.number(), "the end")).await;
+        }
+        for (phone, expected) in [
+            (&bob, &["Which?", "hello", "the end"][..]),
+            (&carol, &["helo", "the end"]),
+        ] {
+            for text in expected {
+                let message = phone.next_message(PATIENCE).await.unwrap().to_json();
+                assert!(message.to_string().contains(text), "{text}: {message}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_poll_from_the_page_shows_its_votes_as_they_come() {
     shop(async |app, alice, bob| {
         bob.sends_text(alice.number(), "lunch?").await.unwrap();

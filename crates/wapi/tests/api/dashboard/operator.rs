@@ -290,7 +290,9 @@ async fn the_overview_plots_what_was_counted_and_says_since_when() {
             assert_eq!(page.text.matches("<rect").count(), 4 * 96);
             // Each chart has its values beside it, and its times below.
             page.shows("<div class=\"scale\" aria-hidden=\"true\"><span>2</span><span>1</span><span>0</span>");
-            assert_eq!(page.text.matches(" data-clock>").count(), 4 * 4);
+            assert_eq!(page.text.matches(" data-clock=\"day\">").count(), 4 * 2);
+            assert_eq!(page.text.matches("most in one bar 1, <time").count(), 2);
+            page.shows("aria-label=\"Messages received: 1. 20");
         })
         .await;
 }

@@ -6,9 +6,11 @@ export function showTimes(root) {
     if (!Number.isNaN(moment.getTime())) {
       time.title = time.textContent;
       const language = document.documentElement.lang;
+      const clock = { hour: '2-digit', minute: '2-digit' };
+      const weekday = time.dataset.clock === 'day' ? { weekday: 'short' } : {};
       time.textContent = time.dataset.clock === undefined
         ? moment.toLocaleString(language)
-        : moment.toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
+        : moment.toLocaleTimeString(language, { ...weekday, ...clock });
     }
   }
 }

@@ -12,6 +12,7 @@ use super::context::PageContext;
 use super::login::forms::{FormFields, TOKEN_FIELD};
 use super::texts::{self, PageText};
 use crate::http::error::{FieldError, ProblemDocument};
+use crate::http::request::idempotency::IDEMPOTENCY_KEY;
 pub use confirmation::{ask_first, draw_dialog};
 pub use sent::{PAGE_FIELD, SentForm, SentTexts, is_ours};
 
@@ -41,19 +42,20 @@ pub fn form_token(context: &PageContext) -> Markup {
 }
 
 /// Name of the field with the idempotency key of a form.
-const ONCE_FIELD: &str = "once";
+pub const ONCE_FIELD: &str = "once";
 
 /// Renders the key of a form that sends something, so that a browser that sends the form twice, by a
-/// double click or after a lost connection, sends one message.
+/// double click or after a lost connection, sends one message. Browsers that keep fields over a reload
+/// must not keep it: a message would be taken for the one before.
 pub fn once_field() -> Markup {
-    html! { input type="hidden" name=(ONCE_FIELD) value=(format!("{:032x}", rand::random::<u128>())); }
+    html! { input type="hidden" name=(ONCE_FIELD) autocomplete="off" value=(format!("{:032x}", rand::random::<u128>())); }
 }
 
 /// Takes the key out of a form, as the header of its request.
 pub fn take_once(fields: &mut FormFields) -> HeaderMap {
     let key = fields.take(ONCE_FIELD);
     let key = key.and_then(|key| HeaderValue::try_from(key).ok());
-    key.map(|key| (HeaderName::from_static("idempotency-key"), key))
+    key.map(|key| (HeaderName::from_static(IDEMPOTENCY_KEY), key))
         .into_iter()
         .collect()
 }

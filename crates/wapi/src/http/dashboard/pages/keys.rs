@@ -176,5 +176,5 @@ pub async fn remove_key(
         return Ok(question);
     }
     v1::api_keys::remove_api_key(gateway, no_query(), id).await?;
-    Ok(Redirect::to("/dashboard/keys").into_response())
+    Ok(Redirect::to(&context.back_to("/dashboard/keys")).into_response())
 }

@@ -130,13 +130,14 @@ pub fn draw_webhook(context: &PageContext, webhook: &Value) -> Markup {
 /// `POST …/enable`: enables a webhook; its events go on.
 pub async fn enable_webhook(
     gateway: State<Gateway>,
+    context: PageContext,
     id: Path<String>,
     _: FormFields,
 ) -> Result<Response, Problem> {
     let body = OptionalJson(json_fields(Value::Null));
     let enabled = v1::webhooks::enable_webhook(gateway, no_query(), id, body).await;
     enabled.map(drop)?;
-    Ok(Redirect::to("/dashboard/webhooks").into_response())
+    Ok(Redirect::to(&context.back_to("/dashboard/webhooks")).into_response())
 }
 
 /// `POST …/test`: posts a test event, and shows the answer.

@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::body::MessageRequest;
 use super::responses::SendAnswer;
-use super::{MessageAcceptor, build_answer, mark_replayed, message_problem, read_idempotency_key};
+use super::{MessageAcceptor, build_answer, mark_replayed, message_problem};
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::error::{FieldError, Problem, ProblemDocument};
 use crate::http::request::extract::{JsonFields, SessionPath};
+use crate::http::request::idempotency::read_idempotency_key;
 use crate::http::request::query::QueryParameters;
 use crate::store::{AcceptOutcome, IdempotencyKey};
 

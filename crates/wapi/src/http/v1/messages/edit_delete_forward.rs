@@ -7,14 +7,15 @@ use jiff::SignedDuration;
 
 use super::body::MessageRequest;
 use super::{
-    MessageAcceptor, MessagePath, accept_message, content, newsletter, read_idempotency_key,
-    read_wait, respond_accepted, respond_again, respond_changed,
+    MessageAcceptor, MessagePath, accept_message, content, newsletter, read_wait, respond_accepted,
+    respond_again, respond_changed,
 };
 use super::{message_problem, respond_repeated};
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::error::Problem;
 use crate::http::request::extract::JsonFields;
+use crate::http::request::idempotency::read_idempotency_key;
 use crate::http::request::query::QueryParameters;
 use crate::model::event::{GroupMember, GroupRole};
 use crate::model::message::{ChatId, DeletionContent, EditContent, Message, MessageContent};

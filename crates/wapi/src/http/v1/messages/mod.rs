@@ -25,12 +25,12 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
 
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
 use crate::http::error::Problem;
 use crate::http::request::extract::{JsonFields, SessionPath};
+use crate::http::request::idempotency::{UnboundKey, read_idempotency_key};
 use crate::http::request::query::QueryParameters;
 use crate::model::message::{ChatId, Message};
 use crate::model::session_name::SessionName;
@@ -47,8 +47,6 @@ use responses::{MessageInfo, SendAnswer};
 
 /// How long a caller waits for WhatsApp: default and maximum, in seconds.
 const WAIT: (u64, u64) = (10, 60);
-const LONGEST_KEY: usize = 255;
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Set on answers to a repeated request with the same key.
 const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -70,6 +68,36 @@ pub async fn send_message(
     let request = MessageRequest::read(fields)?;
     let life = gateway.current_life(&session)?;
     accept_message(&gateway, session, life, request, key, wait).await
+}
+
+/// Sends a message with a file that comes with the request. `request` names the file by its hash;
+/// `message` stores it, and names it by its id. A repeated request stores nothing.
+pub(in crate::http) async fn send_with_file(
+    State(gateway): State<Gateway>,
+    SessionPath(session): SessionPath,
+    caller: Caller,
+    headers: HeaderMap,
+    request: &JsonFields,
+    message: impl Future<Output = Result<JsonFields, Problem>>,
+) -> Result<Response, Problem> {
+    let route = format!(
+        "POST /v1/sessions/{}/messages with a file",
+        session.url_segment()
+    );
+    let key = read_idempotency_key(&caller, &headers, route, request)?;
+    let life = gateway.current_life(&session)?;
+    let accepting = MessageAcceptor {
+        gateway: &gateway,
+        session: &session,
+        life: &life,
+    };
+    let known = key.clone().map(|key| key.bind_life(&life));
+    let repeated = respond_repeated(&accepting, known.as_ref(), None, Duration::ZERO);
+    if let Some(answer) = repeated.await? {
+        return Ok(answer);
+    }
+    let message = MessageRequest::read(message.await?)?;
+    accept_message(&gateway, session, life, message, key, Duration::ZERO).await
 }
 
 /// Reads how long a caller waits for WhatsApp; the last parameter read from the query string.
@@ -392,63 +420,6 @@ fn describe_accepted(
         deleted_at: None,
         recipients: Vec::new(),
     }
-}
-
-/// An idempotency key as received, before its session's life is known.
-struct UnboundKey {
-    caller: String,
-    route: String,
-    key: String,
-    request: String,
-}
-
-impl UnboundKey {
-    fn bind_life(self, life: &Life) -> IdempotencyKey {
-        let Self {
-            caller,
-            route,
-            key,
-            request,
-        } = self;
-        IdempotencyKey {
-            caller,
-            session: life.clone(),
-            route,
-            key,
-            request,
-        }
-    }
-}
-
-fn read_idempotency_key(
-    caller: &Caller,
-    headers: &HeaderMap,
-    route: String,
-    fields: &JsonFields,
-) -> Result<Option<UnboundKey>, Problem> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
-    let problem = || {
-        Problem::invalid_field(
-            "Idempotency-Key",
-            format!("must be 1 to {LONGEST_KEY} visible ASCII characters"),
-        )
-    };
-    Ok(Some(UnboundKey {
-        caller: caller.id().to_owned(),
-        route,
-        key: key.ok_or_else(problem)?.to_owned(),
-        request: sha256_hex(fields.canonical_json().as_bytes()),
-    }))
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    crate::model::ids::to_hex(&Sha256::digest(bytes))
 }
 
 pub(in crate::http::v1) fn message_problem(error: StoreError) -> Problem {

@@ -209,6 +209,14 @@ impl EventReader {
         Ok(events)
     }
 
+    /// Skips everything that is saved already, without reading it.
+    pub async fn skip_saved(&mut self) -> Result<(), StoreError> {
+        let mut question = self.pool.acquire().await?;
+        let newest = newest_position(&mut *question).await?;
+        self.advance_to(newest, true);
+        Ok(())
+    }
+
     fn advance_to(&mut self, upto: i64, is_last: bool) {
         self.position = self.position.max(upto);
         self.has_more = !is_last;

@@ -299,6 +299,37 @@ async fn whoever_reads_backward_finds_everything_before_what_is_not_wanted() {
 }
 
 #[tokio::test]
+async fn a_reader_finds_what_was_saved_while_it_waited_and_while_it_did_not() {
+    let (store, _folder) = new_store().await;
+    let mut reader = store.events().open_reader(0, EventFilter::default());
+    let mut number = 0;
+    let mut new = || {
+        number += 1;
+        vec![new_event("a", &number.to_string())]
+    };
+    let mut seen = Vec::new();
+    for round in 1..=3 {
+        let (first, second, third) = (new(), new(), new());
+        let save = async {
+            tokio::task::yield_now().await;
+            store.events().append_events(first).await.unwrap();
+        };
+        let (read, ()) = tokio::join!(reader.read_next(10), save);
+        seen.extend(read.unwrap().iter().map(|event| event.seq));
+        store.events().append_events(second).await.unwrap();
+        store.events().append_events(third).await.unwrap();
+        while seen.len() < 3 * round {
+            let read = store
+                .clock
+                .timeout(Duration::from_secs(20), reader.read_next(10));
+            let read = read.await.expect("it is told of each");
+            seen.extend(read.unwrap().iter().map(|event| event.seq));
+        }
+    }
+    assert_eq!(seen, (1..=9).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_page_ends_where_it_is_large_and_goes_on_from_there() {
     let (store, _folder) = new_store().await;
     let body = format!("{{\"n\":\"{}\"}}", "x".repeat(1 << 20));

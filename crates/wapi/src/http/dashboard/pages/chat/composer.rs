@@ -52,6 +52,7 @@ fn draw_file_form(context: &PageContext, form: PageForm<'_>, address: &str) -> M
     html! {
         form.stack method="post" enctype="multipart/form-data" action={ (address) "/file" } {
             (form_token(context))
+            (once_field())
             label for="kind" { (context.text(texts::SEND_AS)) }
             select id="kind" name="kind" {
                 option value="" { (context.text(texts::AS_IT_IS)) }

@@ -2,19 +2,23 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::composer::{quote, send_message};
+use super::composer::{lead_to_sent, quote};
+use super::list::chat_address;
 use super::texts;
 use crate::http::Gateway;
 use crate::http::access::api_keys::Caller;
-use crate::http::dashboard::form::{PAGE_FIELD, SentTexts};
-use crate::http::dashboard::login::forms::{FormFields, TOKEN_FIELD};
+use crate::http::dashboard::documents::read_response;
+use crate::http::dashboard::form::{ONCE_FIELD, PAGE_FIELD, SentTexts, take_once};
+use crate::http::dashboard::login::forms::{FormFields, TOKEN_FIELD, json_fields};
 use crate::http::dashboard::login::{DashboardVisit, check_form_token};
 use crate::http::dashboard::texts::PageText;
 use crate::http::error::Problem;
+use crate::http::request::extract::SessionPath;
+use crate::http::v1;
 use crate::http::v1::chats::ChatPath;
 use crate::http::v1::media::upload::{parse_boundary, read_form_with_texts, store_upload};
 use crate::media::MediaFile;
@@ -53,7 +57,7 @@ pub async fn send_file(
         .unwrap_or_default();
     let boundary = parse_boundary(kind)?.ok_or(Problem::StaleForm)?;
     let largest = gateway.media.policy().largest;
-    let names = [TOKEN_FIELD, PAGE_FIELD, CAPTION, KIND, REPLY_TO];
+    let names = [TOKEN_FIELD, PAGE_FIELD, ONCE_FIELD, CAPTION, KIND, REPLY_TO];
     let body = request.into_body();
     let form = read_form_with_texts(&gateway, &path.session, body, boundary, largest, &names);
     // Two routes in one: the futures of both would be large together.
@@ -84,6 +88,7 @@ async fn send_upload(
     file: MediaFile,
     mut fields: FormFields,
 ) -> Result<Response, Problem> {
+    let headers = take_once(&mut fields);
     let (caption, wish, quoted) = (
         fields.take(CAPTION),
         fields.take(KIND),
@@ -94,28 +99,38 @@ async fn send_upload(
     {
         return Err(Problem::invalid_field(KIND, "is not a kind of file"));
     }
-    let record = store_upload(&gateway, &life, file).await?;
-    let suggested = message_kind(record.facts.mime_type.as_deref().unwrap_or_default());
-    let is_voice = wish.as_deref() == Some(VOICE);
     let kind = match wish.as_deref() {
-        None => suggested,
+        None => message_kind(&file.mime_type),
         Some(VOICE) => "audio",
         Some(wish) => wish,
     };
-    let mut file = json!({"id": record.id});
-    // Else the chat would show a document without its name.
-    if let (DOCUMENT, Some(name)) = (kind, &record.facts.filename) {
-        file["filename"] = json!(name);
-    }
-    if let Some(caption) = caption {
-        file[CAPTION] = json!(caption);
-    }
-    if is_voice {
-        file[VOICE] = json!(true);
-    }
-    let mut message = json!({kind: file});
-    quote(&mut message, quoted);
-    send_message(State(gateway), path, caller, HeaderMap::new(), message).await
+    let (is_voice, name) = (wish.as_deref() == Some(VOICE), file.name.clone());
+    let to = path.chat.to_string();
+    let message_with = |id: Value| {
+        let mut file = json!({"id": id});
+        // Else the chat would show a document without its name.
+        if let (DOCUMENT, Some(name)) = (kind, &name) {
+            file["filename"] = json!(name);
+        }
+        if let Some(caption) = &caption {
+            file[CAPTION] = json!(caption);
+        }
+        if is_voice {
+            file[VOICE] = json!(true);
+        }
+        let mut message = json!({"to": to, kind: file});
+        quote(&mut message, quoted.clone());
+        json_fields(message)
+    };
+    let request = message_with(json!(file.received_sha256()));
+    let message = async {
+        let record = store_upload(&gateway, &life, file).await?;
+        Ok(message_with(json!(record.id)))
+    };
+    let (state, session) = (State(gateway.clone()), SessionPath(path.session.clone()));
+    let sent = v1::messages::send_with_file(state, session, caller, headers, &request, message);
+    let document = read_response(Box::pin(sent).await).await?;
+    Ok(lead_to_sent(&chat_address(&path.session, &to), &document))
 }
 
 /// Returns the kind of message that suits a file of this type.

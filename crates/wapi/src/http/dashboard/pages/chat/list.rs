@@ -107,7 +107,7 @@ fn draw_list(context: &PageContext, session: &SessionName, page: &Value) -> Mark
             ul.plain.chats {
                 @for chat in chats { (draw_chat(context, session, chat)) }
             }
-            @if let Some(older) = older { p { a href=(older) { (context.text(texts::OLDER)) } } }
+            @if let Some(older) = older { p { a rel="next" href=(older) { (context.text(texts::OLDER)) } } }
         }
     }
 }

@@ -76,7 +76,7 @@ pub async fn show_media(
                 tbody { @for file in files { (draw_row(&context, &session, file)) } }
             }
         }
-        @if let Some(next) = next { p { a href=(next) { (context.text(texts::OLDER)) } } }
+        @if let Some(next) = next { p { a rel="next" href=(next) { (context.text(texts::OLDER)) } } }
     };
     Ok(render_page(&context, title, content))
 }

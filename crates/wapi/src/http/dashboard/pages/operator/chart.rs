@@ -3,29 +3,27 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use crate::http::dashboard::layout::render_clock;
+use crate::http::dashboard::layout::{render_clock, render_day_and_clock};
 use crate::model::timestamp::format_timestamp;
 
 const HEIGHT: u64 = 60;
 /// Width of a bar together with the gap behind it.
 const STEP: usize = 5;
 const BAR: usize = 4;
-/// Times below the bars; as many fit on a phone.
-const TIMES: usize = 4;
-
-/// Draws a bar for the count from each moment on; `label` says what they are together.
-pub fn draw_bars(label: &str, bars: &[(Timestamp, u64)]) -> Markup {
-    let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(0);
-    let top = choose_top(most);
+/// Draws a bar for the count from each moment on, the last until `end`; `label` says what they are
+/// together.
+pub fn draw_bars(label: &str, bars: &[(Timestamp, u64)], end: Timestamp) -> Markup {
+    let top = choose_top(find_most(bars).map_or(0, |(_, most)| most));
     let width = bars.len().max(1) * STEP;
-    let times = (0..TIMES).filter_map(|tick| bars.get(tick * bars.len() / TIMES));
+    let middle = bars.len() / 2 * STEP;
     html! {
         div.plot {
             div.scale aria-hidden="true" {
                 @for value in [top, top / 2, 0] { span { (format_value(value)) } }
             }
-            svg.chart role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT + 1) } preserveAspectRatio="none" {
+            svg.chart role="img" aria-label=(describe(label, bars, end)) viewBox={ "0 0 " (width) " " (HEIGHT + 1) } preserveAspectRatio="none" {
                 @for y in [0, HEIGHT / 2] { line x1="0" x2=(width) y1=(y) y2=(y) {} }
+                line x1=(middle) x2=(middle) y1="0" y2=(HEIGHT) {}
                 @for (index, (begins, count)) in bars.iter().enumerate() {
                     @let height = scale(*count, top);
                     rect x=(index * STEP) y=(HEIGHT - height) width=(BAR) height=(height + 1) {
@@ -33,11 +31,36 @@ pub fn draw_bars(label: &str, bars: &[(Timestamp, u64)]) -> Markup {
                     }
                 }
             }
-            div.times aria-hidden="true" {
-                @for (begins, _) in times { (render_clock(*begins)) }
+            @if let (Some((first, _)), Some((halfway, _))) = (bars.first(), bars.get(bars.len() / 2)) {
+                div.times aria-hidden="true" {
+                    (render_day_and_clock(*first)) (render_clock(*halfway)) (render_day_and_clock(end))
+                }
             }
         }
     }
+}
+
+/// Returns the first of the highest bars; `None` if nothing was counted.
+pub fn find_most(bars: &[(Timestamp, u64)]) -> Option<(Timestamp, u64)> {
+    let counted = bars.iter().rev().filter(|(_, count)| *count > 0);
+    counted.max_by_key(|(_, count)| *count).copied()
+}
+
+/// Returns the words that stand for a chart: its label, its ends, and each count that is not zero.
+fn describe(label: &str, bars: &[(Timestamp, u64)], end: Timestamp) -> String {
+    let format = |moment: Timestamp| moment.strftime("%Y-%m-%d %H:%M").to_string();
+    let mut words = label.to_owned();
+    if let Some((first, _)) = bars.first() {
+        words += &format!(". {} – {} UTC", format(*first), format(end));
+    }
+    let counted = bars.iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<_> = counted
+        .map(|(begins, count)| format!("{} {count}", begins.strftime("%H:%M")))
+        .collect();
+    if !counts.is_empty() {
+        words += &format!(": {}", counts.join(", "));
+    }
+    words
 }
 
 /// Returns the value at the top of the scale: a round one, whose half is whole.
@@ -110,8 +133,7 @@ mod tests {
         let bars: Vec<_> = (0..96)
             .map(|slot| (at(slot), slot.unsigned_abs()))
             .collect();
-        let drawn = draw_bars("In & out", &bars).into_string();
-        assert!(drawn.contains("aria-label=\"In &amp; out\""));
+        let drawn = draw_bars("In & out", &bars, at(96)).into_string();
         assert_eq!(drawn.matches("<rect").count(), 96);
         for value in ["100", "50", "0"] {
             assert!(drawn.contains(&format!("<span>{value}</span>")), "{value}");
@@ -120,7 +142,28 @@ mod tests {
             .match_indices("<time")
             .map(|(at, _)| drawn[at..].split(['>', '<']).nth(2).unwrap())
             .collect();
-        assert_eq!(times, ["00:00 UTC", "06:00 UTC", "12:00 UTC", "18:00 UTC"]);
-        assert!(draw_bars("nothing", &[]).into_string().contains("<svg"));
+        assert_eq!(times, ["Thu 00:00 UTC", "12:00 UTC", "Fri 00:00 UTC"]);
+        assert!(
+            draw_bars("nothing", &[], at(0))
+                .into_string()
+                .contains("<svg")
+        );
+    }
+
+    #[test]
+    fn whoever_does_not_see_a_chart_hears_its_counts() {
+        let at = |slot: i64| Timestamp::from_second(slot * 900).unwrap();
+        let counts = [0, 3, 0, 12, 12].into_iter().enumerate();
+        let bars: Vec<_> = counts
+            .map(|(slot, count)| (at(slot as i64), count))
+            .collect();
+        assert_eq!(find_most(&bars), Some((at(3), 12)), "the first of them");
+        assert_eq!(find_most(&bars[..1]), None);
+        let drawn = draw_bars("In & out: 27", &bars, at(5)).into_string();
+        let words = "aria-label=\"In &amp; out: 27. 1970-01-01 00:00 – 1970-01-01 01:15 UTC: \
+             00:15 3, 00:45 12, 01:00 12\"";
+        assert!(drawn.contains(words), "{drawn}");
+        let quiet = draw_bars("In: 0", &bars[..1], at(1)).into_string();
+        assert!(quiet.contains("00:00 – 1970-01-01 00:15 UTC\""), "{quiet}");
     }
 }

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use prometheus_client::encoding::prometheus_text;
 
-use super::chart::draw_bars;
+use super::chart::{draw_bars, find_most};
 use super::lag::find_bound;
 use crate::http::Gateway;
 use crate::http::dashboard::context::PageContext;
-use crate::http::dashboard::layout::render_time;
+use crate::http::dashboard::layout::{render_clock, render_time};
 use crate::http::dashboard::texts::{self, PageText};
-use crate::http::dashboard::traffic::{TrafficCounts, TrafficRing};
+use crate::http::dashboard::traffic::{TrafficCounts, TrafficRing, end_of_slot};
 use crate::http::error::Problem;
 use crate::model::timestamp::format_timestamp;
 use crate::store::{StoreError, StoreStats};
@@ -71,6 +71,8 @@ pub struct GatewayNumbers {
     pub stats: StoreStats,
     /// The quarters of the last day with their beginnings, oldest first.
     day: Vec<(Timestamp, TrafficCounts)>,
+    /// The end of the last quarter.
+    day_end: Timestamp,
     /// When counting began.
     since: Option<Timestamp>,
     /// The bounds that half of the deliveries keep, and nearly all.
@@ -114,6 +116,7 @@ async fn measure_numbers(gateway: &Gateway) -> Result<GatewayNumbers, StoreError
         measured_at,
         stats,
         day,
+        day_end: end_of_slot(measured_at),
         since,
         lag: bound(0.5).zip(bound(0.95)),
         disk: disk.ok().flatten().flatten(),
@@ -128,14 +131,18 @@ pub fn draw_traffic(context: &PageContext, numbers: &GatewayNumbers) -> Markup {
             .map(|(begins, counts)| (*begins, count_of(counts)))
             .collect();
         let total: u64 = bars.iter().map(|(_, count)| count).sum();
-        let most = bars.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        let most = find_most(&bars);
         let name = context.text(text);
-        let label = format!("{name}: {total} ({}: {most})", context.text(texts::MOST));
+        let label = format!("{name}: {total}");
         html! {
             figure {
-                figcaption { (name) ": " strong { (total) } " "
-                    span.quiet { (context.text(texts::MOST)) " " (most) } }
-                (draw_bars(&label, &bars))
+                figcaption {
+                    (name) ": " strong { (total) }
+                    @if let Some((begins, most)) = most {
+                        " " span.quiet { (context.text(texts::MOST)) " " (most) ", " (render_clock(begins)) }
+                    }
+                }
+                (draw_bars(&label, &bars, numbers.day_end))
             }
         }
     };

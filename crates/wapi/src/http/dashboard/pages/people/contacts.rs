@@ -58,7 +58,7 @@ pub async fn show_contacts(
                 }
             }
         }
-        @if let Some(next) = next { p { a href=(next) { (context.text(texts::LATER)) } } }
+        @if let Some(next) = next { p { a rel="next" href=(next) { (context.text(texts::LATER)) } } }
     };
     Ok(render_page(&context, title, content))
 }

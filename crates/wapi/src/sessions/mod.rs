@@ -281,12 +281,9 @@ impl Sessions {
                 parts.clone(),
                 self.inner.outcome_writer.clone(),
             );
-            if parts
-                .lifecycle
-                .catch_panic(sender.run(&mut channels))
-                .await
-                .is_some()
-            {
+            // Boxed: the sender would be in this future twice, as it is made and as it runs.
+            let running = Box::pin(sender.run(&mut channels));
+            if parts.lifecycle.catch_panic(running).await.is_some() {
                 return session.mark_sender_ended();
             }
             tracing::error!(session = %session.name, "restarting its sender");

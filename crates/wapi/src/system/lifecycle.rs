@@ -62,6 +62,9 @@ impl Lifecycle {
     ) -> tokio::task::JoinHandle<()> {
         let (hard, panics) = (self.hard.clone(), Arc::clone(&self.panics));
         let counted: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
+        // The state of a task can be tens of kilobytes. Each layer around it would move it on the
+        // way to the runtime, and have room for it twice.
+        let task = Box::pin(task);
         tokio::spawn(self.tasks.track_future(async move {
             let _counted = counted;
             hard.run_until_cancelled(catch_panic(&panics, task)).await;
@@ -69,8 +72,8 @@ impl Lifecycle {
     }
 
     /// Runs `work`; `None` when it panicked, which is counted.
-    pub async fn catch_panic<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        catch_panic(&self.panics, work).await
+    pub fn catch_panic<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        catch_panic(&self.panics, work)
     }
 
     /// Creates a group of tasks that can be awaited on its own, that stops with this one at the
@@ -111,8 +114,8 @@ impl Lifecycle {
     }
 
     /// Runs `work` unless the soft stop comes first.
-    pub async fn unless_stopping<F: Future>(&self, work: F) -> Option<F::Output> {
-        self.soft.run_until_cancelled(work).await
+    pub fn unless_stopping<F: Future>(&self, work: F) -> impl Future<Output = Option<F::Output>> {
+        self.soft.run_until_cancelled(work)
     }
 
     /// Soft stop, then at most `grace` of waiting, then the hard stop. Returns when no task is
@@ -133,15 +136,19 @@ impl Lifecycle {
     }
 }
 
-async fn catch_panic<T>(panics: &AtomicUsize, work: impl Future<Output = T>) -> Option<T> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(done) => Some(done),
-        Err(_) => {
+/// No `async fn`, nor are the methods that take work: that would have room for the work twice, as it
+/// is given and as it runs.
+fn catch_panic<T>(
+    panics: &AtomicUsize,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    AssertUnwindSafe(work).catch_unwind().map(|done| {
+        if done.is_err() {
             panics.fetch_add(1, Ordering::Relaxed);
             tracing::error!("a task panicked; the line before says where");
-            None
         }
-    }
+        done.ok()
+    })
 }
 
 /// Runs blocking or long computing work on a thread of its own; `None` when it panicked. It cannot
@@ -212,6 +219,19 @@ mod tests {
                 panicked: 0
             }
         );
+    }
+
+    #[tokio::test]
+    async fn a_layer_has_room_for_its_work_once() {
+        let (lifecycle, state) = (Lifecycle::new(), [7_u8; 4096]);
+        let work = async || {
+            tokio::task::yield_now().await;
+            state.len()
+        };
+        let size = size_of_val(&work());
+        assert!(size_of_val(&lifecycle.catch_panic(work())) < size + 512);
+        assert!(size_of_val(&lifecycle.unless_stopping(work())) < 2 * size + 512);
+        assert_eq!(lifecycle.catch_panic(work()).await, Some(4096));
     }
 
     #[tokio::test]

@@ -173,11 +173,9 @@ impl MessageSender {
         let mut pacing = self.session.watch_pacing();
         self.session.holds.clear();
         let lifecycle = self.deps.lifecycle.clone();
-        if lifecycle
-            .unless_stopping(self.resume_messages())
-            .await
-            .is_none()
-        {
+        // What is rare is boxed: its room would be taken for as long as the session lives.
+        let resumed = lifecycle.unless_stopping(Box::pin(self.resume_messages()));
+        if resumed.await.is_none() {
             return;
         }
         loop {
@@ -191,7 +189,7 @@ impl MessageSender {
                 () = session.wait_until_ended() => break,
                 Ok(()) = link_state.changed() => {
                     let link_state = *link_state.borrow_and_update();
-                    self.load_limits().await;
+                    Box::pin(self.load_limits()).await;
                     self.apply_link_state(link_state);
                 }
                 Ok(()) = limits.changed() => {
@@ -200,7 +198,7 @@ impl MessageSender {
                 }
                 Ok(()) = pacing.changed() => {
                     let pacing = *pacing.borrow_and_update();
-                    self.take_pacing(pacing).await;
+                    Box::pin(self.take_pacing(pacing)).await;
                 }
                 Some(chat) = next_writer(&mut self.writers) => self.handle_writer(chat),
                 Some(receipt) = receipts.recv() => self.handle_ack_or_receipt(receipt),
@@ -215,7 +213,7 @@ impl MessageSender {
         while let Some(accepted) = self.accepting.next().await {
             self.finish_accepting(accepted);
         }
-        self.save_last_limits().await;
+        Box::pin(self.save_last_limits()).await;
         if session.desired_state() == DesiredState::Remove {
             self.outbox.settle_unlinked();
             self.run_steps();
@@ -310,7 +308,7 @@ impl MessageSender {
                 message,
                 key,
                 reply,
-            } => drop(reply.send(self.edit_message(&id, *message, key).await)),
+            } => drop(reply.send(Box::pin(self.edit_message(&id, *message, key)).await)),
         }
     }
 

@@ -18,7 +18,7 @@ impl MessageSender {
     pub(super) async fn load_departures_if_due(&mut self) {
         let uptime = self.deps.clock.uptime();
         if self.departures_due.is_some_and(|due| due <= uptime) {
-            self.load_departures().await;
+            Box::pin(self.load_departures()).await;
         }
     }
 

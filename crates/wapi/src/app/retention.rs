@@ -127,6 +127,14 @@ impl RetentionSweep<'_> {
         if removed + early > 0 {
             tracing::info!(removed, early, "removed old events");
         }
+        let mut accepted = cut.events;
+        if early > 0 {
+            let oldest = self.store.events().oldest_time().await?;
+            accepted = accepted.max(oldest.unwrap_or(now));
+        }
+        while self.store.deliveries().remove_accepted(accepted).await? {
+            self.clock.sleep(STEP_PAUSE).await;
+        }
         // The last records of a former life may just have been removed.
         self.store.drop_abandoned_lives().await?;
         self.shrink_database().await

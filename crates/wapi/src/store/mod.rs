@@ -2,7 +2,8 @@
 //! module contains SQL.
 //!
 //! All changes go through a single writer that commits many at once ([`writer`]), so that sessions
-//! with changes at the same moment share a disk sync. Callers are answered after the sync.
+//! with changes at the same moment share a disk sync. Callers are answered after the sync; only the
+//! success of a delivery is saved a moment later ([`webhooks`]).
 
 mod admin;
 mod events;
@@ -90,7 +91,7 @@ pub use webhooks::endpoint_changes::{EndpointState, EndpointUpdate, NewEndpoint}
 pub use webhooks::endpoints::{
     DisableEndpoint, DisabledReason, DisabledState, Endpoint, WakePolicy,
 };
-pub use webhooks::ready_queue::ReadyDeliveries;
+pub use webhooks::open::ReadyDeliveries;
 pub use webhooks::redelivery::EventDelivery;
 use writer::DatabaseWriter;
 
@@ -216,6 +217,9 @@ impl Store {
             .await
             .with_context(|| format!("reading {name}"))?;
         let lives = Arc::new(lives);
+        let deliveries = webhooks::open::cursor::open_deliveries(&mut connection)
+            .await
+            .with_context(|| format!("reading {name}"))?;
         let options = options.read_only(true);
         let pool = |max_connections| {
             SqlitePoolOptions::new()
@@ -231,6 +235,7 @@ impl Store {
         let meters = Arc::<GatewayMetrics>::default();
         let writer = DatabaseWriter::start(
             connection,
+            deliveries,
             Arc::clone(&lives),
             clock.clone(),
             Arc::clone(&meters),

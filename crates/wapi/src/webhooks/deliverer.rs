@@ -146,7 +146,7 @@ impl EventDeliverer {
         let body = if target.is_operators {
             Cow::Owned(original_body(&due.body))
         } else {
-            Cow::Borrowed(due.body.as_str())
+            Cow::Borrowed(&*due.body)
         };
         let posting = self.poster.post_event(&target, address, &due.event, &body);
         // A slow receiver delays only its own events.

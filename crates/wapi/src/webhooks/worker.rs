@@ -241,7 +241,7 @@ impl DeliveryWorker {
 /// State kept between polls.
 struct PollState {
     slots: PostSlots,
-    /// More may be due than the ready queue contained.
+    /// More may be due than was handed out.
     must_poll: bool,
     /// A delivery was turned away because others have all slots.
     is_crowded: bool,

@@ -249,6 +249,11 @@ async fn fill(root: &Path, mib: u64) {
             .await
             .unwrap();
     }
+    // They are delivered already.
+    sqlx::query("UPDATE positions SET seq = (SELECT max(seq) FROM events)")
+        .execute(&mut database)
+        .await
+        .unwrap();
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
         .execute(&mut database)
         .await

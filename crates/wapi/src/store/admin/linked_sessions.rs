@@ -35,7 +35,7 @@ struct SaveLinked {
 impl StoreChange for SaveLinked {
     type Answer = ();
 
-    fn invalidates_ready_queue((): &()) -> bool {
+    fn concerns_deliveries((): &()) -> bool {
         false
     }
 

@@ -34,7 +34,7 @@ struct AddFirstLink {
 impl StoreChange for AddFirstLink {
     type Answer = bool;
 
-    fn invalidates_ready_queue(_: &bool) -> bool {
+    fn concerns_deliveries(_: &bool) -> bool {
         false
     }
 
@@ -63,7 +63,7 @@ struct UseLink {
 impl StoreChange for UseLink {
     type Answer = bool;
 
-    fn invalidates_ready_queue(_: &bool) -> bool {
+    fn concerns_deliveries(_: &bool) -> bool {
         false
     }
 

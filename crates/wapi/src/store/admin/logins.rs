@@ -112,7 +112,7 @@ struct AddLogin {
 impl StoreChange for AddLogin {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &()) -> bool {
+    fn concerns_deliveries(_: &()) -> bool {
         false
     }
 
@@ -156,7 +156,7 @@ struct RecordLoginTime {
 impl StoreChange for RecordLoginTime {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &()) -> bool {
+    fn concerns_deliveries(_: &()) -> bool {
         false
     }
 
@@ -181,7 +181,7 @@ struct RemoveLogin {
 impl StoreChange for RemoveLogin {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &()) -> bool {
+    fn concerns_deliveries(_: &()) -> bool {
         false
     }
 

@@ -136,6 +136,16 @@ impl Store {
     }
 
     async fn count_deliveries(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
+        let mut writings = None;
+        // What gets its row between the two readings would be counted by neither.
+        while writings != Some(self.writer.lock_open().writings()) {
+            writings = Some(self.writer.lock_open().writings());
+            self.count_deliveries_once(numbers).await?;
+        }
+        Ok(())
+    }
+
+    async fn count_deliveries_once(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
         // Answered from the index of waiting deliveries alone.
         let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
                    GROUP BY endpoint";
@@ -148,7 +158,7 @@ impl Store {
             rows.iter()
                 .map(|row| (row.get("endpoint"), to_count(row.get("count")))),
         );
-        numbers.oldest_waiting = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
+        let oldest = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
             Some(oldest) => {
                 let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1")
                     .bind(oldest);
@@ -158,6 +168,11 @@ impl Store {
             }
             None => None,
         };
+        let (open, oldest_open) = self.writer.lock_open().count();
+        for (endpoint, count) in open {
+            *numbers.waiting.entry(endpoint).or_default() += count;
+        }
+        numbers.oldest_waiting = oldest.into_iter().chain(oldest_open).min();
         Ok(())
     }
 }

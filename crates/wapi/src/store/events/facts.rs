@@ -78,7 +78,7 @@ struct SaveFacts {
 impl StoreChange for SaveFacts {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

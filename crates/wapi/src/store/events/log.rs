@@ -1,4 +1,4 @@
-//! The durable event log: appending events together with their deliveries.
+//! The durable event log: appending events, of which the writer makes deliveries.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,9 +9,7 @@ use sqlx::{QueryBuilder, Row};
 
 use super::facts::{self, EventFact};
 use crate::model::event::{Event, MessageKey};
-use crate::store::webhooks::endpoints::EventSubscriber;
-use crate::store::webhooks::ready_queue::CommitEffects;
-use crate::store::webhooks::{deliveries, endpoints};
+use crate::store::webhooks::open::log_reader::LoggedEvent;
 use crate::store::{EventStore, Life, StoreError};
 
 /// Rows per statement: SQLite takes at most 32,766 parameters.
@@ -96,7 +94,7 @@ pub(in crate::store) struct InsertedEvent<'a> {
 }
 
 impl EventStore<'_> {
-    /// Saves events together with their deliveries to all subscribers. Duplicates are ignored.
+    /// Saves events, which are delivered to all subscribers from there. Duplicates are ignored.
     pub async fn append_events(self, mut events: Vec<NewEvent>) -> Result<(), StoreError> {
         let mut timers = self.store.overlay_timers();
         for event in &mut events {
@@ -109,34 +107,32 @@ impl EventStore<'_> {
     }
 }
 
-/// Saves the events that are new, with their deliveries, in the transaction of the change that
-/// causes them. Returns whether the ready queue has changed.
+/// Saves the events that are new, in the transaction of the change that causes them; the writer makes
+/// their deliveries. Returns whether any was new.
 pub(in crate::store) async fn record_events(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
     now: Timestamp,
 ) -> Result<bool, sqlx::Error> {
-    let endpoints = endpoints::load_subscribers(connection).await?;
-    let mut effects = CommitEffects::default();
-    append_events(connection, events, &endpoints, now, &mut effects).await?;
-    Ok(effects.is_queue_stale || !effects.inserted.is_empty())
+    Ok(!append_events(connection, events, now).await?.is_empty())
 }
 
-/// Saves the events that are new, with their deliveries to these endpoints.
+/// Saves the events that are new, with their facts, and returns them in the order of their positions.
 pub(in crate::store) async fn append_events(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
-    endpoints: &[EventSubscriber],
     now: Timestamp,
-    effects: &mut CommitEffects,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<LoggedEvent>, sqlx::Error> {
     let counted = facts::save_event_facts(connection, events, now).await?;
     let mut events = Cow::Borrowed(events);
     for (index, event) in &counted {
         events.to_mut()[*index] = event;
     }
     let inserted = insert_events(connection, &events, now).await?;
-    deliveries::insert_deliveries(connection, &inserted, endpoints, now, effects).await
+    let logged = inserted
+        .iter()
+        .map(|it| LoggedEvent::from_inserted(it, now.as_millisecond()));
+    Ok(logged.collect())
 }
 
 /// Inserts the events that are new, and returns them in the order of their positions.

@@ -64,6 +64,14 @@ impl EventStore<'_> {
         self.store.held_after.load(Ordering::Acquire)
     }
 
+    /// Returns the time of the oldest event that retention has left.
+    pub async fn oldest_time(self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT created_at FROM events WHERE body <> '' ORDER BY seq LIMIT 1";
+        let query = sqlx::query_scalar(sql);
+        let oldest: Option<i64> = query.fetch_optional(&self.store.background).await?;
+        Ok(oldest.map(to_timestamp))
+    }
+
     /// Returns the time before which settled data may be removed: no older than `before`, nor than
     /// any event held back.
     pub(in crate::store) async fn removable_time(

@@ -37,6 +37,10 @@ where
 {
     type Answer = C::Answer;
 
+    fn needs_rows(&self) -> bool {
+        self.change.needs_rows()
+    }
+
     async fn write(
         &self,
         connection: &mut SqliteConnection,

@@ -84,9 +84,15 @@ impl EventStore<'_> {
         let seqs: Vec<i64> = seqs
             .filter(|seq| *seq <= self.removable_position())
             .collect();
-        let removed = match seqs.is_empty() {
-            true => 0,
-            false => {
+        let removed = match seqs.last() {
+            None => 0,
+            Some(last) => {
+                let position: i64 = sqlx::query_scalar("SELECT seq FROM positions WHERE owner = 0")
+                    .fetch_one(&self.store.background)
+                    .await?;
+                if *last > position {
+                    self.store.deliveries().write_open_rows().await?;
+                }
                 self.store
                     .writer
                     .apply_change(RemoveEvents { seqs, limits: cut })
@@ -165,12 +171,13 @@ impl RemoveEvents {
         );
         sql.push(" AND (state = 'waiting' OR (state = 'dead' AND settled_at >= ");
         sql.push_bind(self.limits.dead.as_millisecond()).push("))");
-        let kept: Vec<i64> = sql.build_query_scalar().fetch_all(connection).await?;
-        Ok(self
-            .seqs
-            .iter()
-            .copied()
-            .filter(|seq| !kept.contains(seq))
+        let kept: Vec<i64> = sql.build_query_scalar().fetch_all(&mut *connection).await?;
+        // Deliveries of later events may be in memory.
+        let sql = "SELECT seq FROM positions WHERE owner = 0";
+        let position: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+        let seqs = self.seqs.iter().copied();
+        Ok(seqs
+            .filter(|seq| *seq <= position && !kept.contains(seq))
             .collect())
     }
 }

@@ -211,7 +211,7 @@ impl StoreChange for TransitionSyncPart {
     /// The current progress; `None` if no history sync was requested.
     type Answer = Option<SyncProgress>;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -278,7 +278,7 @@ struct LoseAllSyncParts;
 impl StoreChange for LoseAllSyncParts {
     type Answer = ();
 
-    fn invalidates_ready_queue((): &()) -> bool {
+    fn concerns_deliveries((): &()) -> bool {
         false
     }
 
@@ -301,7 +301,7 @@ struct RestartHistorySync {
 impl StoreChange for RestartHistorySync {
     type Answer = ();
 
-    fn invalidates_ready_queue((): &()) -> bool {
+    fn concerns_deliveries((): &()) -> bool {
         false
     }
 

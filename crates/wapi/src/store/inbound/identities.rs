@@ -311,11 +311,11 @@ struct SaveIdentity {
 }
 
 impl StoreChange for SaveIdentity {
-    /// Whether the ready queue has changed.
+    /// Whether an event is new.
     type Answer = bool;
 
-    fn invalidates_ready_queue(is_told: &bool) -> bool {
-        *is_told
+    fn concerns_deliveries(_: &bool) -> bool {
+        false
     }
 
     async fn write(

@@ -183,7 +183,7 @@ struct SaveLabels {
 impl StoreChange for SaveLabels {
     type Answer = Vec<LabelChange>;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -261,7 +261,7 @@ struct ForgetLabels {
 impl StoreChange for ForgetLabels {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -289,7 +289,7 @@ struct MarkLabelsRead {
 impl StoreChange for MarkLabelsRead {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

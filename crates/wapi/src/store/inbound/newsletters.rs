@@ -85,7 +85,7 @@ struct SetNewsletterPosition {
 impl StoreChange for SetNewsletterPosition {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -114,7 +114,7 @@ struct ForgetNewsletters {
 impl StoreChange for ForgetNewsletters {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

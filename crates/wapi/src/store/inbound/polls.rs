@@ -137,7 +137,7 @@ struct SavePoll {
 impl StoreChange for SavePoll {
     type Answer = Vec<u8>;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

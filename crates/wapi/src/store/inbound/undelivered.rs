@@ -158,7 +158,7 @@ struct ForgetEventless {
 impl StoreChange for ForgetEventless {
     type Answer = u64;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -185,7 +185,7 @@ struct SavePending {
 impl StoreChange for SavePending {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -222,7 +222,7 @@ struct ReleasePending {
 impl StoreChange for ReleasePending {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

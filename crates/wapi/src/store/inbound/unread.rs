@@ -86,7 +86,7 @@ struct MarkRead {
 impl StoreChange for MarkRead {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

@@ -57,7 +57,7 @@ struct DropLives {
 impl StoreChange for DropLives {
     type Answer = Vec<Life>;
 
-    fn invalidates_ready_queue(_: &Vec<Life>) -> bool {
+    fn concerns_deliveries(_: &Vec<Life>) -> bool {
         false
     }
 

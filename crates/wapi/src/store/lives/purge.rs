@@ -112,6 +112,10 @@ struct PurgeEvents {
 impl StoreChange for PurgeEvents {
     type Answer = ();
 
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
     async fn write(
         &self,
         connection: &mut SqliteConnection,
@@ -152,7 +156,7 @@ struct PurgeRows {
 impl StoreChange for PurgeRows {
     type Answer = u64;
 
-    fn invalidates_ready_queue(_: &u64) -> bool {
+    fn concerns_deliveries(_: &u64) -> bool {
         false
     }
 
@@ -179,7 +183,7 @@ struct PurgeFiles {
 impl StoreChange for PurgeFiles {
     type Answer = u64;
 
-    fn invalidates_ready_queue(_: &u64) -> bool {
+    fn concerns_deliveries(_: &u64) -> bool {
         false
     }
 

@@ -307,7 +307,7 @@ struct AddMedia {
 impl StoreChange for AddMedia {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -397,7 +397,7 @@ impl StoreChange for TransitionMedia {
     /// Whether it changed a row.
     type Answer = bool;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

@@ -22,6 +22,7 @@ impl MediaStore<'_> {
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<(String, String)>, StoreError> {
+        self.store.deliveries().write_open_rows().await?;
         // The SQL contains only constants.
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT id, sha256 FROM media WHERE state = 'stored' AND created_at < $1 AND {IS_UNUSED} \
@@ -96,7 +97,7 @@ struct SetMediaLeftover {
 impl StoreChange for SetMediaLeftover {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -125,7 +126,7 @@ struct DeleteMediaRecords {
 impl StoreChange for DeleteMediaRecords {
     type Answer = u64;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

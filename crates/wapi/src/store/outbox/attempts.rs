@@ -40,7 +40,7 @@ struct RecordAttempts(Vec<AttemptMark>);
 impl StoreChange for RecordAttempts {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -70,7 +70,7 @@ struct ClearAttempts(Vec<MessageSeq>);
 impl StoreChange for ClearAttempts {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -98,7 +98,7 @@ struct MarkUnconfirmed;
 impl StoreChange for MarkUnconfirmed {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

@@ -66,7 +66,7 @@ struct SaveLimits {
 impl StoreChange for SaveLimits {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

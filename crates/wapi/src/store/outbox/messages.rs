@@ -161,7 +161,7 @@ struct AcceptMessage {
 impl StoreChange for AcceptMessage {
     type Answer = AcceptOutcome;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -289,7 +289,7 @@ struct EditMessage {
 impl StoreChange for EditMessage {
     type Answer = EditOutcome;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

@@ -92,7 +92,7 @@ pub struct OutcomeBatch {
 }
 
 impl OutboxStore<'_> {
-    /// Records outcomes with their events and the deliveries of those. Known ones, and those of
+    /// Records outcomes with their events. Known ones, and those of
     /// messages that were not sent through this gateway, change nothing; a settled message stays as
     /// it is.
     pub async fn record_outcomes(self, outcomes: OutcomeBatch) -> Result<(), StoreError> {
@@ -101,11 +101,11 @@ impl OutboxStore<'_> {
 }
 
 impl StoreChange for OutcomeBatch {
-    /// Whether an event is delivered to any endpoint.
+    /// Whether an event is new.
     type Answer = bool;
 
-    fn invalidates_ready_queue(is_told: &bool) -> bool {
-        *is_told
+    fn concerns_deliveries(_: &bool) -> bool {
+        false
     }
 
     async fn write(

@@ -90,7 +90,7 @@ struct FindPayload {
 impl StoreChange for FindPayload {
     type Answer = Option<Vec<u8>>;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 
@@ -122,7 +122,7 @@ struct DeletePayloads {
 impl StoreChange for DeletePayloads {
     type Answer = u64;
 
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }
 

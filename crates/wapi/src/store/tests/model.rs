@@ -2,7 +2,7 @@
 //! duplicates, across restarts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::Mutex;
 
 use futures_util::FutureExt;
@@ -94,9 +94,12 @@ impl TimeSource for ManualClock {
         Duration::ZERO
     }
 
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        // The pauses of the writer take no time.
-        ready(()).boxed()
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        // The pauses of the writer take no time, and nobody gives up waiting.
+        match duration <= Duration::from_secs(1) {
+            true => ready(()).boxed(),
+            false => pending().boxed(),
+        }
     }
 }
 

@@ -1,15 +1,15 @@
 //! Webhook deliveries: one event owed to one endpoint, and the outcome of its attempts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{self, EventSubscriber};
-use super::ready_queue::CommitEffects;
+use super::open::LaneKey;
 use super::redelivery;
-use crate::store::events::log::{InsertedEvent, MAX_ROWS};
+use crate::store::events::log::MAX_ROWS;
 use crate::store::{DeliveryStore, StoreError};
 
 /// The outcome of one delivery attempt.
@@ -69,43 +69,6 @@ impl From<&str> for AttemptFailure {
     }
 }
 
-/// Inserts one delivery of each event for each of these endpoints that subscribes to it, at the end
-/// of its chat's lane.
-pub(in crate::store) async fn insert_deliveries(
-    connection: &mut SqliteConnection,
-    events: &[InsertedEvent<'_>],
-    endpoints: &[EventSubscriber],
-    now: Timestamp,
-    effects: &mut CommitEffects,
-) -> Result<(), sqlx::Error> {
-    let pairs = events
-        .iter()
-        .flat_map(|event| endpoints.iter().map(move |endpoint| (event, endpoint)));
-    let wanted = pairs.filter(|(InsertedEvent { event, .. }, endpoint)| {
-        endpoint.is_subscribed_to(event.session.name(), &event.chat, event.kind)
-    });
-    let wanted: Vec<_> = wanted.collect();
-    let new = wanted.iter().map(|(event, endpoint)| NewDelivery {
-        event: event.seq,
-        endpoint,
-        session: event.event.session.name(),
-        chat: &event.event.chat,
-        resent: 0,
-    });
-    let new: Vec<_> = new.collect();
-    let placed = enqueue_deliveries(connection, &new, now).await?;
-    effects.is_queue_stale |= placed.has_moved_lanes;
-    for ((event, endpoint), delivery) in wanted.into_iter().zip(placed.deliveries) {
-        if endpoint.is_enabled {
-            effects.inserted.push((
-                endpoint.due_delivery(event.event, delivery, now),
-                placed.heads.contains(&delivery),
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Creates new deliveries to an endpoint of the events it subscribes to from position `from` to
 /// before `upto`, and returns their number.
 pub(in crate::store) async fn replay_events(
@@ -123,14 +86,17 @@ pub(in crate::store) async fn replay_events(
     let effects: Vec<_> = wanted
         .iter()
         .map(|row| NewDelivery {
+            id: None,
             event: row.get("seq"),
-            endpoint,
+            endpoint: &endpoint.id,
+            destination: endpoint.destination(row.get("name")),
             session: row.get("name"),
             chat: row.get("chat"),
-            resent: 1,
+            is_resent: true,
+            created_at: now,
         })
         .collect();
-    enqueue_deliveries(connection, &effects, now).await?;
+    enqueue_deliveries(connection, &effects).await?;
     Ok(effects.len() as u64)
 }
 
@@ -144,13 +110,16 @@ pub(super) async fn enqueue_delivery(
     now: Timestamp,
 ) -> Result<i64, sqlx::Error> {
     let new = NewDelivery {
+        id: None,
         event,
-        endpoint,
+        endpoint: &endpoint.id,
+        destination: endpoint.destination(session),
         session,
         chat,
-        resent: 1,
+        is_resent: true,
+        created_at: now,
     };
-    let placed = enqueue_deliveries(connection, &[new], now).await?;
+    let placed = enqueue_deliveries(connection, &[new]).await?;
     placed
         .deliveries
         .first()
@@ -158,41 +127,47 @@ pub(super) async fn enqueue_delivery(
         .ok_or(sqlx::Error::RowNotFound)
 }
 
-struct NewDelivery<'a> {
-    event: i64,
-    endpoint: &'a EventSubscriber,
-    session: &'a str,
-    chat: &'a str,
-    resent: i64,
+/// A delivery that gets a row.
+pub(super) struct NewDelivery<'a> {
+    /// `None`: the next one.
+    pub id: Option<i64>,
+    pub event: i64,
+    pub endpoint: &'a str,
+    pub destination: String,
+    pub session: &'a str,
+    pub chat: &'a str,
+    /// Somebody has requested it, whatever became of an earlier one.
+    pub is_resent: bool,
+    pub created_at: Timestamp,
 }
 
-/// The positions of new deliveries in their lanes.
+/// New deliveries in their lanes.
 #[derive(Default)]
-struct PlacedDeliveries {
+pub(super) struct PlacedDeliveries {
     /// Their ids, in the order of the input.
-    deliveries: Vec<i64>,
-    /// The deliveries that are the heads of their lanes.
-    heads: HashSet<i64>,
-    /// The due time of an existing lane has changed.
-    has_moved_lanes: bool,
+    pub deliveries: Vec<i64>,
+    /// One of them heads its lane, or the due time of an existing lane has changed.
+    pub has_due: bool,
 }
 
 /// Inserts deliveries, each at the end of its chat's lane.
-async fn enqueue_deliveries(
+pub(super) async fn enqueue_deliveries(
     connection: &mut SqliteConnection,
     effects: &[NewDelivery<'_>],
-    now: Timestamp,
 ) -> Result<PlacedDeliveries, sqlx::Error> {
     let mut placed = PlacedDeliveries::default();
     for effects in effects.chunks(MAX_ROWS) {
-        let sql = "INSERT INTO deliveries (event, endpoint, session, chat, resent, created_at) ";
+        let sql =
+            "INSERT INTO deliveries (id, event, endpoint, session, chat, resent, created_at) ";
         let mut sql = QueryBuilder::<Sqlite>::new(sql);
         sql.push_values(effects, |mut row, new| {
-            row.push_bind(new.event)
-                .push_bind(&new.endpoint.id)
+            row.push_bind(new.id)
+                .push_bind(new.event)
+                .push_bind(new.endpoint)
                 .push_bind(new.session)
                 .push_bind(new.chat);
-            row.push_bind(new.resent).push_bind(now.as_millisecond());
+            row.push_bind(i64::from(new.is_resent))
+                .push_bind(new.created_at.as_millisecond());
         });
         sql.push(" RETURNING id, event, endpoint");
         let rows = sql.build().fetch_all(&mut *connection).await?;
@@ -205,34 +180,30 @@ async fn enqueue_deliveries(
         let ids: HashMap<_, _> = rows.iter().map(id).collect();
         let made = effects
             .iter()
-            .filter_map(|new| Some((new, *ids.get(&(new.event, new.endpoint.id.clone()))?)));
+            .filter_map(|new| Some((new, *ids.get(&(new.event, new.endpoint.to_owned()))?)));
         let made: Vec<_> = made.collect();
-        let heads = open_lanes(connection, &made, now).await?;
+        placed.has_due |= open_lanes(connection, &made).await?;
         placed.deliveries.extend(made.iter().map(|(_, id)| *id));
-        let own: HashSet<i64> = made.into_iter().map(|(_, id)| id).collect();
-        placed.has_moved_lanes |= !heads.is_subset(&own);
-        placed.heads.extend(heads);
     }
     Ok(placed)
 }
 
-/// Creates missing lanes for new deliveries, in their order. Returns the heads of the lanes that
-/// were created or have a new due time.
+/// Creates missing lanes for new deliveries, in their order. Returns whether lanes were created or
+/// have a new due time.
 async fn open_lanes(
     connection: &mut SqliteConnection,
     made: &[(&NewDelivery<'_>, i64)],
-    now: Timestamp,
-) -> Result<HashSet<i64>, sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let sql = "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) ";
     let mut sql = QueryBuilder::<Sqlite>::new(sql);
     sql.push_values(made, |mut row, (new, delivery)| {
-        row.push_bind(&new.endpoint.id)
+        row.push_bind(new.endpoint)
             .push_bind(new.session)
             .push_bind(new.chat)
             .push_bind(0);
-        row.push_bind(new.endpoint.destination(new.session))
+        row.push_bind(&new.destination)
             .push_bind(delivery)
-            .push_bind(now.as_millisecond());
+            .push_bind(new.created_at.as_millisecond());
     });
     // An existing lane has an older head. A lane that has been waiting for that head for long may
     // try the new delivery as a probe.
@@ -241,16 +212,13 @@ async fn open_lanes(
          CASE WHEN lanes.probe_from > excluded.due_at THEN lanes.probe_from ELSE excluded.due_at END \
          WHERE lanes.probe_from > 0 AND lanes.due_at > lanes.probe_from RETURNING head",
     );
-    Ok(sql
-        .build_query_scalar()
-        .fetch_all(connection)
-        .await?
-        .into_iter()
-        .collect())
+    let heads: Vec<i64> = sql.build_query_scalar().fetch_all(connection).await?;
+    Ok(!heads.is_empty())
 }
 
 impl DeliveryStore<'_> {
-    /// Saves the outcome of an attempt and advances the chat's lane.
+    /// Settles a delivery and advances the chat's lane. A success of a delivery without a row is saved
+    /// a moment later; every other outcome is on the disk on return.
     pub async fn settle_delivery(self, settled: SettledDelivery) -> Result<(), StoreError> {
         let counter = match &settled.outcome {
             DeliveryOutcome::Delivered | DeliveryOutcome::Skipped { .. } => {
@@ -262,7 +230,11 @@ impl DeliveryStore<'_> {
             DeliveryOutcome::Dead { .. } => Some(&self.store.meters.dead),
             DeliveryOutcome::Blocked { error: None, .. } => None,
         };
-        self.store.writer.settle_delivery(settled).await?;
+        let is_accepted = settled.outcome == DeliveryOutcome::Delivered
+            && self.store.writer.accept_delivery(settled.delivery);
+        if !is_accepted {
+            self.store.writer.settle_delivery(settled).await?;
+        }
         if let Some(counter) = counter {
             counter.inc();
         }
@@ -270,16 +242,31 @@ impl DeliveryStore<'_> {
     }
 }
 
-/// Saves the outcomes of attempts: first each delivery, then the lanes whose heads have left.
+/// What settled rows leave behind.
+#[derive(Default)]
+pub(in crate::store) struct SettledRows {
+    /// A delivery has become due, or will be at another time.
+    pub has_due: bool,
+    /// An attempt has failed, which counts against its endpoint.
+    pub has_failures: bool,
+    /// Chats without a waiting row.
+    pub emptied: Vec<LaneKey>,
+}
+
+/// Saves the outcomes of attempts of deliveries with rows: first each delivery, then the lanes whose
+/// heads have left.
 pub(in crate::store) async fn settle_deliveries(
     connection: &mut SqliteConnection,
     settled: &[&SettledDelivery],
     now: Timestamp,
-    effects: &mut CommitEffects,
-) -> Result<(), sqlx::Error> {
-    effects.is_queue_stale |= settled
-        .iter()
-        .any(|settled| settled.outcome != DeliveryOutcome::Delivered);
+) -> Result<SettledRows, sqlx::Error> {
+    let mut left = SettledRows {
+        has_failures: settled
+            .iter()
+            .any(|settled| settled.outcome != DeliveryOutcome::Delivered),
+        ..SettledRows::default()
+    };
+    left.has_due = left.has_failures;
     let mut gone = Vec::with_capacity(settled.len());
     let mut taken = Vec::with_capacity(settled.len());
     for SettledDelivery { delivery, outcome } in settled {
@@ -305,12 +292,14 @@ pub(in crate::store) async fn settle_deliveries(
             }
             DeliveryOutcome::Skipped { error, by, due_at } => {
                 record_optional_failure(connection, *delivery, error.as_ref(), now).await?;
-                park_delivery(connection, *delivery, *due_at).await?;
+                left.emptied
+                    .extend(park_delivery(connection, *delivery, *due_at).await?);
                 taken.push(*by);
             }
             DeliveryOutcome::Parked { error, due_at } => {
                 record_failure(connection, *delivery, error, now).await?;
-                park_delivery(connection, *delivery, *due_at).await?;
+                left.emptied
+                    .extend(park_delivery(connection, *delivery, *due_at).await?);
             }
             DeliveryOutcome::Dead { error } => {
                 record_failure(connection, *delivery, error, now).await?;
@@ -337,9 +326,10 @@ pub(in crate::store) async fn settle_deliveries(
         sql.build().execute(&mut *connection).await?;
     }
     gone.extend(taken);
-    effects.new_heads = advance_lanes(connection, &gone, now).await?;
-    effects.settled = gone;
-    Ok(())
+    let moved = advance_lanes(connection, &gone, now).await?;
+    left.has_due |= moved.has_heads;
+    left.emptied.extend(moved.emptied);
+    Ok(left)
 }
 
 async fn record_optional_failure(
@@ -407,11 +397,12 @@ async fn block_lane(
 }
 
 /// Parks a delivery: moves it to a lane of its own, and lets its chat's lane go on with the next.
+/// Returns the chat's lane if nothing is left in it.
 pub(in crate::store) async fn park_delivery(
     connection: &mut SqliteConnection,
     delivery: i64,
     due_at: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<LaneKey>, sqlx::Error> {
     let sql = "UPDATE deliveries SET aside = id WHERE id = $1 AND aside = 0 AND state = 'waiting'";
     let moved = sqlx::query(sql)
         .bind(delivery)
@@ -420,10 +411,10 @@ pub(in crate::store) async fn park_delivery(
     if moved.rows_affected() == 0 {
         // It is parked already: after an uncertain commit the caller may save the same outcome
         // twice.
-        return Ok(());
+        return Ok(Vec::new());
     }
     // The deliveries behind it are due at once.
-    advance_lanes(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
+    let moved = advance_lanes(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
     sqlx::query(
         "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) \
          SELECT d.endpoint, d.session, d.chat, d.aside, \
@@ -434,16 +425,25 @@ pub(in crate::store) async fn park_delivery(
     .bind(delivery)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(moved.emptied)
+}
+
+/// Lanes whose heads were done.
+#[derive(Default)]
+pub(in crate::store) struct AdvancedLanes {
+    /// One of them has a new head, which is due.
+    pub has_heads: bool,
+    /// Chats whose lane had no other delivery, and is deleted.
+    pub emptied: Vec<LaneKey>,
 }
 
 /// Advances the lanes whose heads are done to their next delivery, due at once, and deletes lanes
-/// that are empty. Returns the new heads.
+/// that are empty.
 pub(in crate::store) async fn advance_lanes(
     connection: &mut SqliteConnection,
     gone: &[i64],
     now: Timestamp,
-) -> Result<Vec<i64>, sqlx::Error> {
+) -> Result<AdvancedLanes, sqlx::Error> {
     let mut next = Vec::with_capacity(gone.len());
     for gone in gone.chunks(MAX_ROWS) {
         let mut sql = QueryBuilder::<Sqlite>::new(
@@ -462,11 +462,18 @@ pub(in crate::store) async fn advance_lanes(
                 .await?,
         );
     }
+    let mut moved = AdvancedLanes {
+        has_heads: next.iter().any(|head| *head > 0),
+        ..AdvancedLanes::default()
+    };
     if next.contains(&0) {
-        sqlx::query("DELETE FROM lanes WHERE head = 0")
-            .execute(connection)
-            .await?;
+        let sql = "DELETE FROM lanes WHERE head = 0 RETURNING endpoint, session, chat, aside";
+        let deleted: Vec<(String, String, String, i64)> =
+            sqlx::query_as(sql).fetch_all(connection).await?;
+        let chats = deleted.into_iter().filter(|(.., aside)| *aside == 0);
+        moved.emptied = chats
+            .map(|(endpoint, session, chat, _)| (endpoint, session, chat))
+            .collect();
     }
-    next.retain(|head| *head > 0);
-    Ok(next)
+    Ok(moved)
 }

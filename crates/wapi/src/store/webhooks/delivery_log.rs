@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{FromRow, QueryBuilder, Row};
+use sqlx::{Connection, FromRow, QueryBuilder, Row};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-use super::deliveries;
+use super::open::accepted::AcceptedDelivery;
+use super::open::{WaitingDelivery, cursor};
+use super::{deliveries, unrowed};
 use crate::store::columns::{OptionalTimeColumn, TimeColumn};
 use crate::store::writer::StoreChange;
 use crate::store::{DeliveryStore, StoreError};
@@ -72,7 +74,14 @@ impl DeliveryStore<'_> {
         limit: usize,
     ) -> Result<(Vec<DeliveryRecord>, Option<i64>), StoreError> {
         let mut question = self.store.api_readers.acquire().await?;
-        Ok(query_page(&mut question, endpoint, state, before, limit).await?)
+        let newest = cursor::load_last_id(&mut question).await?;
+        let before = before.min(newest.saturating_add(1));
+        // First: what is saved meanwhile is in both, and not in neither.
+        let window = (first_scanned(before), before);
+        let open = { self.store.writer.lock_open() }.list(endpoint, window, limit);
+        // All of it of one moment.
+        let mut question = question.begin().await?;
+        Ok(query_page(&mut question, endpoint, state, before, limit, open).await?)
     }
 
     /// Makes a delivery due at once; a settled one gets a lane of its own. Returns false if the
@@ -116,24 +125,26 @@ impl DeliveryStore<'_> {
     }
 }
 
+/// The lowest id that a page scans.
+fn first_scanned(before: i64) -> i64 {
+    before.saturating_sub(SCAN_LIMIT).max(0)
+}
+
 async fn query_page(
     connection: &mut SqliteConnection,
     endpoint: &str,
     state: Option<DeliveryState>,
     before: i64,
     limit: usize,
+    (waiting, accepted): (Vec<WaitingDelivery>, Vec<AcceptedDelivery>),
 ) -> Result<(Vec<DeliveryRecord>, Option<i64>), sqlx::Error> {
-    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM deliveries")
-        .fetch_one(&mut *connection)
-        .await?;
-    let before = before.min(newest.saturating_add(1));
     let (index, floor) = match state {
         // Dead deliveries have an index of their own: they are few among millions.
         Some(DeliveryState::Dead) => (
             "INDEXED BY deliveries_dead",
             find_dead_floor(connection, endpoint, before).await?,
         ),
-        _ => ("NOT INDEXED", before.saturating_sub(SCAN_LIMIT).max(0)),
+        _ => ("NOT INDEXED", first_scanned(before)),
     };
     // The text is a constant; only a literal state makes SQLite use the partial index.
     let condition = match state {
@@ -153,6 +164,17 @@ async fn query_page(
     let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut found: Vec<DeliveryRecord> = query.fetch_all(&mut *connection).await?;
     attach_attempts(connection, &mut found).await?;
+    let window = (endpoint, floor, before);
+    if matches!(state, None | Some(DeliveryState::Delivered)) {
+        found.extend(unrowed::list_accepted(connection, window, limit, accepted).await?);
+    }
+    if matches!(state, None | Some(DeliveryState::Waiting)) {
+        found.extend(waiting.into_iter().map(unrowed::record_waiting));
+    }
+    found.sort_by_key(|delivery| std::cmp::Reverse(delivery.id));
+    // A delivery that has just got its row is found twice.
+    found.dedup_by_key(|delivery| delivery.id);
+    found.truncate(limit);
     let next = match found.last() {
         Some(last) if found.len() == limit => Some(last.id),
         _ => Some(floor),
@@ -213,6 +235,10 @@ struct ResendDelivery {
 impl StoreChange for ResendDelivery {
     type Answer = bool;
 
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
     async fn write(
         &self,
         connection: &mut SqliteConnection,
@@ -229,6 +255,7 @@ pub(super) async fn resend_delivery(
     delivery: i64,
     now: Timestamp,
 ) -> Result<bool, sqlx::Error> {
+    unrowed::restore_row(connection, endpoint, delivery).await?;
     // The text is a constant.
     let sql = sqlx::AssertSqlSafe(format!(
         "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
@@ -268,6 +295,10 @@ struct ReplayEvents {
 
 impl StoreChange for ReplayEvents {
     type Answer = u64;
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
 
     async fn write(
         &self,

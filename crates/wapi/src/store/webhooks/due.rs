@@ -1,10 +1,14 @@
 //! Due deliveries, looked up by destination, so that a million waiting for one hide none of
 //! another.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::{FromRow, QueryBuilder, Row};
 
+use super::open::log_reader::message_key;
 use crate::model::event::MessageKey;
 use crate::store::{DeliveryStore, Life, StoreError, to_timestamp};
 
@@ -33,6 +37,14 @@ impl From<&DueDelivery> for QueueHead {
 }
 
 impl QueueHead {
+    /// Returns the head of an open lane.
+    pub(in crate::store) fn for_open(due: &DueDelivery, due_at: Timestamp) -> Self {
+        Self {
+            due_at: due_at.as_millisecond(),
+            ..Self::from(due)
+        }
+    }
+
     /// Returns a head that has always been due.
     #[cfg(test)]
     pub fn new(delivery: i64, endpoint: &str, destination: &str) -> Self {
@@ -71,7 +83,7 @@ pub struct DueDelivery {
     /// The type, id and envelope of the event.
     pub kind: String,
     pub event: String,
-    pub body: String,
+    pub body: Arc<str>,
     /// Whether the delivery is parked.
     pub is_parked: bool,
     /// Whether the delivery was requested again.
@@ -114,7 +126,13 @@ impl DeliveryStore<'_> {
         now: Timestamp,
         each: usize,
     ) -> Result<Vec<QueueHead>, StoreError> {
-        Ok(query_heads(&self.store.readers, now, each).await?)
+        // First: a delivery that gets its row meanwhile is in both, and not in neither.
+        let mut heads = self.store.writer.lock_open().heads(each);
+        let rows = query_heads(&self.store.readers, now, each).await?;
+        let open: HashSet<i64> = heads.iter().map(|head| head.delivery).collect();
+        heads.extend(rows.into_iter().filter(|it| !open.contains(&it.delivery)));
+        heads.sort_by_key(|head| (head.due_at, head.delivery));
+        Ok(heads)
     }
 
     /// Loads those of these deliveries that still head their lanes, in any order.
@@ -122,7 +140,13 @@ impl DeliveryStore<'_> {
         self,
         deliveries: &[i64],
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        Ok(query_due(&self.store.readers, deliveries).await?)
+        let mut due = self.store.writer.lock_open().load(deliveries);
+        let rest = deliveries
+            .iter()
+            .filter(|id| due.iter().all(|due| due.delivery != **id));
+        let rest: Vec<i64> = rest.copied().collect();
+        due.extend(query_due(&self.store.readers, &rest).await?);
+        Ok(due)
     }
 
     /// Returns up to `limit` due deliveries, one for each chat, longest due first.
@@ -256,22 +280,13 @@ fn due_from_row(row: &SqliteRow) -> DueDelivery {
         destination: row.get("gate"),
         session: Life::from_parts(row.get("session"), row.get("name")),
         chat: row.get("chat"),
-        message: message_key_from_row(row),
+        message: message_key(row),
         kind: row.get("type"),
         event: row.get("event"),
-        body: row.get("body"),
+        body: row.get::<&str, _>("body").into(),
         is_parked: row.get::<i64, _>("aside") != 0,
         is_resent: row.get::<i64, _>("resent") != 0,
     }
-}
-
-fn message_key_from_row(row: &SqliteRow) -> Option<MessageKey> {
-    let text = |column| row.get::<Option<String>, _>(column);
-    Some(MessageKey {
-        chat: text("message_chat")?,
-        sender: text("sender")?,
-        id: text("message_id")?,
-    })
 }
 
 #[cfg(test)]

@@ -129,6 +129,10 @@ fn headers_to_json(headers: &BTreeMap<String, String>) -> String {
 impl StoreChange for NewEndpoint {
     type Answer = ();
 
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
     async fn write(
         &self,
         connection: &mut SqliteConnection,
@@ -197,6 +201,10 @@ struct UpdateEndpoint {
 
 impl StoreChange for UpdateEndpoint {
     type Answer = bool;
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
 
     async fn write(
         &self,
@@ -284,6 +292,10 @@ struct DeleteEndpoint(String);
 
 impl StoreChange for DeleteEndpoint {
     type Answer = bool;
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
 
     async fn write(
         &self,

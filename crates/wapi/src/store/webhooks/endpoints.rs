@@ -1,12 +1,14 @@
 //! Webhook endpoints: rows, and which events each subscribes to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Row};
 use strum::{EnumString, IntoStaticStr};
 
+use super::open::log_reader::LoggedEvent;
 use crate::store::columns::OptionalTimeColumn;
 use crate::store::events::log;
 use crate::store::writer::StoreChange;
@@ -232,6 +234,10 @@ struct SaveEndpoint {
 impl StoreChange for SaveEndpoint {
     type Answer = ();
 
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
     async fn write(
         &self,
         connection: &mut SqliteConnection,
@@ -294,6 +300,10 @@ pub struct DisableEndpoint {
 
 impl StoreChange for DisableEndpoint {
     type Answer = bool;
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
 
     async fn write(
         &self,
@@ -366,11 +376,11 @@ impl EventSubscriber {
     }
 
     /// Returns the delivery of a new event as the database would load it.
-    pub fn due_delivery(&self, event: &NewEvent, delivery: i64, now: Timestamp) -> DueDelivery {
+    pub fn due_delivery(&self, event: &LoggedEvent, delivery: i64) -> DueDelivery {
         DueDelivery {
             delivery,
             attempts: 0,
-            created_at: to_timestamp(now.as_millisecond()),
+            created_at: to_timestamp(event.created_at),
             first_failed_at: None,
             last_failed_at: None,
             retry_at: None,
@@ -382,12 +392,19 @@ impl EventSubscriber {
             session: event.session.clone(),
             chat: event.chat.clone(),
             message: event.message.clone(),
-            kind: event.kind.to_owned(),
+            kind: event.kind.clone(),
             event: event.id.clone(),
-            body: event.body.clone(),
+            body: Arc::clone(&event.body),
             is_parked: false,
             is_resent: false,
         }
+    }
+
+    /// Brings what a delivery knows of this endpoint up to date.
+    pub fn refresh(&self, due: &mut DueDelivery) {
+        due.endpoint_version = self.version;
+        due.endpoint_failing_since = self.failing_since;
+        due.endpoint_failures = self.failures;
     }
 }
 

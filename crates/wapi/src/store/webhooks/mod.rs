@@ -1,9 +1,10 @@
-//! Webhook endpoints, their deliveries, and the ready queue.
+//! Webhook endpoints and their deliveries.
 
 pub mod deliveries;
 pub mod delivery_log;
 pub mod due;
 pub mod endpoint_changes;
 pub mod endpoints;
-pub mod ready_queue;
+pub mod open;
 pub mod redelivery;
+pub mod unrowed;

@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::delivery_log::{self, IS_VISIBLE};
 use super::endpoints::EventSubscriber;
+use super::open::cursor;
 use super::{deliveries, endpoints};
 use crate::store::writer::StoreChange;
 use crate::store::{DeliveryStore, StoreError};
@@ -51,6 +52,8 @@ impl DeliveryStore<'_> {
         from: i64,
         to: i64,
     ) -> Result<u64, StoreError> {
+        // What waits in memory is not counted either.
+        self.write_open_rows().await?;
         let mut question = self.store.api_readers.acquire().await?;
         let all = endpoints::load_subscribers(&mut question).await?;
         let Some(endpoint) = all.iter().find(|it| it.id == endpoint) else {
@@ -66,11 +69,15 @@ impl DeliveryStore<'_> {
         Ok(count)
     }
 
+    /// Gives a row to each delivery that waits in memory at this moment.
+    pub(in crate::store) async fn write_open_rows(self) -> Result<(), StoreError> {
+        self.store.writer.apply_change(WriteRows).await
+    }
+
     /// Returns the newest delivery there is.
     pub async fn newest_delivery(self) -> Result<i64, StoreError> {
         let mut question = self.store.api_readers.acquire().await?;
-        let sql = "SELECT COALESCE(max(id), 0) FROM deliveries";
-        Ok(sqlx::query_scalar(sql).fetch_one(&mut *question).await?)
+        Ok(cursor::load_last_id(&mut question).await?)
     }
 
     /// Resends some of an endpoint's deliveries that were given up, after one and up to another.
@@ -112,6 +119,21 @@ pub(super) async fn find_replayable(
     Ok(rows)
 }
 
+/// Changes nothing, but that deliveries in memory get rows.
+struct WriteRows;
+
+impl StoreChange for WriteRows {
+    type Answer = ();
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
+
+    async fn write(&self, _: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+}
+
 struct DeliverEvent {
     endpoint: String,
     event: String,
@@ -119,6 +141,10 @@ struct DeliverEvent {
 
 impl StoreChange for DeliverEvent {
     type Answer = EventDelivery;
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
 
     async fn write(
         &self,
@@ -169,6 +195,10 @@ struct ResendDead {
 
 impl StoreChange for ResendDead {
     type Answer = (u64, Option<i64>);
+
+    fn needs_rows(&self) -> bool {
+        true
+    }
 
     async fn write(
         &self,

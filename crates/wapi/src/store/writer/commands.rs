@@ -14,8 +14,13 @@ pub(in crate::store) trait StoreChange: Send + Sync + 'static {
     /// The result for the caller after the commit.
     type Answer: Send + 'static;
 
-    /// Returns whether the change may affect the due deliveries or their endpoints.
-    fn invalidates_ready_queue(_: &Self::Answer) -> bool {
+    /// Returns whether its statements concern deliveries, so that those in memory need rows before.
+    fn needs_rows(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the change may affect deliveries that have rows, or endpoints.
+    fn concerns_deliveries(_: &Self::Answer) -> bool {
         true
     }
 
@@ -46,6 +51,10 @@ impl WriteCommand {
         }
     }
 
+    pub fn needs_rows(&self) -> bool {
+        matches!(self, Self::Change(change) if change.needs_rows())
+    }
+
     /// Sends the result to the caller, which may have stopped waiting.
     pub fn answer(self, outcome: Result<(), StoreError>) {
         match self {
@@ -69,8 +78,10 @@ pub(super) trait ErasedChange: Send {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error>;
-    /// Valid after the write; see [`StoreChange::invalidates_ready_queue`].
-    fn invalidates_ready_queue(&self) -> bool;
+    /// See [`StoreChange::needs_rows`].
+    fn needs_rows(&self) -> bool;
+    /// Valid after the write; see [`StoreChange::concerns_deliveries`].
+    fn concerns_deliveries(&self) -> bool;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
@@ -92,8 +103,12 @@ impl<C: StoreChange> ErasedChange for PendingChange<C> {
         Ok(())
     }
 
-    fn invalidates_ready_queue(&self) -> bool {
-        self.answer.as_ref().is_none_or(C::invalidates_ready_queue)
+    fn needs_rows(&self) -> bool {
+        self.change.needs_rows()
+    }
+
+    fn concerns_deliveries(&self) -> bool {
+        self.answer.as_ref().is_none_or(C::concerns_deliveries)
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
@@ -109,7 +124,7 @@ pub(in crate::store) struct EmptyWrite;
 impl StoreChange for EmptyWrite {
     type Answer = ();
 
-    fn invalidates_ready_queue(_: &()) -> bool {
+    fn concerns_deliveries(_: &()) -> bool {
         false
     }
 

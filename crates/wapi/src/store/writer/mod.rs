@@ -2,6 +2,7 @@
 //! transaction, and answers after the disk sync.
 
 mod commands;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +15,12 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 pub(super) use self::commands::EmptyWrite;
 pub(super) use self::commands::StoreChange;
 use self::commands::{PendingChange, WriteCommand};
-use super::admin::activity::notes::{self, WaitingActivity};
+use super::admin::activity::notes::WaitingActivity;
 use super::commit_error::CommitError;
-use super::events::log;
-use super::lives::registry::{self, LifeRegistry, UnsavedLife};
-use super::outbox::resend_cache;
+use super::lives::registry::LifeRegistry;
 use super::webhooks::endpoints::EventSubscriber;
-use super::webhooks::ready_queue::{CommitEffects, ReadyDeliveries, ReadyQueue};
-use super::webhooks::{deliveries, endpoints};
+use super::webhooks::open::cursor::LogCursor;
+use super::webhooks::open::{CommitEffects, OpenDeliveries, SAVE_DELAY};
 use super::{NewEvent, SentPayload, SettledDelivery, StoreError, stopping_error};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
@@ -50,20 +49,23 @@ const UNDO_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct DatabaseWriter {
     commands: mpsc::Sender<WriteCommand>,
     shared: Arc<WriterState>,
+    clock: Clock,
 }
 
 #[derive(Default)]
 struct WriterState {
     changed: Notify,
+    /// A delivery was accepted whose success is to be saved.
+    accepted: Notify,
     commits: watch::Sender<()>,
     write_error: Mutex<Option<StoreError>>,
-    ready_queue: Mutex<ReadyQueue>,
+    open: Mutex<OpenDeliveries>,
     activity: Mutex<WaitingActivity>,
 }
 
 impl WriterState {
-    fn lock_ready_queue(&self) -> MutexGuard<'_, ReadyQueue> {
-        self.ready_queue.lock()
+    fn lock_open(&self) -> MutexGuard<'_, OpenDeliveries> {
+        self.open.lock()
     }
 
     fn write_error(&self) -> Option<StoreError> {
@@ -86,26 +88,36 @@ impl WriterState {
 impl DatabaseWriter {
     pub fn start(
         connection: SqliteConnection,
+        (open, cursor): (OpenDeliveries, LogCursor),
         lives: Arc<LifeRegistry>,
         clock: Clock,
         meters: Arc<GatewayMetrics>,
         lifecycle: &Lifecycle,
     ) -> Self {
         let (commands, incoming) = mpsc::channel(QUEUE_CAPACITY);
-        let shared = Arc::<WriterState>::default();
+        let shared = Arc::new(WriterState {
+            open: Mutex::new(open),
+            ..WriterState::default()
+        });
         let task = WriterTask {
             connection,
+            cursor,
             lives,
-            clock,
+            clock: clock.clone(),
             meters,
             lifecycle: lifecycle.clone(),
             shared: Arc::clone(&shared),
             subscribers: None,
             last_begun: Duration::ZERO,
             last_change_count: 0,
+            must_save_accepted: false,
         };
         lifecycle.spawn(task.run(incoming));
-        Self { commands, shared }
+        Self {
+            commands,
+            shared,
+            clock,
+        }
     }
 
     pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
@@ -164,9 +176,22 @@ impl DatabaseWriter {
         self.shared.changed.notified().await;
     }
 
-    /// Takes the deliveries that have become due since the last call.
-    pub fn take_ready(&self) -> ReadyDeliveries {
-        self.shared.lock_ready_queue().take()
+    pub fn lock_open(&self) -> MutexGuard<'_, OpenDeliveries> {
+        self.shared.lock_open()
+    }
+
+    /// Settles a delivery without a row that its endpoint has accepted: the next one of the chat is due,
+    /// and a commit soon saves that. Returns false if it has a row, or if saving fails or takes long: a
+    /// crash would repeat all that is accepted meanwhile.
+    pub fn accept_delivery(&self, delivery: i64) -> bool {
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let has_trouble = self.write_error().is_some() || self.lock_open().is_saving_late(uptime);
+        let is_accepted = !has_trouble && self.lock_open().accept(delivery, now, uptime);
+        if is_accepted {
+            self.shared.accepted.notify_one();
+            self.shared.changed.notify_one();
+        }
+        is_accepted
     }
 
     pub fn watch_commits(&self) -> watch::Receiver<()> {
@@ -180,17 +205,20 @@ impl DatabaseWriter {
 
 struct WriterTask {
     connection: SqliteConnection,
+    cursor: LogCursor,
     lives: Arc<LifeRegistry>,
     clock: Clock,
     meters: Arc<GatewayMetrics>,
     lifecycle: Lifecycle,
     shared: Arc<WriterState>,
     /// A cache of the rows, until a change may concern them.
-    subscribers: Option<Vec<EventSubscriber>>,
+    subscribers: Option<Arc<[EventSubscriber]>>,
     /// The start of the last commit, on the clock's uptime.
     last_begun: Duration,
     /// The number of its changes with a waiting caller.
     last_change_count: usize,
+    /// Not only if it is time.
+    must_save_accepted: bool,
 }
 
 impl WriterTask {
@@ -201,6 +229,8 @@ impl WriterTask {
         loop {
             let is_in_trouble = self.shared.write_error().is_some();
             self.pace_commits(incoming.len()).await;
+            let save_at = self.shared.lock_open().save_at();
+            let until_save = save_at.map(|at| at.saturating_sub(self.clock.uptime()));
             tokio::select! {
                 biased;
                 count = incoming.recv_many(&mut orders, MAX_BATCH) => match count {
@@ -208,11 +238,29 @@ impl WriterTask {
                     _ => self.save_commands(&mut orders).await,
                 },
                 () = lifecycle.await_stop() => break,
+                // Begins to wait for the time.
+                () = self.shared.accepted.notified(), if save_at.is_none() => {}
+                () = self.clock.sleep(until_save.unwrap_or(SAVE_DELAY)), if save_at.is_some() && !is_in_trouble => {
+                    self.must_save_accepted = true;
+                    self.save_commands(&mut orders).await;
+                }
                 // There may be nothing to save for a while, and readiness should not wait for that.
                 () = self.clock.sleep(PROBE_INTERVAL), if is_in_trouble => self.probe_disk().await,
             }
         }
+        self.save_accepted().await;
         let _ = self.connection.close().await;
+    }
+
+    /// Saves what was accepted last, at the end.
+    async fn save_accepted(&mut self) {
+        self.must_save_accepted = true;
+        if self.shared.lock_open().save_at().is_some()
+            && let Err(error) = self.commit_or_undo(&mut []).await
+        {
+            let error = error.into_store_error();
+            tracing::warn!(%error, "failed to save which events the webhooks have accepted last; they are posted again");
+        }
     }
 
     /// Pauses if the last commit began only just now, and it had many changes or many are waiting.
@@ -318,6 +366,7 @@ impl WriterTask {
             .map_err(CommitError::from_database)?;
         // A panic fails only its change; the writer serves all callers.
         let mut effects = CommitEffects::default();
+        let mark = self.cursor.mark();
         let (begun, change) = self.lives.unsaved_lives();
         let activity = std::mem::take(&mut *self.shared.activity.lock());
         let mut outcome = match self
@@ -341,73 +390,17 @@ impl WriterTask {
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
             self.meters.failed_commits.inc();
             self.shared.activity.lock().take_back(activity);
-            // The commit may have reached the disk all the same.
-            effects = CommitEffects {
-                is_queue_stale: true,
-                ..CommitEffects::default()
-            };
+            self.cursor.reset(mark);
             self.subscribers = None;
+            self.shared.lock_open().undo_commit();
         } else {
             self.lives.mark_saved(change);
             self.meters.commit_changes.observe(orders.len() as f64);
             self.meters
                 .commit_seconds
                 .observe(self.clock.uptime().saturating_sub(started).as_secs_f64());
+            self.shared.lock_open().apply_commit(effects, started);
         }
-        self.shared.lock_ready_queue().apply_commit(effects);
         outcome
-    }
-
-    async fn write_changes(
-        &mut self,
-        orders: &mut [WriteCommand],
-        begun: &[UnsavedLife],
-        activity: &WaitingActivity,
-        effects: &mut CommitEffects,
-    ) -> Result<(), sqlx::Error> {
-        let (connection, now) = (&mut self.connection, self.clock.now());
-        // First, so that every life exists before its data.
-        registry::save_lives(connection, begun).await?;
-        if !activity.is_empty() {
-            notes::write_notes(connection, activity).await?;
-        }
-        let (mut appended, mut settled) = (Vec::new(), Vec::new());
-        // First, so that later queries find the payloads.
-        resend_cache::insert_payloads(
-            connection,
-            &orders
-                .iter()
-                .filter_map(WriteCommand::as_payload)
-                .collect::<Vec<_>>(),
-            now,
-        )
-        .await?;
-        for order in orders {
-            match order {
-                WriteCommand::Append(events, _) => appended.extend(&*events),
-                WriteCommand::Settle(outcome, _) => settled.push(&*outcome),
-                WriteCommand::Payload(_) => {}
-                WriteCommand::Change(change) => {
-                    change.write(connection, now).await?;
-                    effects.is_queue_stale |= change.invalidates_ready_queue();
-                }
-            }
-        }
-        if effects.is_queue_stale {
-            self.subscribers = None;
-        }
-        if !appended.is_empty() {
-            let subscribers = match &mut self.subscribers {
-                Some(known) => known,
-                unknown => unknown.insert(endpoints::load_subscribers(connection).await?),
-            };
-            log::append_events(connection, &appended, subscribers, now, effects).await?;
-        }
-        deliveries::settle_deliveries(connection, &settled, now, effects).await?;
-        if effects.is_queue_stale {
-            // A failed attempt counts against its endpoint.
-            self.subscribers = None;
-        }
-        Ok(())
     }
 }

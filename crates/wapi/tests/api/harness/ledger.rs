@@ -12,6 +12,8 @@ pub struct Ledger {
 struct Chat {
     promised: BTreeSet<usize>,
     arrived: Vec<usize>,
+    /// How many had arrived at each restart.
+    restarts: BTreeSet<usize>,
     asked_again: BTreeSet<usize>,
 }
 
@@ -23,7 +25,8 @@ pub struct Tally {
     pub lost: Vec<String>,
     /// Those that came more than once, as `chat number`, once for each repetition.
     pub repeated: Vec<String>,
-    /// Those that came after one with a larger number, as `chat number after larger`, though they could be read at once.
+    /// Those that came after one with a larger number, as `chat number after larger`, though they could be read at once. After a
+    /// restart, what came before may come again, in its order.
     pub overtaken: Vec<String>,
     /// Those that could not be read at first.
     pub asked_again: usize,
@@ -44,6 +47,13 @@ impl Ledger {
             .or_default()
             .arrived
             .push(number);
+    }
+
+    /// The sender begins anew: it may repeat what it has sent before, in its order.
+    pub fn restart(&mut self) {
+        for chat in self.chats.values_mut() {
+            chat.restarts.insert(chat.arrived.len());
+        }
     }
 
     /// It could not be read and was asked for again, so it may come after later ones.
@@ -77,16 +87,22 @@ impl Ledger {
 impl Chat {
     fn count(&self, name: &str, tally: &mut Tally) {
         let mut there = BTreeSet::new();
-        for &number in &self.arrived {
+        let mut since_restart = None;
+        for (index, &number) in self.arrived.iter().enumerate() {
+            if self.restarts.contains(&index) {
+                since_restart = None;
+            }
+            let largest = match there.contains(&number) {
+                true => since_restart,
+                false => there.last().copied(),
+            };
             let is_excused = self.asked_again.contains(&number);
-            if let Some(largest) = there
-                .last()
-                .filter(|&&largest| largest > number && !is_excused)
-            {
+            if let Some(largest) = largest.filter(|&largest| largest > number && !is_excused) {
                 tally
                     .overtaken
                     .push(format!("{name} {number} after {largest}"));
             }
+            since_restart = since_restart.max(Some(number));
             if !there.insert(number) {
                 tally.repeated.push(format!("{name} {number}"));
             }
@@ -140,6 +156,21 @@ mod tests {
             ..Tally::default()
         };
         assert_eq!(tally(&[0, 1, 2, 3], &[0, 0, 1, 2, 1]), expected);
+    }
+
+    #[test]
+    fn after_a_restart_what_came_comes_again_in_its_order_and_before_what_is_new() {
+        let story = |before: &[usize], after: &[usize]| {
+            let mut ledger = Ledger::default();
+            before.iter().for_each(|number| ledger.arrive("a", *number));
+            ledger.restart();
+            after.iter().for_each(|number| ledger.arrive("a", *number));
+            ledger.tally().overtaken
+        };
+        assert_eq!(story(&[0, 1, 2], &[1, 2, 3]), [""; 0]);
+        assert_eq!(story(&[0, 1, 2], &[2, 1, 3]), ["a 1 after 2"]);
+        assert_eq!(story(&[0, 1, 2], &[3, 2]), ["a 2 after 3"]);
+        assert_eq!(story(&[0, 2], &[1, 2]), ["a 1 after 2"]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ struct RemoveOldActivity {
 impl StoreChange for RemoveOldActivity {
     type Answer = u64;
 
-    fn invalidates_ready_queue(_: &u64) -> bool {
+    fn concerns_deliveries(_: &u64) -> bool {
         false
     }
 

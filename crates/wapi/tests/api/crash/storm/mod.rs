@@ -242,6 +242,7 @@ impl Stage {
                 .map(str::to_owned),
         );
         running.kill().await;
+        self.incoming.lock().unwrap().restart();
         if let Some(disk) = &self.disk {
             disk.fails("");
             disk.moves_clock(0);

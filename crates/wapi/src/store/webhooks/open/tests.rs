@@ -11,6 +11,7 @@ use crate::store::{
     DeliveryOutcome, DeliveryState, EndpointState, EndpointUpdate, Life, NewEndpoint, NewEvent,
     Store,
 };
+use crate::system::clock::Clock;
 
 fn ids(fresh: &ReadyDeliveries) -> Vec<&str> {
     fresh
@@ -57,13 +58,14 @@ async fn execute(folder: &tempfile::TempDir, sql: &'static str) {
 
 /// Waits until what was accepted is saved.
 async fn saved(store: &Store) {
+    let clock = Clock::system();
     for _ in 0..200 {
         if store.writer.lock_open().save_at().is_none() {
             // The commit that took it may be under way; this one is behind it.
             append(store, []).await;
             return;
         }
-        tokio::time::sleep(SAVE_DELAY / 10).await;
+        clock.sleep(SAVE_DELAY / 10).await;
     }
     panic!("what was accepted is never saved");
 }

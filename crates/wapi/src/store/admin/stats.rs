@@ -8,6 +8,9 @@ use sqlx::Row;
 use crate::store::events::feed;
 use crate::store::{Life, Store, StoreError, to_timestamp};
 
+/// How often the waiting deliveries are counted at most, until none of them has moved meanwhile.
+const COUNT_ATTEMPTS: usize = 3;
+
 /// The statistics at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -136,11 +139,14 @@ impl Store {
     }
 
     async fn count_deliveries(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
-        let mut writings = None;
-        // What gets its row between the two readings would be counted by neither.
-        while writings != Some(self.writer.lock_open().writings()) {
-            writings = Some(self.writer.lock_open().writings());
+        // What gets its row between the two readings would be counted by neither. Where rows are written all
+        // the time, an approximate count is better than none.
+        for _ in 0..COUNT_ATTEMPTS {
+            let before = self.writer.lock_open().writings();
             self.count_deliveries_once(numbers).await?;
+            if self.writer.lock_open().writings() == before {
+                break;
+            }
         }
         Ok(())
     }

@@ -223,9 +223,8 @@ impl OpenDeliveries {
         Some(open)
     }
 
-    /// Settles a delivery that its endpoint has accepted. Returns false if that has to be saved at once:
-    /// the delivery has a row, or gets one by the transaction under way, or what was accepted before
-    /// cannot be saved.
+    /// Settles a delivery that its endpoint has accepted. Returns false if it is not open: it has a row,
+    /// or gets one by the transaction under way.
     pub fn accept(&mut self, delivery: i64, at: Timestamp, uptime: Duration) -> bool {
         if !self.is_open(delivery) {
             return false;

@@ -157,8 +157,8 @@ impl Sessions {
         outages: &mut HashMap<SessionName, OutageCounter>,
     ) {
         let checks = sessions.into_iter().map(|session| async move {
-            let (socket, inbound) = self.probe_session(&session, scope).await;
-            self.recover_session(&session, &socket, inbound).await;
+            let probing = self.probe_session(&session, scope);
+            let (socket, _) = self.recover_after(&session, probing).await;
             (session, socket)
         });
         let checks = futures_util::stream::iter(checks).buffer_unordered(MAX_CONCURRENT_CHECKS);
@@ -189,9 +189,8 @@ impl Sessions {
         let scope = CheckScope::Inbound {
             recent: Duration::ZERO,
         };
-        let ((socket, inbound), store) =
-            tokio::join!(self.probe_session(&session, scope), self.probe_store());
-        self.recover_session(&session, &socket, inbound).await;
+        let probing = self.recover_after(&session, self.probe_session(&session, scope));
+        let ((socket, inbound), store) = tokio::join!(probing, self.probe_store());
         Ok(HealthCheck {
             at: self.inner.deps.clock.now(),
             socket,
@@ -232,6 +231,21 @@ impl Sessions {
             }
             _ => InboundHealth::Unknown,
         };
+        (socket, inbound)
+    }
+
+    /// Recovers a session if its probe says so. One that has lost its connection meanwhile may have
+    /// another by now, of which the probe says nothing.
+    async fn recover_after(
+        &self,
+        session: &Session,
+        probing: impl Future<Output = (Result<Duration, RequestError>, InboundHealth)>,
+    ) -> (Result<Duration, RequestError>, InboundHealth) {
+        let since = session.state().since;
+        let (socket, inbound) = probing.await;
+        if session.state().since == since {
+            self.recover_session(session, &socket, inbound).await;
+        }
         (socket, inbound)
     }
 

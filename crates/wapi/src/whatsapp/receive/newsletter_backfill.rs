@@ -134,9 +134,10 @@ impl PostReader {
         if !self.is_behind.load(Ordering::Relaxed) {
             return seen.recv().await.map(Some);
         }
-        match self.clock.timeout(BACKFILL_RETRY, seen.recv()).await {
-            Ok(event) => event.map(Some),
-            Err(_) => Some(None),
+        tokio::select! {
+            biased;
+            event = seen.recv() => event.map(Some),
+            () = self.clock.sleep(BACKFILL_RETRY) => Some(None),
         }
     }
 

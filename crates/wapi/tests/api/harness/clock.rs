@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use wapi::system::clock::TimeSource;
 
+/// How long work takes that nothing holds up, on a busy machine.
+const WORK: Duration = Duration::from_secs(1);
+
 /// The real time plus what the test added.
 #[derive(Clone)]
 pub struct TestClock {
@@ -56,6 +59,13 @@ impl TimeSource for TestClock {
                     _ = pushes.changed() => {}
                 }
             }
+        })
+    }
+
+    fn time_limit(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let passed = self.sleep(duration);
+        Box::pin(async move {
+            tokio::join!(passed, tokio::time::sleep(duration.min(WORK)));
         })
     }
 }

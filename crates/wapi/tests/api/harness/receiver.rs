@@ -1,5 +1,6 @@
 //! Somebody's webhook: keeps what is posted to it, and answers as the test wants.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use super::PATIENCE;
 
 /// One post.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Delivery {
     /// As it was written in the request.
     pub path: String,
@@ -23,6 +24,17 @@ pub struct Delivery {
     pub body: Value,
     /// The body to the byte.
     pub raw: Vec<u8>,
+}
+
+impl fmt::Debug for Delivery {
+    /// The body once: as it came.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("path", &self.path)
+            .field("headers", &self.headers)
+            .field("raw", &String::from_utf8_lossy(&self.raw))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Delivery {

@@ -1,9 +1,11 @@
 //! Session files, all of them under the data folder.
 //!
 //! ```text
-//! ROOT/sessions/NAME.db              state of a linked device (and -wal, -shm beside it)
-//! ROOT/sessions/logged-out/TIME/…    states of devices that were logged out
-//! ROOT/sessions/removed/TIME/…       states of devices of removed sessions
+//! ROOT/sessions/NAME.session         credentials of a linked device; the rest is in the database
+//! ROOT/sessions/NAME.db              state of a device, by an earlier version (and -wal, -shm beside it)
+//! ROOT/sessions/converted/TIME/…     such states whose content has moved into the database
+//! ROOT/sessions/logged-out/TIME/…    files of devices that were logged out
+//! ROOT/sessions/removed/TIME/…       files of devices of removed sessions
 //! ROOT/qr-codes/NAME.png             QR code waiting to be scanned
 //! ```
 
@@ -18,6 +20,12 @@ use crate::model::session_name::SessionName;
 use crate::store::session_file::{SessionFile, inspect_file};
 use crate::system::durable_files;
 
+/// Suffix of a session's file.
+const SESSION_SUFFIX: &str = "session";
+
+/// Suffix of the next content of a session's file, which a crash may leave behind.
+const DRAFT_SUFFIX: &str = "session.new";
+
 /// SQLite keeps its log and index beside the database, and a rollback journal before there is a
 /// log. The database comes first: without it, the other files are not used again, see
 /// [`SessionFiles::move_aside`].
@@ -29,17 +37,38 @@ const FOLDER_TIME_FORMAT: &str = "%Y%m%dT%H%M%S%.3fZ";
 /// The reason why a session's file is moved aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AsideReason {
+    /// Its content is in the database. Concerns only the state that an earlier version has left.
+    Converted,
     LoggedOut,
     Removed,
 }
 
+/// All reasons.
+const ASIDE_REASONS: [AsideReason; 3] = [
+    AsideReason::Converted,
+    AsideReason::LoggedOut,
+    AsideReason::Removed,
+];
+
 impl AsideReason {
     const fn folder_name(self) -> &'static str {
         match self {
+            Self::Converted => "converted",
             Self::LoggedOut => "logged-out",
             Self::Removed => "removed",
         }
     }
+}
+
+/// What the folder of sessions has.
+#[derive(Debug, Default)]
+pub struct ListedFiles {
+    /// The sessions that have a file, sorted.
+    pub names: Vec<SessionName>,
+    /// Files whose names are no session's.
+    pub strangers: Vec<PathBuf>,
+    /// Number of files of the original, for a protocol that WhatsApp has ended.
+    pub originals: usize,
 }
 
 /// The data folder.
@@ -74,19 +103,19 @@ impl SessionFiles {
         Ok(files)
     }
 
-    /// Returns the path of a session's saved state.
+    /// Returns the path of a session's file.
     pub fn session_path(&self, name: &SessionName) -> PathBuf {
-        self.sessions.join(format!("{}.db", name.file_stem()))
+        self.sessions
+            .join(format!("{}.{SESSION_SUFFIX}", name.file_stem()))
     }
 
     fn qr_code_path(&self, name: &SessionName) -> PathBuf {
         self.qr_codes.join(format!("{}.png", name.file_stem()))
     }
 
-    /// Lists the names of all sessions that have a file, sorted, and the files that only look like
-    /// session files.
-    pub async fn list_sessions(&self) -> Result<(Vec<SessionName>, Vec<PathBuf>)> {
-        let (mut names, mut strangers) = (Vec::new(), Vec::new());
+    /// Lists the sessions that have a file, and the files that only look like one.
+    pub async fn list_sessions(&self) -> Result<ListedFiles> {
+        let mut listed = ListedFiles::default();
         let mut entries = fs::read_dir(&self.sessions)
             .await
             .context("listing saved sessions")?;
@@ -96,20 +125,27 @@ impl SessionFiles {
             .context("listing saved sessions")?
         {
             let path = entry.path();
-            if path.extension().is_none_or(|extension| extension != "db") {
-                continue;
+            match path.extension().and_then(|suffix| suffix.to_str()) {
+                Some(SESSION_SUFFIX | "db") => {}
+                Some("gob") => {
+                    listed.originals += 1;
+                    continue;
+                }
+                _ => continue,
             }
             match path
                 .file_stem()
                 .and_then(|stem| stem.to_str())
                 .and_then(SessionName::from_file_stem)
             {
-                Some(name) => names.push(name),
-                None => strangers.push(path),
+                Some(name) => listed.names.push(name),
+                None => listed.strangers.push(path),
             }
         }
-        names.sort();
-        Ok((names, strangers))
+        listed.names.sort();
+        // A session may have both, for a moment.
+        listed.names.dedup();
+        Ok(listed)
     }
 
     /// Moves the saved state of a device aside for good. A state that no phone has linked is
@@ -126,8 +162,10 @@ impl SessionFiles {
         now: Timestamp,
     ) -> io::Result<()> {
         let file = self.session_path(name);
+        durable_files::remove_file(&file.with_extension(DRAFT_SUFFIX)).await?;
+        let own = (why != AsideReason::Converted).then_some(SESSION_SUFFIX);
         let mut there = Vec::new();
-        for suffix in DATABASE_SUFFIXES {
+        for suffix in own.into_iter().chain(DATABASE_SUFFIXES) {
             let from = file.with_extension(suffix);
             if fs::try_exists(&from).await? {
                 there.push(from);
@@ -137,7 +175,7 @@ impl SessionFiles {
             return Ok(());
         }
         if inspect_file(&file).await == SessionFile::NeverPaired {
-            return remove_database(&file).await.map(drop);
+            return remove_files(&file).await.map(drop);
         }
         let folder = self
             .sessions
@@ -157,7 +195,7 @@ impl SessionFiles {
 
     /// Removes all files of a session that is being removed.
     pub(super) async fn remove_session_files(&self, name: &SessionName) -> io::Result<()> {
-        remove_database(&self.session_path(name)).await?;
+        remove_files(&self.session_path(name)).await?;
         self.remove_former_files(name).await.map(drop)
     }
 
@@ -167,14 +205,14 @@ impl SessionFiles {
         let Some(own) = file.file_name() else {
             return Ok(was_there);
         };
-        for why in [AsideReason::LoggedOut, AsideReason::Removed] {
+        for why in ASIDE_REASONS {
             let mut moments = match fs::read_dir(self.sessions.join(why.folder_name())).await {
                 Ok(moments) => moments,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
             while let Some(moment) = moments.next_entry().await? {
-                if remove_database(&moment.path().join(own)).await? {
+                if remove_files(&moment.path().join(own)).await? {
                     was_there = true;
                     // Other sessions may have been moved at the same time.
                     durable_files::remove_empty_folder(&moment.path()).await?;
@@ -188,7 +226,7 @@ impl SessionFiles {
     /// the number of devices removed.
     pub async fn remove_old_files(&self, before: Timestamp) -> io::Result<usize> {
         let mut removed = 0;
-        for why in [AsideReason::LoggedOut, AsideReason::Removed] {
+        for why in ASIDE_REASONS {
             let mut moments = match fs::read_dir(self.sessions.join(why.folder_name())).await {
                 Ok(moments) => moments,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -233,11 +271,15 @@ impl SessionFiles {
     }
 }
 
-/// Removes a database and the files SQLite keeps beside it. Returns whether there were any.
-async fn remove_database(database: &Path) -> io::Result<bool> {
+/// Removes a session's file, and a database in its place with the files SQLite keeps beside it.
+/// Returns whether there were any.
+async fn remove_files(file: &Path) -> io::Result<bool> {
     let mut was_there = false;
-    for suffix in DATABASE_SUFFIXES {
-        let part = database.with_extension(suffix);
+    for suffix in [DRAFT_SUFFIX, SESSION_SUFFIX]
+        .into_iter()
+        .chain(DATABASE_SUFFIXES)
+    {
+        let part = file.with_extension(suffix);
         was_there |= fs::try_exists(&part).await?;
         durable_files::remove_file(&part).await?;
     }
@@ -254,6 +296,55 @@ fn parse_folder_time(name: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn each_session_is_listed_once_and_what_is_none_is_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let files = SessionFiles::open(root.path()).await.unwrap();
+        for name in [
+            "shop.session",
+            "shop.db",
+            "bar.db",
+            "shop.db-wal",
+            "shop.session.new",
+            "old.gob",
+            "not ours.session",
+        ] {
+            std::fs::write(root.path().join("sessions").join(name), "").unwrap();
+        }
+        let listed = files.list_sessions().await.unwrap();
+        let names: Vec<_> = listed.names.iter().map(SessionName::as_str).collect();
+        assert_eq!(names, ["bar", "shop"]);
+        assert_eq!(listed.originals, 1);
+        let strangers = [root.path().join("sessions/not ours.session")];
+        assert_eq!(listed.strangers, strangers);
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_removed_session_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let files = SessionFiles::open(root.path()).await.unwrap();
+        let name = SessionName::parse("shop").unwrap();
+        let file = files.session_path(&name);
+        let parts = ["session", "session.new", "db", "db-wal"];
+        for why in [AsideReason::Removed, AsideReason::LoggedOut] {
+            for part in parts {
+                std::fs::write(file.with_extension(part), "keys").unwrap();
+            }
+            files
+                .move_aside(&name, why, Timestamp::now())
+                .await
+                .unwrap();
+            let left = parts.map(|part| file.with_extension(part).exists());
+            assert_eq!(left, [false; 4], "{why:?}");
+        }
+        std::fs::write(file.with_extension("session.new"), "keys").unwrap();
+        files.remove_session_files(&name).await.unwrap();
+        let left = std::fs::read_dir(root.path().join("sessions")).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
+        let folders = left.iter().filter(|path| path.is_dir()).count();
+        assert_eq!((left.len(), folders), (2, 2), "{left:?}");
+    }
 
     #[tokio::test]
     async fn what_was_moved_out_of_the_way_goes_when_it_is_old() {

@@ -51,6 +51,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0046_linked_sessions.sql"),
     include_str!("../../../../migrations/sqlite/0047_eventless.sql"),
     include_str!("../../../../migrations/sqlite/0048_open_deliveries.sql"),
+    include_str!("../../../../migrations/sqlite/0049_engine.sql"),
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.

@@ -6,13 +6,13 @@
 //! success of a delivery is saved a moment later ([`webhooks`]).
 
 mod admin;
+mod engine_keys;
 mod events;
 pub mod history;
 mod inbound;
 mod lives;
 mod media;
 mod outbox;
-pub mod session_file;
 mod webhooks;
 
 mod columns;
@@ -50,6 +50,8 @@ pub use admin::connect_links::ConnectLink;
 pub use admin::logins::{LoginHash, StoredLogin};
 pub use admin::session_settings::SettingsChange;
 pub use admin::stats::StoreStats;
+pub use engine_keys::row::{EngineRow, KeyRange, RowChange, RowKind};
+pub use engine_keys::{database_file, session_file};
 pub use events::facts::{EventFact, NewVote};
 pub use events::feed::{EventFilter, EventReader, LifeFilter, OlderEvents, StoredEvent};
 pub use events::log::NewEvent;
@@ -308,4 +310,4 @@ fn to_timestamp(milliseconds: i64) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,10 +1,11 @@
 //! Durable files and folders: a call returns once the change and its folder are on the disk.
 
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use tokio::fs;
+use tokio::io::AsyncWriteExt;
 
 /// Creates a folder and its parents, accessible to the owner only. An existing one stays.
 pub async fn create_folder(folder: &Path) -> io::Result<()> {
@@ -64,10 +65,44 @@ pub async fn put_file(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Replaces the content of a file atomically: readers see the old content or the new.
 pub async fn write_file(file: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = name_draft(file);
+    let mut writing = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .await?;
+    writing.write_all(content).await?;
+    writing.sync_all().await?;
+    rename_file(&draft, file).await
+}
+
+fn name_draft(file: &Path) -> PathBuf {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".new");
-    fs::write(&draft, content).await?;
-    put_file(Path::new(&draft), file).await
+    draft.into()
+}
+
+/// Writes the new content of a file beside it, accessible to the owner only; it is on the disk on
+/// return. Renaming the draft replaces the file. Returns its path. Blocks on the disk.
+pub fn write_draft_blocking(file: &Path, content: &[u8]) -> io::Result<PathBuf> {
+    let draft = name_draft(file);
+    let mut writing = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    writing.write_all(content)?;
+    writing.sync_all()?;
+    Ok(draft)
+}
+
+/// Renames a file within its folder, replacing the target. Blocks on the disk.
+pub fn rename_file_blocking(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    std::fs::File::open(parent_folder(to).unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Removes a file durably; a missing one is no error.
@@ -142,6 +177,8 @@ mod tests {
         create_file(&file).await.unwrap();
         write_file(&file, b"old").await.unwrap();
         write_file(&file, b"new").await.unwrap();
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "it is the owner's");
         create_file(&file).await.unwrap();
         let other = root.path().join("other");
         rename_file(&file, &other).await.unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::{CacheConfig, CacheEntryConfig, Client};
 
@@ -52,6 +52,10 @@ pub use send::receipts::AckOrReceipt;
 /// new session a second of CPU time and 100 KiB. Running out of them is harmless, since WhatsApp
 /// then hands out the signed key alone.
 const ONE_TIME_KEYS: usize = 100;
+/// Conversions of databases of an earlier version under way.
+const MAX_CONVERSIONS: usize = 2;
+/// Time limit of a conversion; one that takes longer waits for a disk that hangs.
+const CONVERSION_TIMEOUT: Duration = Duration::from_secs(600);
 /// Longest delay before changes to a session's own row are written.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
@@ -64,6 +68,8 @@ pub struct Whatsapp {
     lifecycle: Lifecycle,
     answer_timeout: Duration,
     troubles: WriteFailures,
+    /// Places for conversions: each of many at once would take too long.
+    conversions: Arc<Semaphore>,
 }
 
 impl Whatsapp {
@@ -91,6 +97,7 @@ impl Whatsapp {
             lifecycle,
             answer_timeout,
             troubles,
+            conversions: Arc::new(Semaphore::new(MAX_CONVERSIONS)),
         })
     }
 
@@ -105,8 +112,17 @@ impl Whatsapp {
         self.troubles.describe_failures()
     }
 
-    /// Opens or creates a session's saved state and prepares a link with it. Nothing is dialled
-    /// before [`Link::start`].
+    /// Moves the content of the database that an earlier version kept for a session into the store and
+    /// the session's file. Returns whether there is such a database, which is no longer needed.
+    pub async fn convert_database(&self, session: DeviceLife, file: &Path) -> Result<bool> {
+        let _place = self.conversions.acquire().await?;
+        let converting = device_store::conversion::convert_database(&session, file, &self.store);
+        let converted = self.clock.timeout(CONVERSION_TIMEOUT, converting).await;
+        converted?.context("converting the database of an earlier version")
+    }
+
+    /// Opens a session's saved state, or begins a new device, and prepares a link with it. Nothing is
+    /// dialled before [`Link::start`].
     ///
     /// The file belongs to a session or is absent: see [`crate::store::session_file`]. Received
     /// messages go to `inbox`, acknowledgements and receipts of sent ones to `receipts`, the phone's
@@ -122,6 +138,7 @@ impl Whatsapp {
         let outlet = self.outlets.find(session.name())?;
         let is_past_skipped = archive.is_none();
         let (announcer, announced) = history_sync::announcement_channel(archive);
+        let tasks = self.lifecycle.child();
         let opened = Arc::new(DecryptedBuffer::new(session.clone(), self.store.clone()));
         let backend = EngineStore::open(
             session.clone(),
@@ -129,9 +146,10 @@ impl Whatsapp {
             Arc::clone(&opened),
             self.store.clone(),
             self.clock.clone(),
+            &tasks,
         );
         let backend = Arc::new(backend.await.context("opening the saved session")?);
-        connection::own_proxy::check_own_proxy(session.name(), &outlet, &self.store, &*backend)
+        connection::own_proxy::check_own_proxy(session.name(), &outlet, &self.store, &backend)
             .await?;
         let keys = backend.app_state_keys();
         let saved = PersistenceManager::new(Arc::clone(&backend) as _)
@@ -148,17 +166,9 @@ impl Whatsapp {
         .await
         .context("preparing the saved session for labels")?;
         announced.request_history(&saved).await;
-        let tasks = self.lifecycle.child();
         let (reports, signals) = connection::link_events::link_event_channel(session.clone());
         let last_inbound = Arc::<connection::liveness::LastInbound>::default();
         let clock = self.clock.clone();
-        let synced = Arc::clone(backend.file_sync());
-        // Syncs the writes that an earlier run left unsynced, while the connection is made.
-        let early = Arc::clone(&synced);
-        tasks.spawn(async move {
-            // The first send tries again.
-            let _ = early.sync().await;
-        });
         let kept = device_store::key_barrier::KeyStorage {
             decrypted: Arc::clone(&opened),
             backend: Arc::clone(&backend),
@@ -292,7 +302,7 @@ impl Whatsapp {
             self.clock.clone(),
             &tasks,
         );
-        let (saved, clock) = ((saved, synced, opened), self.clock.clone());
+        let (saved, clock) = ((saved, backend, opened), self.clock.clone());
         let link = Link::new(
             client,
             saved,

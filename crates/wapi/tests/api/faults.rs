@@ -42,7 +42,7 @@ async fn a_device_that_is_logged_out_is_said_to_be_and_can_be_paired_again() {
         assert_eq!(info["paired"], false);
         let aside = async || kept_aside(app.root());
         crate::harness::eventually(aside, async || "its file was not kept aside".to_owned()).await;
-        assert!(!app.root().join("sessions/shop.db").exists());
+        assert!(!app.root().join("sessions/shop.session").exists());
         assert_eq!(
             app.send("shop", "375440000001", "hi")
                 .await
@@ -59,7 +59,7 @@ async fn a_device_that_is_logged_out_is_said_to_be_and_can_be_paired_again() {
 fn kept_aside(root: &std::path::Path) -> Option<std::path::PathBuf> {
     let moments = std::fs::read_dir(root.join("sessions/logged-out")).ok()?;
     moments
-        .map(|moment| moment.unwrap().path().join("shop.db"))
+        .map(|moment| moment.unwrap().path().join("shop.session"))
         .find(|file| file.exists())
 }
 

@@ -91,7 +91,7 @@ async fn what_others_of_the_machine_could_read_is_made_private_and_named() {
     let data = wapi.data();
     assert!(data.join("wapi.db").exists() && open_to_others(&data).is_empty());
     let (device, copy) = (
-        data.join("sessions/removed/20260101T000000.000Z/shop.db"),
+        data.join("sessions/removed/20260101T000000.000Z/shop.session"),
         data.join("sessions/shop.txt"),
     );
     fs::create_dir_all(device.parent().unwrap()).unwrap();
@@ -162,10 +162,13 @@ async fn links_and_what_belongs_to_others_are_refused_by_name() {
         fs::remove_file(&path).unwrap();
         fs::rename(&away, &path).unwrap();
     }
-    let link = data.join("sessions/shop.db");
-    symlink("/etc/hostname", &link).unwrap();
-    assert!(wapi.refusal().await.contains("sessions/shop.db is a link"));
-    fs::remove_file(link).unwrap();
+    for file in ["sessions/shop.session", "sessions/shop.db"] {
+        let link = data.join(file);
+        symlink("/etc/hostname", &link).unwrap();
+        let refusal = wapi.refusal().await;
+        assert!(refusal.contains(&format!("{file} is a link")), "{refusal}");
+        fs::remove_file(link).unwrap();
+    }
     for path in ["wapi.db", "sessions", "media/incoming"] {
         let path = data.join(path);
         if chown(&path, Some(4_321), None).is_err() {

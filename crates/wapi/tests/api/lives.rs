@@ -439,6 +439,7 @@ async fn a_purge_leaves_nothing() {
                     "polls",
                     "media",
                     "identities",
+                    "engine",
                 ][..],
             ),
             ("history.db", &["messages", "chats", "contacts"]),

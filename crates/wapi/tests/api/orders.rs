@@ -250,7 +250,7 @@ async fn a_device_whose_file_stays_where_it_is_comes_back_to_nobody() {
             .await
             .expect(503);
         assert!(
-            app.root().join("sessions/shop.db").exists(),
+            app.root().join("sessions/shop.session").exists(),
             "it is still in the way"
         );
         std::fs::remove_file(&obstacle).unwrap();

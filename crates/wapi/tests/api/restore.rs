@@ -6,7 +6,9 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::harness::{PATIENCE, Wapi, eventually, free_address, gateway, options, shop};
+use crate::harness::{
+    PATIENCE, Wapi, eventually, free_address, gateway, leave_as_earlier, options, shop,
+};
 
 #[tokio::test]
 async fn a_paired_session_logs_in_from_its_file() {
@@ -26,6 +28,91 @@ async fn a_paired_session_logs_in_from_its_file() {
             "welcome"
         );
         assert_eq!(alice.linked_devices().len(), 1);
+    })
+    .await;
+}
+
+/// Names of the files in a folder of the data folder, without those in folders of it.
+fn names(root: &Path, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn the_session_of_an_earlier_version_comes_online_with_its_keys() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "before").await.unwrap();
+        app.webhook.next().await;
+        app.send("shop", bob.number(), "before").await.expect(200);
+        bob.next_message(PATIENCE).await.unwrap();
+        let stopped = app.stop().await;
+        leave_as_earlier(stopped.root(), "shop").await;
+        assert_eq!(names(stopped.root(), "sessions"), ["shop.db"]);
+        stopped.start().await;
+        app.until("shop", "online").await;
+        // Both sides read on.
+        bob.sends_text(alice.number(), "after").await.unwrap();
+        let post = app.webhook.next().await;
+        assert_eq!(post.body["data"]["text"]["body"], "after");
+        app.send("shop", bob.number(), "after").await.expect(200);
+        let answer = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(answer.text.as_deref(), Some("after"));
+        assert_eq!(alice.linked_devices().len(), 1);
+        assert_eq!(names(app.root(), "sessions"), ["converted", "shop.session"]);
+        app.restart().await;
+        app.until("shop", "online").await;
+        let kept = names(app.root(), "sessions/converted");
+        let kept = names(&app.root().join("sessions/converted"), &kept[0]);
+        assert_eq!(kept, ["shop.db"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_whose_file_was_deleted_shows_a_code() {
+    shop(async |app, _, _| {
+        let stopped = app.stop().await;
+        std::fs::remove_file(stopped.root().join("sessions/shop.session")).unwrap();
+        stopped.start().await;
+        let gone = app.info("shop").await;
+        assert!(
+            gone.status == 404 || gone.json()["paired"] == false,
+            "{gone:?}"
+        );
+        app.register("shop").await.expect(202);
+        app.until("shop", "scan_qr").await;
+        let carol = app.phone("Carol");
+        app.pair("shop", &carol).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_file_without_its_database_logs_in_and_both_sides_read_on() {
+    shop(async |app, alice, bob| {
+        bob.sends_text(alice.number(), "before").await.unwrap();
+        app.webhook.next().await;
+        app.send("shop", bob.number(), "before").await.expect(200);
+        bob.next_message(PATIENCE).await.unwrap();
+        let stopped = app.stop().await;
+        for name in names(stopped.root(), "") {
+            if name.starts_with("wapi.db") || name.starts_with("history.db") {
+                std::fs::remove_file(stopped.root().join(name)).unwrap();
+            }
+        }
+        stopped.start().await;
+        app.until("shop", "online").await;
+        assert_eq!(alice.linked_devices().len(), 1);
+        app.send("shop", bob.number(), "after").await.expect(200);
+        let answer = bob.next_message(PATIENCE).await.unwrap();
+        assert_eq!(answer.text.as_deref(), Some("after"));
+        bob.sends_text(alice.number(), "welcome").await.unwrap();
+        let events = app.events("message.received", 1).await;
+        assert_eq!(events[0]["data"]["text"]["body"], "welcome");
+        app.webhook.next().await;
     })
     .await;
 }
@@ -54,15 +141,22 @@ async fn a_broken_or_foreign_file_fails_alone_and_is_left_as_it_is() {
         let stopped = app.stop().await;
         let sessions = stopped.root().join("sessions");
         let diary = b"dear diary".repeat(500);
-        std::fs::write(sessions.join("diary.db"), &diary).unwrap();
-        let mut torn = std::fs::read(sessions.join("good.db")).unwrap();
-        torn[8192..].fill(0x55);
-        std::fs::write(sessions.join("torn.db"), &torn).unwrap();
-        std::fs::write(sessions.join("not ours.db"), b"").unwrap();
+        std::fs::write(sessions.join("diary.session"), &diary).unwrap();
+        // An earlier version had a database for each session.
+        std::fs::write(sessions.join("old%20diary.db"), &diary).unwrap();
+        let mut torn = std::fs::read(sessions.join("good.session")).unwrap();
+        let middle = torn.len() / 2;
+        torn[middle..].fill(0x55);
+        std::fs::write(sessions.join("torn.session"), &torn).unwrap();
+        std::fs::write(sessions.join("not ours.session"), b"").unwrap();
 
         stopped.start().await;
         app.until("good", "online").await;
-        for (name, content) in [("diary", &diary), ("torn", &torn)] {
+        for (name, file, content) in [
+            ("diary", "diary.session", &diary),
+            ("old diary", "old%20diary.db", &diary),
+            ("torn", "torn.session", &torn),
+        ] {
             let info = app.until(name, "failed").await;
             assert!(
                 info["reason"]
@@ -75,7 +169,7 @@ async fn a_broken_or_foreign_file_fails_alone_and_is_left_as_it_is() {
                 app.register(name).await.expect(409).code(),
                 "session_failed"
             );
-            let file = app.root().join(format!("sessions/{name}.db"));
+            let file = app.root().join("sessions").join(file);
             assert_eq!(&std::fs::read(file).unwrap(), content, "{name} was changed");
         }
     })
@@ -125,6 +219,7 @@ async fn forget_linked(root: &Path) {
 async fn the_start_does_not_look_into_the_files_of_linked_sessions() {
     shop(async |app, _, _| {
         let stopped = app.stop().await;
+        leave_as_earlier(stopped.root(), "shop").await;
         let held = lock(&stopped.root().join("sessions/shop.db")).await;
         stopped.start().await;
         let seen = app.info("shop").await.expect(200).json();
@@ -142,7 +237,7 @@ async fn a_session_that_was_logged_out_is_not_taken_for_a_linked_one() {
         let device = alice.linked_devices()[0].device;
         alice.logs_out(device).await.unwrap();
         app.until("shop", "logged_out").await;
-        // It has a file again, for which no code was scanned.
+        // It waits for a phone again.
         app.register("shop").await.expect(202);
         app.until("shop", "scan_qr").await;
         app.restart().await;
@@ -187,6 +282,7 @@ async fn a_saved_session_is_known_from_the_first_request_on() {
         app.pair("shop", &alice).await;
         let stopped = app.stop().await;
         forget_linked(stopped.root()).await;
+        leave_as_earlier(stopped.root(), "first").await;
         let held = lock(&stopped.root().join("sessions/first.db")).await;
         stopped.start().await;
         assert_eq!(
@@ -209,6 +305,7 @@ async fn who_has_waited_long_enough_for_the_start_is_told_so() {
     shop(async |app, _, _| {
         let stopped = app.stop().await;
         forget_linked(stopped.root()).await;
+        leave_as_earlier(stopped.root(), "shop").await;
         let held = lock(&stopped.root().join("sessions/shop.db")).await;
         stopped.start().await;
         let asked = app.get("/v1/sessions/shop");
@@ -264,6 +361,7 @@ async fn a_session_survives_a_program_that_is_killed() {
 async fn a_file_that_cannot_be_read_for_a_moment_is_tried_again() {
     shop(async |app, _, _| {
         let stopped = app.stop().await;
+        leave_as_earlier(stopped.root(), "shop").await;
         let held = lock(&stopped.root().join("sessions/shop.db")).await;
         stopped.start().await;
         let info = app.until("shop", "offline").await;

@@ -1,13 +1,14 @@
 //! Messages that phones could not read, and ask for again: all of them arrive, whoever asks.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wapi::system::clock::Clock;
 use wapi_simulator::{AckFault, Addressing, Phone, ReceiptPolicy, SimulatorOptions};
 
-use crate::harness::{PATIENCE, Setup, Stopped, TestApp, eventually, shop};
+use crate::harness::{
+    PATIENCE, Setup, Stopped, TestApp, copy_database, eventually, shop, take_keys,
+};
 
 fn text(to: &Phone, body: &str) -> Value {
     json!({"to": to.number(), "type": "text", "text": {"body": body}})
@@ -43,33 +44,11 @@ async fn talk(app: &TestApp, alice: &Phone, bob: &Phone, rounds: usize) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
-        if entry.path().is_file() {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
-/// The sessions' files as they are now, in a folder of their own.
+/// The sessions' keys as they are now, in a folder of their own.
 fn backup(stopped: &Stopped) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    copy(&stopped.root().join("sessions"), folder.path());
+    copy_database(stopped.root(), folder.path());
     folder
-}
-
-/// The sessions' files as they were.
-fn restore(stopped: &Stopped, backup: &Path) {
-    let sessions = stopped.root().join("sessions");
-    for entry in std::fs::read_dir(&sessions)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-    {
-        if entry.path().is_file() {
-            std::fs::remove_file(entry.path()).unwrap();
-        }
-    }
-    copy(backup, &sessions);
 }
 
 async fn arrives(phone: &Phone, ids: &[String]) {
@@ -96,12 +75,12 @@ async fn a_session_from_a_backup_is_read_by_everybody(addressing: Addressing) {
     app.pair("shop", &alice).await;
     talk(&app, &alice, &bob, 1).await;
     let stopped = app.stop().await;
-    let files = backup(&stopped);
+    let keys = backup(&stopped);
     stopped.start().await;
     app.until("shop", "online").await;
     talk(&app, &alice, &bob, 8).await;
     let stopped = app.stop().await;
-    restore(&stopped, files.path());
+    take_keys(keys.path(), stopped.root()).await;
     stopped.start().await;
     app.until("shop", "online").await;
     let mut ids = Vec::new();

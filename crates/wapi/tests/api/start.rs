@@ -228,7 +228,7 @@ async fn failed_restores_are_reported_to_sentry() {
         .set("WAPI_SENTRY_DSN", dsn);
     let sessions = wapi.folder().join("data/sessions");
     std::fs::create_dir_all(&sessions).unwrap();
-    std::fs::write(sessions.join("broken.db"), b"dear diary").unwrap();
+    std::fs::write(sessions.join("broken.session"), b"dear diary").unwrap();
     let (running, client) = wapi.serves(address).await;
     client.until("broken", "failed").await;
     let report = received.recv().await.unwrap();
@@ -237,6 +237,18 @@ async fn failed_restores_are_reported_to_sentry() {
         "{report}"
     );
     running.terminate().await;
+}
+
+#[tokio::test]
+async fn who_asks_it_to_end_while_it_starts_is_heard() {
+    let wapi = Wapi::new()
+        .set("WAPI_INTERNAL_HOST", free_address())
+        .set("WAPI_WHATSAPP_URL", "ws://127.0.0.1:9");
+    let mut running = wapi.launch();
+    // The first line of its log; the database is not open yet.
+    running.logs("open files and connections").await;
+    let ended = running.terminate().await;
+    assert!(ended.success, "{ended:?}");
 }
 
 #[tokio::test]

@@ -138,6 +138,9 @@ impl SessionActor {
     /// Opens the saved state, follows the link to its end, and cleans up.
     async fn run_link(&mut self, desired_states: &mut watch::Receiver<DesiredState>) -> LinkEnd {
         let file = self.deps.files.session_path(&self.session.name);
+        if let Err(reason) = self.convert_database(&file).await {
+            return self.retry_later(reason);
+        }
         let opened = self
             .deps
             .clock
@@ -216,12 +219,12 @@ impl SessionActor {
         let lifeline = self.deps.store.device_life(self.session.name.as_str());
         let archive = SessionHistorySink::for_session(&self.session, lifeline.clone(), &self.deps);
         let receipts = self.session.receipts.clone();
-        let opened = self
-            .deps
-            .whatsapp
-            .open_link(lifeline, file, inbox, receipts, archive)
-            .await;
-        opened.map_err(|error| OpenLinkError::Transient(format!("{error:#}")))
+        let whatsapp = &self.deps.whatsapp;
+        let opened = whatsapp.open_link(lifeline, file, inbox, receipts, archive);
+        let opened = opened
+            .await
+            .map_err(|error| OpenLinkError::Transient(format!("{error:#}")))?;
+        Ok(opened)
     }
 
     /// A linked device belongs to one account; from then on, everything known of the session

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod commands;
+mod conversion;
 pub mod health_check;
 mod pairing;
 pub mod purge;

@@ -18,8 +18,8 @@ const LOGOUT_LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 impl SessionActor {
-    /// Moves the file of a logged-out device away. If the file cannot be moved, the next start of
-    /// the session is logged out again.
+    /// Deletes the keys of a logged-out device, and then moves its file away. If that fails, the next
+    /// start of the session is logged out again.
     pub(crate) async fn forget_device(&self) {
         let SessionDeps {
             files,
@@ -30,6 +30,9 @@ impl SessionActor {
         let reason = self.session.state().reason;
         tracing::error!(session = %self.session.name, reason, "the device was logged out");
         self.save_linked(false).await;
+        if let Err(error) = store.engine_rows().close(&self.session.life()).await {
+            tracing::error!(session = %self.session.name, %error, "failed to delete the keys of a former device");
+        }
         if let Err(error) = files
             .move_aside(&self.session.name, AsideReason::LoggedOut, clock.now())
             .await
@@ -47,7 +50,7 @@ impl SessionActor {
         }
     }
 
-    /// Moves the session's file aside and deletes its data. The removal is saved until both are
+    /// Deletes the session's keys, moves its file aside, and deletes its data. The removal is saved until both are
     /// done, so an interrupted one continues in the next run.
     pub(crate) async fn remove_session(&self) {
         if self.session.is_logout_required() {
@@ -75,6 +78,9 @@ impl SessionActor {
             ..
         } = &self.deps;
         let name = &self.session.name;
+        for life in store.lives().lives_of(name.as_str()) {
+            store.engine_rows().close(&life).await?;
+        }
         files
             .move_aside(name, AsideReason::Removed, clock.now())
             .await
@@ -105,6 +111,9 @@ impl SessionActor {
         let file = self.deps.files.session_path(&self.session.name);
         if inspect_file(&file).await != SessionFile::Paired {
             return;
+        }
+        if let Err(reason) = self.convert_database(&file).await {
+            tracing::error!(session = %self.session.name, reason, "failed to log out a device");
         }
         // The future is as large as a link, and the task has room for only one of those.
         let is_gone = match Box::pin(self.open_link(&file)).await {

@@ -121,15 +121,21 @@ impl Sessions {
             .filter_map(|(name, ordered)| Some((SessionName::parse(&name).ok()?, ordered)))
             .map(|(name, ordered)| self.finish_removal(name, ordered))
             .collect();
-        let (names, strangers) = files.list_sessions().await?;
-        for path in strangers {
+        let listed = files.list_sessions().await?;
+        if listed.originals > 0 {
+            tracing::warn!(
+                count = listed.originals,
+                "ignoring session files of the original (.gob): WhatsApp has ended their protocol; scan these sessions anew"
+            );
+        }
+        for path in listed.strangers {
             tracing::warn!(
                 file = masking::mask_path(&path),
                 "ignoring a file whose name is not a session's"
             );
         }
         let turns = Arc::new(LoginTurns::new(policy, self.inner.deps.clock.clone()));
-        for name in names {
+        for name in listed.names {
             if removed.contains(&name) {
                 continue;
             }

@@ -194,24 +194,33 @@ impl StoreChange for SavePending {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        for messages in self.messages.chunks(MAX_ROWS) {
-            let sql =
-                "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
-            let mut sql = QueryBuilder::<Sqlite>::new(sql);
-            sql.push_values(messages, |mut row, (key, message)| {
-                row.push_bind(self.session.id())
-                    .push_bind(&key.chat)
-                    .push_bind(&key.sender)
-                    .push_bind(&key.id);
-                row.push_bind(message).push_bind(now.as_millisecond());
-            });
-            sql.push(" ON CONFLICT DO NOTHING")
-                .build()
-                .execute(&mut *connection)
-                .await?;
-        }
-        Ok(())
+        insert_pending(connection, &self.session, &self.messages, now).await
     }
+}
+
+/// Saves decrypted messages; an existing one stays as it is.
+pub(in crate::store) async fn insert_pending(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    messages: &[(MessageKey, Vec<u8>)],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    for messages in messages.chunks(MAX_ROWS) {
+        let sql = "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
+        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        sql.push_values(messages, |mut row, (key, message)| {
+            row.push_bind(session.id())
+                .push_bind(&key.chat)
+                .push_bind(&key.sender)
+                .push_bind(&key.id);
+            row.push_bind(message).push_bind(now.as_millisecond());
+        });
+        sql.push(" ON CONFLICT DO NOTHING")
+            .build()
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 struct ReleasePending {

@@ -17,7 +17,8 @@ const HAS_DATA: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE session = $1 A
     OR EXISTS (SELECT 1 FROM pending WHERE session = $1) OR EXISTS (SELECT 1 FROM polls WHERE session = $1) \
     OR EXISTS (SELECT 1 FROM identities WHERE session = $1) OR EXISTS (SELECT 1 FROM reads WHERE session = $1) \
     OR EXISTS (SELECT 1 FROM timers WHERE session = $1) OR EXISTS (SELECT 1 FROM newsletters WHERE session = $1) \
-    OR EXISTS (SELECT 1 FROM labels WHERE session = $1) OR EXISTS (SELECT 1 FROM chat_labels WHERE session = $1)";
+    OR EXISTS (SELECT 1 FROM labels WHERE session = $1) OR EXISTS (SELECT 1 FROM chat_labels WHERE session = $1) \
+    OR EXISTS (SELECT 1 FROM engine WHERE session = $1)";
 
 /// Returns whether an API key was created for the name before this life began and waits for it:
 /// without the life, the key would grant access to the one that came next.

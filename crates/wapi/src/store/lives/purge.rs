@@ -13,13 +13,14 @@ use crate::store::{Life, Store, StoreError};
 const BATCH_ROWS: i64 = 300;
 
 /// Deletes from the tables that are purged in steps; dependent rows cascade.
-const LARGE_TABLES: [&str; 6] = [
+const LARGE_TABLES: [&str; 7] = [
     "DELETE FROM messages WHERE place IN (SELECT place FROM messages WHERE session = $1 LIMIT $2)",
     "DELETE FROM payloads WHERE rowid IN (SELECT rowid FROM payloads WHERE session = $1 LIMIT $2)",
     "DELETE FROM pending WHERE rowid IN (SELECT rowid FROM pending WHERE session = $1 LIMIT $2)",
     "DELETE FROM polls WHERE session = $1 AND id IN (SELECT id FROM polls WHERE session = $1 LIMIT $2)",
     "DELETE FROM identities WHERE place IN (SELECT place FROM identities WHERE session = $1 LIMIT $2)",
     "DELETE FROM reads WHERE rowid IN (SELECT rowid FROM reads WHERE session = $1 LIMIT $2)",
+    "DELETE FROM engine WHERE (session, kind, key) IN (SELECT session, kind, key FROM engine WHERE session = $1 LIMIT $2)",
 ];
 
 /// Statements for small tables. The `received` row stays: its position marks the messages accounted

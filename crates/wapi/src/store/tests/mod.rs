@@ -24,6 +24,42 @@ pub(super) async fn open_store(folder: &tempfile::TempDir) -> Store {
         .unwrap()
 }
 
+/// Makes the database in a folder refuse to save the engine's rows, as a disk that is full would.
+pub(crate) async fn refuse_engine_rows(folder: &Path) {
+    let sql = "CREATE TRIGGER refusal BEFORE INSERT ON engine BEGIN SELECT RAISE(FAIL, 'it is full'); END";
+    let mut outside = connect_from_outside(folder).await;
+    sqlx::query(sql).execute(&mut outside).await.unwrap();
+}
+
+/// Ends the refusal.
+pub(crate) async fn accept_engine_rows(folder: &Path) {
+    let mut outside = connect_from_outside(folder).await;
+    let ending = sqlx::query("DROP TRIGGER refusal").execute(&mut outside);
+    ending.await.unwrap();
+}
+
+async fn connect_from_outside(folder: &Path) -> sqlx::sqlite::SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(folder.join("wapi.db"));
+    options.connect().await.unwrap()
+}
+
+/// A database to which nothing is written meanwhile.
+pub(crate) struct HeldDatabase(sqlx::sqlite::SqliteConnection);
+
+/// Keeps the database in a folder from being written to.
+pub(crate) async fn hold_database(folder: &Path) -> HeldDatabase {
+    let mut outside = connect_from_outside(folder).await;
+    let holding = sqlx::query("BEGIN IMMEDIATE").execute(&mut outside);
+    holding.await.unwrap();
+    HeldDatabase(outside)
+}
+
+impl HeldDatabase {
+    pub async fn release(mut self) {
+        sqlx::query("ROLLBACK").execute(&mut self.0).await.unwrap();
+    }
+}
+
 pub(super) fn new_event(chat: &str, id: &str) -> NewEvent {
     NewEvent {
         id: format!("evt_{chat}_{id}_{}", rand::random::<u32>()),

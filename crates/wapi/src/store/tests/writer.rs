@@ -90,3 +90,68 @@ async fn commits_keep_a_pace_where_many_wait_and_hold_nobody_back_who_comes_alon
     }
     assert!(rests.load(std::sync::atomic::Ordering::SeqCst) > 5);
 }
+
+/// The machine's clock, ahead by some seconds.
+#[derive(Clone)]
+struct AheadClock(Clock, Arc<std::sync::atomic::AtomicU64>);
+
+impl crate::system::clock::TimeSource for AheadClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn uptime(&self) -> std::time::Duration {
+        let ahead = self.1.load(std::sync::atomic::Ordering::SeqCst);
+        self.0.uptime() + std::time::Duration::from_secs(ahead)
+    }
+
+    fn sleep(&self, duration: std::time::Duration) -> futures_util::future::BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+}
+
+/// A change that takes until it is released.
+struct HangingChange {
+    begun: Arc<tokio::sync::Notify>,
+    released: Arc<tokio::sync::Notify>,
+}
+
+impl crate::store::writer::StoreChange for HangingChange {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        _: &mut sqlx::sqlite::SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        self.begun.notify_one();
+        self.released.notified().await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_hangs_is_said_to_be_the_disks_fault_while_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = AheadClock(Clock::system(), Arc::default());
+    let file = folder.path().join("wapi.db");
+    let store = Store::open(&file, Clock::new(clock.clone())).await.unwrap();
+    let [begun, released]: [Arc<tokio::sync::Notify>; 2] = Default::default();
+    let change = HangingChange {
+        begun: Arc::clone(&begun),
+        released: Arc::clone(&released),
+    };
+    let mut saving = Box::pin(store.writer.apply_change(change));
+    assert!(futures_util::poll!(&mut saving).is_pending());
+    begun.notified().await;
+    assert!(store.write_error().is_none(), "a commit takes its time");
+    clock.1.store(7, std::sync::atomic::Ordering::SeqCst);
+    let error = store.write_error().expect("it hangs").to_string();
+    assert!(
+        error.contains("its disk has not answered for 7 s"),
+        "{error}"
+    );
+    released.notify_one();
+    saving.await.unwrap();
+    assert!(store.write_error().is_none(), "it is over");
+}

@@ -44,6 +44,9 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// The longest time until a caller learns of a failed change that may still be found after a crash.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A commit under way for longer is a failure of the disk, as far as callers are concerned.
+const COMMIT_LIMIT: Duration = Duration::from_secs(5);
+
 /// A handle on the writer; cheap to clone.
 #[derive(Clone)]
 pub(super) struct DatabaseWriter {
@@ -59,6 +62,8 @@ struct WriterState {
     accepted: Notify,
     commits: watch::Sender<()>,
     write_error: Mutex<Option<StoreError>>,
+    /// Since when the transaction under way has the lock, on the clock's uptime.
+    committing_since: Mutex<Option<Duration>>,
     open: Mutex<OpenDeliveries>,
     activity: Mutex<WaitingActivity>,
 }
@@ -198,8 +203,20 @@ impl DatabaseWriter {
         self.shared.commits.subscribe()
     }
 
+    /// Returns why nothing can be saved: the last change failed, or the disk hangs.
     pub fn write_error(&self) -> Option<StoreError> {
-        self.shared.write_error()
+        self.shared.write_error().or_else(|| self.find_hang())
+    }
+
+    fn find_hang(&self) -> Option<StoreError> {
+        let since = *self.shared.committing_since.lock();
+        let waited = self.clock.uptime().saturating_sub(since?);
+        (waited > COMMIT_LIMIT).then(|| {
+            let seconds = waited.as_secs();
+            StoreError::new(format!(
+                "its disk has not answered for {seconds} s; check the system's log"
+            ))
+        })
     }
 }
 
@@ -364,6 +381,19 @@ impl WriterTask {
             .execute(&mut self.connection)
             .await
             .map_err(CommitError::from_database)?;
+        // Who waits for the lock is told of it when that takes too long; from here on, only the disk does.
+        *self.shared.committing_since.lock() = Some(self.clock.uptime());
+        let outcome = self.transact(started, orders).await;
+        *self.shared.committing_since.lock() = None;
+        outcome
+    }
+
+    /// Runs what follows the beginning of a transaction.
+    async fn transact(
+        &mut self,
+        started: Duration,
+        orders: &mut [WriteCommand],
+    ) -> Result<(), CommitError> {
         // A panic fails only its change; the writer serves all callers.
         let mut effects = CommitEffects::default();
         let mark = self.cursor.mark();

@@ -24,7 +24,7 @@ use crate::model::message::ChatId;
 use crate::store::{DeviceLife, Life};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
-use crate::whatsapp::device_store::{DecryptedBuffer, FileSync};
+use crate::whatsapp::device_store::{DecryptedBuffer, EngineStore};
 use crate::whatsapp::notifications::calls::RingingCalls;
 use crate::whatsapp::notifications::labels::LabelObserver;
 use crate::whatsapp::queries::newsletters::{FollowedNewsletters, NewsletterParts};
@@ -39,17 +39,21 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the engine's tasks to end. Some wait for the client to be dropped and would never.
 const TASKS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Time to save the last messages of a connection.
+/// Time for each of the steps that save what a connection leaves.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Parts of the device's saved state.
-type DeviceParts = (Arc<PersistenceManager>, Arc<FileSync>, Arc<DecryptedBuffer>);
+type DeviceParts = (
+    Arc<PersistenceManager>,
+    Arc<EngineStore>,
+    Arc<DecryptedBuffer>,
+);
 
 /// A handle on the engine's client for one session.
 pub struct Link {
     pub(in crate::whatsapp) client: Arc<Client>,
     pub(in crate::whatsapp) persistence: Arc<PersistenceManager>,
-    file_sync: Arc<FileSync>,
+    backend: Arc<EngineStore>,
     decrypted: Arc<DecryptedBuffer>,
     tasks: Lifecycle,
     pub(in crate::whatsapp) reports: LinkEventSender,
@@ -93,7 +97,7 @@ impl Link {
     )]
     pub(in crate::whatsapp) fn new(
         client: Arc<Client>,
-        (persistence, file_sync, decrypted): DeviceParts,
+        (persistence, backend, decrypted): DeviceParts,
         tasks: Lifecycle,
         reports: LinkEventSender,
         last_inbound: Arc<LastInbound>,
@@ -114,7 +118,7 @@ impl Link {
             _stanzas: client.acquire_raw_node_forwarding(),
             client,
             persistence,
-            file_sync,
+            backend,
             decrypted,
             tasks,
             reports,
@@ -188,11 +192,14 @@ impl Link {
         Some(other.to_string())
     }
 
-    /// Writes the link's own state to its file now, and syncs it. Called for state that must not be
+    /// Saves the link's own state now: it is on the disk on return. Called for state that must not be
     /// lost: the pairing.
     pub async fn save_state(&self) -> anyhow::Result<()> {
         self.persistence.flush().await?;
-        Ok(self.file_sync.sync().await?)
+        // Another task may be saving it.
+        let device = self.persistence.get_device_snapshot();
+        self.backend.save_account(&device.core).await?;
+        Ok(self.backend.save_keys().await?)
     }
 
     /// Shows the account as unavailable. The phone gets no notifications while a linked device
@@ -407,13 +414,13 @@ impl Link {
                 "failed to save the last messages of a connection; they are asked for again"
             );
         }
-        if !matches!(
-            self.clock
-                .timeout(DISCONNECT_TIMEOUT, self.file_sync.sync())
-                .await,
-            Ok(Ok(()))
-        ) {
+        let saved = self.clock.timeout(SAVE_TIMEOUT, self.save_state()).await;
+        if !matches!(saved, Ok(Ok(()))) {
             tracing::warn!("failed to save the state at the end of a connection");
+        }
+        let closing = self.clock.timeout(SAVE_TIMEOUT, self.backend.close());
+        if closing.await.is_err() {
+            tracing::warn!("a write of a connection's keys is still waiting for the disk");
         }
     }
 }

@@ -1,16 +1,11 @@
-//! The note in a device's file that its session leaves through a proxy of its own. It outlives the
+//! The note in a session's file that the session leaves through a proxy of its own. It outlives the
 //! database, which has the proxy itself: a session whose proxy is lost must not leave without it.
 
 use anyhow::{Context, Result, ensure};
-use whatsapp_rust::wacore::appstate::hash::HashState;
-use whatsapp_rust::wacore::store::traits::AppSyncStore;
 
 use super::outlet::SessionOutlet;
 use crate::store::Store;
-
-/// The name under which the file has a version while the session has a proxy of its own. It is no
-/// collection of WhatsApp.
-const OWN_PROXY: &str = "wapi:own-proxy";
+use crate::whatsapp::device_store::EngineStore;
 
 /// Notes whether the session has a proxy of its own.
 ///
@@ -21,10 +16,10 @@ pub(in crate::whatsapp) async fn check_own_proxy(
     session: &str,
     outlet: &SessionOutlet,
     store: &Store,
-    file: &impl AppSyncStore,
+    device: &EngineStore,
 ) -> Result<()> {
     let has_own = outlet.has_own_proxy();
-    let had_own = file.get_version(OWN_PROXY).await?.version > 0;
+    let had_own = device.has_own_proxy();
     if has_own == had_own {
         return Ok(());
     }
@@ -36,10 +31,6 @@ pub(in crate::whatsapp) async fn check_own_proxy(
              `\"proxy\": null`, by PATCH /v1/sessions/…"
         );
     }
-    let state = HashState {
-        version: has_own.into(),
-        ..HashState::default()
-    };
-    let noted = file.set_version(OWN_PROXY, state).await;
+    let noted = device.note_own_proxy(has_own).await;
     noted.context("noting that the session has a proxy")
 }

@@ -34,7 +34,9 @@ struct KeyCounts {
 #[derive(Default)]
 struct BufferState {
     unsaved: HashMap<MessageKey, UnsavedMessage>,
-    /// Messages that are on the disk in their decrypted form.
+    /// The number of messages added so far.
+    count: u64,
+    /// Messages that are on the disk in their decrypted form, or may be.
     saved: HashSet<MessageKey>,
     /// Messages that WhatsApp delivered again and that the engine got in their first decrypted
     /// form: the engine adds them once more, but no key has advanced for that.
@@ -43,6 +45,8 @@ struct BufferState {
 
 struct UnsavedMessage {
     message: Vec<u8>,
+    /// Its place among all that were added.
+    number: u64,
     stage: SaveStage,
 }
 
@@ -54,27 +58,19 @@ enum SaveStage {
     InInbox,
 }
 
-/// Work to do before a key may be written.
-enum SaveStatus {
-    Saved,
-    InInbox,
-    Buffered(Vec<(MessageKey, Vec<u8>)>),
-}
-
 impl BufferState {
-    fn save_status(&self) -> SaveStatus {
-        let ours = self
-            .unsaved
-            .iter()
-            .filter(|(_, unsaved)| unsaved.stage == SaveStage::Buffered);
-        let ours: Vec<_> = ours
-            .map(|(key, unsaved)| (key.clone(), unsaved.message.clone()))
-            .collect();
-        match (self.unsaved.is_empty(), ours.is_empty()) {
-            (true, _) => SaveStatus::Saved,
-            (false, true) => SaveStatus::InInbox,
-            (false, false) => SaveStatus::Buffered(ours),
+    /// Returns which of the first messages only the buffer has; `None` while the inbox is saving some
+    /// of them.
+    fn collect_buffered(&self, first: u64) -> Option<Vec<(MessageKey, Vec<u8>)>> {
+        let mut buffered = Vec::with_capacity(self.unsaved.len());
+        let early = self.unsaved.iter().filter(|(_, it)| it.number <= first);
+        for (key, unsaved) in early {
+            match unsaved.stage {
+                SaveStage::Buffered => buffered.push((key.clone(), unsaved.message.clone())),
+                SaveStage::InInbox => return None,
+            }
         }
+        Some(buffered)
     }
 }
 
@@ -97,13 +93,15 @@ impl DecryptedBuffer {
             if !state.replayed.remove(&key) {
                 self.key_counts.send_modify(|keys| keys.advanced += 1);
             }
-            state.unsaved.insert(
-                key,
-                UnsavedMessage {
-                    message,
-                    stage: SaveStage::Buffered,
-                },
-            );
+            state.count += 1;
+            // One that is added again was there before.
+            let number = state.unsaved.get(&key).map(|known| known.number);
+            let unsaved = UnsavedMessage {
+                message,
+                number: number.unwrap_or(state.count),
+                stage: SaveStage::Buffered,
+            };
+            state.unsaved.insert(key, unsaved);
         }
     }
 
@@ -136,32 +134,54 @@ impl DecryptedBuffer {
         InboxHandover { buffer: self, keys }
     }
 
-    /// Returns when none of the messages decrypted so far can be lost. After an error some still
-    /// can.
-    pub async fn save_messages(&self) -> Result<(), StoreError> {
+    /// Returns which of the messages added so far would be lost in a crash, once the inbox is saving
+    /// none of them: before a key is saved, or together with it, they must be. Later ones are not waited
+    /// for, since more may come in than the inbox saves. They count among the saved ones from now on, since
+    /// the engine may be done with one before it is saved; see [`confirm_pending`](Self::confirm_pending).
+    pub async fn collect_unsaved(&self) -> Vec<(MessageKey, Vec<u8>)> {
+        let first = self.lock_state().count;
         loop {
             // Subscribes before it looks.
             let answered = self.inbox_answered.notified();
-            let save_status = self.lock_state().save_status();
-            let ours = match save_status {
-                SaveStatus::Saved => return Ok(()),
-                SaveStatus::InInbox => {
-                    answered.await;
-                    continue;
+            {
+                let mut state = self.lock_state();
+                if let Some(unsaved) = state.collect_buffered(first) {
+                    let keys = unsaved.iter().map(|(key, _)| key.clone());
+                    state.saved.extend(keys);
+                    return unsaved;
                 }
-                SaveStatus::Buffered(messages) => messages,
-            };
-            let keys: Vec<_> = ours.iter().map(|(key, _)| key.clone()).collect();
-            self.store
-                .inbound()
-                .save_pending(&self.session.current_life(), ours)
-                .await?;
-            let mut state = self.lock_state();
-            for key in keys {
-                state.unsaved.remove(&key);
-                state.saved.insert(key);
             }
+            answered.await;
         }
+    }
+
+    /// Records that these messages are on the disk in their decrypted form. Those that the engine was
+    /// done with meanwhile are deleted again.
+    pub async fn confirm_pending(&self, mut keys: Vec<MessageKey>) {
+        {
+            let mut state = self.lock_state();
+            for key in &keys {
+                state.unsaved.remove(key);
+            }
+            keys.retain(|key| !state.saved.contains(key));
+        }
+        if let Err(error) = self.release_pending(keys).await {
+            tracing::debug!(%error, "a decrypted message stays until it is found to be an event");
+        }
+    }
+
+    /// Returns when none of the messages decrypted so far can be lost. After an error some still
+    /// can.
+    pub async fn save_messages(&self) -> Result<(), StoreError> {
+        let unsaved = self.collect_unsaved().await;
+        if unsaved.is_empty() {
+            return Ok(());
+        }
+        let keys = unsaved.iter().map(|(key, _)| key.clone()).collect();
+        let session = self.session.current_life();
+        self.store.inbound().save_pending(&session, unsaved).await?;
+        self.confirm_pending(keys).await;
+        Ok(())
     }
 
     /// Returns the message if it was decrypted before and is not known to be an event.
@@ -200,14 +220,15 @@ impl DecryptedBuffer {
                 .filter(|key| state.saved.remove(key))
                 .collect()
         };
-        if kept.is_empty() {
-            Ok(())
-        } else {
-            self.store
-                .inbound()
-                .release_pending(&self.session.current_life(), kept)
-                .await
+        self.release_pending(kept).await
+    }
+
+    async fn release_pending(&self, keys: Vec<MessageKey>) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
         }
+        let session = self.session.current_life();
+        self.store.inbound().release_pending(&session, keys).await
     }
 
     fn set_stage(&self, keys: &[MessageKey], stage: SaveStage) {

@@ -1,8 +1,8 @@
-//! Change detection for Signal records: the writes that matter after a power cut.
+//! Change detection for Signal records: the writes that matter after a crash.
 //!
 //! Most of the engine's writes only advance a key within the range it has reserved, or store a key
-//! that a message was read with. After a power cut the engine continues after the reserved range
-//! and reads those messages once more. So nothing waits for the disk to sync such a write.
+//! that a message was read with. After a crash the engine continues after the reserved range and
+//! reads those messages once more. So no frame waits for such a write.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,7 +12,7 @@ use whatsapp_rust::waproto::buffa::DecodeError;
 use whatsapp_rust::waproto::buffa::encoding::{Tag, WireType, decode_varint, skip_field};
 
 /// Path to a field in a record's protobuf, as field numbers from the outside in.
-type FieldPath = &'static [u32];
+pub(crate) type FieldPath = &'static [u32];
 
 /// Fields of a session with a device that may be lost: the position of the current sending chain,
 /// which is reserved ahead (in a field of the engine's own), and the receiving chains.
@@ -25,7 +25,7 @@ pub(crate) const LOSSY_SENDER_KEY_FIELDS: &[FieldPath] = &[&[1, 2], &[1, 4]];
 /// new again and is synced once more.
 const MAX_RECORDS: usize = 4_000;
 
-/// Hash of each written record's essential fields, by a hash of its name and kind.
+/// Hash of each record's essential fields, by a hash of its name and kind.
 #[derive(Default)]
 pub(crate) struct RecordDigests(Mutex<HashMap<u64, u64>>);
 

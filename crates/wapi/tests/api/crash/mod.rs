@@ -52,7 +52,8 @@ async fn what_was_taken_over_is_delivered_by_the_next_run() {
         let event = webhook.next().await.body;
         assert_eq!(event["data"]["text"]["body"], number.to_string());
     }
-    assert!(running.terminate().await.success);
+    let ended = running.terminate().await;
+    assert!(ended.success, "{}", ended.stderr);
     assert_eq!(webhook.leftovers().len(), 0, "each was delivered once");
     simulator.finish().await.unwrap();
 }

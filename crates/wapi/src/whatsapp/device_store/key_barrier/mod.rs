@@ -4,11 +4,11 @@
 //! one encrypts the answers for it. The engine writes keys it has read with a moment later, since
 //! nothing is lost by reading once more; but it sends a message encrypted with such a key at once.
 //! After a crash in between nobody could read the answers: they come again only because the gateway
-//! asks, and out of order. And a write is not on the disk before it is synced: after a power cut a
-//! key would be used a second time.
+//! asks, and out of order. And what the engine has written may still be in the key buffer: after a
+//! crash a key would be used a second time.
 //!
-//! So the connection to WhatsApp waits for the engine to have written, and then for the disk; all
-//! writes at that moment share a sync. The barrier does not make the engine write, unless it takes
+//! So the connection to WhatsApp waits for the engine to have written, and then for the commit with
+//! the keys, which is synced; the commits of all sessions at that moment are one. The barrier does not make the engine write, unless it takes
 //! very long: that could fall between decrypting a message of another chat and handing it over, and
 //! a crash would lose that one. A disk that does not respond ends the connection, and the next one
 //! waits for it.
@@ -113,7 +113,7 @@ impl KeyBarrier {
                 return Ok(());
             }
         }
-        Err(match self.key_storage.backend.file_sync().last_error() {
+        Err(match self.key_storage.backend.write_error() {
             Some(error) => format!("a session's keys cannot be saved: {error}"),
             None => format!(
                 "the disk takes longer than {} s to save a session's keys",
@@ -137,7 +137,7 @@ impl KeyBarrier {
                 .save_account(&saved.get_device_snapshot().core)
                 .await
                 .is_ok();
-            if linked && backend.file_sync().sync().await.is_ok() {
+            if linked && backend.secure_keys().await.is_ok() {
                 return;
             }
             self.clock.sleep(ENGINE_WRITE_TIME).await;

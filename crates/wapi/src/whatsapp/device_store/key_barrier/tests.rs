@@ -1,7 +1,3 @@
-use std::io;
-use std::path::Path;
-use std::sync::mpsc;
-
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, poll};
 use jiff::Timestamp;
@@ -11,7 +7,9 @@ use whatsapp_rust::wacore_binary::builder::NodeBuilder;
 
 use crate::model::event::MessageKey;
 use crate::store::Store;
+use crate::store::tests::{accept_engine_rows, hold_database, refuse_engine_rows};
 use crate::system::clock::TimeSource;
+use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::connection::link_events::{self, LinkEventReceiver};
 use crate::whatsapp::device_store::key_barrier::*;
 
@@ -62,9 +60,6 @@ impl TimeSource for InstantClock {
     }
 }
 
-/// Channel that allows syncs and sets their results.
-type SyncChannel = (mpsc::Sender<io::Result<()>>, mpsc::Receiver<io::Result<()>>);
-
 struct BarrierFixture {
     gated: BarrierTransport,
     line: RecordingTransport,
@@ -73,14 +68,12 @@ struct BarrierFixture {
     saved: Arc<PersistenceManager>,
     troubles: WriteFailures,
     signals: LinkEventReceiver,
-    /// Allows one sync and sets its result.
-    disk: mpsc::Sender<io::Result<()>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl BarrierFixture {
-    /// Creates a session with everything on the disk.
-    async fn new(clock: Clock) -> Self {
+    /// Creates a session that no phone has linked.
+    async fn unlinked(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("wapi.db"), Clock::system())
             .await
@@ -89,28 +82,21 @@ impl BarrierFixture {
             store.device_life("shop"),
             store.clone(),
         ));
-        let (disk, allowed): SyncChannel = mpsc::channel();
-        let allowed = Mutex::new(allowed);
-        let file = folder.path().join("shop.db");
+        let (file, tasks) = (folder.path().join("shop.session"), Lifecycle::new());
         let backend = EngineStore::open(
             store.device_life("shop"),
             &file,
             Arc::clone(&opened),
             store.clone(),
             Clock::system(),
+            &tasks,
         );
-        let backend = backend.await.unwrap();
-        // Without a sender any more, the disk accepts everything.
-        let backend = Arc::new(
-            backend.with_sync_log(move |_: &Path| allowed.lock().recv().unwrap_or(Ok(()))),
-        );
+        let backend = Arc::new(backend.await.unwrap());
         let saved = Arc::new(
             PersistenceManager::new(Arc::clone(&backend) as _)
                 .await
                 .unwrap(),
         );
-        disk.send(Ok(())).unwrap();
-        backend.file_sync().sync().await.unwrap();
         let kept = KeyStorage {
             decrypted: Arc::clone(&opened),
             backend: Arc::clone(&backend),
@@ -135,9 +121,25 @@ impl BarrierFixture {
             saved,
             troubles,
             signals,
-            disk,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Creates a session that a phone has linked.
+    async fn new(clock: Clock) -> Self {
+        let session = Self::unlinked(clock).await;
+        session.is_scanned().await;
+        session.saved.flush().await.unwrap();
+        session
+    }
+
+    async fn is_scanned(&self) {
+        self.saved
+            .modify_device(|device| {
+                device.pn = Some("1@s.whatsapp.net".parse().unwrap());
+                device.account = Some(Arc::default());
+            })
+            .await;
     }
 
     fn reads(&self, id: &str) {
@@ -172,7 +174,7 @@ fn frames(lengths: &[usize]) -> Bytes {
 }
 
 #[tokio::test]
-async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_disk() {
+async fn a_message_waits_for_the_keys_of_what_was_read_before_it_to_be_on_the_disk() {
     let session = BarrierFixture::new(Clock::system()).await;
     session.gated.send(frames(&[500])).await.unwrap();
     session.reads("1");
@@ -180,49 +182,42 @@ async fn a_message_waits_for_the_keys_of_what_was_read_before_it_and_for_the_dis
     tokio::pin!(sending);
     assert!(poll!(&mut sending).is_pending());
     session.gated.send(frames(&[50])).await.unwrap();
+    let disk = hold_database(session.folder.path()).await;
     session.writes_keys().await;
     assert!(
         poll!(&mut sending).is_pending(),
-        "they are written, and not synced"
+        "they are handed over, and not on the disk"
     );
-    session.disk.send(Ok(())).unwrap();
+    disk.release().await;
     sending.await.unwrap();
     assert_eq!(session.line.sent(), [503, 53, 603]);
-}
-
-#[tokio::test]
-async fn whatever_was_written_is_synced_before_the_next_message_and_once() {
-    let session = BarrierFixture::new(Clock::system()).await;
-    session.writes_keys().await;
-    session.writes_keys().await;
-    let sending = session.gated.send(frames(&[600]));
-    tokio::pin!(sending);
-    assert!(poll!(&mut sending).is_pending());
-    session.disk.send(Ok(())).unwrap();
-    sending.await.unwrap();
     assert!(
         session.gated.send(frames(&[600])).now_or_never().is_some(),
-        "there is nothing to sync"
+        "there is nothing to wait for"
     );
 }
 
 #[tokio::test]
-async fn a_new_device_is_in_its_file_before_whatsapp_hears_of_it() {
-    let session = BarrierFixture::new(Clock::system()).await;
-    session
-        .saved
-        .modify_device(|device| device.pn = Some("1@s.whatsapp.net".parse().unwrap()))
-        .await;
-    session.disk.send(Ok(())).unwrap();
-    session.gated.send(frames(&[300])).await.unwrap();
+async fn a_new_device_is_saved_before_whatsapp_hears_of_it() {
+    let session = BarrierFixture::unlinked(Clock::system()).await;
+    let file = session.folder.path().join("shop.session");
+    session.is_scanned().await;
+    assert!(!file.exists());
+    let disk = hold_database(session.folder.path()).await;
+    let sending = session.gated.send(frames(&[300]));
+    tokio::pin!(sending);
+    assert!(poll!(&mut sending).is_pending());
+    disk.release().await;
+    sending.await.unwrap();
     use whatsapp_rust::wacore::store::traits::DeviceStore;
     assert!(session.backend.load().await.unwrap().unwrap().pn.is_some());
+    assert!(file.exists());
 }
 
 #[tokio::test]
 async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next() {
     let mut session = BarrierFixture::new(Clock::new(InstantClock)).await;
-    session.writes_keys().await;
+    session.reads("1");
     let refused = session
         .gated
         .send(frames(&[600]))
@@ -250,12 +245,19 @@ async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next()
     };
     assert_eq!(reason, refused);
     let dialer = BarrierDialer::new(session.line.clone(), Arc::clone(&session.gated.barrier));
+    refuse_engine_rows(session.folder.path()).await;
+    use whatsapp_rust::wacore::store::traits::SignalStore;
+    session.backend.put_session("bob.0", b"key").await.unwrap();
+    session.backend.save_keys().await.unwrap_err();
+    let disk = hold_database(session.folder.path()).await;
     assert!(
         dialer.create_transport().await.is_err(),
         "the next connection could not send either"
     );
-    session.disk.send(Ok(())).unwrap();
-    session.backend.file_sync().sync().await.unwrap();
+    disk.release().await;
+    accept_engine_rows(session.folder.path()).await;
+    session.writes_keys().await;
+    session.backend.save_keys().await.unwrap();
     dialer.create_transport().await.unwrap();
     assert_eq!(session.troubles.describe_failures(), None);
 }
@@ -263,16 +265,11 @@ async fn a_disk_that_does_not_come_back_ends_the_connection_and_holds_the_next()
 #[tokio::test]
 async fn what_the_disk_says_is_told() {
     let session = BarrierFixture::new(Clock::new(InstantClock)).await;
-    session.writes_keys().await;
-    session
-        .disk
-        .send(Err(io::Error::other("it is worn out")))
-        .unwrap();
-    // So that the log cannot be checkpointed, either.
-    std::fs::remove_file(session._folder.path().join("shop.db")).unwrap();
-    while session.backend.file_sync().last_error().is_none() {
-        let _ = session.backend.file_sync().sync().await;
-    }
+    session.reads("1");
+    refuse_engine_rows(session.folder.path()).await;
+    use whatsapp_rust::wacore::store::traits::SignalStore;
+    session.backend.put_session("bob.0", b"key").await.unwrap();
+    session.backend.save_keys().await.unwrap_err();
     let refused = session
         .gated
         .send(frames(&[600]))
@@ -280,7 +277,7 @@ async fn what_the_disk_says_is_told() {
         .unwrap_err()
         .to_string();
     assert!(
-        refused.starts_with("a session's keys cannot be saved: "),
+        refused.starts_with("a session's keys cannot be saved: ") && refused.contains("it is full"),
         "{refused}"
     );
 }

@@ -33,7 +33,7 @@ const CALM: Duration = Duration::from_secs(240);
 const DESCRIPTORS: u64 = 64;
 /// How a disk is bad; see the library for the words.
 const FAULTS: [&str; 6] = [
-    "eio-sync 20 0 /sessions/",
+    "eio-sync 2 0 /sessions/",
     "eio-sync 40 0 wapi.db",
     "eio-write 100 0 /",
     "enospc 50 0 /",

@@ -1,30 +1,15 @@
-//! Inspection of a session's state file, read-only except for rolling back a change that a crash
-//! interrupted.
+//! Databases of sessions, as earlier versions kept them: inspection, read-only except for rolling
+//! back a change that a crash interrupted.
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::StoreError;
+use super::row::RowKind;
+use super::session_file::SessionFile;
 use crate::model::masking;
-
-/// The result of inspecting the path of a session's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SessionFile {
-    /// No file.
-    Absent,
-    /// The state of a session whose QR code was never scanned.
-    NeverPaired,
-    /// The keys of a linked device.
-    Paired,
-    /// A foreign or damaged file; it must be left as it is. The text explains the problem, for the
-    /// operator.
-    Unusable(String),
-    /// It cannot be read now, which may pass: locked, no file descriptors, no permission. The text
-    /// gives the reason.
-    Unreadable(String),
-}
+use crate::store::StoreError;
 
 /// The time to wait while another process has locked the file.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -63,24 +48,90 @@ pub async fn inspect_file(path: &Path) -> SessionFile {
     }
 }
 
-/// Checkpoints the file's write-ahead log into the file, and syncs both. SQLite writes the content
-/// anew: after a failed write, a disk may claim to have data that it does not have.
-pub async fn checkpoint_log(path: &Path) -> Result<(), StoreError> {
+/// Row of a device in the database of an earlier version.
+pub struct OldRow {
+    pub key: String,
+    pub extra: i64,
+    /// The time of a secret's message, in seconds; 0 for all other kinds.
+    pub at: i64,
+    pub value: Vec<u8>,
+}
+
+/// Reads the rows of a kind, with the keys that they have in the table. The values of some kinds are
+/// in a form that only the engine reads: these are empty.
+pub async fn read_rows(path: &Path, kind: RowKind) -> Result<Vec<OldRow>, StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
         .disable_statement_logging();
     let mut connection = options.connect().await?;
-    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-        .fetch_one(&mut connection)
-        .await;
+    let rows = sqlx::query(old_rows(kind)).fetch_all(&mut connection).await;
     connection.close().await?;
-    match done?.get::<i64, _>(0) {
-        0 => Ok(()),
-        _ => Err(StoreError::new(
-            "another program keeps reading the session's file",
-        )),
+    let row = |row: &SqliteRow| -> Result<OldRow, sqlx::Error> {
+        Ok(OldRow {
+            key: row.try_get("key")?,
+            extra: row.try_get("extra")?,
+            at: row.try_get("at")?,
+            value: row.try_get("value")?,
+        })
+    };
+    let rows = rows?.iter().map(row).collect::<Result<_, _>>();
+    Ok(rows?)
+}
+
+const fn old_rows(kind: RowKind) -> &'static str {
+    match kind {
+        RowKind::Device => "SELECT '' AS key, 0 AS extra, 0 AS at, x'' AS value FROM device",
+        RowKind::Identity => {
+            "SELECT address AS key, 0 AS extra, 0 AS at, key AS value FROM identities"
+        }
+        RowKind::Session => {
+            "SELECT address AS key, 0 AS extra, 0 AS at, record AS value FROM sessions"
+        }
+        RowKind::PreKey => {
+            "SELECT printf('%08x', id) AS key, uploaded AS extra, 0 AS at, key AS value FROM prekeys"
+        }
+        RowKind::SignedPreKey => {
+            "SELECT printf('%08x', id) AS key, 0 AS extra, 0 AS at, record AS value FROM signed_prekeys"
+        }
+        RowKind::SenderKey => {
+            "SELECT address AS key, 0 AS extra, 0 AS at, record AS value FROM sender_keys"
+        }
+        RowKind::SyncKey => {
+            "SELECT lower(hex(key_id)) AS key, 0 AS extra, 0 AS at, x'' AS value FROM app_state_keys"
+        }
+        RowKind::Version => {
+            "SELECT name AS key, 0 AS extra, 0 AS at, x'' AS value FROM app_state_versions"
+        }
+        RowKind::Mac => {
+            "SELECT name || char(10) || lower(hex(index_mac)) AS key, 0 AS extra, 0 AS at, \
+             value_mac AS value FROM app_state_mutation_macs"
+        }
+        RowKind::SenderKeyDevice => {
+            "SELECT group_jid || char(10) || device_jid AS key, has_key AS extra, 0 AS at, \
+             x'' AS value FROM sender_key_devices"
+        }
+        RowKind::LidMapping => {
+            "SELECT lid AS key, 0 AS extra, 0 AS at, x'' AS value FROM lid_pn_mapping"
+        }
+        RowKind::BaseKey => {
+            "SELECT address || char(10) || message_id AS key, 0 AS extra, 0 AS at, \
+             base_key AS value FROM base_keys"
+        }
+        RowKind::DeviceList => {
+            "SELECT user_id AS key, 0 AS extra, 0 AS at, x'' AS value FROM device_registry"
+        }
+        RowKind::Group => {
+            "SELECT group_jid AS key, 0 AS extra, 0 AS at, info AS value FROM group_metadata"
+        }
+        RowKind::TrustToken => {
+            "SELECT jid AS key, 0 AS extra, 0 AS at, x'' AS value FROM tc_tokens"
+        }
+        RowKind::Secret => {
+            "SELECT chat || char(10) || sender || char(10) || msg_id AS key, expires_at AS extra, \
+             message_ts AS at, secret AS value FROM msg_secrets"
+        }
     }
 }
 
@@ -332,24 +383,6 @@ mod tests {
             panic!("it is readable")
         };
         assert!(why.contains("wapi must be allowed to write to"), "{why}");
-    }
-
-    #[tokio::test]
-    async fn the_log_is_taken_into_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("shop.db");
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true);
-        let mut open = options
-            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-            .connect()
-            .await
-            .unwrap();
-        sqlx::query(TABLES[1]).execute(&mut open).await.unwrap();
-        assert!(has_content(&path.with_extension("db-wal")).await);
-        checkpoint_log(&path).await.unwrap();
-        assert!(!has_content(&path.with_extension("db-wal")).await);
     }
 
     fn listing(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {

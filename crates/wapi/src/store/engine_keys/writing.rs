@@ -1,0 +1,115 @@
+//! Statements that change the engine's rows, for the writer.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::row::{EngineRow, RowChange};
+use crate::model::event::MessageKey;
+use crate::store::Life;
+use crate::store::inbound::undelivered;
+use crate::store::writer::StoreChange;
+
+/// Rows deleted in one transaction: these keep the writer busy for a few milliseconds.
+pub(super) const BATCH_ROWS: i64 = 300;
+
+/// Changes of one session's rows, with the messages that were decrypted with them.
+pub(super) struct RowWrite {
+    pub session: Life,
+    pub changes: Vec<RowChange>,
+    pub decrypted: Vec<(MessageKey, Vec<u8>)>,
+}
+
+impl StoreChange for RowWrite {
+    /// The number of rows deleted.
+    type Answer = u64;
+
+    fn concerns_deliveries(_: &u64) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        undelivered::insert_pending(connection, &self.session, &self.decrypted, now).await?;
+        let mut deleted = 0;
+        for change in &self.changes {
+            deleted += write_change(connection, &self.session, change).await?;
+        }
+        Ok(deleted)
+    }
+}
+
+/// Makes one change; returns the number of rows deleted.
+async fn write_change(
+    connection: &mut SqliteConnection,
+    session: &Life,
+    change: &RowChange,
+) -> Result<u64, sqlx::Error> {
+    let query = match change {
+        RowChange::Put(EngineRow {
+            kind,
+            key,
+            extra,
+            value,
+        }) => {
+            let sql = "INSERT INTO engine (session, kind, key, extra, value) VALUES ($1, $2, $3, $4, $5) \
+                       ON CONFLICT (session, kind, key) DO UPDATE SET extra = excluded.extra, value = excluded.value";
+            let query = sqlx::query(sql).bind(session).bind(kind.number());
+            query.bind(key).bind(extra).bind(value)
+        }
+        RowChange::SetExtra(kind, key, extra) => {
+            let sql = "UPDATE engine SET extra = $4 WHERE session = $1 AND kind = $2 AND key = $3";
+            let query = sqlx::query(sql).bind(session).bind(kind.number());
+            query.bind(key).bind(extra)
+        }
+        RowChange::Delete(kind, key) => {
+            let sql = "DELETE FROM engine WHERE session = $1 AND kind = $2 AND key = $3";
+            sqlx::query(sql).bind(session).bind(kind.number()).bind(key)
+        }
+        RowChange::DeleteRange(kind, range) => {
+            let sql = "DELETE FROM engine WHERE session = $1 AND kind = $2 AND key >= $3 \
+                       AND ($4 IS NULL OR key < $4)";
+            let query = sqlx::query(sql).bind(session).bind(kind.number());
+            query.bind(&range.from).bind(&range.to)
+        }
+        RowChange::Expire(kind, upto) => {
+            let sql =
+                "DELETE FROM engine WHERE session = $1 AND kind = $2 AND extra > 0 AND extra <= $3";
+            sqlx::query(sql)
+                .bind(session)
+                .bind(kind.number())
+                .bind(upto)
+        }
+    };
+    let changed = query.execute(connection).await?.rows_affected();
+    Ok(match change {
+        RowChange::Put(_) | RowChange::SetExtra(..) => 0,
+        RowChange::Delete(..) | RowChange::DeleteRange(..) | RowChange::Expire(..) => changed,
+    })
+}
+
+/// The next rows of a life that is closed, in the order of their kinds.
+pub(super) struct CloseRows {
+    pub session: Life,
+}
+
+impl StoreChange for CloseRows {
+    type Answer = u64;
+
+    fn concerns_deliveries(_: &u64) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = "DELETE FROM engine WHERE (session, kind, key) IN \
+                   (SELECT session, kind, key FROM engine WHERE session = $1 ORDER BY kind, key LIMIT $2)";
+        let query = sqlx::query(sql).bind(&self.session).bind(BATCH_ROWS);
+        Ok(query.execute(connection).await?.rows_affected())
+    }
+}

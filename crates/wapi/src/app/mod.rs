@@ -47,22 +47,26 @@ pub async fn run() -> Result<()> {
     // From the first moment on, a closed terminal or a renewed certificate must not end the
     // program.
     let _hangups = HangupSignals::listen().context("listening for SIGHUP")?;
+    // A signal to stop that comes while it starts, too: it stops once it has started, as at any time.
+    let mut signals = StopSignals::listen().context("listening for signals")?;
     let layers = ConfigSources::from_process()?;
     let config = Config::read(&layers, BuildKind::current())?;
     tls::install_crypto();
     let _telemetry =
         telemetry::start_telemetry(&config.log, config.log_format, config.sentry_dsn.as_ref())?;
-    let listener = bind_listener(&config.listen).await?;
-    let app = App::build(config, Clock::system(), QrConsole::stdout()).await?;
-    let mut signals = StopSignals::listen().context("listening for signals")?;
     let stop_requested = CancellationToken::new();
+    let serving = async {
+        let listener = bind_listener(&config.listen).await?;
+        let app = App::build(config, Clock::system(), QrConsole::stdout()).await?;
+        app.serve(listener, stop_requested.cancelled()).await
+    };
     let insisting = async {
         signals.next().await;
         stop_requested.cancel();
         signals.next().await;
     };
     tokio::select! {
-        served = app.serve(listener, stop_requested.cancelled()) => served.map(drop),
+        served = serving => served.map(drop),
         () = insisting => {
             tracing::warn!("second signal to stop: stopping at once; unfinished work continues at the next start");
             // Not by returning, which would wait for blocked tasks, such as those of a hanging

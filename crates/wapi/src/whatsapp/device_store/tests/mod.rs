@@ -60,6 +60,8 @@ async fn open_fixture() -> StoreFixture {
 }
 
 const BOB: &str = "1:2@lid";
+/// Time for what nothing holds up.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn message_key(id: &str) -> MessageKey {
     MessageKey {
@@ -197,7 +199,8 @@ async fn keys_wait_for_what_they_have_opened_and_not_for_what_comes_after() {
     session.opens("2").await;
     let _second = session.opened.hand_over(vec![message_key("2")]);
     first.confirm_saved();
-    moving.await.unwrap();
+    let moved = Clock::system().timeout(PATIENCE, moving).await;
+    moved.expect("it waits for the second").unwrap();
     assert_eq!(session.on_disk().await, [""; 0]);
 }
 

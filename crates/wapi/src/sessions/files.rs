@@ -326,15 +326,13 @@ mod tests {
         let files = SessionFiles::open(root.path()).await.unwrap();
         let name = SessionName::parse("shop").unwrap();
         let file = files.session_path(&name);
+        let now: Timestamp = "2026-11-28T12:00:00.25Z".parse().unwrap();
         let parts = ["session", "session.new", "db", "db-wal"];
         for why in [AsideReason::Removed, AsideReason::LoggedOut] {
             for part in parts {
                 std::fs::write(file.with_extension(part), "keys").unwrap();
             }
-            files
-                .move_aside(&name, why, Timestamp::now())
-                .await
-                .unwrap();
+            files.move_aside(&name, why, now).await.unwrap();
             let left = parts.map(|part| file.with_extension(part).exists());
             assert_eq!(left, [false; 4], "{why:?}");
         }

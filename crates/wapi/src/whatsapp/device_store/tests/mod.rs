@@ -416,21 +416,15 @@ async fn what_the_engine_does_after_the_end_of_its_link_is_not_saved() {
 async fn what_is_being_saved_at_the_end_of_a_link_does_not_come_after_it() {
     for _ in 0..20 {
         let session = open_fixture().await;
-        let (backend, file) = (
-            Arc::new(session.backend),
-            session._folder.path().join("shop.session"),
-        );
-        let saving = Arc::clone(&backend);
-        let saving = tokio::spawn(async move {
-            let mut device = saving.load().await?.expect("it is linked");
-            device.signed_pre_key_id += 1;
-            saving.save_device(&device).await
-        });
-        tokio::task::yield_now().await;
-        backend.close().await;
-        std::fs::remove_file(&file).unwrap();
-        let _ = saving.await.unwrap();
-        let left = std::fs::read_dir(session._folder.path()).unwrap();
+        let (backend, folder) = (&session.backend, session._folder.path());
+        let mut device = backend.load().await.unwrap().unwrap();
+        device.signed_pre_key_id += 1;
+        let ending = async {
+            backend.close().await;
+            std::fs::remove_file(folder.join("shop.session")).unwrap();
+        };
+        let (_, ()) = tokio::join!(backend.save_device(&device), ending);
+        let left = std::fs::read_dir(folder).unwrap();
         let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let left: Vec<_> = left.filter(|name| name.starts_with("shop")).collect();
         assert_eq!(left, [""; 0], "it is back");

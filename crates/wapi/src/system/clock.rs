@@ -16,8 +16,8 @@ pub trait TimeSource: Send + Sync + 'static {
     fn uptime(&self) -> Duration;
     /// Completes once `duration` has passed.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
-    /// Completes once work under way has had `duration`. A clock that jumps ahead leaves the work the
-    /// moment that it takes, and does not make it late.
+    /// Completes once work under way has had `duration`. Differs from [`sleep`](Self::sleep) only for a
+    /// clock that tests push forward: a push must not make work late that is under way.
     fn time_limit(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.sleep(duration)
     }

@@ -5,7 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::fs;
-use tokio::io::AsyncWriteExt;
+
+use super::lifecycle::run_blocking;
 
 /// Creates a folder and its parents, accessible to the owner only. An existing one stays.
 pub async fn create_folder(folder: &Path) -> io::Result<()> {
@@ -65,29 +66,21 @@ pub async fn put_file(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Replaces the content of a file atomically: readers see the old content or the new.
 pub async fn write_file(file: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = name_draft(file);
-    let mut writing = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .await?;
-    writing.write_all(content).await?;
-    writing.sync_all().await?;
-    rename_file(&draft, file).await
-}
-
-fn name_draft(file: &Path) -> PathBuf {
-    let mut draft = file.as_os_str().to_owned();
-    draft.push(".new");
-    draft.into()
+    let (file, content) = (file.to_owned(), content.to_owned());
+    let writing = move || {
+        let draft = write_draft_blocking(&file, &content)?;
+        rename_file_blocking(&draft, &file)
+    };
+    let written = run_blocking(writing).await;
+    written.unwrap_or_else(|| Err(io::Error::other("writing a file panicked")))
 }
 
 /// Writes the new content of a file beside it, accessible to the owner only; it is on the disk on
 /// return. Renaming the draft replaces the file. Returns its path. Blocks on the disk.
 pub fn write_draft_blocking(file: &Path, content: &[u8]) -> io::Result<PathBuf> {
-    let draft = name_draft(file);
+    let mut draft = file.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
     let mut writing = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

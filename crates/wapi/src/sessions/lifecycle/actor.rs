@@ -221,10 +221,9 @@ impl SessionActor {
         let receipts = self.session.receipts.clone();
         let whatsapp = &self.deps.whatsapp;
         let opened = whatsapp.open_link(lifeline, file, inbox, receipts, archive);
-        let opened = opened
+        opened
             .await
-            .map_err(|error| OpenLinkError::Transient(format!("{error:#}")))?;
-        Ok(opened)
+            .map_err(|error| OpenLinkError::Transient(format!("{error:#}")))
     }
 
     /// A linked device belongs to one account; from then on, everything known of the session

@@ -113,7 +113,7 @@ impl SessionActor {
             return;
         }
         if let Err(reason) = self.convert_database(&file).await {
-            tracing::error!(session = %self.session.name, reason, "failed to log out a device");
+            tracing::error!(session = %self.session.name, reason, "failed to convert the database of an earlier version");
         }
         // The future is as large as a link, and the task has room for only one of those.
         let is_gone = match Box::pin(self.open_link(&file)).await {

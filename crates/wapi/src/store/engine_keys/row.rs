@@ -25,7 +25,8 @@ pub enum RowKind {
     Mac = 9,
     /// Device of a group's member, by group and device; 1 if it has the sender key.
     SenderKeyDevice = 10,
-    /// Number of a LID by `lid:…`, and the LIDs of a number by `pn:…`; the time of the last update.
+    /// Number of a LID, by `lid` and the LID; a LID of a number, by `pn`, the number, and the LID, with
+    /// the time of the last update.
     LidMapping = 11,
     /// First key of a session, by address and message.
     BaseKey = 12,

@@ -24,7 +24,7 @@ pub(in crate::whatsapp) struct DecryptedBuffer {
     key_counts: watch::Sender<KeyCounts>,
 }
 
-/// Counts of messages: decrypted in all, and with their keys in the session's file.
+/// Counts of messages: decrypted in all, and with keys that the engine has handed over.
 #[derive(Default)]
 struct KeyCounts {
     advanced: u64,
@@ -110,13 +110,14 @@ impl DecryptedBuffer {
         self.key_counts.borrow().advanced
     }
 
-    /// Records that the keys of the first `moved` messages are in the session's file.
+    /// Records that the engine has handed over the keys of the first `moved` messages.
     pub fn record_written_keys(&self, moved: u64) {
         self.key_counts
             .send_modify(|keys| keys.written = keys.written.max(moved));
     }
 
-    /// Completes when the keys of all messages decrypted so far are in the session's file.
+    /// Completes when the engine has handed over the keys of all messages decrypted so far; they may
+    /// not be on the disk yet.
     pub async fn wait_for_keys(&self) {
         let moved = self.advanced_count();
         // This struct owns the sender, so waiting cannot fail.

@@ -22,7 +22,7 @@ pub(crate) const LOSSY_SESSION_FIELDS: &[FieldPath] = &[&[1, 6, 3], &[1, 7]];
 pub(crate) const LOSSY_SENDER_KEY_FIELDS: &[FieldPath] = &[&[1, 2], &[1, 4]];
 
 /// Maximum number of records remembered, 16 bytes each. Above it all are forgotten: each counts as
-/// new again and is synced once more.
+/// new again, and frames wait for it once more.
 const MAX_RECORDS: usize = 4_000;
 
 /// Hash of each record's essential fields, by a hash of its name and kind.

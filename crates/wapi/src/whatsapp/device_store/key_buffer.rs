@@ -44,7 +44,7 @@ pub(super) enum KeyWeight {
 pub(super) struct KeyBuffer {
     rows: Arc<DeviceRows>,
     decrypted: Arc<DecryptedBuffer>,
-    state: Mutex<BufferState>,
+    state: Mutex<BufferedKeys>,
     /// Held while changes are being written, so that they are in their order.
     writing: tokio::sync::Mutex<()>,
     /// Notified of essential changes.
@@ -54,7 +54,7 @@ pub(super) struct KeyBuffer {
 }
 
 #[derive(Default)]
-struct BufferState {
+struct BufferedKeys {
     /// The last change of each row, with its number.
     changes: BTreeMap<(RowKind, String), (u64, BufferedChange)>,
     /// The number of changes so far.
@@ -236,7 +236,7 @@ impl KeyBuffer {
         state.essential > state.saved
     }
 
-    fn lock_state(&self) -> MutexGuard<'_, BufferState> {
+    fn lock_state(&self) -> MutexGuard<'_, BufferedKeys> {
         self.state.lock()
     }
 }

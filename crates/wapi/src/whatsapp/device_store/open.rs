@@ -53,14 +53,15 @@ impl EngineStore {
             }
         };
         let is_linked = known.is_some();
-        let (rows, new_device) = match known {
-            Some(known) => (DeviceRows::linked(known.life, store.clone()), known.device),
-            None => (DeviceRows::unlinked(store.clone()), DeviceInFile::None),
-        };
-        let (file_digest, new_device) = match new_device {
-            DeviceInFile::Current(digest) => (Some(digest), None),
-            DeviceInFile::Unsaved(device) => (None, Some(*device)),
-            DeviceInFile::None => (None, None),
+        let (rows, file_digest, unsaved) = match known {
+            None => (DeviceRows::unlinked(store.clone()), None, None),
+            Some(KnownDevice { life, device }) => {
+                let rows = DeviceRows::linked(life, store.clone());
+                match device {
+                    DeviceInFile::Current(digest) => (rows, Some(digest), None),
+                    DeviceInFile::Unsaved(device) => (rows, None, Some(device)),
+                }
+            }
         };
         let rows = Arc::new(rows);
         let keys = KeyBuffer::new(
@@ -87,7 +88,7 @@ impl EngineStore {
             store,
             clock,
         };
-        if let Some(device) = new_device {
+        if let Some(device) = unsaved {
             engine.save_device(&device).await?;
         }
         if engine.get_latest_sync_key_id().await?.is_some() {
@@ -110,7 +111,6 @@ struct KnownDevice {
 
 /// What to do with the device in the file.
 enum DeviceInFile {
-    None,
     /// The rows are its own.
     Current(CredentialsDigest),
     /// It is to be saved: it begins with new keys, or its row is behind.

@@ -9,7 +9,7 @@ use whatsapp_rust::wacore::store::traits::TcTokenEntry;
 /// Maximum number of contacts remembered, 100 bytes each. A full cache is cleared.
 const MAX_CONTACTS: usize = 1_000;
 
-/// Entries of the session's file for the contacts asked for; most have no token.
+/// Saved entries for the contacts asked for; most have no token.
 #[derive(Default)]
 pub(crate) struct TokenCache(Mutex<CachedTokens>);
 

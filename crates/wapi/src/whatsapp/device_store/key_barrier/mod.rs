@@ -7,11 +7,11 @@
 //! asks, and out of order. And what the engine has written may still be in the key buffer: after a
 //! crash a key would be used a second time.
 //!
-//! So the connection to WhatsApp waits for the engine to have written, and then for the commit with
-//! the keys, which is synced; the commits of all sessions at that moment are one. The barrier does not make the engine write, unless it takes
-//! very long: that could fall between decrypting a message of another chat and handing it over, and
-//! a crash would lose that one. A disk that does not respond ends the connection, and the next one
-//! waits for it.
+//! So the connection to WhatsApp waits for the engine to have written, and then for the synced commit
+//! with the keys, which all sessions share. The barrier does not make the engine write, unless it
+//! takes very long: that could fall between decrypting a message of another chat and handing it over,
+//! and a crash would lose that one. A disk that does not respond ends the connection, and the next
+//! one waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};

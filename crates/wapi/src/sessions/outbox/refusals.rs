@@ -29,10 +29,10 @@ impl Outbox {
         let has_written = std::mem::take(&mut item.is_check_outdated);
         if is_trusted || has_written {
             item.familiarity = is_trusted.then_some(ChatFamiliarity::Known);
-            self.make_ready(seq);
+            self.wait_again(seq);
         } else if is_limited && item.mode == SendMode::Queued {
             item.familiarity = Some(ChatFamiliarity::New);
-            self.make_ready(seq);
+            self.wait_again(seq);
         } else {
             let failure = SendFailure::from_refusal(&item.message.to, SendFailure::NEW_CHAT_CODE);
             // Its own attempt is answered; another may have arrived.
@@ -44,6 +44,14 @@ impl Outbox {
                     false => SendOutcome::Failed(failure),
                 },
             );
+        }
+    }
+
+    /// Lets a refused message have its turn again. The connection may have ended meanwhile.
+    fn wait_again(&mut self, seq: MessageSeq) {
+        self.make_ready(seq);
+        if !self.is_online() {
+            self.unmark_messages(vec![seq]);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::super::*;
 use super::{PATIENCE, attempt, chat_of, hand_over, message, online};
-use crate::model::send_hold::{HoldReason, SendHold};
+use crate::model::send_hold::{HoldReason, Pacing, SendHold};
 
 const LOCK: SendHold = SendHold {
     reason: HoldReason::Timelock,
@@ -115,15 +115,41 @@ fn a_refused_message_that_may_have_left_before_keeps_its_mark() {
 }
 
 #[test]
-fn a_refused_message_has_not_left_when_the_connection_ends() {
+fn a_refused_message_that_waits_for_a_connection_has_not_left() {
     let (mut outbox, at) = online();
     add(&mut outbox, message(1), SendMode::Queued, at);
     assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
-    outbox.start_trust_check(MessageSeq(1)).unwrap();
+    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
     outbox.set_connectivity(OutboxConnectivity::Offline);
+    assert_eq!(outbox.next_steps(at), []);
+    outbox.finish_trust_check(check, true);
     let cleared = OutboxStep::ClearAttempts(vec![MessageSeq(1)]);
     assert_eq!(outbox.next_steps(at), [cleared]);
     assert!(outbox.cancel_message(MessageSeq(1)));
+}
+
+#[test]
+fn a_message_whose_refusal_is_final_counts_also_when_the_connection_has_ended() {
+    let (mut outbox, at) = online();
+    outbox.set_pacing(Pacing {
+        per_day: Some(2),
+        ..Pacing::default()
+    });
+    outbox.load_departures(Vec::new(), at);
+    add(&mut outbox, message(1), SendMode::Queued, at);
+    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+    outbox.set_connectivity(OutboxConnectivity::Offline);
+    outbox.finish_trust_check(check, false);
+    let steps = outbox.next_steps(at);
+    assert!(
+        matches!(
+            steps[..],
+            [OutboxStep::RecordOutcome(_, SendOutcome::Failed(_))]
+        ),
+        "{steps:?}"
+    );
+    assert_eq!(outbox.pace.counted(at.now), [(MessageSeq(1), false)]);
 }
 
 fn refused() -> SendOutcome {

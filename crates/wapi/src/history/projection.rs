@@ -11,8 +11,9 @@ use crate::system::lifecycle::Lifecycle;
 
 /// Events read at a time, and so held in memory.
 const AT_ONCE: usize = 250;
-/// Time to gather more events before a batch is written. A reader that waits cuts it short.
-const GATHERING: Duration = Duration::from_millis(250);
+/// Time to gather more events before a batch is written: each changes the same pages as the one before.
+/// A reader that waits cuts it short.
+const GATHERING: Duration = Duration::from_secs(1);
 /// Pause between two full batches, so that more urgent work gets its turn.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Pause before a failed batch is tried again.

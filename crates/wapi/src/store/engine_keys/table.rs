@@ -116,13 +116,34 @@ impl EngineRowStore<'_> {
         changes: Vec<RowChange>,
         decrypted: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<u64, StoreError> {
-        let session = session.clone();
-        let change = RowWrite {
-            session,
+        let change = self.row_write(session, changes, decrypted);
+        self.store.writer.apply_change(change).await
+    }
+
+    /// As [`write`](Self::write), but the changes wait a moment for a commit of others. Returns `None` if
+    /// `urgent` completes first; they may be made all the same, then before any that are given later.
+    pub async fn write_deferred(
+        self,
+        session: &Life,
+        changes: Vec<RowChange>,
+        decrypted: Vec<(MessageKey, Vec<u8>)>,
+        urgent: impl Future<Output = ()>,
+    ) -> Result<Option<u64>, StoreError> {
+        let change = self.row_write(session, changes, decrypted);
+        self.store.writer.apply_deferred(change, urgent).await
+    }
+
+    fn row_write(
+        self,
+        session: &Life,
+        changes: Vec<RowChange>,
+        decrypted: Vec<(MessageKey, Vec<u8>)>,
+    ) -> RowWrite {
+        RowWrite {
+            session: session.clone(),
             changes,
             decrypted,
-        };
-        self.store.writer.apply_change(change).await
+        }
     }
 
     /// Deletes all rows of a life, the device first: without it, nobody uses the rest.

@@ -23,6 +23,10 @@ impl StoreChange for RowWrite {
     /// The number of rows deleted.
     type Answer = u64;
 
+    fn may_record_events(&self) -> bool {
+        false
+    }
+
     fn concerns_deliveries(_: &u64) -> bool {
         false
     }
@@ -97,6 +101,10 @@ pub(super) struct CloseRows {
 
 impl StoreChange for CloseRows {
     type Answer = u64;
+
+    fn may_record_events(&self) -> bool {
+        false
+    }
 
     fn concerns_deliveries(_: &u64) -> bool {
         false

@@ -40,6 +40,10 @@ struct RecordAttempts(Vec<AttemptMark>);
 impl StoreChange for RecordAttempts {
     type Answer = ();
 
+    fn may_record_events(&self) -> bool {
+        false
+    }
+
     fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }

@@ -161,6 +161,10 @@ struct AcceptMessage {
 impl StoreChange for AcceptMessage {
     type Answer = AcceptOutcome;
 
+    fn may_record_events(&self) -> bool {
+        false
+    }
+
     fn concerns_deliveries(_: &Self::Answer) -> bool {
         false
     }

@@ -1,7 +1,7 @@
 //! Guarantees of the store: order within a chat, no duplicates, no loss.
 
 mod model;
-mod writer;
+pub(crate) mod writer;
 
 use super::*;
 use crate::model::event::MessageKey;

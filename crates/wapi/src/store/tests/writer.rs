@@ -155,3 +155,138 @@ async fn a_commit_that_hangs_is_said_to_be_the_disks_fault_while_it_does() {
     saving.await.unwrap();
     assert!(store.write_error().is_none(), "it is over");
 }
+
+/// Notes a word in a table of the test.
+struct NotedWord(&'static str);
+
+impl crate::store::writer::StoreChange for NotedWord {
+    type Answer = ();
+
+    fn concerns_deliveries(_: &()) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut sqlx::sqlite::SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let sql = "CREATE TABLE IF NOT EXISTS noted (place INTEGER PRIMARY KEY, word TEXT)";
+        sqlx::query(sql).execute(&mut *connection).await?;
+        let query = sqlx::query("INSERT INTO noted (word) VALUES ($1)").bind(self.0);
+        query.execute(connection).await.map(drop)
+    }
+}
+
+async fn noted_words(store: &Store) -> Vec<String> {
+    let query = sqlx::query_scalar("SELECT word FROM noted ORDER BY place");
+    query.fetch_all(&store.readers).await.unwrap()
+}
+
+/// A store whose clock stands still, so that no wait ends.
+async fn open_standing() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wapi.db");
+    let store = Store::open(&file, Clock::new(StandingClock)).await.unwrap();
+    (store, folder)
+}
+
+/// Polls a future for a while, which does not complete.
+async fn assert_waits<T>(mut waiting: std::pin::Pin<&mut impl Future<Output = T>>) {
+    for _ in 0..100 {
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_may_wait_is_in_the_next_commit_of_others() {
+    let (store, _folder) = open_standing().await;
+    let deferred = store
+        .writer
+        .apply_deferred(NotedWord("first"), std::future::pending());
+    let mut deferred = std::pin::pin!(deferred);
+    assert_waits(deferred.as_mut()).await;
+    // Nothing else can end the wait.
+    let other = store.writer.apply_change(NotedWord("second"));
+    let (deferred, other) = tokio::join!(deferred, other);
+    assert_eq!((deferred.unwrap(), other.unwrap()), (Some(()), ()));
+    assert_eq!(noted_words(&store).await, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn changes_are_made_in_their_order_whether_they_may_wait_and_whether_anybody_waits_for_them()
+{
+    let (store, _folder) = open_standing().await;
+    for word in ["one", "two", "three"] {
+        // Its caller gives up, as one does whose session ends.
+        let deferred = store
+            .writer
+            .apply_deferred(NotedWord(word), std::future::pending());
+        assert!(futures_util::FutureExt::now_or_never(deferred).is_none());
+        let change = store.writer.apply_change(NotedWord("and"));
+        assert!(futures_util::FutureExt::now_or_never(change).is_none());
+    }
+    store.writer.apply_change(NotedWord("four")).await.unwrap();
+    let all = ["one", "and", "two", "and", "three", "and", "four"];
+    assert_eq!(noted_words(&store).await, all);
+}
+
+#[tokio::test]
+async fn whoever_is_in_a_hurry_does_not_wait_for_others() {
+    let (store, _folder) = open_standing().await;
+    let hurry = tokio::sync::Notify::new();
+    let deferred = store
+        .writer
+        .apply_deferred(NotedWord("deferred"), hurry.notified());
+    let mut deferred = std::pin::pin!(deferred);
+    assert_waits(deferred.as_mut()).await;
+    hurry.notify_one();
+    assert_eq!(deferred.await.unwrap(), None);
+    store.writer.apply_change(NotedWord("again")).await.unwrap();
+    assert_eq!(noted_words(&store).await, ["deferred", "again"]);
+}
+
+#[tokio::test]
+async fn a_change_that_may_wait_waits_for_a_moment_and_the_end_of_the_program_does_not_forget_it() {
+    let (store, _folder) = new_store().await;
+    let clock = Clock::system();
+    let started = clock.uptime();
+    let alone = store
+        .writer
+        .apply_deferred(NotedWord("alone"), std::future::pending());
+    assert_eq!(alone.await.unwrap(), Some(()));
+    let waited = clock.uptime() - started;
+    assert!(
+        waited >= crate::store::webhooks::open::SAVE_DELAY,
+        "{waited:?}"
+    );
+
+    let (store, folder) = open_standing().await;
+    let deferred = store
+        .writer
+        .apply_deferred(NotedWord("last"), std::future::pending());
+    let mut deferred = std::pin::pin!(deferred);
+    assert_waits(deferred.as_mut()).await;
+    let (_, saved) = tokio::join!(store.close(), deferred);
+    assert_eq!(saved.unwrap(), Some(()));
+    let store = open_store(&folder).await;
+    assert_eq!(noted_words(&store).await, ["last"]);
+}
+
+/// A clock that stands still: no wait ends.
+pub(crate) struct StandingClock;
+
+impl crate::system::clock::TimeSource for StandingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn uptime(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(60)
+    }
+
+    fn sleep(&self, _: std::time::Duration) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}

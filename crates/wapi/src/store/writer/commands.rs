@@ -19,6 +19,12 @@ pub(in crate::store) trait StoreChange: Send + Sync + 'static {
         false
     }
 
+    /// Returns whether the change may record events, which the writer then reads from the log. A debug
+    /// build refuses a change that records some all the same.
+    fn may_record_events(&self) -> bool {
+        true
+    }
+
     /// Returns whether the change may affect deliveries that have rows, or endpoints.
     fn concerns_deliveries(_: &Self::Answer) -> bool {
         true
@@ -40,6 +46,8 @@ pub(super) enum WriteCommand {
     /// Has no waiting caller.
     Payload(SentPayload),
     Change(Box<dyn ErasedChange>),
+    /// A change that may wait for a commit of others.
+    Deferred(Box<dyn ErasedChange>),
 }
 
 impl WriteCommand {
@@ -51,8 +59,17 @@ impl WriteCommand {
         }
     }
 
+    /// Returns whether a caller waits for it to be saved at once.
+    pub const fn is_awaited(&self) -> bool {
+        !matches!(self, Self::Payload(_) | Self::Deferred(_))
+    }
+
+    pub const fn may_wait(&self) -> bool {
+        matches!(self, Self::Deferred(_))
+    }
+
     pub fn needs_rows(&self) -> bool {
-        matches!(self, Self::Change(change) if change.needs_rows())
+        matches!(self, Self::Change(change) | Self::Deferred(change) if change.needs_rows())
     }
 
     /// Sends the result to the caller, which may have stopped waiting.
@@ -65,7 +82,7 @@ impl WriteCommand {
                      it again");
                 }
             }
-            Self::Change(change) => change.answer(outcome),
+            Self::Change(change) | Self::Deferred(change) => change.answer(outcome),
         }
     }
 }
@@ -80,6 +97,8 @@ pub(super) trait ErasedChange: Send {
     ) -> Result<(), sqlx::Error>;
     /// See [`StoreChange::needs_rows`].
     fn needs_rows(&self) -> bool;
+    /// See [`StoreChange::may_record_events`].
+    fn may_record_events(&self) -> bool;
     /// Valid after the write; see [`StoreChange::concerns_deliveries`].
     fn concerns_deliveries(&self) -> bool;
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -107,6 +126,10 @@ impl<C: StoreChange> ErasedChange for PendingChange<C> {
         self.change.needs_rows()
     }
 
+    fn may_record_events(&self) -> bool {
+        self.change.may_record_events()
+    }
+
     fn concerns_deliveries(&self) -> bool {
         self.answer.as_ref().is_none_or(C::concerns_deliveries)
     }
@@ -123,6 +146,10 @@ pub(in crate::store) struct EmptyWrite;
 
 impl StoreChange for EmptyWrite {
     type Answer = ();
+
+    fn may_record_events(&self) -> bool {
+        false
+    }
 
     fn concerns_deliveries(_: &()) -> bool {
         false

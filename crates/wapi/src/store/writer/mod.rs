@@ -116,6 +116,8 @@ impl DatabaseWriter {
             last_begun: Duration::ZERO,
             last_change_count: 0,
             must_save_accepted: false,
+            held: Vec::new(),
+            held_until: None,
         };
         lifecycle.spawn(task.run(incoming));
         Self {
@@ -152,6 +154,28 @@ impl DatabaseWriter {
             }))
         })
         .await
+    }
+
+    /// Applies a change that may wait: the next commit of others takes it along, or one that begins after
+    /// [`SAVE_DELAY`]. Returns `None` if `urgent` completes first; the change may be applied all the same,
+    /// then before any that is given later.
+    pub async fn apply_deferred<C: StoreChange>(
+        &self,
+        change: C,
+        urgent: impl Future<Output = ()>,
+    ) -> Result<Option<C::Answer>, StoreError> {
+        let applied = self.send_command(|done| {
+            WriteCommand::Deferred(Box::new(PendingChange {
+                change,
+                answer: None,
+                done,
+            }))
+        });
+        tokio::select! {
+            biased;
+            answer = applied => answer.map(Some),
+            () = urgent => Ok(None),
+        }
     }
 
     async fn send_command<T>(
@@ -232,10 +256,13 @@ struct WriterTask {
     subscribers: Option<Arc<[EventSubscriber]>>,
     /// The start of the last commit, on the clock's uptime.
     last_begun: Duration,
-    /// The number of its changes with a waiting caller.
+    /// The number of its changes that were to be saved at once.
     last_change_count: usize,
     /// Not only if it is time.
     must_save_accepted: bool,
+    /// Deferred changes, and the uptime until which they wait for others.
+    held: Vec<WriteCommand>,
+    held_until: Option<Duration>,
 }
 
 impl WriterTask {
@@ -246,24 +273,31 @@ impl WriterTask {
         loop {
             let is_in_trouble = self.shared.write_error().is_some();
             self.pace_commits(incoming.len()).await;
+            // When a commit begins by itself.
             let save_at = self.shared.lock_open().save_at();
-            let until_save = save_at.map(|at| at.saturating_sub(self.clock.uptime()));
+            let save_at = save_at.filter(|_| !is_in_trouble);
+            let commit_at = save_at.into_iter().chain(self.held_until).min();
+            let until_commit = commit_at.map(|at| at.saturating_sub(self.clock.uptime()));
             tokio::select! {
                 biased;
                 count = incoming.recv_many(&mut orders, MAX_BATCH) => match count {
                     0 => break,
+                    _ if self.hold_deferred(&mut orders) => {}
                     _ => self.save_commands(&mut orders).await,
                 },
                 () = lifecycle.await_stop() => break,
                 // Begins to wait for the time.
                 () = self.shared.accepted.notified(), if save_at.is_none() => {}
-                () = self.clock.sleep(until_save.unwrap_or(SAVE_DELAY)), if save_at.is_some() && !is_in_trouble => {
+                () = self.clock.sleep(until_commit.unwrap_or(SAVE_DELAY)), if commit_at.is_some() => {
                     self.must_save_accepted = true;
                     self.save_commands(&mut orders).await;
                 }
                 // There may be nothing to save for a while, and readiness should not wait for that.
                 () = self.clock.sleep(PROBE_INTERVAL), if is_in_trouble => self.probe_disk().await,
             }
+        }
+        if !self.held.is_empty() {
+            self.save_commands(&mut orders).await;
         }
         self.save_accepted().await;
         let _ = self.connection.close().await;
@@ -282,7 +316,7 @@ impl WriterTask {
 
     /// Pauses if the last commit began only just now, and it had many changes or many are waiting.
     /// A change after a quiet moment, or alone, does not wait.
-    async fn pace_commits(&self, waiting: usize) {
+    async fn pace_commits(&mut self, waiting: usize) {
         if self.last_change_count.max(waiting) < LOAD_THRESHOLD {
             return;
         }
@@ -292,9 +326,25 @@ impl WriterTask {
         }
     }
 
-    /// Saves all changes together; if one of them fails, each on its own, so that the others
-    /// succeed.
+    /// Holds these changes back if all of them may wait, and returns whether it does.
+    fn hold_deferred(&mut self, orders: &mut Vec<WriteCommand>) -> bool {
+        let may_wait = orders.iter().all(WriteCommand::may_wait)
+            && self.held.len() + orders.len() <= MAX_BATCH;
+        if may_wait {
+            self.held.append(orders);
+            let until = self.clock.uptime() + SAVE_DELAY;
+            self.held_until.get_or_insert(until);
+        }
+        may_wait
+    }
+
+    /// Saves all changes together, with those that are held back; if one of them fails, each on its own,
+    /// so that the others succeed.
     async fn save_commands(&mut self, orders: &mut Vec<WriteCommand>) {
+        self.last_change_count = orders.iter().filter(|order| order.is_awaited()).count();
+        // In the order in which they came.
+        orders.splice(0..0, self.held.drain(..));
+        self.held_until = None;
         match self.commit_or_undo(orders).await {
             Err(CommitError::Change(_) | CommitError::Panic) if orders.len() > 1 => {
                 for order in orders.drain(..) {
@@ -371,10 +421,6 @@ impl WriterTask {
     async fn commit(&mut self, orders: &mut [WriteCommand]) -> Result<(), CommitError> {
         let started = self.clock.uptime();
         self.last_begun = started;
-        self.last_change_count = orders
-            .iter()
-            .filter(|order| order.as_payload().is_none())
-            .count();
         // Takes the write lock at once: a transaction that starts with a read could fail later,
         // when another process holds the lock.
         sqlx::query("BEGIN IMMEDIATE")

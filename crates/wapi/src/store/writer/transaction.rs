@@ -56,15 +56,16 @@ impl WriterTask {
             now,
         )
         .await?;
-        let (mut has_changes, mut is_stale) = (false, false);
+        let (mut has_changes, mut may_have_events, mut is_stale) = (false, false, false);
         for order in orders {
             match order {
                 WriteCommand::Append(events, _) => appended.extend(&*events),
                 WriteCommand::Settle(outcome, _) => settled.push(&*outcome),
                 WriteCommand::Payload(_) => {}
-                WriteCommand::Change(change) => {
+                WriteCommand::Change(change) | WriteCommand::Deferred(change) => {
                     change.write(connection, now).await?;
                     has_changes = true;
+                    may_have_events |= change.may_record_events();
                     is_stale |= change.concerns_deliveries();
                 }
             }
@@ -80,10 +81,13 @@ impl WriterTask {
             Some(endpoints) => Arc::clone(endpoints),
             None => reload_endpoints(connection, &mut self.subscribers, effects).await?,
         };
-        if has_changes {
+        if may_have_events {
             self.cursor
                 .follow_log(connection, &endpoints, open, effects)
                 .await?;
+        } else if has_changes && cfg!(debug_assertions) {
+            let is_at_end = self.cursor.is_at_end(connection).await?;
+            assert!(is_at_end, "a change has recorded an event and not said so");
         }
         if !appended.is_empty() {
             let events = log::append_events(connection, &appended, now).await?;

@@ -148,7 +148,7 @@ async fn move_rows(
 
 async fn write_all(rows: &DeviceRows, changes: Vec<RowChange>) -> Result<()> {
     for changes in changes.chunks(BATCH_ROWS) {
-        rows.write(changes.to_vec(), Vec::new()).await?;
+        rows.write(changes.to_vec()).await?;
     }
     Ok(())
 }

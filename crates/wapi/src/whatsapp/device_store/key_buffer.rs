@@ -8,9 +8,11 @@
 //!
 //! Most changes only advance a key within the range that the engine has reserved, see
 //! [`essential_keys`](super::essential_keys). No frame waits for these, so they wait for others to
-//! join them.
+//! join them, and then for a commit that takes them along.
 
 use std::collections::BTreeMap;
+use std::future::Ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ pub(super) struct KeyBuffer {
     state: Mutex<BufferedKeys>,
     /// Held while changes are being written, so that they are in their order.
     writing: tokio::sync::Mutex<()>,
-    /// Notified of essential changes.
+    /// Notified of essential changes, and of callers that wait for all to be saved.
     urgent: Notify,
     tasks: Lifecycle,
     clock: Clock,
@@ -63,6 +65,8 @@ struct BufferedKeys {
     essential: u64,
     /// The number up to which changes are on the disk.
     saved: u64,
+    /// How many callers wait for all changes to be saved.
+    waiting: usize,
     /// Whether a task writes what gathers.
     has_writer: bool,
 }
@@ -179,6 +183,31 @@ impl KeyBuffer {
 
     /// Returns when all changes so far are on the disk. After an error they may not be.
     pub async fn save_all(&self) -> Result<()> {
+        let _waiting = WaitingMark::new(self);
+        self.save(None::<Ready<()>>).await
+    }
+
+    /// Ends the wait of changes for a commit of others.
+    pub fn hurry(&self) {
+        drop(WaitingMark::new(self));
+    }
+
+    /// Saves all changes so far: at once if somebody waits for them. Otherwise they wait for a commit of
+    /// others, until somebody does; the changes are then still to be saved.
+    async fn save_deferred(&self) -> Result<()> {
+        // Subscribes before it looks.
+        let mut urgent = pin!(self.urgent.notified());
+        urgent.as_mut().enable();
+        let is_urgent = {
+            let state = self.lock_state();
+            state.waiting > 0 || state.essential > state.saved
+        };
+        self.save((!is_urgent).then_some(urgent)).await
+    }
+
+    /// Saves all changes so far; see [`DeviceRows::write_keys`] for `urgent`. After an error they may not be
+    /// on the disk.
+    async fn save(&self, urgent: Option<impl Future<Output = ()>>) -> Result<()> {
         let wanted = self.lock_state().count;
         let _turn = self.writing.lock().await;
         let (changes, upto): (Vec<_>, _) = {
@@ -199,7 +228,10 @@ impl KeyBuffer {
         // After the look at the keys: all that they have decrypted is among these messages, or saved.
         let unsaved = self.decrypted.collect_unsaved().await;
         let keys = unsaved.iter().map(|(key, _)| key.clone()).collect();
-        self.rows.write(changes, unsaved).await?;
+        let written = self.rows.write_keys(changes, unsaved, urgent).await?;
+        if written.is_none() {
+            return Ok(());
+        }
         self.decrypted.confirm_pending(keys).await;
         let mut state = self.lock_state();
         state.changes.retain(|_, (number, _)| *number > upto);
@@ -218,7 +250,7 @@ impl KeyBuffer {
                     let _ = self.clock.timeout(LAZY_GATHERING, urgent).await;
                 }
                 self.clock.sleep(GATHERING).await;
-                if let Err(error) = self.save_all().await {
+                if let Err(error) = self.save_deferred().await {
                     tracing::debug!(%error, "keys wait for the disk");
                     self.clock.sleep(RETRY_PAUSE).await;
                 }
@@ -238,6 +270,23 @@ impl KeyBuffer {
 
     fn lock_state(&self) -> MutexGuard<'_, BufferedKeys> {
         self.state.lock()
+    }
+}
+
+/// The mark that a caller waits for all changes to be saved: they wait for no commit of others meanwhile.
+struct WaitingMark<'a>(&'a KeyBuffer);
+
+impl<'a> WaitingMark<'a> {
+    fn new(buffer: &'a KeyBuffer) -> Self {
+        buffer.lock_state().waiting += 1;
+        buffer.urgent.notify_waiters();
+        Self(buffer)
+    }
+}
+
+impl Drop for WaitingMark<'_> {
+    fn drop(&mut self) {
+        self.0.lock_state().waiting -= 1;
     }
 }
 

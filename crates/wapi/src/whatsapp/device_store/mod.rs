@@ -141,6 +141,7 @@ impl EngineStore {
     /// is being saved.
     pub async fn close(&self) {
         self.rows.refuse_writes();
+        self.keys.hurry();
         drop(self.begin_saving().await);
         self.rows.wait_for_writes().await;
     }
@@ -237,7 +238,7 @@ impl EngineStore {
         if changes.is_empty() {
             return Ok(());
         }
-        self.rows.write(changes, Vec::new()).await.map(drop)
+        self.rows.write(changes).await.map(drop)
     }
 
     async fn delete(&self, kind: RowKind, key: &str) -> Result<()> {

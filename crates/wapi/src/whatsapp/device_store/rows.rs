@@ -2,6 +2,7 @@
 //! under the life of its account.
 
 use std::collections::BTreeMap;
+use std::future::Ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -139,13 +140,22 @@ impl DeviceRows {
         }
     }
 
-    /// Makes changes; returns the number of rows deleted, once everything is on the disk. The
-    /// messages that were decrypted with what is in the changes are saved with them.
-    pub async fn write(
+    /// Makes changes; returns the number of rows deleted, once everything is on the disk.
+    pub async fn write(&self, changes: Vec<RowChange>) -> Result<u64> {
+        let written = self.write_keys(changes, Vec::new(), None::<Ready<()>>);
+        Ok(written.await?.unwrap_or_default())
+    }
+
+    /// Makes changes, and saves the messages that were decrypted with what is in them in the same
+    /// transaction; returns the number of rows deleted, once everything is on the disk. With `urgent`, they
+    /// may wait for a commit of others; returns `None` if it completes first, see
+    /// [`write_deferred`](crate::store::EngineRowStore::write_deferred).
+    pub async fn write_keys(
         &self,
         changes: Vec<RowChange>,
         decrypted: Vec<(MessageKey, Vec<u8>)>,
-    ) -> Result<u64> {
+        urgent: Option<impl Future<Output = ()>>,
+    ) -> Result<Option<u64>> {
         let changes = changes.into_iter().map(seal_change).collect();
         let place = self.place.read().await;
         self.check_open()?;
@@ -155,10 +165,13 @@ impl DeviceRows {
                     "a message was decrypted before a phone has linked the device".to_owned(),
                 ));
             }
-            Place::Memory(rows) => return Ok(apply_changes(&mut rows.lock(), changes)),
+            Place::Memory(rows) => return Ok(Some(apply_changes(&mut rows.lock(), changes))),
             Place::Table(life) => {
                 let rows = self.store.engine_rows();
-                rows.write(life, changes, decrypted).await
+                match urgent {
+                    None => rows.write(life, changes, decrypted).await.map(Some),
+                    Some(urgent) => rows.write_deferred(life, changes, decrypted, urgent).await,
+                }
             }
         };
         self.has_failed.store(written.is_err(), Ordering::Release);
@@ -169,7 +182,9 @@ impl DeviceRows {
     /// former device of the account has left there goes. Does nothing but the changes if they are
     /// there already.
     pub async fn link(&self, life: &Life, changes: Vec<RowChange>) -> Result<()> {
-        {
+        // A write under way would be waited for.
+        let is_linked = matches!(*self.place.read().await, Place::Table(_));
+        if !is_linked {
             let mut place = self.place.write().await;
             self.check_open()?;
             if let Place::Memory(rows) = &*place {
@@ -191,7 +206,7 @@ impl DeviceRows {
                 return Ok(());
             }
         }
-        self.write(changes, Vec::new()).await.map(drop)
+        self.write(changes).await.map(drop)
     }
 
     /// Refuses writes from now on: the rows may be deleted, or belong to the next link.

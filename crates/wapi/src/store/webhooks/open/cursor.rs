@@ -159,6 +159,12 @@ impl LogCursor {
             .await
     }
 
+    /// Returns whether all events have their deliveries.
+    pub async fn is_at_end(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let events = log_reader::load_events_after(connection, self.at.end).await?;
+        Ok(events.is_empty())
+    }
+
     /// Makes the deliveries of new events: in memory, or as rows where their lane has rows or there
     /// is no room.
     pub async fn deliver(

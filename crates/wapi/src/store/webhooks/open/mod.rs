@@ -26,7 +26,8 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The most events from the first one with an open delivery on: after a crash, all of them are read
 /// again. If there are more, all open deliveries get rows.
 const MAX_SPAN: i64 = 20_000;
-/// How long accepted deliveries wait to be saved together; a crash in this time repeats them.
+/// How long accepted deliveries, and changes that may wait, wait for a commit of others. A crash in this time
+/// repeats the former and takes the latter back.
 pub(in crate::store) const SAVE_DELAY: Duration = Duration::from_millis(200);
 /// If saving takes longer, each success is saved before its chat goes on.
 const MAX_UNSAVED_TIME: Duration = Duration::from_secs(1);

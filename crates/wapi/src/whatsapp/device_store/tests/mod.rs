@@ -4,7 +4,9 @@
 mod calls;
 mod conformance;
 mod converting;
+mod deferred;
 
+use std::future::Ready;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +14,8 @@ use tempfile::TempDir;
 
 use whatsapp_rust::wacore::store::traits::{DeviceStore, ProtocolStore, SignalStore};
 
-use crate::store::KeyRange;
 use crate::store::tests::refuse_engine_rows;
+use crate::store::{KeyRange, Life};
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::device_store::*;
 
@@ -46,17 +48,25 @@ async fn open_store(folder: &Path) -> Store {
 async fn open_fixture() -> StoreFixture {
     let folder = tempfile::tempdir().unwrap();
     let store = open_store(folder.path()).await;
+    link_fixture(store, folder).await
+}
+
+async fn link_fixture(store: Store, folder: TempDir) -> StoreFixture {
     let backend = open(folder.path(), &store).await;
     let opened = Arc::clone(&backend.decrypted);
-    let mut device = Device::new();
-    device.pn = Some("375447034810:5@s.whatsapp.net".parse().unwrap());
-    backend.save_device(&device).await.unwrap();
+    backend.save_device(&linked_device()).await.unwrap();
     StoreFixture {
         backend,
         opened,
         store,
         _folder: folder,
     }
+}
+
+fn linked_device() -> Device {
+    let mut device = Device::new();
+    device.pn = Some("375447034810:5@s.whatsapp.net".parse().unwrap());
+    device
 }
 
 const BOB: &str = "1:2@lid";
@@ -72,6 +82,10 @@ fn message_key(id: &str) -> MessageKey {
 }
 
 impl StoreFixture {
+    fn life(&self) -> Life {
+        self.store.device_life("shop").current_life()
+    }
+
     async fn opens(&self, id: &str) {
         self.backend
             .store_pending_inbound(BOB, BOB, id, id.as_bytes())
@@ -174,7 +188,7 @@ async fn a_message_that_the_engine_is_done_with_while_it_is_saved_does_not_stay(
     session
         .backend
         .rows
-        .write(Vec::new(), unsaved)
+        .write_keys(Vec::new(), unsaved, None::<Ready<()>>)
         .await
         .unwrap();
     assert_eq!(session.on_disk().await, ["1"]);

@@ -68,7 +68,7 @@ impl MsgSecretStore for EngineStore {
     async fn delete_expired_msg_secrets(&self, cutoff_timestamp: i64) -> Result<u32> {
         let _turn = self.merging.lock().await;
         let change = RowChange::Expire(RowKind::Secret, cutoff_timestamp);
-        let gone = self.rows.write(vec![change], Vec::new()).await?;
+        let gone = self.rows.write(vec![change]).await?;
         Ok(u32::try_from(gone).unwrap_or(u32::MAX))
     }
 }

@@ -38,7 +38,9 @@ impl OutboxModel {
             let is_limit = !hold.reason.is_pacing();
             let first = self.outbox.lanes.first_of_chat(&message.to);
             let is_decided = first.is_some_and(|first| first.stage == SendStage::Held);
-            let is_known = self.known.contains(&message.to) && !self.untrusted.contains(seq);
+            // Those behind the first wait for its turn.
+            let is_untrusted = first.is_some_and(|it| self.untrusted.contains(&it.message.seq));
+            let is_known = self.known.contains(&message.to) && !is_untrusted;
             assert!(
                 !(is_limit && is_decided && is_known),
                 "{seq:?} is held although the person has written"

@@ -146,9 +146,9 @@ impl OutboxItem {
     }
 
     /// Whether the store says that it may have left, although it certainly has not, and is not about
-    /// to. One that WhatsApp has refused counts as one that has left, if that stays so.
+    /// to.
     pub fn is_marked_in_vain(&self) -> bool {
-        self.is_recorded && !self.may_have_left_by_now() && self.stage != SendStage::Refused
+        self.is_recorded && !self.may_have_left_by_now()
     }
 
     /// Whether WhatsApp may have accepted it although it refuses it now: by an attempt that it left

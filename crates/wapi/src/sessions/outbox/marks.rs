@@ -14,9 +14,15 @@ impl Outbox {
         self.unmark_messages(lane);
     }
 
-    /// Takes back the marks of all messages that certainly have not left.
+    /// Takes back the marks of all messages that certainly have not left. One that WhatsApp has refused
+    /// counts as one that has, if that stays so; its chat waits until that is decided.
     pub(super) fn unmark_waiting(&mut self) {
-        let marked = self.lanes.filter_messages(OutboxItem::is_marked_in_vain);
+        let mut marked = self.lanes.filter_messages(OutboxItem::is_marked_in_vain);
+        marked.retain(|seq| {
+            let item = self.lanes.get(*seq);
+            let first = item.and_then(|item| self.lanes.first_of_chat(&item.message.to));
+            first.is_none_or(|first| first.stage != SendStage::Refused)
+        });
         self.unmark_messages(marked);
     }
 

@@ -29,10 +29,10 @@ impl Outbox {
         let has_written = std::mem::take(&mut item.is_check_outdated);
         if is_trusted || has_written {
             item.familiarity = is_trusted.then_some(ChatFamiliarity::Known);
-            self.wait_again(seq);
+            self.make_ready(seq);
         } else if is_limited && item.mode == SendMode::Queued {
             item.familiarity = Some(ChatFamiliarity::New);
-            self.wait_again(seq);
+            self.make_ready(seq);
         } else {
             let failure = SendFailure::from_refusal(&item.message.to, SendFailure::NEW_CHAT_CODE);
             // Its own attempt is answered; another may have arrived.
@@ -45,13 +45,9 @@ impl Outbox {
                 },
             );
         }
-    }
-
-    /// Lets a refused message have its turn again. The connection may have ended meanwhile.
-    fn wait_again(&mut self, seq: MessageSeq) {
-        self.make_ready(seq);
+        // The connection may have ended meanwhile.
         if !self.is_online() {
-            self.unmark_messages(vec![seq]);
+            self.unmark_waiting();
         }
     }
 

@@ -116,16 +116,22 @@ fn a_refused_message_that_may_have_left_before_keeps_its_mark() {
 
 #[test]
 fn a_refused_message_that_waits_for_a_connection_has_not_left() {
-    let (mut outbox, at) = online();
-    add(&mut outbox, message(1), SendMode::Queued, at);
-    assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
-    let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
-    outbox.set_connectivity(OutboxConnectivity::Offline);
-    assert_eq!(outbox.next_steps(at), []);
-    outbox.finish_trust_check(check, true);
-    let cleared = OutboxStep::ClearAttempts(vec![MessageSeq(1)]);
-    assert_eq!(outbox.next_steps(at), [cleared]);
-    assert!(outbox.cancel_message(MessageSeq(1)));
+    for (is_trusted, waiting) in [(true, vec![1, 2]), (false, vec![2])] {
+        let (mut outbox, at) = online();
+        for seq in [1, 2] {
+            add(&mut outbox, message(seq), SendMode::Queued, at);
+        }
+        assert_eq!(outbox.next_steps(at), [hand_over(1, 1)]);
+        let check = outbox.start_trust_check(MessageSeq(1)).unwrap();
+        outbox.set_connectivity(OutboxConnectivity::Offline);
+        assert_eq!(outbox.next_steps(at), []);
+        outbox.finish_trust_check(check, is_trusted);
+        // All of the chat together, or the second one would overtake after a crash.
+        let waiting = waiting.into_iter().map(MessageSeq).collect();
+        let steps = outbox.next_steps(at);
+        assert_eq!(steps.last(), Some(&OutboxStep::ClearAttempts(waiting)));
+        assert!(outbox.cancel_message(MessageSeq(2)));
+    }
 }
 
 #[test]

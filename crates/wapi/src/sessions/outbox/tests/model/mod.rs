@@ -253,6 +253,8 @@ impl OutboxModel {
                 let refusal = SendFailure::WhatsappRefused("".into());
                 self.outbox.record_answer(seq, SendOutcome::Failed(refusal));
             }
+            // Refused, after whatever was done about another attempt.
+            ModelAnswer::NewChat if is_open => {}
             ModelAnswer::Ack | ModelAnswer::Nack | ModelAnswer::NewChat => {
                 self.arrive(seq);
                 self.outbox
@@ -290,6 +292,22 @@ impl OutboxModel {
             }
             self.outbox
                 .add_message(Arc::new(message), SendMode::Queued, self.at);
+        }
+    }
+
+    /// WhatsApp decides about the messages of a chat in the order in which they reach it: it has taken
+    /// those that it has not refused by now.
+    fn decide_earlier(&mut self, seq: MessageSeq, to: &ChatId) {
+        let undecided = |(it, is_open): &&mut (MessageSeq, bool)| {
+            *is_open && *it != seq && self.rows[it].0.to == *to
+        };
+        let mut taken = Vec::new();
+        for (seq, is_open) in self.unanswered.iter_mut().filter(undecided) {
+            *is_open = false;
+            taken.push(*seq);
+        }
+        for seq in taken {
+            self.arrive(seq);
         }
     }
 
@@ -377,7 +395,14 @@ impl OutboxModel {
             message.send_at.is_none_or(|time| time <= self.at.now),
             "{seq:?} leaves too early"
         );
-        let luck = self.luck.next().expect("luck goes round for ever");
+        let (to, luck) = (message.to.clone(), self.luck.next());
+        let luck = luck.expect("luck goes round for ever");
+        if !matches!(
+            luck,
+            EngineLuck::Offline | EngineLuck::Failed | EngineLuck::LostUnclear | EngineLuck::Hangs
+        ) {
+            self.decide_earlier(seq, &to);
+        }
         if matches!(luck, EngineLuck::Arrives | EngineLuck::ArrivesUnclear) {
             self.arrive(seq);
         }

@@ -14,8 +14,8 @@ impl Outbox {
         self.unmark_messages(lane);
     }
 
-    /// Takes back the marks of all messages that certainly have not left. One that WhatsApp has refused
-    /// counts as one that has, if that stays so; its chat waits until that is decided.
+    /// Takes back the marks of all messages that certainly have not left. If a refusal turns out to be
+    /// final, its message counts as one that has left: the marks of its chat stay until that is decided.
     pub(super) fn unmark_waiting(&mut self) {
         let mut marked = self.lanes.filter_messages(OutboxItem::is_marked_in_vain);
         marked.retain(|seq| {

@@ -191,22 +191,27 @@ async fn open_standing() -> (Store, tempfile::TempDir) {
     (store, folder)
 }
 
-/// Polls a future for a while, which does not complete.
-async fn assert_waits<T>(mut waiting: std::pin::Pin<&mut impl Future<Output = T>>) {
+type Deferred<'a> =
+    std::pin::Pin<Box<dyn Future<Output = Result<Option<()>, crate::store::StoreError>> + 'a>>;
+
+/// Defers a change, which then waits for others.
+async fn defer<'a>(
+    store: &'a Store,
+    word: &'static str,
+    urgent: impl Future<Output = ()> + 'a,
+) -> Deferred<'a> {
+    let mut deferred = Box::pin(store.writer.apply_deferred(NotedWord(word), urgent));
     for _ in 0..100 {
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert!(futures_util::poll!(deferred.as_mut()).is_pending());
         tokio::task::yield_now().await;
     }
+    deferred
 }
 
 #[tokio::test]
 async fn a_change_that_may_wait_is_in_the_next_commit_of_others() {
     let (store, _folder) = open_standing().await;
-    let deferred = store
-        .writer
-        .apply_deferred(NotedWord("first"), std::future::pending());
-    let mut deferred = std::pin::pin!(deferred);
-    assert_waits(deferred.as_mut()).await;
+    let deferred = defer(&store, "first", std::future::pending()).await;
     // Nothing else can end the wait.
     let other = store.writer.apply_change(NotedWord("second"));
     let (deferred, other) = tokio::join!(deferred, other);
@@ -236,11 +241,7 @@ async fn changes_are_made_in_their_order_whether_they_may_wait_and_whether_anybo
 async fn whoever_is_in_a_hurry_does_not_wait_for_others() {
     let (store, _folder) = open_standing().await;
     let hurry = tokio::sync::Notify::new();
-    let deferred = store
-        .writer
-        .apply_deferred(NotedWord("deferred"), hurry.notified());
-    let mut deferred = std::pin::pin!(deferred);
-    assert_waits(deferred.as_mut()).await;
+    let deferred = defer(&store, "deferred", hurry.notified()).await;
     hurry.notify_one();
     assert_eq!(deferred.await.unwrap(), None);
     store.writer.apply_change(NotedWord("again")).await.unwrap();
@@ -263,11 +264,7 @@ async fn a_change_that_may_wait_waits_for_a_moment_and_the_end_of_the_program_do
     );
 
     let (store, folder) = open_standing().await;
-    let deferred = store
-        .writer
-        .apply_deferred(NotedWord("last"), std::future::pending());
-    let mut deferred = std::pin::pin!(deferred);
-    assert_waits(deferred.as_mut()).await;
+    let deferred = defer(&store, "last", std::future::pending()).await;
     let (_, saved) = tokio::join!(store.close(), deferred);
     assert_eq!(saved.unwrap(), Some(()));
     let store = open_store(&folder).await;

@@ -111,6 +111,16 @@ pub(super) struct PendingChange<C: StoreChange> {
     pub done: oneshot::Sender<Result<C::Answer, StoreError>>,
 }
 
+impl<C: StoreChange> PendingChange<C> {
+    pub fn new(change: C, done: oneshot::Sender<Result<C::Answer, StoreError>>) -> Box<Self> {
+        Box::new(Self {
+            change,
+            answer: None,
+            done,
+        })
+    }
+}
+
 #[async_trait]
 impl<C: StoreChange> ErasedChange for PendingChange<C> {
     async fn write(

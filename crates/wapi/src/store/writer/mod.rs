@@ -146,14 +146,8 @@ impl DatabaseWriter {
     }
 
     pub async fn apply_change<C: StoreChange>(&self, change: C) -> Result<C::Answer, StoreError> {
-        self.send_command(|done| {
-            WriteCommand::Change(Box::new(PendingChange {
-                change,
-                answer: None,
-                done,
-            }))
-        })
-        .await
+        self.send_command(|done| WriteCommand::Change(PendingChange::new(change, done)))
+            .await
     }
 
     /// Applies a change that may wait: the next commit of others takes it along, or one that begins after
@@ -164,13 +158,8 @@ impl DatabaseWriter {
         change: C,
         urgent: impl Future<Output = ()>,
     ) -> Result<Option<C::Answer>, StoreError> {
-        let applied = self.send_command(|done| {
-            WriteCommand::Deferred(Box::new(PendingChange {
-                change,
-                answer: None,
-                done,
-            }))
-        });
+        let applied =
+            self.send_command(|done| WriteCommand::Deferred(PendingChange::new(change, done)));
         tokio::select! {
             biased;
             answer = applied => answer.map(Some),
@@ -386,12 +375,8 @@ impl WriterTask {
     /// Writes without changing any data: always the first page of the file, whichever tables exist.
     async fn write_empty(&mut self) -> Result<(), CommitError> {
         let (done, _) = oneshot::channel();
-        self.commit(&mut [WriteCommand::Change(Box::new(PendingChange {
-            change: EmptyWrite,
-            answer: None,
-            done,
-        }))])
-        .await
+        self.commit(&mut [WriteCommand::Change(PendingChange::new(EmptyWrite, done))])
+            .await
     }
 
     /// Runs one transaction. If it fails, no later program finds it on the disk either.

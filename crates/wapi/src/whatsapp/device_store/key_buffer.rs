@@ -11,13 +11,13 @@
 //! join them, and then for a commit that takes them along.
 
 use std::collections::BTreeMap;
-use std::future::Ready;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use whatsapp_rust::wacore::store::error::Result;
 
 use super::DecryptedBuffer;
@@ -69,6 +69,13 @@ struct BufferedKeys {
     waiting: usize,
     /// Whether a task writes what gathers.
     has_writer: bool,
+}
+
+impl BufferedKeys {
+    /// Whether there are changes that a frame may rest on.
+    const fn has_essential(&self) -> bool {
+        self.essential > self.saved
+    }
 }
 
 /// A new row, or none.
@@ -170,21 +177,17 @@ impl KeyBuffer {
     /// Returns when all changes that a frame may rest on are on the disk. After an error they may
     /// not be.
     pub async fn save_essential(&self) -> Result<()> {
-        let is_saved = {
-            let state = self.lock_state();
-            state.saved >= state.essential
-        };
-        if is_saved {
-            Ok(())
-        } else {
-            self.save_all().await
+        let is_unsaved = self.lock_state().has_essential();
+        match is_unsaved {
+            true => self.save_all().await,
+            false => Ok(()),
         }
     }
 
     /// Returns when all changes so far are on the disk. After an error they may not be.
     pub async fn save_all(&self) -> Result<()> {
         let _waiting = WaitingMark::new(self);
-        self.save(None::<Ready<()>>).await
+        self.save(None).await
     }
 
     /// Ends the wait of changes for a commit of others.
@@ -200,14 +203,14 @@ impl KeyBuffer {
         urgent.as_mut().enable();
         let is_urgent = {
             let state = self.lock_state();
-            state.waiting > 0 || state.essential > state.saved
+            state.waiting > 0 || state.has_essential()
         };
         self.save((!is_urgent).then_some(urgent)).await
     }
 
     /// Saves all changes so far; see [`DeviceRows::write_keys`] for `urgent`. After an error they may not be
     /// on the disk.
-    async fn save(&self, urgent: Option<impl Future<Output = ()>>) -> Result<()> {
+    async fn save(&self, urgent: Option<Pin<&mut Notified<'_>>>) -> Result<()> {
         let wanted = self.lock_state().count;
         let _turn = self.writing.lock().await;
         let (changes, upto): (Vec<_>, _) = {
@@ -246,7 +249,8 @@ impl KeyBuffer {
             loop {
                 // Subscribes before it looks.
                 let urgent = self.urgent.notified();
-                if !self.has_essential() {
+                let is_unhurried = !self.lock_state().has_essential();
+                if is_unhurried {
                     let _ = self.clock.timeout(LAZY_GATHERING, urgent).await;
                 }
                 self.clock.sleep(GATHERING).await;
@@ -263,9 +267,10 @@ impl KeyBuffer {
         self.tasks.unless_stopping(writing).await;
     }
 
-    fn has_essential(&self) -> bool {
-        let state = self.lock_state();
-        state.essential > state.saved
+    /// Whether a save is under way, or waits for a commit of others.
+    #[cfg(test)]
+    pub fn is_saving(&self) -> bool {
+        self.writing.try_lock().is_err()
     }
 
     fn lock_state(&self) -> MutexGuard<'_, BufferedKeys> {

@@ -2,11 +2,12 @@
 //! under the life of its account.
 
 use std::collections::BTreeMap;
-use std::future::Ready;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::RwLock;
+use tokio::sync::futures::Notified;
 use whatsapp_rust::wacore::store::error::{Result, StoreError};
 
 use super::database_error;
@@ -142,7 +143,7 @@ impl DeviceRows {
 
     /// Makes changes; returns the number of rows deleted, once everything is on the disk.
     pub async fn write(&self, changes: Vec<RowChange>) -> Result<u64> {
-        let written = self.write_keys(changes, Vec::new(), None::<Ready<()>>);
+        let written = self.write_keys(changes, Vec::new(), None);
         Ok(written.await?.unwrap_or_default())
     }
 
@@ -154,7 +155,7 @@ impl DeviceRows {
         &self,
         changes: Vec<RowChange>,
         decrypted: Vec<(MessageKey, Vec<u8>)>,
-        urgent: Option<impl Future<Output = ()>>,
+        urgent: Option<Pin<&mut Notified<'_>>>,
     ) -> Result<Option<u64>> {
         let changes = changes.into_iter().map(seal_change).collect();
         let place = self.place.read().await;

@@ -4,9 +4,6 @@ use super::*;
 use crate::store::tests::writer::StandingClock;
 use crate::whatsapp::device_store::key_buffer::KeyWeight;
 
-/// Time after which a change has gathered, and waits for others.
-const GATHERED: Duration = Duration::from_secs(1);
-
 /// A linked device with a change that nobody waits for.
 async fn open_waiting() -> StoreFixture {
     let folder = tempfile::tempdir().unwrap();
@@ -14,7 +11,9 @@ async fn open_waiting() -> StoreFixture {
     let store = Store::open(&folder.path().join("wapi.db"), clock).await;
     let fixture = link_fixture(store.unwrap(), folder).await;
     fixture.changes("bob.0", KeyWeight::Lossy);
-    Clock::system().sleep(GATHERED).await;
+    while !fixture.backend.keys.is_saving() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(
         fixture.saved_sessions().await,
         [""; 0],
@@ -70,13 +69,11 @@ async fn a_frame_does_not_wait_for_others() {
 #[tokio::test]
 async fn a_key_that_a_frame_may_rest_on_is_saved_by_itself() {
     let fixture = open_waiting().await;
+    let mut commits = fixture.store.watch_commits();
+    commits.mark_unchanged();
     fixture.changes("ann.0", KeyWeight::Essential);
-    let saving = async {
-        while fixture.saved_sessions().await.len() < 2 {
-            Clock::system().sleep(Duration::from_millis(5)).await;
-        }
-    };
-    at_once(saving).await;
+    at_once(commits.changed()).await.unwrap();
+    assert_eq!(fixture.saved_sessions().await, ["ann.0", "bob.0"]);
 }
 
 #[tokio::test]

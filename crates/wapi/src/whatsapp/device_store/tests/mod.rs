@@ -6,7 +6,6 @@ mod conformance;
 mod converting;
 mod deferred;
 
-use std::future::Ready;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -188,7 +187,7 @@ async fn a_message_that_the_engine_is_done_with_while_it_is_saved_does_not_stay(
     session
         .backend
         .rows
-        .write_keys(Vec::new(), unsaved, None::<Ready<()>>)
+        .write_keys(Vec::new(), unsaved, None)
         .await
         .unwrap();
     assert_eq!(session.on_disk().await, ["1"]);

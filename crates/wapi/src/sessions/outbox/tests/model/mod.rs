@@ -253,7 +253,7 @@ impl OutboxModel {
                 let refusal = SendFailure::WhatsappRefused("".into());
                 self.outbox.record_answer(seq, SendOutcome::Failed(refusal));
             }
-            // Refused, after whatever was done about another attempt.
+            // Another attempt has settled the message, and this one is refused.
             ModelAnswer::NewChat if is_open => {}
             ModelAnswer::Ack | ModelAnswer::Nack | ModelAnswer::NewChat => {
                 self.arrive(seq);

@@ -20,6 +20,7 @@ use url::Url;
 use crate::model::signing_key::SigningKey;
 use crate::net::egress::EgressPolicy;
 use crate::net::proxy::{LinkRoute, ProxyAddress};
+use crate::system::master_key::MasterKeySettings;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use hosts::HostNames;
@@ -76,6 +77,8 @@ pub struct Config {
     pub proxy: Option<ProxyAddress>,
     /// The way of callers' links of sessions with a proxy.
     pub proxy_links: LinkRoute,
+    /// What the keys of sessions are sealed with on the disk.
+    pub master_key: Option<MasterKeySettings>,
     pub retention: RetentionPolicy,
     pub media: MediaPolicy,
     pub media_storage: StorageConfig,
@@ -185,6 +188,7 @@ impl Config {
         let new_chats = reader.read_required("WAPI_NEW_CHATS", parse::parse_new_chat_policy);
         let proxy = reader.read_optional("WAPI_PROXY", ProxyAddress::parse);
         let proxy_links = reader.read_required("WAPI_PROXY_LINKS", parse::parse_link_route);
+        let master_key = parse::read_master_key(&mut reader);
         let retention = parse::read_retention(&mut reader);
         let media = parse::read_media_policy(&mut reader);
         let media_storage = parse::read_media_storage(&mut reader);
@@ -222,6 +226,7 @@ impl Config {
                 new_chats: new_chats?,
                 proxy,
                 proxy_links: proxy_links?,
+                master_key: master_key?,
                 retention: retention?,
                 media: media?,
                 media_storage: media_storage?,

@@ -8,6 +8,7 @@ const ACCESS: &str = "Access";
 const DASHBOARD: &str = "Dashboard";
 const WEBHOOKS: &str = "Webhooks and events";
 const SESSIONS: &str = "Sessions";
+const ENCRYPTION: &str = "Encryption";
 const RETENTION: &str = "Retention";
 const FILES: &str = "Files";
 const LOGS: &str = "Logs";
@@ -245,6 +246,59 @@ pub static SETTINGS: &[Setting] = &[
         secret: false,
         meaning: "Media links of callers and pages for previews, of sessions with a proxy: `on` (they \
                   are fetched through the proxy) or `off` (directly).",
+    },
+    Setting {
+        section: ENCRYPTION,
+        name: "WAPI_MASTER_KEY",
+        default: Unset("none"),
+        example: "5f0c6a1e94d7b2388c41e0a95d73f61b0e2d9a84c7563f1b8ad04e6972c5b13d",
+        secret: true,
+        meaning: "Seals the keys of sessions on the disk: 64 hex digits (`openssl rand -hex 32`) or the \
+                  base64 of 32 bytes. At most one of this and the next two. Without it, a data folder \
+                  that is sealed is refused.",
+    },
+    Setting {
+        section: ENCRYPTION,
+        name: "WAPI_MASTER_KEY_FILE",
+        default: Unset("none"),
+        example: "/run/secrets/wapi-master-key",
+        secret: false,
+        meaning: "A file with the master key.",
+    },
+    Setting {
+        section: ENCRYPTION,
+        name: "WAPI_MASTER_KEY_COMMAND",
+        default: Unset("none"),
+        example: "vault kv get -field=key secret/wapi",
+        secret: false,
+        meaning: "A command that prints the master key, run once at start, for 30 seconds at most. There \
+                  is no shell: it is split at spaces, quotes keep words together, and nothing is \
+                  replaced.",
+    },
+    Setting {
+        section: ENCRYPTION,
+        name: "WAPI_MASTER_KEY_OLD",
+        default: Unset("none"),
+        example: "a3d51b7f08c2e6944f1d3b60c58e92a7d40f7e163b9c82d5e60a17f4b8293c5e",
+        secret: true,
+        meaning: "The former master key, while it is changed.",
+    },
+    Setting {
+        section: ENCRYPTION,
+        name: "WAPI_MASTER_KEY_OLD_FILE",
+        default: Unset("none"),
+        example: "/run/secrets/wapi-master-key-old",
+        secret: false,
+        meaning: "A file with the former master key.",
+    },
+    Setting {
+        section: ENCRYPTION,
+        name: "WAPI_ENCRYPT",
+        default: Unset("`keys` with a master key, else `none`"),
+        example: "keys",
+        secret: false,
+        meaning: "`keys`: the keys of sessions and other secrets are sealed. `none`: the seal is taken \
+                  off at start, which needs the master key.",
     },
     Setting {
         section: RETENTION,

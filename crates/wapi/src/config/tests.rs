@@ -66,11 +66,17 @@ fn a_dashboard_that_others_reach_needs_a_key_as_the_api_does() {
 /// An error message shows the example as the remedy.
 #[test]
 fn the_examples_of_all_settings_are_accepted() {
-    let examples: Vec<_> = SETTINGS
+    let all = SETTINGS
         .iter()
-        .map(|setting| (setting.name, setting.example))
-        .collect();
-    read(&examples, BuildKind::Sandbox).unwrap();
+        .map(|setting| (setting.name, setting.example));
+    // A master key is in one place at a time.
+    let (places, rest): (Vec<_>, Vec<_>) = all.partition(|(name, _)| name.contains("MASTER_KEY"));
+    for place in &places {
+        let is_old = place.0.contains("_OLD");
+        let key = is_old.then(|| places[0]).into_iter();
+        let examples: Vec<_> = rest.iter().copied().chain(key).chain([*place]).collect();
+        read(&examples, BuildKind::Sandbox).unwrap();
+    }
 }
 
 #[test]

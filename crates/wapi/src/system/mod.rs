@@ -6,3 +6,4 @@ pub(crate) mod descriptors;
 pub(crate) mod durable_files;
 pub(crate) mod fair_permits;
 pub mod lifecycle;
+pub mod master_key;

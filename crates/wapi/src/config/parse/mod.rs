@@ -2,6 +2,7 @@
 
 mod access;
 mod dashboard;
+mod encryption;
 mod media_storage;
 
 use std::fmt;
@@ -29,13 +30,19 @@ pub(super) use access::{
     GatewayReach, had_open_targets, parse_networks, read_access, read_allowed_targets,
 };
 pub(super) use dashboard::{check_dashboard_access, read_dashboard};
+pub(super) use encryption::read_master_key;
 pub(super) use media_storage::read_media_storage;
 
 /// Secrets that protect an access, or prove an origin.
-const PROTECTING_SECRETS: [&str; 3] = [
+const PROTECTING_SECRETS: [&str; 8] = [
     "WAPI_API_KEY",
     "WAPI_WEBHOOK_SECRET",
     "WAPI_MEDIA_S3_SECRET_ACCESS_KEY",
+    "WAPI_MASTER_KEY",
+    "WAPI_MASTER_KEY_FILE",
+    "WAPI_MASTER_KEY_COMMAND",
+    "WAPI_MASTER_KEY_OLD",
+    "WAPI_MASTER_KEY_OLD_FILE",
 ];
 
 /// Reads settings one by one and collects the errors.

@@ -103,6 +103,11 @@ impl App {
         tls::install_crypto();
         descriptors::raise_limit();
         let lifecycle = Lifecycle::new();
+        // Before anything is touched: without its key, a data folder that is sealed stays as it is.
+        let master_keys = match &config.master_key {
+            Some(settings) => Some(settings.read(&clock).await?),
+            None => None,
+        };
         let tls = match &config.https {
             Some(files) => Some(TlsServer::open(files.clone()).await?),
             None => None,
@@ -115,7 +120,16 @@ impl App {
         let id = dedup::FolderId::open(&config.root, clock.now())?;
         let seen =
             ForwardedSet::open(config.redis.as_ref(), id, clock.clone(), lifecycle.clone()).await?;
-        let store = Store::open(&config.root.join("wapi.db"), clock.clone()).await?;
+        let store = Store::open_sealed(
+            &config.root.join("wapi.db"),
+            master_keys.as_ref(),
+            clock.clone(),
+        )
+        .await?;
+        files
+            .reseal_all(store.sealer())
+            .await
+            .context("sealing the files of sessions")?;
         let first_key = match &config.access {
             AccessMode::Key(key) => Some(key),
             AccessMode::Open | AccessMode::Loopback => None,

@@ -16,8 +16,10 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::fs;
 
+use crate::model::masking;
 use crate::model::session_name::SessionName;
-use crate::store::session_file::{SessionFile, inspect_file};
+use crate::store::Sealer;
+use crate::store::session_file::{SessionFile, inspect_file, reseal_file};
 use crate::system::durable_files;
 
 /// Suffix of a session's file.
@@ -174,7 +176,7 @@ impl SessionFiles {
         if there.is_empty() {
             return Ok(());
         }
-        if inspect_file(&file).await == SessionFile::NeverPaired {
+        if inspect_file(&file, &Sealer::none()).await == SessionFile::NeverPaired {
             return remove_files(&file).await.map(drop);
         }
         let folder = self
@@ -189,6 +191,47 @@ impl SessionFiles {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// Seals all session files with the master key, or takes the seal off them, as the sealer says;
+    /// those of former devices, too. A file that cannot be opened stays as it is: its session says
+    /// why.
+    pub async fn reseal_all(&self, sealer: &Sealer) -> io::Result<()> {
+        if !sealer.has_master_key() {
+            return Ok(());
+        }
+        let mut folders = vec![self.sessions.clone()];
+        let mut rewritten = 0;
+        while let Some(folder) = folders.pop() {
+            let mut entries = fs::read_dir(&folder).await?;
+            while let Some(entry) = entries.next_entry().await? {
+                let path = entry.path();
+                if entry.file_type().await?.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                if path
+                    .extension()
+                    .is_none_or(|suffix| suffix != SESSION_SUFFIX)
+                {
+                    continue;
+                }
+                match reseal_file(&path, sealer).await {
+                    Ok(is_rewritten) => rewritten += u32::from(is_rewritten),
+                    Err(reason) => {
+                        let file = masking::mask_path(&path);
+                        tracing::warn!(file, reason, "left a session's file as it is");
+                    }
+                }
+            }
+        }
+        if rewritten > 0 {
+            tracing::info!(
+                files = rewritten,
+                "wrote session files anew for the master key"
+            );
         }
         Ok(())
     }

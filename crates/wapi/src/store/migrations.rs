@@ -52,6 +52,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0047_eventless.sql"),
     include_str!("../../../../migrations/sqlite/0048_open_deliveries.sql"),
     include_str!("../../../../migrations/sqlite/0049_engine.sql"),
+    include_str!("../../../../migrations/sqlite/0050_data_keys.sql"),
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.

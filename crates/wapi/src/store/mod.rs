@@ -16,10 +16,10 @@ mod outbox;
 mod webhooks;
 
 mod columns;
-mod commit_error;
 mod handles;
 mod migrations;
 mod read_pool;
+mod sealing;
 mod writer;
 
 use std::path::Path;
@@ -38,6 +38,7 @@ use tokio::sync::watch;
 use crate::system::clock::Clock;
 use crate::system::durable_files;
 use crate::system::lifecycle::{FinishReport, Lifecycle};
+use crate::system::master_key::MasterKeys;
 use crate::telemetry::counters::GatewayMetrics;
 
 pub use admin::activity::notes::{
@@ -86,6 +87,7 @@ pub use outbox::outcomes::{
 pub use outbox::quoted::QuotedMessage;
 pub use outbox::resend_cache::SentPayload;
 use read_pool::ReadPool;
+pub use sealing::Sealer;
 pub use webhooks::deliveries::{AttemptFailure, DeliveryOutcome, SettledDelivery};
 pub use webhooks::delivery_log::{DeliveryRecord, DeliveryState, FailedAttempt};
 pub use webhooks::due::{DueDelivery, QueueHead};
@@ -161,6 +163,7 @@ pub struct Store {
     writer: DatabaseWriter,
     recent: Arc<RecentEvents>,
     lives: Arc<LifeRegistry>,
+    sealer: Sealer,
     timers: Arc<TimerCache>,
     stats: Arc<tokio::sync::Mutex<StoreStats>>,
     meters: Arc<GatewayMetrics>,
@@ -175,18 +178,26 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the database, and migrates its schema. Refuses a database that a newer
-    /// version wrote.
+    /// Opens or creates a database that is not sealed.
+    #[cfg(test)]
     pub async fn open(file: &Path, clock: Clock) -> Result<Self> {
-        Self::open_with(
-            SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full),
-            file,
-            clock,
-        )
-        .await
+        Self::open_sealed(file, None, clock).await
     }
 
-    async fn open_with(options: SqliteConnectOptions, file: &Path, clock: Clock) -> Result<Self> {
+    /// Opens or creates the database, and migrates its schema. Refuses a database that a newer
+    /// version wrote, and one that is sealed without its master key, before anything is written. A
+    /// master key seals the keys of sessions, or takes the seal off them.
+    pub async fn open_sealed(file: &Path, keys: Option<&MasterKeys>, clock: Clock) -> Result<Self> {
+        let options = SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full);
+        Self::open_with(options, file, keys, clock).await
+    }
+
+    async fn open_with(
+        options: SqliteConnectOptions,
+        file: &Path,
+        keys: Option<&MasterKeys>,
+        clock: Clock,
+    ) -> Result<Self> {
         durable_files::create_file(file)
             .await
             .with_context(|| format!("making {}", file.display()))?;
@@ -204,10 +215,16 @@ impl Store {
             .connect()
             .await
             .with_context(|| format!("opening {name}"))?;
+        sealing::check_master_key(&mut connection, keys)
+            .await
+            .with_context(|| format!("opening {name}"))?;
         events::retention::make_shrinkable(&mut connection)
             .await
             .with_context(|| format!("preparing {name}"))?;
         migrations::run_migrations(&mut connection)
+            .await
+            .with_context(|| format!("preparing {name}"))?;
+        let sealer = sealing::open_sealer(&mut connection, keys)
             .await
             .with_context(|| format!("preparing {name}"))?;
         let timers = Arc::new(
@@ -239,6 +256,7 @@ impl Store {
             connection,
             deliveries,
             Arc::clone(&lives),
+            sealer.clone(),
             clock.clone(),
             Arc::clone(&meters),
             &tasks,
@@ -258,6 +276,7 @@ impl Store {
             writer,
             recent: tail,
             lives,
+            sealer,
             timers,
             stats: numbers,
             meters,
@@ -281,6 +300,11 @@ impl Store {
         self.background.close().await;
         self.api_readers.close().await;
         self.tasks.finish(&self.clock, CLOSE_TIMEOUT).await
+    }
+
+    /// What seals the keys of sessions, also outside the database.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// Returns a receiver that is notified of every commit from now on.

@@ -182,7 +182,7 @@ impl SessionActor {
         file: &Path,
     ) -> Result<(Link, LinkEventReceiver), OpenLinkError> {
         let now = self.deps.clock.now();
-        let paired = match inspect_file(file).await {
+        let paired = match inspect_file(file, self.deps.store.sealer()).await {
             SessionFile::Unusable(reason) => return Err(OpenLinkError::Unusable(reason)),
             SessionFile::Unreadable(reason) => return Err(OpenLinkError::Transient(reason)),
             // Leftovers of a former device must not become part of the next one.
@@ -462,7 +462,7 @@ impl SessionActor {
         let found = self
             .deps
             .clock
-            .timeout(OPEN_TIMEOUT, inspect_file(&file))
+            .timeout(OPEN_TIMEOUT, inspect_file(&file, self.deps.store.sealer()))
             .await;
         let now = self.deps.clock.now();
         self.session.update_state(|state| {

@@ -109,7 +109,7 @@ impl SessionActor {
     /// would list a nonexistent device forever.
     async fn log_out_late_device(&self) {
         let file = self.deps.files.session_path(&self.session.name);
-        if inspect_file(&file).await != SessionFile::Paired {
+        if inspect_file(&file, self.deps.store.sealer()).await != SessionFile::Paired {
             return;
         }
         if let Err(reason) = self.convert_database(&file).await {

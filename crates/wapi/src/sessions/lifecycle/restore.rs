@@ -144,7 +144,9 @@ impl Sessions {
             // Its file is inspected when it is opened.
             let file = match is_linked {
                 true => SessionFile::Paired,
-                false => inspect_file(&files.session_path(&name)).await,
+                false => {
+                    inspect_file(&files.session_path(&name), self.inner.deps.store.sealer()).await
+                }
             };
             if ordered.is_none() && file == SessionFile::NeverPaired {
                 continue;
@@ -157,7 +159,8 @@ impl Sessions {
                 continue;
             };
             // It may have come since the files were listed.
-            let file = inspect_file(&files.session_path(&name)).await;
+            let file =
+                inspect_file(&files.session_path(&name), self.inner.deps.store.sealer()).await;
             let is_linked = linked.contains(name.as_str());
             self.restore_session(&name, Some(ordered), (&file, is_linked), &turns);
         }

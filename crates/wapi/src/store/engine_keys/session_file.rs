@@ -7,6 +7,9 @@
 //! the device, as in its row of the database
 //! ```
 //!
+//! The device begins with a zero byte, or with a one and is sealed with the master key itself, so
+//! that the file works without the database and under any name.
+//!
 //! Earlier versions kept a database for each session, `sessions/NAME.db`; one that has not been
 //! converted stands for the session, see [`database_file`](super::database_file).
 
@@ -18,14 +21,16 @@ use sha2::{Digest, Sha256};
 
 use super::database_file;
 use crate::model::ids::to_hex;
+use crate::store::sealing::envelope::Binding;
+use crate::store::sealing::{NOT_SEALED, Sealer};
 use crate::system::durable_files;
 
 /// First line of a file; the number is that of the format.
 const TITLE: &str = "wapi session 1\n";
 /// Larger files are not read: a device has a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// First byte of a device: it is not sealed.
-const NOT_SEALED: u8 = 0;
+/// First byte of a device that is sealed with the master key.
+const BY_MASTER_KEY: u8 = 1;
 
 /// The result of inspecting the path of a session's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +73,19 @@ enum ReadError {
     Foreign(String),
 }
 
+impl ReadError {
+    /// The text for the operator.
+    fn into_text(self) -> String {
+        match self {
+            Self::Foreign(problem) => problem,
+            Self::Io(error) => format!("its file cannot be read now: {error}"),
+        }
+    }
+}
+
 /// Inspects a session's file, or the database in its place.
-pub async fn inspect_file(path: &Path) -> SessionFile {
-    match try_read(path).await {
+pub async fn inspect_file(path: &Path, sealer: &Sealer) -> SessionFile {
+    match try_read(path, sealer).await {
         Ok(Some(_)) => SessionFile::Paired,
         Ok(None) => database_file::inspect_file(&path.with_extension("db")).await,
         Err(ReadError::Foreign(problem)) => SessionFile::Unusable(problem),
@@ -85,26 +100,48 @@ pub async fn inspect_file(path: &Path) -> SessionFile {
 /// # Errors
 ///
 /// A text for the operator.
-pub async fn read_file(path: &Path) -> Result<Option<SavedDevice>, String> {
-    try_read(path).await.map_err(|error| match error {
-        ReadError::Foreign(problem) => problem,
-        ReadError::Io(error) => format!("its file cannot be read now: {error}"),
-    })
+pub async fn read_file(path: &Path, sealer: &Sealer) -> Result<Option<SavedDevice>, String> {
+    try_read(path, sealer).await.map_err(ReadError::into_text)
 }
 
 /// Replaces a session's file; it is on the disk on return.
-pub async fn write_file(path: &Path, saved: &SavedDevice) -> io::Result<()> {
-    durable_files::write_file(path, &encode(saved)?).await
+pub async fn write_file(path: &Path, saved: &SavedDevice, sealer: &Sealer) -> io::Result<()> {
+    durable_files::write_file(path, &encode(saved, sealer)?).await
 }
 
 /// Writes a session's next file beside it; see [`durable_files::write_draft_blocking`].
-pub fn write_draft(path: &Path, saved: &SavedDevice) -> io::Result<PathBuf> {
-    durable_files::write_draft_blocking(path, &encode(saved)?)
+pub fn write_draft(path: &Path, saved: &SavedDevice, sealer: &Sealer) -> io::Result<PathBuf> {
+    durable_files::write_draft_blocking(path, &encode(saved, sealer)?)
 }
 
-fn encode(saved: &SavedDevice) -> io::Result<Vec<u8>> {
-    let mut device = vec![NOT_SEALED];
-    device.extend(&saved.device);
+/// Writes a session's file anew if it is not sealed as it should be: the master key was given,
+/// changed, or is to be taken away. Returns whether it did.
+///
+/// # Errors
+///
+/// A text for the operator.
+pub async fn reseal_file(path: &Path, sealer: &Sealer) -> Result<bool, String> {
+    let Some(parts) = read_parts(path).await.map_err(ReadError::into_text)? else {
+        return Ok(false);
+    };
+    let is_sealed = parts.device.first() == Some(&BY_MASTER_KEY);
+    if !sealer.wants_file_anew(is_sealed, &parts.head.binding(), &parts.device) {
+        return Ok(false);
+    }
+    let saved = parts.open(sealer).map_err(ReadError::into_text)?;
+    let written = write_file(path, &saved, sealer).await;
+    written.map_err(|error| format!("its file cannot be written: {error}"))?;
+    Ok(true)
+}
+
+fn encode(saved: &SavedDevice, sealer: &Sealer) -> io::Result<Vec<u8>> {
+    let binding = file_binding(saved.life, saved.has_own_proxy);
+    let sealed = sealer.seal_file(BY_MASTER_KEY, &binding, &saved.device);
+    let device = sealed.unwrap_or_else(|| {
+        let mut device = vec![NOT_SEALED];
+        device.extend(&saved.device);
+        device
+    });
     let head = FileHead {
         life: saved.life,
         own_proxy: saved.has_own_proxy,
@@ -117,7 +154,51 @@ fn encode(saved: &SavedDevice) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-async fn try_read(path: &Path) -> Result<Option<SavedDevice>, ReadError> {
+/// What a sealed device is bound to: the kind of file, and what its head says of it. Not the name,
+/// since files may be copied.
+fn file_binding(life: i64, has_own_proxy: bool) -> Binding {
+    let binding = Binding::new("wapi session file 1").number(life);
+    binding.number(has_own_proxy.into())
+}
+
+/// The parts of a file that is whole.
+struct FileParts {
+    head: FileHead,
+    device: Vec<u8>,
+}
+
+impl FileHead {
+    fn binding(&self) -> Binding {
+        file_binding(self.life, self.own_proxy)
+    }
+}
+
+impl FileParts {
+    fn open(self, sealer: &Sealer) -> Result<SavedDevice, ReadError> {
+        let device = match self.device.split_first() {
+            Some((&NOT_SEALED, device)) => device.to_vec(),
+            Some((&BY_MASTER_KEY, _)) => sealer
+                .open_file(&self.head.binding(), &self.device)
+                .map_err(ReadError::Foreign)?,
+            _ => {
+                let problem = "its file is sealed by a newer wapi; start that one";
+                return Err(ReadError::Foreign(problem.to_owned()));
+            }
+        };
+        Ok(SavedDevice {
+            life: self.head.life,
+            has_own_proxy: self.head.own_proxy,
+            device,
+        })
+    }
+}
+
+async fn try_read(path: &Path, sealer: &Sealer) -> Result<Option<SavedDevice>, ReadError> {
+    let parts = read_parts(path).await?;
+    parts.map(|parts| parts.open(sealer)).transpose()
+}
+
+async fn read_parts(path: &Path) -> Result<Option<FileParts>, ReadError> {
     match tokio::fs::metadata(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ReadError::Io(error)),
@@ -131,27 +212,18 @@ async fn try_read(path: &Path) -> Result<Option<SavedDevice>, ReadError> {
     parse(&content).map(Some)
 }
 
-fn parse(content: &[u8]) -> Result<SavedDevice, ReadError> {
+fn parse(content: &[u8]) -> Result<FileParts, ReadError> {
     let rest = content
         .strip_prefix(TITLE.as_bytes())
         .ok_or_else(|| foreign("it does not begin as one"))?;
     let end = rest.iter().position(|byte| *byte == b'\n');
     let (head, device) = rest.split_at(end.ok_or_else(|| foreign("it is cut off"))?);
     let head: FileHead = serde_json::from_slice(head).map_err(foreign)?;
-    let device = &device[1..];
-    if to_hex(&Sha256::digest(device)) != head.sha256 {
+    let device = device[1..].to_vec();
+    if to_hex(&Sha256::digest(&device)) != head.sha256 {
         return Err(foreign("its checksum is wrong"));
     }
-    match device.split_first() {
-        Some((&NOT_SEALED, device)) => Ok(SavedDevice {
-            life: head.life,
-            has_own_proxy: head.own_proxy,
-            device: device.to_vec(),
-        }),
-        _ => Err(ReadError::Foreign(
-            "its file is sealed by a newer wapi; start that one".to_owned(),
-        )),
-    }
+    Ok(FileParts { head, device })
 }
 
 fn foreign(problem: impl std::fmt::Display) -> ReadError {
@@ -173,15 +245,23 @@ mod tests {
             has_own_proxy: true,
             device: b"{\"lines\":\"\n\"}".to_vec(),
         };
-        assert_eq!(read_file(&path("shop.session")).await, Ok(None));
         assert_eq!(
-            inspect_file(&path("shop.session")).await,
+            read_file(&path("shop.session"), &Sealer::none()).await,
+            Ok(None)
+        );
+        assert_eq!(
+            inspect_file(&path("shop.session"), &Sealer::none()).await,
             SessionFile::Absent
         );
-        write_file(&path("shop.session"), &saved).await.unwrap();
-        assert_eq!(read_file(&path("shop.session")).await, Ok(Some(saved)));
+        write_file(&path("shop.session"), &saved, &Sealer::none())
+            .await
+            .unwrap();
         assert_eq!(
-            inspect_file(&path("shop.session")).await,
+            read_file(&path("shop.session"), &Sealer::none()).await,
+            Ok(Some(saved))
+        );
+        assert_eq!(
+            inspect_file(&path("shop.session"), &Sealer::none()).await,
             SessionFile::Paired
         );
 
@@ -198,7 +278,7 @@ mod tests {
         ] {
             let path = path(name).with_extension("session");
             std::fs::write(&path, content).unwrap();
-            let found = inspect_file(&path).await;
+            let found = inspect_file(&path, &Sealer::none()).await;
             assert!(
                 matches!(found, SessionFile::Unusable(_)),
                 "{name}: {found:?}"
@@ -206,7 +286,7 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap(), content, "it is left alone");
         }
         std::fs::create_dir(path("folder.session")).unwrap();
-        let found = inspect_file(&path("folder.session")).await;
+        let found = inspect_file(&path("folder.session"), &Sealer::none()).await;
         assert!(matches!(found, SessionFile::Unusable(_)), "{found:?}");
     }
 
@@ -215,7 +295,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let circle = folder.path().join("circle.session");
         std::os::unix::fs::symlink(&circle, &circle).unwrap();
-        let found = inspect_file(&circle).await;
+        let found = inspect_file(&circle, &Sealer::none()).await;
         assert!(matches!(found, SessionFile::Unreadable(_)), "{found:?}");
     }
 
@@ -224,13 +304,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop.session");
         std::fs::write(path.with_extension("db"), b"").unwrap();
-        assert_eq!(inspect_file(&path).await, SessionFile::NeverPaired);
+        assert_eq!(
+            inspect_file(&path, &Sealer::none()).await,
+            SessionFile::NeverPaired
+        );
         let saved = SavedDevice {
             life: 1,
             has_own_proxy: false,
             device: Vec::new(),
         };
-        write_file(&path, &saved).await.unwrap();
-        assert_eq!(inspect_file(&path).await, SessionFile::Paired);
+        write_file(&path, &saved, &Sealer::none()).await.unwrap();
+        assert_eq!(
+            inspect_file(&path, &Sealer::none()).await,
+            SessionFile::Paired
+        );
     }
 }

@@ -4,8 +4,9 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use super::row::{EngineRow, KeyRange, RowChange, RowKind};
-use super::writing::{self, CloseRows, RowWrite};
+use super::writing::{self, CloseRows, RowWrite, with_place};
 use crate::model::event::MessageKey;
+use crate::store::inbound::undelivered;
 use crate::store::{Life, Store, StoreError};
 
 /// Keys asked for in one statement.
@@ -36,7 +37,8 @@ impl EngineRowStore<'_> {
             "SELECT key, extra, value FROM engine WHERE session = $1 AND kind = $2 AND key = $3";
         let query = sqlx::query(sql).bind(session).bind(kind.number()).bind(key);
         let row = query.fetch_optional(&self.store.readers).await?;
-        Ok(row.map(|row| read_row(kind, &row)))
+        row.map(|row| self.read_row(session, kind, &row))
+            .transpose()
     }
 
     /// Returns the rows of these keys that there are.
@@ -58,7 +60,9 @@ impl EngineRowStore<'_> {
                     row.push_bind(key);
                 });
             let rows = sql.build().fetch_all(&self.store.readers).await?;
-            found.extend(rows.iter().map(|row| read_row(kind, row)));
+            for row in &rows {
+                found.push(self.read_row(session, kind, row)?);
+            }
         }
         Ok(found)
     }
@@ -75,7 +79,8 @@ impl EngineRowStore<'_> {
         let query = sqlx::query(sql).bind(session).bind(kind.number());
         let query = query.bind(&range.from).bind(&range.to);
         let rows = query.fetch_all(&self.store.readers).await?;
-        Ok(rows.iter().map(|row| read_row(kind, row)).collect())
+        let rows = rows.iter().map(|row| self.read_row(session, kind, row));
+        rows.collect()
     }
 
     /// Returns the row of a kind with the last key.
@@ -88,7 +93,8 @@ impl EngineRowStore<'_> {
                    ORDER BY key DESC LIMIT 1";
         let query = sqlx::query(sql).bind(session).bind(kind.number());
         let row = query.fetch_optional(&self.store.readers).await?;
-        Ok(row.map(|row| read_row(kind, &row)))
+        row.map(|row| self.read_row(session, kind, &row))
+            .transpose()
     }
 
     /// Returns whether there is a row in one of the ranges.
@@ -139,33 +145,50 @@ impl EngineRowStore<'_> {
         changes: Vec<RowChange>,
         decrypted: Vec<(MessageKey, Vec<u8>)>,
     ) -> RowWrite {
+        let sealer = self.store.sealer.clone();
+        let decrypted = undelivered::seal_pending(&sealer, session, decrypted);
         RowWrite {
             session: session.clone(),
             changes,
             decrypted,
+            sealer,
         }
     }
 
-    /// Deletes all rows of a life, the device first: without it, nobody uses the rest.
+    /// Deletes all rows of a life, the device first: without it, nobody uses the rest. What they are
+    /// sealed with goes last.
     pub async fn close(self, session: &Life) -> Result<(), StoreError> {
         // Not decided by a look, which sees no row that is on its way to the disk.
         loop {
-            let session = session.clone();
-            let writer = &self.store.writer;
-            let deleted = writer.apply_change(CloseRows { session }).await?;
+            let change = CloseRows {
+                session: session.clone(),
+                sealer: self.store.sealer.clone(),
+            };
+            let deleted = self.store.writer.apply_change(change).await?;
             if deleted < writing::BATCH_ROWS.unsigned_abs() {
                 return Ok(());
             }
         }
     }
-}
 
-fn read_row(kind: RowKind, row: &SqliteRow) -> EngineRow {
-    EngineRow {
-        kind,
-        key: row.get("key"),
-        extra: row.get("extra"),
-        value: row.get("value"),
+    fn read_row(
+        self,
+        session: &Life,
+        kind: RowKind,
+        row: &SqliteRow,
+    ) -> Result<EngineRow, StoreError> {
+        let key: String = row.get("key");
+        let sealer = &self.store.sealer;
+        let value = with_place(session, kind, &key, |place| {
+            sealer.open(place, row.get("value"))
+        })?;
+        let extra = row.get("extra");
+        Ok(EngineRow {
+            kind,
+            key,
+            extra,
+            value,
+        })
     }
 }
 

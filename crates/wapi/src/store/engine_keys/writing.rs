@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::row::{EngineRow, RowChange};
+use super::row::{EngineRow, RowChange, RowKind};
 use crate::model::event::MessageKey;
 use crate::store::Life;
 use crate::store::inbound::undelivered;
+use crate::store::sealing::{SealScope, SealedPlace, Sealer};
 use crate::store::writer::StoreChange;
 
 /// Rows deleted in one transaction: these keep the writer busy for a few milliseconds.
@@ -17,6 +18,24 @@ pub(super) struct RowWrite {
     pub session: Life,
     pub changes: Vec<RowChange>,
     pub decrypted: Vec<(MessageKey, Vec<u8>)>,
+    /// Values are sealed here, where nothing comes between them and the end of their key.
+    pub sealer: Sealer,
+}
+
+/// Passes the place of a row's value on.
+pub(super) fn with_place<T>(
+    session: &Life,
+    kind: RowKind,
+    key: &str,
+    work: impl FnOnce(&SealedPlace<'_>) -> T,
+) -> T {
+    work(&SealedPlace {
+        scope: SealScope::Device,
+        table: "engine",
+        life: session.id(),
+        kind: kind.number(),
+        key: &[key],
+    })
 }
 
 impl StoreChange for RowWrite {
@@ -39,7 +58,7 @@ impl StoreChange for RowWrite {
         undelivered::insert_pending(connection, &self.session, &self.decrypted, now).await?;
         let mut deleted = 0;
         for change in &self.changes {
-            deleted += write_change(connection, &self.session, change).await?;
+            deleted += write_change(connection, self, change).await?;
         }
         Ok(deleted)
     }
@@ -48,9 +67,10 @@ impl StoreChange for RowWrite {
 /// Makes one change; returns the number of rows deleted.
 async fn write_change(
     connection: &mut SqliteConnection,
-    session: &Life,
+    write: &RowWrite,
     change: &RowChange,
 ) -> Result<u64, sqlx::Error> {
+    let session = &write.session;
     let query = match change {
         RowChange::Put(EngineRow {
             kind,
@@ -61,7 +81,8 @@ async fn write_change(
             let sql = "INSERT INTO engine (session, kind, key, extra, value) VALUES ($1, $2, $3, $4, $5) \
                        ON CONFLICT (session, kind, key) DO UPDATE SET extra = excluded.extra, value = excluded.value";
             let query = sqlx::query(sql).bind(session).bind(kind.number());
-            query.bind(key).bind(extra).bind(value)
+            let sealed = with_place(session, *kind, key, |place| write.sealer.seal(place, value));
+            query.bind(key).bind(extra).bind(sealed)
         }
         RowChange::SetExtra(kind, key, extra) => {
             let sql = "UPDATE engine SET extra = $4 WHERE session = $1 AND kind = $2 AND key = $3";
@@ -97,6 +118,7 @@ async fn write_change(
 /// The next rows of a life that is closed, in the order of their kinds.
 pub(super) struct CloseRows {
     pub session: Life,
+    pub sealer: Sealer,
 }
 
 impl StoreChange for CloseRows {
@@ -118,6 +140,11 @@ impl StoreChange for CloseRows {
         let sql = "DELETE FROM engine WHERE (session, kind, key) IN \
                    (SELECT session, kind, key FROM engine WHERE session = $1 ORDER BY kind, key LIMIT $2)";
         let query = sqlx::query(sql).bind(&self.session).bind(BATCH_ROWS);
-        Ok(query.execute(connection).await?.rows_affected())
+        let deleted = query.execute(&mut *connection).await?.rows_affected();
+        if deleted < BATCH_ROWS.unsigned_abs() {
+            let (life, scope) = (&self.session, SealScope::Device);
+            self.sealer.drop_key(connection, life, scope).await?;
+        }
+        Ok(deleted)
     }
 }

@@ -8,8 +8,9 @@ use super::log::NewEvent;
 use crate::model::event::{Event, EventData, MessageKey, OptionTally};
 use crate::store::inbound::polls::{self, PollBallot, StoredPoll};
 use crate::store::inbound::undelivered;
-use crate::store::media::records::{NewMedia, insert_media};
+use crate::store::media::records::{NewMedia, insert_media, seal_media};
 use crate::store::outbox::chat_timers::{self, DisappearingTimer};
+use crate::store::sealing::Sealer;
 use crate::store::writer::StoreChange;
 use crate::store::{EventStore, Life, StoreError};
 
@@ -54,6 +55,7 @@ impl EventStore<'_> {
     ) -> Result<(), StoreError> {
         let mut timers = self.store.overlay_timers();
         timers.keep_changes(session, &mut facts);
+        seal_facts(&self.store.sealer, session, &mut facts);
         let changes = timers.into_changes();
         if facts.is_empty() {
             return Ok(());
@@ -67,6 +69,17 @@ impl EventStore<'_> {
             .await?;
         self.store.remember_timers(changes);
         Ok(())
+    }
+}
+
+/// Seals what is secret in facts, before they are handed to the writer.
+pub(in crate::store) fn seal_facts(sealer: &Sealer, session: &Life, facts: &mut [EventFact]) {
+    for fact in facts {
+        match fact {
+            EventFact::Media(media) => seal_media(sealer, media),
+            EventFact::Poll { id, poll } => polls::seal_poll(sealer, session, id, poll),
+            EventFact::ChatTimer { .. } | EventFact::Eventless(_) | EventFact::Vote(_) => {}
+        }
     }
 }
 

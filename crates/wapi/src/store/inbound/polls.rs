@@ -7,11 +7,13 @@ use sqlx::sqlite::SqliteConnection;
 use crate::model::event::OptionTally;
 use crate::model::message::{CalendarEvent, Message};
 use crate::store::outbox::messages::MessageSeq;
+use crate::store::sealing::{SealedPlace, Sealer};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, NewVote, StoreError};
 
 /// The time for which votes on a poll can be decrypted.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 180);
+const TABLE: &str = "polls";
 /// Marks an event, in place of a poll's number of selections.
 const EVENT: u32 = 0;
 
@@ -63,16 +65,22 @@ impl InboundStore<'_> {
         self,
         session: &Life,
         id: &str,
-        poll: StoredPoll,
+        mut poll: StoredPoll,
     ) -> Result<Vec<u8>, StoreError> {
-        self.store
-            .writer
-            .apply_change(SavePoll {
-                session: session.clone(),
-                id: id.to_owned(),
-                poll,
-            })
-            .await
+        seal_poll(&self.store.sealer, session, id, &mut poll);
+        let saving = SavePoll {
+            session: session.clone(),
+            id: id.to_owned(),
+            poll,
+        };
+        let stored = self.store.writer.apply_change(saving).await?;
+        self.open_secret(session, id, stored)
+    }
+
+    fn open_secret(self, session: &Life, id: &str, stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let key = [id];
+        let place = SealedPlace::of_life(TABLE, session.id(), &key);
+        self.store.sealer.open(&place, stored)
     }
 
     /// Returns the poll with this id, if it is saved.
@@ -88,14 +96,17 @@ impl InboundStore<'_> {
             .bind(id)
             .fetch_optional(&self.store.readers)
             .await?;
-        Ok(row.map(|row| StoredPoll {
-            chat: row.get("chat"),
-            creator: row.get("creator"),
-            secret: row.get("secret"),
-            question: row.get("question"),
-            options: options_from_json(row.get("options")),
-            max_selections: row.get("max_selections"),
-        }))
+        row.map(|row| {
+            Ok(StoredPoll {
+                chat: row.get("chat"),
+                creator: row.get("creator"),
+                secret: self.open_secret(session, id, row.get("secret"))?,
+                question: row.get("question"),
+                options: options_from_json(row.get("options")),
+                max_selections: row.get("max_selections"),
+            })
+        })
+        .transpose()
     }
 
     /// Counts the votes on a poll, or the responses to an event; `None` if it is not known, or not
@@ -128,6 +139,18 @@ fn read_ballot(row: &sqlx::sqlite::SqliteRow) -> PollBallot {
     }
 }
 
+/// Makes the secret of a poll what is stored.
+pub(in crate::store) fn seal_poll(
+    sealer: &Sealer,
+    session: &Life,
+    id: &str,
+    poll: &mut StoredPoll,
+) {
+    let key = [id];
+    let place = SealedPlace::of_life(TABLE, session.id(), &key);
+    poll.secret = sealer.seal(&place, &poll.secret);
+}
+
 struct SavePoll {
     session: Life,
     id: String,
@@ -150,7 +173,7 @@ impl StoreChange for SavePoll {
     }
 }
 
-/// Inserts a poll, unless one with this id exists; returns the saved secret.
+/// Inserts a poll, whose secret is sealed, unless one with this id exists; returns the saved secret.
 pub(in crate::store) async fn insert_poll(
     connection: &mut SqliteConnection,
     session: &Life,

@@ -7,6 +7,7 @@ use sqlx::{QueryBuilder, Row};
 use crate::model::event::MessageKey;
 use crate::store::events::log::MAX_ROWS;
 use crate::store::events::retention::DEDUP_PERIOD;
+use crate::store::sealing::{SealedPlace, Sealer};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
@@ -29,6 +30,7 @@ impl InboundStore<'_> {
         session: &Life,
         messages: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<(), StoreError> {
+        let messages = seal_pending(&self.store.sealer, session, messages);
         self.store
             .writer
             .apply_change(SavePending {
@@ -65,7 +67,9 @@ impl InboundStore<'_> {
             .bind(&key.chat)
             .bind(&key.sender)
             .bind(&key.id);
-        Ok(query.fetch_optional(&self.store.readers).await?)
+        let stored: Option<Vec<u8>> = query.fetch_optional(&self.store.readers).await?;
+        let open = |stored| with_place(session, key, |place| self.store.sealer.open(place, stored));
+        stored.map(open).transpose()
     }
 
     /// Returns whether a received message has become an event, or is known to make none. A message
@@ -112,22 +116,51 @@ impl InboundStore<'_> {
             .bind(before.as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows = query.fetch_all(&self.store.readers).await?;
-        let pending = |row: &sqlx::sqlite::SqliteRow| PendingMessage {
-            session: self
-                .store
-                .lives
-                .find_life(row.get("session"))
-                .unwrap_or_else(|| Life::for_gateway("")),
-            key: MessageKey {
+        let pending = |row: &sqlx::sqlite::SqliteRow| {
+            let life = Life::from_parts(row.get("session"), "");
+            let key = MessageKey {
                 chat: row.get("chat"),
                 sender: row.get("sender"),
                 id: row.get("message_id"),
-            },
-            message: row.get("message"),
-            created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
+            };
+            let sealer = &self.store.sealer;
+            let opened = with_place(&life, &key, |place| sealer.open(place, row.get("message")));
+            // It stays as it is, and the others do not wait for it.
+            let message = opened
+                .inspect_err(|error| tracing::warn!(%error, "left a message as it is"))
+                .ok()?;
+            Some(PendingMessage {
+                session: self
+                    .store
+                    .lives
+                    .find_life(life.id())
+                    .unwrap_or_else(|| Life::for_gateway("")),
+                key,
+                message,
+                created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
+            })
         };
-        Ok(rows.iter().map(pending).collect())
+        Ok(rows.iter().filter_map(pending).collect())
     }
+}
+
+/// Passes the place of a message on.
+fn with_place<T>(session: &Life, key: &MessageKey, work: impl FnOnce(&SealedPlace<'_>) -> T) -> T {
+    let key = [&*key.chat, &*key.sender, &*key.id];
+    work(&SealedPlace::of_life("pending", session.id(), &key))
+}
+
+/// Returns messages as they are stored.
+pub(in crate::store) fn seal_pending(
+    sealer: &Sealer,
+    session: &Life,
+    messages: Vec<(MessageKey, Vec<u8>)>,
+) -> Vec<(MessageKey, Vec<u8>)> {
+    let seal = |(key, message): (MessageKey, Vec<u8>)| {
+        let sealed = with_place(session, &key, |place| sealer.seal(place, &message));
+        (key, sealed)
+    };
+    messages.into_iter().map(seal).collect()
 }
 
 /// Records a message that makes no event.
@@ -198,7 +231,7 @@ impl StoreChange for SavePending {
     }
 }
 
-/// Saves decrypted messages; an existing one stays as it is.
+/// Saves decrypted messages, which are sealed; an existing one stays as it is.
 pub(in crate::store) async fn insert_pending(
     connection: &mut SqliteConnection,
     session: &Life,

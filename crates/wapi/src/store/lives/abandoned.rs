@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::store::sealing::{SealScope, Sealer};
 use crate::store::writer::StoreChange;
 use crate::store::{Life, Store, StoreError};
 
@@ -42,6 +43,7 @@ impl Store {
                 .writer
                 .apply_change(DropLives {
                     lives: lives.to_vec(),
+                    sealer: self.sealer.clone(),
                 })
                 .await?;
             self.lives.forget_lives(&gone);
@@ -53,6 +55,7 @@ impl Store {
 
 struct DropLives {
     lives: Vec<Life>,
+    sealer: Sealer,
 }
 
 impl StoreChange for DropLives {
@@ -86,6 +89,9 @@ impl StoreChange for DropLives {
                     .bind(life)
                     .execute(&mut *connection)
                     .await?;
+            }
+            for scope in SealScope::ALL {
+                self.sealer.drop_key(connection, life, scope).await?;
             }
             gone.push(life.clone());
         }

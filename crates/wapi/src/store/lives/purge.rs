@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
+use crate::store::sealing::{SealScope, Sealer};
 use crate::store::webhooks::deliveries;
 use crate::store::writer::StoreChange;
 use crate::store::{Life, Store, StoreError};
@@ -100,7 +101,34 @@ impl Store {
                 })
                 .await?;
         }
-        self.timers.forget_life(life);
+        let (life, sealer) = (life.clone(), self.sealer.clone());
+        self.timers.forget_life(&life);
+        self.writer.apply_change(DropKeys { life, sealer }).await
+    }
+}
+
+/// What the data of a life is sealed with, in whatever copies there are.
+struct DropKeys {
+    life: Life,
+    sealer: Sealer,
+}
+
+impl StoreChange for DropKeys {
+    type Answer = ();
+
+    fn concerns_deliveries(_: &()) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        for scope in SealScope::ALL {
+            let dropping = self.sealer.drop_key(connection, &self.life, scope);
+            dropping.await?;
+        }
         Ok(())
     }
 }

@@ -7,10 +7,10 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use strum::{EnumString, IntoStaticStr};
 
 use crate::model::event::MessageKey;
-use crate::store::lives::registry::LifeRegistry;
+use crate::store::sealing::{SealedPlace, Sealer};
 use crate::store::webhooks::due::MAX_RETRY_DELAY;
 use crate::store::writer::StoreChange;
-use crate::store::{Life, MediaStore, StoreError, to_timestamp};
+use crate::store::{Life, MediaStore, Store, StoreError, to_timestamp};
 
 /// The state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
@@ -56,7 +56,7 @@ pub struct NewMedia {
     /// `image` and so on; `None` for uploads.
     pub kind: Option<String>,
     pub facts: MediaFacts,
-    /// Its location at WhatsApp.
+    /// Its location at WhatsApp, with the key of the file.
     pub source: Option<String>,
     pub state: MediaState,
 }
@@ -83,7 +83,10 @@ pub struct MediaRecord {
 
 impl MediaStore<'_> {
     /// Adds files; existing ones stay as they are.
-    pub async fn add_media(self, media: Vec<NewMedia>) -> Result<(), StoreError> {
+    pub async fn add_media(self, mut media: Vec<NewMedia>) -> Result<(), StoreError> {
+        for new in &mut media {
+            seal_media(&self.store.sealer, new);
+        }
         self.store.writer.apply_change(AddMedia { media }).await
     }
 
@@ -93,7 +96,7 @@ impl MediaStore<'_> {
             .fetch_optional(&self.store.readers)
             .await?;
         row.as_ref()
-            .map(|row| media_from_row(row, &self.store.lives))
+            .map(|row| media_from_row(row, self.store))
             .transpose()
     }
 
@@ -113,9 +116,7 @@ impl MediaStore<'_> {
         let query = query.bind(state.map(|state| state.into_str())).bind(limit);
         let rows = query.fetch_all(&self.store.readers).await?;
         let records = rows.iter();
-        records
-            .map(|row| media_from_row(row, &self.store.lives))
-            .collect()
+        records.map(|row| media_from_row(row, self.store)).collect()
     }
 
     /// Returns the current lives that have waiting downloads, due or not.
@@ -155,7 +156,7 @@ impl MediaStore<'_> {
             .fetch_all(&self.store.readers)
             .await?
             .iter()
-            .map(|row| media_from_row(row, &self.store.lives))
+            .map(|row| media_from_row(row, self.store))
             .collect()
     }
 
@@ -194,7 +195,7 @@ impl MediaStore<'_> {
             .writer
             .apply_change(TransitionMedia {
                 id: id.to_owned(),
-                to: MediaTransition::Moved(source),
+                to: MediaTransition::Moved(source, self.store.sealer.clone()),
             })
             .await
             .map(drop)
@@ -247,7 +248,20 @@ impl MediaStore<'_> {
     }
 }
 
-fn media_from_row(row: &SqliteRow, lives: &LifeRegistry) -> Result<MediaRecord, StoreError> {
+/// Passes the place of a file's source on.
+fn with_place<T>(life: i64, id: &str, work: impl FnOnce(&SealedPlace<'_>) -> T) -> T {
+    work(&SealedPlace::of_life("media", life, &[id]))
+}
+
+/// Makes the source of a file what is stored: it has the key of the file.
+pub(in crate::store) fn seal_media(sealer: &Sealer, new: &mut NewMedia) {
+    if let Some(source) = new.source.take() {
+        let seal = |place: &SealedPlace<'_>| sealer.seal_text(place, source);
+        new.source = Some(with_place(new.session.id(), &new.id, seal));
+    }
+}
+
+fn media_from_row(row: &SqliteRow, store: &Store) -> Result<MediaRecord, StoreError> {
     let state: &str = row.get("state");
     let unknown = |_| StoreError::new(format!("a file is in the unknown state {state}"));
     let state = state.parse().map_err(unknown)?;
@@ -273,10 +287,15 @@ fn media_from_row(row: &SqliteRow, lives: &LifeRegistry) -> Result<MediaRecord, 
         row.get("sender"),
         row.get("message_id"),
     );
+    let (id, life): (String, i64) = (row.get("id"), row.get("session"));
+    let open = |stored| with_place(life, &id, |place| store.sealer.open_text(place, stored));
+    let source: Option<String> = row.get("source");
+    let source = source.map(open).transpose()?;
     Ok(MediaRecord {
-        id: row.get("id"),
-        session: lives
-            .find_life(row.get("session"))
+        id,
+        session: store
+            .lives
+            .find_life(life)
             .unwrap_or_else(|| Life::for_gateway("")),
         message: key
             .0
@@ -286,7 +305,7 @@ fn media_from_row(row: &SqliteRow, lives: &LifeRegistry) -> Result<MediaRecord, 
         chat: row.get("chat"),
         kind: row.get("type"),
         facts,
-        source: row.get("source"),
+        source,
         state,
         attempts: number("attempts").unwrap_or_default(),
         error: row.get("error"),
@@ -387,7 +406,7 @@ struct TransitionMedia {
 enum MediaTransition {
     Stored(MediaFacts),
     Postponed(Timestamp, String),
-    Moved(String),
+    Moved(String, Sealer),
     Failed(String),
     Requested,
     Removed,
@@ -437,10 +456,17 @@ impl StoreChange for TransitionMedia {
             .bind(&self.id)
             .bind(due_at.as_millisecond())
             .bind(error),
-            MediaTransition::Moved(source) => sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
-                .bind(&self.id)
-                .bind(source)
-                .bind(now),
+            MediaTransition::Moved(source, sealer) => {
+                let life = sqlx::query_scalar("SELECT session FROM media WHERE id = $1").bind(&self.id);
+                let Some(life) = life.fetch_optional(&mut *connection).await? else {
+                    return Ok(false);
+                };
+                let seal = |place: &SealedPlace<'_>| sealer.seal_text(place, source.clone());
+                sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
+                    .bind(&self.id)
+                    .bind(with_place(life, &self.id, seal))
+                    .bind(now)
+            }
             MediaTransition::Failed(error) => {
                 sqlx::query("UPDATE media SET state = 'failed', error = $2 WHERE id = $1 AND state = 'waiting'")
                     .bind(&self.id)

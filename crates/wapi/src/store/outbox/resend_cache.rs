@@ -6,8 +6,11 @@ use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use crate::store::events::log::MAX_ROWS;
+use crate::store::sealing::SealedPlace;
 use crate::store::writer::StoreChange;
 use crate::store::{Life, OutboxStore, StoreError};
+
+const TABLE: &str = "payloads";
 
 /// A message as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,10 @@ impl OutboxStore<'_> {
     /// Saves a message as it is sent. Returns before it is on the disk; any write requested after
     /// this is committed after it or with it, so no message is reported as sent that could not be
     /// sent again.
-    pub async fn save_payload(self, payload: SentPayload) -> Result<(), StoreError> {
+    pub async fn save_payload(self, mut payload: SentPayload) -> Result<(), StoreError> {
+        let key = [&*payload.chat, &*payload.id];
+        let place = SealedPlace::of_life(TABLE, payload.session.id(), &key);
+        payload.message = self.store.sealer.seal(&place, &payload.message);
         self.store.writer.save_payload(payload).await
     }
 
@@ -36,11 +42,13 @@ impl OutboxStore<'_> {
         chat: &str,
         id: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = [chat, id];
+        let place = SealedPlace::of_life(TABLE, session.id(), &key);
         let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
-        self.store
-            .writer
-            .apply_change(FindPayload { session, chat, id })
-            .await
+        let finding = FindPayload { session, chat, id };
+        let stored = self.store.writer.apply_change(finding).await?;
+        let open = |stored| self.store.sealer.open(&place, stored);
+        stored.map(open).transpose()
     }
 
     /// Deletes a session's messages from before a time; returns the number deleted.
@@ -59,7 +67,7 @@ impl OutboxStore<'_> {
     }
 }
 
-/// Saves messages. One sent again under the same id replaces the earlier one.
+/// Saves messages, which are sealed. One sent again under the same id replaces the earlier one.
 pub(in crate::store) async fn insert_payloads(
     connection: &mut SqliteConnection,
     payloads: &[&SentPayload],
@@ -88,6 +96,7 @@ struct FindPayload {
 }
 
 impl StoreChange for FindPayload {
+    /// The message as it is stored.
     type Answer = Option<Vec<u8>>;
 
     fn concerns_deliveries(_: &Self::Answer) -> bool {

@@ -305,7 +305,7 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does(
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wapi.db");
     let small = SqliteConnectOptions::new().pragma("max_page_count", "120");
-    let store = Store::open_with(small, &file, Clock::system())
+    let store = Store::open_with(small, &file, None, Clock::system())
         .await
         .unwrap();
     store

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Row};
 
+use super::endpoints::{ENDPOINTS, KEYS, with_place};
 use crate::store::events::reported::ReportedChange;
+use crate::store::sealing::Sealer;
 use crate::store::writer::StoreChange;
 use crate::store::{DisabledReason, NewEvent, StoreError, WebhookStore};
 
@@ -50,7 +52,10 @@ impl WebhookStore<'_> {
         event: Option<NewEvent>,
     ) -> Result<(), StoreError> {
         let change = ReportedChange {
-            change: endpoint,
+            change: CreateEndpoint {
+                endpoint,
+                sealer: self.store.sealer.clone(),
+            },
             event,
         };
         self.store.writer.apply_change(change).await
@@ -72,6 +77,7 @@ impl WebhookStore<'_> {
         let change = UpdateEndpoint {
             id: id.to_owned(),
             update: change,
+            sealer: self.store.sealer.clone(),
         };
         self.store
             .writer
@@ -114,6 +120,7 @@ impl WebhookStore<'_> {
             id: id.to_owned(),
             secret: secret.to_owned(),
             old_until,
+            sealer: self.store.sealer.clone(),
         };
         self.store
             .writer
@@ -122,11 +129,18 @@ impl WebhookStore<'_> {
     }
 }
 
-fn headers_to_json(headers: &BTreeMap<String, String>) -> String {
-    serde_json::to_string(headers).expect("texts are always JSON")
+/// Returns headers as they are stored: they may hold secrets.
+fn seal_headers(sealer: &Sealer, endpoint: &str, headers: &BTreeMap<String, String>) -> String {
+    let json = serde_json::to_string(headers).expect("texts are always JSON");
+    with_place(ENDPOINTS, endpoint, |place| sealer.seal_text(place, json))
 }
 
-impl StoreChange for NewEndpoint {
+struct CreateEndpoint {
+    endpoint: NewEndpoint,
+    sealer: Sealer,
+}
+
+impl StoreChange for CreateEndpoint {
     type Answer = ();
 
     fn needs_rows(&self) -> bool {
@@ -140,30 +154,52 @@ impl StoreChange for NewEndpoint {
     ) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO endpoints (id, url, session, types, headers, created_at, keeps_address) \
              VALUES ($1, $2, $3, $4, $5, $6, 0)";
+        let Self { endpoint, sealer } = self;
         let query = sqlx::query(sql)
-            .bind(&self.id)
-            .bind(&self.url)
-            .bind(self.session.as_deref().unwrap_or_default());
+            .bind(&endpoint.id)
+            .bind(&endpoint.url)
+            .bind(endpoint.session.as_deref().unwrap_or_default());
         let query = query
-            .bind(self.types.join(","))
-            .bind(headers_to_json(&self.headers))
+            .bind(endpoint.types.join(","))
+            .bind(seal_headers(sealer, &endpoint.id, &endpoint.headers))
             .bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
-        add_signing_key(connection, &self.id, &self.secret, now).await
+        add_signing_key(connection, sealer, &endpoint.id, &endpoint.secret, now).await
     }
 }
 
 async fn add_signing_key(
     connection: &mut SqliteConnection,
+    sealer: &Sealer,
     endpoint: &str,
     secret: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3) \
-               ON CONFLICT (endpoint, secret) DO UPDATE SET created_at = excluded.created_at, expires_at = NULL";
+    let known: Vec<String> =
+        sqlx::query_scalar("SELECT secret FROM endpoint_keys WHERE endpoint = $1")
+            .bind(endpoint)
+            .fetch_all(&mut *connection)
+            .await?;
+    for stored in known {
+        // Two envelopes of one secret differ, so the database cannot tell.
+        let text = with_place(KEYS, endpoint, |place| {
+            sealer.open_text(place, stored.clone())
+        });
+        if text.is_ok_and(|text| text == secret) {
+            sqlx::query("DELETE FROM endpoint_keys WHERE endpoint = $1 AND secret = $2")
+                .bind(endpoint)
+                .bind(stored)
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    let sealed = with_place(KEYS, endpoint, |place| {
+        sealer.seal_text(place, secret.to_owned())
+    });
+    let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3)";
     sqlx::query(sql)
         .bind(endpoint)
-        .bind(secret)
+        .bind(sealed)
         .bind(now.as_millisecond())
         .execute(connection)
         .await?;
@@ -197,6 +233,7 @@ impl StoreChange for KeepAddresses {
 struct UpdateEndpoint {
     id: String,
     update: EndpointUpdate,
+    sealer: Sealer,
 }
 
 impl StoreChange for UpdateEndpoint {
@@ -230,7 +267,8 @@ impl StoreChange for UpdateEndpoint {
             sql.push(", types = ").push_bind(types.join(","));
         }
         if let Some(headers) = headers {
-            sql.push(", headers = ").push_bind(headers_to_json(headers));
+            sql.push(", headers = ")
+                .push_bind(seal_headers(&self.sealer, &self.id, headers));
         }
         sql.push(" WHERE deleted_at IS NULL AND id = ")
             .push_bind(&self.id);
@@ -343,6 +381,7 @@ struct RotateSecret {
     id: String,
     secret: String,
     old_until: Timestamp,
+    sealer: Sealer,
 }
 
 impl StoreChange for RotateSecret {
@@ -377,7 +416,7 @@ impl StoreChange for RotateSecret {
             .bind(&self.id)
             .execute(&mut *connection)
             .await?;
-        add_signing_key(connection, &self.id, &self.secret, now).await?;
+        add_signing_key(connection, &self.sealer, &self.id, &self.secret, now).await?;
         Ok(true)
     }
 }

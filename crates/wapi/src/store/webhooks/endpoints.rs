@@ -11,6 +11,8 @@ use strum::{EnumString, IntoStaticStr};
 use super::open::log_reader::LoggedEvent;
 use crate::store::columns::OptionalTimeColumn;
 use crate::store::events::log;
+use crate::store::lives::life::GATEWAY_LIFE;
+use crate::store::sealing::{SealedPlace, Sealer};
 use crate::store::writer::StoreChange;
 use crate::store::{DueDelivery, NewEvent, StoreError, WebhookStore, to_timestamp};
 
@@ -58,6 +60,10 @@ pub enum DisabledReason {
     Failing,
 }
 
+/// The tables with secrets.
+pub(in crate::store) const ENDPOINTS: &str = "endpoints";
+pub(in crate::store) const KEYS: &str = "endpoint_keys";
+
 const SELECT_ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, types, headers, version, disabled_at, disabled_reason, \
                         failing_since, failures, created_at FROM endpoints WHERE deleted_at IS NULL ";
 
@@ -92,10 +98,11 @@ impl WebhookStore<'_> {
             .bind(id)
             .fetch_all(&self.store.readers)
             .await?;
-        Ok(keys
-            .into_iter()
-            .map(|(secret, expires_at)| (secret, expires_at.map(to_timestamp)))
-            .collect())
+        let open = |(secret, expires_at): (String, Option<i64>)| {
+            let secret = with_place(KEYS, id, |place| self.store.sealer.open_text(place, secret))?;
+            Ok((secret, expires_at.map(to_timestamp)))
+        };
+        keys.into_iter().map(open).collect()
     }
 
     /// Saves the URL and event types (no types: all) of an endpoint with an address for each
@@ -122,12 +129,10 @@ impl WebhookStore<'_> {
     /// Returns all endpoints, oldest first.
     pub async fn list_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{SELECT_ENDPOINT} ORDER BY created_at, id"));
-        Ok(sqlx::query(sql)
-            .fetch_all(&self.store.readers)
-            .await?
-            .iter()
-            .map(endpoint_from_row)
-            .collect())
+        let rows = sqlx::query(sql).fetch_all(&self.store.readers).await?;
+        let rows = rows.iter();
+        rows.map(|row| endpoint_from_row(row, &self.store.sealer))
+            .collect()
     }
 
     /// Returns the endpoints that are disabled at the moment.
@@ -135,12 +140,10 @@ impl WebhookStore<'_> {
         let sql = sqlx::AssertSqlSafe(format!(
             "{SELECT_ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
         ));
-        Ok(sqlx::query(sql)
-            .fetch_all(&self.store.readers)
-            .await?
-            .iter()
-            .map(endpoint_from_row)
-            .collect())
+        let rows = sqlx::query(sql).fetch_all(&self.store.readers).await?;
+        let rows = rows.iter();
+        rows.map(|row| endpoint_from_row(row, &self.store.sealer))
+            .collect()
     }
 
     /// Returns the endpoint with this id, unless it was deleted.
@@ -149,11 +152,9 @@ impl WebhookStore<'_> {
             "{SELECT_ENDPOINT} AND id = $1"
         )))
         .bind(id);
-        Ok(query
-            .fetch_optional(&self.store.readers)
-            .await?
-            .as_ref()
-            .map(endpoint_from_row))
+        let row = query.fetch_optional(&self.store.readers).await?;
+        row.map(|row| endpoint_from_row(&row, &self.store.sealer))
+            .transpose()
     }
 
     /// Records that an endpoint has accepted a delivery after failures. `wake` says whether chats
@@ -190,21 +191,34 @@ pub enum WakePolicy {
     AsPlanned,
 }
 
-fn endpoint_from_row(row: &SqliteRow) -> Endpoint {
+/// Passes the place of a secret of an endpoint on. It belongs to the whole gateway.
+pub(in crate::store) fn with_place<T>(
+    table: &str,
+    endpoint: &str,
+    work: impl FnOnce(&SealedPlace<'_>) -> T,
+) -> T {
+    work(&SealedPlace::of_life(table, GATEWAY_LIFE, &[endpoint]))
+}
+
+fn endpoint_from_row(row: &SqliteRow, sealer: &Sealer) -> Result<Endpoint, StoreError> {
     let reason = |row: &SqliteRow| {
         row.get::<Option<&str>, _>("disabled_reason")
             .and_then(|word| word.parse().ok())
             .unwrap_or(DisabledReason::Requested)
     };
     let disabled = row.get::<Option<i64>, _>("disabled_at");
-    Endpoint {
-        id: row.get("id"),
+    let id: String = row.get("id");
+    let headers = with_place(ENDPOINTS, &id, |place| {
+        sealer.open_text(place, row.get("headers"))
+    })?;
+    Ok(Endpoint {
+        id,
         url: row.get("url"),
         is_per_session: row.get::<i64, _>("per_session") == 1,
         keeps_its_address: row.get::<Option<i64>, _>("keeps_address") == Some(1),
         session: Some(row.get::<String, _>("session")).filter(|session| !session.is_empty()),
         types: split_list(row.get("types")),
-        headers: serde_json::from_str(row.get("headers")).unwrap_or_default(),
+        headers: serde_json::from_str(&headers).unwrap_or_default(),
         version: row.get("version"),
         disabled: disabled.map(|since| DisabledState {
             since: to_timestamp(since),
@@ -213,7 +227,7 @@ fn endpoint_from_row(row: &SqliteRow) -> Endpoint {
         failing_since: row.get::<Option<i64>, _>("failing_since").map(to_timestamp),
         failures: u32::try_from(row.get::<i64, _>("failures")).unwrap_or(u32::MAX),
         created_at: to_timestamp(row.get("created_at")),
-    }
+    })
 }
 
 /// Splits a comma-separated list.

@@ -1,6 +1,6 @@
 //! Commit errors: the reasons why a transaction was not saved.
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// SQLite's error code when the disk does not sync: `SQLITE_IOERR_FSYNC`.
 const FSYNC_FAILED: &str = "1034";

@@ -2,6 +2,7 @@
 //! transaction, and answers after the disk sync.
 
 mod commands;
+mod commit_error;
 mod transaction;
 
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 pub(super) use self::commands::EmptyWrite;
 pub(super) use self::commands::StoreChange;
 use self::commands::{PendingChange, WriteCommand};
+use self::commit_error::CommitError;
 use super::admin::activity::notes::WaitingActivity;
-use super::commit_error::CommitError;
 use super::lives::registry::LifeRegistry;
+use super::sealing::Sealer;
 use super::webhooks::endpoints::EventSubscriber;
 use super::webhooks::open::cursor::LogCursor;
 use super::webhooks::open::{CommitEffects, OpenDeliveries, SAVE_DELAY};
@@ -95,6 +97,7 @@ impl DatabaseWriter {
         connection: SqliteConnection,
         (open, cursor): (OpenDeliveries, LogCursor),
         lives: Arc<LifeRegistry>,
+        sealer: Sealer,
         clock: Clock,
         meters: Arc<GatewayMetrics>,
         lifecycle: &Lifecycle,
@@ -108,6 +111,7 @@ impl DatabaseWriter {
             connection,
             cursor,
             lives,
+            sealer,
             clock: clock.clone(),
             meters,
             lifecycle: lifecycle.clone(),
@@ -237,6 +241,7 @@ struct WriterTask {
     connection: SqliteConnection,
     cursor: LogCursor,
     lives: Arc<LifeRegistry>,
+    sealer: Sealer,
     clock: Clock,
     meters: Arc<GatewayMetrics>,
     lifecycle: Lifecycle,
@@ -446,6 +451,7 @@ impl WriterTask {
                 .map(drop)
                 .map_err(CommitError::from_commit);
         }
+        self.sealer.end_transaction(outcome.is_ok());
         if outcome.is_err() {
             // Fails if SQLite has rolled back already, which is fine.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;

@@ -99,7 +99,8 @@ impl WriterTask {
             // A failed attempt counts against its endpoint.
             reload_endpoints(&mut self.connection, &mut self.subscribers, effects).await?;
         }
-        Ok(())
+        // Last, since changes are sealed while they are written, too.
+        self.sealer.save_keys(&mut self.connection).await
     }
 
     /// Settles deliveries; returns whether an attempt has failed.

@@ -109,7 +109,7 @@ pub(in crate::whatsapp) async fn convert_database(
         has_own_proxy: old.get_version(OWN_PROXY).await?.version > 0,
         device: value,
     };
-    session_file::write_file(file, &saved).await?;
+    session_file::write_file(file, &saved, store.sealer()).await?;
     tracing::info!(
         session = session.name(),
         "moved the keys of an earlier version into the database"

@@ -167,7 +167,7 @@ impl EngineStore {
         let turn = self.begin_saving().await;
         self.has_own_proxy.store(has_own, Ordering::Release);
         self.rows.check_open()?;
-        let saved = session_file::read_file(&self.file).await;
+        let saved = session_file::read_file(&self.file, self.store.sealer()).await;
         match saved.map_err(|reason| StoreError::Connection(reason.into()))? {
             Some(saved) => self
                 .write_file(saved.life, saved.device, turn)
@@ -218,8 +218,9 @@ impl EngineStore {
             device,
         };
         let (file, rows) = (self.file.clone(), Arc::clone(&self.rows));
+        let sealer = self.store.sealer().clone();
         let writing = move || {
-            let draft = session_file::write_draft(&file, &saved)?;
+            let draft = session_file::write_draft(&file, &saved, &sealer)?;
             match rows.check_open() {
                 Ok(()) => durable_files::rename_file_blocking(&draft, &file)?,
                 Err(ended) => {

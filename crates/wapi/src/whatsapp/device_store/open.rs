@@ -37,7 +37,7 @@ impl EngineStore {
         clock: Clock,
         tasks: &Lifecycle,
     ) -> Result<Self> {
-        let saved = read_file(file).await?;
+        let saved = read_file(file, &store).await?;
         if saved.is_none() {
             conversion::refuse_unconverted(file).await?;
         }
@@ -98,8 +98,8 @@ impl EngineStore {
     }
 }
 
-async fn read_file(file: &Path) -> Result<Option<SavedDevice>> {
-    let saved = session_file::read_file(file).await;
+async fn read_file(file: &Path, store: &Store) -> Result<Option<SavedDevice>> {
+    let saved = session_file::read_file(file, store.sealer()).await;
     saved.map_err(|error| StoreError::Connection(error.into()))
 }
 

@@ -14,10 +14,6 @@ use super::database_error;
 use crate::model::event::MessageKey;
 use crate::store::{EngineRow, KeyRange, Life, RowChange, RowKind, Store};
 
-/// First byte of a value: the number of the key that the rest is sealed with. None has been given
-/// out yet.
-const NOT_SEALED: u8 = 0;
-
 /// Numbers and values of the rows of a device that is not linked.
 type UnlinkedRows = BTreeMap<(RowKind, String), (i64, Vec<u8>)>;
 
@@ -70,7 +66,7 @@ impl DeviceRows {
                 row.map_err(database_error)?
             }
         };
-        row.map(|row| unseal(row.value)).transpose()
+        Ok(row.map(|row| row.value))
     }
 
     /// Returns the rows of these keys that there are.
@@ -89,7 +85,7 @@ impl DeviceRows {
                 rows.map_err(database_error)?
             }
         };
-        rows.into_iter().map(unseal_row).collect()
+        Ok(rows)
     }
 
     /// Returns the rows of a range, by their keys.
@@ -108,7 +104,7 @@ impl DeviceRows {
                 rows.map_err(database_error)?
             }
         };
-        rows.into_iter().map(unseal_row).collect()
+        Ok(rows)
     }
 
     /// Returns the last key of a kind.
@@ -157,7 +153,6 @@ impl DeviceRows {
         decrypted: Vec<(MessageKey, Vec<u8>)>,
         urgent: Option<Pin<&mut Notified<'_>>>,
     ) -> Result<Option<u64>> {
-        let changes = changes.into_iter().map(seal_change).collect();
         let place = self.place.read().await;
         self.check_open()?;
         let written = match &*place {
@@ -190,7 +185,7 @@ impl DeviceRows {
             self.check_open()?;
             if let Place::Memory(rows) = &*place {
                 let mut all = rows.lock().clone();
-                apply_changes(&mut all, changes.into_iter().map(seal_change).collect());
+                apply_changes(&mut all, changes);
                 let put = |((kind, key), (extra, value))| {
                     RowChange::Put(EngineRow {
                         kind,
@@ -278,31 +273,4 @@ fn apply_changes(rows: &mut UnlinkedRows, changes: Vec<RowChange>) -> u64 {
         expect = rows.len();
     }
     deleted
-}
-
-fn seal_change(change: RowChange) -> RowChange {
-    match change {
-        RowChange::Put(mut row) => {
-            row.value.insert(0, NOT_SEALED);
-            RowChange::Put(row)
-        }
-        change => change,
-    }
-}
-
-fn unseal_row(row: EngineRow) -> Result<EngineRow> {
-    let value = unseal(row.value)?;
-    Ok(EngineRow { value, ..row })
-}
-
-fn unseal(mut value: Vec<u8>) -> Result<Vec<u8>> {
-    match value.first() {
-        Some(&NOT_SEALED) => {
-            value.remove(0);
-            Ok(value)
-        }
-        _ => Err(StoreError::Validation(
-            "the session's keys are sealed by a newer wapi; start that one".to_owned(),
-        )),
-    }
 }

@@ -1,0 +1,228 @@
+//! Data keys: one for each scope of a life, all in memory, and sealed in the database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::SealScope;
+use super::envelope::{Binding, EnvelopeKey, random_bytes};
+use crate::system::master_key::KEY_BYTES;
+
+/// The data keys of all lives.
+#[derive(Default)]
+pub(super) struct DataKeys {
+    lives: HashMap<i64, Vec<DataKey>>,
+    /// Whether a key may not be on the disk.
+    has_unsaved: bool,
+}
+
+struct DataKey {
+    number: u8,
+    scope: i64,
+    key: Arc<EnvelopeKey>,
+    sealed: Vec<u8>,
+    state: KeyState,
+}
+
+/// Where a key is, while the one transaction at a time is under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyState {
+    /// In memory.
+    New,
+    /// In the transaction.
+    Inserted,
+    Saved,
+    /// Deleted in the transaction: it opens, and seals no more. `was_saved` is what it is again if
+    /// the transaction fails.
+    Retired {
+        was_saved: bool,
+    },
+}
+
+/// A key as it is stored.
+pub(super) struct StoredKey {
+    pub life: i64,
+    pub number: u8,
+    pub scope: i64,
+    pub sealed: Vec<u8>,
+}
+
+impl DataKeys {
+    /// Takes the stored keys, which `master` has sealed. An error is the life whose key it has not.
+    pub fn load(stored: Vec<StoredKey>, master: &EnvelopeKey) -> Result<Self, i64> {
+        let mut keys = Self::default();
+        for stored in stored {
+            let key = open_key(&stored, master).ok_or(stored.life)?;
+            keys.lives.entry(stored.life).or_default().push(DataKey {
+                number: stored.number,
+                scope: stored.scope,
+                key: Arc::new(EnvelopeKey::new(&key)),
+                sealed: stored.sealed,
+                state: KeyState::Saved,
+            });
+        }
+        Ok(keys)
+    }
+
+    /// Returns the key that seals now, and its number; makes one if there is none.
+    pub fn current(
+        &mut self,
+        life: i64,
+        scope: SealScope,
+        master: &EnvelopeKey,
+    ) -> (u8, Arc<EnvelopeKey>) {
+        let keys = self.lives.entry(life).or_default();
+        let is_current = |key: &&DataKey| {
+            key.scope == scope.number() && !matches!(key.state, KeyState::Retired { .. })
+        };
+        if let Some(found) = keys.iter().find(is_current) {
+            return (found.number, Arc::clone(&found.key));
+        }
+        // Not the number of another key of the life, for which a value could be taken.
+        let number = (1..=u8::MAX)
+            .find(|number| keys.iter().all(|key| key.number != *number))
+            .expect("a life has two keys, and two more while one is replaced");
+        let bytes: [u8; KEY_BYTES] = random_bytes();
+        let key = Arc::new(EnvelopeKey::new(&bytes));
+        keys.push(DataKey {
+            number,
+            scope: scope.number(),
+            key: Arc::clone(&key),
+            sealed: master.seal(number, &binding(life, number, scope.number()), &bytes),
+            state: KeyState::New,
+        });
+        self.has_unsaved = true;
+        (number, key)
+    }
+
+    /// Returns the key of this number.
+    pub fn find(&self, life: i64, number: u8) -> Option<Arc<EnvelopeKey>> {
+        let keys = self.lives.get(&life)?;
+        let found = keys.iter().find(|key| key.number == number)?;
+        Some(Arc::clone(&found.key))
+    }
+
+    /// Returns the keys that are not on the disk, which the transaction inserts.
+    pub fn take_unsaved(&mut self) -> Vec<StoredKey> {
+        let mut new = Vec::new();
+        if !self.has_unsaved {
+            return new;
+        }
+        for (life, keys) in &mut self.lives {
+            for key in keys.iter_mut().filter(|key| key.state == KeyState::New) {
+                key.state = KeyState::Inserted;
+                new.push(StoredKey {
+                    life: *life,
+                    number: key.number,
+                    scope: key.scope,
+                    sealed: key.sealed.clone(),
+                });
+            }
+        }
+        new
+    }
+
+    /// Retires the key of a scope; returns whether there was one.
+    pub fn retire(&mut self, life: i64, scope: SealScope) -> bool {
+        let mut has_retired = false;
+        for key in self.lives.get_mut(&life).into_iter().flatten() {
+            if key.scope == scope.number() {
+                let was_saved = match key.state {
+                    KeyState::Retired { was_saved } => was_saved,
+                    state => state == KeyState::Saved,
+                };
+                key.state = KeyState::Retired { was_saved };
+                has_retired = true;
+            }
+        }
+        self.has_unsaved |= has_retired;
+        has_retired
+    }
+
+    /// Ends the transaction.
+    pub fn end_transaction(&mut self, is_committed: bool) {
+        if !self.has_unsaved {
+            return;
+        }
+        self.has_unsaved = false;
+        for keys in self.lives.values_mut() {
+            keys.retain_mut(|key| {
+                key.state = match (key.state, is_committed) {
+                    (KeyState::Inserted, true) => KeyState::Saved,
+                    (KeyState::Inserted, false) => KeyState::New,
+                    (KeyState::Retired { .. }, true) => return false,
+                    (KeyState::Retired { was_saved: true }, false) => KeyState::Saved,
+                    (KeyState::Retired { was_saved: false }, false) => KeyState::New,
+                    (state, _) => state,
+                };
+                self.has_unsaved |= key.state == KeyState::New;
+                true
+            });
+        }
+        self.lives.retain(|_, keys| !keys.is_empty());
+    }
+}
+
+fn binding(life: i64, number: u8, scope: i64) -> Binding {
+    let binding = Binding::new("wapi data key 1").number(life);
+    binding.number(number.into()).number(scope)
+}
+
+fn open_key(stored: &StoredKey, master: &EnvelopeKey) -> Option<[u8; KEY_BYTES]> {
+    let binding = binding(stored.life, stored.number, stored.scope);
+    master.open(&binding, &stored.sealed)?.try_into().ok()
+}
+
+/// Seals a stored key with another master key; `None` if `old` has not sealed it.
+pub(super) fn rewrap_key(
+    stored: StoredKey,
+    old: &EnvelopeKey,
+    new: &EnvelopeKey,
+) -> Option<StoredKey> {
+    let key = open_key(&stored, old)?;
+    let binding = binding(stored.life, stored.number, stored.scope);
+    let sealed = new.seal(stored.number, &binding, &key);
+    Some(StoredKey { sealed, ..stored })
+}
+
+pub(super) async fn load_keys(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<StoredKey>, sqlx::Error> {
+    let sql = "SELECT session, number, scope, sealed FROM data_keys";
+    let rows = sqlx::query(sql).fetch_all(connection).await?;
+    let key = |row: &sqlx::sqlite::SqliteRow| StoredKey {
+        life: row.get("session"),
+        number: row.get("number"),
+        scope: row.get("scope"),
+        sealed: row.get("sealed"),
+    };
+    Ok(rows.iter().map(key).collect())
+}
+
+pub(super) async fn insert_keys(
+    connection: &mut SqliteConnection,
+    keys: &[StoredKey],
+) -> Result<(), sqlx::Error> {
+    // A key that is there already has a seal of another master key.
+    let sql = "INSERT INTO data_keys (session, number, scope, sealed) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (session, number) DO UPDATE SET scope = excluded.scope, sealed = excluded.sealed";
+    for key in keys {
+        let query = sqlx::query(sql).bind(key.life).bind(key.number);
+        let query = query.bind(key.scope).bind(&key.sealed);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn delete_keys(
+    connection: &mut SqliteConnection,
+    life: i64,
+    scope: SealScope,
+) -> Result<(), sqlx::Error> {
+    let sql = "DELETE FROM data_keys WHERE session = $1 AND scope = $2";
+    let query = sqlx::query(sql).bind(life).bind(scope.number());
+    query.execute(connection).await?;
+    Ok(())
+}

@@ -270,7 +270,7 @@ pub static SETTINGS: &[Setting] = &[
         name: "WAPI_MASTER_KEY_COMMAND",
         default: Unset("none"),
         example: "vault kv get -field=key secret/wapi",
-        secret: false,
+        secret: true,
         meaning: "A command that prints the master key, run once at start, for 30 seconds at most. There \
                   is no shell: it is split at spaces, quotes keep words together, and nothing is \
                   replaced.",

@@ -86,6 +86,7 @@ mod redis;
 mod register;
 mod restore;
 mod retries;
+mod sealed;
 mod sending;
 mod sent_files;
 mod session_events;

@@ -291,6 +291,20 @@ impl TestApp {
         self.restart().await;
     }
 
+    /// Restarts the gateway with these settings, and without those that have no value.
+    pub async fn change_settings(&mut self, changes: &[(&str, Option<&str>)]) {
+        for (name, value) in changes {
+            match value {
+                Some(value) => drop(
+                    self.settings
+                        .insert((*name).to_owned(), (*value).to_owned()),
+                ),
+                None => drop(self.settings.remove(*name)),
+            }
+        }
+        self.restart().await;
+    }
+
     pub async fn restart(&mut self) {
         self.stop().await.start().await;
     }

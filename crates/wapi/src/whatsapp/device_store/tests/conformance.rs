@@ -11,9 +11,11 @@ use whatsapp_rust::wacore::store::traits::{Backend, DeviceStore, SignalStore};
 use whatsapp_rust::wacore::store::{Device, InMemoryBackend};
 
 use super::calls::Call;
+use super::sealed::master_keys;
 use crate::store::Store;
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
+use crate::system::master_key::MasterKeys;
 use crate::whatsapp::device_store::conversion::convert_database;
 use crate::whatsapp::device_store::{DecryptedBuffer, EngineStore};
 
@@ -29,9 +31,15 @@ struct Stores {
 
 impl Stores {
     async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    async fn open_with(keys: Option<&MasterKeys>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wapi.db");
-        let store = Store::open(&path, Clock::system()).await.unwrap();
+        let store = Store::open_sealed(&path, keys, Clock::system())
+            .await
+            .unwrap();
         let files = folder.path().join("engine.db");
         let stores = Self {
             engine: InMemoryBackend::new(),
@@ -203,8 +211,10 @@ fn script() -> Vec<Call> {
 
 #[tokio::test]
 async fn a_script_of_all_calls_has_the_same_answers() {
-    let stores = Stores::open().await;
-    stores.compare(&script()).await.unwrap();
+    for keys in [None, Some(master_keys(1, None))] {
+        let stores = Stores::open_with(keys.as_ref()).await;
+        stores.compare(&script()).await.unwrap();
+    }
 }
 
 #[tokio::test]

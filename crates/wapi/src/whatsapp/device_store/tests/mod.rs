@@ -5,6 +5,7 @@ mod calls;
 mod conformance;
 mod converting;
 mod deferred;
+mod sealed;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -60,7 +60,8 @@ async fn a_sealed_folder_is_refused_without_its_key_and_a_command_may_give_it() 
     std::fs::write(&file, KEY).unwrap();
     let command = format!("/bin/cat '{}'", file.display());
     let wapi = wapi.set("WAPI_MASTER_KEY_COMMAND", &command);
-    let (running, _client) = wapi.serves(address).await;
+    let (running, client) = wapi.serves(address).await;
+    client.get("/health/live").await.expect(200);
     assert!(running.terminate().await.success);
     let wapi = wapi.unset("WAPI_MASTER_KEY_COMMAND");
     let told = wapi.refusal().await;

@@ -226,3 +226,65 @@ pub(super) async fn delete_keys(
     query.execute(connection).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: i64 = 1;
+
+    fn master() -> EnvelopeKey {
+        EnvelopeKey::new(&[1; KEY_BYTES])
+    }
+
+    fn current(keys: &mut DataKeys, scope: SealScope) -> u8 {
+        keys.current(LIFE, scope, &master()).0
+    }
+
+    fn inserted(keys: &mut DataKeys) -> Vec<u8> {
+        let new = keys.take_unsaved();
+        new.iter().map(|key| key.number).collect()
+    }
+
+    #[test]
+    fn a_key_is_inserted_until_a_transaction_with_it_is_committed() {
+        let mut keys = DataKeys::default();
+        let device = current(&mut keys, SealScope::Device);
+        assert_eq!(inserted(&mut keys), [device]);
+        // One that is made while the transaction is under way is not in it.
+        let rest = current(&mut keys, SealScope::Life);
+        assert_ne!(device, rest);
+        keys.end_transaction(false);
+        assert_eq!(inserted(&mut keys), [device, rest]);
+        keys.end_transaction(true);
+        assert_eq!(inserted(&mut keys), [0; 0]);
+        assert_eq!(current(&mut keys, SealScope::Device), device);
+    }
+
+    #[test]
+    fn a_key_that_is_dropped_opens_until_that_is_committed_and_seals_no_more() {
+        let mut keys = DataKeys::default();
+        let first = current(&mut keys, SealScope::Device);
+        inserted(&mut keys);
+        keys.end_transaction(true);
+        assert!(keys.retire(LIFE, SealScope::Device));
+        assert!(!keys.retire(LIFE, SealScope::Life));
+        let next = current(&mut keys, SealScope::Device);
+        assert_ne!(first, next);
+        assert!(keys.find(LIFE, first).is_some());
+        keys.end_transaction(false);
+        assert_eq!(current(&mut keys, SealScope::Device), first, "it is back");
+        assert!(keys.retire(LIFE, SealScope::Device));
+        assert_eq!(inserted(&mut keys), [0; 0]);
+        keys.end_transaction(true);
+        assert!(keys.find(LIFE, first).is_none() && keys.find(LIFE, next).is_none());
+    }
+
+    #[test]
+    fn a_key_that_another_master_key_has_sealed_is_not_taken() {
+        let mut keys = DataKeys::default();
+        current(&mut keys, SealScope::Device);
+        let (stored, other) = (keys.take_unsaved(), EnvelopeKey::new(&[2; KEY_BYTES]));
+        assert!(DataKeys::load(stored, &other).is_err());
+    }
+}

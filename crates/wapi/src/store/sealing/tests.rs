@@ -437,7 +437,7 @@ async fn the_keys_of_a_device_go_with_it_and_what_else_its_life_has_stays() {
     let rows = store.engine_rows();
     rows.close(&shop()).await.unwrap();
     assert_eq!(count(&folder, DATA_KEYS).await, 2);
-    // The next device of the account has another one; also if the first change fails.
+    // The next device of the account has another one, which a change that fails does not save.
     refuse_engine_rows(folder.path()).await;
     let failing = rows.write(&shop(), vec![put("bob")], Vec::new()).await;
     failing.unwrap_err();

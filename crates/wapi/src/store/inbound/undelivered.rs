@@ -127,7 +127,9 @@ impl InboundStore<'_> {
             let opened = with_place(&life, &key, |place| sealer.open(place, row.get("message")));
             // It stays as it is, and the others do not wait for it.
             let message = opened
-                .inspect_err(|error| tracing::warn!(%error, "left a message as it is"))
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "left a message as it is");
+                })
                 .ok()?;
             Some(PendingMessage {
                 session: self

@@ -212,6 +212,10 @@ impl SessionFiles {
                     folders.push(path);
                     continue;
                 }
+                if entry.file_name().to_string_lossy().ends_with(DRAFT_SUFFIX) {
+                    // A crash has left it, and nobody would ever seal it.
+                    durable_files::remove_file(&path).await?;
+                }
                 if path
                     .extension()
                     .is_none_or(|suffix| suffix != SESSION_SUFFIX)
@@ -339,6 +343,10 @@ fn parse_folder_time(name: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
+    use crate::store::session_file::{SavedDevice, read_file, write_file};
+    use crate::system::clock::Clock;
+    use crate::system::master_key::{MasterKey, MasterKeys, SealPolicy};
 
     #[tokio::test]
     async fn each_session_is_listed_once_and_what_is_none_is_told_apart() {
@@ -361,6 +369,47 @@ mod tests {
         assert_eq!(listed.originals, 1);
         let strangers = [root.path().join("sessions/not ours.session")];
         assert_eq!(listed.strangers, strangers);
+    }
+
+    #[tokio::test]
+    async fn all_files_follow_the_master_key_and_half_written_ones_go() {
+        let root = tempfile::tempdir().unwrap();
+        let files = SessionFiles::open(root.path()).await.unwrap();
+        let sessions = root.path().join("sessions");
+        let former = sessions.join("removed/20260101T000000.000Z");
+        std::fs::create_dir_all(&former).unwrap();
+        let saved = SavedDevice {
+            life: 1,
+            has_own_proxy: false,
+            device: b"the keys of the device".to_vec(),
+        };
+        let ours = [sessions.join("shop.session"), former.join("shop.session")];
+        for file in &ours {
+            write_file(file, &saved, &Sealer::none()).await.unwrap();
+        }
+        let draft = sessions.join("shop.session.new");
+        std::fs::copy(&ours[0], &draft).unwrap();
+        let foreign = sessions.join("diary.session");
+        std::fs::write(&foreign, "dear diary").unwrap();
+        files.reseal_all(&Sealer::none()).await.unwrap();
+        assert!(draft.exists(), "nothing happens without a master key");
+        let keys = MasterKeys {
+            current: MasterKey::from_bytes([1; 32]),
+            old: None,
+            policy: SealPolicy::Keys,
+        };
+        let database = root.path().join("wapi.db");
+        let store = Store::open_sealed(&database, Some(&keys), Clock::system());
+        let store = store.await.unwrap();
+        files.reseal_all(store.sealer()).await.unwrap();
+        for file in &ours {
+            let content = std::fs::read(file).unwrap();
+            assert!(!content.ends_with(&saved.device));
+            let opened = read_file(file, store.sealer()).await;
+            assert_eq!(opened.unwrap().as_ref(), Some(&saved));
+        }
+        assert!(!draft.exists());
+        assert_eq!(std::fs::read(&foreign).unwrap(), b"dear diary");
     }
 
     #[tokio::test]

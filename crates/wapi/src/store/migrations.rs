@@ -207,6 +207,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn secrets_of_an_earlier_version_begin_with_the_number_of_no_key() {
+        let mut connection = memory().await;
+        run_until(&mut connection, 41).await;
+        connection
+            .execute(
+                "INSERT INTO pending (session, chat, sender, message_id, message, created_at) VALUES (1, 'a', 'a', '1', x'00ff000a', 1);
+                 INSERT INTO payloads (session, chat, id, payload, created_at) VALUES (1, 'a', '1', x'c328', 1), (1, 'a', '2', x'', 1);
+                 INSERT INTO polls (session, id, creator, secret, question, options, created_at) VALUES (1, 'p', 'a', x'0001', '?', '[]', 1);",
+            )
+            .await
+            .unwrap();
+        run_migrations(&mut connection).await.unwrap();
+        let sql = "SELECT message FROM pending UNION ALL SELECT payload FROM payloads UNION ALL SELECT secret FROM polls";
+        let values: Vec<Vec<u8>> = sqlx::query_scalar(sql)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        let expected: [&[u8]; 4] = [&[0, 0, 0xff, 0, 0x0a], &[0, 0xc3, 0x28], &[0], &[0, 0, 1]];
+        assert_eq!(values, expected);
+    }
+
+    #[tokio::test]
     async fn a_database_of_a_newer_program_is_refused() {
         let mut connection = memory().await;
         connection

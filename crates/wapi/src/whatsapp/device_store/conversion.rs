@@ -60,7 +60,7 @@ pub(in crate::whatsapp) async fn convert_database(
     if database_file::inspect_file(&database).await != SessionFile::Paired {
         return Ok(false);
     }
-    let saved = session_file::read_file(file).await;
+    let saved = session_file::read_file(file, store.sealer()).await;
     let saved = saved.map_err(|reason| StoreError::Connection(reason.into()))?;
     let path = database
         .to_str()

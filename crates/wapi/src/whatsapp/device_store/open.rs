@@ -174,7 +174,7 @@ async fn refuse_copy(
         return Ok(());
     };
     let original = file.with_file_name(format!("{}.session", name.file_stem()));
-    let is_copy = match read_file(&original).await? {
+    let is_copy = match read_file(&original, store).await? {
         Some(saved) => {
             credentials::is_same_device(in_file, &credentials::decode_device(&saved.device)?)
         }

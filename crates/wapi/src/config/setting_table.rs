@@ -1,6 +1,7 @@
 //! The table of settings: name, default, example, and meaning of each in one row.
 
 use super::settings::{Setting, SettingDefault};
+use crate::system::master_key::EXAMPLE_KEYS;
 use SettingDefault::{Required, Unset, Value};
 
 const REQUIRED: &str = "Required";
@@ -251,18 +252,19 @@ pub static SETTINGS: &[Setting] = &[
         section: ENCRYPTION,
         name: "WAPI_MASTER_KEY",
         default: Unset("none"),
-        example: "5f0c6a1e94d7b2388c41e0a95d73f61b0e2d9a84c7563f1b8ad04e6972c5b13d",
+        example: EXAMPLE_KEYS[0],
         secret: true,
         meaning: "Seals the keys of sessions on the disk: 64 hex digits (`openssl rand -hex 32`) or the \
-                  base64 of 32 bytes. At most one of this and the next two. Without it, a data folder \
-                  that is sealed is refused.",
+                  base64 of 32 bytes; the example is refused. At most one of this and the next two. \
+                  Without it, a data folder that is sealed is refused.",
     },
     Setting {
         section: ENCRYPTION,
         name: "WAPI_MASTER_KEY_FILE",
         default: Unset("none"),
         example: "/run/secrets/wapi-master-key",
-        secret: false,
+        // A key may stand in it by mistake.
+        secret: true,
         meaning: "A file with the master key.",
     },
     Setting {
@@ -279,7 +281,7 @@ pub static SETTINGS: &[Setting] = &[
         section: ENCRYPTION,
         name: "WAPI_MASTER_KEY_OLD",
         default: Unset("none"),
-        example: "a3d51b7f08c2e6944f1d3b60c58e92a7d40f7e163b9c82d5e60a17f4b8293c5e",
+        example: EXAMPLE_KEYS[1],
         secret: true,
         meaning: "The former master key, while it is changed.",
     },
@@ -288,7 +290,8 @@ pub static SETTINGS: &[Setting] = &[
         name: "WAPI_MASTER_KEY_OLD_FILE",
         default: Unset("none"),
         example: "/run/secrets/wapi-master-key-old",
-        secret: false,
+        // A key may stand in it by mistake.
+        secret: true,
         meaning: "A file with the former master key.",
     },
     Setting {

@@ -55,8 +55,8 @@ fn read_source(reader: &mut SettingReader, settings: &[&'static str]) -> Option<
         [setting] => {
             let place = reader.read_optional(setting, |text| match setting {
                 KEY | OLD_KEY => MasterKey::parse(text).map(KeyPlace::Value),
-                KEY_COMMAND => split_command(text).map(KeyPlace::Command),
-                _ => Ok(KeyPlace::File(PathBuf::from(text))),
+                KEY_COMMAND => parse_command(text).map(KeyPlace::Command),
+                _ => parse_file(text).map(KeyPlace::File),
             })?;
             Some(Some(KeySource { setting, place }))
         }
@@ -77,6 +77,26 @@ fn parse_policy(text: &str) -> Result<SealPolicy, String> {
                 .to_owned(),
         ),
         other => Err(format!("is `{other}`; it can be keys or none")),
+    }
+}
+
+/// The text is not shown: it is a key that was put into the wrong setting.
+const IS_KEY: &str =
+    "is a key itself, not the place of one; set WAPI_MASTER_KEY, or WAPI_MASTER_KEY_OLD, to it";
+
+/// A path that begins at the root is none of the keys that people make, even if it can be read as base64.
+fn parse_file(text: &str) -> Result<PathBuf, String> {
+    if MasterKey::has_form(text) && !text.starts_with('/') {
+        return Err(IS_KEY.to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn parse_command(text: &str) -> Result<Vec<String>, String> {
+    let words = split_command(text)?;
+    match words.as_slice() {
+        [word] if MasterKey::has_form(word) && !word.starts_with('/') => Err(IS_KEY.to_owned()),
+        _ => Ok(words),
     }
 }
 
@@ -108,9 +128,11 @@ fn split_command(text: &str) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigSources, ValueSource};
+    use crate::config::settings::Setting;
+    use crate::config::{ConfigSources, ValueSource, list_settings};
 
-    const HEX: &str = "5f0c6a1e94d7b2388c41e0a95d73f61b0e2d9a84c7563f1b8ad04e6972c5b13d";
+    const HEX: &str = "0e2d9a84c7563f1b8ad04e6972c5b13d5f0c6a1e94d7b2388c41e0a95d73f61b";
+    const BASE64: &str = "Di2ahMdWPxuK0E5pcsWxPV8Mah6U17I4jEHgqV1z9hs=";
 
     fn read(values: &[(&str, &str)]) -> Result<Option<MasterKeySettings>, String> {
         let values = values
@@ -186,6 +208,18 @@ mod tests {
                 "WAPI_MASTER_KEY_COMMAND has a quote that does not end",
             ),
             (
+                vec![(KEY_FILE, HEX)],
+                "WAPI_MASTER_KEY_FILE is a key itself, not the place of one",
+            ),
+            (
+                vec![(KEY, HEX), (OLD_KEY_FILE, BASE64)],
+                "WAPI_MASTER_KEY_OLD_FILE is a key itself, not the place of one",
+            ),
+            (
+                vec![(KEY_COMMAND, BASE64)],
+                "WAPI_MASTER_KEY_COMMAND is a key itself, not the place of one",
+            ),
+            (
                 vec![(KEY_COMMAND, "'' x")],
                 "WAPI_MASTER_KEY_COMMAND names no program",
             ),
@@ -205,6 +239,26 @@ mod tests {
             let told = read(&values).unwrap_err();
             assert!(told.contains(problem), "{values:?}: {told}");
             assert!(!told.contains("hush"), "{told}");
+            assert!(!told.contains(HEX) && !told.contains(BASE64), "{told}");
+        }
+    }
+
+    #[test]
+    fn wherever_a_key_is_put_it_is_not_listed() {
+        for name in [KEY, KEY_FILE, KEY_COMMAND, OLD_KEY, OLD_KEY_FILE] {
+            let value = [(name.to_owned(), HEX.to_owned())];
+            let sources = ConfigSources::from_defaults();
+            let sources = sources.with_values(value, ValueSource::Environment);
+            assert!(!list_settings(&sources).contains(HEX), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_settings_are_nobodys_keys() {
+        for setting in [KEY, OLD_KEY] {
+            let example = Setting::find_by_name(setting).unwrap().example;
+            let told = read(&[(setting, example)]).unwrap_err();
+            assert!(told.contains("this is the example"), "{told}");
         }
     }
 

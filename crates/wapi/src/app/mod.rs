@@ -126,10 +126,14 @@ impl App {
             clock.clone(),
         )
         .await?;
-        files
+        let failed = files
             .reseal_all(store.sealer())
             .await
             .context("sealing the files of sessions")?;
+        store
+            .finish_sealing(failed)
+            .await
+            .context("taking the seal off")?;
         let first_key = match &config.access {
             AccessMode::Key(key) => Some(key),
             AccessMode::Open | AccessMode::Loopback => None,

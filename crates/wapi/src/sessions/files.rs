@@ -19,7 +19,7 @@ use tokio::fs;
 use crate::model::masking;
 use crate::model::session_name::SessionName;
 use crate::store::Sealer;
-use crate::store::session_file::{SessionFile, inspect_file, reseal_file};
+use crate::store::session_file::{ResealError, SessionFile, inspect_file, reseal_file};
 use crate::system::durable_files;
 
 /// Suffix of a session's file.
@@ -197,13 +197,13 @@ impl SessionFiles {
 
     /// Seals all session files with the master key, or takes the seal off them, as the sealer says;
     /// those of former devices, too. A file that cannot be opened stays as it is: its session says
-    /// why.
-    pub async fn reseal_all(&self, sealer: &Sealer) -> io::Result<()> {
+    /// why. Returns the number of those that may be opened another time.
+    pub async fn reseal_all(&self, sealer: &Sealer) -> io::Result<u64> {
         if !sealer.has_master_key() {
-            return Ok(());
+            return Ok(0);
         }
         let mut folders = vec![self.sessions.clone()];
-        let mut rewritten = 0;
+        let (mut rewritten, mut failed) = (0, 0);
         while let Some(folder) = folders.pop() {
             let mut entries = fs::read_dir(&folder).await?;
             while let Some(entry) = entries.next_entry().await? {
@@ -222,13 +222,19 @@ impl SessionFiles {
                 {
                     continue;
                 }
-                match reseal_file(&path, sealer).await {
-                    Ok(is_rewritten) => rewritten += u32::from(is_rewritten),
-                    Err(reason) => {
-                        let file = masking::mask_path(&path);
-                        tracing::warn!(file, reason, "left a session's file as it is");
+                let reason = match reseal_file(&path, sealer).await {
+                    Ok(is_rewritten) => {
+                        rewritten += u32::from(is_rewritten);
+                        continue;
                     }
-                }
+                    Err(ResealError::Unusable(reason)) => reason,
+                    Err(ResealError::Failed(reason)) => {
+                        failed += 1;
+                        reason
+                    }
+                };
+                let file = masking::mask_path(&path);
+                tracing::warn!(file, reason, "left a session's file as it is");
             }
         }
         if rewritten > 0 {
@@ -237,7 +243,7 @@ impl SessionFiles {
                 "wrote session files anew for the master key"
             );
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Removes all files of a session that is being removed.
@@ -267,6 +273,16 @@ impl SessionFiles {
             }
         }
         Ok(was_there)
+    }
+
+    /// Removes the database of an earlier version whose content has moved into the gateway's. SQLite's
+    /// own file goes first: without it, the others are not used again.
+    pub(super) async fn remove_converted(&self, name: &SessionName) -> io::Result<()> {
+        let file = self.session_path(name);
+        for suffix in DATABASE_SUFFIXES {
+            durable_files::remove_file(&file.with_extension(suffix)).await?;
+        }
+        Ok(())
     }
 
     /// Removes files that were moved aside before a time: unused keys can only be stolen. Returns
@@ -391,7 +407,9 @@ mod tests {
         std::fs::copy(&ours[0], &draft).unwrap();
         let foreign = sessions.join("diary.session");
         std::fs::write(&foreign, "dear diary").unwrap();
-        files.reseal_all(&Sealer::none()).await.unwrap();
+        let circle = sessions.join("circle.session");
+        std::os::unix::fs::symlink(&circle, &circle).unwrap();
+        assert_eq!(files.reseal_all(&Sealer::none()).await.unwrap(), 0);
         assert!(draft.exists(), "nothing happens without a master key");
         let keys = MasterKeys {
             current: MasterKey::from_bytes([1; 32]),
@@ -401,7 +419,8 @@ mod tests {
         let database = root.path().join("wapi.db");
         let store = Store::open_sealed(&database, Some(&keys), Clock::system());
         let store = store.await.unwrap();
-        files.reseal_all(store.sealer()).await.unwrap();
+        // What is no session needs no key, and what cannot be read now may.
+        assert_eq!(files.reseal_all(store.sealer()).await.unwrap(), 1);
         for file in &ours {
             let content = std::fs::read(file).unwrap();
             assert!(!content.ends_with(&saved.device));

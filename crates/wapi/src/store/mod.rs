@@ -66,7 +66,7 @@ pub use inbound::history_sync::{StageProgress, SyncProgress, SyncStage};
 use inbound::identities::IdentityCache;
 pub use inbound::labels::{ChatLabelEntry, LabelChange};
 pub use inbound::polls::{PollBallot, StoredPoll};
-pub use inbound::undelivered::PendingMessage;
+pub use inbound::undelivered::{PendingMessage, PendingPlace};
 pub use inbound::unread::UnreadMessage;
 pub use inbound::unreadable::UndecryptedMessage;
 pub use lives::life::{AccessSince, DeviceLife, Life};
@@ -216,6 +216,9 @@ impl Store {
             .await
             .with_context(|| format!("opening {name}"))?;
         sealing::check_master_key(&mut connection, keys)
+            .await
+            .with_context(|| format!("opening {name}"))?;
+        sealing::erase_deleted(&mut connection, keys)
             .await
             .with_context(|| format!("opening {name}"))?;
         events::retention::make_shrinkable(&mut connection)

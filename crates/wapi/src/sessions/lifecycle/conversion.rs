@@ -6,8 +6,9 @@ use super::actor::SessionActor;
 use crate::sessions::{AsideReason, SessionDeps};
 
 impl SessionActor {
-    /// Converts the database of an earlier version, if there is one, and moves it away: while it stays,
-    /// it would stand for the session once more without the session's file, with keys that were used.
+    /// Converts the database of an earlier version, if there is one, and moves it away, or removes it
+    /// where keys are sealed: while it stays, it would stand for the session once more without the
+    /// session's file, with keys that were used.
     ///
     /// # Errors
     ///
@@ -31,6 +32,13 @@ impl SessionActor {
         let life = store.device_life(name.as_str());
         let converting = lifecycle.unless_stopping(whatsapp.convert_database(life, file));
         match Box::pin(converting).await {
+            // A plain copy would make the seal worthless.
+            Some(Ok(true)) if store.sealer().seals() => {
+                let removed = files.remove_converted(name).await;
+                removed.map_err(|error| {
+                    format!("the database of an earlier version cannot be removed: {error}")
+                })
+            }
             Some(Ok(true)) => {
                 let moving = files.move_aside(name, AsideReason::Converted, clock.now());
                 let moved = moving.await;

@@ -114,24 +114,42 @@ pub fn write_draft(path: &Path, saved: &SavedDevice, sealer: &Sealer) -> io::Res
     durable_files::write_draft_blocking(path, &encode(saved, sealer)?)
 }
 
+/// Why a file was not written anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResealError {
+    /// It is damaged, or sealed with another key: the master key and the former one do not open it.
+    Unusable(String),
+    /// It cannot be read or written now: it may need either key.
+    Failed(String),
+}
+
 /// Writes a session's file anew if it is not sealed as it should be: the master key was given,
 /// changed, or is to be taken away. Returns whether it did.
 ///
 /// # Errors
 ///
-/// A text for the operator.
-pub async fn reseal_file(path: &Path, sealer: &Sealer) -> Result<bool, String> {
-    let Some(parts) = read_parts(path).await.map_err(ReadError::into_text)? else {
+/// With a text for the operator.
+pub async fn reseal_file(path: &Path, sealer: &Sealer) -> Result<bool, ResealError> {
+    let Some(parts) = read_parts(path).await? else {
         return Ok(false);
     };
     let is_sealed = parts.device.first() == Some(&BY_MASTER_KEY);
     if !sealer.wants_file_anew(is_sealed, &parts.head.binding(), &parts.device) {
         return Ok(false);
     }
-    let saved = parts.open(sealer).map_err(ReadError::into_text)?;
+    let saved = parts.open(sealer)?;
     let written = write_file(path, &saved, sealer).await;
-    written.map_err(|error| format!("its file cannot be written: {error}"))?;
+    written.map_err(|error| ResealError::Failed(format!("its file cannot be written: {error}")))?;
     Ok(true)
+}
+
+impl From<ReadError> for ResealError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Foreign(problem) => Self::Unusable(problem),
+            ReadError::Io(_) => Self::Failed(error.into_text()),
+        }
+    }
 }
 
 fn encode(saved: &SavedDevice, sealer: &Sealer) -> io::Result<Vec<u8>> {

@@ -1,13 +1,13 @@
 //! Decrypted messages that are not events yet.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
 use crate::model::event::MessageKey;
 use crate::store::events::log::MAX_ROWS;
 use crate::store::events::retention::DEDUP_PERIOD;
-use crate::store::sealing::{SealedPlace, Sealer};
+use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
@@ -21,6 +21,28 @@ pub struct PendingMessage {
     pub message: Vec<u8>,
     /// The time at which it was saved.
     pub created_at: Timestamp,
+}
+
+/// A place among the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingPlace {
+    created_at: i64,
+    row: i64,
+}
+
+impl PendingPlace {
+    /// Before all messages.
+    pub const START: Self = Self {
+        created_at: i64::MIN,
+        row: i64::MIN,
+    };
+}
+
+/// Some messages, and the place where the next ones begin, unless these are the last.
+#[derive(Debug)]
+pub struct PendingPage {
+    pub messages: Vec<PendingMessage>,
+    pub next: Option<PendingPlace>,
 }
 
 impl InboundStore<'_> {
@@ -104,45 +126,55 @@ impl InboundStore<'_> {
             .await
     }
 
-    /// Returns up to `limit` messages saved before a time, the oldest first.
+    /// Returns up to `limit` messages saved before a time, the oldest first, from after a place on.
+    /// Those that cannot be opened are left out, and stay.
     pub async fn find_pending_before(
         self,
         before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<PendingMessage>, StoreError> {
-        let sql = "SELECT session, chat, sender, message_id, message, created_at FROM pending \
-                   WHERE created_at < $1 ORDER BY created_at LIMIT $2";
+        after: PendingPlace,
+        limit: u16,
+    ) -> Result<PendingPage, StoreError> {
+        let sql = "SELECT rowid, session, chat, sender, message_id, message, created_at FROM pending \
+                   WHERE created_at < $1 AND (created_at, rowid) > ($2, $3) ORDER BY created_at, rowid LIMIT $4";
         let query = sqlx::query(sql)
             .bind(before.as_millisecond())
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+            .bind(after.created_at)
+            .bind(after.row)
+            .bind(limit);
         let rows = query.fetch_all(&self.store.readers).await?;
-        let pending = |row: &sqlx::sqlite::SqliteRow| {
-            let life = Life::from_parts(row.get("session"), "");
-            let key = MessageKey {
-                chat: row.get("chat"),
-                sender: row.get("sender"),
-                id: row.get("message_id"),
-            };
-            let sealer = &self.store.sealer;
-            let opened = with_place(&life, &key, |place| sealer.open(place, row.get("message")));
-            // It stays as it is, and the others do not wait for it.
-            let message = opened
-                .inspect_err(|error| {
-                    tracing::warn!(%error, "left a message as it is");
-                })
-                .ok()?;
-            Some(PendingMessage {
-                session: self
-                    .store
-                    .lives
-                    .find_life(life.id())
-                    .unwrap_or_else(|| Life::for_gateway("")),
-                key,
-                message,
-                created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
+        let mut unreadable = UnreadableRows::new("pending");
+        let messages = rows
+            .iter()
+            .filter_map(|row| {
+                let life: i64 = row.get("session");
+                unreadable.keep(format_args!("life {life}"), self.pending_from_row(row))
             })
+            .collect();
+        unreadable.report();
+        let next = rows.last().filter(|_| rows.len() == usize::from(limit));
+        let next = next.map(|row| PendingPlace {
+            created_at: row.get("created_at"),
+            row: row.get("rowid"),
+        });
+        Ok(PendingPage { messages, next })
+    }
+
+    fn pending_from_row(self, row: &SqliteRow) -> Result<PendingMessage, StoreError> {
+        let life = Life::from_parts(row.get("session"), "");
+        let key = MessageKey {
+            chat: row.get("chat"),
+            sender: row.get("sender"),
+            id: row.get("message_id"),
         };
-        Ok(rows.iter().filter_map(pending).collect())
+        let stored = row.try_get("message")?;
+        let message = with_place(&life, &key, |place| self.store.sealer.open(place, stored))?;
+        let session = self.store.lives.find_life(life.id());
+        Ok(PendingMessage {
+            session: session.unwrap_or_else(|| Life::for_gateway("")),
+            key,
+            message,
+            created_at: Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default(),
+        })
     }
 }
 
@@ -347,22 +379,21 @@ mod tests {
             .unwrap();
         let left = store
             .inbound()
-            .find_pending_before(Timestamp::MAX, 10)
+            .find_pending_before(Timestamp::MAX, PendingPlace::START, 10)
             .await
             .unwrap();
+        assert_eq!(left.next, None);
         assert_eq!(
-            left.into_iter()
+            left.messages
+                .into_iter()
                 .map(|left| left.message)
                 .collect::<Vec<_>>(),
             [b"two".to_vec()]
         );
-        assert_eq!(
+        let none =
             store
                 .inbound()
-                .find_pending_before(Timestamp::UNIX_EPOCH, 10)
-                .await
-                .unwrap(),
-            []
-        );
+                .find_pending_before(Timestamp::UNIX_EPOCH, PendingPlace::START, 10);
+        assert_eq!(none.await.unwrap().messages, []);
     }
 }

@@ -107,7 +107,8 @@ impl Store {
     }
 }
 
-/// What the data of a life is sealed with, in whatever copies there are.
+/// What the data of a life is sealed with: traces of it in free parts of the file cannot be opened
+/// without.
 struct DropKeys {
     life: Life,
     sealer: Sealer,

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use strum::{EnumString, IntoStaticStr};
 
 use crate::model::event::MessageKey;
-use crate::store::sealing::{SealedPlace, Sealer};
+use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::webhooks::due::MAX_RETRY_DELAY;
 use crate::store::writer::StoreChange;
 use crate::store::{Life, MediaStore, Store, StoreError, to_timestamp};
@@ -95,9 +95,8 @@ impl MediaStore<'_> {
             .bind(id)
             .fetch_optional(&self.store.readers)
             .await?;
-        row.as_ref()
-            .map(|row| media_from_row(row, self.store))
-            .transpose()
+        let found = self.read_rows(row.as_slice())?;
+        Ok(found.into_iter().next())
     }
 
     /// Returns files of a session, the newest first, from after `before` on: the time and id of the
@@ -115,8 +114,7 @@ impl MediaStore<'_> {
         let query = sqlx::query(sql).bind(session).bind(at).bind(id);
         let query = query.bind(state.map(|state| state.into_str())).bind(limit);
         let rows = query.fetch_all(&self.store.readers).await?;
-        let records = rows.iter();
-        records.map(|row| media_from_row(row, self.store)).collect()
+        self.read_rows(&rows)
     }
 
     /// Returns the current lives that have waiting downloads, due or not.
@@ -152,12 +150,18 @@ impl MediaStore<'_> {
                 .unwrap_or(Timestamp::MAX)
                 .as_millisecond(),
         );
-        query
-            .fetch_all(&self.store.readers)
-            .await?
+        let rows = query.fetch_all(&self.store.readers).await?;
+        self.read_rows(&rows)
+    }
+
+    fn read_rows(self, rows: &[SqliteRow]) -> Result<Vec<MediaRecord>, StoreError> {
+        let mut unreadable = UnreadableRows::new("media");
+        let records = rows
             .iter()
-            .map(|row| media_from_row(row, self.store))
-            .collect()
+            .map(|row| media_from_row(row, self.store, &mut unreadable))
+            .collect();
+        unreadable.report();
+        records
     }
 
     /// Records that a file is stored. Returns whether it was still waiting; otherwise nothing is
@@ -261,7 +265,12 @@ pub(in crate::store) fn seal_media(sealer: &Sealer, new: &mut NewMedia) {
     }
 }
 
-fn media_from_row(row: &SqliteRow, store: &Store) -> Result<MediaRecord, StoreError> {
+/// Reads a record. A source that cannot be opened is left out: only downloads need it.
+fn media_from_row(
+    row: &SqliteRow,
+    store: &Store,
+    unreadable: &mut UnreadableRows,
+) -> Result<MediaRecord, StoreError> {
     let state: &str = row.get("state");
     let unknown = |_| StoreError::new(format!("a file is in the unknown state {state}"));
     let state = state.parse().map_err(unknown)?;
@@ -289,8 +298,10 @@ fn media_from_row(row: &SqliteRow, store: &Store) -> Result<MediaRecord, StoreEr
     );
     let (id, life): (String, i64) = (row.get("id"), row.get("session"));
     let open = |stored| with_place(life, &id, |place| store.sealer.open_text(place, stored));
-    let source: Option<String> = row.get("source");
-    let source = source.map(open).transpose()?;
+    let source = row.try_get::<Option<String>, _>("source");
+    let source = source.map_err(StoreError::from);
+    let source = source.and_then(|stored| stored.map(open).transpose());
+    let source = unreadable.keep(&id, source).flatten();
     Ok(MediaRecord {
         id,
         session: store

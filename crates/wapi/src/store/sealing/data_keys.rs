@@ -80,10 +80,7 @@ impl DataKeys {
         if let Some(found) = keys.iter().find(is_current) {
             return (found.number, Arc::clone(&found.key));
         }
-        // Not the number of another key of the life, for which a value could be taken.
-        let number = (1..=u8::MAX)
-            .find(|number| keys.iter().all(|key| key.number != *number))
-            .expect("a life has two keys, and two more while one is replaced");
+        let number = free_number(keys);
         let bytes: [u8; KEY_BYTES] = random_bytes();
         let key = Arc::new(EnvelopeKey::new(&bytes));
         keys.push(DataKey {
@@ -165,6 +162,18 @@ impl DataKeys {
     }
 }
 
+/// Returns a number for a new key of a life: not that of another one, for which a value could be taken.
+fn free_number(keys: &mut Vec<DataKey>) -> u8 {
+    let free = (1..=u8::MAX).find(|number| keys.iter().all(|key| key.number != *number));
+    free.unwrap_or_else(|| {
+        // One transaction has replaced so many that all are in use. What the first of them has sealed
+        // was deleted in the same transaction, and nothing of it is on the disk.
+        let is_done = |key: &DataKey| matches!(key.state, KeyState::Retired { was_saved: false });
+        let at = keys.iter().position(is_done).unwrap_or_default();
+        keys.swap_remove(at).number
+    })
+}
+
 fn binding(life: i64, number: u8, scope: i64) -> Binding {
     let binding = Binding::new("wapi data key 1").number(life);
     binding.number(number.into()).number(scope)
@@ -221,9 +230,15 @@ pub(super) async fn delete_keys(
     life: i64,
     scope: SealScope,
 ) -> Result<(), sqlx::Error> {
-    let sql = "DELETE FROM data_keys WHERE session = $1 AND scope = $2";
-    let query = sqlx::query(sql).bind(life).bind(scope.number());
-    query.execute(connection).await?;
+    for sql in [
+        // A row that is deleted stays in its page until that is written over. This value has the same
+        // length, so it takes the same place.
+        "UPDATE data_keys SET sealed = zeroblob(length(sealed)) WHERE session = $1 AND scope = $2",
+        "DELETE FROM data_keys WHERE session = $1 AND scope = $2",
+    ] {
+        let query = sqlx::query(sql).bind(life).bind(scope.number());
+        query.execute(&mut *connection).await?;
+    }
     Ok(())
 }
 
@@ -278,6 +293,23 @@ mod tests {
         assert_eq!(inserted(&mut keys), [0; 0]);
         keys.end_transaction(true);
         assert!(keys.find(LIFE, first).is_none() && keys.find(LIFE, next).is_none());
+    }
+
+    #[test]
+    fn a_key_that_is_replaced_again_and_again_has_a_number() {
+        let mut keys = DataKeys::default();
+        let rest = current(&mut keys, SealScope::Life);
+        let saved = current(&mut keys, SealScope::Device);
+        inserted(&mut keys);
+        keys.end_transaction(true);
+        for _ in 0..600 {
+            keys.retire(LIFE, SealScope::Device);
+            let next = current(&mut keys, SealScope::Device);
+            assert!(next != rest && next != saved);
+        }
+        inserted(&mut keys);
+        keys.end_transaction(false);
+        assert_eq!(current(&mut keys, SealScope::Device), saved, "it is back");
     }
 
     #[test]

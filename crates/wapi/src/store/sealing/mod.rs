@@ -11,8 +11,10 @@
 
 mod data_keys;
 pub(in crate::store) mod envelope;
+mod finish;
 mod rows;
 mod start;
+mod unreadable;
 
 use std::sync::Arc;
 
@@ -26,7 +28,8 @@ use self::envelope::{Binding, EnvelopeKey};
 use super::{Life, StoreError};
 use crate::system::master_key::{MasterKeys, SealPolicy};
 
-pub(super) use self::start::{check_master_key, open_sealer};
+pub(super) use self::start::{check_master_key, erase_deleted, open_sealer};
+pub(super) use self::unreadable::UnreadableRows;
 
 /// First byte of a value that is not sealed.
 pub(super) const NOT_SEALED: u8 = 0;
@@ -121,6 +124,11 @@ impl Sealer {
     /// Returns whether there is a master key.
     pub fn has_master_key(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Returns whether keys are to be sealed.
+    pub fn seals(&self) -> bool {
+        self.sealing().is_some()
     }
 
     fn sealing(&self) -> Option<&SealerState> {
@@ -256,8 +264,9 @@ impl Sealer {
         data_keys::insert_keys(connection, &new).await
     }
 
-    /// Deletes the data key of a scope: what is sealed with it cannot be opened any more, wherever
-    /// copies of it are. The values are deleted before.
+    /// Deletes the data key of a scope: what it has sealed and what is still in free parts of the
+    /// file cannot be opened any more. Copies of the database have the data key, too. The values are
+    /// deleted before.
     pub(super) async fn drop_key(
         &self,
         connection: &mut SqliteConnection,

@@ -13,16 +13,13 @@ use crate::system::master_key::{MasterKey, MasterKeys, SealPolicy};
 /// First byte of the proof; it says nothing, since the master key has no number.
 const BY_MASTER_KEY: u8 = 1;
 
-/// The master key, as the database knows it.
+/// What the database knows of the master key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Recognised {
-    /// The database has never been sealed, or is not any more.
-    Unknown,
-    Current {
-        is_complete: bool,
-    },
-    /// By its former key.
-    Old,
+struct Recognised {
+    /// It has another one until now.
+    is_old: bool,
+    /// All that is to be sealed is sealed.
+    is_complete: bool,
 }
 
 /// Refuses to go on with a database that is sealed, without its master key. Writes nothing.
@@ -38,6 +35,18 @@ pub(in crate::store) async fn check_master_key(
     Ok(())
 }
 
+/// Makes SQLite overwrite with zeros what a connection deletes, until [`open_sealer`]. The steps of
+/// the schema rewrite plain values, too, so this comes before them.
+pub(in crate::store) async fn erase_deleted(
+    connection: &mut SqliteConnection,
+    keys: Option<&MasterKeys>,
+) -> Result<()> {
+    if keys.is_some() {
+        connection.execute("PRAGMA secure_delete = ON").await?;
+    }
+    Ok(())
+}
+
 /// Makes the sealer, once the tables are there. Seals what is plain, changes the master key of what
 /// has another one, or takes the seal off.
 pub(in crate::store) async fn open_sealer(
@@ -49,36 +58,42 @@ pub(in crate::store) async fn open_sealer(
         return Ok(Sealer::none());
     };
     let master = EnvelopeKey::new(keys.current.bytes());
-    match (recognised, &keys.old) {
-        (Recognised::Old, Some(old)) => change_master_key(connection, old, &master).await?,
-        (Recognised::Unknown, _) if keys.policy == SealPolicy::Keys => {
-            let sql = "INSERT INTO master_key (one, proof, is_complete) VALUES (1, $1, 0)";
-            let query = sqlx::query(sql).bind(master.seal(BY_MASTER_KEY, &proof_binding(), b""));
-            query.execute(&mut *connection).await?;
-        }
-        _ => {}
+    if let (Some(Recognised { is_old: true, .. }), Some(old)) = (recognised, &keys.old) {
+        change_master_key(connection, old, &master).await?;
     }
     let stored = data_keys::load_keys(connection).await?;
     let Ok(known) = DataKeys::load(stored, &master) else {
-        bail!("its data keys were changed; restore it from a backup");
+        bail!(
+            "its data keys were changed, or are sealed with another master key; restore it from a backup"
+        );
     };
     let sealer = Sealer::new(keys, known);
     match (keys.policy, recognised) {
-        (SealPolicy::Keys, Recognised::Current { is_complete: true }) => {}
-        (SealPolicy::Keys, _) => seal_all(connection, &sealer).await?,
-        (SealPolicy::Unseal, Recognised::Unknown) => {}
-        (SealPolicy::Unseal, _) => unseal_all(connection, &sealer).await?,
+        (SealPolicy::Keys, None) => {
+            let sql = "INSERT INTO master_key (one, proof, is_complete) VALUES (1, $1, 0)";
+            let query = sqlx::query(sql).bind(master.seal(BY_MASTER_KEY, &proof_binding(), b""));
+            query.execute(&mut *connection).await?;
+            seal_all(connection, &sealer).await?;
+        }
+        (SealPolicy::Keys, Some(found)) if !found.is_complete => {
+            seal_all(connection, &sealer).await?;
+        }
+        (SealPolicy::Keys, Some(_)) | (SealPolicy::Unseal, None) => {}
+        (SealPolicy::Unseal, Some(_)) => unseal_all(connection, &sealer).await?,
     }
+    // From here on, what is deleted is sealed.
+    connection.execute("PRAGMA secure_delete = OFF").await?;
     Ok(sealer)
 }
 
+/// Compares the keys with the database's; `None` if it has never been sealed, or is not any more.
 async fn recognise(
     connection: &mut SqliteConnection,
     keys: Option<&MasterKeys>,
-) -> Result<Recognised> {
+) -> Result<Option<Recognised>> {
     let sql = "SELECT proof, is_complete FROM master_key";
     let Some(row) = sqlx::query(sql).fetch_optional(connection).await? else {
-        return Ok(Recognised::Unknown);
+        return Ok(None);
     };
     let Some(keys) = keys else {
         bail!(
@@ -92,12 +107,16 @@ async fn recognise(
         let key = EnvelopeKey::new(key.bytes());
         key.open(&proof_binding(), &proof).is_some()
     };
+    let is_complete = row.get::<i64, _>("is_complete") == 1;
+    let recognised = |is_old| Recognised {
+        is_old,
+        is_complete,
+    };
     if is_right(&keys.current) {
-        let is_complete = row.get::<i64, _>("is_complete") == 1;
-        return Ok(Recognised::Current { is_complete });
+        return Ok(Some(recognised(false)));
     }
     match &keys.old {
-        Some(old) if is_right(old) => Ok(Recognised::Old),
+        Some(old) if is_right(old) => Ok(Some(recognised(true))),
         Some(_) => bail!(
             "neither WAPI_MASTER_KEY nor WAPI_MASTER_KEY_OLD is the master key that it is sealed with: set the right \
              one as WAPI_MASTER_KEY_OLD"
@@ -133,58 +152,58 @@ async fn change_master_key(
     let query = sqlx::query(sql).bind(new.seal(BY_MASTER_KEY, &proof_binding(), b""));
     query.execute(&mut *transaction).await?;
     transaction.commit().await?;
+    tracing::info!(data_keys = count, "the database has the new master key");
+    // Copies that the former key opens would stay in it. A program that reads keeps them there for a
+    // while longer.
+    empty_log(connection).await.map(drop)
+}
+
+async fn seal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<()> {
+    let rewritten = rows::rewrite_rows(connection, sealer)
+        .await
+        .context("sealing its keys")?;
+    connection.execute("PRAGMA incremental_vacuum").await?;
+    if !empty_log(connection).await? {
+        tracing::warn!(
+            values = rewritten.values,
+            "sealed the keys in the database, but another program reads it, so its log may still have them plain; the \
+             next start empties it"
+        );
+        return Ok(());
+    }
+    connection
+        .execute("UPDATE master_key SET is_complete = 1")
+        .await?;
     tracing::info!(
-        data_keys = count,
-        "the database has the new master key; the former one is no longer needed for it"
+        values = rewritten.values,
+        "sealed the keys in the database; what it had before may have left traces in free parts of the file, which \
+         VACUUM removes: docs/operations/encryption.md"
     );
     Ok(())
 }
 
-async fn seal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<()> {
-    // Plain values must not stay behind in the free space of the file.
-    let setting: i64 = sqlx::query_scalar("PRAGMA secure_delete")
-        .fetch_one(&mut *connection)
-        .await?;
-    connection.execute("PRAGMA secure_delete = ON").await?;
-    let count = rows::rewrite_rows(connection, sealer)
-        .await
-        .context("sealing its keys")?;
-    connection
-        .execute("UPDATE master_key SET is_complete = 1")
-        .await?;
-    // A pragma takes no parameters; the number is not user input.
-    let setting = sqlx::AssertSqlSafe(format!("PRAGMA secure_delete = {setting}"));
-    connection.execute(setting).await?;
-    if count > 0 {
-        connection.execute("PRAGMA incremental_vacuum").await?;
-        tracing::info!(values = count, "sealed the keys in the database");
-    }
-    empty_log(connection).await
-}
-
+/// Takes the seal off all rows. The master key stays until the files have followed.
 async fn unseal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<()> {
     // If this is interrupted and not wanted any more, what is plain is sealed again.
     connection
         .execute("UPDATE master_key SET is_complete = 0")
         .await?;
-    let count = rows::rewrite_rows(connection, sealer)
+    let rewritten = rows::rewrite_rows(connection, sealer)
         .await
         .context("taking the seal off its keys")?;
-    let mut transaction = connection.begin().await?;
-    transaction.execute("DELETE FROM data_keys").await?;
-    transaction.execute("DELETE FROM master_key").await?;
-    transaction.commit().await?;
     tracing::info!(
-        values = count,
-        "took the seal off the keys in the database; the master key is no longer needed for it"
+        values = rewritten.values,
+        "took the seal off the keys in the database"
     );
     Ok(())
 }
 
-/// Empties the write-ahead log, which has pages as they were.
-async fn empty_log(connection: &mut SqliteConnection) -> Result<()> {
-    connection
-        .execute("PRAGMA wal_checkpoint(TRUNCATE)")
+/// Empties the write-ahead log, which has pages as they were. Returns whether it is empty: a program
+/// that reads the database keeps it.
+async fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+        .fetch_one(connection)
         .await?;
-    Ok(())
+    let is_busy: i64 = row.try_get("busy")?;
+    Ok(is_busy == 0)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{QueryBuilder, Row};
 
-use super::endpoints::{ENDPOINTS, KEYS, with_place};
+use super::endpoints::{with_headers_place, with_key_place};
 use crate::store::events::reported::ReportedChange;
 use crate::store::sealing::Sealer;
 use crate::store::writer::StoreChange;
@@ -132,7 +132,7 @@ impl WebhookStore<'_> {
 /// Returns headers as they are stored: they may hold secrets.
 fn seal_headers(sealer: &Sealer, endpoint: &str, headers: &BTreeMap<String, String>) -> String {
     let json = serde_json::to_string(headers).expect("texts are always JSON");
-    with_place(ENDPOINTS, endpoint, |place| sealer.seal_text(place, json))
+    with_headers_place(endpoint, |place| sealer.seal_text(place, json))
 }
 
 struct CreateEndpoint {
@@ -175,14 +175,14 @@ async fn add_signing_key(
     secret: &str,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let known: Vec<String> =
-        sqlx::query_scalar("SELECT secret FROM endpoint_keys WHERE endpoint = $1")
-            .bind(endpoint)
-            .fetch_all(&mut *connection)
-            .await?;
-    for stored in known {
+    let known = sqlx::query("SELECT secret, created_at FROM endpoint_keys WHERE endpoint = $1")
+        .bind(endpoint)
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in known {
         // Two envelopes of one secret differ, so the database cannot tell.
-        let text = with_place(KEYS, endpoint, |place| {
+        let stored: String = row.try_get("secret")?;
+        let text = with_key_place(endpoint, row.get("created_at"), |place| {
             sealer.open_text(place, stored.clone())
         });
         if text.is_ok_and(|text| text == secret) {
@@ -193,7 +193,7 @@ async fn add_signing_key(
                 .await?;
         }
     }
-    let sealed = with_place(KEYS, endpoint, |place| {
+    let sealed = with_key_place(endpoint, now.as_millisecond(), |place| {
         sealer.seal_text(place, secret.to_owned())
     });
     let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3)";

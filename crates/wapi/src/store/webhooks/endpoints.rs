@@ -12,7 +12,7 @@ use super::open::log_reader::LoggedEvent;
 use crate::store::columns::OptionalTimeColumn;
 use crate::store::events::log;
 use crate::store::lives::life::GATEWAY_LIFE;
-use crate::store::sealing::{SealedPlace, Sealer};
+use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::writer::StoreChange;
 use crate::store::{DueDelivery, NewEvent, StoreError, WebhookStore, to_timestamp};
 
@@ -60,10 +60,6 @@ pub enum DisabledReason {
     Failing,
 }
 
-/// The tables with secrets.
-pub(in crate::store) const ENDPOINTS: &str = "endpoints";
-pub(in crate::store) const KEYS: &str = "endpoint_keys";
-
 const SELECT_ENDPOINT: &str = "SELECT id, url, per_session, keeps_address, session, types, headers, version, disabled_at, disabled_reason, \
                         failing_since, failures, created_at FROM endpoints WHERE deleted_at IS NULL ";
 
@@ -88,21 +84,41 @@ impl WebhookStore<'_> {
             .await
     }
 
-    /// Returns the secrets of an endpoint, newest first, and their expiry times.
+    /// Returns the secrets of an endpoint, newest first, and their expiry times. Those that cannot be
+    /// opened are left out, unless there is no other: nothing is posted unsigned instead.
     pub async fn list_signing_keys(
         self,
         id: &str,
     ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
-        let sql = "SELECT secret, expires_at FROM endpoint_keys WHERE endpoint = $1 ORDER BY created_at DESC";
-        let keys: Vec<(String, Option<i64>)> = sqlx::query_as(sql)
-            .bind(id)
-            .fetch_all(&self.store.readers)
-            .await?;
-        let open = |(secret, expires_at): (String, Option<i64>)| {
-            let secret = with_place(KEYS, id, |place| self.store.sealer.open_text(place, secret))?;
-            Ok((secret, expires_at.map(to_timestamp)))
-        };
-        keys.into_iter().map(open).collect()
+        let sql = "SELECT secret, created_at, expires_at FROM endpoint_keys WHERE endpoint = $1 \
+                   ORDER BY created_at DESC";
+        let rows = sqlx::query(sql).bind(id).fetch_all(&self.store.readers);
+        let (mut keys, mut refused) = (Vec::new(), None);
+        let mut unreadable = UnreadableRows::new("endpoint_keys");
+        for row in rows.await? {
+            let secret = row.try_get("secret").map_err(StoreError::from);
+            let created_at = row.get("created_at");
+            let open = |secret| {
+                with_key_place(id, created_at, |place| {
+                    self.store.sealer.open_text(place, secret)
+                })
+            };
+            match secret.and_then(open) {
+                Ok(secret) => {
+                    let expires_at: Option<i64> = row.get("expires_at");
+                    keys.push((secret, expires_at.map(to_timestamp)));
+                }
+                Err(error) => {
+                    unreadable.note(id, &error);
+                    refused.get_or_insert(error);
+                }
+            }
+        }
+        unreadable.report();
+        match refused {
+            Some(error) if keys.is_empty() => Err(error),
+            _ => Ok(keys),
+        }
     }
 
     /// Saves the URL and event types (no types: all) of an endpoint with an address for each
@@ -126,24 +142,20 @@ impl WebhookStore<'_> {
             .await
     }
 
-    /// Returns all endpoints, oldest first.
+    /// Returns all endpoints whose headers can be opened, oldest first.
     pub async fn list_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!("{SELECT_ENDPOINT} ORDER BY created_at, id"));
         let rows = sqlx::query(sql).fetch_all(&self.store.readers).await?;
-        let rows = rows.iter();
-        rows.map(|row| endpoint_from_row(row, &self.store.sealer))
-            .collect()
+        Ok(readable_endpoints(&rows, &self.store.sealer))
     }
 
-    /// Returns the endpoints that are disabled at the moment.
+    /// Returns the endpoints that are disabled at the moment, if their headers can be opened.
     pub async fn list_disabled_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "{SELECT_ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.store.readers).await?;
-        let rows = rows.iter();
-        rows.map(|row| endpoint_from_row(row, &self.store.sealer))
-            .collect()
+        Ok(readable_endpoints(&rows, &self.store.sealer))
     }
 
     /// Returns the endpoint with this id, unless it was deleted.
@@ -191,13 +203,41 @@ pub enum WakePolicy {
     AsPlanned,
 }
 
-/// Passes the place of a secret of an endpoint on. It belongs to the whole gateway.
-pub(in crate::store) fn with_place<T>(
-    table: &str,
+/// Passes the place of the headers of an endpoint on. They belong to the whole gateway.
+pub(in crate::store) fn with_headers_place<T>(
     endpoint: &str,
     work: impl FnOnce(&SealedPlace<'_>) -> T,
 ) -> T {
-    work(&SealedPlace::of_life(table, GATEWAY_LIFE, &[endpoint]))
+    work(&SealedPlace::of_life(
+        "endpoints",
+        GATEWAY_LIFE,
+        &[endpoint],
+    ))
+}
+
+/// Passes the place of a secret of an endpoint on: a former one is not put in the place of the one
+/// that signs now.
+pub(in crate::store) fn with_key_place<T>(
+    endpoint: &str,
+    created_at: i64,
+    work: impl FnOnce(&SealedPlace<'_>) -> T,
+) -> T {
+    let key = [endpoint, &created_at.to_string()];
+    work(&SealedPlace::of_life("endpoint_keys", GATEWAY_LIFE, &key))
+}
+
+/// Returns the endpoints of rows, without those whose headers cannot be opened.
+fn readable_endpoints(rows: &[SqliteRow], sealer: &Sealer) -> Vec<Endpoint> {
+    let mut unreadable = UnreadableRows::new("endpoints");
+    let endpoints = rows
+        .iter()
+        .filter_map(|row| {
+            let id: String = row.get("id");
+            unreadable.keep(id, endpoint_from_row(row, sealer))
+        })
+        .collect();
+    unreadable.report();
+    endpoints
 }
 
 fn endpoint_from_row(row: &SqliteRow, sealer: &Sealer) -> Result<Endpoint, StoreError> {
@@ -208,9 +248,8 @@ fn endpoint_from_row(row: &SqliteRow, sealer: &Sealer) -> Result<Endpoint, Store
     };
     let disabled = row.get::<Option<i64>, _>("disabled_at");
     let id: String = row.get("id");
-    let headers = with_place(ENDPOINTS, &id, |place| {
-        sealer.open_text(place, row.get("headers"))
-    })?;
+    let stored = row.try_get("headers")?;
+    let headers = with_headers_place(&id, |place| sealer.open_text(place, stored))?;
     Ok(Endpoint {
         id,
         url: row.get("url"),

@@ -17,7 +17,7 @@ use whatsapp_rust::waproto::{self, whatsapp as wa};
 
 use crate::inbound::{InboundEvent, Inbox};
 use crate::model::event::EventData;
-use crate::store::{Life, PendingMessage, Store};
+use crate::store::{Life, PendingMessage, PendingPlace, Store};
 use crate::whatsapp::Whatsapp;
 use crate::whatsapp::receive::change_claim::ChangeClaim;
 use crate::whatsapp::receive::decode::{self, MessageAddresses};
@@ -27,7 +27,7 @@ use crate::whatsapp::receive::decode::{self, MessageAddresses};
 const RECOVERY_AGE: SignedDuration = SignedDuration::from_mins(10);
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(300);
 /// Number of messages recovered at a time.
-const BATCH_SIZE: usize = 100;
+const BATCH_SIZE: u16 = 100;
 
 impl Whatsapp {
     /// Recovers messages now and every few minutes, until the program ends.
@@ -57,14 +57,15 @@ impl Whatsapp {
 
 /// Recovers the messages that were saved before a time.
 async fn recover_messages(store: &Store, before: Timestamp, inbox: &dyn Inbox) -> Result<()> {
-    loop {
-        let batch = store
+    let mut next = Some(PendingPlace::START);
+    while let Some(place) = next {
+        let page = store
             .inbound()
-            .find_pending_before(before, BATCH_SIZE)
+            .find_pending_before(before, place, BATCH_SIZE)
             .await?;
-        let is_last = batch.len() < BATCH_SIZE;
-        let mut decrypted = Vec::with_capacity(batch.len());
-        for pending in batch {
+        next = page.next;
+        let mut decrypted = Vec::with_capacity(page.messages.len());
+        for pending in page.messages {
             let message = match DecryptedMessage::parse(&pending) {
                 Ok(message) => Some(message.with_addresses(store, &pending.session).await?),
                 Err(error) => {
@@ -91,10 +92,8 @@ async fn recover_messages(store: &Store, before: Timestamp, inbox: &dyn Inbox) -
             }
             store.inbound().release_pending(&session, vec![key]).await?;
         }
-        if is_last {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// A message as it was decrypted, with what is known of it.
@@ -333,7 +332,7 @@ mod tests {
             ("message.received", "9"),
         ];
         assert_eq!(told, expected);
-        let left = inbound.find_pending_before(Timestamp::MAX, 10).await;
-        assert_eq!(left.unwrap(), []);
+        let left = inbound.find_pending_before(Timestamp::MAX, PendingPlace::START, 10);
+        assert_eq!(left.await.unwrap().messages, []);
     }
 }

@@ -16,6 +16,7 @@ use whatsapp_rust::wacore::store::traits::{DeviceStore, ProtocolStore, SignalSto
 
 use crate::store::tests::refuse_engine_rows;
 use crate::store::{KeyRange, Life};
+use crate::store::{KeyRange, PendingPlace};
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::device_store::*;
 
@@ -102,10 +103,11 @@ impl StoreFixture {
         let pending = self
             .store
             .inbound()
-            .find_pending_before(jiff::Timestamp::MAX, 10)
+            .find_pending_before(jiff::Timestamp::MAX, PendingPlace::START, 10)
             .await
             .unwrap();
-        pending.into_iter().map(|pending| pending.key.id).collect()
+        let pending = pending.messages.into_iter();
+        pending.map(|pending| pending.key.id).collect()
     }
 }
 

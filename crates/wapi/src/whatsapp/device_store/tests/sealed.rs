@@ -141,6 +141,7 @@ async fn a_file_follows_the_master_key() {
         reseal_file(&file, store.sealer()).await.unwrap();
         let again = reseal_file(&file, store.sealer()).await;
         assert_eq!(again, Ok(false), "once is enough");
+        store.finish_sealing(0).await.unwrap();
         let backend = open(folder.path(), &store).await;
         let same = backend.load().await.unwrap().unwrap();
         assert!(credentials::is_same_device(&device, &same));

@@ -1,6 +1,9 @@
 //! Guarantees of sealed databases: nothing of it is plain, it opens with its key alone, and each way
 //! between plain, sealed, and sealed otherwise loses nothing.
 
+mod starts;
+mod unreadable;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,7 +16,7 @@ use crate::model::event::MessageKey;
 use crate::store::tests::{accept_engine_rows, new_event, refuse_engine_rows};
 use crate::store::{
     EngineRow, EventFact, KeyRange, Life, MediaFacts, MediaState, NewEndpoint, NewEvent, NewMedia,
-    RowChange, RowKind, SentPayload, Store, StoredPoll,
+    PendingPlace, RowChange, RowKind, SentPayload, Store, StoredPoll,
 };
 use crate::system::clock::Clock;
 use crate::system::master_key::MasterKey;
@@ -164,8 +167,8 @@ async fn find_secrets(store: &Store) {
     let inbound = store.inbound();
     let pending = inbound.find_pending(&shop(), &message()).await.unwrap();
     assert_eq!(pending.as_deref(), Some(SECRET.as_bytes()));
-    let all = inbound.find_pending_before(jiff::Timestamp::MAX, 10).await;
-    let all = all.unwrap();
+    let all = inbound.find_pending_before(jiff::Timestamp::MAX, PendingPlace::START, 10);
+    let all = all.await.unwrap().messages;
     assert_eq!(all.len(), 2);
     assert!(all.iter().all(|one| one.message == SECRET.as_bytes()));
     let payload = store.outbox().find_payload(&shop(), "1@lid", "3EB1").await;
@@ -249,146 +252,6 @@ async fn without_a_master_key_all_is_plain() {
     store.close().await;
     assert_eq!(files_with(folder.path(), SECRET), ["wapi.db"]);
     assert_eq!(count(&folder, DATA_KEYS).await, 0);
-}
-
-#[tokio::test]
-async fn a_master_key_seals_what_was_saved_before_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, None).await;
-    save_secrets(&store).await;
-    store.close().await;
-    let store = open(&folder, Some(&keys(1, None))).await;
-    assert_eq!(files_with(folder.path(), SECRET), [""; 0], "at once");
-    find_secrets(&store).await;
-    store.close().await;
-    assert_eq!(files_with(folder.path(), SECRET), [""; 0]);
-}
-
-#[tokio::test]
-async fn sealing_that_was_interrupted_goes_on_at_the_next_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Some(&keys(1, None))).await;
-    save_secrets(&store).await;
-    store.close().await;
-    execute(&folder, "UPDATE master_key SET is_complete = 0").await;
-    let plain = "UPDATE engine SET value = CAST(x'00' || 'carol 0the-secret-of-the-aubergine0' AS BLOB) \
-                 WHERE key = 'carol'";
-    execute(&folder, plain).await;
-    // Both kinds are read.
-    let store = open(&folder, Some(&keys(1, None))).await;
-    find_secrets(&store).await;
-    store.close().await;
-    assert_eq!(files_with(folder.path(), SECRET), [""; 0]);
-}
-
-#[tokio::test]
-async fn more_rows_than_fit_into_one_transaction_are_sealed() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, None).await;
-    store.lives().ensure_life("shop");
-    let changes = (0..1_201).map(|at| put(&at.to_string())).collect();
-    let rows = store.engine_rows();
-    rows.write(&shop(), changes, Vec::new()).await.unwrap();
-    store.close().await;
-    let store = open(&folder, Some(&keys(1, None))).await;
-    let rows = store.engine_rows();
-    let all = rows.list(&shop(), RowKind::Session, &KeyRange::ALL).await;
-    assert_eq!(all.unwrap().len(), 1_201);
-    store.close().await;
-    let plain = "SELECT count(*) FROM engine WHERE substr(value, 1, 1) = x'00'";
-    assert_eq!(count(&folder, plain).await, 0);
-}
-
-#[tokio::test]
-async fn a_sealed_database_without_its_key_is_refused_and_stays_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Some(&keys(1, None))).await;
-    save_secrets(&store).await;
-    store.close().await;
-    // A refusal comes before steps of a newer version.
-    execute(&folder, "PRAGMA user_version = 1").await;
-    let before = std::fs::read(folder.path().join("wapi.db")).unwrap();
-    for (keys, problem) in [
-        (None, "WAPI_MASTER_KEY is not set"),
-        (Some(keys(2, None)), "WAPI_MASTER_KEY is not the master key"),
-        (
-            Some(keys(2, Some(3))),
-            "neither WAPI_MASTER_KEY nor WAPI_MASTER_KEY_OLD",
-        ),
-        (Some(unsealing(2)), "WAPI_MASTER_KEY is not the master key"),
-    ] {
-        let told = refusal(&folder, keys.as_ref()).await;
-        assert!(told.contains(problem), "{told}");
-        let after = std::fs::read(folder.path().join("wapi.db")).unwrap();
-        assert!(after == before, "it was written to: {problem}");
-    }
-}
-
-#[tokio::test]
-async fn another_master_key_takes_the_place_of_the_former_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Some(&keys(1, None))).await;
-    save_secrets(&store).await;
-    store.close().await;
-    // Twice, as the setting may stay for a while.
-    for _ in 0..2 {
-        let store = open(&folder, Some(&keys(2, Some(1)))).await;
-        find_secrets(&store).await;
-        store.close().await;
-    }
-    let told = refusal(&folder, Some(&keys(1, None))).await;
-    assert!(told.contains("WAPI_MASTER_KEY is not"), "{told}");
-    let store = open(&folder, Some(&keys(2, None))).await;
-    find_secrets(&store).await;
-    store.close().await;
-}
-
-#[tokio::test]
-async fn the_seal_is_taken_off_and_the_key_is_needed_no_more() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Some(&keys(1, None))).await;
-    save_secrets(&store).await;
-    store.close().await;
-    for _ in 0..2 {
-        let store = open(&folder, Some(&unsealing(1))).await;
-        find_secrets(&store).await;
-        store.close().await;
-        assert_eq!(count(&folder, DATA_KEYS).await, 0);
-    }
-    let store = open(&folder, None).await;
-    find_secrets(&store).await;
-    store.close().await;
-    // And any key seals it again.
-    let store = open(&folder, Some(&keys(2, None))).await;
-    find_secrets(&store).await;
-    store.close().await;
-}
-
-/// The statements of the documentation for a key that is lost.
-#[tokio::test]
-async fn without_its_master_key_a_database_begins_anew_and_keeps_its_events() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Some(&keys(1, None))).await;
-    save_secrets(&store).await;
-    store.close().await;
-    let page = include_str!("../../../../../docs/operations/encryption.md");
-    let (_, page) = page.split_once("```sql").unwrap();
-    let (statements, _) = page.split_once("```").unwrap();
-    let mut connection = connect(&folder).await;
-    sqlx::raw_sql(statements)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
-    let store = open(&folder, None).await;
-    let endpoint = store.webhooks().find_endpoint("whk_1").await.unwrap();
-    assert_eq!(endpoint.unwrap().headers, BTreeMap::new());
-    let file = store.media().find_media("med_event").await.unwrap();
-    assert_eq!(file.unwrap().source, None);
-    store.close().await;
-    assert_eq!(count(&folder, "SELECT count(*) FROM events").await, 1);
-    let sealed = "SELECT count(*) FROM engine WHERE substr(value, 1, 1) <> x'00'";
-    assert_eq!(count(&folder, sealed).await, 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! The end of what a master key has begun at start, once the session files have followed the rows.
+
+use jiff::Timestamp;
+use sqlx::Executor;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::store::writer::StoreChange;
+use crate::store::{Store, StoreError};
+use crate::system::master_key::SealPolicy;
+
+impl Store {
+    /// Says which keys are no longer needed, now that the session files are as the master key asks;
+    /// forgets the master key if the seal was taken off. `failed` files could not be read or written,
+    /// and may need each of the keys.
+    pub async fn finish_sealing(&self, failed: u64) -> Result<(), StoreError> {
+        let Some(state) = &self.sealer.0 else {
+            return Ok(());
+        };
+        if failed > 0 {
+            tracing::warn!(
+                files = failed,
+                "session files could not be brought to what the master key asks, so no setting of a key may be taken \
+                 away; the next start tries again"
+            );
+            return Ok(());
+        }
+        if state.policy == SealPolicy::Unseal && self.writer.apply_change(ForgetMasterKey).await? {
+            tracing::info!("took the seal off; the master key is no longer needed");
+        }
+        if state.old.is_some() {
+            tracing::info!("the former master key is no longer needed; take its setting away");
+        }
+        Ok(())
+    }
+}
+
+/// Nothing is sealed any more.
+struct ForgetMasterKey;
+
+impl StoreChange for ForgetMasterKey {
+    /// Whether there was one.
+    type Answer = bool;
+
+    fn concerns_deliveries(_: &bool) -> bool {
+        false
+    }
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<bool, sqlx::Error> {
+        connection.execute("DELETE FROM data_keys").await?;
+        let forgotten = connection.execute("DELETE FROM master_key").await?;
+        Ok(forgotten.rows_affected() > 0)
+    }
+}

@@ -20,10 +20,13 @@ use wapi::system::lifecycle::FinishReport;
 use wapi_simulator::{Addressing, Phone, Simulator, SimulatorOptions};
 
 use super::clock::TestClock;
+use super::device_keys::leave_as_earlier;
 use super::document::events_are_as_described;
 use super::privacy::is_private;
 use super::story::FinishGuard;
 use super::{ChaosProxy, TestClient, TestReceiver, options, temporary_folder};
+
+const MASTER_KEY: &str = "WAPI_MASTER_KEY";
 
 /// Settings and surroundings of a gateway that is not started yet.
 pub struct Setup {
@@ -138,6 +141,10 @@ impl Setup {
             // The simulated WhatsApp bears more than anybody knows of the real one.
             ("WAPI_LOGINS_PER_SECOND".to_owned(), "150".to_owned()),
         ]);
+        // With it, all tests are run on sealed data folders.
+        if let Ok(key) = std::env::var("WAPI_TESTS_MASTER_KEY") {
+            settings.insert(MASTER_KEY.to_owned(), key);
+        }
         settings.extend(self.settings);
         let console = Arc::default();
         let clock = TestClock::new();
@@ -283,6 +290,25 @@ impl TestApp {
         running.stop().await;
         is_private(self.root.path());
         Stopped { app: self }
+    }
+
+    /// Stops the gateway and leaves the keys of a session as earlier versions had them, which sealed none.
+    pub async fn stop_as_earlier(&mut self, session: &str) -> Stopped<'_> {
+        if self.has_master_key() {
+            let unsealing = self.settings.clone().into_iter();
+            let unsealing = unsealing.chain([("WAPI_ENCRYPT".to_owned(), "none".to_owned())]);
+            let sealing = std::mem::replace(&mut self.settings, unsealing.collect());
+            self.restart().await;
+            self.settings = sealing;
+        }
+        let stopped = self.stop().await;
+        leave_as_earlier(stopped.root(), session).await;
+        stopped
+    }
+
+    /// Returns whether its keys are sealed.
+    pub fn has_master_key(&self) -> bool {
+        self.settings.contains_key(MASTER_KEY)
     }
 
     /// Restarts the gateway with another value of a setting.

@@ -29,7 +29,7 @@ pub use app::{Setup, Stopped, TestApp};
 pub use baileys::Baileys;
 pub use chaos::{ChaosProxy, Line};
 pub use client::{Answer, TestClient, encoded};
-pub use device_keys::{copy_database, leave_as_earlier, take_keys};
+pub use device_keys::{copy_database, take_keys};
 pub use dials::{dialled, localhost_is, looked_up};
 pub use document::event_complaints;
 pub use ledger::{Ledger, Tally};

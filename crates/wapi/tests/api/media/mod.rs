@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use wapi_simulator::{FileKind, MediaFile, PeerRequests, Phone};
 
 use crate::harness::{Setup, TestApp, eventually, shop, steady};
@@ -214,6 +216,33 @@ async fn a_file_that_was_not_downloaded_when_the_program_ended_is_taken_up_again
                 .body,
             JPEG
         );
+    })
+    .await;
+}
+
+/// Its location is damaged in the database, or was sealed with a key that is gone.
+#[tokio::test]
+async fn a_file_whose_location_cannot_be_read_fails_and_holds_up_no_other() {
+    shop(async |app, alice, bob| {
+        alice.sets_peer_requests(PeerRequests::Ignored);
+        app.simulator.faults().withhold_media(true);
+        let image = || MediaFile::new(FileKind::Image, JPEG.to_vec(), "image/jpeg");
+        let damaged = told(app, &bob, &alice, image()).await;
+        let other = told(app, &bob, &alice, image()).await;
+        let stopped = app.stop().await;
+        let options = SqliteConnectOptions::new().filename(stopped.root().join("wapi.db"));
+        let mut database = options.connect().await.unwrap();
+        let damage = "UPDATE media SET source = 'sealed:BBBB' WHERE id = ?";
+        let damage = sqlx::query(damage).bind(id(&damaged));
+        damage.execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        stopped.simulator.faults().withhold_media(false);
+        stopped.start().await;
+        app.push_clock(Duration::from_secs(60));
+        until(app, id(&other), "stored").await;
+        until(app, id(&damaged), "failed").await;
+        let listed = app.get("/v1/sessions/shop/media").await.expect(200).json();
+        assert_eq!(listed["media"].as_array().unwrap().len(), 2, "{listed}");
     })
     .await;
 }

@@ -55,7 +55,8 @@ impl StoreChange for RowWrite {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<u64, sqlx::Error> {
-        undelivered::insert_pending(connection, &self.session, &self.decrypted, now).await?;
+        let (sealer, session, decrypted) = (&self.sealer, &self.session, &self.decrypted);
+        undelivered::insert_pending(connection, sealer, session, decrypted, now).await?;
         let mut deleted = 0;
         for change in &self.changes {
             deleted += write_change(connection, self, change).await?;

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::model::event::OptionTally;
 use crate::model::message::{CalendarEvent, Message};
 use crate::store::outbox::messages::MessageSeq;
-use crate::store::sealing::{SealedPlace, Sealer};
+use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, NewVote, StoreError};
 
@@ -24,7 +24,7 @@ pub struct StoredPoll {
     pub chat: Option<String>,
     /// An address of its author.
     pub creator: String,
-    /// The secret that encrypts votes.
+    /// The secret that encrypts votes; empty if it cannot be read any more.
     pub secret: Vec<u8>,
     pub question: String,
     pub options: Vec<String>,
@@ -60,7 +60,8 @@ pub struct PollBallot {
 }
 
 impl InboundStore<'_> {
-    /// Saves a poll, unless one with this id exists; returns the saved secret.
+    /// Saves a poll, unless one with this id exists; returns the saved secret. A secret that cannot be
+    /// opened is replaced: a poll with it could neither be sent nor counted.
     pub async fn save_poll(
         self,
         session: &Life,
@@ -72,18 +73,14 @@ impl InboundStore<'_> {
             session: session.clone(),
             id: id.to_owned(),
             poll,
+            sealer: self.store.sealer.clone(),
         };
         let stored = self.store.writer.apply_change(saving).await?;
-        self.open_secret(session, id, stored)
+        open_secret(&self.store.sealer, session, id, stored)
     }
 
-    fn open_secret(self, session: &Life, id: &str, stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let key = [id];
-        let place = SealedPlace::of_life(TABLE, session.id(), &key);
-        self.store.sealer.open(&place, stored)
-    }
-
-    /// Returns the poll with this id, if it is saved.
+    /// Returns the poll with this id, if it is saved. One whose secret cannot be opened has none: its
+    /// votes cannot be read, and all else goes on.
     pub async fn find_poll(
         self,
         session: &Life,
@@ -96,17 +93,23 @@ impl InboundStore<'_> {
             .bind(id)
             .fetch_optional(&self.store.readers)
             .await?;
-        row.map(|row| {
-            Ok(StoredPoll {
+        let mut unreadable = UnreadableRows::new(TABLE);
+        let found = row.map(|row| {
+            let secret = row.try_get("secret").map_err(StoreError::from);
+            let secret =
+                secret.and_then(|stored| open_secret(&self.store.sealer, session, id, stored));
+            let owner = format_args!("life {}", session.id());
+            StoredPoll {
                 chat: row.get("chat"),
                 creator: row.get("creator"),
-                secret: self.open_secret(session, id, row.get("secret"))?,
+                secret: unreadable.keep(owner, secret).unwrap_or_default(),
                 question: row.get("question"),
                 options: options_from_json(row.get("options")),
                 max_selections: row.get("max_selections"),
-            })
-        })
-        .transpose()
+            }
+        });
+        unreadable.report();
+        Ok(found)
     }
 
     /// Counts the votes on a poll, or the responses to an event; `None` if it is not known, or not
@@ -139,6 +142,17 @@ fn read_ballot(row: &sqlx::sqlite::SqliteRow) -> PollBallot {
     }
 }
 
+fn open_secret(
+    sealer: &Sealer,
+    session: &Life,
+    id: &str,
+    stored: Vec<u8>,
+) -> Result<Vec<u8>, StoreError> {
+    let key = [id];
+    let place = SealedPlace::of_life(TABLE, session.id(), &key);
+    sealer.open(&place, stored)
+}
+
 /// Makes the secret of a poll what is stored.
 pub(in crate::store) fn seal_poll(
     sealer: &Sealer,
@@ -155,6 +169,7 @@ struct SavePoll {
     session: Life,
     id: String,
     poll: StoredPoll,
+    sealer: Sealer,
 }
 
 impl StoreChange for SavePoll {
@@ -169,7 +184,23 @@ impl StoreChange for SavePoll {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<Vec<u8>, sqlx::Error> {
-        insert_poll(connection, &self.session, &self.id, &self.poll, now).await
+        let Self {
+            session,
+            id,
+            poll,
+            sealer,
+        } = self;
+        let stored = insert_poll(connection, session, id, poll, now).await?;
+        if open_secret(sealer, session, id, stored.clone()).is_ok() {
+            return Ok(stored);
+        }
+        sqlx::query("UPDATE polls SET secret = $1 WHERE session = $2 AND id = $3")
+            .bind(&poll.secret)
+            .bind(session)
+            .bind(id)
+            .execute(connection)
+            .await?;
+        Ok(poll.secret.clone())
     }
 }
 

@@ -11,6 +11,8 @@ use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
+const TABLE: &str = "pending";
+
 /// A decrypted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingMessage {
@@ -42,11 +44,14 @@ impl PendingPlace {
 #[derive(Debug)]
 pub struct PendingPage {
     pub messages: Vec<PendingMessage>,
+    /// Those that cannot be opened and are so old that their senders are no longer asked.
+    pub lost: Vec<(Life, MessageKey)>,
     pub next: Option<PendingPlace>,
 }
 
 impl InboundStore<'_> {
-    /// Saves messages until they are [released](Self::release_pending). An existing one stays as it is.
+    /// Saves messages until they are [released](Self::release_pending). An existing one stays as it is,
+    /// unless it cannot be opened.
     pub async fn save_pending(
         self,
         session: &Life,
@@ -58,6 +63,7 @@ impl InboundStore<'_> {
             .apply_change(SavePending {
                 session: session.clone(),
                 messages,
+                sealer: self.store.sealer.clone(),
             })
             .await
     }
@@ -77,7 +83,8 @@ impl InboundStore<'_> {
             .await
     }
 
-    /// Returns a saved message.
+    /// Returns a saved message. One that cannot be opened is not there: its sender is asked for it
+    /// again, and it is saved in the place of this one.
     pub async fn find_pending(
         self,
         session: &Life,
@@ -90,8 +97,13 @@ impl InboundStore<'_> {
             .bind(&key.sender)
             .bind(&key.id);
         let stored: Option<Vec<u8>> = query.fetch_optional(&self.store.readers).await?;
-        let open = |stored| with_place(session, key, |place| self.store.sealer.open(place, stored));
-        stored.map(open).transpose()
+        let mut unreadable = UnreadableRows::new(TABLE);
+        let opened = stored.and_then(|stored| {
+            let opened = open_pending(&self.store.sealer, session, key, stored);
+            unreadable.keep(format_args!("life {}", session.id()), opened)
+        });
+        unreadable.report();
+        Ok(opened)
     }
 
     /// Returns whether a received message has become an event, or is known to make none. A message
@@ -127,7 +139,7 @@ impl InboundStore<'_> {
     }
 
     /// Returns up to `limit` messages saved before a time, the oldest first, from after a place on.
-    /// Those that cannot be opened are left out, and stay.
+    /// Those that cannot be opened are left out, and stay until they are lost.
     pub async fn find_pending_before(
         self,
         before: Timestamp,
@@ -142,32 +154,42 @@ impl InboundStore<'_> {
             .bind(after.row)
             .bind(limit);
         let rows = query.fetch_all(&self.store.readers).await?;
-        let mut unreadable = UnreadableRows::new("pending");
-        let messages = rows
-            .iter()
-            .filter_map(|row| {
-                let life: i64 = row.get("session");
-                unreadable.keep(format_args!("life {life}"), self.pending_from_row(row))
-            })
-            .collect();
+        let (mut unreadable, mut lost) = (UnreadableRows::new(TABLE), Vec::new());
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let life = Life::from_parts(row.get("session"), "");
+            let owner = format_args!("life {}", life.id());
+            match unreadable.keep(owner, self.pending_from_row(row)) {
+                Some(message) => messages.push(message),
+                None if self.is_lost(row) => lost.push((life, key_from_row(row))),
+                None => {}
+            }
+        }
         unreadable.report();
         let next = rows.last().filter(|_| rows.len() == usize::from(limit));
         let next = next.map(|row| PendingPlace {
             created_at: row.get("created_at"),
             row: row.get("rowid"),
         });
-        Ok(PendingPage { messages, next })
+        Ok(PendingPage {
+            messages,
+            lost,
+            next,
+        })
+    }
+
+    /// Returns whether nobody asks for a message any more: see [`Self::was_saved`].
+    fn is_lost(self, row: &SqliteRow) -> bool {
+        let saved_at = Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default();
+        let age = self.store.clock.now().duration_since(saved_at);
+        age >= jiff::SignedDuration::try_from(DEDUP_PERIOD).unwrap_or_default()
     }
 
     fn pending_from_row(self, row: &SqliteRow) -> Result<PendingMessage, StoreError> {
         let life = Life::from_parts(row.get("session"), "");
-        let key = MessageKey {
-            chat: row.get("chat"),
-            sender: row.get("sender"),
-            id: row.get("message_id"),
-        };
+        let key = key_from_row(row);
         let stored = row.try_get("message")?;
-        let message = with_place(&life, &key, |place| self.store.sealer.open(place, stored))?;
+        let message = open_pending(&self.store.sealer, &life, &key, stored)?;
         let session = self.store.lives.find_life(life.id());
         Ok(PendingMessage {
             session: session.unwrap_or_else(|| Life::for_gateway("")),
@@ -178,10 +200,27 @@ impl InboundStore<'_> {
     }
 }
 
+fn key_from_row(row: &SqliteRow) -> MessageKey {
+    MessageKey {
+        chat: row.get("chat"),
+        sender: row.get("sender"),
+        id: row.get("message_id"),
+    }
+}
+
+fn open_pending(
+    sealer: &Sealer,
+    session: &Life,
+    key: &MessageKey,
+    stored: Vec<u8>,
+) -> Result<Vec<u8>, StoreError> {
+    with_place(session, key, |place| sealer.open(place, stored))
+}
+
 /// Passes the place of a message on.
 fn with_place<T>(session: &Life, key: &MessageKey, work: impl FnOnce(&SealedPlace<'_>) -> T) -> T {
     let key = [&*key.chat, &*key.sender, &*key.id];
-    work(&SealedPlace::of_life("pending", session.id(), &key))
+    work(&SealedPlace::of_life(TABLE, session.id(), &key))
 }
 
 /// Returns messages as they are stored.
@@ -247,6 +286,7 @@ impl StoreChange for ForgetEventless {
 struct SavePending {
     session: Life,
     messages: Vec<(MessageKey, Vec<u8>)>,
+    sealer: Sealer,
 }
 
 impl StoreChange for SavePending {
@@ -261,13 +301,20 @@ impl StoreChange for SavePending {
         connection: &mut SqliteConnection,
         now: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        insert_pending(connection, &self.session, &self.messages, now).await
+        let Self {
+            session,
+            messages,
+            sealer,
+        } = self;
+        insert_pending(connection, sealer, session, messages, now).await
     }
 }
 
-/// Saves decrypted messages, which are sealed; an existing one stays as it is.
+/// Saves decrypted messages, which are sealed; an existing one stays as it is, unless it cannot be
+/// opened.
 pub(in crate::store) async fn insert_pending(
     connection: &mut SqliteConnection,
+    sealer: &Sealer,
     session: &Life,
     messages: &[(MessageKey, Vec<u8>)],
     now: Timestamp,
@@ -282,10 +329,37 @@ pub(in crate::store) async fn insert_pending(
                 .push_bind(&key.id);
             row.push_bind(message).push_bind(now.as_millisecond());
         });
-        sql.push(" ON CONFLICT DO NOTHING")
-            .build()
-            .execute(&mut *connection)
-            .await?;
+        let inserted = sql.push(" ON CONFLICT DO NOTHING").build();
+        let inserted = inserted.execute(&mut *connection).await?.rows_affected();
+        if inserted < messages.len() as u64 {
+            replace_unreadable(connection, sealer, session, messages, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces those of the saved messages that cannot be opened: they came again.
+async fn replace_unreadable(
+    connection: &mut SqliteConnection,
+    sealer: &Sealer,
+    session: &Life,
+    messages: &[(MessageKey, Vec<u8>)],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    for (key, message) in messages {
+        let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
+        let query = sqlx::query_scalar(sql).bind(session).bind(&key.chat);
+        let query = query.bind(&key.sender).bind(&key.id);
+        let stored: Vec<u8> = query.fetch_one(&mut *connection).await?;
+        if open_pending(sealer, session, key, stored).is_ok() {
+            continue;
+        }
+        let sql = "UPDATE pending SET message = $5, created_at = $6 \
+                   WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
+        let query = sqlx::query(sql).bind(session).bind(&key.chat);
+        let query = query.bind(&key.sender).bind(&key.id);
+        let query = query.bind(message).bind(now.as_millisecond());
+        query.execute(&mut *connection).await?;
     }
     Ok(())
 }

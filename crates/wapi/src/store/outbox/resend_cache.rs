@@ -6,7 +6,7 @@ use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use crate::store::events::log::MAX_ROWS;
-use crate::store::sealing::SealedPlace;
+use crate::store::sealing::{SealedPlace, UnreadableRows};
 use crate::store::writer::StoreChange;
 use crate::store::{Life, OutboxStore, StoreError};
 
@@ -47,8 +47,13 @@ impl OutboxStore<'_> {
         let (session, chat, id) = (session.clone(), chat.to_owned(), id.to_owned());
         let finding = FindPayload { session, chat, id };
         let stored = self.store.writer.apply_change(finding).await?;
-        let open = |stored| self.store.sealer.open(&place, stored);
-        stored.map(open).transpose()
+        let mut unreadable = UnreadableRows::new(TABLE);
+        let opened = stored.and_then(|stored| {
+            let owner = format_args!("life {}", place.life);
+            unreadable.keep(owner, self.store.sealer.open(&place, stored))
+        });
+        unreadable.report();
+        Ok(opened)
     }
 
     /// Deletes a session's messages from before a time; returns the number deleted.

@@ -180,8 +180,11 @@ async fn add_signing_key(
         .fetch_all(&mut *connection)
         .await?;
     for row in known {
-        // Two envelopes of one secret differ, so the database cannot tell.
-        let stored: String = row.try_get("secret")?;
+        // Two envelopes of one secret differ, so the database cannot tell. One that is damaged is no
+        // other's, and must not keep an endpoint from a new one.
+        let Ok(stored) = row.try_get::<String, _>("secret") else {
+            continue;
+        };
         let text = with_key_place(endpoint, row.get("created_at"), |place| {
             sealer.open_text(place, stored.clone())
         });

@@ -85,7 +85,8 @@ impl WebhookStore<'_> {
     }
 
     /// Returns the secrets of an endpoint, newest first, and their expiry times. Those that cannot be
-    /// opened are left out, unless there is no other: nothing is posted unsigned instead.
+    /// opened are left out, unless one of them signs without an end: once the others have expired,
+    /// posts would be unsigned.
     pub async fn list_signing_keys(
         self,
         id: &str,
@@ -93,7 +94,7 @@ impl WebhookStore<'_> {
         let sql = "SELECT secret, created_at, expires_at FROM endpoint_keys WHERE endpoint = $1 \
                    ORDER BY created_at DESC";
         let rows = sqlx::query(sql).bind(id).fetch_all(&self.store.readers);
-        let (mut keys, mut refused) = (Vec::new(), None);
+        let (mut keys, mut refused, mut signs_unread) = (Vec::new(), None, false);
         let mut unreadable = UnreadableRows::new("endpoint_keys");
         for row in rows.await? {
             let secret = row.try_get("secret").map_err(StoreError::from);
@@ -103,20 +104,19 @@ impl WebhookStore<'_> {
                     self.store.sealer.open_text(place, secret)
                 })
             };
+            let expires_at: Option<i64> = row.get("expires_at");
             match secret.and_then(open) {
-                Ok(secret) => {
-                    let expires_at: Option<i64> = row.get("expires_at");
-                    keys.push((secret, expires_at.map(to_timestamp)));
-                }
+                Ok(secret) => keys.push((secret, expires_at.map(to_timestamp))),
                 Err(error) => {
                     unreadable.note(id, &error);
                     refused.get_or_insert(error);
+                    signs_unread |= expires_at.is_none();
                 }
             }
         }
         unreadable.report();
         match refused {
-            Some(error) if keys.is_empty() => Err(error),
+            Some(error) if signs_unread || keys.is_empty() => Err(error),
             _ => Ok(keys),
         }
     }

@@ -64,6 +64,11 @@ async fn recover_messages(store: &Store, before: Timestamp, inbox: &dyn Inbox) -
             .find_pending_before(before, place, BATCH_SIZE)
             .await?;
         next = page.next;
+        for (life, key) in page.lost {
+            // Nobody could read it, and its sender is not asked any more.
+            tracing::error!(id = key.id, "a message that cannot be opened was given up");
+            store.inbound().release_pending(&life, vec![key]).await?;
+        }
         let mut decrypted = Vec::with_capacity(page.messages.len());
         for pending in page.messages {
             let message = match DecryptedMessage::parse(&pending) {

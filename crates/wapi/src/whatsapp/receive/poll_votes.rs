@@ -287,6 +287,10 @@ pub(in crate::whatsapp) async fn seal_vote(
     content: &MessageContent,
     now: Timestamp,
 ) -> Option<SealedPayload> {
+    if about.secret.is_empty() {
+        // Nobody could read what is encrypted without it.
+        return None;
+    }
     let to = encode::chat_jid(to);
     let by_lid = is_addressed_by_lid(client, &to).await;
     let own = if by_lid { client.lid() } else { client.pn() }

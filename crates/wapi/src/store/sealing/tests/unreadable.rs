@@ -55,9 +55,25 @@ async fn messages_behind_damaged_ones_are_found() {
         let page = inbound.find_pending_before(jiff::Timestamp::MAX, after, 3);
         let page = page.await.unwrap();
         found.extend(page.messages.into_iter().map(|message| message.key.id));
+        assert_eq!(page.lost.len(), 0, "they are new");
         place = page.next;
     }
     assert_eq!(found, ["7", "8", "9"]);
+    // They are asked for once more, and what comes takes their place.
+    assert_eq!(inbound.find_pending(&life, &key(1)).await.unwrap(), None);
+    let again = (0..10).map(|id| (key(id), b"again".to_vec())).collect();
+    inbound.save_pending(&life, again).await.unwrap();
+    for (id, text) in [(1, "again"), (6, "again"), (7, SECRET)] {
+        let found = inbound.find_pending(&life, &key(id)).await.unwrap();
+        assert_eq!(found.as_deref(), Some(text.as_bytes()), "{id}");
+    }
+    // Until nobody asks any more.
+    let damage = "UPDATE pending SET message = x'01', created_at = 1 WHERE message_id < '7'";
+    execute(&folder, damage).await;
+    let page = inbound.find_pending_before(jiff::Timestamp::MAX, PendingPlace::START, 20);
+    let lost = page.await.unwrap().lost;
+    assert_eq!(lost.len(), 7);
+    assert!(lost.contains(&(Life::from_parts(1, ""), key(1))));
     store.close().await;
     assert_eq!(count(&folder, "SELECT count(*) FROM pending").await, 10);
 }
@@ -119,5 +135,64 @@ async fn a_former_secret_does_not_take_the_place_of_the_one_that_signs() {
     assert!(rotated.await.unwrap());
     let secrets = webhooks.list_signing_keys("whk_1").await.unwrap();
     assert_eq!(secrets, [("next".to_owned(), None)]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn posts_do_not_become_unsigned_when_a_former_secret_expires() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Some(&keys(1, None))).await;
+    save_secrets(&store).await;
+    let webhooks = store.webhooks();
+    let rotated = webhooks.rotate_secret("whk_1", "next", jiff::Timestamp::MAX, None);
+    assert!(rotated.await.unwrap());
+    for damage in ["'sealed:BBBB'", "x'ff00'"] {
+        let sql = format!("UPDATE endpoint_keys SET secret = {damage} WHERE expires_at IS NULL");
+        execute(&folder, sql.leak()).await;
+        let told = webhooks.list_signing_keys("whk_1").await;
+        assert!(told.is_err(), "{damage}: {told:?}");
+        // A new secret is the way out.
+        let rotated = webhooks.rotate_secret("whk_1", damage, jiff::Timestamp::MAX, None);
+        assert!(rotated.await.unwrap());
+        let secrets = webhooks.list_signing_keys("whk_1").await.unwrap();
+        assert_eq!(secrets[0], (damage.to_owned(), None));
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_poll_whose_secret_is_damaged_is_there_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Some(&keys(1, None))).await;
+    save_secrets(&store).await;
+    let inbound = store.inbound();
+    for damage in ["substr(secret, 1, 20)", "x''"] {
+        let sql = format!("UPDATE polls SET secret = {damage} WHERE id = 'poll'");
+        execute(&folder, sql.leak()).await;
+        let found = inbound.find_poll(&shop(), "poll").await.unwrap();
+        let without = StoredPoll {
+            secret: Vec::new(),
+            ..poll()
+        };
+        assert_eq!(found, Some(without), "{damage}");
+        let tally = inbound.tally_poll(&shop(), "poll").await.unwrap();
+        assert!(tally.is_some(), "{damage}");
+        // It is sent again with a secret that can be saved.
+        let saved = inbound.save_poll(&shop(), "poll", poll()).await.unwrap();
+        assert_eq!(saved, poll().secret, "{damage}");
+        let found = inbound.find_poll(&shop(), "poll").await.unwrap();
+        assert_eq!(found, Some(poll()), "{damage}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_sent_message_that_is_damaged_is_no_longer_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, Some(&keys(1, None))).await;
+    save_secrets(&store).await;
+    execute(&folder, "UPDATE payloads SET payload = x'01'").await;
+    let found = store.outbox().find_payload(&shop(), "1@lid", "3EB1").await;
+    assert_eq!(found.unwrap(), None);
     store.close().await;
 }

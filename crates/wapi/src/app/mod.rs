@@ -103,7 +103,8 @@ impl App {
         tls::install_crypto();
         descriptors::raise_limit();
         let lifecycle = Lifecycle::new();
-        // Before anything is touched: without its key, a data folder that is sealed stays as it is.
+        // First, since a key that cannot be read is no reason to touch the data folder. Whether it is the
+        // right one, the files of the folder say, before any of them is changed.
         let master_keys = match &config.master_key {
             Some(settings) => Some(settings.read(&clock).await?),
             None => None,
@@ -120,12 +121,11 @@ impl App {
         let id = dedup::FolderId::open(&config.root, clock.now())?;
         let seen =
             ForwardedSet::open(config.redis.as_ref(), id, clock.clone(), lifecycle.clone()).await?;
-        let store = Store::open_sealed(
-            &config.root.join("wapi.db"),
-            master_keys.as_ref(),
-            clock.clone(),
-        )
-        .await?;
+        let database = config.root.join("wapi.db");
+        if let Some(keys) = &master_keys {
+            files.check_master_key(keys, &database).await?;
+        }
+        let store = Store::open_sealed(&database, master_keys.as_ref(), clock.clone()).await?;
         let failed = files
             .reseal_all(store.sealer())
             .await

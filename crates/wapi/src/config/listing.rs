@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{ConfigSources, SETTINGS};
 use crate::net::web_address::mask_password;
+use crate::system::master_key::MasterKey;
 
 /// Shown instead of a secret.
 const HIDDEN: &str = "********";
@@ -21,7 +22,8 @@ pub struct SettingValue {
 pub fn describe_settings(layers: &ConfigSources) -> Vec<SettingValue> {
     let describe = |setting: &super::Setting| {
         let value = layers.setting_value(setting.name).map(|value| {
-            if setting.secret {
+            // A master key may stand in a setting that is none, by mistake.
+            if setting.secret || MasterKey::has_form(value) {
                 HIDDEN.to_owned()
             } else {
                 mask_password(value)

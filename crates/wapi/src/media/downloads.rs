@@ -155,14 +155,16 @@ async fn try_download(
     sessions: &dyn MediaSource,
     record: &MediaRecord,
 ) -> Result<()> {
-    let remote = record.source.as_deref().map(serde_json::from_str);
-    let Some(Ok(remote)) = remote else {
-        // It would never succeed, and hold up others. What is stored of its location stays.
-        let failing = media.inner.store.media();
-        let problem = "its location at WhatsApp cannot be read".to_owned();
-        return Ok(failing.mark_media_failed(&record.id, problem).await?);
+    let store = &media.inner.store;
+    let source = match record.source.as_deref() {
+        None if store.sealer().has_master_key() => {
+            // It cannot be opened: it would never succeed, and hold up others. What is stored of it stays.
+            let problem = "its location at WhatsApp cannot be read".to_owned();
+            return Ok(store.media().mark_media_failed(&record.id, problem).await?);
+        }
+        source => source.context("its location is not known")?,
     };
-    let remote: RemoteFile = remote;
+    let remote: RemoteFile = serde_json::from_str(source).context("its location cannot be read")?;
     match fetch_remote(media, sessions, record, &remote).await {
         Ok(taken) => media.store_download(record, taken).await,
         Err(MediaDownloadError::Gone) => download_from_phone(media, sessions, record, remote).await,

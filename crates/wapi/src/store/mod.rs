@@ -192,6 +192,21 @@ impl Store {
         Self::open_with(options, file, keys, clock).await
     }
 
+    /// Returns whether there is a database that has its keys sealed. Writes nothing.
+    pub async fn is_sealed(file: &Path) -> Result<bool> {
+        if !tokio::fs::try_exists(file).await? {
+            return Ok(false);
+        }
+        let options = SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full);
+        let options = options.filename(file).read_only(true);
+        let opened = options.disable_statement_logging().connect().await;
+        let name = file.display();
+        let mut connection = opened.with_context(|| format!("opening {name}"))?;
+        let is_sealed = sealing::is_sealed(&mut connection).await;
+        sqlx::Connection::close(connection).await?;
+        is_sealed.with_context(|| format!("reading {name}"))
+    }
+
     async fn open_with(
         options: SqliteConnectOptions,
         file: &Path,

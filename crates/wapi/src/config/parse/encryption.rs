@@ -76,6 +76,10 @@ fn parse_policy(text: &str) -> Result<SealPolicy, String> {
             "is all, which this version has not: it seals keys, and neither events nor messages; it can be keys or none"
                 .to_owned(),
         ),
+        key if MasterKey::has_form(key) => Err(
+            "is a key itself; it can be keys or none, and the key belongs into WAPI_MASTER_KEY"
+                .to_owned(),
+        ),
         other => Err(format!("is `{other}`; it can be keys or none")),
     }
 }
@@ -235,6 +239,14 @@ mod tests {
                 vec![(KEY, HEX), (ENCRYPT, "yes")],
                 "WAPI_ENCRYPT is `yes`; it can be keys or none",
             ),
+            (
+                vec![(ENCRYPT, HEX)],
+                "WAPI_ENCRYPT is a key itself; it can be keys or none",
+            ),
+            (
+                vec![(KEY, HEX), (ENCRYPT, BASE64)],
+                "WAPI_ENCRYPT is a key itself; it can be keys or none",
+            ),
         ] {
             let told = read(&values).unwrap_err();
             assert!(told.contains(problem), "{values:?}: {told}");
@@ -245,11 +257,13 @@ mod tests {
 
     #[test]
     fn wherever_a_key_is_put_it_is_not_listed() {
-        for name in [KEY, KEY_FILE, KEY_COMMAND, OLD_KEY, OLD_KEY_FILE] {
-            let value = [(name.to_owned(), HEX.to_owned())];
-            let sources = ConfigSources::from_defaults();
-            let sources = sources.with_values(value, ValueSource::Environment);
-            assert!(!list_settings(&sources).contains(HEX), "{name}");
+        for name in [KEY, KEY_FILE, KEY_COMMAND, OLD_KEY, OLD_KEY_FILE, ENCRYPT] {
+            for key in [HEX, BASE64] {
+                let value = [(name.to_owned(), key.to_owned())];
+                let sources = ConfigSources::from_defaults();
+                let sources = sources.with_values(value, ValueSource::Environment);
+                assert!(!list_settings(&sources).contains(key), "{name}");
+            }
         }
     }
 

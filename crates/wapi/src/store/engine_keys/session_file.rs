@@ -143,6 +143,16 @@ pub async fn reseal_file(path: &Path, sealer: &Sealer) -> Result<bool, ResealErr
     Ok(true)
 }
 
+/// Returns whether a session's file is whole, and sealed with a master key that is neither of the
+/// sealer's.
+pub async fn is_sealed_otherwise(path: &Path, sealer: &Sealer) -> bool {
+    let Ok(Some(parts)) = read_parts(path).await else {
+        return false;
+    };
+    let is_sealed = parts.device.first() == Some(&BY_MASTER_KEY);
+    is_sealed && parts.open(sealer).is_err()
+}
+
 impl From<ReadError> for ResealError {
     fn from(error: ReadError) -> Self {
         match error {

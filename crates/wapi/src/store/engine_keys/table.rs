@@ -149,6 +149,11 @@ impl EngineRowStore<'_> {
         let decrypted = undelivered::seal_pending(&sealer, session, decrypted);
         RowWrite {
             session: session.clone(),
+    ) -> Result<u64, StoreError> {
+        let decrypted = undelivered::seal_pending(&self.store.sealer, session, decrypted)?;
+        let session = session.clone();
+        let change = RowWrite {
+            session,
             changes,
             decrypted,
             sealer,

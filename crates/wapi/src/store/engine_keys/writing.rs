@@ -82,7 +82,7 @@ async fn write_change(
             let sql = "INSERT INTO engine (session, kind, key, extra, value) VALUES ($1, $2, $3, $4, $5) \
                        ON CONFLICT (session, kind, key) DO UPDATE SET extra = excluded.extra, value = excluded.value";
             let query = sqlx::query(sql).bind(session).bind(kind.number());
-            let sealed = with_place(session, *kind, key, |place| write.sealer.seal(place, value));
+            let sealed = with_place(session, *kind, key, |place| write.sealer.seal(place, value))?;
             query.bind(key).bind(extra).bind(sealed)
         }
         RowChange::SetExtra(kind, key, extra) => {

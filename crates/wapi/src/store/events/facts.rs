@@ -55,7 +55,7 @@ impl EventStore<'_> {
     ) -> Result<(), StoreError> {
         let mut timers = self.store.overlay_timers();
         timers.keep_changes(session, &mut facts);
-        seal_facts(&self.store.sealer, session, &mut facts);
+        seal_facts(&self.store.sealer, session, &mut facts)?;
         let changes = timers.into_changes();
         if facts.is_empty() {
             return Ok(());
@@ -73,14 +73,19 @@ impl EventStore<'_> {
 }
 
 /// Seals what is secret in facts, before they are handed to the writer.
-pub(in crate::store) fn seal_facts(sealer: &Sealer, session: &Life, facts: &mut [EventFact]) {
+pub(in crate::store) fn seal_facts(
+    sealer: &Sealer,
+    session: &Life,
+    facts: &mut [EventFact],
+) -> Result<(), StoreError> {
     for fact in facts {
         match fact {
-            EventFact::Media(media) => seal_media(sealer, media),
-            EventFact::Poll { id, poll } => polls::seal_poll(sealer, session, id, poll),
+            EventFact::Media(media) => seal_media(sealer, media)?,
+            EventFact::Poll { id, poll } => polls::seal_poll(sealer, session, id, poll)?,
             EventFact::ChatTimer { .. } | EventFact::Eventless(_) | EventFact::Vote(_) => {}
         }
     }
+    Ok(())
 }
 
 struct SaveFacts {

@@ -99,7 +99,7 @@ impl EventStore<'_> {
         let mut timers = self.store.overlay_timers();
         for event in &mut events {
             timers.keep_changes(&event.session, &mut event.facts);
-            facts::seal_facts(&self.store.sealer, &event.session, &mut event.facts);
+            facts::seal_facts(&self.store.sealer, &event.session, &mut event.facts)?;
         }
         let changes = timers.into_changes();
         self.store.writer.append_events(events).await?;

@@ -68,7 +68,7 @@ impl InboundStore<'_> {
         id: &str,
         mut poll: StoredPoll,
     ) -> Result<Vec<u8>, StoreError> {
-        seal_poll(&self.store.sealer, session, id, &mut poll);
+        seal_poll(&self.store.sealer, session, id, &mut poll)?;
         let saving = SavePoll {
             session: session.clone(),
             id: id.to_owned(),
@@ -159,10 +159,11 @@ pub(in crate::store) fn seal_poll(
     session: &Life,
     id: &str,
     poll: &mut StoredPoll,
-) {
+) -> Result<(), StoreError> {
     let key = [id];
     let place = SealedPlace::of_life(TABLE, session.id(), &key);
-    poll.secret = sealer.seal(&place, &poll.secret);
+    poll.secret = sealer.seal(&place, &poll.secret)?;
+    Ok(())
 }
 
 struct SavePoll {

@@ -57,7 +57,7 @@ impl InboundStore<'_> {
         session: &Life,
         messages: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        let messages = seal_pending(&self.store.sealer, session, messages);
+        let messages = seal_pending(&self.store.sealer, session, messages)?;
         self.store
             .writer
             .apply_change(SavePending {
@@ -228,10 +228,10 @@ pub(in crate::store) fn seal_pending(
     sealer: &Sealer,
     session: &Life,
     messages: Vec<(MessageKey, Vec<u8>)>,
-) -> Vec<(MessageKey, Vec<u8>)> {
+) -> Result<Vec<(MessageKey, Vec<u8>)>, StoreError> {
     let seal = |(key, message): (MessageKey, Vec<u8>)| {
-        let sealed = with_place(session, &key, |place| sealer.seal(place, &message));
-        (key, sealed)
+        let sealed = with_place(session, &key, |place| sealer.seal(place, &message))?;
+        Ok((key, sealed))
     };
     messages.into_iter().map(seal).collect()
 }

@@ -85,7 +85,7 @@ impl MediaStore<'_> {
     /// Adds files; existing ones stay as they are.
     pub async fn add_media(self, mut media: Vec<NewMedia>) -> Result<(), StoreError> {
         for new in &mut media {
-            seal_media(&self.store.sealer, new);
+            seal_media(&self.store.sealer, new)?;
         }
         self.store.writer.apply_change(AddMedia { media }).await
     }
@@ -258,11 +258,12 @@ fn with_place<T>(life: i64, id: &str, work: impl FnOnce(&SealedPlace<'_>) -> T) 
 }
 
 /// Makes the source of a file what is stored: it has the key of the file.
-pub(in crate::store) fn seal_media(sealer: &Sealer, new: &mut NewMedia) {
+pub(in crate::store) fn seal_media(sealer: &Sealer, new: &mut NewMedia) -> Result<(), StoreError> {
     if let Some(source) = new.source.take() {
         let seal = |place: &SealedPlace<'_>| sealer.seal_text(place, source);
-        new.source = Some(with_place(new.session.id(), &new.id, seal));
+        new.source = Some(with_place(new.session.id(), &new.id, seal)?);
     }
+    Ok(())
 }
 
 /// Reads a record. A source that cannot be opened is left out: only downloads need it.
@@ -475,7 +476,7 @@ impl StoreChange for TransitionMedia {
                 let seal = |place: &SealedPlace<'_>| sealer.seal_text(place, source.clone());
                 sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
                     .bind(&self.id)
-                    .bind(with_place(life, &self.id, seal))
+                    .bind(with_place(life, &self.id, seal)?)
                     .bind(now)
             }
             MediaTransition::Failed(error) => {

@@ -30,7 +30,7 @@ impl OutboxStore<'_> {
     pub async fn save_payload(self, mut payload: SentPayload) -> Result<(), StoreError> {
         let key = [&*payload.chat, &*payload.id];
         let place = SealedPlace::of_life(TABLE, payload.session.id(), &key);
-        payload.message = self.store.sealer.seal(&place, &payload.message);
+        payload.message = self.store.sealer.seal(&place, &payload.message)?;
         self.store.writer.save_payload(payload).await
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::SealScope;
 use super::envelope::{Binding, EnvelopeKey, random_bytes};
+use super::{NOT_SEALED, SealScope};
 use crate::system::master_key::KEY_BYTES;
 
 /// The data keys of all lives.
@@ -21,7 +21,9 @@ pub(super) struct DataKeys {
 struct DataKey {
     number: u8,
     scope: i64,
-    key: Arc<EnvelopeKey>,
+    /// `None` if the stored key cannot be opened: its number stays taken, since values have it, and it
+    /// goes with its scope.
+    key: Option<Arc<EnvelopeKey>>,
     sealed: Vec<u8>,
     state: KeyState,
 }
@@ -44,61 +46,76 @@ enum KeyState {
 /// A key as it is stored.
 pub(super) struct StoredKey {
     pub life: i64,
-    pub number: u8,
+    /// That of a value is a byte, and not 0; anything else is damage.
+    pub number: i64,
     pub scope: i64,
     pub sealed: Vec<u8>,
 }
 
 impl DataKeys {
-    /// Takes the stored keys, which `master` has sealed. An error is the life whose key it has not.
-    pub fn load(stored: Vec<StoredKey>, master: &EnvelopeKey) -> Result<Self, i64> {
-        let mut keys = Self::default();
+    /// Takes the stored keys, which `master` has sealed; returns the lives of those that it has not,
+    /// or that are damaged.
+    pub fn load(stored: Vec<StoredKey>, master: &EnvelopeKey) -> (Self, Vec<i64>) {
+        let (mut keys, mut refused) = (Self::default(), Vec::new());
         for stored in stored {
-            let key = open_key(&stored, master).ok_or(stored.life)?;
+            let key = open_key(&stored, master);
+            if key.is_none() {
+                refused.push(stored.life);
+            }
+            let Some(number) = number_of(&stored) else {
+                continue;
+            };
             keys.lives.entry(stored.life).or_default().push(DataKey {
-                number: stored.number,
+                number,
                 scope: stored.scope,
-                key: Arc::new(EnvelopeKey::new(&key)),
+                key: key.map(|key| Arc::new(EnvelopeKey::new(&key))),
                 sealed: stored.sealed,
                 state: KeyState::Saved,
             });
         }
-        Ok(keys)
+        (keys, refused)
     }
 
-    /// Returns the key that seals now, and its number; makes one if there is none.
+    /// Returns the key that seals now, and its number; makes one if there is none. `None` if all
+    /// numbers are taken.
     pub fn current(
         &mut self,
         life: i64,
         scope: SealScope,
         master: &EnvelopeKey,
-    ) -> (u8, Arc<EnvelopeKey>) {
+    ) -> Option<(u8, Arc<EnvelopeKey>)> {
         let keys = self.lives.entry(life).or_default();
         let is_current = |key: &&DataKey| {
             key.scope == scope.number() && !matches!(key.state, KeyState::Retired { .. })
         };
-        if let Some(found) = keys.iter().find(is_current) {
-            return (found.number, Arc::clone(&found.key));
+        let usable = |key: &DataKey| Some((key.number, Arc::clone(key.key.as_ref()?)));
+        if let Some(found) = keys.iter().filter(is_current).find_map(usable) {
+            return Some(found);
         }
-        let number = free_number(keys);
+        // Not that of another one, which has sealed values until the transaction ends.
+        let number = (1..=u8::MAX).find(|number| keys.iter().all(|key| key.number != *number))?;
         let bytes: [u8; KEY_BYTES] = random_bytes();
         let key = Arc::new(EnvelopeKey::new(&bytes));
         keys.push(DataKey {
             number,
             scope: scope.number(),
-            key: Arc::clone(&key),
-            sealed: master.seal(number, &binding(life, number, scope.number()), &bytes),
+            key: Some(Arc::clone(&key)),
+            sealed: master.seal(
+                number,
+                &binding(life, number.into(), scope.number()),
+                &bytes,
+            ),
             state: KeyState::New,
         });
         self.has_unsaved = true;
-        (number, key)
+        Some((number, key))
     }
 
     /// Returns the key of this number.
     pub fn find(&self, life: i64, number: u8) -> Option<Arc<EnvelopeKey>> {
         let keys = self.lives.get(&life)?;
         let found = keys.iter().find(|key| key.number == number)?;
-        Some(Arc::clone(&found.key))
+        found.key.clone()
     }
 
     /// Returns the keys that are not on the disk, which the transaction inserts.
@@ -112,7 +129,7 @@ impl DataKeys {
                 key.state = KeyState::Inserted;
                 new.push(StoredKey {
                     life: *life,
-                    number: key.number,
+                    number: key.number.into(),
                     scope: key.scope,
                     sealed: key.sealed.clone(),
                 });
@@ -162,24 +179,19 @@ impl DataKeys {
     }
 }
 
-/// Returns a number for a new key of a life: not that of another one, for which a value could be taken.
-fn free_number(keys: &mut Vec<DataKey>) -> u8 {
-    let free = (1..=u8::MAX).find(|number| keys.iter().all(|key| key.number != *number));
-    free.unwrap_or_else(|| {
-        // One transaction has replaced so many that all are in use. What the first of them has sealed
-        // was deleted in the same transaction, and nothing of it is on the disk.
-        let is_done = |key: &DataKey| matches!(key.state, KeyState::Retired { was_saved: false });
-        let at = keys.iter().position(is_done).unwrap_or_default();
-        keys.swap_remove(at).number
-    })
+fn binding(life: i64, number: i64, scope: i64) -> Binding {
+    let binding = Binding::new("wapi data key 1").number(life);
+    binding.number(number).number(scope)
 }
 
-fn binding(life: i64, number: u8, scope: i64) -> Binding {
-    let binding = Binding::new("wapi data key 1").number(life);
-    binding.number(number.into()).number(scope)
+/// Returns the number that values have, if it can be one.
+fn number_of(stored: &StoredKey) -> Option<u8> {
+    let number = u8::try_from(stored.number).ok();
+    number.filter(|number| *number != NOT_SEALED)
 }
 
 fn open_key(stored: &StoredKey, master: &EnvelopeKey) -> Option<[u8; KEY_BYTES]> {
+    number_of(stored)?;
     let binding = binding(stored.life, stored.number, stored.scope);
     master.open(&binding, &stored.sealed)?.try_into().ok()
 }
@@ -192,7 +204,7 @@ pub(super) fn rewrap_key(
 ) -> Option<StoredKey> {
     let key = open_key(&stored, old)?;
     let binding = binding(stored.life, stored.number, stored.scope);
-    let sealed = new.seal(stored.number, &binding, &key);
+    let sealed = new.seal(number_of(&stored)?, &binding, &key);
     Some(StoredKey { sealed, ..stored })
 }
 
@@ -201,11 +213,12 @@ pub(super) async fn load_keys(
 ) -> Result<Vec<StoredKey>, sqlx::Error> {
     let sql = "SELECT session, number, scope, sealed FROM data_keys";
     let rows = sqlx::query(sql).fetch_all(connection).await?;
+    // What is not of its type is damage, as a key that cannot be opened.
     let key = |row: &sqlx::sqlite::SqliteRow| StoredKey {
-        life: row.get("session"),
-        number: row.get("number"),
-        scope: row.get("scope"),
-        sealed: row.get("sealed"),
+        life: row.try_get("session").unwrap_or_default(),
+        number: row.try_get("number").unwrap_or_default(),
+        scope: row.try_get("scope").unwrap_or_default(),
+        sealed: row.try_get("sealed").unwrap_or_default(),
     };
     Ok(rows.iter().map(key).collect())
 }
@@ -253,10 +266,10 @@ mod tests {
     }
 
     fn current(keys: &mut DataKeys, scope: SealScope) -> u8 {
-        keys.current(LIFE, scope, &master()).0
+        keys.current(LIFE, scope, &master()).unwrap().0
     }
 
-    fn inserted(keys: &mut DataKeys) -> Vec<u8> {
+    fn inserted(keys: &mut DataKeys) -> Vec<i64> {
         let new = keys.take_unsaved();
         new.iter().map(|key| key.number).collect()
     }
@@ -265,12 +278,12 @@ mod tests {
     fn a_key_is_inserted_until_a_transaction_with_it_is_committed() {
         let mut keys = DataKeys::default();
         let device = current(&mut keys, SealScope::Device);
-        assert_eq!(inserted(&mut keys), [device]);
+        assert_eq!(inserted(&mut keys), [i64::from(device)]);
         // One that is made while the transaction is under way is not in it.
         let rest = current(&mut keys, SealScope::Life);
         assert_ne!(device, rest);
         keys.end_transaction(false);
-        assert_eq!(inserted(&mut keys), [device, rest]);
+        assert_eq!(inserted(&mut keys), [device, rest].map(i64::from));
         keys.end_transaction(true);
         assert_eq!(inserted(&mut keys), [0; 0]);
         assert_eq!(current(&mut keys, SealScope::Device), device);
@@ -296,20 +309,53 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_replaced_again_and_again_has_a_number() {
+    fn a_key_that_is_replaced_again_and_again_takes_the_number_of_no_other() {
         let mut keys = DataKeys::default();
         let rest = current(&mut keys, SealScope::Life);
         let saved = current(&mut keys, SealScope::Device);
         inserted(&mut keys);
         keys.end_transaction(true);
-        for _ in 0..600 {
+        let mut numbers = vec![rest, saved];
+        for _ in 0..253 {
             keys.retire(LIFE, SealScope::Device);
             let next = current(&mut keys, SealScope::Device);
-            assert!(next != rest && next != saved);
+            assert!(!numbers.contains(&next), "{next}");
+            numbers.push(next);
         }
+        keys.retire(LIFE, SealScope::Device);
+        let none = keys.current(LIFE, SealScope::Device, &master());
+        assert!(none.is_none(), "it is refused");
+        assert_eq!(current(&mut keys, SealScope::Life), rest);
         inserted(&mut keys);
         keys.end_transaction(false);
         assert_eq!(current(&mut keys, SealScope::Device), saved, "it is back");
+        keys.retire(LIFE, SealScope::Device);
+        keys.end_transaction(true);
+        assert_ne!(current(&mut keys, SealScope::Device), rest);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_opened_keeps_its_number_and_seals_nothing() {
+        let mut keys = DataKeys::default();
+        let device = current(&mut keys, SealScope::Device);
+        let rest = current(&mut keys, SealScope::Life);
+        let mut stored = keys.take_unsaved();
+        stored[0].sealed.pop();
+        for number in [0, 256, -1] {
+            let (sealed, scope) = (stored[1].sealed.clone(), stored[1].scope);
+            stored.push(StoredKey {
+                life: LIFE,
+                number,
+                scope,
+                sealed,
+            });
+        }
+        let (mut keys, refused) = DataKeys::load(stored, &master());
+        assert_eq!(refused, [LIFE; 4]);
+        assert!(keys.find(LIFE, device).is_none());
+        let next = current(&mut keys, SealScope::Device);
+        assert!(next != device && next != rest);
+        assert_eq!(current(&mut keys, SealScope::Life), rest);
     }
 
     #[test]
@@ -317,6 +363,6 @@ mod tests {
         let mut keys = DataKeys::default();
         current(&mut keys, SealScope::Device);
         let (stored, other) = (keys.take_unsaved(), EnvelopeKey::new(&[2; KEY_BYTES]));
-        assert!(DataKeys::load(stored, &other).is_err());
+        assert_eq!(DataKeys::load(stored, &other).1, [LIFE]);
     }
 }

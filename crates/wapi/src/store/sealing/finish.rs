@@ -1,5 +1,7 @@
 //! The end of what a master key has begun at start, once the session files have followed the rows.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
@@ -25,7 +27,14 @@ impl Store {
             return Ok(());
         }
         if state.policy == SealPolicy::Unseal && self.writer.apply_change(ForgetMasterKey).await? {
-            tracing::info!("took the seal off; the master key is no longer needed");
+            match state.left_sealed.load(Ordering::Relaxed) {
+                0 => tracing::info!("took the seal off; the master key is no longer needed"),
+                values => tracing::warn!(
+                    values,
+                    "took the seal off; the master key is no longer needed. Damaged values stay sealed, and cannot be \
+                     opened with any key"
+                ),
+            }
         }
         if state.old.is_some() {
             tracing::info!("the former master key is no longer needed; take its setting away");

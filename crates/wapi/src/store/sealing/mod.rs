@@ -17,6 +17,7 @@ mod start;
 mod unreadable;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -28,7 +29,7 @@ use self::envelope::{Binding, EnvelopeKey};
 use super::{Life, StoreError};
 use crate::system::master_key::{MasterKeys, SealPolicy};
 
-pub(super) use self::start::{check_master_key, erase_deleted, open_sealer};
+pub(super) use self::start::{check_master_key, erase_deleted, is_sealed, open_sealer};
 pub(super) use self::unreadable::UnreadableRows;
 
 /// First byte of a value that is not sealed.
@@ -97,6 +98,8 @@ struct SealerState {
     old: Option<EnvelopeKey>,
     policy: SealPolicy,
     keys: Mutex<DataKeys>,
+    /// Values that the start could not take the seal off.
+    left_sealed: AtomicU64,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -118,7 +121,13 @@ impl Sealer {
             old: keys.old.as_ref().map(key),
             policy: keys.policy,
             keys: Mutex::new(known),
+            left_sealed: AtomicU64::new(0),
         })))
+    }
+
+    /// Seals and opens files alone.
+    pub fn for_files(keys: &MasterKeys) -> Self {
+        Self::new(keys, DataKeys::default())
     }
 
     /// Returns whether there is a master key.
@@ -136,19 +145,30 @@ impl Sealer {
         (state.policy == SealPolicy::Keys).then_some(state)
     }
 
-    /// Returns a value as it is stored.
-    pub(super) fn seal(&self, place: &SealedPlace<'_>, value: &[u8]) -> Vec<u8> {
+    /// Returns a value as it is stored. Fails only if so many data keys of its life were replaced in
+    /// one transaction, or are damaged, that there is no number for another one.
+    pub(super) fn seal(
+        &self,
+        place: &SealedPlace<'_>,
+        value: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
         let Some(state) = self.sealing() else {
             let mut plain = Vec::with_capacity(1 + value.len());
             plain.push(NOT_SEALED);
             plain.extend(value);
-            return plain;
+            return Ok(plain);
         };
-        let (number, key) = state
+        let current = state
             .keys
             .lock()
             .current(place.life, place.scope, &state.master);
-        key.seal(number, &place.binding(), value)
+        let (number, key) = current.ok_or_else(|| {
+            let table = place.table;
+            StoreError::new(format!(
+                "a value of the table {table} cannot be sealed: its life has too many data keys"
+            ))
+        })?;
+        Ok(key.seal(number, &place.binding(), value))
     }
 
     /// Returns a stored value as it was.
@@ -178,19 +198,23 @@ impl Sealer {
             return Err(refusal(place, problem));
         };
         let key = state.keys.lock().find(place.life, number);
-        let key = key.ok_or_else(|| refusal(place, "its data key is gone"))?;
+        let key = key.ok_or_else(|| refusal(place, "its data key is gone, or damaged"))?;
         key.open(&place.binding(), sealed)
             .ok_or_else(|| refusal(place, "it was changed, or moved from another row"))
     }
 
     /// Returns a text as it is stored.
-    pub(super) fn seal_text(&self, place: &SealedPlace<'_>, text: String) -> String {
+    pub(super) fn seal_text(
+        &self,
+        place: &SealedPlace<'_>,
+        text: String,
+    ) -> Result<String, StoreError> {
         match self.sealing() {
             Some(_) => {
-                let sealed = self.seal(place, text.as_bytes());
-                format!("{TEXT_MARK}{}", STANDARD_NO_PAD.encode(sealed))
+                let sealed = self.seal(place, text.as_bytes())?;
+                Ok(format!("{TEXT_MARK}{}", STANDARD_NO_PAD.encode(sealed)))
             }
-            None => text,
+            None => Ok(text),
         }
     }
 
@@ -287,6 +311,13 @@ impl Sealer {
         if let Some(state) = &self.0 {
             state.keys.lock().end_transaction(is_committed);
         }
+    }
+}
+
+impl From<StoreError> for sqlx::Error {
+    /// For changes that seal what they write.
+    fn from(error: StoreError) -> Self {
+        Self::Encode(error.into())
     }
 }
 

@@ -284,7 +284,7 @@ fn rewrite_text(
     sealer: &Sealer,
 ) -> Result<String, StoreError> {
     let stored = row.try_get("value")?;
-    Ok(sealer.seal_text(place, sealer.open_text(place, stored)?))
+    sealer.seal_text(place, sealer.open_text(place, stored)?)
 }
 
 fn rewrite_bytes(
@@ -293,5 +293,5 @@ fn rewrite_bytes(
     sealer: &Sealer,
 ) -> Result<Vec<u8>, StoreError> {
     let stored = row.try_get("value")?;
-    Ok(sealer.seal(place, &sealer.open(place, stored)?))
+    sealer.seal(place, &sealer.open(place, stored)?)
 }

@@ -1,17 +1,25 @@
 //! The start with a master key, or without: it is recognised, and the rows are brought to what the
 //! settings say.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::{Context, Result, bail};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor, Row};
 
 use super::data_keys::{self, DataKeys};
 use super::envelope::{Binding, EnvelopeKey};
+use super::rows::RewrittenRows;
 use super::{Sealer, rows};
 use crate::system::master_key::{MasterKey, MasterKeys, SealPolicy};
 
 /// First byte of the proof; it says nothing, since the master key has no number.
 const BY_MASTER_KEY: u8 = 1;
+
+/// Free pages given back in one transaction.
+const FREED_PAGES: u32 = 256;
+/// Such transactions after which a line in the log says how many pages are left.
+const PROGRESS_STEPS: u64 = 100;
 
 /// What the database knows of the master key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,12 +35,26 @@ pub(in crate::store) async fn check_master_key(
     connection: &mut SqliteConnection,
     keys: Option<&MasterKeys>,
 ) -> Result<()> {
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'master_key')";
-    if sqlx::query_scalar(sql).fetch_one(&mut *connection).await? {
+    if has_table(connection).await? {
         recognise(connection, keys).await?;
     }
     Ok(())
+}
+
+/// Returns whether a database has a proof, by which it recognises its master key.
+pub(in crate::store) async fn is_sealed(connection: &mut SqliteConnection) -> Result<bool> {
+    if !has_table(connection).await? {
+        return Ok(false);
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM master_key)";
+    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+}
+
+/// One of an earlier version has not the table.
+async fn has_table(connection: &mut SqliteConnection) -> Result<bool> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'master_key')";
+    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
 }
 
 /// Makes SQLite overwrite with zeros what a connection deletes, until [`open_sealer`]. The steps of
@@ -62,11 +84,20 @@ pub(in crate::store) async fn open_sealer(
         change_master_key(connection, old, &master).await?;
     }
     let stored = data_keys::load_keys(connection).await?;
-    let Ok(known) = DataKeys::load(stored, &master) else {
+    let (known, refused) = DataKeys::load(stored, &master);
+    if recognised.is_none() && !refused.is_empty() {
+        // Nothing says that the master key is the right one.
         bail!(
             "its data keys were changed, or are sealed with another master key; restore it from a backup"
         );
-    };
+    }
+    for life in refused {
+        tracing::error!(
+            life,
+            "a data key is damaged: what it has sealed cannot be opened, and all else goes on; restore the database \
+             from a backup, or link the session anew"
+        );
+    }
     let sealer = Sealer::new(keys, known);
     match (keys.policy, recognised) {
         (SealPolicy::Keys, None) => {
@@ -141,12 +172,12 @@ async fn change_master_key(
     let old = EnvelopeKey::new(old.bytes());
     let mut transaction = connection.begin().await?;
     let stored = data_keys::load_keys(&mut transaction).await?;
-    let count = stored.len();
-    let rewrapped = stored
+    // One that is damaged stays as it is.
+    let rewrapped: Vec<_> = stored
         .into_iter()
-        .map(|key| data_keys::rewrap_key(key, &old, new))
-        .collect::<Option<Vec<_>>>()
-        .context("its data keys were changed; restore it from a backup")?;
+        .filter_map(|key| data_keys::rewrap_key(key, &old, new))
+        .collect();
+    let count = rewrapped.len();
     data_keys::insert_keys(&mut transaction, &rewrapped).await?;
     let sql = "UPDATE master_key SET proof = $1";
     let query = sqlx::query(sql).bind(new.seal(BY_MASTER_KEY, &proof_binding(), b""));
@@ -162,7 +193,15 @@ async fn seal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<
     let rewritten = rows::rewrite_rows(connection, sealer)
         .await
         .context("sealing its keys")?;
-    connection.execute("PRAGMA incremental_vacuum").await?;
+    if let Err(error) = free_pages(connection).await {
+        tracing::warn!(
+            values = rewritten.values,
+            %error,
+            "sealed the keys in the database, but free pages, which may still have them plain, cannot be given back; \
+             the next start tries again"
+        );
+        return Ok(());
+    }
     if !empty_log(connection).await? {
         tracing::warn!(
             values = rewritten.values,
@@ -174,8 +213,13 @@ async fn seal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<
     connection
         .execute("UPDATE master_key SET is_complete = 1")
         .await?;
+    if rewritten == RewrittenRows::default() {
+        tracing::info!("keys that are saved from now on are sealed; there were none before");
+        return Ok(());
+    }
     tracing::info!(
         values = rewritten.values,
+        damaged = rewritten.unreadable,
         "sealed the keys in the database; what it had before may have left traces in free parts of the file, which \
          VACUUM removes: docs/operations/encryption.md"
     );
@@ -195,6 +239,34 @@ async fn unseal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Resul
         values = rewritten.values,
         "took the seal off the keys in the database"
     );
+    if let Some(state) = &sealer.0 {
+        let left = &state.left_sealed;
+        left.store(rewritten.unreadable, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Gives free pages back to the file system, some at a time: they may have values as they were.
+async fn free_pages(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let count = "PRAGMA freelist_count";
+    let mut left: i64 = sqlx::query_scalar(count)
+        .fetch_one(&mut *connection)
+        .await?;
+    for step in 1_u64.. {
+        // A pragma takes no parameters; the number is a constant.
+        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({FREED_PAGES})"));
+        sqlx::query(sql).execute(&mut *connection).await?;
+        let before = left;
+        left = sqlx::query_scalar(count)
+            .fetch_one(&mut *connection)
+            .await?;
+        if left == 0 || left >= before {
+            break;
+        }
+        if step.is_multiple_of(PROGRESS_STEPS) {
+            tracing::info!(left, "giving free pages of the database back");
+        }
+    }
     Ok(())
 }
 

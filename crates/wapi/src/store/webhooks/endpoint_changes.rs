@@ -130,7 +130,11 @@ impl WebhookStore<'_> {
 }
 
 /// Returns headers as they are stored: they may hold secrets.
-fn seal_headers(sealer: &Sealer, endpoint: &str, headers: &BTreeMap<String, String>) -> String {
+fn seal_headers(
+    sealer: &Sealer,
+    endpoint: &str,
+    headers: &BTreeMap<String, String>,
+) -> Result<String, StoreError> {
     let json = serde_json::to_string(headers).expect("texts are always JSON");
     with_headers_place(endpoint, |place| sealer.seal_text(place, json))
 }
@@ -161,7 +165,7 @@ impl StoreChange for CreateEndpoint {
             .bind(endpoint.session.as_deref().unwrap_or_default());
         let query = query
             .bind(endpoint.types.join(","))
-            .bind(seal_headers(sealer, &endpoint.id, &endpoint.headers))
+            .bind(seal_headers(sealer, &endpoint.id, &endpoint.headers)?)
             .bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
         add_signing_key(connection, sealer, &endpoint.id, &endpoint.secret, now).await
@@ -198,7 +202,7 @@ async fn add_signing_key(
     }
     let sealed = with_key_place(endpoint, now.as_millisecond(), |place| {
         sealer.seal_text(place, secret.to_owned())
-    });
+    })?;
     let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3)";
     sqlx::query(sql)
         .bind(endpoint)
@@ -271,7 +275,7 @@ impl StoreChange for UpdateEndpoint {
         }
         if let Some(headers) = headers {
             sql.push(", headers = ")
-                .push_bind(seal_headers(&self.sealer, &self.id, headers));
+                .push_bind(seal_headers(&self.sealer, &self.id, headers)?);
         }
         sql.push(" WHERE deleted_at IS NULL AND id = ")
             .push_bind(&self.id);

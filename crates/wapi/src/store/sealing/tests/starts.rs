@@ -1,6 +1,7 @@
 //! What a start does with a key that was given, changed, or taken away.
 
 use super::*;
+use crate::store::DisabledReason;
 use crate::store::migrations::{STEPS, run_steps};
 
 const IS_COMPLETE: &str = "SELECT is_complete FROM master_key";
@@ -21,18 +22,54 @@ async fn a_master_key_seals_what_was_saved_before_it() {
 #[tokio::test]
 async fn sealing_that_was_interrupted_goes_on_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder, Some(&keys(1, None))).await;
+    let store = open(&folder, None).await;
     save_secrets(&store).await;
+    let changes = (0..1_201).map(|at| put(&at.to_string())).collect();
+    let rows = store.engine_rows();
+    rows.write(&shop(), changes, Vec::new()).await.unwrap();
     store.close().await;
-    execute(&folder, "UPDATE master_key SET is_complete = 0").await;
-    let plain = "UPDATE engine SET value = CAST(x'00' || 'carol 0the-secret-of-the-aubergine0' AS BLOB) \
-                 WHERE key = 'carol'";
-    execute(&folder, plain).await;
-    // Both kinds are read.
+    // In the last of three transactions.
+    let obstacle = "CREATE TRIGGER obstacle BEFORE UPDATE ON engine WHEN new.key = '999' \
+                    BEGIN SELECT raise(ABORT, 'interrupted'); END";
+    execute(&folder, obstacle).await;
+    let told = refusal(&folder, Some(&keys(1, None))).await;
+    assert!(told.contains("interrupted"), "{told}");
+    let plain = "SELECT count(*) FROM engine WHERE substr(value, 1, 1) = x'00'";
+    assert_eq!(count(&folder, plain).await, 203);
+    assert_eq!(count(&folder, IS_COMPLETE).await, 0);
+    let told = refusal(&folder, None).await;
+    assert!(told.contains("WAPI_MASTER_KEY is not set"), "{told}");
+    execute(&folder, "DROP TRIGGER obstacle").await;
     let store = open(&folder, Some(&keys(1, None))).await;
+    let rows = store.engine_rows();
+    let all = rows.list(&shop(), RowKind::Session, &KeyRange::ALL).await;
+    assert_eq!(all.unwrap().len(), 1_203);
+    let fewer = KeyRange {
+        from: String::new(),
+        to: Some("a".to_owned()),
+    };
+    let fewer = vec![RowChange::DeleteRange(RowKind::Session, fewer)];
+    rows.write(&shop(), fewer, Vec::new()).await.unwrap();
     find_secrets(&store).await;
     store.close().await;
+    assert_eq!(count(&folder, plain).await, 0);
+    assert_eq!(count(&folder, IS_COMPLETE).await, 1);
     assert_eq!(files_with(folder.path(), SECRET), [""; 0]);
+}
+
+#[tokio::test]
+async fn many_free_pages_are_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder, None).await.close().await;
+    let many = "CREATE TABLE many AS WITH RECURSIVE n(n) AS \
+                (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 700) SELECT zeroblob(4000) FROM n";
+    execute(&folder, many).await;
+    execute(&folder, "DROP TABLE many").await;
+    let free = "PRAGMA freelist_count";
+    assert!(count(&folder, free).await >= 700);
+    open(&folder, Some(&keys(1, None))).await.close().await;
+    assert_eq!(count(&folder, free).await, 0);
+    assert_eq!(count(&folder, IS_COMPLETE).await, 1);
 }
 
 #[tokio::test]
@@ -61,7 +98,15 @@ async fn a_sealed_database_without_its_key_is_refused_and_stays_as_it_is() {
     store.close().await;
     // A refusal comes before steps of a newer version.
     execute(&folder, "PRAGMA user_version = 1").await;
-    let before = std::fs::read(folder.path().join("wapi.db")).unwrap();
+    let content = || {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let content = |path: std::path::PathBuf| (std::fs::read(&path).unwrap(), path);
+        let mut all: Vec<_> = files.map(content).collect();
+        all.sort();
+        all
+    };
+    let before = content();
     for (keys, problem) in [
         (None, "WAPI_MASTER_KEY is not set"),
         (Some(keys(2, None)), "WAPI_MASTER_KEY is not the master key"),
@@ -73,9 +118,11 @@ async fn a_sealed_database_without_its_key_is_refused_and_stays_as_it_is() {
     ] {
         let told = refusal(&folder, keys.as_ref()).await;
         assert!(told.contains(problem), "{told}");
-        let after = std::fs::read(folder.path().join("wapi.db")).unwrap();
-        assert!(after == before, "it was written to: {problem}");
+        assert!(content() == before, "it was written to: {problem}");
     }
+    // The steps of the newer version would have been taken.
+    let told = refusal(&folder, Some(&keys(1, None))).await;
+    assert!(!told.contains("WAPI_MASTER_KEY"), "{told}");
 }
 
 #[tokio::test]
@@ -144,7 +191,13 @@ async fn without_its_master_key_a_database_begins_anew_and_keeps_its_events() {
     sqlx::Connection::close(connection).await.unwrap();
     let store = open(&folder, None).await;
     let endpoint = store.webhooks().find_endpoint("whk_1").await.unwrap();
-    assert_eq!(endpoint.unwrap().headers, BTreeMap::new());
+    let endpoint = endpoint.unwrap();
+    assert_eq!(endpoint.headers, BTreeMap::new());
+    // Nothing is posted without a signature.
+    let disabled = endpoint.disabled.unwrap();
+    assert_eq!(disabled.reason, DisabledReason::Requested);
+    let age = Clock::system().now().duration_since(disabled.since);
+    assert!(age.as_secs() < 600, "{age:?}");
     let file = store.media().find_media("med_event").await.unwrap();
     assert_eq!(file.unwrap().source, None);
     store.close().await;

@@ -9,6 +9,8 @@
 //! ROOT/qr-codes/NAME.png             QR code waiting to be scanned
 //! ```
 
+mod sealed;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +18,9 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::fs;
 
-use crate::model::masking;
 use crate::model::session_name::SessionName;
 use crate::store::Sealer;
-use crate::store::session_file::{ResealError, SessionFile, inspect_file, reseal_file};
+use crate::store::session_file::{SessionFile, inspect_file};
 use crate::system::durable_files;
 
 /// Suffix of a session's file.
@@ -195,57 +196,6 @@ impl SessionFiles {
         Ok(())
     }
 
-    /// Seals all session files with the master key, or takes the seal off them, as the sealer says;
-    /// those of former devices, too. A file that cannot be opened stays as it is: its session says
-    /// why. Returns the number of those that may be opened another time.
-    pub async fn reseal_all(&self, sealer: &Sealer) -> io::Result<u64> {
-        if !sealer.has_master_key() {
-            return Ok(0);
-        }
-        let mut folders = vec![self.sessions.clone()];
-        let (mut rewritten, mut failed) = (0, 0);
-        while let Some(folder) = folders.pop() {
-            let mut entries = fs::read_dir(&folder).await?;
-            while let Some(entry) = entries.next_entry().await? {
-                let path = entry.path();
-                if entry.file_type().await?.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                if entry.file_name().to_string_lossy().ends_with(DRAFT_SUFFIX) {
-                    // A crash has left it, and nobody would ever seal it.
-                    durable_files::remove_file(&path).await?;
-                }
-                if path
-                    .extension()
-                    .is_none_or(|suffix| suffix != SESSION_SUFFIX)
-                {
-                    continue;
-                }
-                let reason = match reseal_file(&path, sealer).await {
-                    Ok(is_rewritten) => {
-                        rewritten += u32::from(is_rewritten);
-                        continue;
-                    }
-                    Err(ResealError::Unusable(reason)) => reason,
-                    Err(ResealError::Failed(reason)) => {
-                        failed += 1;
-                        reason
-                    }
-                };
-                let file = masking::mask_path(&path);
-                tracing::warn!(file, reason, "left a session's file as it is");
-            }
-        }
-        if rewritten > 0 {
-            tracing::info!(
-                files = rewritten,
-                "wrote session files anew for the master key"
-            );
-        }
-        Ok(failed)
-    }
-
     /// Removes all files of a session that is being removed.
     pub(super) async fn remove_session_files(&self, name: &SessionName) -> io::Result<()> {
         remove_files(&self.session_path(name)).await?;
@@ -276,7 +226,7 @@ impl SessionFiles {
     }
 
     /// Removes the database of an earlier version whose content has moved into the gateway's. SQLite's
-    /// own file goes first: without it, the others are not used again.
+    /// own file goes first: without it, the others are not used again, and go at a start at the latest.
     pub(super) async fn remove_converted(&self, name: &SessionName) -> io::Result<()> {
         let file = self.session_path(name);
         for suffix in DATABASE_SUFFIXES {
@@ -359,10 +309,6 @@ fn parse_folder_time(name: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
-    use crate::store::session_file::{SavedDevice, read_file, write_file};
-    use crate::system::clock::Clock;
-    use crate::system::master_key::{MasterKey, MasterKeys, SealPolicy};
 
     #[tokio::test]
     async fn each_session_is_listed_once_and_what_is_none_is_told_apart() {
@@ -385,50 +331,6 @@ mod tests {
         assert_eq!(listed.originals, 1);
         let strangers = [root.path().join("sessions/not ours.session")];
         assert_eq!(listed.strangers, strangers);
-    }
-
-    #[tokio::test]
-    async fn all_files_follow_the_master_key_and_half_written_ones_go() {
-        let root = tempfile::tempdir().unwrap();
-        let files = SessionFiles::open(root.path()).await.unwrap();
-        let sessions = root.path().join("sessions");
-        let former = sessions.join("removed/20260101T000000.000Z");
-        std::fs::create_dir_all(&former).unwrap();
-        let saved = SavedDevice {
-            life: 1,
-            has_own_proxy: false,
-            device: b"the keys of the device".to_vec(),
-        };
-        let ours = [sessions.join("shop.session"), former.join("shop.session")];
-        for file in &ours {
-            write_file(file, &saved, &Sealer::none()).await.unwrap();
-        }
-        let draft = sessions.join("shop.session.new");
-        std::fs::copy(&ours[0], &draft).unwrap();
-        let foreign = sessions.join("diary.session");
-        std::fs::write(&foreign, "dear diary").unwrap();
-        let circle = sessions.join("circle.session");
-        std::os::unix::fs::symlink(&circle, &circle).unwrap();
-        assert_eq!(files.reseal_all(&Sealer::none()).await.unwrap(), 0);
-        assert!(draft.exists(), "nothing happens without a master key");
-        let keys = MasterKeys {
-            current: MasterKey::from_bytes([1; 32]),
-            old: None,
-            policy: SealPolicy::Keys,
-        };
-        let database = root.path().join("wapi.db");
-        let store = Store::open_sealed(&database, Some(&keys), Clock::system());
-        let store = store.await.unwrap();
-        // What is no session needs no key, and what cannot be read now may.
-        assert_eq!(files.reseal_all(store.sealer()).await.unwrap(), 1);
-        for file in &ours {
-            let content = std::fs::read(file).unwrap();
-            assert!(!content.ends_with(&saved.device));
-            let opened = read_file(file, store.sealer()).await;
-            assert_eq!(opened.unwrap().as_ref(), Some(&saved));
-        }
-        assert!(!draft.exists());
-        assert_eq!(std::fs::read(&foreign).unwrap(), b"dear diary");
     }
 
     #[tokio::test]

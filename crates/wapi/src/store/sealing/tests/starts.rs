@@ -54,6 +54,8 @@ async fn sealing_that_was_interrupted_goes_on_at_the_next_start() {
     store.close().await;
     assert_eq!(count(&folder, plain).await, 0);
     assert_eq!(count(&folder, IS_COMPLETE).await, 1);
+    // So many rows divide pages, whose gaps keep traces until then.
+    execute(&folder, "VACUUM").await;
     assert_eq!(files_with(folder.path(), SECRET), [""; 0]);
 }
 

@@ -122,7 +122,7 @@ impl EngineRowStore<'_> {
         changes: Vec<RowChange>,
         decrypted: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<u64, StoreError> {
-        let change = self.row_write(session, changes, decrypted);
+        let change = self.row_write(session, changes, decrypted)?;
         self.store.writer.apply_change(change).await
     }
 
@@ -135,7 +135,7 @@ impl EngineRowStore<'_> {
         decrypted: Vec<(MessageKey, Vec<u8>)>,
         urgent: impl Future<Output = ()>,
     ) -> Result<Option<u64>, StoreError> {
-        let change = self.row_write(session, changes, decrypted);
+        let change = self.row_write(session, changes, decrypted)?;
         self.store.writer.apply_deferred(change, urgent).await
     }
 
@@ -144,20 +144,15 @@ impl EngineRowStore<'_> {
         session: &Life,
         changes: Vec<RowChange>,
         decrypted: Vec<(MessageKey, Vec<u8>)>,
-    ) -> RowWrite {
+    ) -> Result<RowWrite, StoreError> {
         let sealer = self.store.sealer.clone();
-        let decrypted = undelivered::seal_pending(&sealer, session, decrypted);
-        RowWrite {
+        let decrypted = undelivered::seal_pending(&sealer, session, decrypted)?;
+        Ok(RowWrite {
             session: session.clone(),
-    ) -> Result<u64, StoreError> {
-        let decrypted = undelivered::seal_pending(&self.store.sealer, session, decrypted)?;
-        let session = session.clone();
-        let change = RowWrite {
-            session,
             changes,
             decrypted,
             sealer,
-        }
+        })
     }
 
     /// Deletes all rows of a life, the device first: without it, nobody uses the rest. What they are

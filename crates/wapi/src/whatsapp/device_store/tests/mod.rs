@@ -15,8 +15,7 @@ use tempfile::TempDir;
 use whatsapp_rust::wacore::store::traits::{DeviceStore, ProtocolStore, SignalStore};
 
 use crate::store::tests::refuse_engine_rows;
-use crate::store::{KeyRange, Life};
-use crate::store::{KeyRange, PendingPlace};
+use crate::store::{KeyRange, Life, PendingPlace};
 use crate::system::lifecycle::Lifecycle;
 use crate::whatsapp::device_store::*;
 

@@ -156,13 +156,10 @@ async fn try_download(
     record: &MediaRecord,
 ) -> Result<()> {
     let store = &media.inner.store;
-    let source = match record.source.as_deref() {
-        None if store.sealer().has_master_key() => {
-            // It cannot be opened: it would never succeed, and hold up others. What is stored of it stays.
-            let problem = "its location at WhatsApp cannot be read".to_owned();
-            return Ok(store.media().mark_media_failed(&record.id, problem).await?);
-        }
-        source => source.context("its location is not known")?,
+    let Some(source) = record.source.as_deref() else {
+        // It cannot be opened: it would never succeed, and hold up others. What is stored of it stays.
+        let problem = "its location at WhatsApp cannot be read".to_owned();
+        return Ok(store.media().mark_media_failed(&record.id, problem).await?);
     };
     let remote: RemoteFile = serde_json::from_str(source).context("its location cannot be read")?;
     match fetch_remote(media, sessions, record, &remote).await {

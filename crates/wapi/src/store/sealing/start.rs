@@ -95,7 +95,7 @@ pub(in crate::store) async fn open_sealer(
         tracing::error!(
             life,
             "a data key is damaged: what it has sealed cannot be opened, and all else goes on; restore the database \
-             from a backup, or link the session anew"
+             from a backup. Otherwise a session is to be linked anew, and a webhook to be given a new secret"
         );
     }
     let sealer = Sealer::new(keys, known);

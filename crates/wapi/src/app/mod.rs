@@ -88,7 +88,6 @@ pub struct App {
     dashboard_router: Option<Router>,
     sessions: Sessions,
     store: Store,
-    history: History,
     edge: HttpEdge,
     tls: Option<TlsServer>,
     config: Config,
@@ -147,8 +146,8 @@ impl App {
         )
         .await
         .context("reading the API keys")?;
-        let (root, policy) = (&config.root, config.history);
-        let history = History::open(root, policy, store.clone(), clock.clone(), &lifecycle).await?;
+        let policy = config.history;
+        let history = History::start(policy, store.clone(), clock.clone(), &lifecycle).await?;
         let webhooks = webhooks::start_webhooks(webhooks::WebhookDeps {
             store: store.clone(),
             base: config.webhook.clone(),
@@ -291,7 +290,6 @@ impl App {
             dashboard_router,
             sessions,
             store,
-            history,
             edge,
             tls,
             config,
@@ -371,7 +369,6 @@ impl App {
             }
         };
         self.sessions.save_rest().await;
-        self.history.close().await;
         // The store closes last: everything else may have something to save until now.
         let finish = finish.merge_with(self.store.close().await);
         // Only now may another program use it.

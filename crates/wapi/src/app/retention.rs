@@ -112,7 +112,7 @@ impl RetentionSweep<'_> {
             self.clock.sleep(STEP_PAUSE).await;
         }
         let mut early = 0;
-        if self.store.database_size().await?.0 > self.retention.size {
+        if self.log_size().await? > self.retention.size {
             // Nothing waits for these events, so they may be removed early.
             let enough = self.retention.size / 100 * TARGET_PERCENT;
             early = self
@@ -156,7 +156,7 @@ impl RetentionSweep<'_> {
                 .remove_old_events(after, window, cut)
                 .await?;
             (position, removed) = (done.next, removed + done.removed);
-            if enough < u64::MAX && self.store.database_size().await?.0 <= enough {
+            if enough < u64::MAX && self.log_size().await? <= enough {
                 break;
             }
             if done.removed > 0 {
@@ -183,8 +183,14 @@ impl RetentionSweep<'_> {
         Ok(())
     }
 
-    async fn warn_if_too_large(&self) -> Result<(), StoreError> {
+    /// Returns the used bytes of the database without the history, which has a retention of its own.
+    async fn log_size(&self) -> Result<u64, StoreError> {
         let used = self.store.database_size().await?.0;
+        Ok(used.saturating_sub(self.store.history().size().await?))
+    }
+
+    async fn warn_if_too_large(&self) -> Result<(), StoreError> {
+        let used = self.log_size().await?;
         if used > self.retention.size {
             tracing::warn!(
                 used,

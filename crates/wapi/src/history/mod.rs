@@ -3,24 +3,22 @@
 //! Events are the source; this read model reads them again, off the path of messages, and stores
 //! them in the shape that callers query. Nothing of it is held in memory.
 
-mod migration_to_lives;
 mod mutations;
 mod projection;
 mod retention;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::sync::{Notify, watch};
 
 use crate::config::HistoryPolicy;
 use crate::model::event::PersonNames;
-use crate::store::history::{HistoryDb, HistoryImport};
-use crate::store::{Life, Store, StoreError};
+use crate::store::history::HistoryImport;
+use crate::store::{HistoryStore, Life, Store, StoreError};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 
@@ -40,70 +38,44 @@ pub struct History {
 
 struct HistoryInner {
     policy: HistoryPolicy,
-    /// Also present if the history is off but was on earlier: deleted sessions are deleted from it,
-    /// too.
-    db: Option<HistoryDb>,
     store: Store,
     clock: Clock,
     /// Sequence number of the last event that is recorded.
     progress: watch::Sender<i64>,
-    /// Signals that a reader waits.
+    /// Readers that wait, and the signal that one of them begins to.
+    waiting: AtomicUsize,
     wake: Notify,
     /// Number of forgotten sessions.
     forgotten_count: AtomicU64,
 }
 
 impl History {
-    /// Opens the database in this folder and starts to follow the events.
-    pub async fn open(
-        root: &Path,
+    /// Starts to follow the events, unless the history is off.
+    pub async fn start(
         policy: HistoryPolicy,
         store: Store,
         clock: Clock,
         lifecycle: &Lifecycle,
     ) -> Result<Self> {
-        let file = root.join("history.db");
-        let was_kept = tokio::fs::try_exists(&file)
-            .await
-            .context("opening the history's database")?;
-        let kept = match policy == HistoryPolicy::Off && !was_kept {
-            true => None,
-            false => Some(HistoryDb::open(&file).await?),
-        };
         let inner = HistoryInner {
             policy,
-            db: kept,
             store,
             clock,
             progress: watch::Sender::default(),
+            waiting: AtomicUsize::new(0),
             wake: Notify::new(),
             forgotten_count: AtomicU64::new(0),
         };
         let history = Self {
             inner: Arc::new(inner),
         };
-        if let Some(kept) = &history.inner.db {
-            migration_to_lives::migrate_names(kept, &history.inner.store).await?;
-        }
-        if let Ok(kept) = history.enabled_db() {
-            let (done, newest) = (
-                kept.processed_seq().await?,
-                history.inner.store.events().newest_position().await?,
-            );
-            // A database that knows later events was written beside another event log.
-            let done = if done > newest {
-                kept.reset_progress().await?
-            } else {
-                done
-            };
-            history.reread_events(kept, done).await?;
+        if history.is_enabled() {
+            let done = history.inner.store.history().processed_seq().await?;
             history.inner.store.events().hold_events_after(done);
             history.inner.progress.send_replace(done);
             lifecycle.spawn(history.clone().follow_events(lifecycle.clone()));
         }
-        if history.inner.db.is_some() {
-            lifecycle.spawn(history.clone().run_cleanup(lifecycle.clone()));
-        }
+        lifecycle.spawn(history.clone().run_cleanup(lifecycle.clone()));
         Ok(history)
     }
 
@@ -118,13 +90,13 @@ impl History {
 
     /// Returns whether the history is recorded.
     pub fn is_enabled(&self) -> bool {
-        self.enabled_db().is_ok()
+        self.inner.policy != HistoryPolicy::Off
     }
 
     /// Returns the history with everything that has happened until now, or at least until a moment
     /// ago.
-    pub async fn current_db(&self) -> Result<&HistoryDb, HistoryOffError> {
-        let kept = self.enabled_db()?;
+    pub async fn current(&self) -> Result<HistoryStore<'_>, HistoryOffError> {
+        let kept = self.if_enabled().ok_or(HistoryOffError)?;
         if let Ok(newest) = self.inner.store.events().newest_position().await {
             self.wait_for_seq(newest).await;
         }
@@ -133,12 +105,8 @@ impl History {
 
     /// Returns the last recorded names of a person.
     pub async fn find_names(&self, session: &Life, id: &str) -> Option<PersonNames> {
-        self.enabled_db()
-            .ok()?
-            .find_names(session, id)
-            .await
-            .ok()
-            .flatten()
+        let found = self.if_enabled()?.find_names(session, id).await;
+        found.ok().flatten()
     }
 
     /// Returns the last recorded names of those of these people who are contacts, by id.
@@ -147,7 +115,7 @@ impl History {
         session: &Life,
         ids: &[&str],
     ) -> HashMap<String, PersonNames> {
-        let Ok(kept) = self.enabled_db() else {
+        let Some(kept) = self.if_enabled() else {
             return HashMap::new();
         };
         let found = kept.find_names_of(session, ids).await;
@@ -164,7 +132,7 @@ impl History {
         session: &Life,
         imports: &HistoryImport,
     ) -> Result<(), StoreError> {
-        let Ok(kept) = self.enabled_db() else {
+        let Some(kept) = self.if_enabled() else {
             return Ok(());
         };
         // A phone may also send messages that have just arrived; these are not history and come as
@@ -186,33 +154,17 @@ impl History {
             .await
     }
 
-    /// Forgets all data of these lives only.
+    /// Forgets all data of these lives only. Also when the history is off, for it may have been on
+    /// until a moment ago.
     pub async fn forget_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
         self.inner.forgotten_count.fetch_add(1, Ordering::Relaxed);
-        let Some(kept) = &self.inner.db else {
-            return Ok(());
-        };
-        let newest = self.inner.store.events().newest_position().await?;
-        for life in lives {
-            kept.forget_session(life, newest).await?;
-        }
+        self.inner.store.history().forget_lives(lives).await?;
         self.inner.wake.notify_one();
         Ok(())
     }
 
-    /// Closes the database. For the very end of the program.
-    pub async fn close(&self) {
-        if let Some(kept) = &self.inner.db {
-            kept.close().await;
-        }
-    }
-
-    fn enabled_db(&self) -> Result<&HistoryDb, HistoryOffError> {
-        self.inner
-            .db
-            .as_ref()
-            .filter(|_| self.inner.policy != HistoryPolicy::Off)
-            .ok_or(HistoryOffError)
+    fn if_enabled(&self) -> Option<HistoryStore<'_>> {
+        self.is_enabled().then(|| self.inner.store.history())
     }
 
     /// Waits until event `seq` is recorded, but not for long: an answer that is a little behind is
@@ -222,12 +174,29 @@ impl History {
         if *progress.borrow_and_update() >= seq {
             return;
         }
+        let _waiting = WaitingReader::count(&self.inner.waiting);
         self.inner.wake.notify_one();
         let _ = self
             .inner
             .clock
             .timeout(CATCHING_UP, progress.wait_for(|done| *done >= seq))
             .await;
+    }
+}
+
+/// Counts a reader for as long as it waits.
+struct WaitingReader<'a>(&'a AtomicUsize);
+
+impl<'a> WaitingReader<'a> {
+    fn count(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(waiting)
+    }
+}
+
+impl Drop for WaitingReader<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

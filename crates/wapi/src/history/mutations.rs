@@ -185,6 +185,7 @@ fn own_message_changes(
                 from: None,
                 at,
                 message,
+                is_in_log: false,
                 status: None,
                 reactions,
             };
@@ -236,6 +237,7 @@ fn message_change(ReceivedMessage { origin, message }: ReceivedMessage) -> Histo
         from,
         at,
         message,
+        is_in_log: true,
         status,
         reactions: Vec::new(),
     }))

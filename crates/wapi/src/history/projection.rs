@@ -1,12 +1,13 @@
 //! The projection: follows the events in batches and records their changes.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{History, mutations};
 use crate::store::EventFilter;
 use crate::store::StoreError;
-use crate::store::history::{HistoryDb, HistoryMutation};
+use crate::store::history::HistoryMutation;
 use crate::system::lifecycle::Lifecycle;
 
 /// Events read at a time, and so held in memory.
@@ -22,7 +23,6 @@ const REST: Duration = Duration::from_secs(1);
 impl History {
     /// Follows the events until the program stops. The next start reads the rest.
     pub(super) async fn follow_events(self, lifecycle: Lifecycle) {
-        let Ok(kept) = self.enabled_db() else { return };
         let mut commits = self.inner.store.watch_commits();
         let wanted = EventFilter {
             types: mutations::TYPES.map(str::to_owned).to_vec(),
@@ -30,7 +30,7 @@ impl History {
         };
         let working = async {
             loop {
-                self.catch_up(kept, &wanted).await;
+                self.catch_up(&wanted).await;
                 tokio::select! {
                     changed = commits.changed() => {
                         if changed.is_err() {
@@ -50,10 +50,10 @@ impl History {
     }
 
     /// Reads until there are no more events.
-    async fn catch_up(&self, kept: &HistoryDb, wanted: &EventFilter) {
+    async fn catch_up(&self, wanted: &EventFilter) {
         let mut is_failing = false;
         loop {
-            match self.read_batch(kept, wanted).await {
+            match self.read_batch(wanted).await {
                 Ok(true) => self.inner.clock.sleep(PAUSE).await,
                 Ok(false) => return,
                 Err(error) => {
@@ -68,7 +68,7 @@ impl History {
     }
 
     /// Reads one batch; returns whether there may be more.
-    async fn read_batch(&self, kept: &HistoryDb, wanted: &EventFilter) -> Result<bool, StoreError> {
+    async fn read_batch(&self, wanted: &EventFilter) -> Result<bool, StoreError> {
         let done = *self.inner.progress.borrow();
         let (events, position, is_last) = self
             .inner
@@ -94,7 +94,13 @@ impl History {
             .flat_map(|event| mutations::event_mutations(event, &mut sent))
             .collect();
         if !steps.is_empty() {
-            kept.write_mutations(&steps, position).await?;
+            let history = self.inner.store.history();
+            let urgent = async {
+                if self.inner.waiting.load(Ordering::SeqCst) == 0 {
+                    self.inner.wake.notified().await;
+                }
+            };
+            history.write_mutations(steps, position, urgent).await?;
         }
         self.inner.store.events().hold_events_after(position);
         self.inner.progress.send_replace(position);

@@ -19,6 +19,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 impl History {
     pub(super) async fn run_cleanup(self, lifecycle: Lifecycle) {
         let working = async {
+            if !self.is_enabled() {
+                // Whoever has turned it off by mistake has a moment to turn it on again.
+                self.inner.clock.sleep(EVERY).await;
+            }
             loop {
                 if let Err(error) = self.remove_expired(self.inner.clock.now()).await {
                     tracing::warn!(%error, "failed to remove old messages from the history; trying again later");
@@ -31,9 +35,7 @@ impl History {
 
     /// Removes the messages of forgotten sessions; returns whether there were any.
     pub async fn remove_forgotten(&self) -> Result<bool, StoreError> {
-        let Some(kept) = &self.inner.db else {
-            return Ok(false);
-        };
+        let kept = self.inner.store.history();
         let mut removed = false;
         while kept.remove_forgotten(WINDOW).await? > 0 {
             removed = true;
@@ -43,20 +45,17 @@ impl History {
     }
 
     pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Some(kept) = &self.inner.db else {
-            return Ok(());
-        };
-        let mut removed = self.remove_forgotten().await?;
-        if let HistoryPolicy::For(age) = self.inner.policy {
-            let before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
-            while kept.remove_before(before, WINDOW).await? > 0 {
-                removed = true;
-                self.inner.clock.sleep(PAUSE).await;
+        let kept = self.inner.store.history();
+        match self.inner.policy {
+            HistoryPolicy::Off => kept.forget_all().await?,
+            HistoryPolicy::For(age) => {
+                let before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
+                while kept.remove_before(before, WINDOW).await? > 0 {
+                    self.inner.clock.sleep(PAUSE).await;
+                }
             }
+            HistoryPolicy::Forever => {}
         }
-        if removed {
-            kept.shrink_file().await?;
-        }
-        Ok(())
+        self.remove_forgotten().await.map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the projection over a store of its own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::*;
@@ -28,7 +29,7 @@ impl TestHistory {
             .await
             .unwrap();
         let lifecycle = Lifecycle::new();
-        let history = History::open(root, policy, store.clone(), clock, &lifecycle)
+        let history = History::start(policy, store.clone(), clock, &lifecycle)
             .await
             .unwrap();
         Self {
@@ -40,7 +41,6 @@ impl TestHistory {
 
     async fn close(self) {
         let finish = self.lifecycle.finish(&Clock::system(), PATIENCE).await;
-        self.history.close().await;
         assert_eq!(
             finish.merge_with(self.store.close().await),
             FinishReport {
@@ -62,7 +62,7 @@ impl TestHistory {
             .await
             .expect("it is read")
             .unwrap();
-        let kept = self.history.current_db().await.unwrap();
+        let kept = self.history.current().await.unwrap();
         let (mut messages, mut side) = (0, PageAnchor::Newest);
         loop {
             let (page, _) = kept
@@ -138,7 +138,7 @@ async fn what_happens_is_kept_once_across_restarts_and_while_history_is_off() {
     stage.close().await;
     let stage = TestHistory::open(folder.path(), HistoryPolicy::Off).await;
     append_messages(&stage.store, 700..710).await;
-    assert!(stage.history.current_db().await.is_err());
+    assert!(stage.history.current().await.is_err());
     stage.close().await;
     let stage =
         TestHistory::open(folder.path(), HistoryPolicy::For(Duration::from_secs(3600))).await;
@@ -209,22 +209,38 @@ async fn events_stay_until_they_are_kept() {
             .removed,
         6
     );
+    // Their messages have their contents from there.
+    let (page, _) = stage
+        .store
+        .history()
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 20)
+        .await
+        .unwrap();
+    let text = |number: u32| Some(Message::from_text(format!("number {number}")));
+    let expected: Vec<_> = (0..10).rev().map(text).collect();
+    let found: Vec<_> = page.into_iter().map(|message| message.message).collect();
+    assert_eq!(found, expected);
     stage.close().await;
 }
 
 #[tokio::test]
-async fn without_history_there_is_no_file() {
+async fn a_history_that_is_off_goes_after_a_while() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = TestHistory::open(folder.path(), HistoryPolicy::Off).await;
-    append_messages(&stage.store, 0..3).await;
-    stage
-        .history
-        .import_history(&Life::for_test(1, "shop"), &HistoryImport::default())
-        .await
-        .unwrap();
-    stage.history.forget_session("shop").await.unwrap();
+    let stage = TestHistory::open(folder.path(), HistoryPolicy::Forever).await;
+    append_messages(&stage.store, 0..400).await;
+    assert_eq!(stage.count_messages().await, (400, 400));
+    assert!(stage.store.history().size().await.unwrap() > 400 * 300);
     stage.close().await;
-    assert!(!folder.path().join("history.db").exists());
+    let stage = TestHistory::open(folder.path(), HistoryPolicy::Off).await;
+    stage.history.forget_session("none").await.unwrap();
+    let now = Clock::system().now();
+    stage.history.remove_expired(now).await.unwrap();
+    assert_eq!(stage.store.history().size().await.unwrap(), 0);
+    stage.close().await;
+    // What the log still has is read again.
+    let stage = TestHistory::open(folder.path(), HistoryPolicy::Forever).await;
+    assert_eq!(stage.count_messages().await, (400, 400));
+    stage.close().await;
 }
 
 /// Number of events to catch up on; tried with 100,000.

@@ -13,7 +13,7 @@ pub(super) async fn emit_read_elsewhere(
     deps: SessionDeps,
     ids: Vec<String>,
 ) {
-    let Ok(kept) = deps.history.current_db().await else {
+    let Ok(kept) = deps.history.current().await else {
         return;
     };
     match kept.find_unread_chats(&session.life(), &ids).await {

@@ -32,6 +32,12 @@ pub struct EventStore<'a> {
     pub(super) store: &'a Store,
 }
 
+/// Chats, contacts, and messages to list and search.
+#[derive(Clone, Copy)]
+pub struct HistoryStore<'a> {
+    pub(super) store: &'a Store,
+}
+
 /// Stable ids of persons, and their addresses.
 #[derive(Clone, Copy)]
 pub struct IdentityStore<'a> {
@@ -98,6 +104,11 @@ impl Store {
     /// The event log and the feed.
     pub fn events(&self) -> EventStore<'_> {
         EventStore { store: self }
+    }
+
+    /// Chats, contacts, and messages to list and search.
+    pub fn history(&self) -> HistoryStore<'_> {
+        HistoryStore { store: self }
     }
 
     /// Stable ids of persons, and their addresses.

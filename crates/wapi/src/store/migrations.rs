@@ -53,6 +53,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0048_open_deliveries.sql"),
     include_str!("../../../../migrations/sqlite/0049_engine.sql"),
     include_str!("../../../../migrations/sqlite/0050_data_keys.sql"),
+    include_str!("../../../../migrations/sqlite/0051_history.sql"),
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.

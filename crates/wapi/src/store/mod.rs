@@ -59,8 +59,8 @@ pub use events::log::NewEvent;
 use events::recent::RecentEvents;
 pub use events::retention::{DEDUP_PERIOD, RetentionLimits};
 pub use handles::{
-    ActivityStore, ApiKeyStore, ConnectLinkStore, DeliveryStore, EventStore, IdentityStore,
-    InboundStore, LoginStore, MediaStore, OutboxStore, SessionStore, WebhookStore,
+    ActivityStore, ApiKeyStore, ConnectLinkStore, DeliveryStore, EventStore, HistoryStore,
+    IdentityStore, InboundStore, LoginStore, MediaStore, OutboxStore, SessionStore, WebhookStore,
 };
 pub use inbound::history_sync::{StageProgress, SyncProgress, SyncStage};
 use inbound::identities::IdentityCache;
@@ -108,10 +108,12 @@ const CHECKPOINT_PAGES: &str = "4000";
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections for urgent reads; the writer has one of its own.
 const READER_CONNECTIONS: u32 = 2;
-/// Connections for background work: the history, retention, statistics.
+/// Connections for background work: the history's projection, retention, statistics.
 const BACKGROUND_CONNECTIONS: u32 = 2;
 /// Connections for API reads: the feed, lists. The gateway itself never waits for them.
 const API_CONNECTIONS: u32 = 2;
+/// Connections for API reads of the history, apart from the others, since a search may take long.
+const HISTORY_CONNECTIONS: u32 = 2;
 
 /// The database failed to save or read. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -160,6 +162,7 @@ pub struct Store {
     readers: SqlitePool,
     background: SqlitePool,
     api_readers: ReadPool,
+    history_readers: ReadPool,
     writer: DatabaseWriter,
     recent: Arc<RecentEvents>,
     lives: Arc<LifeRegistry>,
@@ -245,6 +248,7 @@ impl Store {
         let sealer = sealing::open_sealer(&mut connection, keys)
             .await
             .with_context(|| format!("preparing {name}"))?;
+        history::move_history(&mut connection, file).await?;
         let timers = Arc::new(
             TimerCache::load(&mut connection)
                 .await
@@ -263,11 +267,9 @@ impl Store {
                 .max_connections(max_connections)
                 .connect_lazy_with(options.clone())
         };
-        let (readers, chores, browsers) = (
-            pool(READER_CONNECTIONS),
-            pool(BACKGROUND_CONNECTIONS),
-            ReadPool::new(pool(API_CONNECTIONS)),
-        );
+        let (readers, chores) = (pool(READER_CONNECTIONS), pool(BACKGROUND_CONNECTIONS));
+        let api_readers = ReadPool::new(pool(API_CONNECTIONS));
+        let history_readers = ReadPool::new(pool(HISTORY_CONNECTIONS));
         let tasks = Lifecycle::new();
         let meters = Arc::<GatewayMetrics>::default();
         let writer = DatabaseWriter::start(
@@ -290,7 +292,8 @@ impl Store {
         let store = Self {
             readers,
             background: chores,
-            api_readers: browsers,
+            api_readers,
+            history_readers,
             writer,
             recent: tail,
             lives,
@@ -317,6 +320,7 @@ impl Store {
         self.readers.close().await;
         self.background.close().await;
         self.api_readers.close().await;
+        self.history_readers.close().await;
         self.tasks.finish(&self.clock, CLOSE_TIMEOUT).await
     }
 

@@ -136,7 +136,7 @@ pub(in crate::http) async fn list_chats(
     let before = read_cursor(&mut query, "before");
     query.finish()?;
     let ours = HistoryOwner::from_session(&gateway, session)?;
-    let kept = gateway.history.current_db().await?;
+    let kept = gateway.history.current().await?;
     let chats = kept
         .list_chats(&ours.life, before?, limit)
         .await
@@ -160,7 +160,7 @@ pub(in crate::http) async fn show_chat(
 ) -> Result<Json<ChatDocument>, Problem> {
     query.finish()?;
     let ours = HistoryOwner::from_session(&gateway, session)?;
-    let kept = gateway.history.current_db().await?;
+    let kept = gateway.history.current().await?;
     let id = gateway
         .sessions
         .resolve_id(&ours.session, &ours.life, &chat)
@@ -197,7 +197,7 @@ pub(in crate::http) async fn list_messages(
         ));
     }
     let ours = HistoryOwner::from_session(&gateway, session)?;
-    let kept = gateway.history.current_db().await?;
+    let kept = gateway.history.current().await?;
     let id = gateway
         .sessions
         .resolve_id(&ours.session, &ours.life, &chat)
@@ -269,7 +269,7 @@ pub(in crate::http) async fn search_messages(
         None => None,
     };
     let ours = HistoryOwner::from_session(&gateway, session)?;
-    let kept = gateway.history.current_db().await?;
+    let kept = gateway.history.current().await?;
     let chat = match chat {
         Some(chat) => Some(
             gateway
@@ -309,7 +309,7 @@ pub(in crate::http) async fn list_contacts(
     let after = query.optional_text("after").unwrap_or_default();
     query.finish()?;
     let ours = HistoryOwner::from_session(&gateway, session)?;
-    let kept = gateway.history.current_db().await?;
+    let kept = gateway.history.current().await?;
     let contacts = kept
         .list_contacts(&ours.life, &after, limit)
         .await
@@ -328,7 +328,7 @@ pub(in crate::http) async fn show_contact(
 ) -> Result<Json<Person>, Problem> {
     query.finish()?;
     let ours = HistoryOwner::from_session(&gateway, session)?;
-    let kept = gateway.history.current_db().await?;
+    let kept = gateway.history.current().await?;
     let id = gateway
         .sessions
         .resolve_id(&ours.session, &ours.life, &chat)

@@ -245,6 +245,7 @@ fn convert_message(
         from,
         at,
         message,
+        is_in_log: false,
         status,
         reactions,
     })

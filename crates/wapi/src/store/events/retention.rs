@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use sqlx::{QueryBuilder, Row};
 
+use crate::store::history;
 use crate::store::writer::StoreChange;
 use crate::store::{EventStore, StoreError};
 
@@ -126,6 +127,7 @@ impl StoreChange for RemoveEvents {
         if gone.is_empty() {
             return Ok(0);
         }
+        history::keep_contents(connection, &gone).await?;
         let mut attempts = bind_list(
             "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event IN ",
             &gone,

@@ -1,105 +1,131 @@
-//! Batched writing of history changes: a handful of statements, however many messages there are.
+//! Batched writing of history changes: a handful of statements with constant texts, however many
+//! messages there are. Their rows are JSON.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::mutation::{HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage};
-use super::{HistoryDb, StoreError, changes, tokenizer};
+use super::{changes, tokenizer};
 use crate::model::event::{Person, PersonNames};
 use crate::model::ids::to_hex;
-use crate::store::Life;
+use crate::model::message::Message;
+use crate::store::writer::{Plain, PlainChange};
+use crate::store::{HistoryStore, Life, StoreError};
 
-impl HistoryDb {
+impl HistoryStore<'_> {
     /// Writes steps in order, together with the position `seq` they were read up to; all or
     /// nothing. Skips steps of events that were processed already, or that precede the deletion of
-    /// their session.
-    ///
-    /// SQLite takes 32,766 parameters in a statement, so there must not be more than a few
-    /// thousand.
+    /// their session. They wait a moment for a commit of others, unless `urgent` completes.
     pub async fn write_mutations(
-        &self,
-        steps: &[HistoryMutation],
+        self,
+        steps: Vec<HistoryMutation>,
         seq: i64,
+        urgent: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
-        let mut open = self.begin().await?;
-        let connection = open.connection();
-        let known: i64 = sqlx::query_scalar("SELECT seq FROM progress")
+        let writer = &self.store.writer;
+        let change = WriteMutations {
+            steps: steps.into(),
+            seq,
+        };
+        match writer.apply_deferred(Plain(change.clone()), urgent).await? {
+            Some(()) => Ok(()),
+            // What was applied already is skipped.
+            None => writer.apply_plain(change).await,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct WriteMutations {
+    steps: Arc<[HistoryMutation]>,
+    seq: i64,
+}
+
+impl PlainChange for WriteMutations {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let known: i64 = sqlx::query_scalar("SELECT seq FROM history_progress")
             .fetch_one(&mut *connection)
             .await?;
-        let gone: Vec<(i64, i64)> = sqlx::query_as("SELECT session, seq FROM forgotten")
+        let gone: Vec<(i64, i64)> = sqlx::query_as("SELECT session, seq FROM history_forgotten")
             .fetch_all(&mut *connection)
             .await?;
         let gone: HashMap<i64, i64> = gone.into_iter().collect();
         let is_new = |step: &&HistoryMutation| {
-            step.seq > known
-                && gone
-                    .get(&step.session.id())
-                    .is_none_or(|seq| step.seq > *seq)
+            let forgotten = gone.get(&step.session.id());
+            step.seq > known && forgotten.is_none_or(|seq| step.seq > *seq)
         };
-        let new: Vec<&HistoryMutation> = steps.iter().filter(is_new).collect();
-        write_all(connection, &new).await?;
-        sqlx::query("UPDATE progress SET seq = $1")
-            .bind(seq)
+        let new: Vec<&HistoryMutation> = self.steps.iter().filter(is_new).collect();
+        for steps in new.split_inclusive(|step| step.change.empties()) {
+            write_steps(connection, steps).await?;
+        }
+        sqlx::query("UPDATE history_progress SET seq = max(seq, $1)")
+            .bind(self.seq)
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM forgotten WHERE seq <= $1")
-            .bind(seq)
-            .execute(&mut *connection)
-            .await?;
-        Ok(open.commit().await?)
+        if !gone.is_empty() {
+            sqlx::query("DELETE FROM history_forgotten WHERE seq <= $1")
+                .bind(self.seq)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
     }
-}
-
-/// Writes steps in order.
-pub(crate) async fn write_all(
-    connection: &mut SqliteConnection,
-    steps: &[&HistoryMutation],
-) -> Result<(), sqlx::Error> {
-    for steps in steps.split_inclusive(|step| step.change.empties()) {
-        write(connection, steps).await?;
-    }
-    Ok(())
 }
 
 /// The row ids of chats, by life and id.
-pub(crate) type ChatRows<'a> = HashMap<(&'a Life, &'a str), i64>;
+pub(super) type ChatRows<'a> = HashMap<(&'a Life, &'a str), i64>;
 
-async fn write(
+/// A message with the row ids of its chat and its own.
+pub(super) struct PlacedMessage<'a> {
+    pub row_id: i64,
+    pub chat: i64,
+    pub session: &'a Life,
+    pub new: &'a NewHistoryMessage,
+}
+
+async fn write_steps(
     connection: &mut SqliteConnection,
     steps: &[&HistoryMutation],
 ) -> Result<(), sqlx::Error> {
     if steps.is_empty() {
         return Ok(());
     }
-    let chat_rows = chats(connection, steps).await?;
-    let messages: Vec<(i64, &Life, &NewHistoryMessage)> = steps
-        .iter()
-        .filter_map(|step| match &step.change {
-            HistoryChange::Message(new) => Some((
-                *chat_rows.get(&(&step.session, new.chat.as_str()))?,
-                &step.session,
-                &**new,
-            )),
-            _ => None,
-        })
-        .collect();
-    let mut new = self::messages(connection, &messages, None).await?;
-    count(connection, steps, &chat_rows, &mut new).await?;
+    let chat_rows = insert_step_chats(connection, steps).await?;
+    let placed = steps.iter().filter_map(|step| match &step.change {
+        HistoryChange::Message(new) => Some(PlacedMessage {
+            row_id: step.seq,
+            chat: *chat_rows.get(&(&step.session, new.chat.as_str()))?,
+            session: &step.session,
+            new,
+        }),
+        _ => None,
+    });
+    let mut new = insert_messages(connection, &Vec::from_iter(placed)).await?;
+    count_unread(connection, steps, &chat_rows, &mut new).await?;
     for step in steps {
         changes::apply(connection, step, &chat_rows).await?;
     }
-    statuses(connection, steps, &chat_rows).await?;
+    update_statuses(connection, steps, &chat_rows).await?;
     let people = steps
         .iter()
         .filter_map(|step| Some((&step.session, step.change.person()?)));
-    contacts(connection, people).await
+    update_contacts(connection, people).await
 }
 
 /// Returns the chats of these steps, and creates the new ones.
-async fn chats<'a>(
+async fn insert_step_chats<'a>(
     connection: &mut SqliteConnection,
     steps: &[&'a HistoryMutation],
 ) -> Result<ChatRows<'a>, sqlx::Error> {
@@ -120,22 +146,22 @@ async fn chats<'a>(
 }
 
 /// Returns the row ids of these chats, each given with the time of a message in it, or 0.
-pub(crate) async fn insert_chats<'a>(
+pub(super) async fn insert_chats<'a>(
     connection: &mut SqliteConnection,
     active: &BTreeMap<(&'a Life, &'a str), i64>,
 ) -> Result<ChatRows<'a>, sqlx::Error> {
     if active.is_empty() {
         return Ok(ChatRows::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO chats (session, id, active_at) ");
-    sql.push_values(active, |mut row, ((session, chat), at)| {
-        row.push_bind(session.id()).push_bind(*chat).push_bind(*at);
-    });
-    sql.push(
-        " ON CONFLICT (session, id) DO UPDATE SET active_at = max(chats.active_at, excluded.active_at) \
-         RETURNING place, session, id",
-    );
-    let rows = sql.build().fetch_all(connection).await?;
+    let rows = active
+        .iter()
+        .map(|((session, chat), at)| (session.id(), *chat, *at));
+    let sql = "INSERT INTO history_chats (session, id, active_at) \
+               SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true \
+               ON CONFLICT (session, id) DO UPDATE SET active_at = max(history_chats.active_at, excluded.active_at) \
+               RETURNING place, session, id";
+    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    let rows = query.fetch_all(connection).await?;
     let row_id = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
     let chat_rows: HashMap<(i64, String), i64> = rows.iter().map(row_id).collect();
     let find = |(session, chat): &(&Life, &str)| {
@@ -148,89 +174,103 @@ pub(crate) async fn insert_chats<'a>(
 }
 
 /// The key of a message: its chat's row id, its own id, and its sender.
-pub(crate) type MessageRowKey = (i64, String, String);
+pub(super) type MessageRowKey = (i64, String, String);
 
-/// Inserts the messages that are not there yet, each given with its chat's row id and session;
-/// returns the keys of the inserted ones. They follow all existing messages, or precede the row id
-/// `before`.
-pub(crate) async fn messages(
+/// Inserts the messages that are not there yet, and returns the keys of the inserted ones.
+pub(super) async fn insert_messages(
     connection: &mut SqliteConnection,
-    messages: &[(i64, &Life, &NewHistoryMessage)],
-    before: Option<i64>,
+    messages: &[PlacedMessage<'_>],
 ) -> Result<HashSet<MessageRowKey>, sqlx::Error> {
     if messages.is_empty() {
         return Ok(HashSet::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO messages (place, chat, id, sender, at, content, status) ",
-    );
-    let mut next = before.map(|row_id| row_id.saturating_sub_unsigned(messages.len() as u64));
-    sql.push_values(messages, |mut row, (chat, _, new)| {
-        row.push_bind(next);
-        next = next.map(|row_id| row_id + 1);
-        let content = serde_json::to_string(&new.message).expect("a message is always JSON");
-        row.push_bind(*chat)
-            .push_bind(&new.id)
-            .push_bind(new.sender())
-            .push_bind(new.at.as_millisecond());
-        row.push_bind(content)
-            .push_bind(new.status.map(|status| status as i64));
+    let rows = messages.iter().map(|placed| {
+        let new = placed.new;
+        let content = (!new.is_in_log).then(|| message_to_json(&new.message));
+        let status = new.status.map(|status| status as i64);
+        let at = new.at.as_millisecond();
+        (
+            placed.row_id,
+            placed.chat,
+            &new.id,
+            new.sender(),
+            at,
+            content,
+            status,
+        )
     });
-    sql.push(" ON CONFLICT DO NOTHING RETURNING place, chat, id, sender");
-    let rows = sql.build().fetch_all(&mut *connection).await?;
-    let mut by_name: HashMap<(i64, &str, &str), (&Life, &NewHistoryMessage)> = HashMap::new();
-    for (chat, session, new) in messages {
-        by_name
-            .entry((*chat, &new.id, new.sender()))
-            .or_insert((session, new));
-    }
-    let (mut kept, mut said, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
-    for row in &rows {
-        let (row_id, chat): (i64, i64) = (row.get("place"), row.get("chat"));
-        let (id, sender): (String, String) = (row.get("id"), row.get("sender"));
-        if let Some((session, new)) = by_name.get(&(chat, &id, &sender)) {
-            let words = tokenizer::of_message(&new.message);
-            said.extend((!words.is_empty()).then(|| (row_id, scope(session, chat), words)));
-            reactions.extend(
-                new.reactions
-                    .iter()
-                    .map(|(by, emoji)| (row_id, by.as_ref(), emoji)),
-            );
+    let sql = "INSERT INTO history_messages (place, chat, id, sender, at, content, status) \
+               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
+               FROM json_each($1) WHERE true ON CONFLICT DO NOTHING RETURNING place";
+    let query = sqlx::query_scalar(sql).bind(rows_to_json(rows));
+    let inserted: HashSet<i64> = query.fetch_all(&mut *connection).await?.into_iter().collect();
+    let inserted = messages
+        .iter()
+        .filter(|placed| inserted.contains(&placed.row_id));
+    let (mut keys, mut words, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
+    for placed in inserted {
+        let (row_id, new) = (placed.row_id, placed.new);
+        let said = tokenizer::of_message(&new.message);
+        if !said.is_empty() {
+            words.push((row_id, scope(placed.session, placed.chat), said));
         }
-        kept.insert((chat, id, sender));
+        let by = |by: &Option<Person>| by.as_ref().map_or(String::new(), |by| by.id.clone());
+        let reacted = new.reactions.iter();
+        reactions.extend(reacted.map(|(person, emoji)| (row_id, by(person), emoji)));
+        keys.insert((placed.chat, new.id.clone(), new.sender().to_owned()));
     }
-    if !said.is_empty() {
-        let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO words (rowid, scope, said) ");
-        sql.push_values(said, |mut row, (row_id, scope, words)| {
-            row.push_bind(row_id).push_bind(scope).push_bind(words);
-        });
-        sql.build().execute(&mut *connection).await?;
+    insert_words(connection, words).await?;
+    if !reactions.is_empty() {
+        let sql = "INSERT INTO history_reactions (message, person, emoji) \
+                   SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
+        let query = sqlx::query(sql).bind(rows_to_json(reactions));
+        query.execute(connection).await?;
     }
-    for (row_id, by, emoji) in reactions {
-        let sql = "INSERT INTO reactions (message, person, emoji) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        let query = sqlx::query(sql)
-            .bind(row_id)
-            .bind(by.map_or("", |by| by.id.as_str()))
-            .bind(emoji);
-        query.execute(&mut *connection).await?;
+    Ok(keys)
+}
+
+/// Inserts the searchable words of messages, each given with its row id and scope.
+pub(super) async fn insert_words(
+    connection: &mut SqliteConnection,
+    words: Vec<(i64, String, String)>,
+) -> Result<(), sqlx::Error> {
+    if words.is_empty() {
+        return Ok(());
     }
-    Ok(kept)
+    let sql = "INSERT INTO history_words (rowid, scope, said) \
+               SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)";
+    let query = sqlx::query(sql).bind(rows_to_json(words));
+    query.execute(connection).await.map(drop)
+}
+
+/// Replaces the searchable words of a message.
+pub(super) async fn replace_words(
+    connection: &mut SqliteConnection,
+    row_id: i64,
+    scope: String,
+    said: String,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM history_words WHERE rowid = $1")
+        .bind(row_id)
+        .execute(&mut *connection)
+        .await?;
+    insert_words(connection, vec![(row_id, scope, said)]).await
 }
 
 /// Returns the search terms that restrict a search to a session and a chat.
-pub(crate) fn scope(session: &Life, chat: i64) -> String {
-    format!("{} c{chat}", scope_of_session(session))
+pub(super) fn scope(session: &Life, chat: i64) -> String {
+    format!("{} c{chat}", scope_of_session(session.name()))
 }
 
 /// Session names may contain anything; this is a single term. It is the same for all lives of a
 /// name, as it was before lives were distinguished.
-pub(crate) fn scope_of_session(session: &Life) -> String {
-    format!("s{}", to_hex(&Sha256::digest(session.name())[..8]))
+pub(super) fn scope_of_session(name: &str) -> String {
+    format!("s{}", to_hex(&Sha256::digest(name)[..8]))
 }
 
 /// Updates the unread counters: each message of others adds one, and seeing the chat resets the
 /// counter.
-async fn count(
+async fn count_unread(
     connection: &mut SqliteConnection,
     steps: &[&HistoryMutation],
     chat_rows: &ChatRows<'_>,
@@ -265,22 +305,19 @@ async fn count(
     if counts.is_empty() {
         return Ok(());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "UPDATE chats SET unread = CASE WHEN v.column2 THEN v.column3 ELSE chats.unread + v.column3 END, \
-         marked_unread = CASE WHEN v.column2 THEN 0 ELSE chats.marked_unread END FROM (",
-    );
-    sql.push_values(counts, |mut row, (row_id, (was_seen, count))| {
-        row.push_bind(row_id).push_bind(was_seen).push_bind(count);
-    });
-    sql.push(") AS v WHERE chats.place = v.column1")
-        .build()
-        .execute(connection)
-        .await?;
-    Ok(())
+    let rows = counts
+        .into_iter()
+        .map(|(row_id, (was_seen, count))| (row_id, was_seen, count));
+    let sql = "UPDATE history_chats SET \
+               unread = CASE WHEN v.value ->> 1 THEN v.value ->> 2 ELSE unread + (v.value ->> 2) END, \
+               marked_unread = CASE WHEN v.value ->> 1 THEN 0 ELSE marked_unread END \
+               FROM json_each($1) v WHERE place = v.value ->> 0";
+    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    query.execute(connection).await.map(drop)
 }
 
 /// Updates the statuses of the account's own messages.
-async fn statuses(
+async fn update_statuses(
     connection: &mut SqliteConnection,
     steps: &[&HistoryMutation],
     chat_rows: &ChatRows<'_>,
@@ -296,22 +333,28 @@ async fn statuses(
         let known = furthest.entry((*row_id, id)).or_insert(*status);
         *known = (*status).max(*known);
     }
-    if furthest.is_empty() {
+    let rows = furthest
+        .into_iter()
+        .map(|((chat, id), status)| (chat, id, status as i64));
+    raise_statuses(connection, rows.collect()).await
+}
+
+/// Raises the statuses of own messages to these, each given with the row id of its chat and its id.
+pub(super) async fn raise_statuses(
+    connection: &mut SqliteConnection,
+    statuses: Vec<(i64, &str, i64)>,
+) -> Result<(), sqlx::Error> {
+    if statuses.is_empty() {
         return Ok(());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "UPDATE messages SET status = max(COALESCE(status, 0), v.column3) FROM (",
-    );
-    sql.push_values(furthest, |mut row, ((chat, id), status)| {
-        row.push_bind(chat).push_bind(id).push_bind(status as i64);
-    });
-    sql.push(") AS v WHERE messages.chat = v.column1 AND messages.id = v.column2 AND messages.sender = ''");
-    sql.build().execute(connection).await?;
-    Ok(())
+    let sql = "UPDATE history_messages SET status = max(COALESCE(status, 0), v.value ->> 2) FROM json_each($1) v \
+               WHERE chat = v.value ->> 0 AND history_messages.id = v.value ->> 1 AND sender = ''";
+    let query = sqlx::query(sql).bind(rows_to_json(statuses));
+    query.execute(connection).await.map(drop)
 }
 
 /// Saves the given data of people; missing data leaves the saved data as it is.
-pub(crate) async fn contacts<'a>(
+async fn update_contacts<'a>(
     connection: &mut SqliteConnection,
     people: impl Iterator<Item = (&'a Life, Person)>,
 ) -> Result<(), sqlx::Error> {
@@ -333,36 +376,53 @@ pub(crate) async fn contacts<'a>(
     if by_id.is_empty() {
         return Ok(());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) ",
-    );
-    sql.push_values(by_id, |mut row, ((session, id), person)| {
-        let PersonNames {
-            saved,
-            verified,
-            push,
-            username,
-        } = person.all_names();
-        row.push_bind(session.id())
-            .push_bind(id)
-            .push_bind(person.phone)
-            .push_bind(person.lid);
-        row.push_bind(saved).push_bind(verified).push_bind(push);
-        row.push_bind(username);
-    });
+    let rows = by_id
+        .iter()
+        .map(|((session, _), person)| contact_row(session, person));
     // An unchanged row costs no write.
-    sql.push(
-        " ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(excluded.phone, phone), \
-         lid = COALESCE(excluded.lid, lid), saved_name = COALESCE(excluded.saved_name, saved_name), \
-         verified_name = COALESCE(excluded.verified_name, verified_name), \
-         push_name = COALESCE(excluded.push_name, push_name), \
-         username = COALESCE(excluded.username, username) \
-         WHERE COALESCE(excluded.phone, phone) IS NOT phone OR COALESCE(excluded.lid, lid) IS NOT lid \
-            OR COALESCE(excluded.saved_name, saved_name) IS NOT saved_name \
-            OR COALESCE(excluded.verified_name, verified_name) IS NOT verified_name \
-            OR COALESCE(excluded.push_name, push_name) IS NOT push_name \
-            OR COALESCE(excluded.username, username) IS NOT username",
-    );
-    sql.build().execute(connection).await?;
-    Ok(())
+    let sql = "INSERT INTO history_contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
+               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7 \
+               FROM json_each($1) WHERE true \
+               ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(excluded.phone, phone), \
+               lid = COALESCE(excluded.lid, lid), saved_name = COALESCE(excluded.saved_name, saved_name), \
+               verified_name = COALESCE(excluded.verified_name, verified_name), \
+               push_name = COALESCE(excluded.push_name, push_name), \
+               username = COALESCE(excluded.username, username) \
+               WHERE COALESCE(excluded.phone, phone) IS NOT phone OR COALESCE(excluded.lid, lid) IS NOT lid \
+                  OR COALESCE(excluded.saved_name, saved_name) IS NOT saved_name \
+                  OR COALESCE(excluded.verified_name, verified_name) IS NOT verified_name \
+                  OR COALESCE(excluded.push_name, push_name) IS NOT push_name \
+                  OR COALESCE(excluded.username, username) IS NOT username";
+    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    query.execute(connection).await.map(drop)
+}
+
+/// Returns the row of a person's data.
+pub(super) fn contact_row<'a>(session: &Life, person: &'a Person) -> impl Serialize + use<'a> {
+    let PersonNames {
+        saved,
+        verified,
+        push,
+        username,
+    } = person.all_names();
+    (
+        session.id(),
+        person.id.as_str(),
+        person.phone.as_deref(),
+        person.lid.as_deref(),
+        saved,
+        verified,
+        push,
+        username,
+    )
+}
+
+/// Returns rows as a JSON list of lists, for `json_each`.
+pub(super) fn rows_to_json<T: Serialize>(rows: impl IntoIterator<Item = T>) -> String {
+    serde_json::to_string(&Vec::from_iter(rows)).expect("numbers and texts are always JSON")
+}
+
+/// Returns the message object as it is stored.
+pub(super) fn message_to_json(message: &Message) -> String {
+    serde_json::to_string(message).expect("a message is always JSON")
 }

@@ -4,15 +4,15 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::batch::{ChatRows, scope};
+use super::batch::{self, ChatRows, scope};
 use super::mutation::{ChangeTarget, HistoryChange, HistoryMutation, is_group};
-use super::{merging, removal, tokenizer};
+use super::{contents, merging, removal, tokenizer};
 use crate::model::event::{ChatChange, DeletionRight, Person};
 use crate::model::message::Message;
 use crate::store::Life;
 
 /// Applies the parts of a step other than new messages, counters and statuses.
-pub(crate) async fn apply(
+pub(super) async fn apply(
     connection: &mut SqliteConnection,
     step: &HistoryMutation,
     chat_rows: &ChatRows<'_>,
@@ -53,38 +53,29 @@ async fn edit(
     of: &ChangeTarget,
     content: &Message,
 ) -> Result<(), sqlx::Error> {
-    let sql = "SELECT place, content FROM messages WHERE chat = $1 AND id = $2 AND sender = $3 \
+    let sql = "SELECT place FROM history_messages WHERE chat = $1 AND id = $2 AND sender = $3 \
                AND deleted_at IS NULL AND COALESCE(edited_at, 0) <= $4";
-    let query = sqlx::query(sql)
+    let query = sqlx::query_scalar(sql)
         .bind(row_id)
         .bind(&of.id)
         .bind(of.sender())
         .bind(of.at.as_millisecond());
-    let Some(row) = query.fetch_optional(&mut *connection).await? else {
+    let Some(message) = query.fetch_optional(&mut *connection).await? else {
         return Ok(());
     };
-    let edited = match serde_json::from_str::<Message>(row.get("content")) {
-        Ok(earlier) => earlier.with_edit(content),
-        Err(_) => content.clone(),
+    let earlier = contents::read_contents(connection, &[message]).await?;
+    let edited = match earlier.into_iter().next() {
+        Some((_, earlier)) => earlier.with_edit(content),
+        None => content.clone(),
     };
-    let message: i64 = row.get("place");
-    let json = serde_json::to_string(&edited).expect("a message is always JSON");
-    let sql = "UPDATE messages SET content = $1, edited_at = $2 WHERE place = $3";
+    let sql = "UPDATE history_messages SET content = $1, edited_at = $2 WHERE place = $3";
     let query = sqlx::query(sql)
-        .bind(json)
+        .bind(batch::message_to_json(&edited))
         .bind(of.at.as_millisecond())
         .bind(message);
     query.execute(&mut *connection).await?;
-    sqlx::query("DELETE FROM words WHERE rowid = $1")
-        .bind(message)
-        .execute(&mut *connection)
-        .await?;
-    let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
-    let query = sqlx::query(sql)
-        .bind(message)
-        .bind(scope(session, row_id))
-        .bind(tokenizer::of_message(&edited));
-    query.execute(connection).await.map(drop)
+    let said = tokenizer::of_message(&edited);
+    batch::replace_words(connection, message, scope(session, row_id), said).await
 }
 
 /// Deletes a message, if its author asks for it, or in a group an admin.
@@ -94,7 +85,7 @@ async fn delete(
     of: &ChangeTarget,
     by: DeletionRight,
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE messages SET content = '', deleted_at = $1 \
+    let sql = "UPDATE history_messages SET content = '', deleted_at = $1 \
                WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
     let query = sqlx::query_scalar(sql)
         .bind(of.at.as_millisecond())
@@ -106,11 +97,11 @@ async fn delete(
         .fetch_all(&mut *connection)
         .await?;
     for message in gone {
-        sqlx::query("DELETE FROM words WHERE rowid = $1")
+        sqlx::query("DELETE FROM history_words WHERE rowid = $1")
             .bind(message)
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM reactions WHERE message = $1")
+        sqlx::query("DELETE FROM history_reactions WHERE message = $1")
             .bind(message)
             .execute(&mut *connection)
             .await?;
@@ -126,13 +117,13 @@ async fn react(
 ) -> Result<(), sqlx::Error> {
     let sql = match emoji {
         Some(_) => {
-            "INSERT INTO reactions (message, person, emoji) SELECT place, $3, $4 FROM messages \
+            "INSERT INTO history_reactions (message, person, emoji) SELECT place, $3, $4 FROM history_messages \
              WHERE chat = $1 AND id = $2 AND deleted_at IS NULL \
              ON CONFLICT (message, person) DO UPDATE SET emoji = excluded.emoji"
         }
         None => {
-            "DELETE FROM reactions WHERE person = $3 AND $4 IS NULL \
-             AND message IN (SELECT place FROM messages WHERE chat = $1 AND id = $2)"
+            "DELETE FROM history_reactions WHERE person = $3 AND $4 IS NULL \
+             AND message IN (SELECT place FROM history_messages WHERE chat = $1 AND id = $2)"
         }
     };
     sqlx::query(sql)
@@ -154,8 +145,8 @@ async fn empty(
     stays: bool,
     after: i64,
 ) -> Result<(), sqlx::Error> {
-    let sql = "SELECT id, EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND at > $2) AS is_left \
-               FROM chats WHERE place = $1";
+    let sql = "SELECT id, EXISTS (SELECT 1 FROM history_messages WHERE chat = $1 AND at > $2) AS is_left \
+               FROM history_chats WHERE place = $1";
     let row = sqlx::query(sql)
         .bind(row_id)
         .bind(after)
@@ -166,8 +157,8 @@ async fn empty(
     if !stays && !is_left {
         return Ok(());
     }
-    let sql = "INSERT INTO chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
-               SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM chats WHERE place = $1 \
+    let sql = "INSERT INTO history_chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
+               SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM history_chats WHERE place = $1 \
                RETURNING place";
     let query = sqlx::query_scalar(sql).bind(row_id).bind(session).bind(id);
     let emptied: i64 = query.fetch_one(&mut *connection).await?;
@@ -181,8 +172,8 @@ async fn see(
     row_id: i64,
     after: i64,
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE chats SET unread = min(unread, \
-               (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
+    let sql = "UPDATE history_chats SET unread = min(unread, \
+               (SELECT count(*) FROM history_messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
     sqlx::query(sql)
         .bind(row_id)
         .bind(after)
@@ -215,7 +206,7 @@ async fn set(
     }
     let name = chat.name.as_ref().filter(|_| is_group(&chat.id));
     let (is_muted, muted_until) = (change.muted_until.is_some(), change.muted_until.flatten());
-    let sql = "UPDATE chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \
+    let sql = "UPDATE history_chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \
                pinned = COALESCE($4, pinned), muted_until = CASE WHEN $5 THEN $6 ELSE muted_until END, \
                marked_unread = COALESCE($7, marked_unread) WHERE place = $1";
     let query = sqlx::query(sql)
@@ -237,10 +228,10 @@ async fn set(
     };
     // The later messages, but never more than were unread before. Messages of a history sync have
     // been added later.
-    let sql = "UPDATE chats SET unread = min(unread, (SELECT count(*) FROM messages WHERE chat = $1 AND sender <> '' \
-               AND (at, place) > (SELECT at, place FROM messages WHERE chat = $1 AND id = $2 \
+    let sql = "UPDATE history_chats SET unread = min(unread, (SELECT count(*) FROM history_messages WHERE chat = $1 AND sender <> '' \
+               AND (at, place) > (SELECT at, place FROM history_messages WHERE chat = $1 AND id = $2 \
                                   ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \
-               AND EXISTS (SELECT 1 FROM messages WHERE chat = $1 AND id = $2)";
+               AND EXISTS (SELECT 1 FROM history_messages WHERE chat = $1 AND id = $2)";
     sqlx::query(sql)
         .bind(row_id)
         .bind(id)

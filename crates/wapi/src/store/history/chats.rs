@@ -7,9 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::contacts::names;
 use super::mutation::by_address;
 use super::search::{self, HistoryCursor, StoredMessage};
-use super::{HistoryDb, StoreError};
 use crate::model::event::Person;
-use crate::store::{Life, to_timestamp};
+use crate::store::{HistoryStore, Life, StoreError, to_timestamp};
 
 /// A chat in the history.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,15 +35,15 @@ pub struct OldestMessage {
 
 const SELECT: &str = "SELECT c.place, c.id, c.name AS subject, c.active_at, c.unread, c.marked_unread, c.archived, \
                              c.pinned, c.muted_until, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username, \
-                             (SELECT m.place FROM messages m WHERE m.chat = c.place \
+                             (SELECT m.place FROM history_messages m WHERE m.chat = c.place \
                               ORDER BY m.at DESC, m.place DESC LIMIT 1) AS last \
-                      FROM chats c LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";
+                      FROM history_chats c LEFT JOIN history_contacts p ON p.session = c.session AND p.id = c.id WHERE c.session = $1 ";
 
-impl HistoryDb {
+impl HistoryStore<'_> {
     /// Returns up to `limit` chats of a session before a cursor, the one with the newest message
     /// first.
     pub async fn list_chats(
-        &self,
+        self,
         session: &Life,
         before: Option<HistoryCursor>,
         limit: u32,
@@ -58,34 +57,34 @@ impl HistoryDb {
             .bind(before.at)
             .bind(before.row_id)
             .bind(limit);
-        let mut question = self.browsers.acquire().await?;
+        let mut question = self.store.history_readers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
         with_last(&mut question, session, &rows).await
     }
 
     /// Returns one chat.
     pub async fn find_chat(
-        &self,
+        self,
         session: &Life,
         id: &str,
     ) -> Result<Option<StoredChat>, StoreError> {
         let sql = format!("{SELECT} AND c.id = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
-        let mut question = self.browsers.acquire().await?;
+        let mut question = self.store.history_readers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
         Ok(with_last(&mut question, session, &rows).await?.pop())
     }
 
     /// Returns the oldest message of a chat; `None` if there is none.
     pub async fn find_oldest_message(
-        &self,
+        self,
         session: &Life,
         chat: &str,
     ) -> Result<Option<OldestMessage>, StoreError> {
-        let sql = "SELECT id, sender, at FROM messages \
-                   WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) \
+        let sql = "SELECT id, sender, at FROM history_messages \
+                   WHERE chat = (SELECT place FROM history_chats WHERE session = $1 AND id = $2) \
                    ORDER BY at, place LIMIT 1";
-        let mut question = self.browsers.acquire().await?;
+        let mut question = self.store.history_readers.acquire().await?;
         let row = sqlx::query(sql)
             .bind(session)
             .bind(chat)
@@ -101,22 +100,22 @@ impl HistoryDb {
     /// Returns the chats with unread messages that contain messages with these ids, each with the
     /// newest of those.
     pub async fn find_unread_chats(
-        &self,
+        self,
         session: &Life,
         ids: &[String],
     ) -> Result<Vec<(Person, String)>, StoreError> {
         // The other columns come from the row with the maximum, by time and row id; a row id may be
         // negative.
         let sql = "SELECT c.id, p.phone, p.lid, m.id AS message, \
-                          max(printf('%020d %020d', m.at, m.place + (1 << 62))) FROM chats c \
-                   JOIN messages m ON m.chat = c.place LEFT JOIN contacts p ON p.session = c.session AND p.id = c.id \
+                          max(printf('%020d %020d', m.at, m.place + (1 << 62))) FROM history_chats c \
+                   JOIN history_messages m ON m.chat = c.place LEFT JOIN history_contacts p ON p.session = c.session AND p.id = c.id \
                    WHERE c.session = $1 AND c.unread > 0 AND m.sender <> '' \
                    AND m.id IN (SELECT value FROM json_each($2)) GROUP BY c.place";
         let ids = serde_json::to_string(ids).expect("texts are always JSON");
         let rows = sqlx::query(sql)
             .bind(session)
             .bind(ids)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.background)
             .await?;
         let person = |row: &SqliteRow| Person {
             id: row.get("id"),

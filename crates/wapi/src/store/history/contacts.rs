@@ -5,20 +5,19 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{HistoryDb, StoreError};
 use crate::model::event::{Person, PersonNames};
-use crate::store::Life;
+use crate::store::{HistoryStore, Life, StoreError};
 
-impl HistoryDb {
+impl HistoryStore<'_> {
     /// Returns up to `limit` contacts of a session in order of their ids, after the id `after`.
     pub async fn list_contacts(
-        &self,
+        self,
         session: &Life,
         after: &str,
         limit: u32,
     ) -> Result<Vec<Person>, StoreError> {
-        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
-        let mut question = self.browsers.acquire().await?;
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let mut question = self.store.history_readers.acquire().await?;
         let rows = sqlx::query(sql)
             .bind(session)
             .bind(after)
@@ -30,12 +29,12 @@ impl HistoryDb {
 
     /// Returns one contact.
     pub async fn find_contact(
-        &self,
+        self,
         session: &Life,
         id: &str,
     ) -> Result<Option<Person>, StoreError> {
-        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id = $2";
-        let mut question = self.browsers.acquire().await?;
+        let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id = $2";
+        let mut question = self.store.history_readers.acquire().await?;
         let row = sqlx::query(sql)
             .bind(session)
             .bind(id)
@@ -46,14 +45,14 @@ impl HistoryDb {
 
     /// Returns the names of those of these people who are contacts, by id.
     pub async fn find_names_of(
-        &self,
+        self,
         session: &Life,
         ids: &[&str],
     ) -> Result<HashMap<String, PersonNames>, StoreError> {
         let ids = serde_json::to_string(ids).expect("texts are always JSON");
-        let sql = "SELECT id, saved_name, verified_name, push_name, username FROM contacts \
+        let sql = "SELECT id, saved_name, verified_name, push_name, username FROM history_contacts \
                    WHERE session = $1 AND id IN (SELECT value FROM json_each($2))";
-        let mut question = self.browsers.acquire().await?;
+        let mut question = self.store.history_readers.acquire().await?;
         let query = sqlx::query(sql).bind(session).bind(ids);
         let rows = query.fetch_all(&mut *question).await?;
         let named = rows.iter().map(|row| (row.get("id"), names(row)));
@@ -62,15 +61,15 @@ impl HistoryDb {
 
     /// Returns the names of a contact, for the gateway itself.
     pub async fn find_names(
-        &self,
+        self,
         session: &Life,
         id: &str,
     ) -> Result<Option<PersonNames>, StoreError> {
-        let sql = "SELECT saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id = $2";
+        let sql = "SELECT saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id = $2";
         let row = sqlx::query(sql)
             .bind(session)
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.store.background)
             .await?;
         Ok(row.as_ref().map(names))
     }
@@ -87,7 +86,7 @@ fn person(row: &SqliteRow) -> Person {
 }
 
 /// Reads the names from the row of a contact.
-pub(crate) fn names(row: &SqliteRow) -> PersonNames {
+pub(super) fn names(row: &SqliteRow) -> PersonNames {
     PersonNames {
         saved: row.get("saved_name"),
         verified: row.get("verified_name"),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
+use super::batch::{self, PlacedMessage, contact_row, rows_to_json};
 use super::mutation::{NewHistoryMessage, is_group};
-use super::{HistoryDb, StoreError, batch};
-use crate::model::event::{Person, PersonNames};
-use crate::store::Life;
+use crate::model::event::Person;
+use crate::store::writer::PlainChange;
+use crate::store::{HistoryStore, Life, StoreError};
 
 /// Messages in one transaction: the projection waits for it.
 const AT_ONCE: usize = 200;
@@ -36,38 +37,69 @@ pub struct ImportedChat {
     pub muted_until: Option<Timestamp>,
 }
 
-impl HistoryDb {
+impl HistoryImport {
+    /// Splits it into parts for one transaction each, in the order in which they are written.
+    fn parts(&self) -> impl Iterator<Item = Self> {
+        let chats = self.chats.chunks(AT_ONCE).map(|chats| Self {
+            chats: chats.to_vec(),
+            ..Self::default()
+        });
+        let contacts = self.contacts.chunks(AT_ONCE).map(|contacts| Self {
+            contacts: contacts.to_vec(),
+            ..Self::default()
+        });
+        // The newest first: each goes before the existing ones.
+        let messages = self.messages.rchunks(AT_ONCE).map(|messages| Self {
+            messages: messages.to_vec(),
+            ..Self::default()
+        });
+        chats.chain(contacts).chain(messages)
+    }
+}
+
+impl HistoryStore<'_> {
     /// Imports the data in small transactions; repeating it changes nothing. Existing chats only
     /// get a missing name, contacts missing data, and messages at most a later status.
     pub async fn import_history(
-        &self,
+        self,
         session: &Life,
-        imports: &HistoryImport,
+        import: &HistoryImport,
     ) -> Result<(), StoreError> {
-        for chats in imports.chats.chunks(AT_ONCE) {
-            let mut open = self.begin().await?;
-            for chat in chats {
-                import_chat(open.connection(), session, chat).await?;
-            }
-            let people = chats
-                .iter()
-                .map(|chat| &chat.chat)
-                .filter(|chat| !is_group(&chat.id));
-            fill_in(open.connection(), session, people).await?;
-            open.commit().await?;
-        }
-        for contacts in imports.contacts.chunks(AT_ONCE) {
-            let mut open = self.begin().await?;
-            fill_in(open.connection(), session, contacts.iter()).await?;
-            open.commit().await?;
-        }
-        // The newest first: each goes before the existing ones.
-        for messages in imports.messages.rchunks(AT_ONCE) {
-            let mut open = self.begin().await?;
-            import_messages(open.connection(), session, messages).await?;
-            open.commit().await?;
+        for part in import.parts() {
+            let session = session.clone();
+            self.store
+                .writer
+                .apply_plain(WriteImport { session, part })
+                .await?;
         }
         Ok(())
+    }
+}
+
+struct WriteImport {
+    session: Life,
+    part: HistoryImport,
+}
+
+impl PlainChange for WriteImport {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let Self { session, part } = self;
+        for chat in &part.chats {
+            import_chat(connection, session, chat).await?;
+        }
+        let chats = part.chats.iter().map(|chat| &chat.chat);
+        let people = chats.filter(|chat| !is_group(&chat.id));
+        fill_in(connection, session, people.chain(&part.contacts)).await?;
+        if part.messages.is_empty() {
+            return Ok(());
+        }
+        import_messages(connection, session, &part.messages).await
     }
 }
 
@@ -85,10 +117,10 @@ async fn import_chat(
         pinned,
         muted_until,
     } = imported;
-    let sql = "INSERT INTO chats (session, id, name, active_at, unread, marked_unread, archived, pinned, muted_until) \
+    let sql = "INSERT INTO history_chats (session, id, name, active_at, unread, marked_unread, archived, pinned, muted_until) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-               ON CONFLICT (session, id) DO UPDATE SET name = COALESCE(chats.name, excluded.name), \
-               active_at = max(chats.active_at, excluded.active_at)";
+               ON CONFLICT (session, id) DO UPDATE SET name = COALESCE(history_chats.name, excluded.name), \
+               active_at = max(history_chats.active_at, excluded.active_at)";
     let milliseconds = |at: Timestamp| at.as_millisecond();
     let query = sqlx::query(sql).bind(session).bind(&chat.id);
     let query = query.bind(chat.name.as_ref().filter(|_| is_group(&chat.id)));
@@ -109,34 +141,21 @@ async fn fill_in<'a>(
     session: &Life,
     people: impl Iterator<Item = &'a Person>,
 ) -> Result<(), sqlx::Error> {
-    for person in people.filter(|person| !person.id.is_empty()) {
-        let sql = "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-                   ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
-                   lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
-                   verified_name = COALESCE(verified_name, excluded.verified_name), \
-                   push_name = COALESCE(push_name, excluded.push_name), \
-                   username = COALESCE(username, excluded.username)";
-        let PersonNames {
-            saved,
-            verified,
-            push,
-            username,
-        } = person.all_names();
-        let query = sqlx::query(sql)
-            .bind(session)
-            .bind(&person.id)
-            .bind(&person.phone)
-            .bind(&person.lid);
-        query
-            .bind(saved)
-            .bind(verified)
-            .bind(push)
-            .bind(username)
-            .execute(&mut *connection)
-            .await?;
+    let people = people.filter(|person| !person.id.is_empty());
+    let rows: Vec<_> = people.map(|person| contact_row(session, person)).collect();
+    if rows.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let sql = "INSERT INTO history_contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
+               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7 \
+               FROM json_each($1) WHERE true \
+               ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
+               lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
+               verified_name = COALESCE(verified_name, excluded.verified_name), \
+               push_name = COALESCE(push_name, excluded.push_name), \
+               username = COALESCE(username, excluded.username)";
+    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    query.execute(connection).await.map(drop)
 }
 
 async fn import_messages(
@@ -150,34 +169,28 @@ async fn import_messages(
         *active = message.at.as_millisecond().max(*active);
     }
     let chat_rows = batch::insert_chats(connection, &active).await?;
-    let placed: Vec<(i64, &Life, &NewHistoryMessage)> = messages
-        .iter()
-        .filter_map(|message| {
-            Some((
-                *chat_rows.get(&(session, message.chat.as_str()))?,
-                session,
-                message,
-            ))
-        })
-        .collect();
-    let sql = "SELECT min(0, COALESCE(min(place), 0)) FROM messages";
+    let sql = "SELECT min(0, COALESCE(min(place), 0)) FROM history_messages";
     let lowest: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
-    let new = batch::messages(connection, &placed, Some(lowest)).await?;
-    for (chat, _, message) in placed {
-        let (Some(status), None) = (message.status, &message.from) else {
-            continue;
-        };
-        if !new.contains(&(chat, message.id.clone(), String::new())) {
-            let sql = "UPDATE messages SET status = max(COALESCE(status, 0), $3) \
-                       WHERE chat = $1 AND id = $2 AND sender = ''";
-            sqlx::query(sql)
-                .bind(chat)
-                .bind(&message.id)
-                .bind(status as i64)
-                .execute(&mut *connection)
-                .await?;
-        }
-    }
+    let first = lowest.saturating_sub_unsigned(messages.len() as u64);
+    let placed = (first..).zip(messages).filter_map(|(row_id, new)| {
+        Some(PlacedMessage {
+            row_id,
+            chat: *chat_rows.get(&(session, new.chat.as_str()))?,
+            session,
+            new,
+        })
+    });
+    let placed: Vec<_> = placed.collect();
+    let inserted = batch::insert_messages(connection, &placed).await?;
+    let is_known = |placed: &&PlacedMessage<'_>| {
+        !inserted.contains(&(placed.chat, placed.new.id.clone(), String::new()))
+    };
+    let statuses = placed
+        .iter()
+        .filter(|placed| placed.new.from.is_none())
+        .filter(is_known)
+        .filter_map(|placed| Some((placed.chat, placed.new.id.as_str(), placed.new.status? as i64)));
+    batch::raise_statuses(connection, statuses.collect()).await?;
     fill_in(
         connection,
         session,

@@ -1,15 +1,13 @@
 //! Merge of two chats that turned out to be with one person.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::batch::scope;
-use super::{removal, tokenizer};
-use crate::model::message::Message;
+use super::batch::{self, scope};
+use super::{contents, removal, tokenizer};
 use crate::store::Life;
 
 /// Moves all data of the id `old` to the id `new`.
-pub(crate) async fn merge(
+pub(super) async fn merge(
     connection: &mut SqliteConnection,
     session: &Life,
     old: &str,
@@ -17,7 +15,7 @@ pub(crate) async fn merge(
 ) -> Result<(), sqlx::Error> {
     let row_id = async |connection: &mut SqliteConnection, id: &str| {
         let sql =
-            sqlx::query_scalar::<_, i64>("SELECT place FROM chats WHERE session = $1 AND id = $2");
+            sqlx::query_scalar::<_, i64>("SELECT place FROM history_chats WHERE session = $1 AND id = $2");
         sql.bind(session).bind(id).fetch_optional(connection).await
     };
     match (
@@ -26,7 +24,7 @@ pub(crate) async fn merge(
     ) {
         (Some(from), Some(to)) => move_chat(connection, session, from, to).await?,
         (Some(from), None) => {
-            let sql = "UPDATE chats SET id = $1 WHERE place = $2";
+            let sql = "UPDATE history_chats SET id = $1 WHERE place = $2";
             sqlx::query(sql)
                 .bind(new)
                 .bind(from)
@@ -37,11 +35,11 @@ pub(crate) async fn merge(
     }
     // They wrote in groups, too. Two rows that are now equal were always the same.
     for sql in [
-        "UPDATE OR IGNORE messages SET sender = $3 WHERE sender = $2 AND chat IN (SELECT place FROM chats WHERE session = $1)",
-        "UPDATE OR REPLACE reactions SET person = $3 WHERE person = $2 AND message IN \
-         (SELECT m.place FROM messages m JOIN chats c ON c.place = m.chat WHERE c.session = $1)",
-        "INSERT INTO contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
-         SELECT session, $3, phone, lid, saved_name, verified_name, push_name, username FROM contacts WHERE session = $1 AND id = $2 \
+        "UPDATE OR IGNORE history_messages SET sender = $3 WHERE sender = $2 AND chat IN (SELECT place FROM history_chats WHERE session = $1)",
+        "UPDATE OR REPLACE history_reactions SET person = $3 WHERE person = $2 AND message IN \
+         (SELECT m.place FROM history_messages m JOIN history_chats c ON c.place = m.chat WHERE c.session = $1)",
+        "INSERT INTO history_contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
+         SELECT session, $3, phone, lid, saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id = $2 \
          ON CONFLICT (session, id) DO UPDATE SET phone = COALESCE(phone, excluded.phone), \
          lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
          verified_name = COALESCE(verified_name, excluded.verified_name), push_name = COALESCE(push_name, excluded.push_name), \
@@ -54,7 +52,7 @@ pub(crate) async fn merge(
             .execute(&mut *connection)
             .await?;
     }
-    let sql = "DELETE FROM contacts WHERE session = $1 AND id = $2";
+    let sql = "DELETE FROM history_contacts WHERE session = $1 AND id = $2";
     sqlx::query(sql)
         .bind(session)
         .bind(old)
@@ -70,8 +68,8 @@ async fn move_chat(
     to: i64,
 ) -> Result<(), sqlx::Error> {
     move_messages(connection, session, (from, to), i64::MIN).await?;
-    let sql = "UPDATE chats SET unread = unread + (SELECT unread FROM chats WHERE place = $1), \
-               active_at = max(active_at, (SELECT active_at FROM chats WHERE place = $1)) WHERE place = $2";
+    let sql = "UPDATE history_chats SET unread = unread + (SELECT unread FROM history_chats WHERE place = $1), \
+               active_at = max(active_at, (SELECT active_at FROM history_chats WHERE place = $1)) WHERE place = $2";
     sqlx::query(sql)
         .bind(from)
         .bind(to)
@@ -82,34 +80,22 @@ async fn move_chat(
 }
 
 /// Moves messages after a time, in milliseconds, to another chat, unless they are there.
-pub(crate) async fn move_messages(
+pub(super) async fn move_messages(
     connection: &mut SqliteConnection,
     session: &Life,
     (from, to): (i64, i64),
     after: i64,
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE OR IGNORE messages SET chat = $2 WHERE chat = $1 AND at > $3 RETURNING place, content";
-    let moved = sqlx::query(sql)
+    let sql = "UPDATE OR IGNORE history_messages SET chat = $2 WHERE chat = $1 AND at > $3 RETURNING place";
+    let moved: Vec<i64> = sqlx::query_scalar(sql)
         .bind(from)
         .bind(to)
         .bind(after)
         .fetch_all(&mut *connection)
         .await?;
-    for row in moved {
-        let row_id: i64 = row.get("place");
-        let Ok(message) = serde_json::from_str::<Message>(row.get("content")) else {
-            continue;
-        };
-        sqlx::query("DELETE FROM words WHERE rowid = $1")
-            .bind(row_id)
-            .execute(&mut *connection)
-            .await?;
-        let sql = "INSERT INTO words (rowid, scope, said) VALUES ($1, $2, $3)";
-        let query = sqlx::query(sql)
-            .bind(row_id)
-            .bind(scope(session, to))
-            .bind(tokenizer::of_message(&message));
-        query.execute(&mut *connection).await?;
+    for (row_id, message) in contents::read_contents(connection, &moved).await? {
+        let said = tokenizer::of_message(&message);
+        batch::replace_words(connection, row_id, scope(session, to), said).await?;
     }
     Ok(())
 }

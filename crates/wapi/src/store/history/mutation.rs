@@ -59,6 +59,8 @@ pub struct NewHistoryMessage {
     pub from: Option<Person>,
     pub at: Timestamp,
     pub message: Message,
+    /// Whether the event that brings it has the message, too.
+    pub is_in_log: bool,
     /// Only for the account's own messages.
     pub status: Option<MessageProgress>,
     /// Reactions from before it was added: the person (`None`: the account itself), and the emoji.

@@ -1,112 +1,106 @@
-//! Cleanup of the history database, in small steps.
+//! Cleanup of the history, in small steps.
 
 use jiff::Timestamp;
-use sqlx::QueryBuilder;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::sqlite::SqliteConnection;
 
-use super::{HistoryDb, StoreError};
-use crate::store::Life;
+use super::batch::rows_to_json;
+use crate::store::writer::PlainChange;
+use crate::store::{HistoryStore, Life, StoreError};
 
-/// Pages returned to the file system in one go.
-const PAGES: u32 = 256;
+const FORGET_LIVES: &[&str] = &[
+    "UPDATE history_chats SET session = -1, id = place WHERE session IN (SELECT value FROM json_each($1))",
+    "DELETE FROM history_contacts WHERE session IN (SELECT value FROM json_each($1))",
+    // Events that are not read yet would bring it back.
+    "INSERT INTO history_forgotten (session, seq) SELECT value, newest FROM json_each($1), \
+     (SELECT max(seq) AS newest FROM events) WHERE newest > (SELECT seq FROM history_progress) \
+     ON CONFLICT (session) DO UPDATE SET seq = excluded.seq",
+];
+const FORGET_ALL: &[&str] = &[
+    "UPDATE history_chats SET session = -1, id = place WHERE session <> -1 AND $1 = '[]'",
+    "DELETE FROM history_contacts WHERE $1 = '[]'",
+    "DELETE FROM history_forgotten WHERE $1 = '[]'",
+    "UPDATE history_progress SET seq = 0 WHERE seq <> 0 AND $1 = '[]'",
+];
+/// Of forgotten sessions.
+const REMOVE_EMPTY_CHATS: &[&str] = &["DELETE FROM history_chats WHERE session = -1 AND $1 = '[]' \
+     AND NOT EXISTS (SELECT 1 FROM history_messages WHERE chat = history_chats.place)"];
+const REMOVE_MESSAGES: &[&str] = &[
+    "DELETE FROM history_words WHERE rowid IN (SELECT value FROM json_each($1))",
+    "DELETE FROM history_reactions WHERE message IN (SELECT value FROM json_each($1))",
+    "DELETE FROM history_messages WHERE place IN (SELECT value FROM json_each($1))",
+];
 
-impl HistoryDb {
+impl HistoryStore<'_> {
     /// Removes up to `limit` messages written before a time, the oldest first; returns the number
     /// removed.
-    pub async fn remove_before(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        let sql = "SELECT place FROM messages WHERE at < $1 ORDER BY at LIMIT $2";
+    pub async fn remove_before(self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let sql = "SELECT place FROM history_messages WHERE at < $1 ORDER BY at LIMIT $2";
         let query = sqlx::query_scalar(sql)
             .bind(before.as_millisecond())
             .bind(limit);
-        let row_ids: Vec<i64> = query.fetch_all(&self.readers).await?;
-        self.remove(&row_ids).await
+        let row_ids = query.fetch_all(&self.store.background).await?;
+        self.remove(row_ids).await
     }
 
-    /// Forgets a session: from now on its data is unreachable, and its events up to `seq` are
-    /// ignored. Its messages are removed by [`Self::remove_forgotten`].
-    pub async fn forget_session(&self, session: &Life, seq: i64) -> Result<(), StoreError> {
-        let mut open = self.begin().await?;
-        let connection = open.connection();
-        // No life has the number -1, and row ids are never reused.
-        for sql in [
-            "UPDATE chats SET session = -1, id = place WHERE session = $1",
-            "DELETE FROM contacts WHERE session = $1",
-        ] {
-            sqlx::query(sql)
-                .bind(session)
-                .execute(&mut *connection)
-                .await?;
-        }
-        let sql = "INSERT INTO forgotten (session, seq) SELECT $1, $2 WHERE $2 > (SELECT seq FROM progress) \
-                   ON CONFLICT (session) DO UPDATE SET seq = max(forgotten.seq, excluded.seq)";
-        sqlx::query(sql)
-            .bind(session)
-            .bind(seq)
-            .execute(connection)
-            .await?;
-        Ok(open.commit().await?)
+    /// Forgets lives of sessions: from now on their data is unreachable, and their events so far are
+    /// ignored. Their messages are removed by [`Self::remove_forgotten`].
+    pub async fn forget_lives(self, lives: &[Life]) -> Result<(), StoreError> {
+        let lives = lives.iter().map(Life::id).collect();
+        self.run(FORGET_LIVES, lives).await
+    }
+
+    /// Forgets everything. If the history is recorded again, it begins with the first event that is
+    /// in the log then.
+    pub async fn forget_all(self) -> Result<(), StoreError> {
+        self.run(FORGET_ALL, Vec::new()).await
     }
 
     /// Removes up to `limit` messages of forgotten sessions; returns the number removed.
-    pub async fn remove_forgotten(&self, limit: u32) -> Result<u64, StoreError> {
-        let sql = "SELECT m.place FROM chats c JOIN messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
+    pub async fn remove_forgotten(self, limit: u32) -> Result<u64, StoreError> {
+        let sql = "SELECT m.place FROM history_chats c JOIN history_messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
         let row_ids: Vec<i64> = sqlx::query_scalar(sql)
             .bind(limit)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.store.background)
             .await?;
-        if row_ids.is_empty() {
-            let mut open = self.begin().await?;
-            let sql = "DELETE FROM chats WHERE session = -1 \
-                       AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.chat = chats.place)";
-            sqlx::query(sql).execute(open.connection()).await?;
-            open.commit().await?;
+        if !row_ids.is_empty() {
+            return self.remove(row_ids).await;
         }
-        self.remove(&row_ids).await
-    }
-
-    /// Resets the progress so that all events are processed again, and returns the position to
-    /// start from. Existing data stays as it is.
-    pub async fn reset_progress(&self) -> Result<i64, StoreError> {
-        let mut open = self.begin().await?;
-        for sql in ["UPDATE progress SET seq = 0", "DELETE FROM forgotten"] {
-            sqlx::query(sql).execute(open.connection()).await?;
+        let sql = "SELECT EXISTS (SELECT 1 FROM history_chats WHERE session = -1)";
+        let query = sqlx::query_scalar(sql);
+        if query.fetch_one(&self.store.background).await? {
+            self.run(REMOVE_EMPTY_CHATS, Vec::new()).await?;
         }
-        open.commit().await?;
         Ok(0)
     }
 
-    /// Returns some free pages to the file system.
-    pub async fn shrink_file(&self) -> Result<(), StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"));
-        let mut writer = self.writer.lock().await;
-        sqlx::query(sql).execute(&mut writer.connection).await?;
-        Ok(())
+    async fn remove(self, row_ids: Vec<i64>) -> Result<u64, StoreError> {
+        let count = row_ids.len() as u64;
+        if count > 0 {
+            self.run(REMOVE_MESSAGES, row_ids).await?;
+        }
+        Ok(count)
     }
 
-    async fn remove(&self, row_ids: &[i64]) -> Result<u64, StoreError> {
-        if row_ids.is_empty() {
-            return Ok(0);
-        }
-        let mut open = self.begin().await?;
-        for sql in [
-            "DELETE FROM words WHERE rowid IN (",
-            "DELETE FROM reactions WHERE message IN (",
-            "DELETE FROM messages WHERE place IN (",
-        ] {
-            delete(open.connection(), sql, row_ids).await?;
-        }
-        open.commit().await?;
-        Ok(row_ids.len() as u64)
+    async fn run(
+        self,
+        statements: &'static [&'static str],
+        numbers: Vec<i64>,
+    ) -> Result<(), StoreError> {
+        let change = HistoryStatements {
+            statements,
+            numbers,
+        };
+        self.store.writer.apply_plain(change).await
     }
 }
 
 /// Makes a chat unreachable, for its messages to be removed in small steps: no life has the number
 /// -1, and row ids are never reused.
-pub(crate) async fn abandon(
+pub(super) async fn abandon(
     connection: &mut SqliteConnection,
     row_id: i64,
 ) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE chats SET session = -1, id = place WHERE place = $1";
+    let sql = "UPDATE history_chats SET session = -1, id = place WHERE place = $1";
     sqlx::query(sql)
         .bind(row_id)
         .execute(connection)
@@ -114,15 +108,25 @@ pub(crate) async fn abandon(
         .map(drop)
 }
 
-async fn delete(
-    connection: &mut SqliteConnection,
-    sql: &str,
-    row_ids: &[i64],
-) -> Result<(), sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(sql);
-    let mut list = sql.separated(", ");
-    for row_id in row_ids {
-        list.push_bind(*row_id);
+/// Statements about rows of the history, each with a JSON list of their numbers as `$1`.
+struct HistoryStatements {
+    statements: &'static [&'static str],
+    numbers: Vec<i64>,
+}
+
+impl PlainChange for HistoryStatements {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        let numbers = rows_to_json(&self.numbers);
+        for sql in self.statements {
+            let query = sqlx::query(*sql).bind(&numbers);
+            query.execute(&mut *connection).await?;
+        }
+        Ok(())
     }
-    sql.push(")").build().execute(connection).await.map(drop)
 }

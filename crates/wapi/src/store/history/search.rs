@@ -12,10 +12,11 @@ use sqlx::{QueryBuilder, Row};
 use super::batch::scope_of_session;
 use super::contacts::names;
 use super::mutation::MessageProgress;
-use super::{HistoryDb, MOST_BYTES, StoreError, tokenizer};
+use super::contents::{self, StoredContent};
+use super::{MOST_BYTES, tokenizer};
 use crate::model::event::Person;
-use crate::model::message::{Message, MessageContent};
-use crate::store::{Life, to_timestamp};
+use crate::model::message::Message;
+use crate::store::{HistoryStore, Life, StoreError, to_timestamp};
 
 /// Most matches inspected for one page, including those of other lives.
 const MOST_MATCHES: i64 = 5_000;
@@ -88,16 +89,20 @@ pub enum PageAnchor {
     UpTo(HistoryCursor),
 }
 
-const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, m.content, m.status, m.edited_at, m.deleted_at, \
+const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, {contents}, m.status, m.edited_at, m.deleted_at, \
                              c.id AS chat, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username \
-                      FROM messages m JOIN chats c ON c.place = m.chat \
-                      LEFT JOIN contacts p ON p.session = c.session AND p.id = m.sender ";
+                      FROM history_messages m JOIN history_chats c ON c.place = m.chat \
+                      LEFT JOIN history_contacts p ON p.session = c.session AND p.id = m.sender ";
 
-impl HistoryDb {
+fn select() -> String {
+    SELECT.replace("{contents}", contents::COLUMNS)
+}
+
+impl HistoryStore<'_> {
     /// Returns up to `limit` messages of a chat next to a cursor, the newest first, and whether
     /// there may be more. Returns fewer when they are large.
     pub async fn list_messages(
-        &self,
+        self,
         session: &Life,
         chat: &str,
         side: PageAnchor,
@@ -109,8 +114,8 @@ impl HistoryDb {
             PageAnchor::After(cursor) => (cursor, ">", "ASC"),
             PageAnchor::UpTo(cursor) => (cursor, "<=", "DESC"),
         };
-        let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
-        sql.push("WHERE m.chat = (SELECT place FROM chats WHERE session = ")
+        let mut sql = QueryBuilder::<Sqlite>::new(select());
+        sql.push("WHERE m.chat = (SELECT place FROM history_chats WHERE session = ")
             .push_bind(session.id());
         sql.push(" AND id = ")
             .push_bind(chat)
@@ -126,7 +131,7 @@ impl HistoryDb {
             .push(order)
             .push(" LIMIT ")
             .push_bind(limit);
-        let mut question = self.browsers.acquire().await?;
+        let mut question = self.store.history_readers.acquire().await?;
         let (mut found, is_cut) = some(sql.build().fetch(&mut *question)).await?;
         if matches!(side, PageAnchor::After(_)) {
             found.reverse();
@@ -138,15 +143,15 @@ impl HistoryDb {
 
     /// Returns the position of a message in its chat; the last, if several people chose its id.
     pub async fn find_message_cursor(
-        &self,
+        self,
         session: &Life,
         chat: &str,
         id: &str,
     ) -> Result<Option<HistoryCursor>, StoreError> {
-        let sql = "SELECT at, place FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) \
+        let sql = "SELECT at, place FROM history_messages WHERE chat = (SELECT place FROM history_chats WHERE session = $1 AND id = $2) \
                    AND id = $3 ORDER BY at DESC, place DESC LIMIT 1";
         let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
-        let mut question = self.browsers.acquire().await?;
+        let mut question = self.store.history_readers.acquire().await?;
         let found = query.fetch_optional(&mut *question).await?;
         Ok(found.map(|row| HistoryCursor {
             at: row.get("at"),
@@ -156,13 +161,13 @@ impl HistoryDb {
 
     /// Returns whether a message exists in a chat, given by any of its addresses.
     pub async fn has_message(
-        &self,
+        self,
         session: &Life,
         chats: &[String],
         id: &str,
     ) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM messages WHERE chat = (SELECT place FROM chats WHERE session = $1 AND id = $2) AND id = $3";
-        let mut question = self.browsers.acquire().await?;
+        let sql = "SELECT 1 FROM history_messages WHERE chat = (SELECT place FROM history_chats WHERE session = $1 AND id = $2) AND id = $3";
+        let mut question = self.store.history_readers.acquire().await?;
         for chat in chats {
             let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
             if query.fetch_optional(&mut *question).await?.is_some() {
@@ -177,7 +182,7 @@ impl HistoryDb {
     /// the cursor for the next page, even if the page is not full; `None` at the end. Returns
     /// `None` if the text contains no searchable word.
     pub async fn search_messages(
-        &self,
+        self,
         session: &Life,
         chat: Option<&str>,
         text: &str,
@@ -187,10 +192,10 @@ impl HistoryDb {
         let Some(question) = tokenizer::question(text) else {
             return Ok(None);
         };
-        let mut scope = format!("\"{}\"", scope_of_session(session));
-        let mut connection = self.browsers.acquire().await?;
+        let mut scope = format!("\"{}\"", scope_of_session(session.name()));
+        let mut connection = self.store.history_readers.acquire().await?;
         if let Some(chat) = chat {
-            let sql = sqlx::query_scalar("SELECT place FROM chats WHERE session = $1 AND id = $2");
+            let sql = sqlx::query_scalar("SELECT place FROM history_chats WHERE session = $1 AND id = $2");
             let row_id: Option<i64> = sql
                 .bind(session)
                 .bind(chat)
@@ -202,9 +207,9 @@ impl HistoryDb {
             scope += &format!(" \"c{row_id}\"");
         }
         // Other lives of the name may match, too; their matches are skipped, up to a limit.
-        let sql = "SELECT words.rowid, c.session = $4 FROM words CROSS JOIN messages m ON m.place = words.rowid \
-                   CROSS JOIN chats c ON c.place = m.chat \
-                   WHERE words MATCH $1 AND words.rowid < $2 ORDER BY words.rowid DESC LIMIT $3";
+        let sql = "SELECT history_words.rowid, c.session = $4 FROM history_words CROSS JOIN history_messages m ON m.place = history_words.rowid \
+                   CROSS JOIN history_chats c ON c.place = m.chat \
+                   WHERE history_words MATCH $1 AND history_words.rowid < $2 ORDER BY history_words.rowid DESC LIMIT $3";
         let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
         let query = query
             .bind(before.unwrap_or(HistoryCursor::END).row_id)
@@ -233,7 +238,7 @@ impl HistoryDb {
 }
 
 /// Returns the messages with these row ids.
-pub(crate) async fn at(
+pub(super) async fn at(
     connection: &mut SqliteConnection,
     session: &Life,
     row_ids: &[i64],
@@ -241,7 +246,7 @@ pub(crate) async fn at(
     if row_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(SELECT);
+    let mut sql = QueryBuilder::<Sqlite>::new(select());
     sql.push("WHERE c.session = ")
         .push_bind(session.id())
         .push(" AND m.place IN (");
@@ -258,7 +263,7 @@ async fn some(
 ) -> Result<(Vec<StoredMessage>, bool), sqlx::Error> {
     let (mut some, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.try_next().await? {
-        bytes += row.get::<&str, _>("content").len();
+        bytes += StoredContent::from_row(&row).len();
         if bytes > MOST_BYTES && !some.is_empty() {
             return Ok((some, true));
         }
@@ -277,8 +282,8 @@ async fn add_reactions(
         return Ok(());
     }
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username FROM reactions r \
-         LEFT JOIN contacts p ON p.id = r.person AND p.session = ",
+        "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username FROM history_reactions r \
+         LEFT JOIN history_contacts p ON p.id = r.person AND p.session = ",
     );
     sql.push_bind(session.id()).push(" WHERE r.message IN (");
     push_list(&mut sql, &row_ids);
@@ -314,13 +319,6 @@ fn push_list(sql: &mut QueryBuilder<Sqlite>, row_ids: &[i64]) {
 }
 
 fn found(row: &SqliteRow) -> StoredMessage {
-    // A newer version may have written content that this one does not know.
-    let unreadable = || {
-        Message::new(MessageContent::Unsupported {
-            raw: serde_json::Value::Null,
-        })
-    };
-    let content: &str = row.get("content");
     let at: i64 = row.get("at");
     let optional_time = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
     StoredMessage {
@@ -332,8 +330,7 @@ fn found(row: &SqliteRow) -> StoredMessage {
         id: row.get("id"),
         from: person(row, "sender"),
         at: to_timestamp(at),
-        message: (!content.is_empty())
-            .then(|| serde_json::from_str(content).unwrap_or_else(|_| unreadable())),
+        message: StoredContent::from_row(row).message(),
         status: row
             .get::<Option<i64>, _>("status")
             .map(MessageProgress::from_rank),

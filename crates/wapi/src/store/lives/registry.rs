@@ -8,13 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::life::{AccessSince, GATEWAY_LIFE, Life};
-use crate::store::to_timestamp;
 use crate::system::clock::Clock;
 
 /// A life as stored.
@@ -254,39 +252,6 @@ impl LifeRegistry {
             .iter()
             .filter(|(id, kept)| **id != GATEWAY_LIFE && *kept.name == *name);
         of_name.filter_map(|(id, _)| table.get(*id)).collect()
-    }
-
-    /// Returns the ended life of the data without a known account, if there is one of this name.
-    pub fn find_unknown_life(&self, name: &str) -> Option<Life> {
-        let all = self.lives_of(name);
-        let table = self.lock_table();
-        all.into_iter().find(|life| {
-            table
-                .lives
-                .get(&life.id)
-                .is_some_and(|it| it.account.is_none() && it.to.is_some())
-        })
-    }
-
-    /// Creates a life that has ended already, for data that cannot be assigned to another one.
-    pub fn create_ended_life(&self, name: &str) -> Life {
-        let now = self.now_millis();
-        let mut table = self.lock_table();
-        let current = table.current_id(name);
-        let id = table.begin_life(name, None, None, now);
-        table.end_life(name, now);
-        if let Some(current) = current {
-            table.current.insert(name.into(), current);
-        }
-        table.get(id).expect("it is there")
-    }
-
-    /// Returns the beginning of a life; the Unix epoch if it is unknown.
-    pub fn began_at(&self, life: &Life) -> Timestamp {
-        self.lock_table()
-            .lives
-            .get(&life.id)
-            .map_or(Timestamp::UNIX_EPOCH, |kept| to_timestamp(kept.from))
     }
 
     /// Returns the life with this number.

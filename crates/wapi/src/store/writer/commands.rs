@@ -39,6 +39,42 @@ pub(in crate::store) trait StoreChange: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
 }
 
+/// A change that records no events, and concerns neither deliveries nor endpoints.
+pub(in crate::store) trait PlainChange: Send + Sync + 'static {
+    /// The result for the caller after the commit.
+    type Answer: Send + 'static;
+
+    /// Writes the change; see [`StoreChange::write`].
+    fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+}
+
+/// A [`PlainChange`] as a change of any kind.
+pub(in crate::store) struct Plain<C>(pub C);
+
+impl<C: PlainChange> StoreChange for Plain<C> {
+    type Answer = C::Answer;
+
+    fn may_record_events(&self) -> bool {
+        false
+    }
+
+    fn concerns_deliveries(_: &C::Answer) -> bool {
+        false
+    }
+
+    fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<C::Answer, sqlx::Error>> + Send {
+        self.0.write(connection, now)
+    }
+}
+
 /// A command for the writer. The frequent kinds are written together, in statements of many rows.
 pub(super) enum WriteCommand {
     Append(Vec<NewEvent>, oneshot::Sender<Result<(), StoreError>>),

@@ -14,7 +14,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub(super) use self::commands::EmptyWrite;
-pub(super) use self::commands::StoreChange;
+pub(super) use self::commands::{Plain, PlainChange, StoreChange};
 use self::commands::{PendingChange, WriteCommand};
 use self::commit_error::CommitError;
 use super::admin::activity::notes::WaitingActivity;
@@ -152,6 +152,10 @@ impl DatabaseWriter {
     pub async fn apply_change<C: StoreChange>(&self, change: C) -> Result<C::Answer, StoreError> {
         self.send_command(|done| WriteCommand::Change(PendingChange::new(change, done)))
             .await
+    }
+
+    pub async fn apply_plain<C: PlainChange>(&self, change: C) -> Result<C::Answer, StoreError> {
+        self.apply_change(Plain(change)).await
     }
 
     /// Applies a change that may wait: the next commit of others takes it along, or one that begins after

@@ -24,7 +24,7 @@ pub(in crate::http) async fn request_older_messages(
     fields.finish(Some(()))?;
     refuse_newsletter(&chat)?;
     let life = gateway.current_life(&session)?;
-    let db = gateway.history.current_db().await?;
+    let db = gateway.history.current().await?;
     if !gateway.sessions.receives_history(&session)? {
         return Err(Problem::HistoryNotRequested);
     }

@@ -67,7 +67,7 @@ pub(crate) async fn check_reaction_target(
         }
     }
     // Messages from history sync are only in the history.
-    let kept = match gateway.history.current_db().await {
+    let kept = match gateway.history.current().await {
         Ok(kept) => kept
             .has_message(life, &chats, id)
             .await

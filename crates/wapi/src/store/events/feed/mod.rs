@@ -47,8 +47,6 @@ pub enum LifeFilter {
     /// The current lives of these session names, as far as the reader has had access to the name
     /// since then.
     Named(Vec<(String, AccessSince)>),
-    /// These lives.
-    Listed(Vec<Life>),
 }
 
 impl EventFilter {
@@ -68,7 +66,6 @@ impl EventFilter {
                     .filter_map(|(name, since)| lives.resolve_access(name, *since))
                     .collect(),
             ),
-            LifeFilter::Listed(these) => ResolvedLives::Listed(these.clone()),
         };
         ResolvedFilter { wanted: self, of }
     }

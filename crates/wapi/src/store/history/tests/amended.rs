@@ -34,7 +34,7 @@ async fn messages_show_what_was_done_to_them() {
     };
     let steps = [
         message(1, text(ANN, Some(ANN), "A", 1, "first")),
-        message(1, text(ANN, None, "B", 2, "mine")),
+        message(2, text(ANN, None, "B", 2, "mine")),
         // Only the author edits a message.
         step(2, edit(None, "A")),
         step(2, react(Some(ANN), Some("👍"))),
@@ -43,9 +43,9 @@ async fn messages_show_what_was_done_to_them() {
         step(3, status(MessageProgress::Read)),
         step(3, status(MessageProgress::Delivered)),
     ];
-    kept.write_mutations(&steps, 3).await.unwrap();
+    kept.history().write_now(&steps, 3).await.unwrap();
     let found = kept
-        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
+        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;
@@ -64,11 +64,11 @@ async fn messages_show_what_was_done_to_them() {
         (found[0].status, &found[0].from),
         (Some(MessageProgress::Read), &None)
     );
-    kept.write_mutations(&[step(4, edit(Some(ANN), "A"))], 4)
+    kept.history().write_now(&[step(4, edit(Some(ANN), "A"))], 4)
         .await
         .unwrap();
     let found = kept
-        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
+        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;
@@ -77,7 +77,7 @@ async fn messages_show_what_was_done_to_them() {
         ("second".to_owned(), Some(at(100)))
     );
     let hits = async |asked| {
-        kept.search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
+        kept.history().search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -85,7 +85,7 @@ async fn messages_show_what_was_done_to_them() {
             .len()
     };
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
-    kept.write_mutations(
+    kept.history().write_now(
         &[step(
             5,
             HistoryChange::Deleted {
@@ -98,7 +98,7 @@ async fn messages_show_what_was_done_to_them() {
     .await
     .unwrap();
     let found = kept
-        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
+        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;

@@ -32,7 +32,7 @@ async fn words_of_any_script_are_found() {
         .collect();
     let document = Message::new(MessageContent::Document { document });
     steps.push(message(99, said(GROUP, Some(ANN), "doc", 99, document)));
-    kept.write_mutations(&steps, 99).await.unwrap();
+    kept.history().write_now(&steps, 99).await.unwrap();
     for (asked, expected) in [
         ("привет", "ru"),
         ("ПРИВ", "ru"),
@@ -65,7 +65,7 @@ async fn words_of_any_script_are_found() {
         ("счет-фактура", "doc"),
     ] {
         let found = kept
-            .search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
+            .history().search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -81,7 +81,7 @@ async fn words_of_any_script_are_found() {
     }
     for nothing in ["ривет", "京北", "👎", "vu deja xyz", "scope", "s c1"] {
         assert_eq!(
-            kept.search_messages(&Life::for_test(1, "shop"), None, nothing, None, 9)
+            kept.history().search_messages(&Life::for_test(1, "shop"), None, nothing, None, 9)
                 .await
                 .unwrap()
                 .unwrap()
@@ -92,7 +92,7 @@ async fn words_of_any_script_are_found() {
     }
     for no_question in ["", " ", "!?", "\"", "*", "()", "\u{fe0f}"] {
         assert_eq!(
-            kept.search_messages(&Life::for_test(1, "shop"), None, no_question, None, 9)
+            kept.history().search_messages(&Life::for_test(1, "shop"), None, no_question, None, 9)
                 .await
                 .unwrap(),
             None,
@@ -112,12 +112,12 @@ async fn words_of_any_script_are_found() {
         "' OR 1=1 --",
         "%_",
     ] {
-        kept.search_messages(&Life::for_test(1, "shop"), None, syntax, None, 9)
+        kept.history().search_messages(&Life::for_test(1, "shop"), None, syntax, None, 9)
             .await
             .unwrap();
     }
     assert_eq!(
-        kept.search_messages(&Life::for_test(1, "shop"), Some(ANN), "besprochen", None, 9)
+        kept.history().search_messages(&Life::for_test(1, "shop"), Some(ANN), "besprochen", None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -125,7 +125,7 @@ async fn words_of_any_script_are_found() {
         []
     );
     assert_eq!(
-        kept.search_messages(
+        kept.history().search_messages(
             &Life::for_test(1, "shop"),
             Some(GROUP),
             "besprochen",
@@ -140,7 +140,7 @@ async fn words_of_any_script_are_found() {
         1
     );
     assert_eq!(
-        kept.search_messages(&Life::for_test(2, "bar"), None, "besprochen", None, 9)
+        kept.history().search_messages(&Life::for_test(2, "bar"), None, "besprochen", None, 9)
             .await
             .unwrap()
             .unwrap()

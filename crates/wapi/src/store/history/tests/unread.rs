@@ -21,16 +21,16 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         }
     };
     let came = |seq, id: &str| message(seq, text(ANN, Some(ANN), id, seq, "hi"));
-    kept.write_mutations(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
+    kept.history().write_now(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 3);
-    kept.write_mutations(&[step(4, read(Some("B")))], 4)
+    kept.history().write_now(&[step(4, read(Some("B")))], 4)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
     // In one batch, in order.
-    kept.write_mutations(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
+    kept.history().write_now(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
@@ -43,14 +43,14 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
             },
         ),
     ];
-    kept.write_mutations(&echo, 8).await.unwrap();
+    kept.history().write_now(&echo, 8).await.unwrap();
     assert_eq!(unread(&kept, ANN).await, 0);
     let marked = ChatChange {
         unread: Some(true),
         pinned: Some(true),
         ..ChatChange::default()
     };
-    kept.write_mutations(
+    kept.history().write_now(
         &[step(
             9,
             HistoryChange::Chat {
@@ -63,7 +63,7 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
     .await
     .unwrap();
     let chat = kept
-        .find_chat(&Life::for_test(1, "shop"), ANN)
+        .history().find_chat(&Life::for_test(1, "shop"), ANN)
         .await
         .unwrap()
         .unwrap();
@@ -71,12 +71,12 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         (chat.unread, chat.marked_unread, chat.pinned, chat.archived),
         (0, true, true, false)
     );
-    kept.write_mutations(&[step(10, read(None))], 10)
+    kept.history().write_now(&[step(10, read(None))], 10)
         .await
         .unwrap();
     assert!(
         !kept
-            .find_chat(&Life::for_test(1, "shop"), ANN)
+            .history().find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap()
@@ -100,7 +100,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         )
     };
-    kept.write_mutations(
+    kept.history().write_now(
         &[
             came(1, "one"),
             came(2, "two"),
@@ -111,7 +111,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
     )
     .await
     .unwrap();
-    kept.write_mutations(
+    kept.history().write_now(
         &[change(
             5,
             ChatChange {
@@ -140,7 +140,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         ),
     ] {
-        kept.write_mutations(&[change(seq, gone)], seq)
+        kept.history().write_now(&[change(seq, gone)], seq)
             .await
             .unwrap();
         assert_eq!(
@@ -150,7 +150,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         assert_eq!(unread(&kept, ANN).await, 2);
     }
     let found = async |word: &str| {
-        kept.search_messages(&Life::for_test(1, "shop"), Some(ANN), word, None, 10)
+        kept.history().search_messages(&Life::for_test(1, "shop"), Some(ANN), word, None, 10)
             .await
             .unwrap()
             .unwrap()
@@ -164,7 +164,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         up_to: Some(at(4)),
         ..ChatChange::default()
     };
-    kept.write_mutations(
+    kept.history().write_now(
         &[step(
             8,
             HistoryChange::Chat {
@@ -177,7 +177,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
     .await
     .unwrap();
     assert_eq!(
-        kept.find_chat(&Life::for_test(1, "shop"), ANN)
+        kept.history().find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap(),
         None
@@ -197,7 +197,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
             .map(|n| text(ANN, Some(ANN), &format!("M{n}"), n, "hi"))
             .collect()
     };
-    kept.import_history(
+    kept.history().import_history(
         &Life::for_test(1, "shop"),
         &HistoryImport {
             chats: vec![chat],
@@ -207,7 +207,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     )
     .await
     .unwrap();
-    kept.import_history(
+    kept.history().import_history(
         &Life::for_test(1, "shop"),
         &HistoryImport {
             messages: chunk(0, 50),
@@ -218,7 +218,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     .unwrap();
     // A message added later is older, even if the times are equal.
     let found = kept
-        .search_messages(&Life::for_test(1, "shop"), None, "hi", None, 100)
+        .history().search_messages(&Life::for_test(1, "shop"), None, "hi", None, 100)
         .await
         .unwrap()
         .unwrap()
@@ -230,7 +230,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
             .eq((0..60).rev().map(|n| format!("M{n}")))
     );
     let page = kept
-        .list_messages(
+        .history().list_messages(
             &Life::for_test(1, "shop"),
             ANN,
             PageAnchor::Before(found[55].cursor),
@@ -248,7 +248,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     );
     let ids = ["M3", "M58", "M59", "M40"].map(str::to_owned);
     let found = kept
-        .find_unread_chats(&Life::for_test(1, "shop"), &ids)
+        .history().find_unread_chats(&Life::for_test(1, "shop"), &ids)
         .await
         .unwrap();
     assert_eq!(
@@ -260,7 +260,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         read_up_to: Some("M58".to_owned()),
         ..ChatChange::default()
     };
-    kept.write_mutations(
+    kept.history().write_now(
         &[step(
             1,
             HistoryChange::Chat {

@@ -1,0 +1,363 @@
+//! The move of `history.db`, where earlier versions had the history, into the store: in small
+//! transactions, so that a start that is interrupted goes on where it was.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Executor, Row};
+
+use super::batch::{insert_words, scope_of_session};
+use super::tokenizer;
+use crate::model::message::Message;
+use crate::store::migrations;
+use crate::system::durable_files;
+
+/// The migrations of that file, oldest first.
+const STEPS: [&str; 4] = [
+    include_str!("../../../../../migrations/history/0001_start.sql"),
+    include_str!("../../../../../migrations/history/0002_lives.sql"),
+    include_str!("../../../../../migrations/history/0003_names.sql"),
+    include_str!("../../../../../migrations/history/0004_usernames.sql"),
+];
+/// Messages in a transaction.
+const AT_ONCE: u32 = 1_000;
+/// Messages between two lines of the log.
+const REPORT_EVERY: u64 = 100_000;
+
+/// Moves what `history.db`, beside this database, has into its tables, and removes the file. Does
+/// nothing if there is none.
+pub(in crate::store) async fn move_history(
+    connection: &mut SqliteConnection,
+    database: &Path,
+) -> Result<()> {
+    let file = database.with_file_name("history.db");
+    let has_file = tokio::fs::try_exists(&file).await;
+    if !has_file.with_context(|| format!("looking for {}", file.display()))? {
+        return end_move(connection).await;
+    }
+    let moving = move_file(connection, &file).await;
+    moving.with_context(|| format!("moving {} into the database", file.display()))
+}
+
+async fn move_file(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
+    prepare_file(file).await?;
+    let name = file.to_str().context("its name is not UTF-8")?;
+    sqlx::query("ATTACH DATABASE $1 AS former")
+        .bind(name)
+        .execute(&mut *connection)
+        .await?;
+    let moved = move_tables(connection).await;
+    connection.execute("DETACH DATABASE former").await?;
+    moved?;
+    // Everything is on the disk.
+    for suffix in ["-wal", "-shm", ""] {
+        let part = file.with_file_name(format!("history.db{suffix}"));
+        durable_files::remove_file(&part).await?;
+    }
+    end_move(connection).await
+}
+
+/// Brings the file to the last version that had one, and its log into it.
+async fn prepare_file(file: &Path) -> Result<()> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .synchronous(SqliteSynchronous::Full)
+        .disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut connection)
+        .await?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats')";
+    let is_halfway: bool = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+    if version < 2 || is_halfway {
+        bail!(
+            "a version wrote it that did not tell the accounts of a session apart. Start the version before this one \
+             once; or move the file away, and the history begins with the events of the last days"
+        );
+    }
+    migrations::run_steps(&mut connection, &STEPS).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn move_tables(connection: &mut SqliteConnection) -> Result<()> {
+    begin_move(connection).await?;
+    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM former.messages")
+        .fetch_one(&mut *connection)
+        .await?;
+    let (mut moved, mut reported) = (0, 0);
+    if total > 0 {
+        tracing::info!(messages = total, "moving the history into wapi.db");
+    }
+    loop {
+        let step = move_messages(connection).await?;
+        if step == 0 {
+            break;
+        }
+        moved += step;
+        if moved - reported >= REPORT_EVERY {
+            reported = moved;
+            tracing::info!(moved, of = total, "moving the history into wapi.db");
+        }
+    }
+    let sql = "SELECT (SELECT count(*) FROM former.messages WHERE chat IN (SELECT place FROM history_chats)) \
+               = (SELECT count(*) FROM history_messages)";
+    let is_complete: bool = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    ensure!(
+        is_complete,
+        "it has other messages than were moved; restore both from a backup"
+    );
+    Ok(())
+}
+
+/// Moves all but the messages, unless that was done, and says where their positions go. What belongs
+/// to no life is not moved: nobody can see it.
+async fn begin_move(connection: &mut SqliteConnection) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM history_moving) AS is_begun, \
+               EXISTS (SELECT 1 FROM history_chats) OR EXISTS (SELECT 1 FROM history_contacts) AS is_full";
+    let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
+    if row.get("is_begun") {
+        return Ok(());
+    }
+    ensure!(
+        !row.get::<bool, _>("is_full"),
+        "the database has a history already, and this is another one; move the file away"
+    );
+    let mut transaction = connection.begin().await?;
+    for sql in [
+        // Positions of events are positive, and the order stays.
+        "INSERT INTO history_moving (one, shift, upto) \
+         SELECT 1, max(0, COALESCE(max(place), 0)) + 1, -9223372036854775808 FROM former.messages",
+        "INSERT INTO history_chats (place, session, id, name, active_at, unread, marked_unread, archived, pinned, muted_until) \
+         SELECT place, session, id, name, active_at, unread, marked_unread, archived, pinned, muted_until \
+         FROM former.chats WHERE session IN (SELECT life FROM lives)",
+        "INSERT INTO history_contacts (session, id, phone, lid, saved_name, verified_name, push_name, username) \
+         SELECT session, id, phone, lid, saved_name, verified_name, push_name, username \
+         FROM former.contacts WHERE session IN (SELECT life FROM lives)",
+        "INSERT INTO history_forgotten (session, seq) SELECT session, seq FROM former.forgotten",
+        // The events of some lives were to be read again: all are. What is there stays as it is.
+        "UPDATE history_progress SET seq = CASE WHEN EXISTS (SELECT 1 FROM former.unread) THEN 0 \
+         ELSE min((SELECT seq FROM former.progress), COALESCE((SELECT max(seq) FROM events), 0)) END",
+    ] {
+        transaction.execute(sql).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Moves the next messages with their reactions and words; returns their number.
+async fn move_messages(connection: &mut SqliteConnection) -> Result<u64> {
+    let mut transaction = connection.begin().await?;
+    let (shift, upto): (i64, i64) = sqlx::query_as("SELECT shift, upto FROM history_moving")
+        .fetch_one(&mut *transaction)
+        .await?;
+    let sql = "SELECT m.place, m.chat, m.content, l.session FROM former.messages m \
+               JOIN history_chats c ON c.place = m.chat JOIN lives l ON l.life = c.session \
+               WHERE m.place > $1 ORDER BY m.place LIMIT $2";
+    let query = sqlx::query(sql).bind(upto).bind(AT_ONCE);
+    let rows = query.fetch_all(&mut *transaction).await?;
+    let Some(last) = rows.last().map(|row| row.get::<i64, _>("place")) else {
+        return Ok(0);
+    };
+    let words = rows.iter().filter_map(|row| {
+        let message: Message = serde_json::from_str(row.get("content")).ok()?;
+        let scope = scope_of_session(row.get("session"));
+        let (row_id, chat): (i64, i64) = (row.get("place"), row.get("chat"));
+        let said = tokenizer::of_message(&message);
+        (!said.is_empty()).then(|| (row_id - shift, format!("{scope} c{chat}"), said))
+    });
+    insert_words(&mut transaction, words.collect()).await?;
+    for sql in [
+        "INSERT INTO history_messages (place, chat, id, sender, at, content, status, edited_at, deleted_at) \
+         SELECT place - $1, chat, id, sender, at, content, status, edited_at, deleted_at FROM former.messages \
+         WHERE place > $2 AND place <= $3 AND chat IN (SELECT place FROM history_chats)",
+        "INSERT INTO history_reactions (message, person, emoji) SELECT message - $1, person, emoji \
+         FROM former.reactions WHERE message > $2 AND message <= $3 \
+         AND message - $1 IN (SELECT place FROM history_messages)",
+        "UPDATE history_moving SET upto = $3 WHERE shift = $1 AND upto = $2",
+    ] {
+        let query = sqlx::query(sql).bind(shift).bind(upto).bind(last);
+        query.execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(rows.len() as u64)
+}
+
+/// Records that there is nothing to move any more.
+async fn end_move(connection: &mut SqliteConnection) -> Result<()> {
+    connection.execute("DELETE FROM history_moving").await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::PersonNames;
+    use crate::store::history::PageAnchor;
+    use crate::store::{Life, NewEvent, Store};
+    use crate::system::clock::Clock;
+
+    const ANN: &str = "375440000001@s.whatsapp.net";
+    const MESSAGES: i64 = 2_500;
+
+    async fn former(folder: &Path) -> SqliteConnection {
+        let file = folder.join("history.db");
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true);
+        options.connect().await.unwrap()
+    }
+
+    /// A history of two lives: 1 has messages, and 7 is gone.
+    async fn write_former(folder: &Path) {
+        let mut connection = former(folder).await;
+        migrations::run_steps(&mut connection, &STEPS)
+            .await
+            .unwrap();
+        let sql = "UPDATE progress SET seq = 2; \
+             INSERT INTO chats (place, session, id, unread) VALUES (3, 1, '375440000001@s.whatsapp.net', 2), \
+             (4, 7, 'gone', 0), (5, -1, '5', 0); \
+             INSERT INTO contacts (session, id, phone, push_name) VALUES \
+             (1, '375440000001@s.whatsapp.net', '375440000001', 'Ann'), (7, 'gone', NULL, NULL); \
+             INSERT INTO reactions VALUES (2, '', '!'), (-1, 'x', '?'); \
+             INSERT INTO messages (place, chat, id, sender, at, content) VALUES (-1, 3, 'old', '', 0, ''), \
+             (99999, 4, 'a', '', 1, '{}'), (100000, 5, 'b', '', 1, '{}')";
+        connection.execute(sql).await.unwrap();
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+             INSERT INTO messages (place, chat, id, sender, at, content) \
+             SELECT i, 3, 'm' || i, $2, i, '{\"type\":\"text\",\"text\":{\"body\":\"number ' || i || '\"}}' FROM n";
+        let query = sqlx::query(sql).bind(MESSAGES).bind(ANN);
+        query.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    async fn open(folder: &Path) -> Result<Store> {
+        Store::open(&folder.join("wapi.db"), Clock::system()).await
+    }
+
+    /// A folder with a store in which the life 1 has three events.
+    async fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).await.unwrap();
+        let life = store.lives().ensure_life("shop");
+        assert_eq!(life.id(), 1);
+        let event = |number: u8| NewEvent {
+            id: format!("evt_{number}"),
+            session: life.clone(),
+            chat: String::new(),
+            message: None,
+            kind: "session.status",
+            body: "{}".to_owned(),
+            facts: Vec::new(),
+        };
+        let events = (1..=3).map(event).collect();
+        store.events().append_events(events).await.unwrap();
+        store.close().await;
+        folder
+    }
+
+    async fn check_moved(store: &Store) {
+        let (history, life) = (store.history(), Life::for_test(1, "shop"));
+        assert_eq!(history.processed_seq().await.unwrap(), 2);
+        let (page, has_more) = history
+            .list_messages(&life, ANN, PageAnchor::Newest, 3_000)
+            .await
+            .unwrap();
+        let ids: Vec<_> = page.iter().map(|message| message.id.clone()).collect();
+        let expected = (1..=MESSAGES).rev().map(|number| format!("m{number}"));
+        assert!(ids.into_iter().eq(expected.chain(["old".to_owned()])));
+        assert!(!has_more);
+        assert_eq!(page.last().unwrap().message, None);
+        assert_eq!(page[page.len() - 3].reactions[0].emoji, "!");
+        let search = async |text| {
+            let found = history.search_messages(&life, Some(ANN), text, None, 9).await;
+            let (found, _) = found.unwrap().unwrap();
+            Vec::from_iter(found.into_iter().map(|message| message.id))
+        };
+        assert_eq!(search("number 2499").await, ["m2499"]);
+        assert_eq!(search("number").await[0], "m2500");
+        let chat = history.find_chat(&life, ANN).await.unwrap().unwrap();
+        assert_eq!(chat.unread, 2);
+        let names = history.find_names(&life, ANN).await.unwrap();
+        assert_eq!(names.unwrap().push.as_deref(), Some("Ann"));
+        let names: Option<PersonNames> = history
+            .find_names(&Life::for_test(7, "shop"), "gone")
+            .await
+            .unwrap();
+        assert_eq!(names, None);
+    }
+
+    #[tokio::test]
+    async fn a_history_of_an_earlier_version_is_moved_whole() {
+        let folder = folder().await;
+        write_former(folder.path()).await;
+        for _ in 0..2 {
+            let store = open(folder.path()).await.unwrap();
+            check_moved(&store).await;
+            store.close().await;
+            assert!(!folder.path().join("history.db").exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_move_that_was_interrupted_goes_on() {
+        let folder = folder().await;
+        write_former(folder.path()).await;
+        let options = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
+        for interrupted_after in [0, 1, 2, 9] {
+            let mut connection = options.connect().await.unwrap();
+            let name = folder.path().join("history.db").display().to_string();
+            sqlx::query("ATTACH DATABASE $1 AS former")
+                .bind(name)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+            begin_move(&mut connection).await.unwrap();
+            for _ in 0..interrupted_after {
+                move_messages(&mut connection).await.unwrap();
+            }
+            connection.close().await.unwrap();
+        }
+        let store = open(folder.path()).await.unwrap();
+        check_moved(&store).await;
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn files_that_cannot_be_moved_are_refused_and_stay() {
+        // One of another history.
+        let taken = folder().await;
+        write_former(taken.path()).await;
+        open(taken.path()).await.unwrap().close().await;
+        write_former(taken.path()).await;
+        // One of a newer version, one of before lives, and one of another program.
+        let newer = folder().await;
+        write_former(newer.path()).await;
+        let mut connection = former(newer.path()).await;
+        connection.execute("PRAGMA user_version = 5").await.unwrap();
+        connection.close().await.unwrap();
+        let older = folder().await;
+        let mut connection = former(older.path()).await;
+        migrations::run_steps(&mut connection, &STEPS[..1])
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        let foreign = folder().await;
+        std::fs::write(foreign.path().join("history.db"), "no database").unwrap();
+        for (folder, why) in [
+            (taken, "a history already"),
+            (newer, "a newer wapi"),
+            (older, "Start the version before this one"),
+            (foreign, "not a database"),
+        ] {
+            let before = std::fs::read(folder.path().join("history.db")).unwrap();
+            let error = format!("{:#}", open(folder.path()).await.err().unwrap());
+            assert!(
+                error.contains(why) && error.contains("history.db"),
+                "{error}"
+            );
+            let after = std::fs::read(folder.path().join("history.db")).unwrap();
+            assert!(before == after, "{why}");
+        }
+    }
+}

@@ -334,8 +334,8 @@ pub static SETTINGS: &[Setting] = &[
         default: Value("10240"),
         example: "10240",
         secret: false,
-        meaning: "Size of the database in MiB above which the oldest events go early; events with pending \
-                  deliveries stay.",
+        meaning: "Size of the database without the history in MiB above which the oldest events go early; \
+                  events with pending deliveries stay.",
     },
     Setting {
         section: RETENTION,
@@ -344,7 +344,8 @@ pub static SETTINGS: &[Setting] = &[
         example: "30",
         secret: false,
         meaning: "Chats, contacts, and messages to list and search: `off`, the number of days to \
-                  keep messages, or `forever`. Costs about a fifth of the CPU of a received message.",
+                  keep messages, or `forever`. Costs about a fifth of the CPU of a received message. What was \
+                  kept goes ten minutes after a start with `off`.",
     },
     Setting {
         section: FILES,

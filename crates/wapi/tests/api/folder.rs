@@ -145,7 +145,6 @@ async fn links_and_what_belongs_to_others_are_refused_by_name() {
     for path in [
         "wapi.lock",
         "wapi.db",
-        "history.db",
         "sessions",
         "qr-codes",
         "media",

@@ -41,7 +41,6 @@ async fn hostile_names_work_and_stay_in_the_data_folder() {
                     "qr-codes",
                     "media",
                     "wapi.db",
-                    "history.db",
                     "folder-id.json",
                     "wapi.lock"
                 ]

@@ -13,37 +13,32 @@ const SHOP: &str = "/v1/sessions/shop";
 /// How much there is of everybody, by table.
 async fn left(app: &TestApp) -> Vec<(&'static str, i64)> {
     let mut left = Vec::new();
-    for (file, tables) in [
-        (
-            "wapi.db",
-            &[
-                "events",
-                "messages",
-                "receipts",
-                "payloads",
-                "polls",
-                "media",
-                "identities",
-                "sessions",
-                "engine",
-            ][..],
-        ),
-        ("history.db", &["messages", "chats", "contacts"]),
+    let options = SqliteConnectOptions::new()
+        .filename(app.root().join("wapi.db"))
+        .read_only(true);
+    let mut database = options.connect().await.unwrap();
+    for table in [
+        "events",
+        "messages",
+        "receipts",
+        "payloads",
+        "polls",
+        "media",
+        "identities",
+        "sessions",
+        "engine",
+        "history_messages",
+        "history_chats",
+        "history_contacts",
     ] {
-        let options = SqliteConnectOptions::new()
-            .filename(app.root().join(file))
-            .read_only(true);
-        let mut database = options.connect().await.unwrap();
-        for table in tables {
-            let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-            let count: i64 = sqlx::query_scalar(sql)
-                .fetch_one(&mut database)
-                .await
-                .unwrap();
-            left.extend((count > 0).then_some((*table, count)));
-        }
-        database.close().await.unwrap();
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let count: i64 = sqlx::query_scalar(sql)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        left.extend((count > 0).then_some((table, count)));
     }
+    database.close().await.unwrap();
     left
 }
 

@@ -100,7 +100,7 @@ async fn a_session_file_without_its_database_logs_in_and_both_sides_read_on() {
         bob.next_message(PATIENCE).await.unwrap();
         let stopped = app.stop().await;
         for name in names(stopped.root(), "") {
-            if name.starts_with("wapi.db") || name.starts_with("history.db") {
+            if name.starts_with("wapi.db") {
                 std::fs::remove_file(stopped.root().join(name)).unwrap();
             }
         }

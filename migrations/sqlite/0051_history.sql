@@ -69,13 +69,13 @@ CREATE INDEX history_messages_chat ON history_messages (chat, at, place);
 CREATE INDEX history_messages_age ON history_messages (at);
 
 CREATE TRIGGER history_messages_inserted AFTER INSERT ON history_messages BEGIN
-  UPDATE history_progress SET bytes = bytes + 400 + length(COALESCE(new.content, ''));
+  UPDATE history_progress SET bytes = bytes + 400 + length(CAST(COALESCE(new.content, '') AS BLOB));
 END;
 CREATE TRIGGER history_messages_deleted AFTER DELETE ON history_messages BEGIN
-  UPDATE history_progress SET bytes = bytes - 400 - length(COALESCE(old.content, ''));
+  UPDATE history_progress SET bytes = bytes - 400 - length(CAST(COALESCE(old.content, '') AS BLOB));
 END;
 CREATE TRIGGER history_messages_changed AFTER UPDATE OF content ON history_messages BEGIN
-  UPDATE history_progress SET bytes = bytes + length(COALESCE(new.content, '')) - length(COALESCE(old.content, ''));
+  UPDATE history_progress SET bytes = bytes + length(CAST(COALESCE(new.content, '') AS BLOB)) - length(CAST(COALESCE(old.content, '') AS BLOB));
 END;
 
 CREATE TABLE history_reactions (
@@ -94,7 +94,8 @@ CREATE VIRTUAL TABLE history_words USING fts5 (
   tokenize = "unicode61 remove_diacritics 2 categories 'L* M* N*'"
 );
 
--- How far `history.db` was moved here: its places less `shift` are those here. No row: there was none, or it is done.
+-- How far `history.db` was moved here: its places less `shift` are those here. The largest number: all of it, and the file is to go. No
+-- row: there was none, or it is gone.
 CREATE TABLE history_moving (
   one   INTEGER PRIMARY KEY CHECK (one = 1),
   shift BIGINT NOT NULL,

@@ -97,9 +97,8 @@ impl History {
     /// ago.
     pub async fn current(&self) -> Result<HistoryStore<'_>, HistoryOffError> {
         let kept = self.if_enabled().ok_or(HistoryOffError)?;
-        if let Ok(newest) = self.inner.store.events().newest_position().await {
-            self.wait_for_seq(newest).await;
-        }
+        self.wait_for_seq(self.inner.store.events().newest_position())
+            .await;
         Ok(kept)
     }
 
@@ -137,7 +136,7 @@ impl History {
         };
         // A phone may also send messages that have just arrived; these are not history and come as
         // events.
-        self.wait_for_seq(self.inner.store.events().newest_position().await?)
+        self.wait_for_seq(self.inner.store.events().newest_position())
             .await;
         kept.import_history(session, imports).await
     }

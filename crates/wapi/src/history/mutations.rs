@@ -32,27 +32,39 @@ pub(super) const TYPES: [&str; 13] = [
 /// Contents of our own messages, by life and id.
 pub(super) type SentContents = HashMap<(i64, String), Message>;
 
+/// An event with its data.
+pub(super) struct ReadEvent<'a> {
+    event: &'a StoredEvent,
+    data: EventData,
+}
+
+impl<'a> ReadEvent<'a> {
+    /// Parses an event, which is stored as its envelope; `None` if a newer version wrote it.
+    pub fn parse(event: &'a StoredEvent) -> Option<Self> {
+        let data = serde_json::from_str(&event.body).ok()?;
+        Some(Self { event, data })
+    }
+}
+
 /// Returns life and id of our own message whose content is needed to interpret an event.
-pub(super) fn own_message_key(event: &StoredEvent) -> Option<(Life, String)> {
-    progress_status(&event.kind)?;
+pub(super) fn own_message_key(read: &ReadEvent<'_>) -> Option<(Life, String)> {
     let (EventData::MessageSent(update)
     | EventData::MessageDelivered(update)
     | EventData::MessageRead(update)
-    | EventData::MessagePlayed(update)) = read_data(event)?
+    | EventData::MessagePlayed(update)) = &read.data
     else {
         return None;
     };
-    Some((event.session.clone(), update.id))
+    Some((read.event.session.clone(), update.id.clone()))
 }
 
-/// Returns the changes that an event makes. An event that cannot be parsed, because a newer version
-/// wrote it, changes nothing. The first event about one of our messages takes its content from
+/// Returns the changes that an event makes. The first event about one of our messages takes its content from
 /// `sent`: in a group, each member adds another event.
 pub(super) fn event_mutations(
-    event: &StoredEvent,
+    ReadEvent { event, data }: ReadEvent<'_>,
     sent: &mut SentContents,
 ) -> Vec<HistoryMutation> {
-    let mut changes = event_changes(event, sent).unwrap_or_default();
+    let mut changes = event_changes(event, data, sent).unwrap_or_default();
     // Statuses last a day and appear in no list of chats.
     changes.retain(|change| change.chat_id() != Some(STATUS));
     let step = |change| HistoryMutation {
@@ -63,8 +75,12 @@ pub(super) fn event_mutations(
     changes.into_iter().map(step).collect()
 }
 
-fn event_changes(event: &StoredEvent, sent: &mut SentContents) -> Option<Vec<HistoryChange>> {
-    Some(match read_data(event)? {
+fn event_changes(
+    event: &StoredEvent,
+    data: EventData,
+    sent: &mut SentContents,
+) -> Option<Vec<HistoryChange>> {
+    Some(match data {
         EventData::MessageReceived(event) => vec![message_change(*event)],
         EventData::MessageEcho(event) => {
             let chat = event.origin.chat.clone();
@@ -252,11 +268,6 @@ fn change_target(origin: MessageOrigin, id: String) -> ChangeTarget {
     }
 }
 
-/// Reads what an event stored as its envelope.
-fn read_data(event: &StoredEvent) -> Option<EventData> {
-    serde_json::from_str(&event.body).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -272,8 +283,13 @@ mod tests {
             id,
             session,
             kind: kind.to_owned(),
-            body: json!({"type": kind, "data": data}).to_string(),
+            body: json!({"type": kind, "data": data}).to_string().into(),
         }
+    }
+
+    fn mutations_of(event: &StoredEvent, sent: &mut SentContents) -> Vec<HistoryMutation> {
+        let read = ReadEvent::parse(event);
+        read.map_or(Vec::new(), |read| event_mutations(read, sent))
     }
 
     #[test]
@@ -291,10 +307,10 @@ mod tests {
                 data["chat"] = person.clone();
             }
             let stored = StoredEvent {
-                body: json!({"type": kind, "data": data}).to_string(),
+                body: json!({"type": kind, "data": data}).to_string().into(),
                 ..event(1, kind, "A")
             };
-            let changes = event_mutations(&stored, &mut SentContents::new());
+            let changes = mutations_of(&stored, &mut SentContents::new());
             assert!(!changes.is_empty(), "{kind} changes nothing");
         }
     }
@@ -314,7 +330,7 @@ mod tests {
             .zip(1..)
             .map(|(kind, seq)| event(seq, kind, "A"));
         let changes: Vec<HistoryChange> = events
-            .flat_map(|event| event_mutations(&event, &mut sent))
+            .flat_map(|event| mutations_of(&event, &mut sent))
             .map(|step| step.change)
             .collect();
         let written = changes
@@ -339,7 +355,7 @@ mod tests {
             (0, "B".to_owned()),
             Message::new(MessageContent::Reaction { reaction }),
         );
-        let mut count = |kind: &str| event_mutations(&event(1, kind, "B"), &mut sent).len();
+        let mut count = |kind: &str| mutations_of(&event(1, kind, "B"), &mut sent).len();
         assert_eq!(
             ["message.delivered", "message.sent", "message.delivered"].map(&mut count),
             [0, 1, 0]

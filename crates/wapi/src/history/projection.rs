@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::mutations::ReadEvent;
 use super::{History, mutations};
 use crate::store::EventFilter;
 use crate::store::StoreError;
@@ -23,7 +24,7 @@ const REST: Duration = Duration::from_secs(1);
 impl History {
     /// Follows the events until the program stops. The next start reads the rest.
     pub(super) async fn follow_events(self, lifecycle: Lifecycle) {
-        let mut commits = self.inner.store.watch_commits();
+        let mut newest = self.inner.store.events().watch_newest();
         let wanted = EventFilter {
             types: mutations::TYPES.map(str::to_owned).to_vec(),
             ..EventFilter::default()
@@ -32,15 +33,15 @@ impl History {
             loop {
                 self.catch_up(&wanted).await;
                 tokio::select! {
-                    changed = commits.changed() => {
+                    changed = newest.changed() => {
                         if changed.is_err() {
                             return;
                         }
                         tokio::select! {
                             () = self.inner.clock.sleep(GATHERING) => {}
-                            () = self.inner.wake.notified() => {}
+                            () = self.await_reader() => {}
                         }
-                        commits.mark_unchanged();
+                        newest.mark_unchanged();
                     }
                     () = self.inner.wake.notified() => {}
                 }
@@ -67,6 +68,13 @@ impl History {
         }
     }
 
+    /// Completes once a reader waits. A wake-up alone would not do: another wait may have taken it.
+    async fn await_reader(&self) {
+        if self.inner.waiting.load(Ordering::SeqCst) == 0 {
+            self.inner.wake.notified().await;
+        }
+    }
+
     /// Reads one batch; returns whether there may be more.
     async fn read_batch(&self, wanted: &EventFilter) -> Result<bool, StoreError> {
         let done = *self.inner.progress.borrow();
@@ -79,6 +87,10 @@ impl History {
         if position == done {
             return Ok(false);
         }
+        let events: Vec<ReadEvent> = events
+            .iter()
+            .filter_map(|event| ReadEvent::parse(event))
+            .collect();
         let ours: BTreeSet<_> = events
             .iter()
             .filter_map(mutations::own_message_key)
@@ -90,17 +102,13 @@ impl History {
             .find_sent_contents(&Vec::from_iter(ours))
             .await?;
         let steps: Vec<HistoryMutation> = events
-            .iter()
+            .into_iter()
             .flat_map(|event| mutations::event_mutations(event, &mut sent))
             .collect();
         if !steps.is_empty() {
             let history = self.inner.store.history();
-            let urgent = async {
-                if self.inner.waiting.load(Ordering::SeqCst) == 0 {
-                    self.inner.wake.notified().await;
-                }
-            };
-            history.write_mutations(steps, position, urgent).await?;
+            let written = history.write_mutations(steps, position, self.await_reader());
+            written.await?;
         }
         self.inner.store.events().hold_events_after(position);
         self.inner.progress.send_replace(position);

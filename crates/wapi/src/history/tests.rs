@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
 use super::*;
 use crate::model::event::{
     ChatChange, ChatUpdated, Event, EventData, MessageKey, MessageOrigin, Person, ReceivedMessage,
@@ -10,7 +13,7 @@ use crate::model::event::{
 use crate::model::message::Message;
 use crate::store::history::PageAnchor;
 use crate::store::{NewEvent, RetentionLimits, Store};
-use crate::system::clock::Clock;
+use crate::system::clock::{Clock, TimeSource};
 use crate::system::lifecycle::{FinishReport, Lifecycle};
 
 const ANN: &str = "375440000001@s.whatsapp.net";
@@ -24,8 +27,12 @@ struct TestHistory {
 
 impl TestHistory {
     async fn open(root: &Path, policy: HistoryPolicy) -> Self {
-        let clock = Clock::system();
-        let store = Store::open(&root.join("wapi.db"), clock.clone())
+        Self::open_at(root, policy, Clock::system()).await
+    }
+
+    async fn open_at(root: &Path, policy: HistoryPolicy, clock: Clock) -> Self {
+        // The store's own time is that of the system.
+        let store = Store::open(&root.join("wapi.db"), Clock::system())
             .await
             .unwrap();
         let lifecycle = Lifecycle::new();
@@ -53,7 +60,7 @@ impl TestHistory {
     /// Returns the number of recorded messages once all events are read, and how many of them are
     /// unread.
     async fn count_messages(&self) -> (usize, u32) {
-        let newest = self.store.events().newest_position().await.unwrap();
+        let newest = self.store.events().newest_position();
         self.history.inner.wake.notify_one();
         let mut progress = self.history.inner.progress.subscribe();
         let read = progress.wait_for(|done| *done >= newest);
@@ -237,9 +244,58 @@ async fn a_history_that_is_off_goes_after_a_while() {
     stage.history.remove_expired(now).await.unwrap();
     assert_eq!(stage.store.history().size().await.unwrap(), 0);
     stage.close().await;
-    // What the log still has is read again.
+    // What the log still has does not come back: sessions and messages may have been deleted.
     let stage = TestHistory::open(folder.path(), HistoryPolicy::Forever).await;
-    assert_eq!(stage.count_messages().await, (400, 400));
+    assert_eq!(stage.count_messages().await, (0, 0));
+    append_messages(&stage.store, 400..403).await;
+    assert_eq!(stage.count_messages().await, (3, 3));
+    stage.close().await;
+}
+
+/// Time whose seconds never end.
+struct EndlessSeconds;
+
+impl TimeSource for EndlessSeconds {
+    fn now(&self) -> Timestamp {
+        Clock::system().now()
+    }
+
+    fn uptime(&self) -> Duration {
+        Clock::system().uptime()
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        if time >= Duration::from_secs(1) {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(async move { Clock::system().sleep(time).await })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_does_not_wait_for_more_to_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::new(EndlessSeconds);
+    let stage = TestHistory::open_at(folder.path(), HistoryPolicy::Forever, clock).await;
+    let reading = Lifecycle::new();
+    for number in 0..200 {
+        let (history, done) = (stage.history.clone(), Arc::new(Notify::new()));
+        append_messages(&stage.store, 2 * number..2 * number + 1).await;
+        let read = Arc::clone(&done);
+        reading.spawn(async move {
+            history.current().await.unwrap();
+            read.notify_one();
+        });
+        append_messages(&stage.store, 2 * number + 1..2 * number + 2).await;
+        let done = async {
+            done.notified().await;
+            stage.history.current().await.unwrap();
+        };
+        let clock = Clock::system();
+        let limit = clock.timeout(PATIENCE, done);
+        limit.await.expect("nobody waits for a second");
+    }
+    reading.finish(&Clock::system(), PATIENCE).await;
     stage.close().await;
 }
 

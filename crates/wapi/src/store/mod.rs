@@ -33,7 +33,6 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use tokio::sync::watch;
 
 use crate::system::clock::Clock;
 use crate::system::durable_files;
@@ -258,9 +257,13 @@ impl Store {
             .await
             .with_context(|| format!("reading {name}"))?;
         let lives = Arc::new(lives);
-        let deliveries = webhooks::open::cursor::open_deliveries(&mut connection)
+        let (open, cursor) = webhooks::open::cursor::open_deliveries(&mut connection)
             .await
             .with_context(|| format!("reading {name}"))?;
+        let newest = events::feed::newest_position(&mut connection)
+            .await
+            .with_context(|| format!("reading {name}"))?;
+        let recent = Arc::new(RecentEvents::new(newest));
         let options = options.read_only(true);
         let pool = |max_connections| {
             SqlitePoolOptions::new()
@@ -274,17 +277,11 @@ impl Store {
         let meters = Arc::<GatewayMetrics>::default();
         let writer = DatabaseWriter::start(
             connection,
-            deliveries,
+            (open, cursor, Arc::clone(&recent)),
             Arc::clone(&lives),
             sealer.clone(),
             clock.clone(),
             Arc::clone(&meters),
-            &tasks,
-        );
-        let tail = RecentEvents::start(
-            chores.clone(),
-            Arc::clone(&lives),
-            writer.watch_commits(),
             &tasks,
         );
         let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
@@ -295,7 +292,7 @@ impl Store {
             api_readers,
             history_readers,
             writer,
-            recent: tail,
+            recent,
             lives,
             sealer,
             timers,
@@ -307,7 +304,7 @@ impl Store {
             tasks,
             clock,
         };
-        store.start_event_count().await?;
+        store.start_event_count().await;
         Ok(store)
     }
 
@@ -330,7 +327,8 @@ impl Store {
     }
 
     /// Returns a receiver that is notified of every commit from now on.
-    pub fn watch_commits(&self) -> watch::Receiver<()> {
+    #[cfg(test)]
+    pub fn watch_commits(&self) -> tokio::sync::watch::Receiver<()> {
         self.writer.watch_commits()
     }
 

@@ -444,6 +444,8 @@ async fn a_purge_leaves_nothing() {
             "history_messages",
             "history_chats",
             "history_contacts",
+            "history_reactions",
+            "history_words",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
             let count: i64 = sqlx::query_scalar(sql)

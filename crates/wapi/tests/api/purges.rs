@@ -30,6 +30,8 @@ async fn left(app: &TestApp) -> Vec<(&'static str, i64)> {
         "history_messages",
         "history_chats",
         "history_contacts",
+        "history_reactions",
+        "history_words",
     ] {
         let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         let count: i64 = sqlx::query_scalar(sql)

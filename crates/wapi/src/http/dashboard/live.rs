@@ -23,7 +23,7 @@ use crate::http::access::api_keys::Caller;
 use crate::http::error::Problem;
 use crate::http::request::query::QueryParameters;
 use crate::http::v1::events::event_stream::last_event_id;
-use crate::http::v1::events::{feed_problem, read_event_filter};
+use crate::http::v1::events::read_event_filter;
 use crate::model::session_name::SessionName;
 use crate::store::{EventFilter, EventReader};
 
@@ -87,16 +87,11 @@ pub trait LivePage: Send + Sync + 'static {
 }
 
 /// Returns the address of a page's stream, from the events on that the page is drawn after.
-pub async fn stream_address(
-    gateway: &Gateway,
-    path: &str,
-    parameters: &[(&str, &str)],
-) -> Result<String, Problem> {
-    let newest = gateway.store.events().newest_position().await;
-    let newest = newest.map_err(feed_problem)?.to_string();
+pub fn stream_address(gateway: &Gateway, path: &str, parameters: &[(&str, &str)]) -> String {
+    let newest = gateway.store.events().newest_position().to_string();
     let mut parameters = parameters.to_vec();
     parameters.push(("after", &newest));
-    Ok(address_with(path, &parameters))
+    address_with(path, &parameters)
 }
 
 /// Returns the events of one session, or of all that the caller may see.
@@ -121,8 +116,7 @@ pub async fn stream_page(
     // The script reloads a page whose stream is not found, and the page says why.
     check_session(&gateway, &page)?;
     let filter = page_filter(&caller, &page)?;
-    let newest = gateway.store.events().newest_position().await;
-    let newest = newest.map_err(feed_problem)?;
+    let newest = gateway.store.events().newest_position();
     // Of what happened while a page was away for long, its state now is all that counts.
     let is_stale = newest.saturating_sub(after) > BATCH_SIZE as i64;
     let after = if is_stale { newest } else { after };
@@ -241,7 +235,7 @@ impl<P: LivePage> PageStream<P> {
                     self.stage = StreamPhase::Live;
                     let missed = self.reader.read_page(BATCH_SIZE).await.ok()?;
                     if mem::take(&mut self.is_stale) || !missed.is_empty() {
-                        self.skip_waiting().await?;
+                        self.reader.skip_saved();
                         // All tabs share numbers of this age: many idle ones cost what one costs.
                         if let Some(event) = self.redraw(HEARTBEAT_INTERVAL).await? {
                             return Some(event);
@@ -258,7 +252,7 @@ impl<P: LivePage> PageStream<P> {
                         Ok(Ok(_)) => {
                             let pause = gateway.clock.sleep(P::PAUSE);
                             gateway.lifecycle.unless_stopping(pause).await?;
-                            self.skip_waiting().await?;
+                            self.reader.skip_saved();
                             if let Some(event) = self.redraw(P::PAUSE).await? {
                                 return Some(event);
                             }
@@ -278,11 +272,6 @@ impl<P: LivePage> PageStream<P> {
                 }
             }
         }
-    }
-
-    /// Skips the events that wait: the page is drawn once for all of them.
-    async fn skip_waiting(&mut self) -> Option<()> {
-        self.reader.skip_saved().await.ok()
     }
 
     /// Draws the page, and returns the parts that changed, if any did.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use crate::store::events::feed;
 use crate::store::{Life, Store, StoreError, to_timestamp};
 
 /// How often the waiting deliveries are counted at most, until none of them has moved meanwhile.
@@ -41,9 +40,8 @@ pub struct LastEventCounts {
 
 impl Store {
     /// Counts events from here on.
-    pub(in crate::store) async fn start_event_count(&self) -> Result<(), StoreError> {
-        self.stats.lock().await.counted_upto = Some(feed::newest_position(&self.background).await?);
-        Ok(())
+    pub(in crate::store) async fn start_event_count(&self) {
+        self.stats.lock().await.counted_upto = Some(self.recent.newest_position());
     }
 
     /// Counts the last events of a session by type, `most` of them. Answered from the index of
@@ -122,7 +120,7 @@ impl Store {
 
     /// Counts the new events only, and adds them to the previous counts.
     async fn count_events(&self, numbers: &mut StoreStats) -> Result<(), StoreError> {
-        let newest = feed::newest_position(&self.background).await?;
+        let newest = self.recent.newest_position();
         let sql =
             "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
         let counted = numbers.counted_upto.unwrap_or(newest);

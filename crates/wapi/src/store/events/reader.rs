@@ -2,6 +2,7 @@
 //! read.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
@@ -14,17 +15,27 @@ use crate::store::{EventStore, Life, StoreError, to_timestamp};
 
 impl EventStore<'_> {
     /// Returns up to `limit` events after a position, oldest first, the position up to which there
-    /// are no others, and whether these are all. Uses no connections of the feed.
+    /// are no others, and whether these are all. Uses no connections of the feed; recent events are
+    /// in memory.
     pub async fn read_events_after(
         self,
         seq: i64,
         wanted: &EventFilter,
         limit: usize,
-    ) -> Result<(Vec<StoredEvent>, i64, bool), StoreError> {
+    ) -> Result<(Vec<Arc<StoredEvent>>, i64, bool), StoreError> {
+        let recent = self
+            .store
+            .recent
+            .find_events_after(seq, wanted, &self.store.lives, limit);
+        if let Some((events, upto)) = recent {
+            let is_last = events.len() < limit;
+            return Ok((events, upto, is_last));
+        }
         let mut connection = self.store.background.acquire().await?;
         let page =
             feed::read_page_after(&mut connection, seq, wanted, &self.store.lives, limit).await?;
-        Ok((page.events, page.upto, page.is_last))
+        let events = page.events.into_iter().map(Arc::new).collect();
+        Ok((events, page.upto, page.is_last))
     }
 
     /// Returns the contents of those of these messages that were sent through the gateway, by

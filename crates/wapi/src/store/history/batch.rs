@@ -19,15 +19,35 @@ use crate::store::writer::{Plain, PlainChange};
 use crate::store::{HistoryStore, Life, StoreError};
 
 impl HistoryStore<'_> {
-    /// Writes steps in order, together with the position `seq` they were read up to; all or
-    /// nothing. Skips steps of events that were processed already, or that precede the deletion of
-    /// their session. They wait a moment for a commit of others, unless `urgent` completes.
+    /// Writes steps in order, together with the position `seq` they were read up to. Skips steps of
+    /// events that were processed already, or that precede the deletion of their session. They wait
+    /// a moment for a commit of others, unless `urgent` completes. All that is missing after a crash
+    /// is the last of them.
     pub async fn write_mutations(
         self,
-        steps: Vec<HistoryMutation>,
+        mut steps: Vec<HistoryMutation>,
         seq: i64,
         urgent: impl Future<Output = ()>,
     ) -> Result<(), StoreError> {
+        // What two ids that became one have is moved in changes of its own, since it may be a lot, and
+        // after all that happened before.
+        while let Some(index) = steps.iter().position(|step| step.change.is_merge()) {
+            let merge = steps[index].seq;
+            let first = steps.partition_point(|step| step.seq < merge);
+            let end = steps.partition_point(|step| step.seq <= merge);
+            let rest = steps.split_off(end);
+            let event = steps.split_off(first);
+            if !steps.is_empty() {
+                self.write_now(steps, merge - 1).await?;
+            }
+            for step in &event {
+                if let HistoryChange::Merged { old, new } = &step.change {
+                    self.begin_merge(&step.session, old, new).await?;
+                }
+            }
+            self.write_now(event, merge).await?;
+            steps = rest;
+        }
         let writer = &self.store.writer;
         let change = WriteMutations {
             steps: steps.into(),
@@ -38,6 +58,12 @@ impl HistoryStore<'_> {
             // What was applied already is skipped.
             None => writer.apply_plain(change).await,
         }
+    }
+
+    async fn write_now(self, steps: Vec<HistoryMutation>, seq: i64) -> Result<(), StoreError> {
+        let steps = steps.into();
+        let change = WriteMutations { steps, seq };
+        self.store.writer.apply_plain(change).await
     }
 }
 

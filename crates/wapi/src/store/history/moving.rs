@@ -24,6 +24,8 @@ const STEPS: [&str; 4] = [
 const AT_ONCE: u32 = 1_000;
 /// Messages between two lines of the log.
 const REPORT_EVERY: u64 = 100_000;
+/// How far the move is once everything is moved, and the file is to be removed.
+const ALL: i64 = i64::MAX;
 
 /// Moves what `history.db`, beside this database, has into its tables, and removes the file. Does
 /// nothing if there is none.
@@ -33,23 +35,24 @@ pub(in crate::store) async fn move_history(
 ) -> Result<()> {
     let file = database.with_file_name("history.db");
     let has_file = tokio::fs::try_exists(&file).await;
-    if !has_file.with_context(|| format!("looking for {}", file.display()))? {
-        return end_move(connection).await;
-    }
-    let moving = move_file(connection, &file).await;
+    let moving = match has_file.with_context(|| format!("looking for {}", file.display()))? {
+        true => move_file(connection, &file).await,
+        false => end_move(connection).await,
+    };
     moving.with_context(|| format!("moving {} into the database", file.display()))
 }
 
 async fn move_file(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
-    prepare_file(file).await?;
-    let name = file.to_str().context("its name is not UTF-8")?;
-    sqlx::query("ATTACH DATABASE $1 AS former")
-        .bind(name)
-        .execute(&mut *connection)
-        .await?;
-    let moved = move_tables(connection).await;
-    connection.execute("DETACH DATABASE former").await?;
-    moved?;
+    if how_far(connection).await? != Some(ALL) && prepare_file(file).await? {
+        let name = file.to_str().context("its name is not UTF-8")?;
+        sqlx::query("ATTACH DATABASE $1 AS former")
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+        let moved = move_tables(connection).await;
+        connection.execute("DETACH DATABASE former").await?;
+        moved?;
+    }
     // Everything is on the disk.
     for suffix in ["-wal", "-shm", ""] {
         let part = file.with_file_name(format!("history.db{suffix}"));
@@ -58,27 +61,37 @@ async fn move_file(connection: &mut SqliteConnection, file: &Path) -> Result<()>
     end_move(connection).await
 }
 
-/// Brings the file to the last version that had one, and its log into it.
-async fn prepare_file(file: &Path) -> Result<()> {
+/// Returns up to which place of the file everything is moved; `None` if no move has begun.
+async fn how_far(connection: &mut SqliteConnection) -> Result<Option<i64>> {
+    let query = sqlx::query_scalar("SELECT upto FROM history_moving");
+    Ok(query.fetch_optional(connection).await?)
+}
+
+/// Brings the file to the last version that had one, and its log into it. Returns false if nothing was
+/// ever written to it.
+async fn prepare_file(file: &Path) -> Result<bool> {
     let options = SqliteConnectOptions::new()
         .filename(file)
         .synchronous(SqliteSynchronous::Full)
         .disable_statement_logging();
     let mut connection = options.connect().await?;
-    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut connection)
-        .await?;
-    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats')";
-    let is_halfway: bool = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
-    if version < 2 || is_halfway {
-        bail!(
-            "a version wrote it that did not tell the accounts of a session apart. Start the version before this one \
-             once; or move the file away, and the history begins with the events of the last days"
-        );
+    let sql = "SELECT (SELECT user_version FROM pragma_user_version) AS version, (SELECT count(*) FROM sqlite_schema) AS tables, \
+               EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats') AS is_halfway";
+    let row = sqlx::query(sql).fetch_one(&mut connection).await?;
+    let (version, tables): (i64, i64) = (row.get("version"), row.get("tables"));
+    if (version, tables) == (0, 0) {
+        connection.close().await?;
+        return Ok(false);
     }
+    ensure!(version > 0, "another program wrote it; move the file away");
+    ensure!(
+        version > 1 && !row.get::<bool, _>("is_halfway"),
+        "a version wrote it that did not tell the accounts of a session apart. Start the version before this one once; \
+         or move the file away, and the history begins with the next messages"
+    );
     migrations::run_steps(&mut connection, &STEPS).await?;
     connection.close().await?;
-    Ok(())
+    Ok(true)
 }
 
 async fn move_tables(connection: &mut SqliteConnection) -> Result<()> {
@@ -103,27 +116,48 @@ async fn move_tables(connection: &mut SqliteConnection) -> Result<()> {
     }
     let sql = "SELECT (SELECT count(*) FROM former.messages WHERE chat IN (SELECT place FROM history_chats)) \
                = (SELECT count(*) FROM history_messages)";
-    let is_complete: bool = sqlx::query_scalar(sql).fetch_one(connection).await?;
+    let is_complete: bool = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
     ensure!(
         is_complete,
         "it has other messages than were moved; restore both from a backup"
     );
+    let query = sqlx::query("UPDATE history_moving SET upto = $1").bind(ALL);
+    query.execute(connection).await?;
     Ok(())
 }
 
 /// Moves all but the messages, unless that was done, and says where their positions go. What belongs
 /// to no life is not moved: nobody can see it.
 async fn begin_move(connection: &mut SqliteConnection) -> Result<()> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM history_moving) AS is_begun, \
-               EXISTS (SELECT 1 FROM history_chats) OR EXISTS (SELECT 1 FROM history_contacts) AS is_full";
-    let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
-    if row.get("is_begun") {
+    if how_far(connection).await?.is_some() {
         return Ok(());
     }
+    let sql = "SELECT EXISTS (SELECT 1 FROM history_chats) OR EXISTS (SELECT 1 FROM history_contacts) AS is_full, \
+               (SELECT seq FROM former.progress) > COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) \
+               AS is_ahead, EXISTS (SELECT 1 FROM former.unread) AS is_unread, \
+               (SELECT count(*) FROM former.messages m JOIN former.chats c ON c.place = m.chat \
+                WHERE c.session <> -1 AND c.session NOT IN (SELECT life FROM lives)) AS orphans";
+    let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
     ensure!(
         !row.get::<bool, _>("is_full"),
         "the database has a history already, and this is another one; move the file away"
     );
+    ensure!(
+        !row.get::<bool, _>("is_ahead"),
+        "it knows later events than the database, which is older or another one: restore the database that belongs to \
+         it; or move the file away"
+    );
+    ensure!(
+        !row.get::<bool, _>("is_unread"),
+        "the version before this one was to read some events again; start it once more"
+    );
+    let orphans: i64 = row.get("orphans");
+    if orphans > 0 {
+        tracing::info!(
+            messages = orphans,
+            "messages of former sessions that nobody can see any more are left out of the history"
+        );
+    }
     let mut transaction = connection.begin().await?;
     for sql in [
         // Positions of events are positive, and the order stays.
@@ -136,9 +170,7 @@ async fn begin_move(connection: &mut SqliteConnection) -> Result<()> {
          SELECT session, id, phone, lid, saved_name, verified_name, push_name, username \
          FROM former.contacts WHERE session IN (SELECT life FROM lives)",
         "INSERT INTO history_forgotten (session, seq) SELECT session, seq FROM former.forgotten",
-        // The events of some lives were to be read again: all are. What is there stays as it is.
-        "UPDATE history_progress SET seq = CASE WHEN EXISTS (SELECT 1 FROM former.unread) THEN 0 \
-         ELSE min((SELECT seq FROM former.progress), COALESCE((SELECT max(seq) FROM events), 0)) END",
+        "UPDATE history_progress SET seq = (SELECT seq FROM former.progress)",
     ] {
         transaction.execute(sql).await?;
     }
@@ -152,7 +184,7 @@ async fn move_messages(connection: &mut SqliteConnection) -> Result<u64> {
         .fetch_one(&mut *transaction)
         .await?;
     let sql = "SELECT m.place, m.chat, m.content, l.session FROM former.messages m \
-               JOIN history_chats c ON c.place = m.chat JOIN lives l ON l.life = c.session \
+               CROSS JOIN history_chats c ON c.place = m.chat CROSS JOIN lives l ON l.life = c.session \
                WHERE m.place > $1 ORDER BY m.place LIMIT $2";
     let query = sqlx::query(sql).bind(upto).bind(AT_ONCE);
     let rows = query.fetch_all(&mut *transaction).await?;
@@ -185,6 +217,11 @@ async fn move_messages(connection: &mut SqliteConnection) -> Result<u64> {
 
 /// Records that there is nothing to move any more.
 async fn end_move(connection: &mut SqliteConnection) -> Result<()> {
+    match how_far(connection).await? {
+        None => return Ok(()),
+        Some(ALL) => {}
+        Some(_) => bail!("a part of it is moved, and the file is gone; put it back"),
+    }
     connection.execute("DELETE FROM history_moving").await?;
     Ok(())
 }
@@ -214,7 +251,8 @@ mod tests {
         migrations::run_steps(&mut connection, &STEPS)
             .await
             .unwrap();
-        let sql = "UPDATE progress SET seq = 2; \
+        let sql = "DROP TABLE former_chats; DROP TABLE former_contacts; DROP TABLE former_forgotten; \
+             UPDATE progress SET seq = 2; \
              INSERT INTO chats (place, session, id, unread) VALUES (3, 1, '375440000001@s.whatsapp.net', 2), \
              (4, 7, 'gone', 0), (5, -1, '5', 0); \
              INSERT INTO contacts (session, id, phone, push_name) VALUES \
@@ -297,6 +335,28 @@ mod tests {
             store.close().await;
             assert!(!folder.path().join("history.db").exists());
         }
+        // As after an end between the last commit and the removal of the file.
+        write_former(folder.path()).await;
+        let options = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
+        let mut connection = options.connect().await.unwrap();
+        let sql = "INSERT INTO history_moving VALUES (1, 1, $1)";
+        let query = sqlx::query(sql).bind(ALL);
+        query.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        for _ in 0..2 {
+            let store = open(folder.path()).await.unwrap();
+            check_moved(&store).await;
+            store.close().await;
+            assert!(!folder.path().join("history.db").exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nothing_was_written_to_is_removed() {
+        let folder = folder().await;
+        std::fs::write(folder.path().join("history.db"), "").unwrap();
+        open(folder.path()).await.unwrap().close().await;
+        assert!(!folder.path().join("history.db").exists());
     }
 
     #[tokio::test]
@@ -304,7 +364,7 @@ mod tests {
         let folder = folder().await;
         write_former(folder.path()).await;
         let options = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
-        for interrupted_after in [0, 1, 2, 9] {
+        for interrupted_after in [0, 1, 1] {
             let mut connection = options.connect().await.unwrap();
             let name = folder.path().join("history.db").display().to_string();
             sqlx::query("ATTACH DATABASE $1 AS former")
@@ -318,6 +378,11 @@ mod tests {
             }
             connection.close().await.unwrap();
         }
+        let (file, away) = (folder.path().join("history.db"), folder.path().join("away"));
+        std::fs::rename(&file, &away).unwrap();
+        let error = format!("{:#}", open(folder.path()).await.err().unwrap());
+        assert!(error.contains("put it back"), "{error}");
+        std::fs::rename(&away, &file).unwrap();
         let store = open(folder.path()).await.unwrap();
         check_moved(&store).await;
         store.close().await;
@@ -342,12 +407,42 @@ mod tests {
             .await
             .unwrap();
         connection.close().await.unwrap();
+        let halfway = folder().await;
+        write_former(halfway.path()).await;
+        let mut connection = former(halfway.path()).await;
+        let sql = "CREATE TABLE former_chats (session TEXT)";
+        connection.execute(sql).await.unwrap();
+        connection.close().await.unwrap();
+        let unread = folder().await;
+        write_former(unread.path()).await;
+        let mut connection = former(unread.path()).await;
+        connection
+            .execute("INSERT INTO unread VALUES (1)")
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        let ahead = folder().await;
+        write_former(ahead.path()).await;
+        let mut connection = former(ahead.path()).await;
+        connection
+            .execute("UPDATE progress SET seq = 4")
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        let other = folder().await;
+        let mut connection = former(other.path()).await;
+        connection.execute("CREATE TABLE a (b)").await.unwrap();
+        connection.close().await.unwrap();
         let foreign = folder().await;
         std::fs::write(foreign.path().join("history.db"), "no database").unwrap();
         for (folder, why) in [
             (taken, "a history already"),
             (newer, "a newer wapi"),
             (older, "Start the version before this one"),
+            (halfway, "Start the version before this one"),
+            (unread, "start it once more"),
+            (ahead, "it knows later events"),
+            (other, "another program wrote it"),
             (foreign, "not a database"),
         ] {
             let before = std::fs::read(folder.path().join("history.db")).unwrap();

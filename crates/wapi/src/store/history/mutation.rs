@@ -130,6 +130,11 @@ impl HistoryChange {
         matches!(self, Self::Chat { change, .. } if change.deleted == Some(true) || change.cleared == Some(true))
     }
 
+    /// Returns whether two ids turned out to be one.
+    pub(super) const fn is_merge(&self) -> bool {
+        matches!(self, Self::Merged { .. })
+    }
+
     /// Returns the person it involves, if any. For a one-to-one chat, this is the other person.
     pub(crate) fn person(&self) -> Option<Person> {
         match self {

@@ -11,24 +11,21 @@ const FORGET_LIVES: &[&str] = &[
     "UPDATE history_chats SET session = -1, id = place WHERE session IN (SELECT value FROM json_each($1))",
     "DELETE FROM history_contacts WHERE session IN (SELECT value FROM json_each($1))",
     // Events that are not read yet would bring it back.
-    "INSERT INTO history_forgotten (session, seq) SELECT value, newest FROM json_each($1), \
-     (SELECT max(seq) AS newest FROM events) WHERE newest > (SELECT seq FROM history_progress) \
-     ON CONFLICT (session) DO UPDATE SET seq = excluded.seq",
+    "INSERT INTO history_forgotten (session, seq) SELECT value, newest.seq FROM json_each($1), \
+     (SELECT seq FROM sqlite_sequence WHERE name = 'events') AS newest WHERE newest.seq > (SELECT seq FROM history_progress) \
+     ON CONFLICT (session) DO UPDATE SET seq = max(history_forgotten.seq, excluded.seq)",
 ];
 const FORGET_ALL: &[&str] = &[
     "UPDATE history_chats SET session = -1, id = place WHERE session <> -1 AND $1 = '[]'",
     "DELETE FROM history_contacts WHERE $1 = '[]'",
     "DELETE FROM history_forgotten WHERE $1 = '[]'",
-    "UPDATE history_progress SET seq = 0 WHERE seq <> 0 AND $1 = '[]'",
+    // What the log still has of deleted messages and sessions must not come back.
+    "UPDATE history_progress SET seq = newest.seq FROM (SELECT seq FROM sqlite_sequence WHERE name = 'events') AS newest \
+     WHERE newest.seq > history_progress.seq AND $1 = '[]'",
 ];
 /// Of forgotten sessions.
 const REMOVE_EMPTY_CHATS: &[&str] = &["DELETE FROM history_chats WHERE session = -1 AND $1 = '[]' \
      AND NOT EXISTS (SELECT 1 FROM history_messages WHERE chat = history_chats.place)"];
-const REMOVE_MESSAGES: &[&str] = &[
-    "DELETE FROM history_words WHERE rowid IN (SELECT value FROM json_each($1))",
-    "DELETE FROM history_reactions WHERE message IN (SELECT value FROM json_each($1))",
-    "DELETE FROM history_messages WHERE place IN (SELECT value FROM json_each($1))",
-];
 
 impl HistoryStore<'_> {
     /// Removes up to `limit` messages written before a time, the oldest first; returns the number
@@ -39,7 +36,7 @@ impl HistoryStore<'_> {
             .bind(before.as_millisecond())
             .bind(limit);
         let row_ids = query.fetch_all(&self.store.background).await?;
-        self.remove(row_ids).await
+        self.remove(row_ids, before.as_millisecond()).await
     }
 
     /// Forgets lives of sessions: from now on their data is unreachable, and their events so far are
@@ -49,8 +46,7 @@ impl HistoryStore<'_> {
         self.run(FORGET_LIVES, lives).await
     }
 
-    /// Forgets everything. If the history is recorded again, it begins with the first event that is
-    /// in the log then.
+    /// Forgets everything. If the history is recorded again, it begins with the events after this one.
     pub async fn forget_all(self) -> Result<(), StoreError> {
         self.run(FORGET_ALL, Vec::new()).await
     }
@@ -63,7 +59,7 @@ impl HistoryStore<'_> {
             .fetch_all(&self.store.background)
             .await?;
         if !row_ids.is_empty() {
-            return self.remove(row_ids).await;
+            return self.remove(row_ids, i64::MIN).await;
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM history_chats WHERE session = -1)";
         let query = sqlx::query_scalar(sql);
@@ -73,12 +69,15 @@ impl HistoryStore<'_> {
         Ok(0)
     }
 
-    async fn remove(self, row_ids: Vec<i64>) -> Result<u64, StoreError> {
-        let count = row_ids.len() as u64;
-        if count > 0 {
-            self.run(REMOVE_MESSAGES, row_ids).await?;
+    async fn remove(self, row_ids: Vec<i64>, written_before: i64) -> Result<u64, StoreError> {
+        if row_ids.is_empty() {
+            return Ok(0);
         }
-        Ok(count)
+        let change = RemoveMessages {
+            row_ids,
+            written_before,
+        };
+        self.store.writer.apply_plain(change).await
     }
 
     async fn run(
@@ -128,5 +127,39 @@ impl PlainChange for HistoryStatements {
             query.execute(&mut *connection).await?;
         }
         Ok(())
+    }
+}
+
+/// Removes those of these messages that were written before a time, or whose chat is forgotten: others
+/// may have been given their row ids meanwhile.
+struct RemoveMessages {
+    row_ids: Vec<i64>,
+    written_before: i64,
+}
+
+impl PlainChange for RemoveMessages {
+    type Answer = u64;
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = "SELECT m.place FROM json_each($1) v JOIN history_messages m ON m.place = v.value \
+                   WHERE m.at < $2 OR m.chat IN (SELECT place FROM history_chats WHERE session = -1)";
+        let query = sqlx::query_scalar(sql)
+            .bind(rows_to_json(&self.row_ids))
+            .bind(self.written_before);
+        let row_ids: Vec<i64> = query.fetch_all(&mut *connection).await?;
+        let numbers = rows_to_json(&row_ids);
+        for sql in [
+            "DELETE FROM history_words WHERE rowid IN (SELECT value FROM json_each($1))",
+            "DELETE FROM history_reactions WHERE message IN (SELECT value FROM json_each($1))",
+            "DELETE FROM history_messages WHERE place IN (SELECT value FROM json_each($1))",
+        ] {
+            let query = sqlx::query(sql).bind(&numbers);
+            query.execute(&mut *connection).await?;
+        }
+        Ok(row_ids.len() as u64)
     }
 }

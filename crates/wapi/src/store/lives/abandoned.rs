@@ -84,6 +84,9 @@ impl StoreChange for DropLives {
                 "DELETE FROM lives WHERE life = $1",
                 "DELETE FROM labels_read WHERE session = $1",
                 "DELETE FROM received WHERE session = $1 AND last_at = 0",
+                // Nobody can see its history any more.
+                "UPDATE history_chats SET session = -1, id = place WHERE session = $1",
+                "DELETE FROM history_contacts WHERE session = $1",
             ] {
                 sqlx::query(sql)
                     .bind(life)

@@ -51,6 +51,7 @@ impl Store {
     pub async fn purge_lives(&self, lives: &[Life]) -> Result<(), StoreError> {
         for life in lives {
             self.purge_life(life).await?;
+            self.recent.forget_life(life);
             self.lives.mark_purged(life);
         }
         self.identities().clear_identity_caches();
@@ -101,9 +102,11 @@ impl Store {
                 })
                 .await?;
         }
-        let (life, sealer) = (life.clone(), self.sealer.clone());
+        let (forgotten, life, sealer) = (life.clone(), life.clone(), self.sealer.clone());
         self.timers.forget_life(&life);
-        self.writer.apply_change(DropKeys { life, sealer }).await
+        self.writer.apply_change(DropKeys { life, sealer }).await?;
+        // Once more: the last events of the life may have been recorded after it was forgotten.
+        self.history().forget_lives(&[forgotten]).await
     }
 }
 

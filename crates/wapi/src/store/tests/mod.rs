@@ -304,7 +304,7 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
 async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wapi.db");
-    let small = SqliteConnectOptions::new().pragma("max_page_count", "120");
+    let small = SqliteConnectOptions::new().pragma("max_page_count", "160");
     let store = Store::open_with(small, &file, None, Clock::system())
         .await
         .unwrap();

@@ -18,6 +18,7 @@ pub(super) use self::commands::{Plain, PlainChange, StoreChange};
 use self::commands::{PendingChange, WriteCommand};
 use self::commit_error::CommitError;
 use super::admin::activity::notes::WaitingActivity;
+use super::events::recent::RecentEvents;
 use super::lives::registry::LifeRegistry;
 use super::sealing::Sealer;
 use super::webhooks::endpoints::EventSubscriber;
@@ -95,7 +96,7 @@ impl WriterState {
 impl DatabaseWriter {
     pub fn start(
         connection: SqliteConnection,
-        (open, cursor): (OpenDeliveries, LogCursor),
+        (open, cursor, recent): (OpenDeliveries, LogCursor, Arc<RecentEvents>),
         lives: Arc<LifeRegistry>,
         sealer: Sealer,
         clock: Clock,
@@ -116,6 +117,7 @@ impl DatabaseWriter {
             meters,
             lifecycle: lifecycle.clone(),
             shared: Arc::clone(&shared),
+            recent,
             subscribers: None,
             last_begun: Duration::ZERO,
             last_change_count: 0,
@@ -220,6 +222,7 @@ impl DatabaseWriter {
         is_accepted
     }
 
+    #[cfg(test)]
     pub fn watch_commits(&self) -> watch::Receiver<()> {
         self.shared.commits.subscribe()
     }
@@ -250,6 +253,7 @@ struct WriterTask {
     meters: Arc<GatewayMetrics>,
     lifecycle: Lifecycle,
     shared: Arc<WriterState>,
+    recent: Arc<RecentEvents>,
     /// A cache of the rows, until a change may concern them.
     subscribers: Option<Arc<[EventSubscriber]>>,
     /// The start of the last commit, on the clock's uptime.
@@ -470,6 +474,7 @@ impl WriterTask {
             self.meters
                 .commit_seconds
                 .observe(self.clock.uptime().saturating_sub(started).as_secs_f64());
+            self.recent.push(std::mem::take(&mut effects.logged));
             self.shared.lock_open().apply_commit(effects, started);
         }
         outcome

@@ -130,7 +130,7 @@ pub async fn show_events(
     let part = LogPart::read(&mut query);
     query.finish()?;
     let (part, filter) = (part?, choice.filter(&caller)?);
-    let stream = stream_address(&gateway, "/dashboard/live/events", &choice.parameters()).await?;
+    let stream = stream_address(&gateway, "/dashboard/live/events", &choice.parameters());
     let list = read_list(&gateway, filter, part).await?;
     let title = context.text(texts::EVENTS);
     let (is_tail, after) = match part {
@@ -347,7 +347,7 @@ impl EventTail {
     /// Returns the entry that stands for them.
     async fn skip_old(&mut self) -> Result<Option<Event>, StoreError> {
         let events = self.gateway.store.events();
-        let (newest, after) = (events.newest_position().await?, self.reader.position());
+        let (newest, after) = (events.newest_position(), self.reader.position());
         if newest.saturating_sub(after) <= MAX_LAG {
             return Ok(None);
         }

@@ -40,7 +40,7 @@ pub async fn show_overview(
     query: QueryParameters,
 ) -> Result<Response, Problem> {
     query.finish()?;
-    let stream = stream_address(&gateway, "/dashboard/live", &[]).await?;
+    let stream = stream_address(&gateway, "/dashboard/live", &[]);
     let parts = OverviewPage { caller }.draw(&gateway, &context).await?;
     let content = html! {
         h1 { (context.text(texts::OVERVIEW)) }

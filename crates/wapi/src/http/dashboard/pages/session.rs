@@ -50,7 +50,7 @@ pub async fn show_session(
 ) -> Result<Response, Problem> {
     query.finish()?;
     let path = format!("/dashboard/live/sessions/{}", name.url_segment());
-    let stream = stream_address(&gateway, &path, &[]).await?;
+    let stream = stream_address(&gateway, &path, &[]);
     let title = name.as_str().to_owned();
     let page = SessionSheet { caller, name };
     let parts = page.draw(&gateway, &context).await?;

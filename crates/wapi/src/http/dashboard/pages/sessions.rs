@@ -82,7 +82,7 @@ pub async fn show_sessions(
     let from = query.optional_text("from").unwrap_or_default();
     query.finish()?;
     let path = "/dashboard/live/sessions";
-    let stream = stream_address(&gateway, path, &[("from", &from)]).await?;
+    let stream = stream_address(&gateway, path, &[("from", &from)]);
     let page = SessionTable {
         caller,
         after: from,

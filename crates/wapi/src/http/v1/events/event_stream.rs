@@ -38,12 +38,7 @@ pub async fn stream_events(
     query.finish()?;
     let after = match last_event_id(&headers)?.or(after) {
         Some(seq) => seq,
-        None => gateway
-            .store
-            .events()
-            .newest_position()
-            .await
-            .map_err(feed_problem)?,
+        None => gateway.store.events().newest_position(),
     };
     let reader = gateway.store.events().open_reader(after, wanted?);
     let telling = EventStream {

@@ -52,7 +52,7 @@ pub(in crate::http) struct FeedEntry {
 
 impl FeedEntry {
     pub fn new(saved: &StoredEvent) -> Result<Self, Problem> {
-        let event = RawValue::from_string(saved.body.clone()).map_err(|error| {
+        let event = RawValue::from_string(saved.body.to_string()).map_err(|error| {
             tracing::error!(%error, event = saved.id, "an event in the database is not JSON");
             Problem::Internal
         })?;

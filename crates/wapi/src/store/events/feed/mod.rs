@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
+use tokio::sync::watch;
 
 use super::recent::{FeedWaiter, RecentEvents};
 use crate::store::lives::registry::LifeRegistry;
@@ -110,7 +111,7 @@ pub struct StoredEvent {
     pub session: Life,
     pub kind: String,
     /// The envelope as JSON.
-    pub body: String,
+    pub body: Arc<str>,
 }
 
 /// A reader of the feed that can wait for new events.
@@ -147,9 +148,14 @@ impl EventStore<'_> {
         }
     }
 
-    /// Returns the position of the newest event; 0 if there is none.
-    pub async fn newest_position(self) -> Result<i64, StoreError> {
-        Ok(newest_position(&self.store.background).await?)
+    /// Returns the position of the newest event; 0 if there has never been one.
+    pub fn newest_position(self) -> i64 {
+        self.store.recent.newest_position()
+    }
+
+    /// Returns a receiver of the position of the newest event.
+    pub fn watch_newest(self) -> watch::Receiver<i64> {
+        self.store.recent.watch_newest()
     }
 
     /// Returns the current number of readers.
@@ -189,29 +195,23 @@ impl EventReader {
     /// Waits until something is saved, then reads as [`Self::read_page`] does. Served from memory if the
     /// reader is not too far behind.
     pub async fn read_next(&mut self, limit: usize) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
-        self.waiting.wait_for_commit().await?;
+        self.waiting.wait_for_events().await?;
         let remembered =
             self.recent
                 .find_events_after(self.position, &self.filter, &self.lives, limit);
         // The memory may not yet hold the events that made `has_more` true.
-        let Some((events, newest)) =
-            remembered.filter(|(_, newest)| !self.has_more || *newest > self.position)
+        let Some((events, upto)) =
+            remembered.filter(|(_, upto)| !self.has_more || *upto > self.position)
         else {
             return self.read_page(limit).await;
         };
-        match events.last() {
-            Some(last) if events.len() == limit => self.advance_to(last.seq, false),
-            _ => self.advance_to(newest, true),
-        }
+        self.advance_to(upto, events.len() < limit);
         Ok(events)
     }
 
     /// Skips everything that is saved already, without reading it.
-    pub async fn skip_saved(&mut self) -> Result<(), StoreError> {
-        let mut question = self.pool.acquire().await?;
-        let newest = newest_position(&mut *question).await?;
-        self.advance_to(newest, true);
-        Ok(())
+    pub fn skip_saved(&mut self) {
+        self.advance_to(self.recent.newest_position(), true);
     }
 
     fn advance_to(&mut self, upto: i64, is_last: bool) {
@@ -402,7 +402,7 @@ async fn read_events(
             id: row.get("id"),
             session: Life::from_parts(row.get("session"), row.get("name")),
             kind: row.get("type"),
-            body: row.get("body"),
+            body: row.get::<&str, _>("body").into(),
         };
         bytes += saved.body.len();
         if bytes > MAX_PAGE_BYTES && !events.is_empty() {

@@ -43,7 +43,7 @@ async fn messages_show_what_was_done_to_them() {
         step(3, status(MessageProgress::Read)),
         step(3, status(MessageProgress::Delivered)),
     ];
-    kept.history().write_now(&steps, 3).await.unwrap();
+    kept.history().write_all(&steps, 3).await.unwrap();
     let found = kept
         .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
@@ -64,7 +64,7 @@ async fn messages_show_what_was_done_to_them() {
         (found[0].status, &found[0].from),
         (Some(MessageProgress::Read), &None)
     );
-    kept.history().write_now(&[step(4, edit(Some(ANN), "A"))], 4)
+    kept.history().write_all(&[step(4, edit(Some(ANN), "A"))], 4)
         .await
         .unwrap();
     let found = kept
@@ -85,7 +85,7 @@ async fn messages_show_what_was_done_to_them() {
             .len()
     };
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
-    kept.history().write_now(
+    kept.history().write_all(
         &[step(
             5,
             HistoryChange::Deleted {

@@ -1,6 +1,7 @@
 //! Tests of the history database through its queries.
 
 mod amended;
+mod in_log;
 mod search;
 mod unread;
 
@@ -24,7 +25,7 @@ async fn kept() -> (Store, tempfile::TempDir) {
 }
 
 impl HistoryStore<'_> {
-    async fn write_now(self, steps: &[HistoryMutation], seq: i64) -> Result<(), StoreError> {
+    async fn write_all(self, steps: &[HistoryMutation], seq: i64) -> Result<(), StoreError> {
         self.write_mutations(steps.to_vec(), seq, std::future::ready(()))
             .await
     }
@@ -102,8 +103,8 @@ async fn a_batch_that_is_written_twice_changes_nothing() {
         message(1, text(ANN, Some(ANN), "A", 1, "hi")),
         message(2, text(ANN, Some(ANN), "B", 2, "there")),
     ];
-    kept.history().write_now(&steps, 2).await.unwrap();
-    kept.history().write_now(&steps, 2).await.unwrap();
+    kept.history().write_all(&steps, 2).await.unwrap();
+    kept.history().write_all(&steps, 2).await.unwrap();
     assert_eq!(
         (
             bodies(&kept, PageAnchor::Newest, 10).await,
@@ -128,14 +129,14 @@ async fn pages_stay_where_they_are_while_messages_come() {
             })
             .collect()
     };
-    kept.history().write_now(&many(1, 11), 10).await.unwrap();
+    kept.history().write_all(&many(1, 11), 10).await.unwrap();
     let first = kept
         .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 4)
         .await
         .unwrap()
         .0;
     assert_eq!(first.iter().map(body).collect::<String>(), "10987");
-    kept.history().write_now(&many(11, 15), 14).await.unwrap();
+    kept.history().write_all(&many(11, 15), 14).await.unwrap();
     let cursor: HistoryCursor = first[3].cursor.to_string().parse().unwrap();
     assert_eq!(
         bodies(&kept, PageAnchor::Before(cursor), 4).await,
@@ -168,7 +169,7 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
             },
         ),
     ];
-    kept.history().write_now(&steps, 2).await.unwrap();
+    kept.history().write_all(&steps, 2).await.unwrap();
     let group = Person {
         id: GROUP.into(),
         name: Some("Team".into()),
@@ -242,7 +243,7 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
 #[tokio::test]
 async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
     let (kept, _folder) = kept().await;
-    kept.history().write_now(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
+    kept.history().write_all(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
         .await
         .unwrap();
     let event = |id: u8| NewEvent {
@@ -261,7 +262,7 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
         .await
         .unwrap();
     // Events from before that were not read yet.
-    kept.history().write_now(
+    kept.history().write_all(
         &[
             message(2, text(ANN, Some(ANN), "B", 2, "late")),
             message(4, text(ANN, Some(ANN), "C", 4, "new")),

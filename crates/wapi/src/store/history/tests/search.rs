@@ -32,7 +32,7 @@ async fn words_of_any_script_are_found() {
         .collect();
     let document = Message::new(MessageContent::Document { document });
     steps.push(message(99, said(GROUP, Some(ANN), "doc", 99, document)));
-    kept.history().write_now(&steps, 99).await.unwrap();
+    kept.history().write_all(&steps, 99).await.unwrap();
     for (asked, expected) in [
         ("привет", "ru"),
         ("ПРИВ", "ru"),

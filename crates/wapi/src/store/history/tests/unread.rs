@@ -21,16 +21,16 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         }
     };
     let came = |seq, id: &str| message(seq, text(ANN, Some(ANN), id, seq, "hi"));
-    kept.history().write_now(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
+    kept.history().write_all(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 3);
-    kept.history().write_now(&[step(4, read(Some("B")))], 4)
+    kept.history().write_all(&[step(4, read(Some("B")))], 4)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
     // In one batch, in order.
-    kept.history().write_now(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
+    kept.history().write_all(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
@@ -43,14 +43,14 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
             },
         ),
     ];
-    kept.history().write_now(&echo, 8).await.unwrap();
+    kept.history().write_all(&echo, 8).await.unwrap();
     assert_eq!(unread(&kept, ANN).await, 0);
     let marked = ChatChange {
         unread: Some(true),
         pinned: Some(true),
         ..ChatChange::default()
     };
-    kept.history().write_now(
+    kept.history().write_all(
         &[step(
             9,
             HistoryChange::Chat {
@@ -71,7 +71,7 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         (chat.unread, chat.marked_unread, chat.pinned, chat.archived),
         (0, true, true, false)
     );
-    kept.history().write_now(&[step(10, read(None))], 10)
+    kept.history().write_all(&[step(10, read(None))], 10)
         .await
         .unwrap();
     assert!(
@@ -100,7 +100,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         )
     };
-    kept.history().write_now(
+    kept.history().write_all(
         &[
             came(1, "one"),
             came(2, "two"),
@@ -111,7 +111,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
     )
     .await
     .unwrap();
-    kept.history().write_now(
+    kept.history().write_all(
         &[change(
             5,
             ChatChange {
@@ -140,7 +140,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         ),
     ] {
-        kept.history().write_now(&[change(seq, gone)], seq)
+        kept.history().write_all(&[change(seq, gone)], seq)
             .await
             .unwrap();
         assert_eq!(
@@ -164,7 +164,7 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         up_to: Some(at(4)),
         ..ChatChange::default()
     };
-    kept.history().write_now(
+    kept.history().write_all(
         &[step(
             8,
             HistoryChange::Chat {
@@ -260,7 +260,7 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         read_up_to: Some("M58".to_owned()),
         ..ChatChange::default()
     };
-    kept.history().write_now(
+    kept.history().write_all(
         &[step(
             1,
             HistoryChange::Chat {

@@ -187,6 +187,7 @@ impl LogCursor {
                 }
             }
             self.at.end = event.seq;
+            effects.logged.push(event.to_stored());
         }
         let bytes = effects.opened.iter().map(|it| it.due.body.len()).sum();
         // Without knowing the lanes, all new deliveries get rows, and none may overtake an open one.

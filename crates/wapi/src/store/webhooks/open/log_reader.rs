@@ -8,9 +8,9 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::accepted;
 use crate::model::event::MessageKey;
-use crate::store::Life;
 use crate::store::events::log::InsertedEvent;
 use crate::store::webhooks::endpoints::EventSubscriber;
+use crate::store::{Life, StoredEvent};
 
 /// An event, as far as its deliveries need it.
 #[derive(Debug, Clone)]
@@ -38,6 +38,17 @@ impl LoggedEvent {
             kind: event.kind.to_owned(),
             body: event.body.as_str().into(),
             created_at: now,
+        }
+    }
+
+    /// Returns it as readers of the log see it.
+    pub fn to_stored(&self) -> StoredEvent {
+        StoredEvent {
+            seq: self.seq,
+            id: self.id.clone(),
+            session: self.session.clone(),
+            kind: self.kind.clone(),
+            body: Arc::clone(&self.body),
         }
     }
 

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use self::accepted::AcceptedDelivery;
 use super::due::QueueHead;
 use super::endpoints::EventSubscriber;
-use crate::store::{DeliveryStore, DueDelivery};
+use crate::store::{DeliveryStore, DueDelivery, StoredEvent};
 
 /// The most deliveries in memory. If there are more, all get rows.
 const MAX_DELIVERIES: usize = 10_000;
@@ -86,6 +86,8 @@ pub(in crate::store) struct WaitingDelivery {
 /// The effects of one commit on the open deliveries.
 #[derive(Default)]
 pub(in crate::store) struct CommitEffects {
+    /// The new events, in order.
+    pub logged: Vec<StoredEvent>,
     /// Deliveries of new events.
     pub opened: Vec<OpenDelivery>,
     /// Deliveries whose success is known by this commit.

@@ -51,7 +51,7 @@ pub async fn show_chats(
     query.finish()?;
     let path = format!("/dashboard/live/sessions/{}/chats", session.url_segment());
     let cursor = before.clone().unwrap_or_default();
-    let stream = stream_address(&gateway, &path, &[("before", &cursor)]).await?;
+    let stream = stream_address(&gateway, &path, &[("before", &cursor)]);
     let title = format!("{} · {}", context.text(texts::CHATS), session.as_str());
     let page = ChatTable { session, before };
     let parts = page.draw(&gateway, &context).await?;

@@ -134,7 +134,7 @@ pub async fn show_chat(
         session.url_segment()
     );
     let parameters = [("sent", sent.as_deref().unwrap_or_default())];
-    let stream = stream_address(&gateway, &path, &parameters).await?;
+    let stream = stream_address(&gateway, &path, &parameters);
     let thread = ChatThread {
         session,
         chat,

@@ -59,7 +59,7 @@ pub async fn show_phone(
     let path = format!("/dashboard/live/sandbox/phones/{number}");
     let page = PhonePage { caller, number };
     let parts = page.draw(&gateway, &context).await?;
-    let stream = stream_address(&gateway, &path, &[]).await?;
+    let stream = stream_address(&gateway, &path, &[]);
     let address = phone_address(&page.number);
     let form = PageForm::new(&context, &format!("{address}/send"));
     let content = html! {

@@ -43,7 +43,7 @@ pub async fn show_phones(
 ) -> Result<Response, Problem> {
     let after = query.optional_text("from").unwrap_or_default();
     query.finish()?;
-    let stream = stream_address(&gateway, "/dashboard/live/sandbox", &[("from", &after)]).await?;
+    let stream = stream_address(&gateway, "/dashboard/live/sandbox", &[("from", &after)]);
     let parts = PhoneTable { after }.draw(&gateway, &context).await?;
     let title = context.text(texts::SANDBOX);
     let form = PageForm::new(&context, &format!("{ADDRESS}/phones"));

@@ -103,7 +103,9 @@ impl RecentEvents {
     /// Forgets the events of a life that is purged.
     pub fn forget_life(&self, life: &Life) {
         let mut buffer = self.buffer.lock();
-        buffer.events.retain(|event| event.session.id() != life.id());
+        buffer
+            .events
+            .retain(|event| event.session.id() != life.id());
         buffer.bytes = buffer.events.iter().map(|event| event.body.len()).sum();
     }
 

@@ -229,7 +229,11 @@ pub(super) async fn insert_messages(
                SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
                FROM json_each($1) WHERE true ON CONFLICT DO NOTHING RETURNING place";
     let query = sqlx::query_scalar(sql).bind(rows_to_json(rows));
-    let inserted: HashSet<i64> = query.fetch_all(&mut *connection).await?.into_iter().collect();
+    let inserted: HashSet<i64> = query
+        .fetch_all(&mut *connection)
+        .await?
+        .into_iter()
+        .collect();
     let inserted = messages
         .iter()
         .filter(|placed| inserted.contains(&placed.row_id));

@@ -103,7 +103,12 @@ pub(in crate::store) async fn keep_contents(
                CROSS JOIN events e ON e.seq = m.place WHERE m.content IS NULL AND e.body <> ''";
     let query = sqlx::query(sql).bind(rows_to_json(events));
     let rows = query.fetch_all(&mut *connection).await?;
-    let content = |row: &SqliteRow| (row.get::<i64, _>("place"), content_of_event(row.get("body")));
+    let content = |row: &SqliteRow| {
+        (
+            row.get::<i64, _>("place"),
+            content_of_event(row.get("body")),
+        )
+    };
     let contents: Vec<_> = rows.iter().map(content).collect();
     if contents.is_empty() {
         return Ok(());

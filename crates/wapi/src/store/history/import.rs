@@ -189,7 +189,13 @@ async fn import_messages(
         .iter()
         .filter(|placed| placed.new.from.is_none())
         .filter(is_known)
-        .filter_map(|placed| Some((placed.chat, placed.new.id.as_str(), placed.new.status? as i64)));
+        .filter_map(|placed| {
+            Some((
+                placed.chat,
+                placed.new.id.as_str(),
+                placed.new.status? as i64,
+            ))
+        });
     batch::raise_statuses(connection, statuses.collect()).await?;
     fill_in(
         connection,

@@ -141,8 +141,9 @@ pub(super) async fn merge(
     new: &str,
 ) -> Result<(), sqlx::Error> {
     let row_id = async |connection: &mut SqliteConnection, id: &str| {
-        let sql =
-            sqlx::query_scalar::<_, i64>("SELECT place FROM history_chats WHERE session = $1 AND id = $2");
+        let sql = sqlx::query_scalar::<_, i64>(
+            "SELECT place FROM history_chats WHERE session = $1 AND id = $2",
+        );
         sql.bind(session).bind(id).fetch_optional(connection).await
     };
     match (

@@ -308,7 +308,9 @@ mod tests {
         assert_eq!(page.last().unwrap().message, None);
         assert_eq!(page[page.len() - 3].reactions[0].emoji, "!");
         let search = async |text| {
-            let found = history.search_messages(&life, Some(ANN), text, None, 9).await;
+            let found = history
+                .search_messages(&life, Some(ANN), text, None, 9)
+                .await;
             let (found, _) = found.unwrap().unwrap();
             Vec::from_iter(found.into_iter().map(|message| message.id))
         };

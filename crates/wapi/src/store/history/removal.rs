@@ -24,8 +24,10 @@ const FORGET_ALL: &[&str] = &[
      WHERE newest.seq > history_progress.seq AND $1 = '[]'",
 ];
 /// Of forgotten sessions.
-const REMOVE_EMPTY_CHATS: &[&str] = &["DELETE FROM history_chats WHERE session = -1 AND $1 = '[]' \
-     AND NOT EXISTS (SELECT 1 FROM history_messages WHERE chat = history_chats.place)"];
+const REMOVE_EMPTY_CHATS: &[&str] = &[
+    "DELETE FROM history_chats WHERE session = -1 AND $1 = '[]' \
+     AND NOT EXISTS (SELECT 1 FROM history_messages WHERE chat = history_chats.place)",
+];
 
 impl HistoryStore<'_> {
     /// Removes up to `limit` messages written before a time, the oldest first; returns the number

@@ -11,8 +11,8 @@ use sqlx::{QueryBuilder, Row};
 
 use super::batch::scope_of_session;
 use super::contacts::names;
-use super::mutation::MessageProgress;
 use super::contents::{self, StoredContent};
+use super::mutation::MessageProgress;
 use super::{MOST_BYTES, tokenizer};
 use crate::model::event::Person;
 use crate::model::message::Message;
@@ -195,7 +195,9 @@ impl HistoryStore<'_> {
         let mut scope = format!("\"{}\"", scope_of_session(session.name()));
         let mut connection = self.store.history_readers.acquire().await?;
         if let Some(chat) = chat {
-            let sql = sqlx::query_scalar("SELECT place FROM history_chats WHERE session = $1 AND id = $2");
+            let sql = sqlx::query_scalar(
+                "SELECT place FROM history_chats WHERE session = $1 AND id = $2",
+            );
             let row_id: Option<i64> = sql
                 .bind(session)
                 .bind(chat)

@@ -14,8 +14,8 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub(super) use self::commands::EmptyWrite;
-pub(super) use self::commands::{Plain, PlainChange, StoreChange};
 use self::commands::{PendingChange, WriteCommand};
+pub(super) use self::commands::{Plain, PlainChange, StoreChange};
 use self::commit_error::CommitError;
 use super::admin::activity::notes::WaitingActivity;
 use super::events::recent::RecentEvents;

@@ -116,11 +116,7 @@ async fn measure_costs(store: &Store) -> QueryCosts {
             rare.clone(),
             named(&["busy"]),
         ),
-        (
-            "a rare type of two",
-            rare,
-            named(&["busy", "quiet"]),
-        ),
+        ("a rare type of two", rare, named(&["busy", "quiet"])),
         ("all of the quiet one", vec![], named(&["quiet"])),
         ("a type of the quiet one", usual.clone(), named(&["quiet"])),
         ("a type of those there are", usual, LifeFilter::Current),
@@ -179,7 +175,10 @@ async fn measure_costs(store: &Store) -> QueryCosts {
         assert!(store.deliveries().position_at(soon()).await.unwrap() > 0)
     })
     .await;
-    let (quiet, chats) = (store.lives.current_life("quiet").unwrap(), ["a".to_owned(), "a".to_owned()]);
+    let (quiet, chats) = (
+        store.lives.current_life("quiet").unwrap(),
+        ["a".to_owned(), "a".to_owned()],
+    );
     let unread = async {
         assert_eq!(
             store
@@ -219,11 +218,7 @@ async fn a_page_costs_no_more_when_there_is_twice_as_much_of_what_is_not_in_it()
 #[tokio::test]
 async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
     let (store, _folder) = filled_store(EVENTS_PER_KIND).await;
-    for lives in [
-        LifeFilter::Any,
-        LifeFilter::Current,
-        named(&["quiet"]),
-    ] {
+    for lives in [LifeFilter::Any, LifeFilter::Current, named(&["quiet"])] {
         let types = vec!["message.received".to_owned(), "session.paired".to_owned()];
         let mut reader = store.events().open_reader(
             0,

@@ -45,7 +45,8 @@ async fn messages_show_what_was_done_to_them() {
     ];
     kept.history().write_all(&steps, 3).await.unwrap();
     let found = kept
-        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
+        .history()
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;
@@ -64,11 +65,13 @@ async fn messages_show_what_was_done_to_them() {
         (found[0].status, &found[0].from),
         (Some(MessageProgress::Read), &None)
     );
-    kept.history().write_all(&[step(4, edit(Some(ANN), "A"))], 4)
+    kept.history()
+        .write_all(&[step(4, edit(Some(ANN), "A"))], 4)
         .await
         .unwrap();
     let found = kept
-        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
+        .history()
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;
@@ -77,7 +80,8 @@ async fn messages_show_what_was_done_to_them() {
         ("second".to_owned(), Some(at(100)))
     );
     let hits = async |asked| {
-        kept.history().search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
+        kept.history()
+            .search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -85,20 +89,22 @@ async fn messages_show_what_was_done_to_them() {
             .len()
     };
     assert_eq!((hits("first").await, hits("second").await), (0, 1));
-    kept.history().write_all(
-        &[step(
+    kept.history()
+        .write_all(
+            &[step(
+                5,
+                HistoryChange::Deleted {
+                    of: about("A", Some(ANN)),
+                    by: DeletionRight::Author,
+                },
+            )],
             5,
-            HistoryChange::Deleted {
-                of: about("A", Some(ANN)),
-                by: DeletionRight::Author,
-            },
-        )],
-        5,
-    )
-    .await
-    .unwrap();
+        )
+        .await
+        .unwrap();
     let found = kept
-        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
+        .history()
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 9)
         .await
         .unwrap()
         .0;

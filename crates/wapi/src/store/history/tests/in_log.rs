@@ -229,13 +229,20 @@ async fn what_is_recorded_after_its_life_was_forgotten_goes_with_the_purge() {
     let life = store.lives().ensure_life("shop");
     assert_eq!(life.id(), 1);
     let steps = receive(&store, &[(ANN, ANN, "first")]).await;
-    store.history().forget_lives(&[life.clone()]).await.unwrap();
+    store
+        .history()
+        .forget_lives(std::slice::from_ref(&life))
+        .await
+        .unwrap();
     let late = receive(&store, &[(ANN, ANN, "late")]).await;
     let all = [steps, late].concat();
     store.history().write_all(&all, 2).await.unwrap();
     assert_eq!(bodies(&store, PageAnchor::Newest, 9).await, ["late"]);
     store.lives().end_life("shop");
-    store.purge_lives(&[life.clone()]).await.unwrap();
+    store
+        .purge_lives(std::slice::from_ref(&life))
+        .await
+        .unwrap();
     assert_eq!(bodies(&store, PageAnchor::Newest, 9).await, [""; 0]);
     let contact = store.history().find_contact(&life, ANN).await.unwrap();
     assert_eq!(contact, None);

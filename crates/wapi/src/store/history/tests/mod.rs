@@ -79,7 +79,8 @@ fn body(found: &StoredMessage) -> String {
 }
 
 async fn bodies(kept: &Store, side: PageAnchor, limit: u32) -> Vec<String> {
-    kept.history().list_messages(&Life::for_test(1, "shop"), ANN, side, limit)
+    kept.history()
+        .list_messages(&Life::for_test(1, "shop"), ANN, side, limit)
         .await
         .unwrap()
         .0
@@ -89,7 +90,8 @@ async fn bodies(kept: &Store, side: PageAnchor, limit: u32) -> Vec<String> {
 }
 
 async fn unread(kept: &Store, chat: &str) -> u32 {
-    kept.history().find_chat(&Life::for_test(1, "shop"), chat)
+    kept.history()
+        .find_chat(&Life::for_test(1, "shop"), chat)
         .await
         .unwrap()
         .unwrap()
@@ -131,7 +133,8 @@ async fn pages_stay_where_they_are_while_messages_come() {
     };
     kept.history().write_all(&many(1, 11), 10).await.unwrap();
     let first = kept
-        .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 4)
+        .history()
+        .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 4)
         .await
         .unwrap()
         .0;
@@ -204,7 +207,8 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
         ],
     };
     for _ in 0..2 {
-        kept.history().import_history(&Life::for_test(1, "shop"), &imports)
+        kept.history()
+            .import_history(&Life::for_test(1, "shop"), &imports)
             .await
             .unwrap();
         assert_eq!(
@@ -212,7 +216,8 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
             ["mine", "hi", "older"]
         );
         let chats = kept
-            .history().list_chats(&Life::for_test(1, "shop"), None, 9)
+            .history()
+            .list_chats(&Life::for_test(1, "shop"), None, 9)
             .await
             .unwrap();
         let seen: Vec<_> = chats
@@ -222,7 +227,8 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
         assert_eq!(seen, [(ANN, 1, false), (GROUP, 2, false)]);
         assert_eq!(chats[1].chat.name.as_deref(), Some("Team"));
         let ann = kept
-            .history().find_contact(&Life::for_test(1, "shop"), ANN)
+            .history()
+            .find_contact(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap();
@@ -231,7 +237,8 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
             (Some("1@lid"), Some("Ann"))
         );
         let mine = kept
-            .history().list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 1)
+            .history()
+            .list_messages(&Life::for_test(1, "shop"), ANN, PageAnchor::Newest, 1)
             .await
             .unwrap()
             .0
@@ -243,7 +250,8 @@ async fn what_a_phone_tells_of_before_makes_nothing_poorer() {
 #[tokio::test]
 async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
     let (kept, _folder) = kept().await;
-    kept.history().write_all(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
+    kept.history()
+        .write_all(&[message(1, text(ANN, Some(ANN), "A", 1, "hi"))], 1)
         .await
         .unwrap();
     let event = |id: u8| NewEvent {
@@ -262,18 +270,20 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
         .await
         .unwrap();
     // Events from before that were not read yet.
-    kept.history().write_all(
-        &[
-            message(2, text(ANN, Some(ANN), "B", 2, "late")),
-            message(4, text(ANN, Some(ANN), "C", 4, "new")),
-        ],
-        4,
-    )
-    .await
-    .unwrap();
+    kept.history()
+        .write_all(
+            &[
+                message(2, text(ANN, Some(ANN), "B", 2, "late")),
+                message(4, text(ANN, Some(ANN), "C", 4, "new")),
+            ],
+            4,
+        )
+        .await
+        .unwrap();
     assert_eq!(bodies(&kept, PageAnchor::Newest, 9).await, ["new"]);
     assert_eq!(
-        kept.history().search_messages(&Life::for_test(1, "shop"), None, "hi", None, 9)
+        kept.history()
+            .search_messages(&Life::for_test(1, "shop"), None, "hi", None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -291,7 +301,8 @@ async fn a_deleted_session_leaves_nothing_and_its_name_can_be_taken_again() {
     assert_eq!(kept.history().remove_before(at(4), 9).await.unwrap(), 0);
     assert_eq!(kept.history().remove_before(at(5), 9).await.unwrap(), 1);
     assert_eq!(
-        kept.history().find_chat(&Life::for_test(1, "shop"), ANN)
+        kept.history()
+            .find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap()

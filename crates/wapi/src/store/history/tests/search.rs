@@ -65,7 +65,8 @@ async fn words_of_any_script_are_found() {
         ("счет-фактура", "doc"),
     ] {
         let found = kept
-            .history().search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
+            .history()
+            .search_messages(&Life::for_test(1, "shop"), None, asked, None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -81,7 +82,8 @@ async fn words_of_any_script_are_found() {
     }
     for nothing in ["ривет", "京北", "👎", "vu deja xyz", "scope", "s c1"] {
         assert_eq!(
-            kept.history().search_messages(&Life::for_test(1, "shop"), None, nothing, None, 9)
+            kept.history()
+                .search_messages(&Life::for_test(1, "shop"), None, nothing, None, 9)
                 .await
                 .unwrap()
                 .unwrap()
@@ -92,7 +94,8 @@ async fn words_of_any_script_are_found() {
     }
     for no_question in ["", " ", "!?", "\"", "*", "()", "\u{fe0f}"] {
         assert_eq!(
-            kept.history().search_messages(&Life::for_test(1, "shop"), None, no_question, None, 9)
+            kept.history()
+                .search_messages(&Life::for_test(1, "shop"), None, no_question, None, 9)
                 .await
                 .unwrap(),
             None,
@@ -112,12 +115,14 @@ async fn words_of_any_script_are_found() {
         "' OR 1=1 --",
         "%_",
     ] {
-        kept.history().search_messages(&Life::for_test(1, "shop"), None, syntax, None, 9)
+        kept.history()
+            .search_messages(&Life::for_test(1, "shop"), None, syntax, None, 9)
             .await
             .unwrap();
     }
     assert_eq!(
-        kept.history().search_messages(&Life::for_test(1, "shop"), Some(ANN), "besprochen", None, 9)
+        kept.history()
+            .search_messages(&Life::for_test(1, "shop"), Some(ANN), "besprochen", None, 9)
             .await
             .unwrap()
             .unwrap()
@@ -125,22 +130,24 @@ async fn words_of_any_script_are_found() {
         []
     );
     assert_eq!(
-        kept.history().search_messages(
-            &Life::for_test(1, "shop"),
-            Some(GROUP),
-            "besprochen",
-            None,
-            9
-        )
-        .await
-        .unwrap()
-        .unwrap()
-        .0
-        .len(),
+        kept.history()
+            .search_messages(
+                &Life::for_test(1, "shop"),
+                Some(GROUP),
+                "besprochen",
+                None,
+                9
+            )
+            .await
+            .unwrap()
+            .unwrap()
+            .0
+            .len(),
         1
     );
     assert_eq!(
-        kept.history().search_messages(&Life::for_test(2, "bar"), None, "besprochen", None, 9)
+        kept.history()
+            .search_messages(&Life::for_test(2, "bar"), None, "besprochen", None, 9)
             .await
             .unwrap()
             .unwrap()

@@ -21,16 +21,19 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         }
     };
     let came = |seq, id: &str| message(seq, text(ANN, Some(ANN), id, seq, "hi"));
-    kept.history().write_all(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
+    kept.history()
+        .write_all(&[came(1, "A"), came(2, "B"), came(3, "C")], 3)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 3);
-    kept.history().write_all(&[step(4, read(Some("B")))], 4)
+    kept.history()
+        .write_all(&[step(4, read(Some("B")))], 4)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
     // In one batch, in order.
-    kept.history().write_all(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
+    kept.history()
+        .write_all(&[came(5, "D"), step(6, read(None)), came(7, "E")], 7)
         .await
         .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
@@ -50,20 +53,22 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         pinned: Some(true),
         ..ChatChange::default()
     };
-    kept.history().write_all(
-        &[step(
+    kept.history()
+        .write_all(
+            &[step(
+                9,
+                HistoryChange::Chat {
+                    chat: by_address(ANN),
+                    change: marked,
+                },
+            )],
             9,
-            HistoryChange::Chat {
-                chat: by_address(ANN),
-                change: marked,
-            },
-        )],
-        9,
-    )
-    .await
-    .unwrap();
+        )
+        .await
+        .unwrap();
     let chat = kept
-        .history().find_chat(&Life::for_test(1, "shop"), ANN)
+        .history()
+        .find_chat(&Life::for_test(1, "shop"), ANN)
         .await
         .unwrap()
         .unwrap();
@@ -71,12 +76,14 @@ async fn unread_messages_are_counted_until_the_chat_is_seen() {
         (chat.unread, chat.marked_unread, chat.pinned, chat.archived),
         (0, true, true, false)
     );
-    kept.history().write_all(&[step(10, read(None))], 10)
+    kept.history()
+        .write_all(&[step(10, read(None))], 10)
         .await
         .unwrap();
     assert!(
         !kept
-            .history().find_chat(&Life::for_test(1, "shop"), ANN)
+            .history()
+            .find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap()
             .unwrap()
@@ -100,29 +107,31 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         )
     };
-    kept.history().write_all(
-        &[
-            came(1, "one"),
-            came(2, "two"),
-            came(3, "three"),
-            came(4, "four"),
-        ],
-        4,
-    )
-    .await
-    .unwrap();
-    kept.history().write_all(
-        &[change(
+    kept.history()
+        .write_all(
+            &[
+                came(1, "one"),
+                came(2, "two"),
+                came(3, "three"),
+                came(4, "four"),
+            ],
+            4,
+        )
+        .await
+        .unwrap();
+    kept.history()
+        .write_all(
+            &[change(
+                5,
+                ChatChange {
+                    unread: Some(false),
+                    ..ChatChange::default()
+                },
+            )],
             5,
-            ChatChange {
-                unread: Some(false),
-                ..ChatChange::default()
-            },
-        )],
-        5,
-    )
-    .await
-    .unwrap();
+        )
+        .await
+        .unwrap();
     assert_eq!(unread(&kept, ANN).await, 2);
     for (seq, gone) in [
         (
@@ -140,7 +149,8 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
             },
         ),
     ] {
-        kept.history().write_all(&[change(seq, gone)], seq)
+        kept.history()
+            .write_all(&[change(seq, gone)], seq)
             .await
             .unwrap();
         assert_eq!(
@@ -150,7 +160,8 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         assert_eq!(unread(&kept, ANN).await, 2);
     }
     let found = async |word: &str| {
-        kept.history().search_messages(&Life::for_test(1, "shop"), Some(ANN), word, None, 10)
+        kept.history()
+            .search_messages(&Life::for_test(1, "shop"), Some(ANN), word, None, 10)
             .await
             .unwrap()
             .unwrap()
@@ -164,20 +175,22 @@ async fn what_comes_after_a_chat_was_read_cleared_or_deleted_stays() {
         up_to: Some(at(4)),
         ..ChatChange::default()
     };
-    kept.history().write_all(
-        &[step(
+    kept.history()
+        .write_all(
+            &[step(
+                8,
+                HistoryChange::Chat {
+                    chat: by_address(ANN),
+                    change: deleted,
+                },
+            )],
             8,
-            HistoryChange::Chat {
-                chat: by_address(ANN),
-                change: deleted,
-            },
-        )],
-        8,
-    )
-    .await
-    .unwrap();
+        )
+        .await
+        .unwrap();
     assert_eq!(
-        kept.history().find_chat(&Life::for_test(1, "shop"), ANN)
+        kept.history()
+            .find_chat(&Life::for_test(1, "shop"), ANN)
             .await
             .unwrap(),
         None
@@ -197,28 +210,31 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
             .map(|n| text(ANN, Some(ANN), &format!("M{n}"), n, "hi"))
             .collect()
     };
-    kept.history().import_history(
-        &Life::for_test(1, "shop"),
-        &HistoryImport {
-            chats: vec![chat],
-            contacts: vec![],
-            messages: chunk(50, 60),
-        },
-    )
-    .await
-    .unwrap();
-    kept.history().import_history(
-        &Life::for_test(1, "shop"),
-        &HistoryImport {
-            messages: chunk(0, 50),
-            ..HistoryImport::default()
-        },
-    )
-    .await
-    .unwrap();
+    kept.history()
+        .import_history(
+            &Life::for_test(1, "shop"),
+            &HistoryImport {
+                chats: vec![chat],
+                contacts: vec![],
+                messages: chunk(50, 60),
+            },
+        )
+        .await
+        .unwrap();
+    kept.history()
+        .import_history(
+            &Life::for_test(1, "shop"),
+            &HistoryImport {
+                messages: chunk(0, 50),
+                ..HistoryImport::default()
+            },
+        )
+        .await
+        .unwrap();
     // A message added later is older, even if the times are equal.
     let found = kept
-        .history().search_messages(&Life::for_test(1, "shop"), None, "hi", None, 100)
+        .history()
+        .search_messages(&Life::for_test(1, "shop"), None, "hi", None, 100)
         .await
         .unwrap()
         .unwrap()
@@ -230,7 +246,8 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
             .eq((0..60).rev().map(|n| format!("M{n}")))
     );
     let page = kept
-        .history().list_messages(
+        .history()
+        .list_messages(
             &Life::for_test(1, "shop"),
             ANN,
             PageAnchor::Before(found[55].cursor),
@@ -248,7 +265,8 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
     );
     let ids = ["M3", "M58", "M59", "M40"].map(str::to_owned);
     let found = kept
-        .history().find_unread_chats(&Life::for_test(1, "shop"), &ids)
+        .history()
+        .find_unread_chats(&Life::for_test(1, "shop"), &ids)
         .await
         .unwrap();
     assert_eq!(
@@ -260,17 +278,18 @@ async fn reading_counts_by_time_though_older_messages_are_kept_later() {
         read_up_to: Some("M58".to_owned()),
         ..ChatChange::default()
     };
-    kept.history().write_all(
-        &[step(
+    kept.history()
+        .write_all(
+            &[step(
+                1,
+                HistoryChange::Chat {
+                    chat: by_address(ANN),
+                    change: read,
+                },
+            )],
             1,
-            HistoryChange::Chat {
-                chat: by_address(ANN),
-                change: read,
-            },
-        )],
-        1,
-    )
-    .await
-    .unwrap();
+        )
+        .await
+        .unwrap();
     assert_eq!(unread(&kept, ANN).await, 1);
 }

@@ -277,25 +277,16 @@ async fn whoever_reads_does_not_wait_for_more_to_come() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::new(EndlessSeconds);
     let stage = TestHistory::open_at(folder.path(), HistoryPolicy::Forever, clock).await;
-    let reading = Lifecycle::new();
-    for number in 0..200 {
-        let (history, done) = (stage.history.clone(), Arc::new(Notify::new()));
-        append_messages(&stage.store, 2 * number..2 * number + 1).await;
-        let read = Arc::clone(&done);
-        reading.spawn(async move {
-            history.current().await.unwrap();
-            read.notify_one();
-        });
-        append_messages(&stage.store, 2 * number + 1..2 * number + 2).await;
-        let done = async {
-            done.notified().await;
+    for number in 0..400 {
+        let read = async |number: u32| {
+            append_messages(&stage.store, number..number + 1).await;
             stage.history.current().await.unwrap();
         };
+        let both = async { tokio::join!(read(2 * number), read(2 * number + 1)) };
         let clock = Clock::system();
-        let limit = clock.timeout(PATIENCE, done);
+        let limit = clock.timeout(PATIENCE, both);
         limit.await.expect("nobody waits for a second");
     }
-    reading.finish(&Clock::system(), PATIENCE).await;
     stage.close().await;
 }
 

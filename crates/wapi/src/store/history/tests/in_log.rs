@@ -152,6 +152,12 @@ async fn what_was_changed_is_not_what_the_event_had() {
 
 #[tokio::test]
 async fn two_large_chats_become_one_with_all_that_was_said() {
+    for was_interrupted in [false, true] {
+        merge_large_chats(was_interrupted).await;
+    }
+}
+
+async fn merge_large_chats(was_interrupted: bool) {
     let (store, _folder) = kept().await;
     let chats = [(BOB, BOB), (ANN, ANN), (GROUP, BOB)];
     let texts: Vec<String> = (0..900).map(|number| format!("word{number}x")).collect();
@@ -189,7 +195,9 @@ async fn two_large_chats_become_one_with_all_that_was_said() {
     let before = steps.partition_point(|step| step.seq < 902);
     let history = store.history();
     history.write_all(&steps[..before], 901).await.unwrap();
-    history.begin_merge(&life(), BOB, ANN).await.unwrap();
+    if was_interrupted {
+        history.begin_merge(&life(), BOB, ANN).await.unwrap();
+    }
     history.write_all(&steps, 903).await.unwrap();
     assert_eq!(history.processed_seq().await.unwrap(), 903);
     assert_eq!(history.find_chat(&life(), BOB).await.unwrap(), None);

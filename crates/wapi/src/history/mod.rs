@@ -9,7 +9,7 @@ mod retention;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -40,10 +40,9 @@ struct HistoryInner {
     policy: HistoryPolicy,
     store: Store,
     clock: Clock,
-    /// Sequence number of the last event that is recorded.
+    /// Sequence number of the last event that is recorded. Readers that wait have a receiver.
     progress: watch::Sender<i64>,
-    /// Readers that wait, and the signal that one of them begins to.
-    waiting: AtomicUsize,
+    /// Signals that a reader begins to wait.
     wake: Notify,
     /// Number of forgotten sessions.
     forgotten_count: AtomicU64,
@@ -62,7 +61,6 @@ impl History {
             store,
             clock,
             progress: watch::Sender::default(),
-            waiting: AtomicUsize::new(0),
             wake: Notify::new(),
             forgotten_count: AtomicU64::new(0),
         };
@@ -173,29 +171,12 @@ impl History {
         if *progress.borrow_and_update() >= seq {
             return;
         }
-        let _waiting = WaitingReader::count(&self.inner.waiting);
         self.inner.wake.notify_one();
         let _ = self
             .inner
             .clock
             .timeout(CATCHING_UP, progress.wait_for(|done| *done >= seq))
             .await;
-    }
-}
-
-/// Counts a reader for as long as it waits.
-struct WaitingReader<'a>(&'a AtomicUsize);
-
-impl<'a> WaitingReader<'a> {
-    fn count(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::SeqCst);
-        Self(waiting)
-    }
-}
-
-impl Drop for WaitingReader<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The projection: follows the events in batches and records their changes.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::mutations::ReadEvent;
@@ -70,7 +69,7 @@ impl History {
 
     /// Completes once a reader waits. A wake-up alone would not do: another wait may have taken it.
     async fn await_reader(&self) {
-        if self.inner.waiting.load(Ordering::SeqCst) == 0 {
+        if self.inner.progress.receiver_count() == 0 {
             self.inner.wake.notified().await;
         }
     }

@@ -294,7 +294,7 @@ async fn whoever_reads_does_not_wait_for_more_to_come() {
 const BEHIND: u32 = 5_000;
 
 #[tokio::test]
-async fn whoever_is_far_behind_catches_up_and_holds_up_nobody() {
+async fn whoever_is_far_behind_catches_up() {
     let folder = tempfile::tempdir().unwrap();
     let stage = TestHistory::open(folder.path(), HistoryPolicy::Off).await;
     append_messages(&stage.store, 0..BEHIND).await;

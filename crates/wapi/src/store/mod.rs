@@ -326,12 +326,6 @@ impl Store {
         &self.sealer
     }
 
-    /// Returns a receiver that is notified of every commit from now on.
-    #[cfg(test)]
-    pub fn watch_commits(&self) -> tokio::sync::watch::Receiver<()> {
-        self.writer.watch_commits()
-    }
-
     /// Completes after a commit that may have made deliveries due.
     pub async fn wait_for_commit(&self) {
         self.writer.wait_for_commit().await;

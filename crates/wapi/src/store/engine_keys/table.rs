@@ -123,7 +123,7 @@ impl EngineRowStore<'_> {
         decrypted: Vec<(MessageKey, Vec<u8>)>,
     ) -> Result<u64, StoreError> {
         let change = self.row_write(session, changes, decrypted)?;
-        self.store.writer.apply_change(change).await
+        self.store.writer.apply_plain(change).await
     }
 
     /// As [`write`](Self::write), but the changes wait a moment for a commit of others. Returns `None` if
@@ -164,7 +164,7 @@ impl EngineRowStore<'_> {
                 session: session.clone(),
                 sealer: self.store.sealer.clone(),
             };
-            let deleted = self.store.writer.apply_change(change).await?;
+            let deleted = self.store.writer.apply_plain(change).await?;
             if deleted < writing::BATCH_ROWS.unsigned_abs() {
                 return Ok(());
             }

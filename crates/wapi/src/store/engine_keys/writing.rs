@@ -8,7 +8,7 @@ use crate::model::event::MessageKey;
 use crate::store::Life;
 use crate::store::inbound::undelivered;
 use crate::store::sealing::{SealScope, SealedPlace, Sealer};
-use crate::store::writer::StoreChange;
+use crate::store::writer::PlainChange;
 
 /// Rows deleted in one transaction: these keep the writer busy for a few milliseconds.
 pub(super) const BATCH_ROWS: i64 = 300;
@@ -38,17 +38,9 @@ pub(super) fn with_place<T>(
     })
 }
 
-impl StoreChange for RowWrite {
+impl PlainChange for RowWrite {
     /// The number of rows deleted.
     type Answer = u64;
-
-    fn may_record_events(&self) -> bool {
-        false
-    }
-
-    fn concerns_deliveries(_: &u64) -> bool {
-        false
-    }
 
     async fn write(
         &self,
@@ -122,16 +114,8 @@ pub(super) struct CloseRows {
     pub sealer: Sealer,
 }
 
-impl StoreChange for CloseRows {
+impl PlainChange for CloseRows {
     type Answer = u64;
-
-    fn may_record_events(&self) -> bool {
-        false
-    }
-
-    fn concerns_deliveries(_: &u64) -> bool {
-        false
-    }
 
     async fn write(
         &self,

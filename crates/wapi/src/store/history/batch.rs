@@ -15,14 +15,14 @@ use super::{changes, tokenizer};
 use crate::model::event::{Person, PersonNames};
 use crate::model::ids::to_hex;
 use crate::model::message::Message;
-use crate::store::writer::{Plain, PlainChange};
+use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
 
 impl HistoryStore<'_> {
     /// Writes steps in order, together with the position `seq` they were read up to. Skips steps of
     /// events that were processed already, or that precede the deletion of their session. They wait
-    /// a moment for a commit of others, unless `urgent` completes. All that is missing after a crash
-    /// is the last of them.
+    /// a moment for a commit of others, unless `urgent` completes. If this ends in the middle, the
+    /// position says from where to read again.
     pub async fn write_mutations(
         self,
         mut steps: Vec<HistoryMutation>,
@@ -53,7 +53,7 @@ impl HistoryStore<'_> {
             steps: steps.into(),
             seq,
         };
-        match writer.apply_deferred(Plain(change.clone()), urgent).await? {
+        match writer.apply_deferred(change.clone(), urgent).await? {
             Some(()) => Ok(()),
             // What was applied already is skipped.
             None => writer.apply_plain(change).await,

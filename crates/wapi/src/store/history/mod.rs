@@ -21,6 +21,7 @@ use super::{HistoryStore, StoreError};
 
 pub(super) use contents::keep_contents;
 pub(super) use moving::move_history;
+pub(super) use removal::hide_lives;
 
 pub use chats::{OldestMessage, StoredChat};
 pub use import::{HistoryImport, ImportedChat};

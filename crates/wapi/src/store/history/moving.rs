@@ -50,8 +50,10 @@ async fn move_file(connection: &mut SqliteConnection, file: &Path) -> Result<()>
             .execute(&mut *connection)
             .await?;
         let moved = move_tables(connection).await;
-        connection.execute("DETACH DATABASE former").await?;
+        let detached = connection.execute("DETACH DATABASE former").await;
+        // The first failure is the cause.
         moved?;
+        detached?;
     }
     // Everything is on the disk.
     for suffix in ["-wal", "-shm", ""] {
@@ -87,7 +89,7 @@ async fn prepare_file(file: &Path) -> Result<bool> {
     ensure!(
         version > 1 && !row.get::<bool, _>("is_halfway"),
         "a version wrote it that did not tell the accounts of a session apart. Start the version before this one once; \
-         or move the file away, and the history begins with the next messages"
+         or move the file away, and the history begins with the oldest events of the log"
     );
     migrations::run_steps(&mut connection, &STEPS).await?;
     connection.close().await?;

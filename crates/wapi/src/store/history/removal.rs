@@ -7,27 +7,27 @@ use super::batch::rows_to_json;
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
 
-const FORGET_LIVES: &[&str] = &[
+/// Of these lives, as a JSON list.
+const HIDE_LIVES: [&str; 2] = [
     "UPDATE history_chats SET session = -1, id = place WHERE session IN (SELECT value FROM json_each($1))",
     "DELETE FROM history_contacts WHERE session IN (SELECT value FROM json_each($1))",
-    // Events that are not read yet would bring it back.
-    "INSERT INTO history_forgotten (session, seq) SELECT value, newest.seq FROM json_each($1), \
-     (SELECT seq FROM sqlite_sequence WHERE name = 'events') AS newest WHERE newest.seq > (SELECT seq FROM history_progress) \
-     ON CONFLICT (session) DO UPDATE SET seq = max(history_forgotten.seq, excluded.seq)",
 ];
+/// Events that are not read yet would bring them back.
+const IGNORE_EVENTS: &str = "INSERT INTO history_forgotten (session, seq) \
+     SELECT value, newest.seq FROM json_each($1), \
+     (SELECT seq FROM sqlite_sequence WHERE name = 'events') AS newest WHERE newest.seq > (SELECT seq FROM history_progress) \
+     ON CONFLICT (session) DO UPDATE SET seq = max(history_forgotten.seq, excluded.seq)";
 const FORGET_ALL: &[&str] = &[
-    "UPDATE history_chats SET session = -1, id = place WHERE session <> -1 AND $1 = '[]'",
-    "DELETE FROM history_contacts WHERE $1 = '[]'",
-    "DELETE FROM history_forgotten WHERE $1 = '[]'",
+    "UPDATE history_chats SET session = -1, id = place WHERE session <> -1",
+    "DELETE FROM history_contacts",
+    "DELETE FROM history_forgotten",
     // What the log still has of deleted messages and sessions must not come back.
     "UPDATE history_progress SET seq = newest.seq FROM (SELECT seq FROM sqlite_sequence WHERE name = 'events') AS newest \
-     WHERE newest.seq > history_progress.seq AND $1 = '[]'",
+     WHERE newest.seq > history_progress.seq",
 ];
 /// Of forgotten sessions.
-const REMOVE_EMPTY_CHATS: &[&str] = &[
-    "DELETE FROM history_chats WHERE session = -1 AND $1 = '[]' \
-     AND NOT EXISTS (SELECT 1 FROM history_messages WHERE chat = history_chats.place)",
-];
+const REMOVE_EMPTY_CHATS: &[&str] = &["DELETE FROM history_chats WHERE session = -1 \
+     AND NOT EXISTS (SELECT 1 FROM history_messages WHERE chat = history_chats.place)"];
 
 impl HistoryStore<'_> {
     /// Removes up to `limit` messages written before a time, the oldest first; returns the number
@@ -44,13 +44,13 @@ impl HistoryStore<'_> {
     /// Forgets lives of sessions: from now on their data is unreachable, and their events so far are
     /// ignored. Their messages are removed by [`Self::remove_forgotten`].
     pub async fn forget_lives(self, lives: &[Life]) -> Result<(), StoreError> {
-        let lives = lives.iter().map(Life::id).collect();
-        self.run(FORGET_LIVES, lives).await
+        let lives = lives.to_vec();
+        self.store.writer.apply_plain(ForgetLives { lives }).await
     }
 
     /// Forgets everything. If the history is recorded again, it begins with the events after this one.
     pub async fn forget_all(self) -> Result<(), StoreError> {
-        self.run(FORGET_ALL, Vec::new()).await
+        self.run(FORGET_ALL).await
     }
 
     /// Removes up to `limit` messages of forgotten sessions; returns the number removed.
@@ -66,7 +66,7 @@ impl HistoryStore<'_> {
         let sql = "SELECT EXISTS (SELECT 1 FROM history_chats WHERE session = -1)";
         let query = sqlx::query_scalar(sql);
         if query.fetch_one(&self.store.background).await? {
-            self.run(REMOVE_EMPTY_CHATS, Vec::new()).await?;
+            self.run(REMOVE_EMPTY_CHATS).await?;
         }
         Ok(0)
     }
@@ -82,15 +82,8 @@ impl HistoryStore<'_> {
         self.store.writer.apply_plain(change).await
     }
 
-    async fn run(
-        self,
-        statements: &'static [&'static str],
-        numbers: Vec<i64>,
-    ) -> Result<(), StoreError> {
-        let change = HistoryStatements {
-            statements,
-            numbers,
-        };
+    async fn run(self, statements: &'static [&'static str]) -> Result<(), StoreError> {
+        let change = HistoryStatements { statements };
         self.store.writer.apply_plain(change).await
     }
 }
@@ -109,10 +102,41 @@ pub(super) async fn abandon(
         .map(drop)
 }
 
-/// Statements about rows of the history, each with a JSON list of their numbers as `$1`.
+/// Makes the data of lives unreachable, for their messages to be removed in small steps.
+pub(in crate::store) async fn hide_lives(
+    connection: &mut SqliteConnection,
+    lives: &[Life],
+) -> Result<(), sqlx::Error> {
+    let lives = rows_to_json(lives.iter().map(Life::id));
+    for sql in HIDE_LIVES {
+        let query = sqlx::query(sql).bind(&lives);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+struct ForgetLives {
+    lives: Vec<Life>,
+}
+
+impl PlainChange for ForgetLives {
+    type Answer = ();
+
+    async fn write(
+        &self,
+        connection: &mut SqliteConnection,
+        _: Timestamp,
+    ) -> Result<(), sqlx::Error> {
+        hide_lives(connection, &self.lives).await?;
+        let lives = rows_to_json(self.lives.iter().map(Life::id));
+        let query = sqlx::query(IGNORE_EVENTS).bind(lives);
+        query.execute(connection).await.map(drop)
+    }
+}
+
+/// Statements about all of the history.
 struct HistoryStatements {
     statements: &'static [&'static str],
-    numbers: Vec<i64>,
 }
 
 impl PlainChange for HistoryStatements {
@@ -123,10 +147,8 @@ impl PlainChange for HistoryStatements {
         connection: &mut SqliteConnection,
         _: Timestamp,
     ) -> Result<(), sqlx::Error> {
-        let numbers = rows_to_json(&self.numbers);
         for sql in self.statements {
-            let query = sqlx::query(*sql).bind(&numbers);
-            query.execute(&mut *connection).await?;
+            sqlx::query(*sql).execute(&mut *connection).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::store::history;
 use crate::store::sealing::{SealScope, Sealer};
 use crate::store::writer::StoreChange;
 use crate::store::{Life, Store, StoreError};
@@ -84,9 +85,6 @@ impl StoreChange for DropLives {
                 "DELETE FROM lives WHERE life = $1",
                 "DELETE FROM labels_read WHERE session = $1",
                 "DELETE FROM received WHERE session = $1 AND last_at = 0",
-                // Nobody can see its history any more.
-                "UPDATE history_chats SET session = -1, id = place WHERE session = $1",
-                "DELETE FROM history_contacts WHERE session = $1",
             ] {
                 sqlx::query(sql)
                     .bind(life)
@@ -98,6 +96,8 @@ impl StoreChange for DropLives {
             }
             gone.push(life.clone());
         }
+        // Nobody can see it any more.
+        history::hide_lives(connection, &gone).await?;
         Ok(gone)
     }
 }

@@ -102,11 +102,16 @@ impl Store {
                 })
                 .await?;
         }
-        let (forgotten, life, sealer) = (life.clone(), life.clone(), self.sealer.clone());
-        self.timers.forget_life(&life);
-        self.writer.apply_change(DropKeys { life, sealer }).await?;
+        self.timers.forget_life(life);
+        let change = DropKeys {
+            life: life.clone(),
+            sealer: self.sealer.clone(),
+        };
+        self.writer.apply_change(change).await?;
         // Once more: the last events of the life may have been recorded after it was forgotten.
-        self.history().forget_lives(&[forgotten]).await
+        self.history()
+            .forget_lives(std::slice::from_ref(life))
+            .await
     }
 }
 

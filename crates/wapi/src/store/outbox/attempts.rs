@@ -6,7 +6,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use super::messages::MessageSeq;
 use crate::store::events::log::MAX_ROWS;
-use crate::store::writer::StoreChange;
+use crate::store::writer::{PlainChange, StoreChange};
 use crate::store::{OutboxStore, StoreError};
 
 /// A mark to set: the message may leave.
@@ -20,7 +20,7 @@ pub struct AttemptMark {
 impl OutboxStore<'_> {
     /// Records, before it can happen, that these messages may have left.
     pub async fn record_attempts(self, marks: Vec<AttemptMark>) -> Result<(), StoreError> {
-        self.store.writer.apply_change(RecordAttempts(marks)).await
+        self.store.writer.apply_plain(RecordAttempts(marks)).await
     }
 
     /// Records that these messages certainly have not left: they are queued again. Those that are
@@ -37,16 +37,8 @@ impl OutboxStore<'_> {
 
 struct RecordAttempts(Vec<AttemptMark>);
 
-impl StoreChange for RecordAttempts {
+impl PlainChange for RecordAttempts {
     type Answer = ();
-
-    fn may_record_events(&self) -> bool {
-        false
-    }
-
-    fn concerns_deliveries(_: &Self::Answer) -> bool {
-        false
-    }
 
     async fn write(
         &self,

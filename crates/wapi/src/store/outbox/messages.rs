@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use crate::model::ids;
 use crate::model::message::{ChatId, Message};
 use crate::store::to_timestamp;
-use crate::store::writer::StoreChange;
+use crate::store::writer::{PlainChange, StoreChange};
 use crate::store::{Life, OutboxStore, StoreError};
 
 /// Lifetime of an idempotency key.
@@ -108,7 +108,7 @@ impl OutboxStore<'_> {
     ) -> Result<AcceptOutcome, StoreError> {
         self.store
             .writer
-            .apply_change(AcceptMessage { request, intent })
+            .apply_plain(AcceptMessage { request, intent })
             .await
     }
 
@@ -158,16 +158,8 @@ struct AcceptMessage {
     intent: SendIntent,
 }
 
-impl StoreChange for AcceptMessage {
+impl PlainChange for AcceptMessage {
     type Answer = AcceptOutcome;
-
-    fn may_record_events(&self) -> bool {
-        false
-    }
-
-    fn concerns_deliveries(_: &Self::Answer) -> bool {
-        false
-    }
 
     async fn write(
         &self,

@@ -159,12 +159,8 @@ async fn a_commit_that_hangs_is_said_to_be_the_disks_fault_while_it_does() {
 /// Notes a word in a table of the test.
 struct NotedWord(&'static str);
 
-impl crate::store::writer::StoreChange for NotedWord {
+impl crate::store::writer::PlainChange for NotedWord {
     type Answer = ();
-
-    fn concerns_deliveries(_: &()) -> bool {
-        false
-    }
 
     async fn write(
         &self,
@@ -213,7 +209,7 @@ async fn a_change_that_may_wait_is_in_the_next_commit_of_others() {
     let (store, _folder) = open_standing().await;
     let deferred = defer(&store, "first", std::future::pending()).await;
     // Nothing else can end the wait.
-    let other = store.writer.apply_change(NotedWord("second"));
+    let other = store.writer.apply_plain(NotedWord("second"));
     let (deferred, other) = tokio::join!(deferred, other);
     assert_eq!((deferred.unwrap(), other.unwrap()), (Some(()), ()));
     assert_eq!(noted_words(&store).await, ["first", "second"]);
@@ -229,10 +225,10 @@ async fn changes_are_made_in_their_order_whether_they_may_wait_and_whether_anybo
             .writer
             .apply_deferred(NotedWord(word), std::future::pending());
         assert!(futures_util::FutureExt::now_or_never(deferred).is_none());
-        let change = store.writer.apply_change(NotedWord("and"));
+        let change = store.writer.apply_plain(NotedWord("and"));
         assert!(futures_util::FutureExt::now_or_never(change).is_none());
     }
-    store.writer.apply_change(NotedWord("four")).await.unwrap();
+    store.writer.apply_plain(NotedWord("four")).await.unwrap();
     let all = ["one", "and", "two", "and", "three", "and", "four"];
     assert_eq!(noted_words(&store).await, all);
 }
@@ -244,7 +240,7 @@ async fn whoever_is_in_a_hurry_does_not_wait_for_others() {
     let deferred = defer(&store, "deferred", hurry.notified()).await;
     hurry.notify_one();
     assert_eq!(deferred.await.unwrap(), None);
-    store.writer.apply_change(NotedWord("again")).await.unwrap();
+    store.writer.apply_plain(NotedWord("again")).await.unwrap();
     assert_eq!(noted_words(&store).await, ["deferred", "again"]);
 }
 

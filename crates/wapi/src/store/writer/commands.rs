@@ -53,7 +53,7 @@ pub(in crate::store) trait PlainChange: Send + Sync + 'static {
 }
 
 /// A [`PlainChange`] as a change of any kind.
-pub(in crate::store) struct Plain<C>(pub C);
+pub(super) struct Plain<C>(pub C);
 
 impl<C: PlainChange> StoreChange for Plain<C> {
     type Answer = C::Answer;
@@ -190,16 +190,8 @@ impl<C: StoreChange> ErasedChange for PendingChange<C> {
 /// A change that writes without changing any data.
 pub(in crate::store) struct EmptyWrite;
 
-impl StoreChange for EmptyWrite {
+impl PlainChange for EmptyWrite {
     type Answer = ();
-
-    fn may_record_events(&self) -> bool {
-        false
-    }
-
-    fn concerns_deliveries(_: &()) -> bool {
-        false
-    }
 
     async fn write(
         &self,

@@ -11,11 +11,11 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(super) use self::commands::EmptyWrite;
-use self::commands::{PendingChange, WriteCommand};
-pub(super) use self::commands::{Plain, PlainChange, StoreChange};
+use self::commands::{PendingChange, Plain, WriteCommand};
+pub(super) use self::commands::{PlainChange, StoreChange};
 use self::commit_error::CommitError;
 use super::admin::activity::notes::WaitingActivity;
 use super::events::recent::RecentEvents;
@@ -63,7 +63,6 @@ struct WriterState {
     changed: Notify,
     /// A delivery was accepted whose success is to be saved.
     accepted: Notify,
-    commits: watch::Sender<()>,
     write_error: Mutex<Option<StoreError>>,
     /// Since when the transaction under way has the lock, on the clock's uptime.
     committing_since: Mutex<Option<Duration>>,
@@ -163,13 +162,13 @@ impl DatabaseWriter {
     /// Applies a change that may wait: the next commit of others takes it along, or one that begins after
     /// [`SAVE_DELAY`]. Returns `None` if `urgent` completes first; the change may be applied all the same,
     /// then before any that is given later.
-    pub async fn apply_deferred<C: StoreChange>(
+    pub async fn apply_deferred<C: PlainChange>(
         &self,
         change: C,
         urgent: impl Future<Output = ()>,
     ) -> Result<Option<C::Answer>, StoreError> {
-        let applied =
-            self.send_command(|done| WriteCommand::Deferred(PendingChange::new(change, done)));
+        let applied = self
+            .send_command(|done| WriteCommand::Deferred(PendingChange::new(Plain(change), done)));
         tokio::select! {
             biased;
             answer = applied => answer.map(Some),
@@ -220,11 +219,6 @@ impl DatabaseWriter {
             self.shared.changed.notify_one();
         }
         is_accepted
-    }
-
-    #[cfg(test)]
-    pub fn watch_commits(&self) -> watch::Receiver<()> {
-        self.shared.commits.subscribe()
     }
 
     /// Returns why nothing can be saved: the last change failed, or the disk hangs.
@@ -364,7 +358,6 @@ impl WriterTask {
             }
         }
         self.shared.changed.notify_one();
-        self.shared.commits.send_replace(());
     }
 
     fn answer_commands(&self, orders: &mut Vec<WriteCommand>, outcome: Result<(), CommitError>) {
@@ -388,8 +381,11 @@ impl WriterTask {
     /// Writes without changing any data: always the first page of the file, whichever tables exist.
     async fn write_empty(&mut self) -> Result<(), CommitError> {
         let (done, _) = oneshot::channel();
-        self.commit(&mut [WriteCommand::Change(PendingChange::new(EmptyWrite, done))])
-            .await
+        self.commit(&mut [WriteCommand::Change(PendingChange::new(
+            Plain(EmptyWrite),
+            done,
+        ))])
+        .await
     }
 
     /// Runs one transaction. If it fails, no later program finds it on the disk either.

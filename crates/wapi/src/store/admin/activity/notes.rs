@@ -228,7 +228,7 @@ impl ActivityStore<'_> {
     /// Saves the notes that wait.
     pub async fn save_notes(self) -> Result<(), StoreError> {
         if self.store.writer.has_activity() {
-            self.store.writer.apply_change(EmptyWrite).await?;
+            self.store.writer.apply_plain(EmptyWrite).await?;
         }
         Ok(())
     }

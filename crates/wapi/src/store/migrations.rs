@@ -1,10 +1,9 @@
 //! Schema migrations: numbered steps, one after the other.
 
 use anyhow::{Result, bail};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Executor};
 
 use super::lives::splitting;
+use crate::store::db::{self, Connection};
 
 /// After this step, data stored by session name is split into lives.
 pub(super) const LIVES: &str = include_str!("../../../../migrations/sqlite/0022_lives.sql");
@@ -57,16 +56,13 @@ pub(super) const STEPS: &[&str] = &[
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.
-pub(super) async fn run_migrations(connection: &mut SqliteConnection) -> Result<()> {
+pub(super) async fn run_migrations(connection: &mut Connection) -> Result<()> {
     run_steps(connection, STEPS).await
 }
 
 /// Runs the missing steps of this list.
-pub(super) async fn run_steps(
-    connection: &mut SqliteConnection,
-    steps: &[&'static str],
-) -> Result<()> {
-    let done: i64 = sqlx::query_scalar("PRAGMA user_version")
+pub(super) async fn run_steps(connection: &mut Connection, steps: &[&'static str]) -> Result<()> {
+    let done: i64 = db::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await?;
     let done = usize::try_from(done)?;
@@ -85,9 +81,7 @@ pub(super) async fn run_steps(
         }
         // A pragma takes no parameters; the number is not user input.
         transaction
-            .execute(sqlx::AssertSqlSafe(format!(
-                "PRAGMA user_version = {number}"
-            )))
+            .execute(format!("PRAGMA user_version = {number}"))
             .await?;
         transaction.commit().await?;
     }
@@ -97,15 +91,10 @@ pub(super) async fn run_steps(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::ConnectOptions;
-    use sqlx::sqlite::SqliteConnectOptions;
+    use crate::store::db::LiteFile;
 
-    async fn memory() -> SqliteConnection {
-        SqliteConnectOptions::new()
-            .in_memory(true)
-            .connect()
-            .await
-            .unwrap()
+    async fn memory() -> Connection {
+        LiteFile::in_memory().connect().await.unwrap()
     }
 
     #[tokio::test]
@@ -115,7 +104,7 @@ mod tests {
         let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
         connection.execute(sql).await.unwrap();
         run_migrations(&mut connection).await.unwrap();
-        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM endpoints")
+        let kept: i64 = db::query_scalar("SELECT count(*) FROM endpoints")
             .fetch_one(&mut connection)
             .await
             .unwrap();
@@ -123,10 +112,10 @@ mod tests {
     }
 
     /// Runs the first `count` steps only, as an older program did.
-    async fn run_until(connection: &mut SqliteConnection, count: usize) {
+    async fn run_until(connection: &mut Connection, count: usize) {
         for (number, step) in (1..).zip(&STEPS[..count]) {
             connection.execute(*step).await.unwrap();
-            let sql = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"));
+            let sql = format!("PRAGMA user_version = {number}");
             connection.execute(sql).await.unwrap();
         }
     }
@@ -157,19 +146,19 @@ mod tests {
              INSERT INTO lanes (endpoint, session, chat, aside, head, due_at) VALUES ('hook', 'shop', 'ann', 0, 2, 9);",
         ).await.unwrap();
         run_migrations(&mut connection).await.unwrap();
-        let gates: Vec<String> = sqlx::query_scalar("SELECT gate FROM lanes ORDER BY head")
+        let gates: Vec<String> = db::query_scalar("SELECT gate FROM lanes ORDER BY head")
             .fetch_all(&mut connection)
             .await
             .unwrap();
         assert_eq!(gates, ["original/shop", "hook"]);
         let times: (i64, i64) =
-            sqlx::query_as("SELECT first_failed_at, last_failed_at FROM deliveries")
+            db::query_as("SELECT first_failed_at, last_failed_at FROM deliveries")
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
         assert_eq!(times, (5, 7));
         let sessions: i64 =
-            sqlx::query_scalar("SELECT per_session FROM endpoints WHERE id = 'original'")
+            db::query_scalar("SELECT per_session FROM endpoints WHERE id = 'original'")
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
@@ -183,7 +172,7 @@ mod tests {
         let sql = "INSERT INTO endpoints (id, url, created_at) VALUES ('a', 'b', 1)";
         connection.execute(sql).await.unwrap();
         run_migrations(&mut connection).await.unwrap();
-        let kept: (i64, i64) = sqlx::query_as(
+        let kept: (i64, i64) = db::query_as(
             "SELECT (SELECT count(*) FROM endpoints), (SELECT count(*) FROM api_keys)",
         )
         .fetch_one(&mut connection)
@@ -200,7 +189,7 @@ mod tests {
                    VALUES ('evt_1', 'shop', 'ann', 'ann', 'ann', '3EB0', 'message.received', '{}', 7)";
         connection.execute(sql).await.unwrap();
         run_migrations(&mut connection).await.unwrap();
-        let noted: i64 = sqlx::query_scalar("SELECT last_at FROM received WHERE session = 1")
+        let noted: i64 = db::query_scalar("SELECT last_at FROM received WHERE session = 1")
             .fetch_one(&mut connection)
             .await
             .unwrap();
@@ -221,7 +210,7 @@ mod tests {
             .unwrap();
         run_migrations(&mut connection).await.unwrap();
         let sql = "SELECT message FROM pending UNION ALL SELECT payload FROM payloads UNION ALL SELECT secret FROM polls";
-        let values: Vec<Vec<u8>> = sqlx::query_scalar(sql)
+        let values: Vec<Vec<u8>> = db::query_scalar(sql)
             .fetch_all(&mut connection)
             .await
             .unwrap();

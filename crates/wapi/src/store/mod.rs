@@ -15,7 +15,7 @@ mod media;
 mod outbox;
 mod webhooks;
 
-mod columns;
+mod db;
 mod handles;
 mod migrations;
 mod read_pool;
@@ -29,16 +29,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
 
 use crate::system::clock::Clock;
 use crate::system::durable_files;
 use crate::system::lifecycle::{FinishReport, Lifecycle};
 use crate::system::master_key::MasterKeys;
 use crate::telemetry::counters::GatewayMetrics;
+use db::{LiteFile, Pool};
 
 pub use admin::activity::notes::{
     ActivityActor, ActivityDoor, ActivityFacts, ActivityKind, ActivityOutcome,
@@ -126,8 +123,8 @@ impl StoreError {
     }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<db::Error> for StoreError {
+    fn from(error: db::Error) -> Self {
         let text = error.to_string();
         let code = error
             .as_database_error()
@@ -158,8 +155,8 @@ fn stopping_error() -> StoreError {
 /// The database of the gateway; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    readers: SqlitePool,
-    background: SqlitePool,
+    readers: Pool,
+    background: Pool,
     api_readers: ReadPool,
     history_readers: ReadPool,
     writer: DatabaseWriter,
@@ -190,8 +187,7 @@ impl Store {
     /// version wrote, and one that is sealed without its master key, before anything is written. A
     /// master key seals the keys of sessions, or takes the seal off them.
     pub async fn open_sealed(file: &Path, keys: Option<&MasterKeys>, clock: Clock) -> Result<Self> {
-        let options = SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full);
-        Self::open_with(options, file, keys, clock).await
+        Self::open_with(LiteFile::new(file).synced(), file, keys, clock).await
     }
 
     /// Returns whether there is a database that has its keys sealed. Writes nothing.
@@ -199,18 +195,16 @@ impl Store {
         if !tokio::fs::try_exists(file).await? {
             return Ok(false);
         }
-        let options = SqliteConnectOptions::new().synchronous(SqliteSynchronous::Full);
-        let options = options.filename(file).read_only(true);
-        let opened = options.disable_statement_logging().connect().await;
+        let opened = LiteFile::new(file).synced().read_only().connect().await;
         let name = file.display();
         let mut connection = opened.with_context(|| format!("opening {name}"))?;
         let is_sealed = sealing::is_sealed(&mut connection).await;
-        sqlx::Connection::close(connection).await?;
+        connection.close().await?;
         is_sealed.with_context(|| format!("reading {name}"))
     }
 
     async fn open_with(
-        options: SqliteConnectOptions,
+        options: LiteFile,
         file: &Path,
         keys: Option<&MasterKeys>,
         clock: Clock,
@@ -219,14 +213,12 @@ impl Store {
             .await
             .with_context(|| format!("making {}", file.display()))?;
         let options = options
-            .filename(file)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
+            .with_log()
+            .patient(BUSY_TIMEOUT)
+            .with_references(true)
             // The rollback of a large statement needs no file.
-            .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .disable_statement_logging();
+            .with("temp_store", "memory")
+            .with("wal_autocheckpoint", CHECKPOINT_PAGES);
         let name = file.display();
         let mut connection = options
             .connect()
@@ -264,15 +256,13 @@ impl Store {
             .await
             .with_context(|| format!("reading {name}"))?;
         let recent = Arc::new(RecentEvents::new(newest));
-        let options = options.read_only(true);
-        let pool = |max_connections| {
-            SqlitePoolOptions::new()
-                .max_connections(max_connections)
-                .connect_lazy_with(options.clone())
-        };
-        let (readers, chores) = (pool(READER_CONNECTIONS), pool(BACKGROUND_CONNECTIONS));
-        let api_readers = ReadPool::new(pool(API_CONNECTIONS));
-        let history_readers = ReadPool::new(pool(HISTORY_CONNECTIONS));
+        let options = options.read_only();
+        let (readers, chores) = (
+            options.pool(READER_CONNECTIONS),
+            options.pool(BACKGROUND_CONNECTIONS),
+        );
+        let api_readers = ReadPool::new(options.pool(API_CONNECTIONS));
+        let history_readers = ReadPool::new(options.pool(HISTORY_CONNECTIONS));
         let tasks = Lifecycle::new();
         let meters = Arc::<GatewayMetrics>::default();
         let writer = DatabaseWriter::start(

@@ -1,12 +1,10 @@
 //! Read connections for API queries, apart from those of the gateway itself: a query ends when its
 //! caller leaves.
 
+use crate::store::db::{self, Connection, Pool};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 
 /// The interval of the check for the caller, in steps of SQLite's virtual machine: a few of them
 /// take a microsecond.
@@ -15,14 +13,14 @@ const PROGRESS_STEPS: i32 = 1_000;
 /// A pool of connections; callers wait until one is free. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ReadPool {
-    pool: SqlitePool,
+    pool: Pool,
     /// How many times [`STEPS`] were taken so far.
     #[cfg(test)]
     pub progress_calls: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl ReadPool {
-    pub fn new(pool: SqlitePool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self {
             pool,
             #[cfg(test)]
@@ -32,20 +30,20 @@ impl ReadPool {
 
     /// Returns a connection for one caller. If it is dropped in the middle of a statement, the
     /// statement ends, and the connection goes to the next caller.
-    pub async fn acquire(&self) -> Result<ReadConnection, sqlx::Error> {
+    pub async fn acquire(&self) -> Result<ReadConnection, db::Error> {
         let mut connection = self.pool.acquire().await?;
         let asker = Arc::new(AtomicBool::new(true));
         let is_there = Arc::clone(&asker);
         #[cfg(test)]
         let taken = Arc::clone(&self.progress_calls);
+        let is_wanted = move || {
+            #[cfg(test)]
+            taken.fetch_add(1, Ordering::Relaxed);
+            is_there.load(Ordering::Relaxed)
+        };
         connection
-            .lock_handle()
-            .await?
-            .set_progress_handler(PROGRESS_STEPS, move || {
-                #[cfg(test)]
-                taken.fetch_add(1, Ordering::Relaxed);
-                is_there.load(Ordering::Relaxed)
-            });
+            .check_while_running(PROGRESS_STEPS, is_wanted)
+            .await?;
         Ok(ReadConnection {
             is_caller_present: asker,
             connection,
@@ -61,7 +59,7 @@ impl ReadPool {
 pub(super) struct ReadConnection {
     /// False once the caller has left.
     is_caller_present: Arc<AtomicBool>,
-    connection: PoolConnection<Sqlite>,
+    connection: Connection,
 }
 
 impl Drop for ReadConnection {
@@ -72,15 +70,15 @@ impl Drop for ReadConnection {
 }
 
 impl Deref for ReadConnection {
-    type Target = SqliteConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &SqliteConnection {
+    fn deref(&self) -> &Connection {
         &self.connection
     }
 }
 
 impl DerefMut for ReadConnection {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }
@@ -89,24 +87,18 @@ impl DerefMut for ReadConnection {
 mod tests {
     use std::time::Duration;
 
-    use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-
+    use crate::store::db::LiteFile;
     use crate::store::read_pool::*;
     use crate::system::clock::Clock;
 
     #[tokio::test]
     async fn a_question_whose_asker_has_left_ends() {
         let clock = Clock::system();
-        let options = SqliteConnectOptions::new().in_memory(true);
-        let questions = ReadPool::new(
-            SqlitePoolOptions::new()
-                .max_connections(1)
-                .connect_lazy_with(options),
-        );
+        let questions = ReadPool::new(LiteFile::in_memory().pool(1));
         for _ in 0..3 {
             let mut question = questions.acquire().await.unwrap();
             let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-            let asked = sqlx::query_scalar::<_, i64>(endless).fetch_one(&mut *question);
+            let asked = db::query_scalar::<i64>(endless).fetch_one(&mut *question);
             clock
                 .timeout(Duration::from_millis(20), asked)
                 .await
@@ -114,7 +106,7 @@ mod tests {
             drop(question);
             let next = async {
                 let mut question = questions.acquire().await.unwrap();
-                sqlx::query_scalar::<_, i64>("SELECT 1")
+                db::query_scalar::<i64>("SELECT 1")
                     .fetch_one(&mut *question)
                     .await
                     .unwrap()

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::model::access::KeyAccess;
+use crate::store::db::{self, Connection, Row};
 use crate::store::events::reported::ReportedChange;
 use crate::store::writer::StoreChange;
 use crate::store::{AccessSince, ApiKeyStore, NewEvent, StoreError, to_timestamp};
@@ -42,7 +41,7 @@ impl ApiKeyStore<'_> {
 
     /// Returns all keys with their hashes, oldest first.
     pub async fn list_hashed_api_keys(self) -> Result<Vec<(ApiKeyHash, ApiKey)>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id")
+        let rows = db::query("SELECT * FROM api_keys ORDER BY created_at, id")
             .fetch_all(&self.store.readers)
             .await?;
         rows.iter()
@@ -99,13 +98,13 @@ impl ApiKeyStore<'_> {
     }
 }
 
-fn hash_from_row(row: &SqliteRow) -> Result<ApiKeyHash, StoreError> {
+fn hash_from_row(row: &Row) -> Result<ApiKeyHash, StoreError> {
     row.get::<Vec<u8>, _>("hash")
         .try_into()
         .map_err(|_| StoreError("the hash of a key has another length".into()))
 }
 
-fn key_from_row(row: &SqliteRow) -> Result<ApiKey, StoreError> {
+fn key_from_row(row: &Row) -> Result<ApiKey, StoreError> {
     let unreadable =
         |error| StoreError(format!("the sessions of a key cannot be read: {error}").into());
     let sessions = row.get::<Option<&str>, _>("sessions");
@@ -172,12 +171,8 @@ struct SetApiKeyLives {
 impl StoreChange for SetApiKeyLives {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        let sql = sqlx::query("UPDATE api_keys SET lives = $1 WHERE id = $2")
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        let sql = db::query("UPDATE api_keys SET lives = $1 WHERE id = $2")
             .bind(since_to_json(&self.since))
             .bind(&self.id);
         sql.execute(connection).await.map(drop)
@@ -192,11 +187,7 @@ struct AddApiKey {
 impl StoreChange for AddApiKey {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO api_keys (id, hash, hint, name, scopes, sessions, created_at, expires_at, lives) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let ApiKey {
@@ -213,7 +204,7 @@ impl StoreChange for AddApiKey {
         let json = |names: &BTreeSet<String>| {
             serde_json::to_string(names).expect("a list of texts is JSON")
         };
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(id)
             .bind(&self.hash[..])
             .bind(hint)
@@ -238,12 +229,8 @@ struct RemoveApiKey {
 impl StoreChange for RemoveApiKey {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM api_keys WHERE id = $1")
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        db::query("DELETE FROM api_keys WHERE id = $1")
             .bind(&self.id)
             .execute(connection)
             .await?;
@@ -258,13 +245,9 @@ struct RecordApiKeyUses {
 impl StoreChange for RecordApiKeyUses {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         for (id, at) in &self.uses {
-            let sql = sqlx::query("UPDATE api_keys SET last_used_at = $1 WHERE id = $2")
+            let sql = db::query("UPDATE api_keys SET last_used_at = $1 WHERE id = $2")
                 .bind(at.as_millisecond());
             sql.bind(id).execute(&mut *connection).await?;
         }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use crate::model::send_hold::Pacing;
 use crate::net::proxy::ProxyAddress;
+use crate::store::db::{self, Connection, Pool, Row};
 use crate::store::inbound::history_sync;
 use crate::store::writer::StoreChange;
 use crate::store::{Life, SessionStore, Store, StoreError, SyncProgress};
@@ -82,7 +81,7 @@ impl SessionStore<'_> {
     /// Returns whether anything is saved of a session: one that was only registered has nothing.
     pub async fn is_saved(self, name: &str) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM sessions WHERE name = $1)";
-        let query = sqlx::query_scalar(sql).bind(name);
+        let query = db::query_scalar(sql).bind(name);
         Ok(query.fetch_one(&self.store.readers).await?)
     }
 
@@ -138,11 +137,11 @@ impl SessionStore<'_> {
 
     /// Returns the saved commands of each session.
     pub async fn load_sessions(self) -> Result<BTreeMap<String, SavedSession>, StoreError> {
-        let rows = sqlx::query("SELECT name, stopped, metadata, pacing, proxy FROM sessions")
+        let rows = db::query("SELECT name, stopped, metadata, pacing, proxy FROM sessions")
             .fetch_all(&self.store.readers)
             .await?;
         let pasts = self.sync_progress().await?;
-        let ordered = |row: &SqliteRow| {
+        let ordered = |row: &Row| {
             let (name, stopped): (String, i64) = (row.get("name"), row.get("stopped"));
             let metadata = serde_json::from_str(row.get("metadata")).unwrap_or_default();
             let pacing: Option<&str> = row.get("pacing");
@@ -186,12 +185,11 @@ impl SessionStore<'_> {
     /// recorded.
     pub async fn last_received(self) -> Result<BTreeMap<i64, Timestamp>, StoreError> {
         let rows =
-            sqlx::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
+            db::query("SELECT session, last_at FROM received WHERE last_at > 0 AND session > 0")
                 .fetch_all(&self.store.readers)
                 .await?;
-        let time = |row: &SqliteRow| {
-            Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX)
-        };
+        let time =
+            |row: &Row| Timestamp::from_millisecond(row.get("last_at")).unwrap_or(Timestamp::MAX);
         Ok(rows
             .iter()
             .map(|row| (row.get("session"), time(row)))
@@ -203,8 +201,8 @@ impl SessionStore<'_> {
 type ReceivedRow = (i64, i64, i64);
 
 /// Read outside the writer, since it may scan many events.
-async fn query_received(pool: &SqlitePool) -> Result<Vec<ReceivedRow>, sqlx::Error> {
-    sqlx::query_as(
+async fn query_received(pool: &Pool) -> Result<Vec<ReceivedRow>, db::Error> {
+    db::query_as(
         "SELECT session, max(created_at), max(seq) FROM events \
          WHERE seq > (SELECT COALESCE(max(seq), 0) FROM received) AND type = 'message.received' GROUP BY session",
     )
@@ -223,16 +221,12 @@ struct SaveSession {
 impl StoreChange for SaveSession {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO sessions (name, stopped, metadata, created_at, pacing, proxy) \
                    VALUES ($1, 0, $2, $3, $4, $5) \
                    ON CONFLICT (name) DO UPDATE SET stopped = 0, metadata = excluded.metadata, \
                    pacing = excluded.pacing, proxy = excluded.proxy";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(&self.name)
             .bind(&self.metadata)
             .bind(now.as_millisecond())
@@ -251,14 +245,10 @@ struct SaveStopState {
 impl StoreChange for SaveStopState {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO sessions (name, stopped, created_at) VALUES ($1, $2, $3) \
                    ON CONFLICT (name) DO UPDATE SET stopped = excluded.stopped";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(&self.name)
             .bind(self.stopped)
             .bind(now.as_millisecond());
@@ -274,12 +264,8 @@ struct ForgetSession {
 impl StoreChange for ForgetSession {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM sessions WHERE name = $1")
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        db::query("DELETE FROM sessions WHERE name = $1")
             .bind(&self.name)
             .execute(&mut *connection)
             .await?;
@@ -287,7 +273,7 @@ impl StoreChange for ForgetSession {
             "DELETE FROM connect_links WHERE session = $1",
             "DELETE FROM linked_sessions WHERE name = $1",
         ] {
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(&self.name)
                 .execute(&mut *connection)
                 .await?;
@@ -295,10 +281,7 @@ impl StoreChange for ForgetSession {
         // If a newsletter is followed again, the posts in between are not delivered.
         for life in &self.lives {
             let sql = "DELETE FROM newsletters WHERE session = $1";
-            sqlx::query(sql)
-                .bind(life)
-                .execute(&mut *connection)
-                .await?;
+            db::query(sql).bind(life).execute(&mut *connection).await?;
         }
         history_sync::reset_history_sync(connection, &self.name, false).await
     }
@@ -310,14 +293,10 @@ struct ProbeDisk;
 impl StoreChange for ProbeDisk {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO received (session, last_at, seq) VALUES (0, $1, 0) \
                    ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(now.as_millisecond())
             .execute(connection)
             .await
@@ -332,15 +311,11 @@ struct RecordReceived {
 impl StoreChange for RecordReceived {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         for (session, last_at, seq) in &self.rows {
             let sql = "INSERT INTO received (session, last_at, seq) VALUES ($1, $2, $3) \
                        ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at, seq = excluded.seq";
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(session)
                 .bind(last_at)
                 .bind(seq)

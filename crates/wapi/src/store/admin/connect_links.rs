@@ -1,9 +1,8 @@
 //! Connect links: their metadata, and a hash of each token.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::store::db::{self, Connection, Row};
 use crate::store::writer::StoreChange;
 use crate::store::{ConnectLinkStore, StoreError, to_timestamp};
 
@@ -38,7 +37,7 @@ impl ConnectLinkStore<'_> {
     /// Returns the links of a session, oldest first.
     pub async fn list_connect_links(self, session: &str) -> Result<Vec<ConnectLink>, StoreError> {
         let sql = "SELECT * FROM connect_links WHERE session = $1 ORDER BY created_at, id";
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(session)
             .fetch_all(&self.store.readers)
             .await?;
@@ -50,7 +49,7 @@ impl ConnectLinkStore<'_> {
         self,
         hash: ConnectTokenHash,
     ) -> Result<Option<ConnectLink>, StoreError> {
-        let row = sqlx::query("SELECT * FROM connect_links WHERE hash = $1")
+        let row = db::query("SELECT * FROM connect_links WHERE hash = $1")
             .bind(&hash[..])
             .fetch_optional(&self.store.readers)
             .await?;
@@ -72,7 +71,7 @@ impl ConnectLinkStore<'_> {
         linked_at: Timestamp,
     ) -> Result<(), StoreError> {
         let sql = "SELECT 1 FROM connect_links WHERE session = $1 AND used_at IS NULL";
-        let open = sqlx::query(sql).bind(session);
+        let open = db::query(sql).bind(session);
         if open.fetch_optional(&self.store.readers).await?.is_none() {
             return Ok(());
         }
@@ -84,7 +83,7 @@ impl ConnectLinkStore<'_> {
     }
 }
 
-fn link_from_row(row: &SqliteRow) -> ConnectLink {
+fn link_from_row(row: &Row) -> ConnectLink {
     ConnectLink {
         id: row.get("id"),
         session: row.get("session"),
@@ -102,17 +101,13 @@ struct AddConnectLink {
 impl StoreChange for AddConnectLink {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM connect_links WHERE expires_at < $1")
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
+        db::query("DELETE FROM connect_links WHERE expires_at < $1")
             .bind(now.as_millisecond() - LISTED_MS)
             .execute(&mut *connection)
             .await?;
         let sql = "INSERT INTO connect_links (id, hash, session, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.link.id)
             .bind(&self.hash[..])
             .bind(&self.link.session)
@@ -132,13 +127,9 @@ struct RemoveConnectLink {
 impl StoreChange for RemoveConnectLink {
     type Answer = bool;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<bool, db::Error> {
         let sql = "DELETE FROM connect_links WHERE session = $1 AND id = $2";
-        let removed = sqlx::query(sql)
+        let removed = db::query(sql)
             .bind(&self.session)
             .bind(&self.id)
             .execute(connection)
@@ -155,14 +146,10 @@ struct UseConnectLinks {
 impl StoreChange for UseConnectLinks {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "UPDATE connect_links SET used_at = $1 \
                    WHERE session = $2 AND used_at IS NULL AND expires_at > $1 AND created_at <= $1";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(self.linked_at.as_millisecond())
             .bind(&self.session)
             .execute(connection)

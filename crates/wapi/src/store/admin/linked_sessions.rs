@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{SessionStore, StoreError};
 
 impl SessionStore<'_> {
     /// Returns the sessions that were linked when the program last knew. Others may be linked, too.
     pub async fn linked_sessions(self) -> Result<BTreeSet<String>, StoreError> {
-        let names: Vec<String> = sqlx::query_scalar("SELECT name FROM linked_sessions")
+        let names: Vec<String> = db::query_scalar("SELECT name FROM linked_sessions")
             .fetch_all(&self.store.readers)
             .await?;
         Ok(names.into_iter().collect())
@@ -39,16 +39,12 @@ impl StoreChange for SaveLinked {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = match self.is_linked {
             true => "INSERT INTO linked_sessions (name) VALUES ($1) ON CONFLICT DO NOTHING",
             false => "DELETE FROM linked_sessions WHERE name = $1",
         };
-        let query = sqlx::query(sql).bind(&self.name);
+        let query = db::query(sql).bind(&self.name);
         query.execute(connection).await.map(drop)
     }
 }

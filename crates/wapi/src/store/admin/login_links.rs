@@ -1,8 +1,8 @@
 //! One-time links to the dashboard: a hash of each, and whether it was used up.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{LoginHash, LoginStore, StoreError};
 
@@ -38,17 +38,13 @@ impl StoreChange for AddFirstLink {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
-        sqlx::query("DELETE FROM login_links WHERE used_at IS NULL")
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
+        db::query("DELETE FROM login_links WHERE used_at IS NULL")
             .execute(&mut *connection)
             .await?;
         let sql = "INSERT INTO login_links (hash, created_at, expires_at) SELECT $1, $2, $3 \
                    WHERE NOT EXISTS (SELECT 1 FROM login_links) AND NOT EXISTS (SELECT 1 FROM logins)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(&self.hash[..])
             .bind(now.as_millisecond())
             .bind(self.expires_at.as_millisecond());
@@ -67,13 +63,9 @@ impl StoreChange for UseLink {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let sql = "UPDATE login_links SET used_at = $1 WHERE hash = $2 AND used_at IS NULL AND expires_at > $1";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(now.as_millisecond())
             .bind(&self.hash[..]);
         Ok(query.execute(connection).await?.rows_affected() > 0)

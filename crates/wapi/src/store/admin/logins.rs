@@ -1,9 +1,8 @@
 //! Logins of the dashboard: a hash of each cookie, and the key that it stands for.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::store::db::{self, Connection, Row};
 use crate::store::writer::StoreChange;
 use crate::store::{LoginStore, StoreError, to_timestamp};
 
@@ -26,7 +25,7 @@ pub struct StoredLogin {
 
 impl LoginStore<'_> {
     pub async fn find_login(self, hash: &LoginHash) -> Result<Option<StoredLogin>, StoreError> {
-        let row = sqlx::query("SELECT * FROM logins WHERE hash = $1")
+        let row = db::query("SELECT * FROM logins WHERE hash = $1")
             .bind(&hash[..])
             .fetch_optional(&self.store.readers)
             .await?;
@@ -35,7 +34,7 @@ impl LoginStore<'_> {
 
     /// Returns the part of cookies' names that distinguishes this gateway's.
     pub async fn load_cookie_mark(self) -> Result<String, StoreError> {
-        let mark = sqlx::query_scalar("SELECT mark FROM cookie_mark");
+        let mark = db::query_scalar("SELECT mark FROM cookie_mark");
         Ok(mark.fetch_one(&self.store.readers).await?)
     }
 
@@ -87,7 +86,7 @@ impl LoginStore<'_> {
     }
 }
 
-fn login_from_row(row: &SqliteRow) -> Result<StoredLogin, StoreError> {
+fn login_from_row(row: &Row) -> Result<StoredLogin, StoreError> {
     let binding = row.get::<Vec<u8>, _>("binding").try_into();
     Ok(StoredLogin {
         key_id: row.get("key_id"),
@@ -116,24 +115,20 @@ impl StoreChange for AddLogin {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         // Somebody has entered: no link is needed any more, now or after this login has ended.
-        sqlx::query("UPDATE login_links SET used_at = $1 WHERE used_at IS NULL")
+        db::query("UPDATE login_links SET used_at = $1 WHERE used_at IS NULL")
             .bind(now.as_millisecond())
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM logins WHERE created_at < $1 OR seen_at < $2")
+        db::query("DELETE FROM logins WHERE created_at < $1 OR seen_at < $2")
             .bind(self.created_before.as_millisecond())
             .bind(self.seen_before.as_millisecond())
             .execute(&mut *connection)
             .await?;
         let sql = "INSERT INTO logins (hash, key_id, binding, created_at, seen_at, shown_at) \
                    VALUES ($1, $2, $3, $4, $5, $6)";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.hash[..])
             .bind(&self.login.key_id)
             .bind(&self.login.binding[..])
@@ -160,12 +155,8 @@ impl StoreChange for RecordLoginTime {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(self.sql)
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        db::query(self.sql)
             .bind(self.at.as_millisecond())
             .bind(&self.hash[..])
             .execute(connection)
@@ -185,12 +176,8 @@ impl StoreChange for RemoveLogin {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM logins WHERE hash = $1")
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        db::query("DELETE FROM logins WHERE hash = $1")
             .bind(&self.hash[..])
             .execute(connection)
             .await

@@ -1,10 +1,10 @@
 //! Settings of sessions that their owners change: the pace of messages and the proxy.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::model::send_hold::Pacing;
 use crate::net::proxy::ProxyAddress;
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{SessionStore, StoreError};
 
@@ -39,7 +39,7 @@ impl SessionStore<'_> {
     /// read.
     pub async fn load_proxies(self) -> Result<Vec<(String, Option<ProxyAddress>)>, StoreError> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT name, proxy FROM sessions WHERE proxy IS NOT NULL")
+            db::query_as("SELECT name, proxy FROM sessions WHERE proxy IS NOT NULL")
                 .fetch_all(&self.store.readers)
                 .await?;
         let parse = |(name, proxy): (String, String)| (name, ProxyAddress::parse(&proxy).ok());
@@ -56,15 +56,11 @@ struct SaveSettings {
 impl StoreChange for SaveSettings {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         if let Some(pacing) = &self.pacing {
             let sql = "INSERT INTO sessions (name, pacing, created_at) VALUES ($1, $2, $3) \
                        ON CONFLICT (name) DO UPDATE SET pacing = excluded.pacing";
-            let query = sqlx::query(sql).bind(&self.name).bind(pacing);
+            let query = db::query(sql).bind(&self.name).bind(pacing);
             query
                 .bind(now.as_millisecond())
                 .execute(&mut *connection)
@@ -73,7 +69,7 @@ impl StoreChange for SaveSettings {
         if let Some(proxy) = &self.proxy {
             let sql = "INSERT INTO sessions (name, proxy, created_at) VALUES ($1, $2, $3) \
                        ON CONFLICT (name) DO UPDATE SET proxy = excluded.proxy";
-            let query = sqlx::query(sql).bind(&self.name).bind(proxy);
+            let query = db::query(sql).bind(&self.name).bind(proxy);
             query.bind(now.as_millisecond()).execute(connection).await?;
         }
         Ok(())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::Row;
 
+use crate::store::db;
 use crate::store::{Life, Store, StoreError, to_timestamp};
 
 /// How often the waiting deliveries are counted at most, until none of them has moved meanwhile.
@@ -54,14 +54,14 @@ impl Store {
         let sql = "SELECT type, count(*) AS count, min(seq) AS first FROM \
                    (SELECT seq, type FROM events WHERE body <> '' AND session = $1 ORDER BY seq DESC LIMIT $2) \
                    GROUP BY type";
-        let rows = sqlx::query(sql).bind(life.id()).bind(most);
+        let rows = db::query(sql).bind(life.id()).bind(most);
         let rows = rows.fetch_all(&self.background).await?;
         let counts = rows
             .iter()
             .map(|row| (row.get("type"), to_count(row.get("count"))))
             .collect();
         let first: Option<i64> = rows.iter().map(|row| row.get("first")).min();
-        let since = sqlx::query_scalar("SELECT created_at FROM events WHERE seq = $1")
+        let since = db::query_scalar("SELECT created_at FROM events WHERE seq = $1")
             .bind(first)
             .fetch_optional(&self.background)
             .await?;
@@ -80,7 +80,7 @@ impl Store {
         self.count_deliveries(&mut numbers).await?;
         // Answered from the index of open messages alone.
         let sql = "SELECT session, count(*) AS count FROM messages WHERE settled_at IS NULL GROUP BY session";
-        let rows = sqlx::query(sql).fetch_all(&self.background).await?;
+        let rows = db::query(sql).fetch_all(&self.background).await?;
         numbers.open = BTreeMap::new();
         for row in &rows {
             let Some(life) = self.lives.find_life(row.get("session")) else {
@@ -88,7 +88,7 @@ impl Store {
             };
             *numbers.open.entry(life.name().to_owned()).or_default() += to_count(row.get("count"));
         }
-        let pending = sqlx::query_scalar("SELECT count(*) FROM pending")
+        let pending = db::query_scalar("SELECT count(*) FROM pending")
             .fetch_one(&self.background)
             .await?;
         numbers.pending = to_count(pending);
@@ -107,7 +107,7 @@ impl Store {
     /// Returns the bytes of the database in use, and the bytes that could be released.
     pub async fn database_size(&self) -> Result<(u64, u64), StoreError> {
         let scalar = async |sql| {
-            Ok::<i64, StoreError>(sqlx::query_scalar(sql).fetch_one(&self.background).await?)
+            Ok::<i64, StoreError>(db::query_scalar(sql).fetch_one(&self.background).await?)
         };
         let page = scalar("PRAGMA page_size").await?;
         let (pages, free) = (
@@ -124,7 +124,7 @@ impl Store {
         let sql =
             "SELECT type, count(*) AS count FROM events WHERE seq > $1 AND seq <= $2 GROUP BY type";
         let counted = numbers.counted_upto.unwrap_or(newest);
-        for row in sqlx::query(sql)
+        for row in db::query(sql)
             .bind(counted)
             .bind(newest)
             .fetch_all(&self.background)
@@ -153,8 +153,8 @@ impl Store {
         // Answered from the index of waiting deliveries alone.
         let sql = "SELECT endpoint, count(*) AS count, min(id) AS oldest FROM deliveries WHERE state = 'waiting' \
                    GROUP BY endpoint";
-        let rows = sqlx::query(sql).fetch_all(&self.background).await?;
-        let endpoints = sqlx::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL")
+        let rows = db::query(sql).fetch_all(&self.background).await?;
+        let endpoints = db::query_scalar("SELECT id FROM endpoints WHERE deleted_at IS NULL")
             .fetch_all(&self.background)
             .await?;
         numbers.waiting = endpoints.into_iter().map(|id| (id, 0)).collect();
@@ -164,7 +164,7 @@ impl Store {
         );
         let oldest = match rows.iter().map(|row| row.get::<i64, _>("oldest")).min() {
             Some(oldest) => {
-                let sql = sqlx::query_scalar("SELECT created_at FROM deliveries WHERE id = $1")
+                let sql = db::query_scalar("SELECT created_at FROM deliveries WHERE id = $1")
                     .bind(oldest);
                 sql.fetch_optional(&self.background)
                     .await?

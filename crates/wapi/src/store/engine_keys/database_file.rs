@@ -3,13 +3,11 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row};
-
 use super::row::RowKind;
 use super::session_file::SessionFile;
 use crate::model::masking;
 use crate::store::StoreError;
+use crate::store::db::{self, Connection, LiteFile, Row};
 
 /// The time to wait while another process has locked the file.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -60,15 +58,11 @@ pub struct OldRow {
 /// Reads the rows of a kind, with the keys that they have in the table. The values of some kinds are
 /// in a form that only the engine reads: these are empty.
 pub async fn read_rows(path: &Path, kind: RowKind) -> Result<Vec<OldRow>, StoreError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY)
-        .disable_statement_logging();
+    let options = LiteFile::new(path).synced().patient(BUSY);
     let mut connection = options.connect().await?;
-    let rows = sqlx::query(old_rows(kind)).fetch_all(&mut connection).await;
+    let rows = db::query(old_rows(kind)).fetch_all(&mut connection).await;
     connection.close().await?;
-    let row = |row: &SqliteRow| -> Result<OldRow, sqlx::Error> {
+    let row = |row: &Row| -> Result<OldRow, db::Error> {
         Ok(OldRow {
             key: row.try_get("key")?,
             extra: row.try_get("extra")?,
@@ -141,37 +135,36 @@ async fn has_content(path: &Path) -> bool {
         .is_ok_and(|found| found.len() > 0)
 }
 
-fn is_broken(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return matches!(error, sqlx::Error::ColumnDecode { .. });
+fn is_broken(error: &db::Error) -> bool {
+    let db::Error::Database(error) = error else {
+        return matches!(error, db::Error::ColumnDecode { .. });
     };
     // The low byte is the code; the other bytes specify it.
     let code = error.code().and_then(|code| code.parse::<i32>().ok());
     code.is_some_and(|code| BROKEN.contains(&(code & 0xff)))
 }
 
-async fn inspect_database(path: &Path, is_half_done: bool) -> Result<SessionFile, sqlx::Error> {
+async fn inspect_database(path: &Path, is_half_done: bool) -> Result<SessionFile, db::Error> {
     // `immutable` keeps SQLite from creating lock files beside a file that may be foreign. It must
     // not be used when there is a write-ahead log, since its content would be missed.
     let has_log = tokio::fs::try_exists(path.with_extension("db-wal"))
         .await
         .unwrap_or(true);
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(!is_half_done)
-        .immutable(!has_log && !is_half_done)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY)
-        .disable_statement_logging()
-        .connect()
-        .await?;
+    let mut file = LiteFile::new(path).synced().patient(BUSY);
+    if !is_half_done {
+        file = file.read_only();
+        if !has_log {
+            file = file.immutable();
+        }
+    }
+    let mut connection = file.connect().await?;
     let found = examine_tables(&mut connection).await;
     connection.close().await?;
     found
 }
 
-async fn examine_tables(connection: &mut SqliteConnection) -> Result<SessionFile, sqlx::Error> {
-    let result: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+async fn examine_tables(connection: &mut Connection) -> Result<SessionFile, db::Error> {
+    let result: String = db::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(&mut *connection)
         .await?;
     if result != "ok" {
@@ -179,7 +172,7 @@ async fn examine_tables(connection: &mut SqliteConnection) -> Result<SessionFile
             "its file is damaged: {result}"
         )));
     }
-    let tables: i64 = sqlx::query_scalar(
+    let tables: i64 = db::query_scalar(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('device', 'identities')",
     )
     .fetch_one(&mut *connection)
@@ -195,7 +188,7 @@ async fn examine_tables(connection: &mut SqliteConnection) -> Result<SessionFile
         }
     }
     // Pairing writes the account's number; before that it is an empty text.
-    let paired: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM device WHERE pn <> '')")
+    let paired: bool = db::query_scalar("SELECT EXISTS (SELECT 1 FROM device WHERE pn <> '')")
         .fetch_one(connection)
         .await?;
     Ok(if paired {
@@ -205,8 +198,8 @@ async fn examine_tables(connection: &mut SqliteConnection) -> Result<SessionFile
     })
 }
 
-async fn is_empty(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    let objects: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+async fn is_empty(connection: &mut Connection) -> Result<bool, db::Error> {
+    let objects: i64 = db::query_scalar("SELECT count(*) FROM sqlite_schema")
         .fetch_one(connection)
         .await?;
     Ok(objects == 0)
@@ -217,12 +210,10 @@ mod tests {
     use super::*;
 
     async fn make(path: &Path, sql: &[&'static str]) {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true);
+        let options = LiteFile::new(path).create();
         let mut connection = options.connect().await.unwrap();
         for statement in sql {
-            sqlx::query(*statement)
+            db::query(*statement)
                 .execute(&mut connection)
                 .await
                 .unwrap();
@@ -292,15 +283,9 @@ mod tests {
         let paired = "INSERT INTO device VALUES (1, '1@s.whatsapp.net')";
         make(&path, &[TABLES[0], TABLES[1], paired]).await;
         // Another process has locked the file.
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
-        let mut other = options
-            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-            .connect()
-            .await
-            .unwrap();
-        sqlx::query("UPDATE device SET id = 2")
+        let options = LiteFile::new(&path).exclusive();
+        let mut other = options.with_log().connect().await.unwrap();
+        db::query("UPDATE device SET id = 2")
             .execute(&mut other)
             .await
             .unwrap();
@@ -324,17 +309,16 @@ mod tests {
             &[TABLES[0], TABLES[1], "INSERT INTO device VALUES (1, '')"],
         )
         .await;
-        let options = SqliteConnectOptions::new()
-            .filename(&made)
-            .pragma("cache_size", "1")
-            .pragma("cache_spill", "1");
+        let options = LiteFile::new(&made)
+            .with("cache_size", "1")
+            .with("cache_spill", "1");
         let mut connection = options.connect().await.unwrap();
-        sqlx::query("BEGIN").execute(&mut connection).await.unwrap();
+        db::query("BEGIN").execute(&mut connection).await.unwrap();
         // More than the cache holds, so that some of it is in the file.
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
                     INSERT INTO identities SELECT hex(zeroblob(500)) FROM n";
-        sqlx::query(fill).execute(&mut connection).await.unwrap();
-        sqlx::query("UPDATE device SET pn = 'half'")
+        db::query(fill).execute(&mut connection).await.unwrap();
+        db::query("UPDATE device SET pn = 'half'")
             .execute(&mut connection)
             .await
             .unwrap();
@@ -361,16 +345,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let left = half_done(folder.path()).await;
         // Another process has it open, so writing is impossible.
-        let options = SqliteConnectOptions::new()
-            .filename(&left)
-            .locking_mode(sqlx::sqlite::SqliteLockingMode::Exclusive);
+        let options = LiteFile::new(&left).exclusive();
         let mut other = options.connect().await.unwrap();
         std::fs::copy(
             left.with_extension("db-journal"),
             folder.path().join("copy"),
         )
         .unwrap();
-        sqlx::query("UPDATE device SET id = 2")
+        db::query("UPDATE device SET id = 2")
             .execute(&mut other)
             .await
             .unwrap();

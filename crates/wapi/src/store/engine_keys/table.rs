@@ -1,11 +1,9 @@
 //! Reads of the engine's rows, and the entrance for their changes.
 
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
-
 use super::row::{EngineRow, KeyRange, RowChange, RowKind};
 use super::writing::{self, CloseRows, RowWrite, with_place};
 use crate::model::event::MessageKey;
+use crate::store::db::{self, QueryBuilder, Row};
 use crate::store::inbound::undelivered;
 use crate::store::{Life, Store, StoreError};
 
@@ -35,7 +33,7 @@ impl EngineRowStore<'_> {
     ) -> Result<Option<EngineRow>, StoreError> {
         let sql =
             "SELECT key, extra, value FROM engine WHERE session = $1 AND kind = $2 AND key = $3";
-        let query = sqlx::query(sql).bind(session).bind(kind.number()).bind(key);
+        let query = db::query(sql).bind(session).bind(kind.number()).bind(key);
         let row = query.fetch_optional(&self.store.readers).await?;
         row.map(|row| self.read_row(session, kind, &row))
             .transpose()
@@ -51,7 +49,7 @@ impl EngineRowStore<'_> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
             let sql = "SELECT key, extra, value FROM engine WHERE session = ";
-            let mut sql = QueryBuilder::<Sqlite>::new(sql);
+            let mut sql = QueryBuilder::new(sql);
             sql.push_bind(session.id())
                 .push(" AND kind = ")
                 .push_bind(kind.number())
@@ -76,7 +74,7 @@ impl EngineRowStore<'_> {
     ) -> Result<Vec<EngineRow>, StoreError> {
         let sql = "SELECT key, extra, value FROM engine WHERE session = $1 AND kind = $2 \
                    AND key >= $3 AND ($4 IS NULL OR key < $4) ORDER BY key";
-        let query = sqlx::query(sql).bind(session).bind(kind.number());
+        let query = db::query(sql).bind(session).bind(kind.number());
         let query = query.bind(&range.from).bind(&range.to);
         let rows = query.fetch_all(&self.store.readers).await?;
         let rows = rows.iter().map(|row| self.read_row(session, kind, row));
@@ -91,7 +89,7 @@ impl EngineRowStore<'_> {
     ) -> Result<Option<EngineRow>, StoreError> {
         let sql = "SELECT key, extra, value FROM engine WHERE session = $1 AND kind = $2 \
                    ORDER BY key DESC LIMIT 1";
-        let query = sqlx::query(sql).bind(session).bind(kind.number());
+        let query = db::query(sql).bind(session).bind(kind.number());
         let row = query.fetch_optional(&self.store.readers).await?;
         row.map(|row| self.read_row(session, kind, &row))
             .transpose()
@@ -106,7 +104,7 @@ impl EngineRowStore<'_> {
     ) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM engine WHERE session = $1 AND kind = $2 \
                    AND key >= $3 AND ($4 IS NULL OR key < $4))";
-        let query = sqlx::query_scalar(sql).bind(session).bind(kind.number());
+        let query = db::query_scalar(sql).bind(session).bind(kind.number());
         let query = query.bind(&range.from).bind(&range.to);
         Ok(query.fetch_one(&self.store.readers).await?)
     }
@@ -171,12 +169,7 @@ impl EngineRowStore<'_> {
         }
     }
 
-    fn read_row(
-        self,
-        session: &Life,
-        kind: RowKind,
-        row: &SqliteRow,
-    ) -> Result<EngineRow, StoreError> {
+    fn read_row(self, session: &Life, kind: RowKind, row: &Row) -> Result<EngineRow, StoreError> {
         let key: String = row.get("key");
         let sealer = &self.store.sealer;
         let value = with_place(session, kind, &key, |place| {

@@ -1,11 +1,11 @@
 //! Statements that change the engine's rows, for the writer.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
 use super::row::{EngineRow, RowChange, RowKind};
 use crate::model::event::MessageKey;
 use crate::store::Life;
+use crate::store::db::{self, Connection};
 use crate::store::inbound::undelivered;
 use crate::store::sealing::{SealScope, SealedPlace, Sealer};
 use crate::store::writer::PlainChange;
@@ -42,11 +42,7 @@ impl PlainChange for RowWrite {
     /// The number of rows deleted.
     type Answer = u64;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<u64, db::Error> {
         let (sealer, session, decrypted) = (&self.sealer, &self.session, &self.decrypted);
         undelivered::insert_pending(connection, sealer, session, decrypted, now).await?;
         let mut deleted = 0;
@@ -59,10 +55,10 @@ impl PlainChange for RowWrite {
 
 /// Makes one change; returns the number of rows deleted.
 async fn write_change(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     write: &RowWrite,
     change: &RowChange,
-) -> Result<u64, sqlx::Error> {
+) -> Result<u64, db::Error> {
     let session = &write.session;
     let query = match change {
         RowChange::Put(EngineRow {
@@ -73,32 +69,29 @@ async fn write_change(
         }) => {
             let sql = "INSERT INTO engine (session, kind, key, extra, value) VALUES ($1, $2, $3, $4, $5) \
                        ON CONFLICT (session, kind, key) DO UPDATE SET extra = excluded.extra, value = excluded.value";
-            let query = sqlx::query(sql).bind(session).bind(kind.number());
+            let query = db::query(sql).bind(session).bind(kind.number());
             let sealed = with_place(session, *kind, key, |place| write.sealer.seal(place, value))?;
             query.bind(key).bind(extra).bind(sealed)
         }
         RowChange::SetExtra(kind, key, extra) => {
             let sql = "UPDATE engine SET extra = $4 WHERE session = $1 AND kind = $2 AND key = $3";
-            let query = sqlx::query(sql).bind(session).bind(kind.number());
+            let query = db::query(sql).bind(session).bind(kind.number());
             query.bind(key).bind(extra)
         }
         RowChange::Delete(kind, key) => {
             let sql = "DELETE FROM engine WHERE session = $1 AND kind = $2 AND key = $3";
-            sqlx::query(sql).bind(session).bind(kind.number()).bind(key)
+            db::query(sql).bind(session).bind(kind.number()).bind(key)
         }
         RowChange::DeleteRange(kind, range) => {
             let sql = "DELETE FROM engine WHERE session = $1 AND kind = $2 AND key >= $3 \
                        AND ($4 IS NULL OR key < $4)";
-            let query = sqlx::query(sql).bind(session).bind(kind.number());
+            let query = db::query(sql).bind(session).bind(kind.number());
             query.bind(&range.from).bind(&range.to)
         }
         RowChange::Expire(kind, upto) => {
             let sql =
                 "DELETE FROM engine WHERE session = $1 AND kind = $2 AND extra > 0 AND extra <= $3";
-            sqlx::query(sql)
-                .bind(session)
-                .bind(kind.number())
-                .bind(upto)
+            db::query(sql).bind(session).bind(kind.number()).bind(upto)
         }
     };
     let changed = query.execute(connection).await?.rows_affected();
@@ -117,14 +110,10 @@ pub(super) struct CloseRows {
 impl PlainChange for CloseRows {
     type Answer = u64;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let sql = "DELETE FROM engine WHERE (session, kind, key) IN \
                    (SELECT session, kind, key FROM engine WHERE session = $1 ORDER BY kind, key LIMIT $2)";
-        let query = sqlx::query(sql).bind(&self.session).bind(BATCH_ROWS);
+        let query = db::query(sql).bind(&self.session).bind(BATCH_ROWS);
         let deleted = query.execute(&mut *connection).await?.rows_affected();
         if deleted < BATCH_ROWS.unsigned_abs() {
             let (life, scope) = (&self.session, SealScope::Device);

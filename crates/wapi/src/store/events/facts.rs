@@ -2,10 +2,10 @@
 //! timer. They are saved in the transaction of the event.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
 use super::log::NewEvent;
 use crate::model::event::{Event, EventData, MessageKey, OptionTally};
+use crate::store::db::{self, Connection};
 use crate::store::inbound::polls::{self, PollBallot, StoredPoll};
 use crate::store::inbound::undelivered;
 use crate::store::media::records::{NewMedia, insert_media, seal_media};
@@ -100,11 +100,7 @@ impl StoreChange for SaveFacts {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         for fact in &self.facts {
             save_fact(connection, &self.session, fact, now).await?;
         }
@@ -115,10 +111,10 @@ impl StoreChange for SaveFacts {
 /// Saves the facts of events. Returns the events that report votes, by their index, with the tally
 /// of all votes so far.
 pub(in crate::store) async fn save_event_facts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     events: &[&NewEvent],
     now: Timestamp,
-) -> Result<Vec<(usize, NewEvent)>, sqlx::Error> {
+) -> Result<Vec<(usize, NewEvent)>, db::Error> {
     let mut counted = Vec::new();
     for (index, event) in events.iter().enumerate() {
         for fact in &event.facts {
@@ -136,11 +132,11 @@ pub(in crate::store) async fn save_event_facts(
 
 /// Saves one fact. Returns the envelope of the event that reports it, if the fact completes it.
 async fn save_fact(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     fact: &EventFact,
     now: Timestamp,
-) -> Result<Option<String>, sqlx::Error> {
+) -> Result<Option<String>, db::Error> {
     match fact {
         EventFact::Media(media) => insert_media(connection, media, now).await?,
         EventFact::Poll { id, poll } => {

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{QueryBuilder, Row};
 
 use super::facts::{self, EventFact};
 use crate::model::event::{Event, MessageKey};
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::webhooks::open::log_reader::LoggedEvent;
 use crate::store::{EventStore, Life, StoreError};
 
@@ -111,19 +110,19 @@ impl EventStore<'_> {
 /// Saves the events that are new, in the transaction of the change that causes them; the writer makes
 /// their deliveries. Returns whether any was new.
 pub(in crate::store) async fn record_events(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     events: &[&NewEvent],
     now: Timestamp,
-) -> Result<bool, sqlx::Error> {
+) -> Result<bool, db::Error> {
     Ok(!append_events(connection, events, now).await?.is_empty())
 }
 
 /// Saves the events that are new, with their facts, and returns them in the order of their positions.
 pub(in crate::store) async fn append_events(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     events: &[&NewEvent],
     now: Timestamp,
-) -> Result<Vec<LoggedEvent>, sqlx::Error> {
+) -> Result<Vec<LoggedEvent>, db::Error> {
     let counted = facts::save_event_facts(connection, events, now).await?;
     let mut events = Cow::Borrowed(events);
     for (index, event) in &counted {
@@ -138,13 +137,13 @@ pub(in crate::store) async fn append_events(
 
 /// Inserts the events that are new, and returns them in the order of their positions.
 async fn insert_events<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     events: &[&'a NewEvent],
     now: Timestamp,
-) -> Result<Vec<InsertedEvent<'a>>, sqlx::Error> {
+) -> Result<Vec<InsertedEvent<'a>>, db::Error> {
     let mut inserted = Vec::with_capacity(events.len());
     for events in events.chunks(MAX_ROWS) {
-        let mut sql = QueryBuilder::<Sqlite>::new(
+        let mut sql = QueryBuilder::new(
             "INSERT INTO events (id, session, name, chat, message_chat, sender, message_id, type, body, created_at) ",
         );
         sql.push_values(events, |mut row, event| {

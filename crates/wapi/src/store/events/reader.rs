@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
 use super::feed::{self, EventFilter, StoredEvent};
 use crate::model::message::Message;
+use crate::store::db::{self, QueryBuilder, Row};
 use crate::store::{EventStore, Life, StoreError, to_timestamp};
 
 impl EventStore<'_> {
@@ -47,9 +46,8 @@ impl EventStore<'_> {
         if messages.is_empty() {
             return Ok(HashMap::new());
         }
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT session, id, content FROM messages WHERE (session, id) IN (",
-        );
+        let mut sql =
+            QueryBuilder::new("SELECT session, id, content FROM messages WHERE (session, id) IN (");
         sql.push_values(messages, |mut row, (session, id)| {
             row.push_bind(session.id()).push_bind(id);
         });
@@ -58,7 +56,7 @@ impl EventStore<'_> {
             .build()
             .fetch_all(&self.store.background)
             .await?;
-        let content = |row: &SqliteRow| {
+        let content = |row: &Row| {
             let message = serde_json::from_str(row.get("content")).ok()?;
             Some(((row.get("session"), row.get("id")), message))
         };
@@ -78,7 +76,7 @@ impl EventStore<'_> {
     /// Returns the time of the oldest event that retention has left.
     pub async fn oldest_time(self) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT created_at FROM events WHERE body <> '' ORDER BY seq LIMIT 1";
-        let query = sqlx::query_scalar(sql);
+        let query = db::query_scalar(sql);
         let oldest: Option<i64> = query.fetch_optional(&self.store.background).await?;
         Ok(oldest.map(to_timestamp))
     }
@@ -90,7 +88,7 @@ impl EventStore<'_> {
         before: Timestamp,
     ) -> Result<Timestamp, StoreError> {
         let sql = "SELECT created_at FROM events WHERE seq > $1 ORDER BY seq LIMIT 1";
-        let query = sqlx::query_scalar(sql).bind(self.removable_position());
+        let query = db::query_scalar(sql).bind(self.removable_position());
         let oldest: Option<i64> = query.fetch_optional(&self.store.background).await?;
         Ok(oldest.map_or(before, |oldest| to_timestamp(oldest).min(before)))
     }

@@ -1,10 +1,10 @@
 //! A change together with the event that reports it: both are saved, or neither.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
 use super::log;
 use crate::store::NewEvent;
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 
 /// A change, and the event for those who follow such changes.
@@ -43,9 +43,9 @@ where
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<Self::Answer, sqlx::Error> {
+    ) -> Result<Self::Answer, db::Error> {
         let answer = self.change.write(connection, now).await?;
         if let Some(event) = self.event.as_ref().filter(|_| answer.has_changed()) {
             log::record_events(connection, &[event], now).await?;

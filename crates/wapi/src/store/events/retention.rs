@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{QueryBuilder, Row};
 
+use crate::store::db::{self, Connection, QueryBuilder, Row};
 use crate::store::history;
 use crate::store::writer::StoreChange;
 use crate::store::{EventStore, StoreError};
@@ -57,15 +56,14 @@ impl EventStore<'_> {
         cut: RetentionLimits,
     ) -> Result<CleanupStep, StoreError> {
         let sql = "SELECT seq, created_at, body <> '' AS is_full FROM events WHERE seq > $1 ORDER BY seq LIMIT $2";
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(after)
             .bind(i64::from(window))
             .fetch_all(&self.store.background)
             .await?;
-        let created = |row: &sqlx::sqlite::SqliteRow| row.get::<i64, _>("created_at");
-        let is_old = |row: &&sqlx::sqlite::SqliteRow| created(row) < cut.events.as_millisecond();
-        let is_of_the_future =
-            |row: &&sqlx::sqlite::SqliteRow| created(row) > cut.now.as_millisecond();
+        let created = |row: &Row| row.get::<i64, _>("created_at");
+        let is_old = |row: &&Row| created(row) < cut.events.as_millisecond();
+        let is_of_the_future = |row: &&Row| created(row) > cut.now.as_millisecond();
         let reached: Vec<_> = rows
             .iter()
             .take_while(|row| is_old(row) || is_of_the_future(row))
@@ -74,9 +72,8 @@ impl EventStore<'_> {
             .last()
             .filter(|_| reached.len() == usize::from(window))
             .map(|row| row.get("seq"));
-        let may_go = |row: &&sqlx::sqlite::SqliteRow| {
-            row.get::<bool, _>("is_full") || created(row) < cut.dedup.as_millisecond()
-        };
+        let may_go =
+            |row: &&Row| row.get::<bool, _>("is_full") || created(row) < cut.dedup.as_millisecond();
         let seqs = reached
             .into_iter()
             .filter(is_old)
@@ -88,7 +85,7 @@ impl EventStore<'_> {
         let removed = match seqs.last() {
             None => 0,
             Some(last) => {
-                let position: i64 = sqlx::query_scalar("SELECT seq FROM positions WHERE owner = 0")
+                let position: i64 = db::query_scalar("SELECT seq FROM positions WHERE owner = 0")
                     .fetch_one(&self.store.background)
                     .await?;
                 if *last > position {
@@ -118,11 +115,7 @@ struct RemoveEvents {
 impl StoreChange for RemoveEvents {
     type Answer = u64;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let gone = self.find_removable(connection).await?;
         if gone.is_empty() {
             return Ok(0);
@@ -163,10 +156,7 @@ impl StoreChange for RemoveEvents {
 impl RemoveEvents {
     /// Returns the events without a delivery to keep. Checked inside the transaction, since a
     /// delivery may have been added meanwhile.
-    async fn find_removable(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<Vec<i64>, sqlx::Error> {
+    async fn find_removable(&self, connection: &mut Connection) -> Result<Vec<i64>, db::Error> {
         let mut sql = bind_list(
             "SELECT DISTINCT event FROM deliveries WHERE event IN ",
             &self.seqs,
@@ -176,7 +166,7 @@ impl RemoveEvents {
         let kept: Vec<i64> = sql.build_query_scalar().fetch_all(&mut *connection).await?;
         // Deliveries of later events may be in memory.
         let sql = "SELECT seq FROM positions WHERE owner = 0";
-        let position: i64 = sqlx::query_scalar(sql).fetch_one(connection).await?;
+        let position: i64 = db::query_scalar(sql).fetch_one(connection).await?;
         let seqs = self.seqs.iter().copied();
         Ok(seqs
             .filter(|seq| *seq <= position && !kept.contains(seq))
@@ -184,7 +174,7 @@ impl RemoveEvents {
     }
 }
 
-fn bind_list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
+fn bind_list(sql: &'static str, seqs: &[i64]) -> QueryBuilder<'static> {
     let mut sql = QueryBuilder::new(sql);
     sql.push("(");
     let mut list = sql.separated(", ");
@@ -200,14 +190,10 @@ struct ShrinkFile;
 impl StoreChange for ShrinkFile {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         // A pragma takes no parameters; the number is a constant.
-        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({SHRINK_PAGES})"));
-        sqlx::query(sql).execute(connection).await?;
+        let sql = format!("PRAGMA incremental_vacuum({SHRINK_PAGES})");
+        db::query(sql).execute(connection).await?;
         Ok(())
     }
 }
@@ -215,17 +201,17 @@ impl StoreChange for ShrinkFile {
 /// Makes the database file shrinkable, which is decided at its creation; an existing file with
 /// another mode is rewritten once.
 pub(in crate::store) async fn make_shrinkable(
-    connection: &mut SqliteConnection,
-) -> Result<(), sqlx::Error> {
+    connection: &mut Connection,
+) -> Result<(), db::Error> {
     const INCREMENTAL: i64 = 2;
-    let mode: i64 = sqlx::query_scalar("PRAGMA auto_vacuum")
+    let mode: i64 = db::query_scalar("PRAGMA auto_vacuum")
         .fetch_one(&mut *connection)
         .await?;
     if mode != INCREMENTAL {
-        sqlx::query("PRAGMA auto_vacuum = INCREMENTAL")
+        db::query("PRAGMA auto_vacuum = INCREMENTAL")
             .execute(&mut *connection)
             .await?;
-        sqlx::query("VACUUM").execute(connection).await?;
+        db::query("VACUUM").execute(connection).await?;
     }
     Ok(())
 }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::mutation::{HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage};
 use super::{changes, tokenizer};
 use crate::model::event::{Person, PersonNames};
 use crate::model::ids::to_hex;
 use crate::model::message::Message;
+use crate::store::db::{self, Connection, Row};
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
 
@@ -76,15 +75,11 @@ struct WriteMutations {
 impl PlainChange for WriteMutations {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        let known: i64 = sqlx::query_scalar("SELECT seq FROM history_progress")
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        let known: i64 = db::query_scalar("SELECT seq FROM history_progress")
             .fetch_one(&mut *connection)
             .await?;
-        let gone: Vec<(i64, i64)> = sqlx::query_as("SELECT session, seq FROM history_forgotten")
+        let gone: Vec<(i64, i64)> = db::query_as("SELECT session, seq FROM history_forgotten")
             .fetch_all(&mut *connection)
             .await?;
         let gone: HashMap<i64, i64> = gone.into_iter().collect();
@@ -96,12 +91,12 @@ impl PlainChange for WriteMutations {
         for steps in new.split_inclusive(|step| step.change.empties()) {
             write_steps(connection, steps).await?;
         }
-        sqlx::query("UPDATE history_progress SET seq = max(seq, $1)")
+        db::query("UPDATE history_progress SET seq = max(seq, $1)")
             .bind(self.seq)
             .execute(&mut *connection)
             .await?;
         if !gone.is_empty() {
-            sqlx::query("DELETE FROM history_forgotten WHERE seq <= $1")
+            db::query("DELETE FROM history_forgotten WHERE seq <= $1")
                 .bind(self.seq)
                 .execute(&mut *connection)
                 .await?;
@@ -122,9 +117,9 @@ pub(super) struct PlacedMessage<'a> {
 }
 
 async fn write_steps(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     steps: &[&HistoryMutation],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     if steps.is_empty() {
         return Ok(());
     }
@@ -152,9 +147,9 @@ async fn write_steps(
 
 /// Returns the chats of these steps, and creates the new ones.
 async fn insert_step_chats<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     steps: &[&'a HistoryMutation],
-) -> Result<ChatRows<'a>, sqlx::Error> {
+) -> Result<ChatRows<'a>, db::Error> {
     let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for step in steps {
         let Some(chat) = step.change.chat_id() else {
@@ -173,9 +168,9 @@ async fn insert_step_chats<'a>(
 
 /// Returns the row ids of these chats, each given with the time of a message in it, or 0.
 pub(super) async fn insert_chats<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     active: &BTreeMap<(&'a Life, &'a str), i64>,
-) -> Result<ChatRows<'a>, sqlx::Error> {
+) -> Result<ChatRows<'a>, db::Error> {
     if active.is_empty() {
         return Ok(ChatRows::new());
     }
@@ -186,9 +181,9 @@ pub(super) async fn insert_chats<'a>(
                SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true \
                ON CONFLICT (session, id) DO UPDATE SET active_at = max(history_chats.active_at, excluded.active_at) \
                RETURNING place, session, id";
-    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    let query = db::query(sql).bind(rows_to_json(rows));
     let rows = query.fetch_all(connection).await?;
-    let row_id = |row: &SqliteRow| ((row.get("session"), row.get("id")), row.get("place"));
+    let row_id = |row: &Row| ((row.get("session"), row.get("id")), row.get("place"));
     let chat_rows: HashMap<(i64, String), i64> = rows.iter().map(row_id).collect();
     let find = |(session, chat): &(&Life, &str)| {
         chat_rows.get(&(session.id(), (*chat).to_owned())).copied()
@@ -204,9 +199,9 @@ pub(super) type MessageRowKey = (i64, String, String);
 
 /// Inserts the messages that are not there yet, and returns the keys of the inserted ones.
 pub(super) async fn insert_messages(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     messages: &[PlacedMessage<'_>],
-) -> Result<HashSet<MessageRowKey>, sqlx::Error> {
+) -> Result<HashSet<MessageRowKey>, db::Error> {
     if messages.is_empty() {
         return Ok(HashSet::new());
     }
@@ -228,7 +223,7 @@ pub(super) async fn insert_messages(
     let sql = "INSERT INTO history_messages (place, chat, id, sender, at, content, status) \
                SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 \
                FROM json_each($1) WHERE true ON CONFLICT DO NOTHING RETURNING place";
-    let query = sqlx::query_scalar(sql).bind(rows_to_json(rows));
+    let query = db::query_scalar(sql).bind(rows_to_json(rows));
     let inserted: HashSet<i64> = query
         .fetch_all(&mut *connection)
         .await?
@@ -253,7 +248,7 @@ pub(super) async fn insert_messages(
     if !reactions.is_empty() {
         let sql = "INSERT INTO history_reactions (message, person, emoji) \
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
-        let query = sqlx::query(sql).bind(rows_to_json(reactions));
+        let query = db::query(sql).bind(rows_to_json(reactions));
         query.execute(connection).await?;
     }
     Ok(keys)
@@ -261,26 +256,26 @@ pub(super) async fn insert_messages(
 
 /// Inserts the searchable words of messages, each given with its row id and scope.
 pub(super) async fn insert_words(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     words: Vec<(i64, String, String)>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     if words.is_empty() {
         return Ok(());
     }
     let sql = "INSERT INTO history_words (rowid, scope, said) \
                SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)";
-    let query = sqlx::query(sql).bind(rows_to_json(words));
+    let query = db::query(sql).bind(rows_to_json(words));
     query.execute(connection).await.map(drop)
 }
 
 /// Replaces the searchable words of a message.
 pub(super) async fn replace_words(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_id: i64,
     scope: String,
     said: String,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM history_words WHERE rowid = $1")
+) -> Result<(), db::Error> {
+    db::query("DELETE FROM history_words WHERE rowid = $1")
         .bind(row_id)
         .execute(&mut *connection)
         .await?;
@@ -301,11 +296,11 @@ pub(super) fn scope_of_session(name: &str) -> String {
 /// Updates the unread counters: each message of others adds one, and seeing the chat resets the
 /// counter.
 async fn count_unread(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     steps: &[&HistoryMutation],
     chat_rows: &ChatRows<'_>,
     new: &mut HashSet<MessageRowKey>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let mut counts: HashMap<i64, (bool, i64)> = HashMap::new();
     for step in steps {
         let Some(row_id) = step
@@ -342,16 +337,16 @@ async fn count_unread(
                unread = CASE WHEN v.value ->> 1 THEN v.value ->> 2 ELSE unread + (v.value ->> 2) END, \
                marked_unread = CASE WHEN v.value ->> 1 THEN 0 ELSE marked_unread END \
                FROM json_each($1) v WHERE place = v.value ->> 0";
-    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    let query = db::query(sql).bind(rows_to_json(rows));
     query.execute(connection).await.map(drop)
 }
 
 /// Updates the statuses of the account's own messages.
 async fn update_statuses(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     steps: &[&HistoryMutation],
     chat_rows: &ChatRows<'_>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let mut furthest: BTreeMap<(i64, &str), MessageProgress> = BTreeMap::new();
     for step in steps {
         let HistoryChange::Status { chat, id, status } = &step.change else {
@@ -371,23 +366,23 @@ async fn update_statuses(
 
 /// Raises the statuses of own messages to these, each given with the row id of its chat and its id.
 pub(super) async fn raise_statuses(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     statuses: Vec<(i64, &str, i64)>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     if statuses.is_empty() {
         return Ok(());
     }
     let sql = "UPDATE history_messages SET status = max(COALESCE(status, 0), v.value ->> 2) FROM json_each($1) v \
                WHERE chat = v.value ->> 0 AND history_messages.id = v.value ->> 1 AND sender = ''";
-    let query = sqlx::query(sql).bind(rows_to_json(statuses));
+    let query = db::query(sql).bind(rows_to_json(statuses));
     query.execute(connection).await.map(drop)
 }
 
 /// Saves the given data of people; missing data leaves the saved data as it is.
 async fn update_contacts<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     people: impl Iterator<Item = (&'a Life, Person)>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let mut by_id: BTreeMap<(&Life, String), Person> = BTreeMap::new();
     for (session, person) in people.filter(|(_, person)| !person.id.is_empty()) {
         let known = by_id.entry((session, person.id.clone())).or_default();
@@ -423,7 +418,7 @@ async fn update_contacts<'a>(
                   OR COALESCE(excluded.verified_name, verified_name) IS NOT verified_name \
                   OR COALESCE(excluded.push_name, push_name) IS NOT push_name \
                   OR COALESCE(excluded.username, username) IS NOT username";
-    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    let query = db::query(sql).bind(rows_to_json(rows));
     query.execute(connection).await.map(drop)
 }
 

@@ -1,8 +1,6 @@
 //! Changes to a message or a chat: rare beside new messages, so each is a statement of its own.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
 use super::batch::{self, ChatRows, scope};
 use super::mutation::{ChangeTarget, HistoryChange, HistoryMutation, is_group};
@@ -10,13 +8,14 @@ use super::{contents, merging, removal, tokenizer};
 use crate::model::event::{ChatChange, DeletionRight, Person};
 use crate::model::message::Message;
 use crate::store::Life;
+use crate::store::db::{self, Connection};
 
 /// Applies the parts of a step other than new messages, counters and statuses.
 pub(super) async fn apply(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     step: &HistoryMutation,
     chat_rows: &ChatRows<'_>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     if let HistoryChange::Merged { old, new } = &step.change {
         return merging::merge(connection, &step.session, old, new).await;
     }
@@ -47,15 +46,15 @@ pub(super) async fn apply(
 }
 
 async fn edit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_id: i64,
     session: &Life,
     of: &ChangeTarget,
     content: &Message,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "SELECT place FROM history_messages WHERE chat = $1 AND id = $2 AND sender = $3 \
                AND deleted_at IS NULL AND COALESCE(edited_at, 0) <= $4";
-    let query = sqlx::query_scalar(sql)
+    let query = db::query_scalar(sql)
         .bind(row_id)
         .bind(&of.id)
         .bind(of.sender())
@@ -69,7 +68,7 @@ async fn edit(
         None => content.clone(),
     };
     let sql = "UPDATE history_messages SET content = $1, edited_at = $2 WHERE place = $3";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(batch::message_to_json(&edited))
         .bind(of.at.as_millisecond())
         .bind(message);
@@ -80,14 +79,14 @@ async fn edit(
 
 /// Deletes a message, if its author asks for it, or in a group an admin.
 async fn delete(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_id: i64,
     of: &ChangeTarget,
     by: DeletionRight,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "UPDATE history_messages SET content = '', deleted_at = $1 \
                WHERE chat = $2 AND id = $3 AND (sender = $4 OR $5) AND deleted_at IS NULL RETURNING place";
-    let query = sqlx::query_scalar(sql)
+    let query = db::query_scalar(sql)
         .bind(of.at.as_millisecond())
         .bind(row_id)
         .bind(&of.id)
@@ -97,11 +96,11 @@ async fn delete(
         .fetch_all(&mut *connection)
         .await?;
     for message in gone {
-        sqlx::query("DELETE FROM history_words WHERE rowid = $1")
+        db::query("DELETE FROM history_words WHERE rowid = $1")
             .bind(message)
             .execute(&mut *connection)
             .await?;
-        sqlx::query("DELETE FROM history_reactions WHERE message = $1")
+        db::query("DELETE FROM history_reactions WHERE message = $1")
             .bind(message)
             .execute(&mut *connection)
             .await?;
@@ -110,11 +109,11 @@ async fn delete(
 }
 
 async fn react(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_id: i64,
     of: &ChangeTarget,
     emoji: Option<&str>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = match emoji {
         Some(_) => {
             "INSERT INTO history_reactions (message, person, emoji) SELECT place, $3, $4 FROM history_messages \
@@ -126,7 +125,7 @@ async fn react(
              AND message IN (SELECT place FROM history_messages WHERE chat = $1 AND id = $2)"
         }
     };
-    sqlx::query(sql)
+    db::query(sql)
         .bind(row_id)
         .bind(&of.id)
         .bind(of.sender())
@@ -139,15 +138,15 @@ async fn react(
 /// Removes a chat's messages up to a time; later ones stay. The rows go with those of forgotten
 /// sessions, a few at a time.
 async fn empty(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_id: i64,
     session: &Life,
     stays: bool,
     after: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "SELECT id, EXISTS (SELECT 1 FROM history_messages WHERE chat = $1 AND at > $2) AS is_left \
                FROM history_chats WHERE place = $1";
-    let row = sqlx::query(sql)
+    let row = db::query(sql)
         .bind(row_id)
         .bind(after)
         .fetch_one(&mut *connection)
@@ -160,21 +159,17 @@ async fn empty(
     let sql = "INSERT INTO history_chats (session, id, name, active_at, unread, archived, pinned, muted_until) \
                SELECT $2, $3, name, active_at, unread, archived, pinned, muted_until FROM history_chats WHERE place = $1 \
                RETURNING place";
-    let query = sqlx::query_scalar(sql).bind(row_id).bind(session).bind(id);
+    let query = db::query_scalar(sql).bind(row_id).bind(session).bind(id);
     let emptied: i64 = query.fetch_one(&mut *connection).await?;
     merging::move_messages(connection, session, (row_id, emptied), after).await?;
     see(connection, emptied, after).await
 }
 
 /// Marks everything up to a time as read: at most the later messages of others stay unread.
-async fn see(
-    connection: &mut SqliteConnection,
-    row_id: i64,
-    after: i64,
-) -> Result<(), sqlx::Error> {
+async fn see(connection: &mut Connection, row_id: i64, after: i64) -> Result<(), db::Error> {
     let sql = "UPDATE history_chats SET unread = min(unread, \
                (SELECT count(*) FROM history_messages WHERE chat = $1 AND sender <> '' AND at > $2)) WHERE place = $1";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(row_id)
         .bind(after)
         .execute(connection)
@@ -188,12 +183,12 @@ fn end_of(second: Option<Timestamp>) -> i64 {
 }
 
 async fn set(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_id: i64,
     session: &Life,
     chat: &Person,
     change: &ChatChange,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     if change.deleted == Some(true) || change.cleared == Some(true) {
         return empty(
             connection,
@@ -209,7 +204,7 @@ async fn set(
     let sql = "UPDATE history_chats SET name = COALESCE($2, name), archived = COALESCE($3, archived), \
                pinned = COALESCE($4, pinned), muted_until = CASE WHEN $5 THEN $6 ELSE muted_until END, \
                marked_unread = COALESCE($7, marked_unread) WHERE place = $1";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(row_id)
         .bind(name)
         .bind(change.archived)
@@ -232,7 +227,7 @@ async fn set(
                AND (at, place) > (SELECT at, place FROM history_messages WHERE chat = $1 AND id = $2 \
                                   ORDER BY at DESC, place DESC LIMIT 1))) WHERE place = $1 \
                AND EXISTS (SELECT 1 FROM history_messages WHERE chat = $1 AND id = $2)";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(row_id)
         .bind(id)
         .execute(connection)

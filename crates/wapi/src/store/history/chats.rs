@@ -1,13 +1,12 @@
 //! Queries for chats.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::contacts::names;
 use super::mutation::by_address;
 use super::search::{self, HistoryCursor, StoredMessage};
 use crate::model::event::Person;
+use crate::store::db::{self, Connection, Row};
 use crate::store::{HistoryStore, Life, StoreError, to_timestamp};
 
 /// A chat in the history.
@@ -52,7 +51,7 @@ impl HistoryStore<'_> {
         let sql = format!(
             "{SELECT} AND (c.active_at, c.place) < ($2, $3) ORDER BY c.active_at DESC, c.place DESC LIMIT $4"
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = db::query(sql)
             .bind(session)
             .bind(before.at)
             .bind(before.row_id)
@@ -69,7 +68,7 @@ impl HistoryStore<'_> {
         id: &str,
     ) -> Result<Option<StoredChat>, StoreError> {
         let sql = format!("{SELECT} AND c.id = $2");
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(session).bind(id);
+        let query = db::query(sql).bind(session).bind(id);
         let mut question = self.store.history_readers.acquire().await?;
         let rows = query.fetch_all(&mut *question).await?;
         Ok(with_last(&mut question, session, &rows).await?.pop())
@@ -85,7 +84,7 @@ impl HistoryStore<'_> {
                    WHERE chat = (SELECT place FROM history_chats WHERE session = $1 AND id = $2) \
                    ORDER BY at, place LIMIT 1";
         let mut question = self.store.history_readers.acquire().await?;
-        let row = sqlx::query(sql)
+        let row = db::query(sql)
             .bind(session)
             .bind(chat)
             .fetch_optional(&mut *question)
@@ -112,12 +111,12 @@ impl HistoryStore<'_> {
                    WHERE c.session = $1 AND c.unread > 0 AND m.sender <> '' \
                    AND m.id IN (SELECT value FROM json_each($2)) GROUP BY c.place";
         let ids = serde_json::to_string(ids).expect("texts are always JSON");
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(session)
             .bind(ids)
             .fetch_all(&self.store.background)
             .await?;
-        let person = |row: &SqliteRow| Person {
+        let person = |row: &Row| Person {
             id: row.get("id"),
             phone: row.get("phone"),
             lid: row.get("lid"),
@@ -131,9 +130,9 @@ impl HistoryStore<'_> {
 }
 
 async fn with_last(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
-    rows: &[SqliteRow],
+    rows: &[Row],
 ) -> Result<Vec<StoredChat>, StoreError> {
     let row_ids: Vec<i64> = rows.iter().filter_map(|row| row.get("last")).collect();
     let mut last = search::at(connection, session, &row_ids).await?;
@@ -148,7 +147,7 @@ async fn with_last(
     Ok(chats)
 }
 
-fn chat(row: &SqliteRow, last_message: Option<StoredMessage>) -> StoredChat {
+fn chat(row: &Row, last_message: Option<StoredMessage>) -> StoredChat {
     let id: String = row.get("id");
     let known = by_address(&id);
     // For a group, the subject.

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::model::event::{Person, PersonNames};
+use crate::store::db::{self, Row};
 use crate::store::{HistoryStore, Life, StoreError};
 
 impl HistoryStore<'_> {
@@ -18,7 +16,7 @@ impl HistoryStore<'_> {
     ) -> Result<Vec<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id > $2 ORDER BY id LIMIT $3";
         let mut question = self.store.history_readers.acquire().await?;
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(session)
             .bind(after)
             .bind(limit)
@@ -35,7 +33,7 @@ impl HistoryStore<'_> {
     ) -> Result<Option<Person>, StoreError> {
         let sql = "SELECT id, phone, lid, saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id = $2";
         let mut question = self.store.history_readers.acquire().await?;
-        let row = sqlx::query(sql)
+        let row = db::query(sql)
             .bind(session)
             .bind(id)
             .fetch_optional(&mut *question)
@@ -53,7 +51,7 @@ impl HistoryStore<'_> {
         let sql = "SELECT id, saved_name, verified_name, push_name, username FROM history_contacts \
                    WHERE session = $1 AND id IN (SELECT value FROM json_each($2))";
         let mut question = self.store.history_readers.acquire().await?;
-        let query = sqlx::query(sql).bind(session).bind(ids);
+        let query = db::query(sql).bind(session).bind(ids);
         let rows = query.fetch_all(&mut *question).await?;
         let named = rows.iter().map(|row| (row.get("id"), names(row)));
         Ok(named.collect())
@@ -66,7 +64,7 @@ impl HistoryStore<'_> {
         id: &str,
     ) -> Result<Option<PersonNames>, StoreError> {
         let sql = "SELECT saved_name, verified_name, push_name, username FROM history_contacts WHERE session = $1 AND id = $2";
-        let row = sqlx::query(sql)
+        let row = db::query(sql)
             .bind(session)
             .bind(id)
             .fetch_optional(&self.store.background)
@@ -75,7 +73,7 @@ impl HistoryStore<'_> {
     }
 }
 
-fn person(row: &SqliteRow) -> Person {
+fn person(row: &Row) -> Person {
     let person = Person {
         id: row.get("id"),
         phone: row.get("phone"),
@@ -86,7 +84,7 @@ fn person(row: &SqliteRow) -> Person {
 }
 
 /// Reads the names from the row of a contact.
-pub(super) fn names(row: &SqliteRow) -> PersonNames {
+pub(super) fn names(row: &Row) -> PersonNames {
     PersonNames {
         saved: row.get("saved_name"),
         verified: row.get("verified_name"),

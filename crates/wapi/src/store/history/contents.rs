@@ -1,11 +1,9 @@
 //! Contents of messages: in their rows, or in the events that brought them.
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-
 use super::batch::{message_to_json, rows_to_json};
 use crate::model::event::ReceivedMessage;
 use crate::model::message::{Message, MessageContent};
+use crate::store::db::{self, Connection, Row};
 
 /// The columns of a content, of the table `history_messages` as `m`: that of the row, and otherwise
 /// the envelope of the event.
@@ -25,7 +23,7 @@ struct MessageEnvelope {
 }
 
 impl<'a> StoredContent<'a> {
-    pub fn from_row(row: &'a SqliteRow) -> Self {
+    pub fn from_row(row: &'a Row) -> Self {
         Self {
             content: row.get("content"),
             body: row.get("body"),
@@ -74,17 +72,17 @@ fn unreadable() -> Message {
 
 /// Returns the contents of messages that are not deleted, by row id.
 pub(super) async fn read_contents(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row_ids: &[i64],
-) -> Result<Vec<(i64, Message)>, sqlx::Error> {
+) -> Result<Vec<(i64, Message)>, db::Error> {
     if row_ids.is_empty() {
         return Ok(Vec::new());
     }
     // The text is a constant.
-    let sql = sqlx::AssertSqlSafe(format!(
+    let sql = format!(
         "SELECT m.place, {COLUMNS} FROM history_messages m WHERE m.place IN (SELECT value FROM json_each($1))"
-    ));
-    let query = sqlx::query(sql).bind(rows_to_json(row_ids));
+    );
+    let query = db::query(sql).bind(rows_to_json(row_ids));
     let rows = query.fetch_all(connection).await?;
     let contents = rows
         .iter()
@@ -95,15 +93,15 @@ pub(super) async fn read_contents(
 /// Copies the contents of messages from these events into their rows, before retention removes the
 /// events.
 pub(in crate::store) async fn keep_contents(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     events: &[i64],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "SELECT m.place, e.body FROM json_each($1) gone \
                CROSS JOIN history_messages m ON m.place = gone.value \
                CROSS JOIN events e ON e.seq = m.place WHERE m.content IS NULL AND e.body <> ''";
-    let query = sqlx::query(sql).bind(rows_to_json(events));
+    let query = db::query(sql).bind(rows_to_json(events));
     let rows = query.fetch_all(&mut *connection).await?;
-    let content = |row: &SqliteRow| {
+    let content = |row: &Row| {
         (
             row.get::<i64, _>("place"),
             content_of_event(row.get("body")),
@@ -114,6 +112,6 @@ pub(in crate::store) async fn keep_contents(
         return Ok(());
     }
     let sql = "UPDATE history_messages SET content = v.value ->> 1 FROM json_each($1) v WHERE place = v.value ->> 0";
-    let query = sqlx::query(sql).bind(rows_to_json(contents));
+    let query = db::query(sql).bind(rows_to_json(contents));
     query.execute(connection).await.map(drop)
 }

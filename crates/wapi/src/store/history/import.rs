@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
 use super::batch::{self, PlacedMessage, contact_row, rows_to_json};
 use super::mutation::{NewHistoryMessage, is_group};
 use crate::model::event::Person;
+use crate::store::db::{self, Connection};
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
 
@@ -84,11 +84,7 @@ struct WriteImport {
 impl PlainChange for WriteImport {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let Self { session, part } = self;
         for chat in &part.chats {
             import_chat(connection, session, chat).await?;
@@ -104,10 +100,10 @@ impl PlainChange for WriteImport {
 }
 
 async fn import_chat(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     imported: &ImportedChat,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let ImportedChat {
         chat,
         active_at,
@@ -122,7 +118,7 @@ async fn import_chat(
                ON CONFLICT (session, id) DO UPDATE SET name = COALESCE(history_chats.name, excluded.name), \
                active_at = max(history_chats.active_at, excluded.active_at)";
     let milliseconds = |at: Timestamp| at.as_millisecond();
-    let query = sqlx::query(sql).bind(session).bind(&chat.id);
+    let query = db::query(sql).bind(session).bind(&chat.id);
     let query = query.bind(chat.name.as_ref().filter(|_| is_group(&chat.id)));
     let query = query
         .bind(active_at.map_or(0, milliseconds))
@@ -137,10 +133,10 @@ async fn import_chat(
 
 /// Adds missing data of people.
 async fn fill_in<'a>(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     people: impl Iterator<Item = &'a Person>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let people = people.filter(|person| !person.id.is_empty());
     let rows: Vec<_> = people.map(|person| contact_row(session, person)).collect();
     if rows.is_empty() {
@@ -154,15 +150,15 @@ async fn fill_in<'a>(
                verified_name = COALESCE(verified_name, excluded.verified_name), \
                push_name = COALESCE(push_name, excluded.push_name), \
                username = COALESCE(username, excluded.username)";
-    let query = sqlx::query(sql).bind(rows_to_json(rows));
+    let query = db::query(sql).bind(rows_to_json(rows));
     query.execute(connection).await.map(drop)
 }
 
 async fn import_messages(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     messages: &[NewHistoryMessage],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let mut active: BTreeMap<(&Life, &str), i64> = BTreeMap::new();
     for message in messages {
         let active = active.entry((session, &message.chat)).or_default();
@@ -170,7 +166,7 @@ async fn import_messages(
     }
     let chat_rows = batch::insert_chats(connection, &active).await?;
     let sql = "SELECT min(0, COALESCE(min(place), 0)) FROM history_messages";
-    let lowest: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    let lowest: i64 = db::query_scalar(sql).fetch_one(&mut *connection).await?;
     let first = lowest.saturating_sub_unsigned(messages.len() as u64);
     let placed = (first..).zip(messages).filter_map(|(row_id, new)| {
         Some(PlacedMessage {

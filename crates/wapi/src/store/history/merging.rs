@@ -2,11 +2,10 @@
 //! writer serves others between them.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
 use super::batch::{self, rows_to_json, scope};
 use super::{contents, removal, tokenizer};
+use crate::store::db::{self, Connection};
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
 
@@ -24,18 +23,18 @@ impl HistoryStore<'_> {
     ) -> Result<(), StoreError> {
         let sql = "SELECT a.place, b.place FROM history_chats a JOIN history_chats b ON b.session = a.session \
                    WHERE a.session = $1 AND a.id = $2 AND b.id = $3";
-        let query = sqlx::query_as(sql).bind(session).bind(old).bind(new);
+        let query = db::query_as(sql).bind(session).bind(old).bind(new);
         let both: Option<(i64, i64)> = query.fetch_optional(&self.store.background).await?;
         if let Some((from, to)) = both {
             self.move_chat_messages(session, from, to).await?;
         }
         let sql = "SELECT m.place FROM history_chats c JOIN history_messages m ON m.chat = c.place \
                    WHERE c.session = $1 AND m.sender = $2";
-        let query = sqlx::query_scalar(sql).bind(session).bind(old);
+        let query = db::query_scalar(sql).bind(session).bind(old);
         let written: Vec<i64> = query.fetch_all(&self.store.background).await?;
         let sql = "SELECT r.message FROM history_reactions r CROSS JOIN history_messages m ON m.place = r.message \
                    CROSS JOIN history_chats c ON c.place = m.chat WHERE r.person = $2 AND c.session = $1";
-        let query = sqlx::query_scalar(sql).bind(session).bind(old);
+        let query = db::query_scalar(sql).bind(session).bind(old);
         let reacted: Vec<i64> = query.fetch_all(&self.store.background).await?;
         for (sql, row_ids) in [(RENAME_SENDER, written), (RENAME_REACTIONS, reacted)] {
             for row_ids in row_ids.chunks(AT_ONCE) {
@@ -61,7 +60,7 @@ impl HistoryStore<'_> {
         loop {
             let sql = "SELECT at, place FROM history_messages WHERE chat = $1 AND (at, place) > ($2, $3) \
                        ORDER BY at, place LIMIT $4";
-            let query = sqlx::query_as(sql).bind(from).bind(last.0).bind(last.1);
+            let query = db::query_as(sql).bind(from).bind(last.0).bind(last.1);
             let query = query.bind(i64::try_from(AT_ONCE).unwrap_or(i64::MAX));
             let rows: Vec<(i64, i64)> = query.fetch_all(&self.store.background).await?;
             let Some(end) = rows.last() else {
@@ -95,12 +94,8 @@ struct RenamePerson {
 impl PlainChange for RenamePerson {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        let query = sqlx::query(self.sql).bind(&self.old).bind(&self.new);
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        let query = db::query(self.sql).bind(&self.old).bind(&self.new);
         let query = query.bind(rows_to_json(&self.row_ids));
         query.execute(connection).await.map(drop)
     }
@@ -116,16 +111,12 @@ struct MoveMessages {
 impl PlainChange for MoveMessages {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         // Both chats may have been forgotten meanwhile.
         let sql = "UPDATE OR IGNORE history_messages SET chat = $2 WHERE chat = $1 \
                    AND place IN (SELECT value FROM json_each($3)) \
                    AND EXISTS (SELECT 1 FROM history_chats WHERE place = $2 AND session = $4) RETURNING place";
-        let query = sqlx::query(sql).bind(self.from).bind(self.to);
+        let query = db::query(sql).bind(self.from).bind(self.to);
         let query = query.bind(rows_to_json(&self.row_ids)).bind(&self.session);
         let rows = query.fetch_all(&mut *connection).await?;
         let moved: Vec<i64> = rows.iter().map(|row| row.get("place")).collect();
@@ -135,13 +126,13 @@ impl PlainChange for MoveMessages {
 
 /// Moves all other data of the id `old` to the id `new`.
 pub(super) async fn merge(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     old: &str,
     new: &str,
-) -> Result<(), sqlx::Error> {
-    let row_id = async |connection: &mut SqliteConnection, id: &str| {
-        let sql = sqlx::query_scalar::<_, i64>(
+) -> Result<(), db::Error> {
+    let row_id = async |connection: &mut Connection, id: &str| {
+        let sql = db::query_scalar::<i64>(
             "SELECT place FROM history_chats WHERE session = $1 AND id = $2",
         );
         sql.bind(session).bind(id).fetch_optional(connection).await
@@ -153,7 +144,7 @@ pub(super) async fn merge(
         (Some(from), Some(to)) => move_chat(connection, session, from, to).await?,
         (Some(from), None) => {
             let sql = "UPDATE history_chats SET id = $1 WHERE place = $2";
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(new)
                 .bind(from)
                 .execute(&mut *connection)
@@ -167,10 +158,10 @@ pub(super) async fn merge(
          lid = COALESCE(lid, excluded.lid), saved_name = COALESCE(saved_name, excluded.saved_name), \
          verified_name = COALESCE(verified_name, excluded.verified_name), push_name = COALESCE(push_name, excluded.push_name), \
          username = COALESCE(username, excluded.username)";
-    let query = sqlx::query(sql).bind(session).bind(old).bind(new);
+    let query = db::query(sql).bind(session).bind(old).bind(new);
     query.execute(&mut *connection).await?;
     let sql = "DELETE FROM history_contacts WHERE session = $1 AND id = $2";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(session)
         .bind(old)
         .execute(connection)
@@ -179,15 +170,15 @@ pub(super) async fn merge(
 }
 
 async fn move_chat(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     from: i64,
     to: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     move_messages(connection, session, (from, to), i64::MIN).await?;
     let sql = "UPDATE history_chats SET unread = unread + (SELECT unread FROM history_chats WHERE place = $1), \
                active_at = max(active_at, (SELECT active_at FROM history_chats WHERE place = $1)) WHERE place = $2";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(from)
         .bind(to)
         .execute(&mut *connection)
@@ -198,13 +189,13 @@ async fn move_chat(
 
 /// Moves messages after a time, in milliseconds, to another chat, unless they are there.
 pub(super) async fn move_messages(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     (from, to): (i64, i64),
     after: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "UPDATE OR IGNORE history_messages SET chat = $2 WHERE chat = $1 AND at > $3 RETURNING place";
-    let moved: Vec<i64> = sqlx::query_scalar(sql)
+    let moved: Vec<i64> = db::query_scalar(sql)
         .bind(from)
         .bind(to)
         .bind(after)
@@ -215,11 +206,11 @@ pub(super) async fn move_messages(
 
 /// Makes these messages be found in the chat `to`.
 async fn renew_words(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     to: i64,
     moved: &[i64],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for (row_id, message) in contents::read_contents(connection, moved).await? {
         let said = tokenizer::of_message(&message);
         batch::replace_words(connection, row_id, scope(session, to), said).await?;

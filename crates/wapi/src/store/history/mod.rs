@@ -18,6 +18,7 @@ mod search;
 mod tokenizer;
 
 use super::{HistoryStore, StoreError};
+use crate::store::db;
 
 pub(super) use contents::keep_contents;
 pub(super) use moving::move_history;
@@ -36,13 +37,13 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 impl HistoryStore<'_> {
     /// Returns the sequence number of the last processed event.
     pub async fn processed_seq(self) -> Result<i64, StoreError> {
-        let query = sqlx::query_scalar("SELECT seq FROM history_progress");
+        let query = db::query_scalar("SELECT seq FROM history_progress");
         Ok(query.fetch_one(&self.store.background).await?)
     }
 
     /// Returns about how many bytes of the database the history takes.
     pub async fn size(self) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar("SELECT bytes FROM history_progress");
+        let query = db::query_scalar("SELECT bytes FROM history_progress");
         let bytes: i64 = query.fetch_one(&self.store.background).await?;
         Ok(u64::try_from(bytes).unwrap_or_default())
     }

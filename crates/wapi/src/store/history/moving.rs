@@ -4,12 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor, Row};
 
 use super::batch::{insert_words, scope_of_session};
 use super::tokenizer;
 use crate::model::message::Message;
+use crate::store::db::{self, Connection, LiteFile};
 use crate::store::migrations;
 use crate::system::durable_files;
 
@@ -30,7 +29,7 @@ const ALL: i64 = i64::MAX;
 /// Moves what `history.db`, beside this database, has into its tables, and removes the file. Does
 /// nothing if there is none.
 pub(in crate::store) async fn move_history(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     database: &Path,
 ) -> Result<()> {
     let file = database.with_file_name("history.db");
@@ -42,10 +41,10 @@ pub(in crate::store) async fn move_history(
     moving.with_context(|| format!("moving {} into the database", file.display()))
 }
 
-async fn move_file(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
+async fn move_file(connection: &mut Connection, file: &Path) -> Result<()> {
     if how_far(connection).await? != Some(ALL) && prepare_file(file).await? {
         let name = file.to_str().context("its name is not UTF-8")?;
-        sqlx::query("ATTACH DATABASE $1 AS former")
+        db::query("ATTACH DATABASE $1 AS former")
             .bind(name)
             .execute(&mut *connection)
             .await?;
@@ -64,22 +63,19 @@ async fn move_file(connection: &mut SqliteConnection, file: &Path) -> Result<()>
 }
 
 /// Returns up to which place of the file everything is moved; `None` if no move has begun.
-async fn how_far(connection: &mut SqliteConnection) -> Result<Option<i64>> {
-    let query = sqlx::query_scalar("SELECT upto FROM history_moving");
+async fn how_far(connection: &mut Connection) -> Result<Option<i64>> {
+    let query = db::query_scalar("SELECT upto FROM history_moving");
     Ok(query.fetch_optional(connection).await?)
 }
 
 /// Brings the file to the last version that had one, and its log into it. Returns false if nothing was
 /// ever written to it.
 async fn prepare_file(file: &Path) -> Result<bool> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .synchronous(SqliteSynchronous::Full)
-        .disable_statement_logging();
+    let options = LiteFile::new(file).synced();
     let mut connection = options.connect().await?;
     let sql = "SELECT (SELECT user_version FROM pragma_user_version) AS version, (SELECT count(*) FROM sqlite_schema) AS tables, \
                EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats') AS is_halfway";
-    let row = sqlx::query(sql).fetch_one(&mut connection).await?;
+    let row = db::query(sql).fetch_one(&mut connection).await?;
     let (version, tables): (i64, i64) = (row.get("version"), row.get("tables"));
     if (version, tables) == (0, 0) {
         connection.close().await?;
@@ -96,9 +92,9 @@ async fn prepare_file(file: &Path) -> Result<bool> {
     Ok(true)
 }
 
-async fn move_tables(connection: &mut SqliteConnection) -> Result<()> {
+async fn move_tables(connection: &mut Connection) -> Result<()> {
     begin_move(connection).await?;
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM former.messages")
+    let total: i64 = db::query_scalar("SELECT count(*) FROM former.messages")
         .fetch_one(&mut *connection)
         .await?;
     let (mut moved, mut reported) = (0, 0);
@@ -118,19 +114,19 @@ async fn move_tables(connection: &mut SqliteConnection) -> Result<()> {
     }
     let sql = "SELECT (SELECT count(*) FROM former.messages WHERE chat IN (SELECT place FROM history_chats)) \
                = (SELECT count(*) FROM history_messages)";
-    let is_complete: bool = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    let is_complete: bool = db::query_scalar(sql).fetch_one(&mut *connection).await?;
     ensure!(
         is_complete,
         "it has other messages than were moved; restore both from a backup"
     );
-    let query = sqlx::query("UPDATE history_moving SET upto = $1").bind(ALL);
+    let query = db::query("UPDATE history_moving SET upto = $1").bind(ALL);
     query.execute(connection).await?;
     Ok(())
 }
 
 /// Moves all but the messages, unless that was done, and says where their positions go. What belongs
 /// to no life is not moved: nobody can see it.
-async fn begin_move(connection: &mut SqliteConnection) -> Result<()> {
+async fn begin_move(connection: &mut Connection) -> Result<()> {
     if how_far(connection).await?.is_some() {
         return Ok(());
     }
@@ -139,7 +135,7 @@ async fn begin_move(connection: &mut SqliteConnection) -> Result<()> {
                AS is_ahead, EXISTS (SELECT 1 FROM former.unread) AS is_unread, \
                (SELECT count(*) FROM former.messages m JOIN former.chats c ON c.place = m.chat \
                 WHERE c.session <> -1 AND c.session NOT IN (SELECT life FROM lives)) AS orphans";
-    let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
+    let row = db::query(sql).fetch_one(&mut *connection).await?;
     ensure!(
         !row.get::<bool, _>("is_full"),
         "the database has a history already, and this is another one; move the file away"
@@ -180,15 +176,15 @@ async fn begin_move(connection: &mut SqliteConnection) -> Result<()> {
 }
 
 /// Moves the next messages with their reactions and words; returns their number.
-async fn move_messages(connection: &mut SqliteConnection) -> Result<u64> {
+async fn move_messages(connection: &mut Connection) -> Result<u64> {
     let mut transaction = connection.begin().await?;
-    let (shift, upto): (i64, i64) = sqlx::query_as("SELECT shift, upto FROM history_moving")
+    let (shift, upto): (i64, i64) = db::query_as("SELECT shift, upto FROM history_moving")
         .fetch_one(&mut *transaction)
         .await?;
     let sql = "SELECT m.place, m.chat, m.content, l.session FROM former.messages m \
                CROSS JOIN history_chats c ON c.place = m.chat CROSS JOIN lives l ON l.life = c.session \
                WHERE m.place > $1 ORDER BY m.place LIMIT $2";
-    let query = sqlx::query(sql).bind(upto).bind(AT_ONCE);
+    let query = db::query(sql).bind(upto).bind(AT_ONCE);
     let rows = query.fetch_all(&mut *transaction).await?;
     let Some(last) = rows.last().map(|row| row.get::<i64, _>("place")) else {
         return Ok(0);
@@ -210,7 +206,7 @@ async fn move_messages(connection: &mut SqliteConnection) -> Result<u64> {
          AND message - $1 IN (SELECT place FROM history_messages)",
         "UPDATE history_moving SET upto = $3 WHERE shift = $1 AND upto = $2",
     ] {
-        let query = sqlx::query(sql).bind(shift).bind(upto).bind(last);
+        let query = db::query(sql).bind(shift).bind(upto).bind(last);
         query.execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
@@ -218,7 +214,7 @@ async fn move_messages(connection: &mut SqliteConnection) -> Result<u64> {
 }
 
 /// Records that there is nothing to move any more.
-async fn end_move(connection: &mut SqliteConnection) -> Result<()> {
+async fn end_move(connection: &mut Connection) -> Result<()> {
     match how_far(connection).await? {
         None => return Ok(()),
         Some(ALL) => {}
@@ -239,11 +235,9 @@ mod tests {
     const ANN: &str = "375440000001@s.whatsapp.net";
     const MESSAGES: i64 = 2_500;
 
-    async fn former(folder: &Path) -> SqliteConnection {
+    async fn former(folder: &Path) -> Connection {
         let file = folder.join("history.db");
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true);
+        let options = LiteFile::new(file).create();
         options.connect().await.unwrap()
     }
 
@@ -266,7 +260,7 @@ mod tests {
         let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
              INSERT INTO messages (place, chat, id, sender, at, content) \
              SELECT i, 3, 'm' || i, $2, i, '{\"type\":\"text\",\"text\":{\"body\":\"number ' || i || '\"}}' FROM n";
-        let query = sqlx::query(sql).bind(MESSAGES).bind(ANN);
+        let query = db::query(sql).bind(MESSAGES).bind(ANN);
         query.execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
@@ -341,10 +335,10 @@ mod tests {
         }
         // As after an end between the last commit and the removal of the file.
         write_former(folder.path()).await;
-        let options = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
+        let options = LiteFile::new(folder.path().join("wapi.db"));
         let mut connection = options.connect().await.unwrap();
         let sql = "INSERT INTO history_moving VALUES (1, 1, $1)";
-        let query = sqlx::query(sql).bind(ALL);
+        let query = db::query(sql).bind(ALL);
         query.execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         for _ in 0..2 {
@@ -367,11 +361,11 @@ mod tests {
     async fn a_move_that_was_interrupted_goes_on() {
         let folder = folder().await;
         write_former(folder.path()).await;
-        let options = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
+        let options = LiteFile::new(folder.path().join("wapi.db"));
         for interrupted_after in [0, 1, 1] {
             let mut connection = options.connect().await.unwrap();
             let name = folder.path().join("history.db").display().to_string();
-            sqlx::query("ATTACH DATABASE $1 AS former")
+            db::query("ATTACH DATABASE $1 AS former")
                 .bind(name)
                 .execute(&mut connection)
                 .await

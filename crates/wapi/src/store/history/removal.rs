@@ -1,9 +1,9 @@
 //! Cleanup of the history, in small steps.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
 use super::batch::rows_to_json;
+use crate::store::db::{self, Connection};
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
 
@@ -34,7 +34,7 @@ impl HistoryStore<'_> {
     /// removed.
     pub async fn remove_before(self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT place FROM history_messages WHERE at < $1 ORDER BY at LIMIT $2";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(before.as_millisecond())
             .bind(limit);
         let row_ids = query.fetch_all(&self.store.background).await?;
@@ -56,7 +56,7 @@ impl HistoryStore<'_> {
     /// Removes up to `limit` messages of forgotten sessions; returns the number removed.
     pub async fn remove_forgotten(self, limit: u32) -> Result<u64, StoreError> {
         let sql = "SELECT m.place FROM history_chats c JOIN history_messages m ON m.chat = c.place WHERE c.session = -1 LIMIT $1";
-        let row_ids: Vec<i64> = sqlx::query_scalar(sql)
+        let row_ids: Vec<i64> = db::query_scalar(sql)
             .bind(limit)
             .fetch_all(&self.store.background)
             .await?;
@@ -64,7 +64,7 @@ impl HistoryStore<'_> {
             return self.remove(row_ids, i64::MIN).await;
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM history_chats WHERE session = -1)";
-        let query = sqlx::query_scalar(sql);
+        let query = db::query_scalar(sql);
         if query.fetch_one(&self.store.background).await? {
             self.run(REMOVE_EMPTY_CHATS).await?;
         }
@@ -90,12 +90,9 @@ impl HistoryStore<'_> {
 
 /// Makes a chat unreachable, for its messages to be removed in small steps: no life has the number
 /// -1, and row ids are never reused.
-pub(super) async fn abandon(
-    connection: &mut SqliteConnection,
-    row_id: i64,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn abandon(connection: &mut Connection, row_id: i64) -> Result<(), db::Error> {
     let sql = "UPDATE history_chats SET session = -1, id = place WHERE place = $1";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(row_id)
         .execute(connection)
         .await
@@ -142,13 +139,9 @@ struct HistoryStatements {
 impl PlainChange for HistoryStatements {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         for sql in self.statements {
-            sqlx::query(*sql).execute(&mut *connection).await?;
+            db::query(*sql).execute(&mut *connection).await?;
         }
         Ok(())
     }
@@ -164,14 +157,10 @@ struct RemoveMessages {
 impl PlainChange for RemoveMessages {
     type Answer = u64;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let sql = "SELECT m.place FROM json_each($1) v JOIN history_messages m ON m.place = v.value \
                    WHERE m.at < $2 OR m.chat IN (SELECT place FROM history_chats WHERE session = -1)";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(rows_to_json(&self.row_ids))
             .bind(self.written_before);
         let row_ids: Vec<i64> = query.fetch_all(&mut *connection).await?;
@@ -181,7 +170,7 @@ impl PlainChange for RemoveMessages {
             "DELETE FROM history_reactions WHERE message IN (SELECT value FROM json_each($1))",
             "DELETE FROM history_messages WHERE place IN (SELECT value FROM json_each($1))",
         ] {
-            let query = sqlx::query(sql).bind(&numbers);
+            let query = db::query(sql).bind(&numbers);
             query.execute(&mut *connection).await?;
         }
         Ok(row_ids.len() as u64)

@@ -6,8 +6,6 @@ use std::str::FromStr;
 
 use futures_util::{Stream, TryStreamExt};
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
 use super::batch::scope_of_session;
 use super::contacts::names;
@@ -16,6 +14,7 @@ use super::mutation::MessageProgress;
 use super::{MOST_BYTES, tokenizer};
 use crate::model::event::Person;
 use crate::model::message::Message;
+use crate::store::db::{self, Connection, QueryBuilder, Row};
 use crate::store::{HistoryStore, Life, StoreError, to_timestamp};
 
 /// Most matches inspected for one page, including those of other lives.
@@ -114,7 +113,7 @@ impl HistoryStore<'_> {
             PageAnchor::After(cursor) => (cursor, ">", "ASC"),
             PageAnchor::UpTo(cursor) => (cursor, "<=", "DESC"),
         };
-        let mut sql = QueryBuilder::<Sqlite>::new(select());
+        let mut sql = QueryBuilder::new(select());
         sql.push("WHERE m.chat = (SELECT place FROM history_chats WHERE session = ")
             .push_bind(session.id());
         sql.push(" AND id = ")
@@ -150,7 +149,7 @@ impl HistoryStore<'_> {
     ) -> Result<Option<HistoryCursor>, StoreError> {
         let sql = "SELECT at, place FROM history_messages WHERE chat = (SELECT place FROM history_chats WHERE session = $1 AND id = $2) \
                    AND id = $3 ORDER BY at DESC, place DESC LIMIT 1";
-        let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+        let query = db::query(sql).bind(session).bind(chat).bind(id);
         let mut question = self.store.history_readers.acquire().await?;
         let found = query.fetch_optional(&mut *question).await?;
         Ok(found.map(|row| HistoryCursor {
@@ -169,7 +168,7 @@ impl HistoryStore<'_> {
         let sql = "SELECT 1 FROM history_messages WHERE chat = (SELECT place FROM history_chats WHERE session = $1 AND id = $2) AND id = $3";
         let mut question = self.store.history_readers.acquire().await?;
         for chat in chats {
-            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let query = db::query(sql).bind(session).bind(chat).bind(id);
             if query.fetch_optional(&mut *question).await?.is_some() {
                 return Ok(true);
             }
@@ -195,9 +194,8 @@ impl HistoryStore<'_> {
         let mut scope = format!("\"{}\"", scope_of_session(session.name()));
         let mut connection = self.store.history_readers.acquire().await?;
         if let Some(chat) = chat {
-            let sql = sqlx::query_scalar(
-                "SELECT place FROM history_chats WHERE session = $1 AND id = $2",
-            );
+            let sql =
+                db::query_scalar("SELECT place FROM history_chats WHERE session = $1 AND id = $2");
             let row_id: Option<i64> = sql
                 .bind(session)
                 .bind(chat)
@@ -212,7 +210,7 @@ impl HistoryStore<'_> {
         let sql = "SELECT history_words.rowid, c.session = $4 FROM history_words CROSS JOIN history_messages m ON m.place = history_words.rowid \
                    CROSS JOIN history_chats c ON c.place = m.chat \
                    WHERE history_words MATCH $1 AND history_words.rowid < $2 ORDER BY history_words.rowid DESC LIMIT $3";
-        let query = sqlx::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
+        let query = db::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
         let query = query
             .bind(before.unwrap_or(HistoryCursor::END).row_id)
             .bind(MOST_MATCHES)
@@ -241,14 +239,14 @@ impl HistoryStore<'_> {
 
 /// Returns the messages with these row ids.
 pub(super) async fn at(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     row_ids: &[i64],
 ) -> Result<Vec<StoredMessage>, StoreError> {
     if row_ids.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(select());
+    let mut sql = QueryBuilder::new(select());
     sql.push("WHERE c.session = ")
         .push_bind(session.id())
         .push(" AND m.place IN (");
@@ -261,8 +259,8 @@ pub(super) async fn at(
 
 /// Reads as many messages as fit in a page, and returns whether there are more.
 async fn some(
-    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
-) -> Result<(Vec<StoredMessage>, bool), sqlx::Error> {
+    mut rows: impl Stream<Item = Result<Row, db::Error>> + Unpin,
+) -> Result<(Vec<StoredMessage>, bool), db::Error> {
     let (mut some, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.try_next().await? {
         bytes += StoredContent::from_row(&row).len();
@@ -275,7 +273,7 @@ async fn some(
 }
 
 async fn add_reactions(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     found: &mut [StoredMessage],
 ) -> Result<(), StoreError> {
@@ -283,7 +281,7 @@ async fn add_reactions(
     if row_ids.is_empty() {
         return Ok(());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
+    let mut sql = QueryBuilder::new(
         "SELECT r.message, r.person, r.emoji, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username FROM history_reactions r \
          LEFT JOIN history_contacts p ON p.id = r.person AND p.session = ",
     );
@@ -313,14 +311,14 @@ async fn add_reactions(
     Ok(())
 }
 
-fn push_list(sql: &mut QueryBuilder<Sqlite>, row_ids: &[i64]) {
+fn push_list(sql: &mut QueryBuilder<'_>, row_ids: &[i64]) {
     let mut list = sql.separated(", ");
     for row_id in row_ids {
         list.push_bind(*row_id);
     }
 }
 
-fn found(row: &SqliteRow) -> StoredMessage {
+fn found(row: &Row) -> StoredMessage {
     let at: i64 = row.get("at");
     let optional_time = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
     StoredMessage {
@@ -343,7 +341,7 @@ fn found(row: &SqliteRow) -> StoredMessage {
 }
 
 /// Reads a person; `None`: the account itself.
-fn person(row: &SqliteRow, column: &str) -> Option<Person> {
+fn person(row: &Row, column: &str) -> Option<Person> {
     let id: String = row.get(column);
     let person = |id| Person {
         id,

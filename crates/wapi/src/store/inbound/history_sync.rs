@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::store::db::{self, Connection, Row};
 use crate::store::writer::StoreChange;
 use crate::store::{SessionStore, StoreError};
 
@@ -51,7 +50,7 @@ impl SessionStore<'_> {
     pub(in crate::store) async fn sync_progress(
         self,
     ) -> Result<BTreeMap<String, SyncProgress>, StoreError> {
-        let rows = sqlx::query(SELECT).fetch_all(&self.store.readers).await?;
+        let rows = db::query(SELECT).fetch_all(&self.store.readers).await?;
         Ok(rows
             .iter()
             .map(|row| (row.get("session"), progress_from_row(row)))
@@ -110,7 +109,7 @@ impl SessionStore<'_> {
     /// Records the same for all sessions. For the start of the program.
     pub async fn lose_all_sync_parts(self) -> Result<(), StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM past_parts WHERE lost = 0)";
-        if sqlx::query_scalar::<_, i64>(sql)
+        if db::query_scalar::<i64>(sql)
             .fetch_one(&self.store.readers)
             .await?
             == 0
@@ -147,7 +146,7 @@ impl SessionStore<'_> {
     }
 }
 
-fn progress_from_row(row: &SqliteRow) -> SyncProgress {
+fn progress_from_row(row: &Row) -> SyncProgress {
     let time = |column| {
         row.get::<Option<i64>, _>(column)
             .map(|at| Timestamp::from_millisecond(at).unwrap_or_default())
@@ -165,20 +164,20 @@ fn progress_from_row(row: &SqliteRow) -> SyncProgress {
 /// Resets a session's history sync, and requests a new one if `is_requested`; any earlier progress under
 /// its name is deleted.
 pub(in crate::store) async fn reset_history_sync(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &str,
     is_requested: bool,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM pasts WHERE session = $1")
+) -> Result<(), db::Error> {
+    db::query("DELETE FROM pasts WHERE session = $1")
         .bind(session)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("DELETE FROM past_parts WHERE session = $1")
+    db::query("DELETE FROM past_parts WHERE session = $1")
         .bind(session)
         .execute(&mut *connection)
         .await?;
     if is_requested {
-        sqlx::query("INSERT INTO pasts (session) VALUES ($1)")
+        db::query("INSERT INTO pasts (session) VALUES ($1)")
             .bind(session)
             .execute(connection)
             .await?;
@@ -217,9 +216,9 @@ impl StoreChange for TransitionSyncPart {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<Option<SyncProgress>, sqlx::Error> {
+    ) -> Result<Option<SyncProgress>, db::Error> {
         let Self {
             session,
             id,
@@ -238,7 +237,7 @@ impl StoreChange for TransitionSyncPart {
                 "UPDATE pasts SET missing_at = $3 WHERE session = $1 AND $2 = ''"
             }
         };
-        let query = sqlx::query(parts).bind(session).bind(id);
+        let query = db::query(parts).bind(session).bind(id);
         let query = match what {
             PartTransition::Missed => query.bind(now.as_millisecond()),
             _ => query,
@@ -257,14 +256,14 @@ impl StoreChange for TransitionSyncPart {
             } else {
                 NOTHING
             };
-            let query = sqlx::query(sql).bind(session).bind(now.as_millisecond());
+            let query = db::query(sql).bind(session).bind(now.as_millisecond());
             let query = query
                 .bind(reached.stage as i64)
                 .bind(i64::from(reached.percent));
             query.execute(&mut *connection).await?;
         }
-        let sql = sqlx::AssertSqlSafe(format!("{SELECT} WHERE session = $1"));
-        Ok(sqlx::query(sql)
+        let sql = format!("{SELECT} WHERE session = $1");
+        Ok(db::query(sql)
             .bind(session)
             .fetch_optional(connection)
             .await?
@@ -282,12 +281,8 @@ impl StoreChange for LoseAllSyncParts {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE past_parts SET lost = 1")
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
+        db::query("UPDATE past_parts SET lost = 1")
             .execute(connection)
             .await
             .map(drop)
@@ -305,13 +300,9 @@ impl StoreChange for RestartHistorySync {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pasts WHERE session = $1)";
-        let is_requested: i64 = sqlx::query_scalar(sql)
+        let is_requested: i64 = db::query_scalar(sql)
             .bind(&self.session)
             .fetch_one(&mut *connection)
             .await?;

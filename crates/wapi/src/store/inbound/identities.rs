@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use sqlx::FromRow;
-use sqlx::sqlite::SqliteConnection;
 use tokio::sync::oneshot;
 
 use crate::model::event::{ContactUpdated, Event, EventData, Person};
+use crate::store::db::{self, Connection};
 use crate::store::events::log;
 use crate::store::writer::StoreChange;
 use crate::store::{IdentityStore, Life, NewEvent, Store, StoreError, stopping_error};
@@ -236,7 +235,7 @@ impl IdentityStore<'_> {
         let Some(id) = self.find_identity(session, &[address]).await? else {
             return Ok(Vec::new());
         };
-        Ok(sqlx::query_scalar(sql)
+        Ok(db::query_scalar(sql)
             .bind(session)
             .bind(id)
             .fetch_all(&self.store.readers)
@@ -254,7 +253,7 @@ impl IdentityStore<'_> {
             [addresses.first(), addresses.last()].map(|it| it.copied().unwrap_or_default());
         // Before the table is read: what is saved meanwhile is in one of the two, or in both.
         let unsaved = self.store.identity_cache.unsaved(session, addresses);
-        let mut known: Vec<KnownAddress> = sqlx::query_as(sql)
+        let mut known: Vec<KnownAddress> = db::query_as(sql)
             .bind(session)
             .bind(one)
             .bind(other)
@@ -294,11 +293,12 @@ fn common_id<'a>(addresses: &[&str], known: &'a [KnownAddress]) -> Option<&'a st
     addresses.iter().all(is_known).then_some(id)
 }
 
-#[derive(FromRow)]
 struct KnownAddress {
     address: String,
     id: String,
 }
+
+db::from_row!(KnownAddress { address, id });
 
 /// Saves the addresses of one person.
 #[derive(Clone)]
@@ -318,16 +318,12 @@ impl StoreChange for SaveIdentity {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let mut learnt = 0;
         let mut merged = None;
         for address in &self.addresses {
             let sql = "SELECT id FROM identities WHERE session = $1 AND address = $2";
-            let query = sqlx::query_scalar(sql).bind(&self.session).bind(address);
+            let query = db::query_scalar(sql).bind(&self.session).bind(address);
             let before: Option<String> = query.fetch_optional(&mut *connection).await?;
             match before {
                 Some(before) if before == self.id => {}
@@ -335,7 +331,7 @@ impl StoreChange for SaveIdentity {
                     // The addresses counted as two persons until now. The id that became known
                     // first stays.
                     let sql = "UPDATE identities SET id = $3 WHERE session = $1 AND id = $2";
-                    let query = sqlx::query(sql)
+                    let query = db::query(sql)
                         .bind(&self.session)
                         .bind(&before)
                         .bind(&self.id);
@@ -344,7 +340,7 @@ impl StoreChange for SaveIdentity {
                 }
                 None => {
                     let sql = "INSERT INTO identities (session, address, id) VALUES ($1, $2, $3)";
-                    let query = sqlx::query(sql)
+                    let query = db::query(sql)
                         .bind(&self.session)
                         .bind(address)
                         .bind(&self.id);

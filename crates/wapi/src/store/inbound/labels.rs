@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::model::event::Label;
+use crate::store::db::{self, Connection, Row};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
@@ -62,7 +61,7 @@ impl InboundStore<'_> {
     pub async fn list_labels(self, session: &Life) -> Result<Vec<Label>, StoreError> {
         let sql = "SELECT id, name, color FROM labels WHERE session = $1 AND NOT deleted \
                    ORDER BY length(id), id";
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(session)
             .fetch_all(&self.store.readers)
             .await?;
@@ -73,7 +72,7 @@ impl InboundStore<'_> {
     pub async fn find_label(self, session: &Life, id: &str) -> Result<Option<Label>, StoreError> {
         let sql =
             "SELECT id, name, color FROM labels WHERE session = $1 AND id = $2 AND NOT deleted";
-        let row = sqlx::query(sql)
+        let row = db::query(sql)
             .bind(session)
             .bind(id)
             .fetch_optional(&self.store.readers)
@@ -88,7 +87,7 @@ impl InboundStore<'_> {
         id: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT action FROM labels WHERE session = $1 AND id = $2";
-        let action = sqlx::query_scalar(sql).bind(session).bind(id);
+        let action = db::query_scalar(sql).bind(session).bind(id);
         let found: Option<Option<Vec<u8>>> = action.fetch_optional(&self.store.readers).await?;
         Ok(found.flatten())
     }
@@ -97,7 +96,7 @@ impl InboundStore<'_> {
     pub async fn used_label_ids(self, session: &Life) -> Result<Vec<u32>, StoreError> {
         let sql = "SELECT id FROM labels WHERE session = $1 UNION SELECT label FROM chat_labels \
                    WHERE session = $1";
-        let ids: Vec<String> = sqlx::query_scalar(sql)
+        let ids: Vec<String> = db::query_scalar(sql)
             .bind(session)
             .fetch_all(&self.store.readers)
             .await?;
@@ -109,7 +108,7 @@ impl InboundStore<'_> {
         let sql = "SELECT c.chat, c.label, c.labeled, c.at FROM chat_labels c \
                    JOIN labels l ON l.session = c.session AND l.id = c.label AND NOT l.deleted \
                    WHERE c.session = $1";
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(session)
             .fetch_all(&self.store.readers)
             .await?;
@@ -142,7 +141,7 @@ impl InboundStore<'_> {
     /// Returns whether all labels of the account were read once.
     pub async fn knows_all_labels(self, session: &Life) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM labels_read WHERE session = $1)";
-        Ok(sqlx::query_scalar(sql)
+        Ok(db::query_scalar(sql)
             .bind(session)
             .fetch_one(&self.store.readers)
             .await?)
@@ -167,7 +166,7 @@ impl InboundStore<'_> {
     }
 }
 
-fn read_label(row: &SqliteRow) -> Label {
+fn read_label(row: &Row) -> Label {
     Label {
         id: row.get("id"),
         name: row.get("name"),
@@ -189,9 +188,9 @@ impl StoreChange for SaveLabels {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         _now: Timestamp,
-    ) -> Result<Self::Answer, sqlx::Error> {
+    ) -> Result<Self::Answer, db::Error> {
         let mut changed = Vec::new();
         for change in &self.changes {
             if write_change(connection, &self.session, change).await? {
@@ -203,19 +202,19 @@ impl StoreChange for SaveLabels {
 }
 
 async fn write_change(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     change: &LabelChange,
-) -> Result<bool, sqlx::Error> {
+) -> Result<bool, db::Error> {
     let done = match change {
         LabelChange::Saved { label, action } => {
             let Label { id, name, color } = label;
             let sql = "INSERT INTO labels (session, id, name, color, deleted) VALUES ($1, $2, $3, $4, 0) \
                        ON CONFLICT (session, id) DO UPDATE SET name = excluded.name, color = excluded.color, deleted = 0 \
                        WHERE deleted OR name <> excluded.name OR color <> excluded.color";
-            let query = sqlx::query(sql).bind(session).bind(id).bind(name);
+            let query = db::query(sql).bind(session).bind(id).bind(name);
             let shown = query.bind(color).execute(&mut *connection).await?;
-            sqlx::query("UPDATE labels SET action = $3 WHERE session = $1 AND id = $2")
+            db::query("UPDATE labels SET action = $3 WHERE session = $1 AND id = $2")
                 .bind(session)
                 .bind(id)
                 .bind(action)
@@ -224,14 +223,14 @@ async fn write_change(
             shown
         }
         LabelChange::Deleted { id } => {
-            sqlx::query("DELETE FROM chat_labels WHERE session = $1 AND label = $2")
+            db::query("DELETE FROM chat_labels WHERE session = $1 AND label = $2")
                 .bind(session)
                 .bind(id)
                 .execute(&mut *connection)
                 .await?;
             let sql = "INSERT INTO labels (session, id, name, color, deleted) VALUES ($1, $2, '', 0, 1) \
                        ON CONFLICT (session, id) DO UPDATE SET deleted = 1 WHERE NOT deleted";
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(session)
                 .bind(id)
                 .execute(connection)
@@ -247,7 +246,7 @@ async fn write_change(
             let sql = "INSERT INTO chat_labels (session, label, chat, labeled, at) VALUES ($1, $2, $3, $4, $5) \
                        ON CONFLICT (session, label, chat) DO UPDATE SET labeled = excluded.labeled, at = excluded.at \
                        WHERE excluded.labeled <> chat_labels.labeled OR excluded.at <> chat_labels.at";
-            let query = sqlx::query(sql).bind(session).bind(label).bind(chat);
+            let query = db::query(sql).bind(session).bind(label).bind(chat);
             query.bind(labeled).bind(at).execute(connection).await?
         }
     };
@@ -265,17 +264,13 @@ impl StoreChange for ForgetLabels {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _now: Timestamp) -> Result<(), db::Error> {
         for sql in [
             "DELETE FROM labels_read WHERE session = $1",
             "DELETE FROM chat_labels WHERE session = $1",
             "DELETE FROM labels WHERE session = $1",
         ] {
-            let query = sqlx::query(sql).bind(&self.session);
+            let query = db::query(sql).bind(&self.session);
             query.execute(&mut *connection).await?;
         }
         Ok(())
@@ -293,12 +288,8 @@ impl StoreChange for MarkLabelsRead {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query("INSERT INTO labels_read (session) VALUES ($1) ON CONFLICT DO NOTHING")
+    async fn write(&self, connection: &mut Connection, _now: Timestamp) -> Result<(), db::Error> {
+        db::query("INSERT INTO labels_read (session) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(&self.session)
             .execute(connection)
             .await

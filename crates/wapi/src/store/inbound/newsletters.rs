@@ -1,9 +1,8 @@
 //! Read positions of newsletters: the last post that was delivered of each.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
@@ -16,7 +15,7 @@ impl InboundStore<'_> {
         newsletter: &str,
     ) -> Result<Option<i64>, StoreError> {
         let sql = "SELECT place FROM newsletters WHERE session = $1 AND newsletter = $2";
-        let query = sqlx::query_scalar(sql).bind(session).bind(newsletter);
+        let query = db::query_scalar(sql).bind(session).bind(newsletter);
         Ok(query.fetch_optional(&self.store.readers).await?)
     }
 
@@ -45,7 +44,7 @@ impl InboundStore<'_> {
         followed: &[String],
     ) -> Result<(), StoreError> {
         let sql = "SELECT newsletter FROM newsletters WHERE session = $1";
-        let known = sqlx::query(sql)
+        let known = db::query(sql)
             .bind(session)
             .fetch_all(&self.store.readers)
             .await?;
@@ -89,14 +88,10 @@ impl StoreChange for SetNewsletterPosition {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO newsletters (session, newsletter, place) VALUES ($1, $2, $3) \
                    ON CONFLICT (session, newsletter) DO UPDATE SET place = max(newsletters.place, excluded.place)";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.session)
             .bind(&self.newsletter)
             .bind(self.position)
@@ -118,14 +113,10 @@ impl StoreChange for ForgetNewsletters {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _now: Timestamp) -> Result<(), db::Error> {
         let sql = "DELETE FROM newsletters WHERE session = $1 AND newsletter = $2";
         for newsletter in &self.newsletters {
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(&self.session)
                 .bind(newsletter)
                 .execute(&mut *connection)

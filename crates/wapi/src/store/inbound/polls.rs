@@ -1,11 +1,10 @@
 //! Polls and events: the secrets that encrypt votes and responses, and the votes.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::model::event::OptionTally;
 use crate::model::message::{CalendarEvent, Message};
+use crate::store::db::{self, Connection, Row};
 use crate::store::outbox::messages::MessageSeq;
 use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::writer::StoreChange;
@@ -88,7 +87,7 @@ impl InboundStore<'_> {
     ) -> Result<Option<StoredPoll>, StoreError> {
         let sql = "SELECT chat, creator, secret, question, options, max_selections FROM polls \
                    WHERE session = $1 AND id = $2";
-        let row = sqlx::query(sql)
+        let row = db::query(sql)
             .bind(session)
             .bind(id)
             .fetch_optional(&self.store.readers)
@@ -122,7 +121,7 @@ impl InboundStore<'_> {
         let Some(poll) = self.find_poll(session, id).await? else {
             return Ok(None);
         };
-        let rows = sqlx::query(VOTES)
+        let rows = db::query(VOTES)
             .bind(session)
             .bind(id)
             .fetch_all(&self.store.readers)
@@ -135,7 +134,7 @@ impl InboundStore<'_> {
 const VOTES: &str =
     "SELECT voter, options FROM poll_votes WHERE session = $1 AND poll = $2 ORDER BY voter";
 
-fn read_ballot(row: &sqlx::sqlite::SqliteRow) -> PollBallot {
+fn read_ballot(row: &Row) -> PollBallot {
     PollBallot {
         voter: row.get("voter"),
         options: options_from_json(row.get("options")),
@@ -182,9 +181,9 @@ impl StoreChange for SavePoll {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<Vec<u8>, sqlx::Error> {
+    ) -> Result<Vec<u8>, db::Error> {
         let Self {
             session,
             id,
@@ -195,7 +194,7 @@ impl StoreChange for SavePoll {
         if open_secret(sealer, session, id, stored.clone()).is_ok() {
             return Ok(stored);
         }
-        sqlx::query("UPDATE polls SET secret = $1 WHERE session = $2 AND id = $3")
+        db::query("UPDATE polls SET secret = $1 WHERE session = $2 AND id = $3")
             .bind(&poll.secret)
             .bind(session)
             .bind(id)
@@ -207,15 +206,15 @@ impl StoreChange for SavePoll {
 
 /// Inserts a poll, whose secret is sealed, unless one with this id exists; returns the saved secret.
 pub(in crate::store) async fn insert_poll(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     id: &str,
     poll: &StoredPoll,
     now: Timestamp,
-) -> Result<Vec<u8>, sqlx::Error> {
+) -> Result<Vec<u8>, db::Error> {
     let old = now.as_millisecond()
         - i64::try_from(KEPT.as_millis()).expect("half a year has few milliseconds");
-    sqlx::query("DELETE FROM polls WHERE created_at < $1")
+    db::query("DELETE FROM polls WHERE created_at < $1")
         .bind(old)
         .execute(&mut *connection)
         .await?;
@@ -229,7 +228,7 @@ pub(in crate::store) async fn insert_poll(
     } = poll;
     let sql = "INSERT INTO polls (session, id, creator, secret, question, options, created_at, max_selections, chat) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(session)
         .bind(id)
         .bind(creator)
@@ -242,7 +241,7 @@ pub(in crate::store) async fn insert_poll(
         .bind(chat);
     query.execute(&mut *connection).await?;
     let sql = "SELECT secret FROM polls WHERE session = $1 AND id = $2";
-    sqlx::query_scalar(sql)
+    db::query_scalar(sql)
         .bind(session)
         .bind(id)
         .fetch_one(connection)
@@ -251,14 +250,14 @@ pub(in crate::store) async fn insert_poll(
 
 /// Records a vote, unless the person voted later; returns all votes on the poll, ordered by voter.
 pub(in crate::store) async fn record_vote(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     vote: &NewVote,
-) -> Result<Vec<PollBallot>, sqlx::Error> {
+) -> Result<Vec<PollBallot>, db::Error> {
     let sql = "INSERT INTO poll_votes (session, poll, voter, options, voted_at) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (session, poll, voter) DO UPDATE SET options = excluded.options, voted_at = excluded.voted_at \
                WHERE excluded.voted_at >= poll_votes.voted_at";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(session)
         .bind(&vote.poll)
         .bind(&vote.ballot.voter);
@@ -267,7 +266,7 @@ pub(in crate::store) async fn record_vote(
         .bind(vote.voted_at)
         .execute(&mut *connection)
         .await?;
-    let rows = sqlx::query(VOTES)
+    let rows = db::query(VOTES)
         .bind(session)
         .bind(&vote.poll)
         .fetch_all(connection)
@@ -296,14 +295,14 @@ pub(in crate::store) fn tally_votes(
 
 /// Counts the account's own vote, contained in a sent message.
 pub(in crate::store) async fn record_own_vote(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     message: MessageSeq,
     voter: &str,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "SELECT content FROM messages WHERE place = $1 AND status = 'sent'";
-    let found = sqlx::query_scalar(sql)
+    let found = db::query_scalar(sql)
         .bind(message.0)
         .fetch_optional(&mut *connection)
         .await?;
@@ -318,7 +317,7 @@ pub(in crate::store) async fn record_own_vote(
         return Ok(());
     };
     let sql = "SELECT 1 FROM polls WHERE session = $1 AND id = $2";
-    if sqlx::query(sql)
+    if db::query(sql)
         .bind(session)
         .bind(poll)
         .fetch_optional(&mut *connection)
@@ -459,7 +458,7 @@ mod tests {
             NewEvent::for_session(&shop, &event).with_facts(vec![EventFact::Vote(vote)], &event);
         store.events().append_events(vec![new]).await.unwrap();
         let sql = "SELECT body FROM events ORDER BY seq DESC LIMIT 1";
-        let body: String = sqlx::query_scalar(sql)
+        let body: String = db::query_scalar(sql)
             .fetch_one(&store.readers)
             .await
             .unwrap();

@@ -1,10 +1,9 @@
 //! Decrypted messages that are not events yet.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
 use crate::model::event::MessageKey;
+use crate::store::db::{self, Connection, QueryBuilder, Row};
 use crate::store::events::log::MAX_ROWS;
 use crate::store::events::retention::DEDUP_PERIOD;
 use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
@@ -91,7 +90,7 @@ impl InboundStore<'_> {
         key: &MessageKey,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(session)
             .bind(&key.chat)
             .bind(&key.sender)
@@ -122,7 +121,7 @@ impl InboundStore<'_> {
                    AND sender = $3 AND message_id = $4 AND type != 'message.undecryptable') \
                    OR EXISTS (SELECT 1 FROM eventless WHERE session = $1 AND chat = $2 \
                    AND sender = $3 AND message_id = $4)";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(session)
             .bind(&key.chat)
             .bind(&key.sender)
@@ -148,7 +147,7 @@ impl InboundStore<'_> {
     ) -> Result<PendingPage, StoreError> {
         let sql = "SELECT rowid, session, chat, sender, message_id, message, created_at FROM pending \
                    WHERE created_at < $1 AND (created_at, rowid) > ($2, $3) ORDER BY created_at, rowid LIMIT $4";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(before.as_millisecond())
             .bind(after.created_at)
             .bind(after.row)
@@ -179,13 +178,13 @@ impl InboundStore<'_> {
     }
 
     /// Returns whether nobody asks for a message any more: see [`Self::was_saved`].
-    fn is_lost(self, row: &SqliteRow) -> bool {
+    fn is_lost(self, row: &Row) -> bool {
         let saved_at = Timestamp::from_millisecond(row.get("created_at")).unwrap_or_default();
         let age = self.store.clock.now().duration_since(saved_at);
         age >= jiff::SignedDuration::try_from(DEDUP_PERIOD).unwrap_or_default()
     }
 
-    fn pending_from_row(self, row: &SqliteRow) -> Result<PendingMessage, StoreError> {
+    fn pending_from_row(self, row: &Row) -> Result<PendingMessage, StoreError> {
         let life = Life::from_parts(row.get("session"), "");
         let key = key_from_row(row);
         let stored = row.try_get("message")?;
@@ -200,7 +199,7 @@ impl InboundStore<'_> {
     }
 }
 
-fn key_from_row(row: &SqliteRow) -> MessageKey {
+fn key_from_row(row: &Row) -> MessageKey {
     MessageKey {
         chat: row.get("chat"),
         sender: row.get("sender"),
@@ -238,14 +237,14 @@ pub(in crate::store) fn seal_pending(
 
 /// Records a message that makes no event.
 pub(in crate::store) async fn insert_eventless(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     key: &MessageKey,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "INSERT INTO eventless (session, chat, sender, message_id, created_at) \
                VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(session)
         .bind(&key.chat)
         .bind(&key.sender)
@@ -268,15 +267,11 @@ impl StoreChange for ForgetEventless {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let sql = "DELETE FROM eventless WHERE (session, chat, sender, message_id) IN \
                    (SELECT session, chat, sender, message_id FROM eventless \
                     WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(self.before.as_millisecond())
             .bind(i64::from(self.window));
         Ok(query.execute(connection).await?.rows_affected())
@@ -296,11 +291,7 @@ impl StoreChange for SavePending {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let Self {
             session,
             messages,
@@ -313,15 +304,15 @@ impl StoreChange for SavePending {
 /// Saves decrypted messages, which are sealed; an existing one stays as it is, unless it cannot be
 /// opened.
 pub(in crate::store) async fn insert_pending(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     sealer: &Sealer,
     session: &Life,
     messages: &[(MessageKey, Vec<u8>)],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for messages in messages.chunks(MAX_ROWS) {
         let sql = "INSERT INTO pending (session, chat, sender, message_id, message, created_at) ";
-        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        let mut sql = QueryBuilder::new(sql);
         sql.push_values(messages, |mut row, (key, message)| {
             row.push_bind(session.id())
                 .push_bind(&key.chat)
@@ -340,15 +331,15 @@ pub(in crate::store) async fn insert_pending(
 
 /// Replaces those of the saved messages that cannot be opened: they came again.
 async fn replace_unreadable(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     sealer: &Sealer,
     session: &Life,
     messages: &[(MessageKey, Vec<u8>)],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for (key, message) in messages {
         let sql = "SELECT message FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
-        let query = sqlx::query_scalar(sql).bind(session).bind(&key.chat);
+        let query = db::query_scalar(sql).bind(session).bind(&key.chat);
         let query = query.bind(&key.sender).bind(&key.id);
         let stored: Vec<u8> = query.fetch_one(&mut *connection).await?;
         if open_pending(sealer, session, key, stored).is_ok() {
@@ -356,7 +347,7 @@ async fn replace_unreadable(
         }
         let sql = "UPDATE pending SET message = $5, created_at = $6 \
                    WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
-        let query = sqlx::query(sql).bind(session).bind(&key.chat);
+        let query = db::query(sql).bind(session).bind(&key.chat);
         let query = query.bind(&key.sender).bind(&key.id);
         let query = query.bind(message).bind(now.as_millisecond());
         query.execute(&mut *connection).await?;
@@ -376,14 +367,10 @@ impl StoreChange for ReleasePending {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "DELETE FROM pending WHERE session = $1 AND chat = $2 AND sender = $3 AND message_id = $4";
         for key in &self.keys {
-            let query = sqlx::query(sql)
+            let query = db::query(sql)
                 .bind(&self.session)
                 .bind(&key.chat)
                 .bind(&key.sender)

@@ -1,9 +1,8 @@
 //! Received messages that are not marked read, and the read position of each chat.
 
 use jiff::Timestamp;
-use sqlx::FromRow;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{InboundStore, Life, StoreError};
 
@@ -11,15 +10,15 @@ use crate::store::{InboundStore, Life, StoreError};
 const MOST: u32 = 10_000;
 
 /// A received message, by WhatsApp's key.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadMessage {
     pub seq: i64,
-    #[sqlx(rename = "message_chat")]
     pub chat: String,
     pub sender: String,
-    #[sqlx(rename = "message_id")]
     pub id: String,
 }
+
+db::from_row!(UnreadMessage { seq, chat = "message_chat", sender, id = "message_id" });
 
 impl InboundStore<'_> {
     /// Returns the unread messages of a chat, the newest first, up to one of them or all; `None`
@@ -37,7 +36,7 @@ impl InboundStore<'_> {
             Some(id) => {
                 let sql = "SELECT seq FROM events WHERE session = $1 AND message_chat IN ($2, $3) AND message_id = $4 \
                            AND type = 'message.received'";
-                let query = sqlx::query_scalar(sql)
+                let query = db::query_scalar(sql)
                     .bind(session)
                     .bind(one)
                     .bind(other)
@@ -55,7 +54,7 @@ impl InboundStore<'_> {
                    AND type = 'message.received' AND seq <= $4 AND seq > \
                    (SELECT COALESCE(max(seq), 0) FROM reads WHERE session = $1 AND chat IN ($2, $3)) \
                    ORDER BY +seq DESC LIMIT $5";
-        let query = sqlx::query_as(sql)
+        let query = db::query_as(sql)
             .bind(session)
             .bind(one)
             .bind(other)
@@ -90,14 +89,10 @@ impl StoreChange for MarkRead {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO reads (session, chat, seq) VALUES ($1, $2, $3) \
                    ON CONFLICT (session, chat) DO UPDATE SET seq = max(reads.seq, excluded.seq)";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.session)
             .bind(&self.chat)
             .bind(self.seq)

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use sqlx::Row;
 
 use crate::model::event::{MessageKey, UnreadableMessage, UnreadableReason};
+use crate::store::db;
 use crate::store::{InboundStore, Life, StoreError};
 
 /// A message that could not be read when it came.
@@ -41,7 +41,7 @@ impl InboundStore<'_> {
                    FROM events WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
                    AND type = 'message.undecryptable' ORDER BY seq DESC";
         for chat in chats {
-            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let query = db::query(sql).bind(session).bind(chat).bind(id);
             let Some(row) = query.fetch_optional(&self.store.readers).await? else {
                 continue;
             };

@@ -2,8 +2,8 @@
 //! belongs to it, so that sessions created and removed over and over leave no trace.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::history;
 use crate::store::sealing::{SealScope, Sealer};
 use crate::store::writer::StoreChange;
@@ -34,7 +34,7 @@ impl Store {
         let mut abandoned = self.lives.abandoned_lives(usize::MAX);
         // Media has no index by life, so one scan serves all lives.
         let of_files = "SELECT DISTINCT session FROM media";
-        let with_files: Vec<i64> = sqlx::query_scalar(of_files)
+        let with_files: Vec<i64> = db::query_scalar(of_files)
             .fetch_all(&self.background)
             .await?;
         abandoned.retain(|life| !with_files.contains(&life.id()));
@@ -68,16 +68,16 @@ impl StoreChange for DropLives {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         _: Timestamp,
-    ) -> Result<Vec<Life>, sqlx::Error> {
+    ) -> Result<Vec<Life>, db::Error> {
         let mut gone = Vec::new();
         for life in &self.lives {
-            let is_kept: bool = sqlx::query_scalar(HAS_DATA)
+            let is_kept: bool = db::query_scalar(HAS_DATA)
                 .bind(life)
                 .fetch_one(&mut *connection)
                 .await?;
-            let awaited = sqlx::query_scalar(IS_AWAITED).bind(life).bind(life.name());
+            let awaited = db::query_scalar(IS_AWAITED).bind(life).bind(life.name());
             if is_kept || awaited.fetch_one(&mut *connection).await? {
                 continue;
             }
@@ -86,10 +86,7 @@ impl StoreChange for DropLives {
                 "DELETE FROM labels_read WHERE session = $1",
                 "DELETE FROM received WHERE session = $1 AND last_at = 0",
             ] {
-                sqlx::query(sql)
-                    .bind(life)
-                    .execute(&mut *connection)
-                    .await?;
+                db::query(sql).bind(life).execute(&mut *connection).await?;
             }
             for scope in SealScope::ALL {
                 self.sealer.drop_key(connection, life, scope).await?;
@@ -174,7 +171,7 @@ mod tests {
             store.lives().resolve_access("shop", AccessSince::Always),
             store.lives().current_life("shop")
         );
-        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM lives WHERE life > 0")
+        let kept: i64 = db::query_scalar("SELECT count(*) FROM lives WHERE life > 0")
             .fetch_one(&store.readers)
             .await
             .unwrap();

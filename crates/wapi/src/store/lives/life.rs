@@ -4,10 +4,6 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use sqlx::encode::IsNull;
-use sqlx::error::BoxDynError;
-use sqlx::sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo};
-
 use super::registry::LifeRegistry;
 use crate::store::Store;
 
@@ -88,19 +84,6 @@ impl Ord for Life {
 impl Hash for Life {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id.hash(state);
-    }
-}
-
-/// The database stores a life as its number.
-impl sqlx::Type<Sqlite> for Life {
-    fn type_info() -> SqliteTypeInfo {
-        <i64 as sqlx::Type<Sqlite>>::type_info()
-    }
-}
-
-impl sqlx::Encode<'_, Sqlite> for Life {
-    fn encode_by_ref(&self, arguments: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        <i64 as sqlx::Encode<'_, Sqlite>>::encode_by_ref(&self.id, arguments)
     }
 }
 

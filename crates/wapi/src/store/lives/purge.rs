@@ -2,9 +2,8 @@
 //! restart.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{QueryBuilder, Row};
 
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::sealing::{SealScope, Sealer};
 use crate::store::webhooks::deliveries;
 use crate::store::writer::StoreChange;
@@ -68,7 +67,7 @@ impl Store {
         loop {
             let sql =
                 "SELECT seq FROM events WHERE seq > $1 AND session = $2 ORDER BY seq LIMIT $3";
-            let query = sqlx::query(sql).bind(after).bind(life).bind(BATCH_ROWS);
+            let query = db::query(sql).bind(after).bind(life).bind(BATCH_ROWS);
             let rows = query.fetch_all(&self.background).await?;
             let seqs: Vec<i64> = rows.iter().map(|row| row.get("seq")).collect();
             let Some(last) = seqs.last().copied() else {
@@ -129,11 +128,7 @@ impl StoreChange for DropKeys {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         for scope in SealScope::ALL {
             let dropping = self.sealer.drop_key(connection, &self.life, scope);
             dropping.await?;
@@ -154,11 +149,7 @@ impl StoreChange for PurgeEvents {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let drop = "UPDATE deliveries SET state = 'dropped' WHERE state = 'waiting' AND event IN ";
         let waited: Vec<i64> = bind_list(drop, &self.seqs)
             .push(" RETURNING id")
@@ -198,12 +189,8 @@ impl StoreChange for PurgeRows {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
-        let query = sqlx::query(self.sql).bind(&self.life);
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
+        let query = db::query(self.sql).bind(&self.life);
         let query = if self.sql.contains("$2") {
             query.bind(BATCH_ROWS)
         } else {
@@ -225,23 +212,19 @@ impl StoreChange for PurgeFiles {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         const THESE: &str = "(SELECT id FROM media WHERE session = $1 ORDER BY id LIMIT $2)";
-        let left = sqlx::AssertSqlSafe(format!(
+        let left = format!(
             "INSERT INTO media_leftovers (sha256) SELECT DISTINCT sha256 FROM media \
              WHERE state = 'stored' AND sha256 IS NOT NULL AND id IN {THESE} ON CONFLICT DO NOTHING"
-        ));
-        sqlx::query(left)
+        );
+        db::query(left)
             .bind(&self.life)
             .bind(BATCH_ROWS)
             .execute(&mut *connection)
             .await?;
-        let gone = sqlx::AssertSqlSafe(format!("DELETE FROM media WHERE id IN {THESE}"));
-        Ok(sqlx::query(gone)
+        let gone = format!("DELETE FROM media WHERE id IN {THESE}");
+        Ok(db::query(gone)
             .bind(&self.life)
             .bind(BATCH_ROWS)
             .execute(connection)
@@ -250,7 +233,7 @@ impl StoreChange for PurgeFiles {
     }
 }
 
-fn bind_list(sql: &str, seqs: &[i64]) -> QueryBuilder<Sqlite> {
+fn bind_list(sql: &'static str, seqs: &[i64]) -> QueryBuilder<'static> {
     let mut sql = QueryBuilder::new(sql);
     sql.push_tuples(seqs, |mut row, seq| {
         row.push_bind(*seq);

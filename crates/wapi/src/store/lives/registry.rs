@@ -9,10 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::life::{AccessSince, GATEWAY_LIFE, Life};
+use crate::store::db::{self, Connection, Row};
 use crate::system::clock::Clock;
 
 /// A life as stored.
@@ -121,12 +120,12 @@ impl LifeRegistry {
     }
 
     pub(in crate::store) async fn load(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         clock: Clock,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, db::Error> {
         let sql = "SELECT life, session, account, from_at, to_at, tenure, is_old, is_purged FROM lives ORDER BY life";
         let mut table = LifeTable::default();
-        for row in sqlx::query(sql).fetch_all(connection).await? {
+        for row in db::query(sql).fetch_all(connection).await? {
             let (id, kept) = life_from_row(&row);
             if kept.to.is_none() && id != GATEWAY_LIFE {
                 table.current.insert(Arc::clone(&kept.name), id);
@@ -395,7 +394,7 @@ impl LifeRegistry {
 /// A life to be saved.
 pub(in crate::store) struct UnsavedLife(i64, LifeRecord);
 
-fn life_from_row(row: &SqliteRow) -> (i64, LifeRecord) {
+fn life_from_row(row: &Row) -> (i64, LifeRecord) {
     let is = |column: &str| row.get::<i64, _>(column) != 0;
     let kept = LifeRecord {
         name: row.get::<&str, _>("session").into(),
@@ -411,14 +410,14 @@ fn life_from_row(row: &SqliteRow) -> (i64, LifeRecord) {
 
 /// Saves lives.
 pub(in crate::store) async fn save_lives(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     lives: &[UnsavedLife],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for UnsavedLife(id, kept) in lives {
         let sql = "INSERT INTO lives (life, session, account, from_at, to_at, tenure, is_old, is_purged) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (life) DO UPDATE SET account = excluded.account, \
                    to_at = excluded.to_at, tenure = excluded.tenure, is_purged = excluded.is_purged";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(id)
             .bind(&*kept.name)
             .bind(&kept.account)

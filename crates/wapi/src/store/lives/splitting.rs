@@ -4,10 +4,8 @@
 //! Data from before the first of these events, or of an account that no event names, cannot be
 //! assigned to an account. It goes to a life that has ended.
 
+use crate::store::db::{self, Connection, Row};
 use std::collections::BTreeMap;
-
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 /// All session names in the tables of the schema before lives.
 const SESSION_NAMES: &str = "SELECT session AS name FROM events UNION SELECT session FROM messages UNION SELECT session FROM media \
@@ -146,24 +144,22 @@ impl SessionTimeline {
 }
 
 /// Writes down the lives of all names, and the positions at which one follows another.
-pub(in crate::store) async fn split_lives(
-    connection: &mut SqliteConnection,
-) -> Result<(), sqlx::Error> {
-    let names: Vec<String> = sqlx::query_scalar(SESSION_NAMES)
+pub(in crate::store) async fn split_lives(connection: &mut Connection) -> Result<(), db::Error> {
+    let names: Vec<String> = db::query_scalar(SESSION_NAMES)
         .fetch_all(&mut *connection)
         .await?;
     // Data of the whole gateway has no session name.
     let names = names.into_iter().filter(|name| !name.is_empty());
     let mut stories: BTreeMap<String, SessionTimeline> =
         names.map(|name| (name, SessionTimeline::new())).collect();
-    let whole = sqlx::query(COMPLETE_LOG)
+    let whole = db::query(COMPLETE_LOG)
         .fetch_optional(&mut *connection)
         .await?;
     // The missing part of the log may include an event that linked a session to another account.
     let whole = whole
         .filter(|row| row.get("is_cut"))
         .map(|row| (row.get("seq"), row.get("created_at")));
-    for event in sqlx::query(LIFE_EVENTS).fetch_all(&mut *connection).await? {
+    for event in db::query(LIFE_EVENTS).fetch_all(&mut *connection).await? {
         let Some(story) = stories.get_mut(event.get::<&str, _>("name")) else {
             continue;
         };
@@ -181,11 +177,11 @@ pub(in crate::store) async fn split_lives(
 }
 
 async fn read_event(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     story: &mut SessionTimeline,
-    event: &SqliteRow,
+    event: &Row,
     whole: Option<(i64, i64)>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let (seq, at): (i64, i64) = (event.get("seq"), event.get("created_at"));
     if story.is_removed {
         story.restart_session(seq, at);
@@ -203,7 +199,7 @@ async fn read_event(
                 }
             }
             None if is_pairing && story.is_undetermined() => {
-                let query = sqlx::query_scalar::<_, bool>(HAS_EARLIER_DATA)
+                let query = db::query_scalar::<bool>(HAS_EARLIER_DATA)
                     .bind(event.get::<&str, _>("name"))
                     .bind(seq)
                     .bind(at);
@@ -221,12 +217,12 @@ async fn read_event(
 }
 
 async fn write_lives(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: &str,
     story: &mut SessionTimeline,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let untimed = story.untimed_life();
-    let first: i64 = sqlx::query_scalar("SELECT max(life) + 1 FROM lives")
+    let first: i64 = db::query_scalar("SELECT max(life) + 1 FROM lives")
         .fetch_one(&mut *connection)
         .await?;
     let id = |index: usize| first + i64::try_from(index).unwrap_or(i64::MAX);
@@ -244,7 +240,7 @@ async fn write_lives(
         let from = if *is_untold { &0 } else { from };
         let sql = "INSERT INTO lives (life, session, account, from_at, to_at, tenure, is_old) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(id(index))
             .bind(name)
             .bind(account)
@@ -258,7 +254,7 @@ async fn write_lives(
     }
     for (seq, at, life) in &story.cuts {
         let sql = "INSERT INTO cuts (name, seq, at, life) VALUES ($1, $2, $3, $4)";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(name)
             .bind(seq)
             .bind(at)
@@ -266,7 +262,7 @@ async fn write_lives(
             .execute(&mut *connection)
             .await?;
     }
-    let sql = sqlx::query("INSERT INTO untimed (name, life) VALUES ($1, $2)")
+    let sql = db::query("INSERT INTO untimed (name, life) VALUES ($1, $2)")
         .bind(name)
         .bind(id(untimed));
     sql.execute(connection).await.map(drop)
@@ -274,29 +270,27 @@ async fn write_lives(
 
 #[cfg(test)]
 mod tests {
-    use sqlx::sqlite::SqliteConnectOptions;
-    use sqlx::{ConnectOptions, Executor};
 
+    use crate::store::db::{FromColumn, LiteFile};
     use crate::store::lives::splitting::*;
     use crate::store::migrations::{LIVES, STEPS, run_migrations, run_steps};
 
-    async fn scalar<T>(connection: &mut SqliteConnection, sql: &'static str) -> T
+    async fn scalar<T>(connection: &mut Connection, sql: &'static str) -> T
     where
-        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+        T: for<'r> FromColumn<'r>,
     {
-        sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
+        db::query_scalar(sql).fetch_one(connection).await.unwrap()
     }
 
     /// Returns the account of the life to which each row belongs; `-` if it is unknown.
-    async fn whose(connection: &mut SqliteConnection, sql: &'static str) -> Vec<String> {
-        sqlx::query_scalar(sql).fetch_all(connection).await.unwrap()
+    async fn whose(connection: &mut Connection, sql: &'static str) -> Vec<String> {
+        db::query_scalar(sql).fetch_all(connection).await.unwrap()
     }
 
     #[tokio::test]
     async fn two_accounts_that_had_one_name_are_told_apart_by_what_the_log_tells() {
-        let mut db = SqliteConnectOptions::new()
-            .in_memory(true)
-            .foreign_keys(true)
+        let mut db = LiteFile::in_memory()
+            .with_references(true)
             .connect()
             .await
             .unwrap();
@@ -335,7 +329,7 @@ mod tests {
             story("session.paired", 90, &account("A")),
             message("m3", 100),
         ] {
-            db.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+            db.execute(sql).await.unwrap();
         }
         db.execute(
             "INSERT INTO events (id, session, chat, type, body, created_at) VALUES ('x', 'bar', 'ann', 'chat.typing', '{}', 1), \
@@ -392,7 +386,7 @@ mod tests {
         let has_become = "SELECT count(*) FROM identities i JOIN lives l ON l.life = i.session WHERE l.session = 'bar' AND l.to_at IS NULL";
         assert_eq!(scalar::<i64>(&mut db, has_become).await, 1);
         let broken: Vec<String> =
-            sqlx::query_scalar("SELECT \"table\" FROM pragma_foreign_key_check")
+            db::query_scalar("SELECT \"table\" FROM pragma_foreign_key_check")
                 .fetch_all(&mut db)
                 .await
                 .unwrap();
@@ -401,9 +395,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_whose_story_begins_with_its_pairing_has_one_life() {
-        let mut db = SqliteConnectOptions::new()
-            .in_memory(true)
-            .foreign_keys(true)
+        let mut db = LiteFile::in_memory()
+            .with_references(true)
             .connect()
             .await
             .unwrap();
@@ -425,10 +418,9 @@ mod tests {
 
     /// Migrates a log whose beginning is gone and in which account B was linked before the rest
     /// begins; `pairing` says whether the pairing event is still there.
-    async fn cut_log(pairing: bool) -> SqliteConnection {
-        let mut db = SqliteConnectOptions::new()
-            .in_memory(true)
-            .foreign_keys(true)
+    async fn cut_log(pairing: bool) -> Connection {
+        let mut db = LiteFile::in_memory()
+            .with_references(true)
             .connect()
             .await
             .unwrap();
@@ -439,7 +431,7 @@ mod tests {
         } else {
             "session.status"
         };
-        db.execute(sqlx::AssertSqlSafe(format!(
+        db.execute(format!(
             "INSERT INTO events (seq, id, session, chat, type, body, created_at) VALUES \
                (900, 'e', 'shop', 'ann', 'chat.typing', '', 80), (1000, 'o', 'other', 'ann', 'chat.typing', '{{}}', 100), \
                (1001, 't', 'shop', 'ann', 'chat.typing', '{{}}', 110), \
@@ -449,7 +441,7 @@ mod tests {
                ('shop', 's1', 'ann', 'text', '{{}}', 115), ('shop', 's2', 'ann', 'text', '{{}}', 125);
              INSERT INTO identities (session, address, id) VALUES ('shop', '1@lid', '1@lid'), ('other', '2@lid', '2@lid');
              INSERT INTO timers (session, chat, seconds, set_at) VALUES ('shop', 'ann', 7, 1);"
-        )))
+        ))
         .await
         .unwrap();
         run_migrations(&mut db).await.unwrap();

@@ -2,11 +2,10 @@
 //! elsewhere.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use strum::{EnumString, IntoStaticStr};
 
 use crate::model::event::MessageKey;
+use crate::store::db::{self, Connection, Row};
 use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
 use crate::store::webhooks::due::MAX_RETRY_DELAY;
 use crate::store::writer::StoreChange;
@@ -91,7 +90,7 @@ impl MediaStore<'_> {
     }
 
     pub async fn find_media(self, id: &str) -> Result<Option<MediaRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM media WHERE id = $1")
+        let row = db::query("SELECT * FROM media WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.store.readers)
             .await?;
@@ -111,7 +110,7 @@ impl MediaStore<'_> {
         let (at, id) = before.map_or((i64::MAX, ""), |(at, id)| (at.as_millisecond(), id));
         let sql = "SELECT * FROM media WHERE session = $1 AND (created_at, id) < ($2, $3) AND ($4 IS NULL OR state = $4) \
                    ORDER BY created_at DESC, id DESC LIMIT $5";
-        let query = sqlx::query(sql).bind(session).bind(at).bind(id);
+        let query = db::query(sql).bind(session).bind(at).bind(id);
         let query = query.bind(state.map(|state| state.into_str())).bind(limit);
         let rows = query.fetch_all(&self.store.readers).await?;
         self.read_rows(&rows)
@@ -120,9 +119,7 @@ impl MediaStore<'_> {
     /// Returns the current lives that have waiting downloads, due or not.
     pub async fn lives_with_downloads(self) -> Result<Vec<Life>, StoreError> {
         let sql = "SELECT DISTINCT session FROM media WHERE state = 'waiting'";
-        let lives: Vec<i64> = sqlx::query_scalar(sql)
-            .fetch_all(&self.store.readers)
-            .await?;
+        let lives: Vec<i64> = db::query_scalar(sql).fetch_all(&self.store.readers).await?;
         let current = lives
             .into_iter()
             .filter_map(|life| self.store.lives.find_life(life));
@@ -141,7 +138,7 @@ impl MediaStore<'_> {
         // A wait longer than the longest possible one was set while the system clock was wrong.
         let sql = "SELECT * FROM media WHERE state = 'waiting' AND session = $1 AND (due_at <= $2 OR due_at > $4) \
                    ORDER BY due_at LIMIT $3";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(session)
             .bind(now.as_millisecond())
             .bind(limit);
@@ -154,7 +151,7 @@ impl MediaStore<'_> {
         self.read_rows(&rows)
     }
 
-    fn read_rows(self, rows: &[SqliteRow]) -> Result<Vec<MediaRecord>, StoreError> {
+    fn read_rows(self, rows: &[Row]) -> Result<Vec<MediaRecord>, StoreError> {
         let mut unreadable = UnreadableRows::new("media");
         let records = rows
             .iter()
@@ -245,7 +242,7 @@ impl MediaStore<'_> {
     /// Returns whether a file with this hash is still needed.
     pub async fn is_media_needed(self, sha256: &str) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE state = 'stored' AND sha256 = $1)";
-        Ok(sqlx::query_scalar(sql)
+        Ok(db::query_scalar(sql)
             .bind(sha256)
             .fetch_one(&self.store.readers)
             .await?)
@@ -268,7 +265,7 @@ pub(in crate::store) fn seal_media(sealer: &Sealer, new: &mut NewMedia) -> Resul
 
 /// Reads a record. A source that cannot be opened is left out: only downloads need it.
 fn media_from_row(
-    row: &SqliteRow,
+    row: &Row,
     store: &Store,
     unreadable: &mut UnreadableRows,
 ) -> Result<MediaRecord, StoreError> {
@@ -342,11 +339,7 @@ impl StoreChange for AddMedia {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         for new in &self.media {
             insert_media(connection, new, now).await?;
         }
@@ -356,10 +349,10 @@ impl StoreChange for AddMedia {
 
 /// Inserts the record of a file; an existing one stays as it is.
 pub(in crate::store) async fn insert_media(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     new: &NewMedia,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let NewMedia {
         id,
         session,
@@ -375,7 +368,7 @@ pub(in crate::store) async fn insert_media(
                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $19) \
                        ON CONFLICT DO NOTHING";
     let key = message.as_ref().map(|(key, _)| key);
-    let query = sqlx::query(sql).bind(id).bind(session);
+    let query = db::query(sql).bind(id).bind(session);
     let query = query
         .bind(key.map(|key| &key.id))
         .bind(key.map(|key| &key.chat));
@@ -401,7 +394,7 @@ pub(in crate::store) async fn insert_media(
     query.execute(&mut *connection).await?;
     if *state == MediaState::Stored {
         let sql = "DELETE FROM media_leftovers WHERE sha256 = $1";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&facts.sha256)
             .execute(&mut *connection)
             .await?;
@@ -433,22 +426,18 @@ impl StoreChange for TransitionMedia {
     }
 
     /// A file that was removed in the meantime stays removed.
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let now = now.as_millisecond();
         if matches!(self.to, MediaTransition::Removed) {
             let sql = "INSERT INTO media_leftovers (sha256) SELECT sha256 FROM media \
                        WHERE id = $1 AND state = 'stored' AND sha256 IS NOT NULL ON CONFLICT DO NOTHING";
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(&self.id)
                 .execute(&mut *connection)
                 .await?;
         }
         let query = match &self.to {
-            MediaTransition::Stored(facts) => sqlx::query(
+            MediaTransition::Stored(facts) => db::query(
                 "UPDATE media SET state = 'stored', stored_at = $2, error = NULL, size = $3, sha256 = $4, \
                  width = COALESCE($5, width), height = COALESCE($6, height), duration = COALESCE($7, duration), \
                  mime_type = COALESCE($8, mime_type), pages = COALESCE($9, pages) WHERE id = $1 AND state = 'waiting'",
@@ -462,36 +451,36 @@ impl StoreChange for TransitionMedia {
             .bind(facts.duration)
             .bind(&facts.mime_type)
             .bind(facts.pages),
-            MediaTransition::Postponed(due_at, error) => sqlx::query(
+            MediaTransition::Postponed(due_at, error) => db::query(
                 "UPDATE media SET attempts = attempts + 1, due_at = $2, error = $3 WHERE id = $1 AND state = 'waiting'",
             )
             .bind(&self.id)
             .bind(due_at.as_millisecond())
             .bind(error),
             MediaTransition::Moved(source, sealer) => {
-                let life = sqlx::query_scalar("SELECT session FROM media WHERE id = $1").bind(&self.id);
+                let life = db::query_scalar("SELECT session FROM media WHERE id = $1").bind(&self.id);
                 let Some(life) = life.fetch_optional(&mut *connection).await? else {
                     return Ok(false);
                 };
                 let seal = |place: &SealedPlace<'_>| sealer.seal_text(place, source.clone());
-                sqlx::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
+                db::query("UPDATE media SET source = $2, due_at = $3 WHERE id = $1")
                     .bind(&self.id)
                     .bind(with_place(life, &self.id, seal)?)
                     .bind(now)
             }
             MediaTransition::Failed(error) => {
-                sqlx::query("UPDATE media SET state = 'failed', error = $2 WHERE id = $1 AND state = 'waiting'")
+                db::query("UPDATE media SET state = 'failed', error = $2 WHERE id = $1 AND state = 'waiting'")
                     .bind(&self.id)
                     .bind(error)
             }
-            MediaTransition::Requested => sqlx::query(
+            MediaTransition::Requested => db::query(
                 "UPDATE media SET state = 'waiting', attempts = 0, due_at = $2 \
                  WHERE id = $1 AND state IN ('remote', 'waiting', 'failed') AND source IS NOT NULL",
             )
             .bind(&self.id)
             .bind(now),
             MediaTransition::Removed => {
-                sqlx::query("UPDATE media SET state = 'removed', source = NULL WHERE id = $1").bind(&self.id)
+                db::query("UPDATE media SET state = 'removed', source = NULL WHERE id = $1").bind(&self.id)
             }
         };
         Ok(query.execute(connection).await?.rows_affected() > 0)

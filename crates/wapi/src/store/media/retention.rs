@@ -1,8 +1,8 @@
 //! Retention of media files: the ones that may be removed.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{MediaStore, StoreError};
 
@@ -24,11 +24,11 @@ impl MediaStore<'_> {
     ) -> Result<Vec<(String, String)>, StoreError> {
         self.store.deliveries().write_open_rows().await?;
         // The SQL contains only constants.
-        let sql = sqlx::AssertSqlSafe(format!(
+        let sql = format!(
             "SELECT id, sha256 FROM media WHERE state = 'stored' AND created_at < $1 AND {IS_UNUSED} \
              ORDER BY created_at LIMIT $2"
-        ));
-        Ok(sqlx::query_as(sql)
+        );
+        Ok(db::query_as(sql)
             .bind(before.as_millisecond())
             .bind(limit)
             .fetch_all(&self.store.background)
@@ -60,7 +60,7 @@ impl MediaStore<'_> {
     /// Returns up to `limit` hashes of files that may still exist in the storage.
     pub async fn find_media_leftovers(self, limit: u32) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT sha256 FROM media_leftovers ORDER BY rowid LIMIT $1";
-        Ok(sqlx::query_scalar(sql)
+        Ok(db::query_scalar(sql)
             .bind(limit)
             .fetch_all(&self.store.background)
             .await?)
@@ -69,7 +69,7 @@ impl MediaStore<'_> {
     /// Returns the total size of all stored files in bytes, counting each content once.
     pub async fn media_size(self) -> Result<u64, StoreError> {
         let sql = "SELECT COALESCE(sum(size), 0) FROM (SELECT max(size) AS size FROM media WHERE state = 'stored' GROUP BY sha256)";
-        let size: i64 = sqlx::query_scalar(sql)
+        let size: i64 = db::query_scalar(sql)
             .fetch_one(&self.store.background)
             .await?;
         Ok(size.unsigned_abs())
@@ -101,16 +101,12 @@ impl StoreChange for SetMediaLeftover {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = match self.is_gone {
             true => "DELETE FROM media_leftovers WHERE sha256 = $1",
             false => "INSERT INTO media_leftovers (sha256) VALUES ($1) ON CONFLICT DO NOTHING",
         };
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.sha256)
             .execute(connection)
             .await?;
@@ -130,14 +126,10 @@ impl StoreChange for DeleteMediaRecords {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let sql = "DELETE FROM media WHERE id IN (SELECT id FROM media \
                    WHERE created_at < $1 AND state NOT IN ('stored', 'waiting') ORDER BY created_at LIMIT $2)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(self.before.as_millisecond())
             .bind(self.limit);
         Ok(query.execute(connection).await?.rows_affected())

@@ -1,6 +1,5 @@
-use sqlx::{Connection, SqliteConnection};
-
 use crate::model::event::MessageKey;
+use crate::store::db::{self, LiteFile};
 use crate::store::tests::{new_event, new_store};
 use crate::store::{EventFact, Life, MediaFacts, MediaState, NewEvent, NewMedia};
 
@@ -28,12 +27,10 @@ fn with_file(event: NewEvent, id: &str) -> NewEvent {
 async fn the_record_of_a_file_is_there_exactly_when_the_event_is_that_names_it() {
     let (store, folder) = new_store().await;
     let path = folder.path().join("wapi.db");
-    let mut other = SqliteConnection::connect(&path.display().to_string())
-        .await
-        .unwrap();
+    let mut other = LiteFile::new(&path).connect().await.unwrap();
     let sql = "CREATE TRIGGER refusal BEFORE INSERT ON events WHEN NEW.chat = 'refused' \
                BEGIN SELECT RAISE(ABORT, 'not this one'); END";
-    sqlx::query(sql).execute(&mut other).await.unwrap();
+    db::query(sql).execute(&mut other).await.unwrap();
 
     let saved = with_file(new_event("a", "1"), "med_saved");
     store.events().append_events(vec![saved]).await.unwrap();

@@ -1,10 +1,9 @@
 //! Marks of messages that may have left: set before that can happen, and taken back when it has not.
 
 use jiff::Timestamp;
-use sqlx::QueryBuilder;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use super::messages::MessageSeq;
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::events::log::MAX_ROWS;
 use crate::store::writer::{PlainChange, StoreChange};
 use crate::store::{OutboxStore, StoreError};
@@ -40,13 +39,9 @@ struct RecordAttempts(Vec<AttemptMark>);
 impl PlainChange for RecordAttempts {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         for marks in self.0.chunks(MAX_ROWS) {
-            let mut sql = QueryBuilder::<Sqlite>::new("UPDATE messages SET attempted_at = ");
+            let mut sql = QueryBuilder::new("UPDATE messages SET attempted_at = ");
             sql.push_bind(now.as_millisecond())
                 .push(", new_chat = v.column2 FROM (");
             sql.push_values(marks, |mut row, mark| {
@@ -70,13 +65,9 @@ impl StoreChange for ClearAttempts {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         for seqs in self.0.chunks(MAX_ROWS) {
-            let mut sql = QueryBuilder::<Sqlite>::new(
+            let mut sql = QueryBuilder::new(
                 "UPDATE messages SET attempted_at = NULL, new_chat = NULL \
                  WHERE settled_at IS NULL AND status = 'queued' AND place IN ",
             );
@@ -98,14 +89,10 @@ impl StoreChange for MarkUnconfirmed {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "UPDATE messages SET status = 'unknown' \
                    WHERE settled_at IS NULL AND attempted_at IS NOT NULL AND status = 'queued'";
-        sqlx::query(sql).execute(connection).await?;
+        db::query(sql).execute(connection).await?;
         Ok(())
     }
 }

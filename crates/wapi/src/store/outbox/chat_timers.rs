@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::{EventFact, Life, OutboxStore, Store, StoreError};
 
 /// The disappearing timer of a chat.
@@ -22,9 +21,9 @@ pub struct DisappearingTimer {
 pub(in crate::store) struct TimerCache(Mutex<HashMap<i64, HashMap<String, DisappearingTimer>>>);
 
 impl TimerCache {
-    pub async fn load(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+    pub async fn load(connection: &mut Connection) -> Result<Self, db::Error> {
         let timers = Self::default();
-        for row in sqlx::query("SELECT session, chat, seconds, set_at FROM timers")
+        for row in db::query("SELECT session, chat, seconds, set_at FROM timers")
             .fetch_all(connection)
             .await?
         {
@@ -143,16 +142,16 @@ impl Store {
 
 /// Writes the timer of a chat under each of these addresses, unless a later one is there.
 pub(in crate::store) async fn write_timer(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     session: &Life,
     chats: &[String],
     timer: DisappearingTimer,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "INSERT INTO timers (session, chat, seconds, set_at) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (session, chat) DO UPDATE SET seconds = excluded.seconds, set_at = excluded.set_at \
                WHERE excluded.set_at >= timers.set_at";
     for chat in chats {
-        let query = sqlx::query(sql).bind(session).bind(chat);
+        let query = db::query(sql).bind(session).bind(chat);
         query
             .bind(timer.seconds)
             .bind(timer.set_at)

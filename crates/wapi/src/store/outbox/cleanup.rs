@@ -1,8 +1,8 @@
 //! Cleanup of settled messages and old idempotency keys, a few at a time.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{OutboxStore, StoreError};
 
@@ -37,11 +37,7 @@ struct RemoveOldMessages {
 impl StoreChange for RemoveOldMessages {
     type Answer = u64;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let mut removed = 0;
         for (sql, before) in [
             (
@@ -55,7 +51,7 @@ impl StoreChange for RemoveOldMessages {
                 self.messages,
             ),
         ] {
-            let query = sqlx::query(sql)
+            let query = db::query(sql)
                 .bind(before.as_millisecond())
                 .bind(i64::from(self.window));
             removed += query.execute(&mut *connection).await?.rows_affected();
@@ -74,12 +70,11 @@ mod tests {
     use futures_util::future::BoxFuture;
     use jiff::Timestamp;
     use parking_lot::Mutex;
-    use sqlx::ConnectOptions;
-    use sqlx::sqlite::SqliteConnectOptions;
 
     use crate::model::event::Person;
     use crate::model::message::{ChatId, Message};
     use crate::store::Store;
+    use crate::store::db::{self, LiteFile};
     use crate::store::{
         AcceptOutcome, IdempotencyKey, KEY_LIFETIME, Life, MessageOutcome, OutcomeBatch,
         QueuedMessage, Receipt, ReceiptKind, SendIntent, SendOutcome, SendRequest,
@@ -263,11 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wapi.db");
         let store = Store::open(&file, Clock::system()).await.unwrap();
-        let mut connection = SqliteConnectOptions::new()
-            .filename(&file)
-            .connect()
-            .await
-            .unwrap();
+        let mut connection = LiteFile::new(&file).connect().await.unwrap();
         for sql in [
             "INSERT INTO messages (session, id, chat, type, content, accepted_at, settled_at) \
              VALUES (1, 'old', 'ann', 'text', '{}', 1, 1), (1, 'young', 'ann', 'text', '{}', 1, 1000), \
@@ -275,7 +266,7 @@ mod tests {
             "INSERT INTO idempotency (caller, session, route, key, request, message, created_at) \
              VALUES ('', 1, '', 'of an old one', '', 1, 1000), ('', 1, '', 'old', '', 2, 1), ('', 1, '', 'young', '', 2, 1000)",
         ] {
-            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            db::query(sql).execute(&mut connection).await.unwrap();
         }
         let middle = Timestamp::from_millisecond(500).unwrap();
         assert_eq!(
@@ -295,7 +286,7 @@ mod tests {
             0
         );
         let left = async |sql| {
-            sqlx::query_scalar::<_, String>(sql)
+            db::query_scalar::<String>(sql)
                 .fetch_all(&store.background)
                 .await
                 .unwrap()

@@ -1,13 +1,12 @@
 //! The messages of a session that left lately, to be counted.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
 use super::messages::MessageSeq;
 use super::outcomes::CANCELLED;
 use crate::model::message::ChatId;
 use crate::model::send_failure::SendFailure;
+use crate::store::db::{QueryBuilder, Row};
 use crate::store::{Life, OutboxStore, StoreError, to_timestamp};
 
 /// A message that may have left.
@@ -33,7 +32,7 @@ impl OutboxStore<'_> {
     ) -> Result<Vec<Departure>, StoreError> {
         let mut sql = departures_query(session, since, counts_new_chats);
         let rows = sql.build().fetch_all(&self.store.readers).await?;
-        let departure = |row: &SqliteRow| {
+        let departure = |row: &Row| {
             let person = || {
                 let chat = ChatId::parse(row.get("chat")).ok();
                 chat.filter(ChatId::is_person)
@@ -50,11 +49,7 @@ impl OutboxStore<'_> {
 }
 
 /// The first comparison is what the index `messages_attempted` is made for.
-fn departures_query(
-    session: &Life,
-    since: Timestamp,
-    counts_new_chats: bool,
-) -> QueryBuilder<Sqlite> {
+fn departures_query(session: &Life, since: Timestamp, counts_new_chats: bool) -> QueryBuilder<'_> {
     let is_new = match counts_new_chats {
         true => {
             // Messages may have come under the person's other address.
@@ -86,6 +81,7 @@ fn departures_query(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::db;
     use crate::store::tests::new_store;
 
     /// A number grows with a table, and this one is asked for while messages wait.
@@ -95,10 +91,8 @@ mod tests {
         let session = Life::for_test(1, "shop");
         for counts_new_chats in [false, true] {
             let sql = departures_query(&session, Timestamp::UNIX_EPOCH, counts_new_chats);
-            let plan = format!("EXPLAIN QUERY PLAN {}", sql.sql().as_str());
-            let mut query = sqlx::query(sqlx::AssertSqlSafe(plan))
-                .bind(&session)
-                .bind(0_i64);
+            let plan = format!("EXPLAIN QUERY PLAN {}", sql.sql());
+            let mut query = db::query(plan).bind(&session).bind(0_i64);
             for text in [CANCELLED].iter().chain(&SendFailure::UNSENT_CODES) {
                 query = query.bind(*text);
             }

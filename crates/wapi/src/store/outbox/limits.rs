@@ -2,10 +2,9 @@
 //! account.
 
 use jiff::Timestamp;
-use sqlx::QueryBuilder;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
 
 use crate::model::event::AccountLimits;
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::writer::StoreChange;
 use crate::store::{Life, OutboxStore, StoreError};
 
@@ -26,7 +25,7 @@ impl OutboxStore<'_> {
     /// Returns the limits that were saved last. It is an error if they cannot be read, such as those
     /// of a newer version.
     pub async fn load_limits(self, session: &Life) -> Result<Option<AccountLimits>, StoreError> {
-        let sql = sqlx::query_scalar("SELECT limits FROM account_limits WHERE session = $1");
+        let sql = db::query_scalar("SELECT limits FROM account_limits WHERE session = $1");
         let saved: Option<String> = sql
             .bind(session)
             .fetch_optional(&self.store.readers)
@@ -44,8 +43,7 @@ impl OutboxStore<'_> {
         session: &Life,
         addresses: &[String],
     ) -> Result<bool, StoreError> {
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("SELECT EXISTS (SELECT 1 FROM events WHERE session = ");
+        let mut sql = QueryBuilder::new("SELECT EXISTS (SELECT 1 FROM events WHERE session = ");
         sql.push_bind(session).push(" AND message_chat IN (");
         let mut list = sql.separated(", ");
         for address in addresses {
@@ -70,14 +68,10 @@ impl StoreChange for SaveLimits {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO account_limits (session, limits) VALUES ($1, $2) \
                    ON CONFLICT (session) DO UPDATE SET limits = excluded.limits";
-        let query = sqlx::query(sql).bind(&self.session).bind(&self.limits);
+        let query = db::query(sql).bind(&self.session).bind(&self.limits);
         query.execute(connection).await.map(drop)
     }
 }

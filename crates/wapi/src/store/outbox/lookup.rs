@@ -2,12 +2,11 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use sqlx::Row;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::messages::MessageSeq;
 use crate::model::message::{EditContent, Message, MessageContent};
 use crate::model::send_failure::SendFailure;
+use crate::store::db::{self, Pool, Row};
 use crate::store::to_timestamp;
 use crate::store::{Life, OutboxStore, StoreError};
 
@@ -49,7 +48,7 @@ impl OutboxStore<'_> {
     /// Returns the number of a session's accepted messages without a final outcome.
     pub async fn count_open_messages(self, life: &Life) -> Result<i64, StoreError> {
         let sql = "SELECT count(*) FROM messages WHERE session = $1 AND settled_at IS NULL";
-        let count = sqlx::query_scalar(sql)
+        let count = db::query_scalar(sql)
             .bind(life.id())
             .fetch_one(&self.store.readers)
             .await?;
@@ -67,15 +66,15 @@ impl OutboxStore<'_> {
 }
 
 async fn query_sent_message(
-    pool: &SqlitePool,
+    pool: &Pool,
     session: &Life,
     id: &str,
-) -> Result<Option<SentMessage>, sqlx::Error> {
+) -> Result<Option<SentMessage>, db::Error> {
     // The receipts first: a message is saved as sent before or with them. The other way round, what
     // is saved in between would be a message that was read and never sent.
     let sql = "SELECT recipient, delivered_at, read_at, played_at FROM receipts \
                WHERE message = (SELECT place FROM messages WHERE session = $1 AND id = $2) ORDER BY recipient";
-    let receipts = sqlx::query(sql)
+    let receipts = db::query(sql)
         .bind(session)
         .bind(id)
         .fetch_all(pool)
@@ -83,7 +82,7 @@ async fn query_sent_message(
     let sql = "SELECT place, id, chat, content, status, error_code, error, accepted_at, send_at, expires_at, \
                       attempted_at, sent_at, settled_at, edited_at \
                FROM messages WHERE session = $1 AND id = $2";
-    let Some(row) = sqlx::query(sql)
+    let Some(row) = db::query(sql)
         .bind(session)
         .bind(id)
         .fetch_optional(pool)
@@ -114,16 +113,16 @@ pub(super) struct SentChanges {
 
 /// Returns the changes that did not fail.
 pub(super) async fn query_sent_changes(
-    pool: &SqlitePool,
+    pool: &Pool,
     session: &Life,
     id: &str,
-) -> Result<SentChanges, sqlx::Error> {
+) -> Result<SentChanges, db::Error> {
     // The condition and the expression of the index, literally.
     let sql = "SELECT type, content, max(accepted_at) AS changed_at FROM messages \
                WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                json_extract(content, '$.deletion.message_id')) = $2 \
                  AND type IN ('edit', 'deletion') AND status NOT IN ('failed', 'cancelled') GROUP BY type";
-    let rows = sqlx::query(sql)
+    let rows = db::query(sql)
         .bind(session)
         .bind(id)
         .fetch_all(pool)
@@ -152,7 +151,7 @@ const UNREADABLE: MessageContent = MessageContent::Unsupported {
     raw: serde_json::Value::Null,
 };
 
-fn message_from_row(row: &SqliteRow) -> SentMessage {
+fn message_from_row(row: &Row) -> SentMessage {
     let failure = |code: &str| {
         let detail = row.get::<Option<String>, _>("error");
         SendFailure::from_stored(code, detail.unwrap_or_default())
@@ -177,7 +176,7 @@ fn message_from_row(row: &SqliteRow) -> SentMessage {
     }
 }
 
-fn recipient_from_row(row: &SqliteRow) -> RecipientProgress {
+fn recipient_from_row(row: &Row) -> RecipientProgress {
     RecipientProgress {
         recipient: row.get("recipient"),
         delivered_at: optional_time(row, "delivered_at"),
@@ -186,7 +185,7 @@ fn recipient_from_row(row: &SqliteRow) -> RecipientProgress {
     }
 }
 
-fn optional_time(row: &SqliteRow, column: &str) -> Option<Timestamp> {
+fn optional_time(row: &Row, column: &str) -> Option<Timestamp> {
     row.get::<Option<i64>, _>(column).map(to_timestamp)
 }
 
@@ -202,7 +201,7 @@ impl OutboxStore<'_> {
         let sql = "SELECT sender, body FROM events \
                    WHERE session = $1 AND message_chat = $2 AND message_id = $3 AND type = 'message.received'";
         for chat in chats {
-            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let query = db::query(sql).bind(session).bind(chat).bind(id);
             let Some(row) = query.fetch_optional(&self.store.readers).await? else {
                 continue;
             };
@@ -221,7 +220,7 @@ impl OutboxStore<'_> {
         id: &str,
     ) -> Result<Vec<Option<String>>, StoreError> {
         let sql = "SELECT 1 FROM messages WHERE session = $1 AND id = $2";
-        let own: Option<i64> = sqlx::query_scalar(sql)
+        let own: Option<i64> = db::query_scalar(sql)
             .bind(session)
             .bind(id)
             .fetch_optional(&self.store.readers)
@@ -230,7 +229,7 @@ impl OutboxStore<'_> {
         let sql = "SELECT sender FROM events WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
                      AND type IN ('message.received', 'message.echo', 'status.received', 'message.undecryptable')";
         for chat in chats {
-            let query = sqlx::query_scalar(sql).bind(session).bind(chat).bind(id);
+            let query = db::query_scalar(sql).bind(session).bind(chat).bind(id);
             authors.extend(
                 query
                     .fetch_all(&self.store.readers)

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use crate::model::ids;
 use crate::model::message::{ChatId, Message};
+use crate::store::db::{self, Connection, Pool, Row};
 use crate::store::to_timestamp;
 use crate::store::writer::{PlainChange, StoreChange};
 use crate::store::{Life, OutboxStore, StoreError};
@@ -146,7 +145,7 @@ impl OutboxStore<'_> {
 
     /// Returns the content of a message.
     pub async fn message_content(self, seq: MessageSeq) -> Result<Message, StoreError> {
-        let sql = sqlx::query_scalar("SELECT content FROM messages WHERE place = $1").bind(seq.0);
+        let sql = db::query_scalar("SELECT content FROM messages WHERE place = $1").bind(seq.0);
         let json: String = sql.fetch_one(&self.store.readers).await?;
         serde_json::from_str(&json)
             .map_err(|error| StoreError::new(format!("a message cannot be read back: {error}")))
@@ -163,9 +162,9 @@ impl PlainChange for AcceptMessage {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<AcceptOutcome, sqlx::Error> {
+    ) -> Result<AcceptOutcome, db::Error> {
         let key = self.request.key.as_ref();
         if let Some(key) = key
             && let Some(before) = find_repeated(connection, key, now).await?
@@ -181,13 +180,13 @@ impl PlainChange for AcceptMessage {
 }
 
 async fn find_repeated(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     key: &IdempotencyKey,
     now: Timestamp,
-) -> Result<Option<AcceptOutcome>, sqlx::Error> {
+) -> Result<Option<AcceptOutcome>, db::Error> {
     let sql = "SELECT k.request, m.id FROM idempotency k JOIN messages m ON m.place = k.message \
                WHERE k.caller = $1 AND k.route = $2 AND k.key = $3 AND k.created_at > $4 AND k.session = $5";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(&key.caller)
         .bind(&key.route)
         .bind(&key.key);
@@ -214,17 +213,17 @@ pub(in crate::store) fn key_expiry(now: Timestamp) -> i64 {
 }
 
 async fn insert_message(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     new: &SendRequest,
     intent: SendIntent,
     now: Timestamp,
-) -> Result<QueuedMessage, sqlx::Error> {
+) -> Result<QueuedMessage, db::Error> {
     let (id, now) = (ids::new_message_id(), now.as_millisecond());
     let attempted_at = (intent == SendIntent::Recorded).then_some(now);
     let content = serde_json::to_string(&new.message).expect("a message is always JSON");
     let sql = "INSERT INTO messages (session, id, chat, type, content, accepted_at, send_at, expires_at, attempted_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let query = sqlx::query(sql)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING place";
+    let query = db::query_scalar(sql)
         .bind(&new.session)
         .bind(&id)
         .bind(new.to.to_string());
@@ -236,7 +235,7 @@ async fn insert_message(
     let query = query
         .bind(new.expires_at.map(Timestamp::as_millisecond))
         .bind(attempted_at);
-    let seq = MessageSeq(query.execute(connection).await?.last_insert_rowid());
+    let seq = MessageSeq(query.fetch_one(connection).await?);
     Ok(QueuedMessage {
         seq,
         id,
@@ -253,16 +252,16 @@ async fn insert_message(
 }
 
 async fn save_key(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     key: &IdempotencyKey,
     seq: MessageSeq,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     // A conflicting row is older than a day.
     let sql = "INSERT INTO idempotency (caller, route, key, request, message, created_at, session) \
                VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (caller, session, route, key) DO UPDATE \
                SET request = excluded.request, message = excluded.message, created_at = excluded.created_at";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(&key.caller)
         .bind(&key.route)
         .bind(&key.key)
@@ -291,9 +290,9 @@ impl StoreChange for EditMessage {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<EditOutcome, sqlx::Error> {
+    ) -> Result<EditOutcome, db::Error> {
         if let Some(key) = &self.key {
             match find_repeated(connection, key, now).await? {
                 Some(AcceptOutcome::Repeated(id)) => return Ok(EditOutcome::Repeated(id)),
@@ -303,7 +302,7 @@ impl StoreChange for EditMessage {
         }
         let content = serde_json::to_string(&self.message).expect("a message is always JSON");
         let sql = "UPDATE messages SET content = $2, edited_at = $3 WHERE place = $1 AND settled_at IS NULL";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(self.seq.0)
             .bind(content)
             .bind(now.as_millisecond());
@@ -317,14 +316,11 @@ impl StoreChange for EditMessage {
     }
 }
 
-async fn query_unsettled(
-    pool: &SqlitePool,
-    session: &Life,
-) -> Result<Vec<QueuedMessage>, sqlx::Error> {
+async fn query_unsettled(pool: &Pool, session: &Life) -> Result<Vec<QueuedMessage>, db::Error> {
     let sql = "SELECT place, id, chat, accepted_at, send_at, expires_at, attempted_at, type, content \
                FROM messages WHERE session = $1 AND settled_at IS NULL ORDER BY place";
-    let rows = sqlx::query(sql).bind(session).fetch_all(pool).await?;
-    let queued = |row: &SqliteRow| {
+    let rows = db::query(sql).bind(session).fetch_all(pool).await?;
+    let queued = |row: &Row| {
         let may_have_left = row.get::<Option<i64>, _>("attempted_at").is_some();
         Some(QueuedMessage {
             seq: MessageSeq(row.get("place")),

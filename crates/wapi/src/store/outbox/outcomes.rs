@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
 use super::messages::{MessageSeq, QueuedMessage};
 use crate::model::event::{Event, EventData, MessageKey, MessageUpdate, Person};
 use crate::model::send_failure::SendFailure;
+use crate::store::db::{self, Connection, QueryBuilder, Row};
 use crate::store::events::log::{self, MAX_ROWS};
 use crate::store::inbound::polls;
 use crate::store::writer::StoreChange;
@@ -108,11 +107,7 @@ impl StoreChange for OutcomeBatch {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let mut events = Vec::with_capacity(self.outcomes.len() + self.receipts.len());
         for outcomes in self.outcomes.chunks(MAX_ROWS) {
             update_statuses(connection, outcomes, now).await?;
@@ -144,11 +139,11 @@ impl StoreChange for OutcomeBatch {
 }
 
 async fn update_statuses(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     outcomes: &[MessageOutcome],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(
+) -> Result<(), db::Error> {
+    let mut sql = QueryBuilder::new(
         "UPDATE messages SET status = v.column2, sent_at = v.column3, error_code = v.column4, error = v.column5, \
          settled_at = v.column6 FROM (",
     );
@@ -218,10 +213,10 @@ fn outcome_event(outcome: &MessageOutcome, now: Timestamp) -> Option<NewEvent> {
 
 /// Saves the receipts that are new, and returns their events.
 async fn save_receipts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     receipts: &[Receipt],
     now: Timestamp,
-) -> Result<Vec<NewEvent>, sqlx::Error> {
+) -> Result<Vec<NewEvent>, db::Error> {
     let known = find_messages(connection, receipts).await?;
     let of_ours: Vec<OwnReceipt<'_>> = receipts
         .iter()
@@ -321,17 +316,16 @@ type MessagesById = HashMap<(i64, String), (MessageSeq, String)>;
 
 /// Returns sequence number and chat of the messages that were sent through this gateway.
 async fn find_messages(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     receipts: &[Receipt],
-) -> Result<MessagesById, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(
-        "SELECT place, session, id, chat FROM messages WHERE (session, id) IN (",
-    );
+) -> Result<MessagesById, db::Error> {
+    let mut sql =
+        QueryBuilder::new("SELECT place, session, id, chat FROM messages WHERE (session, id) IN (");
     sql.push_values(receipts, |mut row, receipt| {
         row.push_bind(receipt.session.id()).push_bind(&receipt.id);
     });
     let rows = sql.push(")").build().fetch_all(connection).await?;
-    let named = |row: &SqliteRow| {
+    let named = |row: &Row| {
         (
             (row.get("session"), row.get("id")),
             (MessageSeq(row.get("place")), row.get("chat")),
@@ -342,10 +336,10 @@ async fn find_messages(
 
 /// Saves new receipts and never removes any; returns the message and the recipient of each.
 async fn insert_receipts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     kind: ReceiptKind,
     new_receipts: &HashMap<(MessageSeq, &str), &OwnReceipt<'_>>,
-) -> Result<Vec<(MessageSeq, String)>, sqlx::Error> {
+) -> Result<Vec<(MessageSeq, String)>, db::Error> {
     // A read receipt implies delivery, and a played receipt implies reading; their times do not
     // always come.
     let (columns, conflict) = match kind {
@@ -360,7 +354,7 @@ async fn insert_receipts(
              played_at = excluded.played_at WHERE receipts.played_at IS NULL",
         ),
     };
-    let mut sql = QueryBuilder::<Sqlite>::new("INSERT INTO receipts (message, recipient, ");
+    let mut sql = QueryBuilder::new("INSERT INTO receipts (message, recipient, ");
     sql.push(columns).push(") ");
     sql.push_values(new_receipts.values(), |mut row, ours| {
         row.push_bind(ours.seq.0).push_bind(&ours.recipient.id);

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::lookup::{SentChanges, query_sent_changes};
 use crate::model::event::{DeletionChange, DeletionRight, MessageChange};
 use crate::model::message::Message;
+use crate::store::db::{self, Pool, Row};
 use crate::store::{Life, OutboxStore, StoreError};
 
 /// A message that another one quotes or is about.
@@ -35,7 +34,7 @@ impl OutboxStore<'_> {
         let pool = &self.store.readers;
         let sql = "SELECT chat, content, status IN ('failed', 'cancelled') AS is_nobodys FROM messages \
                    WHERE session = $1 AND id = $2";
-        if let Some(own) = sqlx::query(sql)
+        if let Some(own) = db::query(sql)
             .bind(session)
             .bind(id)
             .fetch_optional(pool)
@@ -55,7 +54,7 @@ impl OutboxStore<'_> {
                    WHERE session = $1 AND message_chat = $2 AND message_id = $3 \
                      AND type IN ('message.received', 'message.echo', 'status.received')";
         for chat in chats {
-            let query = sqlx::query(sql).bind(session).bind(chat).bind(id);
+            let query = db::query(sql).bind(session).bind(chat).bind(id);
             let Some(row) = query.fetch_optional(pool).await? else {
                 continue;
             };
@@ -123,16 +122,16 @@ const CHANGES: &str = "SELECT sender, type, body FROM events WHERE session = $1 
 /// Returns the changes that came from WhatsApp, by the author of the message or, for deletions, an
 /// admin.
 async fn query_changes(
-    pool: &SqlitePool,
+    pool: &Pool,
     session: &Life,
     chats: &[String],
     id: &str,
     author: Option<&str>,
-) -> Result<Changes, sqlx::Error> {
+) -> Result<Changes, db::Error> {
     let mut changes = Changes::default();
     for chat in chats {
         let is_group = chat.ends_with("@g.us");
-        let query = sqlx::query(CHANGES).bind(session).bind(chat).bind(id);
+        let query = db::query(CHANGES).bind(session).bind(chat).bind(id);
         for row in query.fetch_all(pool).await? {
             let sender: &str = row.get("sender");
             let is_authors = |from_me: bool| match author {
@@ -162,7 +161,7 @@ struct EventEnvelope<T> {
 }
 
 /// Parses the data of an event; `None` if it was cleaned up, or a newer version wrote it.
-fn parse_data<T: DeserializeOwned>(row: &SqliteRow) -> Option<T> {
+fn parse_data<T: DeserializeOwned>(row: &Row) -> Option<T> {
     let body: Option<EventEnvelope<T>> = serde_json::from_str(row.get("body")).ok();
     body.map(|body| body.data)
 }
@@ -177,7 +176,7 @@ mod tests {
     async fn the_changes_of_a_chat_are_found_by_an_index() {
         let (store, _folder) = new_store().await;
         let plan = format!("EXPLAIN QUERY PLAN {CHANGES}");
-        let query = sqlx::query(sqlx::AssertSqlSafe(plan));
+        let query = db::query(plan);
         let query = query.bind(1_i64).bind("chat").bind("id");
         let rows = query.fetch_all(&store.readers).await.unwrap();
         let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();

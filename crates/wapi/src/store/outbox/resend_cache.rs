@@ -2,9 +2,8 @@
 //! again.
 
 use jiff::Timestamp;
-use sqlx::QueryBuilder;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
 
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::events::log::MAX_ROWS;
 use crate::store::sealing::{SealedPlace, UnreadableRows};
 use crate::store::writer::StoreChange;
@@ -74,13 +73,13 @@ impl OutboxStore<'_> {
 
 /// Saves messages, which are sealed. One sent again under the same id replaces the earlier one.
 pub(in crate::store) async fn insert_payloads(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     payloads: &[&SentPayload],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for payloads in payloads.chunks(MAX_ROWS) {
         let sql = "INSERT OR REPLACE INTO payloads (session, chat, id, payload, created_at) ";
-        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        let mut sql = QueryBuilder::new(sql);
         sql.push_values(payloads, |mut row, payload| {
             row.push_bind(payload.session.id())
                 .push_bind(&payload.chat)
@@ -110,9 +109,9 @@ impl StoreChange for FindPayload {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         _: Timestamp,
-    ) -> Result<Self::Answer, sqlx::Error> {
+    ) -> Result<Self::Answer, db::Error> {
         // The second condition is that of an index, literally.
         let sql = "SELECT payload FROM payloads WHERE session = $1 AND chat = $2 AND id = $3 \
                    AND NOT EXISTS (SELECT 1 FROM messages WHERE session = $1 AND id = $3 AND status IN ('failed', 'cancelled')) \
@@ -120,7 +119,7 @@ impl StoreChange for FindPayload {
                      WHERE session = $1 AND coalesce(json_extract(content, '$.edit.message_id'), \
                                                      json_extract(content, '$.deletion.message_id')) = $3 \
                        AND type IN ('edit', 'deletion') AND type = 'deletion' AND status NOT IN ('failed', 'cancelled'))";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(&self.session)
             .bind(&self.chat)
             .bind(&self.id);
@@ -140,13 +139,9 @@ impl StoreChange for DeletePayloads {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let sql = "DELETE FROM payloads WHERE session = $1 AND created_at < $2";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(&self.session)
             .bind(self.before.as_millisecond());
         Ok(query.execute(connection).await?.rows_affected())

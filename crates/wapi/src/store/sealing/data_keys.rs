@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
-
 use super::envelope::{Binding, EnvelopeKey, random_bytes};
 use super::{NOT_SEALED, SealScope};
+use crate::store::db::{self, Connection, Row};
 use crate::system::master_key::KEY_BYTES;
 
 /// The data keys of all lives.
@@ -208,13 +206,11 @@ pub(super) fn rewrap_key(
     Some(StoredKey { sealed, ..stored })
 }
 
-pub(super) async fn load_keys(
-    connection: &mut SqliteConnection,
-) -> Result<Vec<StoredKey>, sqlx::Error> {
+pub(super) async fn load_keys(connection: &mut Connection) -> Result<Vec<StoredKey>, db::Error> {
     let sql = "SELECT session, number, scope, sealed FROM data_keys";
-    let rows = sqlx::query(sql).fetch_all(connection).await?;
+    let rows = db::query(sql).fetch_all(connection).await?;
     // What is not of its type is damage, as a key that cannot be opened.
-    let key = |row: &sqlx::sqlite::SqliteRow| StoredKey {
+    let key = |row: &Row| StoredKey {
         life: row.try_get("session").unwrap_or_default(),
         number: row.try_get("number").unwrap_or_default(),
         scope: row.try_get("scope").unwrap_or_default(),
@@ -224,14 +220,14 @@ pub(super) async fn load_keys(
 }
 
 pub(super) async fn insert_keys(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     keys: &[StoredKey],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     // A key that is there already has a seal of another master key.
     let sql = "INSERT INTO data_keys (session, number, scope, sealed) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (session, number) DO UPDATE SET scope = excluded.scope, sealed = excluded.sealed";
     for key in keys {
-        let query = sqlx::query(sql).bind(key.life).bind(key.number);
+        let query = db::query(sql).bind(key.life).bind(key.number);
         let query = query.bind(key.scope).bind(&key.sealed);
         query.execute(&mut *connection).await?;
     }
@@ -239,17 +235,17 @@ pub(super) async fn insert_keys(
 }
 
 pub(super) async fn delete_keys(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     life: i64,
     scope: SealScope,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for sql in [
         // A row that is deleted stays in its page until that is written over. This value has the same
         // length, so it takes the same place.
         "UPDATE data_keys SET sealed = zeroblob(length(sealed)) WHERE session = $1 AND scope = $2",
         "DELETE FROM data_keys WHERE session = $1 AND scope = $2",
     ] {
-        let query = sqlx::query(sql).bind(life).bind(scope.number());
+        let query = db::query(sql).bind(life).bind(scope.number());
         query.execute(&mut *connection).await?;
     }
     Ok(())

@@ -3,9 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use sqlx::Executor;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::writer::StoreChange;
 use crate::store::{Store, StoreError};
 use crate::system::master_key::SealPolicy;
@@ -54,11 +53,7 @@ impl StoreChange for ForgetMasterKey {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<bool, db::Error> {
         connection.execute("DELETE FROM data_keys").await?;
         let forgotten = connection.execute("DELETE FROM master_key").await?;
         Ok(forgotten.rows_affected() > 0)

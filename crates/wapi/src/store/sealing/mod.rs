@@ -22,11 +22,11 @@ use std::sync::atomic::AtomicU64;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use parking_lot::Mutex;
-use sqlx::sqlite::SqliteConnection;
 
 use self::data_keys::DataKeys;
 use self::envelope::{Binding, EnvelopeKey};
 use super::{Life, StoreError};
+use crate::store::db::{self, Connection};
 use crate::system::master_key::{MasterKeys, SealPolicy};
 
 pub(super) use self::start::{check_master_key, erase_deleted, is_sealed, open_sealer};
@@ -277,10 +277,7 @@ impl Sealer {
     }
 
     /// Saves the data keys that are new, in the transaction of the values that they seal.
-    pub(super) async fn save_keys(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), sqlx::Error> {
+    pub(super) async fn save_keys(&self, connection: &mut Connection) -> Result<(), db::Error> {
         let Some(state) = &self.0 else {
             return Ok(());
         };
@@ -293,10 +290,10 @@ impl Sealer {
     /// deleted before.
     pub(super) async fn drop_key(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         life: &Life,
         scope: SealScope,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let Some(state) = &self.0 else {
             return Ok(());
         };
@@ -314,7 +311,7 @@ impl Sealer {
     }
 }
 
-impl From<StoreError> for sqlx::Error {
+impl From<StoreError> for db::Error {
     /// For changes that seal what they write.
     fn from(error: StoreError) -> Self {
         Self::Encode(error.into())

@@ -1,12 +1,11 @@
 //! All rows with values that may be sealed, for a change of all of them at start.
 
 use anyhow::{Context, Result};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, Row};
 
 use super::unreadable::UnreadableRows;
 use super::{SealScope, SealedPlace, Sealer, TEXT_MARK};
 use crate::store::StoreError;
+use crate::store::db::{self, Connection, Row};
 
 /// Rows looked at in one transaction.
 const BATCH_ROWS: i64 = 500;
@@ -154,7 +153,7 @@ pub(super) struct RewrittenRows {
 /// Seals all values that are plain, or takes the seal off those that have one, as the sealer writes
 /// them. A value that cannot be opened stays as it is.
 pub(super) async fn rewrite_rows(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     sealer: &Sealer,
 ) -> Result<RewrittenRows> {
     let wants_seal = sealer.sealing().is_some();
@@ -163,7 +162,7 @@ pub(super) async fn rewrite_rows(
         let condition = column.condition(wants_seal);
         // Nothing in these texts is user input.
         let sql = format!("SELECT count(*) FROM {} WHERE {condition}", column.table);
-        let counted = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql));
+        let counted = db::query_scalar::<i64>(sql);
         total += counted.fetch_one(&mut *connection).await?.unsigned_abs();
     }
     let mut all = RewrittenRows::default();
@@ -222,14 +221,14 @@ impl RowBatch<'_> {
     /// Rewrites them; returns how many there were, and how many are changed.
     async fn rewrite(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         cursor: &mut RowCursor,
         unreadable: &mut UnreadableRows,
     ) -> Result<(i64, u64)> {
         let column = self.column;
         let condition = column.condition(self.wants_seal);
         let sql = format!("{} AND {condition} {}", column.select, column.then);
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        let query = db::query(sql);
         let query = match column.order {
             RowOrder::Place => query.bind(cursor.place),
             RowOrder::Key => query.bind(cursor.life).bind(cursor.kind).bind(&cursor.key),
@@ -252,7 +251,7 @@ impl RowBatch<'_> {
                 kind: cursor.kind,
                 key: &parts,
             };
-            let update = sqlx::query(column.update);
+            let update = db::query(column.update);
             let rewritten = match column.is_text {
                 true => rewrite_text(row, &place, self.sealer).map(|text| update.bind(text)),
                 false => rewrite_bytes(row, &place, self.sealer).map(|value| update.bind(value)),
@@ -278,17 +277,13 @@ impl RowBatch<'_> {
     }
 }
 
-fn rewrite_text(
-    row: &SqliteRow,
-    place: &SealedPlace<'_>,
-    sealer: &Sealer,
-) -> Result<String, StoreError> {
+fn rewrite_text(row: &Row, place: &SealedPlace<'_>, sealer: &Sealer) -> Result<String, StoreError> {
     let stored = row.try_get("value")?;
     sealer.seal_text(place, sealer.open_text(place, stored)?)
 }
 
 fn rewrite_bytes(
-    row: &SqliteRow,
+    row: &Row,
     place: &SealedPlace<'_>,
     sealer: &Sealer,
 ) -> Result<Vec<u8>, StoreError> {

@@ -4,13 +4,12 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Executor, Row};
 
 use super::data_keys::{self, DataKeys};
 use super::envelope::{Binding, EnvelopeKey};
 use super::rows::RewrittenRows;
 use super::{Sealer, rows};
+use crate::store::db::{self, Connection};
 use crate::system::master_key::{MasterKey, MasterKeys, SealPolicy};
 
 /// First byte of the proof; it says nothing, since the master key has no number.
@@ -32,7 +31,7 @@ struct Recognised {
 
 /// Refuses to go on with a database that is sealed, without its master key. Writes nothing.
 pub(in crate::store) async fn check_master_key(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     keys: Option<&MasterKeys>,
 ) -> Result<()> {
     if has_table(connection).await? {
@@ -42,25 +41,25 @@ pub(in crate::store) async fn check_master_key(
 }
 
 /// Returns whether a database has a proof, by which it recognises its master key.
-pub(in crate::store) async fn is_sealed(connection: &mut SqliteConnection) -> Result<bool> {
+pub(in crate::store) async fn is_sealed(connection: &mut Connection) -> Result<bool> {
     if !has_table(connection).await? {
         return Ok(false);
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM master_key)";
-    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+    Ok(db::query_scalar(sql).fetch_one(connection).await?)
 }
 
 /// One of an earlier version has not the table.
-async fn has_table(connection: &mut SqliteConnection) -> Result<bool> {
+async fn has_table(connection: &mut Connection) -> Result<bool> {
     let sql =
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'master_key')";
-    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+    Ok(db::query_scalar(sql).fetch_one(connection).await?)
 }
 
 /// Makes SQLite overwrite with zeros what a connection deletes, until [`open_sealer`]. The steps of
 /// the schema rewrite plain values, too, so this comes before them.
 pub(in crate::store) async fn erase_deleted(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     keys: Option<&MasterKeys>,
 ) -> Result<()> {
     if keys.is_some() {
@@ -72,7 +71,7 @@ pub(in crate::store) async fn erase_deleted(
 /// Makes the sealer, once the tables are there. Seals what is plain, changes the master key of what
 /// has another one, or takes the seal off.
 pub(in crate::store) async fn open_sealer(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     keys: Option<&MasterKeys>,
 ) -> Result<Sealer> {
     let recognised = recognise(connection, keys).await?;
@@ -102,7 +101,7 @@ pub(in crate::store) async fn open_sealer(
     match (keys.policy, recognised) {
         (SealPolicy::Keys, None) => {
             let sql = "INSERT INTO master_key (one, proof, is_complete) VALUES (1, $1, 0)";
-            let query = sqlx::query(sql).bind(master.seal(BY_MASTER_KEY, &proof_binding(), b""));
+            let query = db::query(sql).bind(master.seal(BY_MASTER_KEY, &proof_binding(), b""));
             query.execute(&mut *connection).await?;
             seal_all(connection, &sealer).await?;
         }
@@ -119,11 +118,11 @@ pub(in crate::store) async fn open_sealer(
 
 /// Compares the keys with the database's; `None` if it has never been sealed, or is not any more.
 async fn recognise(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     keys: Option<&MasterKeys>,
 ) -> Result<Option<Recognised>> {
     let sql = "SELECT proof, is_complete FROM master_key";
-    let Some(row) = sqlx::query(sql).fetch_optional(connection).await? else {
+    let Some(row) = db::query(sql).fetch_optional(connection).await? else {
         return Ok(None);
     };
     let Some(keys) = keys else {
@@ -165,7 +164,7 @@ fn proof_binding() -> Binding {
 
 /// Seals all data keys with another master key, or none.
 async fn change_master_key(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     old: &MasterKey,
     new: &EnvelopeKey,
 ) -> Result<()> {
@@ -180,7 +179,7 @@ async fn change_master_key(
     let count = rewrapped.len();
     data_keys::insert_keys(&mut transaction, &rewrapped).await?;
     let sql = "UPDATE master_key SET proof = $1";
-    let query = sqlx::query(sql).bind(new.seal(BY_MASTER_KEY, &proof_binding(), b""));
+    let query = db::query(sql).bind(new.seal(BY_MASTER_KEY, &proof_binding(), b""));
     query.execute(&mut *transaction).await?;
     transaction.commit().await?;
     tracing::info!(data_keys = count, "the database has the new master key");
@@ -189,7 +188,7 @@ async fn change_master_key(
     empty_log(connection).await.map(drop)
 }
 
-async fn seal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<()> {
+async fn seal_all(connection: &mut Connection, sealer: &Sealer) -> Result<()> {
     let rewritten = rows::rewrite_rows(connection, sealer)
         .await
         .context("sealing its keys")?;
@@ -227,7 +226,7 @@ async fn seal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<
 }
 
 /// Takes the seal off all rows. The master key stays until the files have followed.
-async fn unseal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Result<()> {
+async fn unseal_all(connection: &mut Connection, sealer: &Sealer) -> Result<()> {
     // If this is interrupted and not wanted any more, what is plain is sealed again.
     connection
         .execute("UPDATE master_key SET is_complete = 0")
@@ -247,19 +246,15 @@ async fn unseal_all(connection: &mut SqliteConnection, sealer: &Sealer) -> Resul
 }
 
 /// Gives free pages back to the file system, some at a time: they may have values as they were.
-async fn free_pages(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn free_pages(connection: &mut Connection) -> Result<(), db::Error> {
     let count = "PRAGMA freelist_count";
-    let mut left: i64 = sqlx::query_scalar(count)
-        .fetch_one(&mut *connection)
-        .await?;
+    let mut left: i64 = db::query_scalar(count).fetch_one(&mut *connection).await?;
     for step in 1_u64.. {
         // A pragma takes no parameters; the number is a constant.
-        let sql = sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({FREED_PAGES})"));
-        sqlx::query(sql).execute(&mut *connection).await?;
+        let sql = format!("PRAGMA incremental_vacuum({FREED_PAGES})");
+        db::query(sql).execute(&mut *connection).await?;
         let before = left;
-        left = sqlx::query_scalar(count)
-            .fetch_one(&mut *connection)
-            .await?;
+        left = db::query_scalar(count).fetch_one(&mut *connection).await?;
         if left == 0 || left >= before {
             break;
         }
@@ -272,8 +267,8 @@ async fn free_pages(connection: &mut SqliteConnection) -> Result<(), sqlx::Error
 
 /// Empties the write-ahead log, which has pages as they were. Returns whether it is empty: a program
 /// that reads the database keeps it.
-async fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
-    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+async fn empty_log(connection: &mut Connection) -> Result<bool> {
+    let row = db::query("PRAGMA wal_checkpoint(TRUNCATE)")
         .fetch_one(connection)
         .await?;
     let is_busy: i64 = row.try_get("busy")?;

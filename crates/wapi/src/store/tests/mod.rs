@@ -5,6 +5,7 @@ pub(crate) mod writer;
 
 use super::*;
 use crate::model::event::MessageKey;
+use crate::store::db::{self, Connection, LiteFile};
 
 /// Opens a store in its own folder, with one endpoint.
 pub(super) async fn new_store() -> (Store, tempfile::TempDir) {
@@ -28,35 +29,35 @@ pub(super) async fn open_store(folder: &tempfile::TempDir) -> Store {
 pub(crate) async fn refuse_engine_rows(folder: &Path) {
     let sql = "CREATE TRIGGER refusal BEFORE INSERT ON engine BEGIN SELECT RAISE(FAIL, 'it is full'); END";
     let mut outside = connect_from_outside(folder).await;
-    sqlx::query(sql).execute(&mut outside).await.unwrap();
+    db::query(sql).execute(&mut outside).await.unwrap();
 }
 
 /// Ends the refusal.
 pub(crate) async fn accept_engine_rows(folder: &Path) {
     let mut outside = connect_from_outside(folder).await;
-    let ending = sqlx::query("DROP TRIGGER refusal").execute(&mut outside);
+    let ending = db::query("DROP TRIGGER refusal").execute(&mut outside);
     ending.await.unwrap();
 }
 
-async fn connect_from_outside(folder: &Path) -> sqlx::sqlite::SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(folder.join("wapi.db"));
+async fn connect_from_outside(folder: &Path) -> Connection {
+    let options = LiteFile::new(folder.join("wapi.db"));
     options.connect().await.unwrap()
 }
 
 /// A database to which nothing is written meanwhile.
-pub(crate) struct HeldDatabase(sqlx::sqlite::SqliteConnection);
+pub(crate) struct HeldDatabase(Connection);
 
 /// Keeps the database in a folder from being written to.
 pub(crate) async fn hold_database(folder: &Path) -> HeldDatabase {
     let mut outside = connect_from_outside(folder).await;
-    let holding = sqlx::query("BEGIN IMMEDIATE").execute(&mut outside);
+    let holding = db::query("BEGIN IMMEDIATE").execute(&mut outside);
     holding.await.unwrap();
     HeldDatabase(outside)
 }
 
 impl HeldDatabase {
     pub async fn release(mut self) {
-        sqlx::query("ROLLBACK").execute(&mut self.0).await.unwrap();
+        db::query("ROLLBACK").execute(&mut self.0).await.unwrap();
     }
 }
 
@@ -304,7 +305,7 @@ async fn many_at_once_share_a_commit_and_each_is_there() {
 async fn a_full_disk_refuses_what_does_not_fit_and_nothing_afterwards_that_does() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wapi.db");
-    let small = SqliteConnectOptions::new().pragma("max_page_count", "160");
+    let small = LiteFile::new(&file).with("max_page_count", "160");
     let store = Store::open_with(small, &file, None, Clock::system())
         .await
         .unwrap();
@@ -415,12 +416,11 @@ async fn an_outcome_that_is_saved_twice_counts_once() {
 #[tokio::test]
 async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards() {
     let (store, folder) = new_store().await;
-    let mut other = SqliteConnectOptions::new()
-        .filename(folder.path().join("wapi.db"))
+    let mut other = LiteFile::new(folder.path().join("wapi.db"))
         .connect()
         .await
         .unwrap();
-    sqlx::query("BEGIN EXCLUSIVE")
+    db::query("BEGIN EXCLUSIVE")
         .execute(&mut other)
         .await
         .unwrap();
@@ -432,7 +432,7 @@ async fn what_another_process_holds_cannot_be_written_and_is_writable_afterwards
             .is_err()
     );
     assert!(store.write_error().is_some());
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    db::query("ROLLBACK").execute(&mut other).await.unwrap();
     store
         .events()
         .append_events(vec![new_event("a", "1")])

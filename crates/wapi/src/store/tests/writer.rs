@@ -1,6 +1,7 @@
 //! Tests of the writer: changes that panic, and the pace of commits.
 
 use super::*;
+use crate::store::db::{self, Connection};
 
 /// A change that panics.
 struct PanickingChange;
@@ -8,11 +9,7 @@ struct PanickingChange;
 impl crate::store::writer::StoreChange for PanickingChange {
     type Answer = ();
 
-    async fn write(
-        &self,
-        _: &mut sqlx::sqlite::SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, _: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         panic!("this is what the test wants to see");
     }
 }
@@ -119,11 +116,7 @@ struct HangingChange {
 impl crate::store::writer::StoreChange for HangingChange {
     type Answer = ();
 
-    async fn write(
-        &self,
-        _: &mut sqlx::sqlite::SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, _: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         self.begun.notify_one();
         self.released.notified().await;
         Ok(())
@@ -162,20 +155,16 @@ struct NotedWord(&'static str);
 impl crate::store::writer::PlainChange for NotedWord {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut sqlx::sqlite::SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         let sql = "CREATE TABLE IF NOT EXISTS noted (place INTEGER PRIMARY KEY, word TEXT)";
-        sqlx::query(sql).execute(&mut *connection).await?;
-        let query = sqlx::query("INSERT INTO noted (word) VALUES ($1)").bind(self.0);
+        db::query(sql).execute(&mut *connection).await?;
+        let query = db::query("INSERT INTO noted (word) VALUES ($1)").bind(self.0);
         query.execute(connection).await.map(drop)
     }
 }
 
 async fn noted_words(store: &Store) -> Vec<String> {
-    let query = sqlx::query_scalar("SELECT word FROM noted ORDER BY place");
+    let query = db::query_scalar("SELECT word FROM noted ORDER BY place");
     query.fetch_all(&store.readers).await.unwrap()
 }
 

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{self, EventSubscriber};
 use super::open::LaneKey;
 use super::redelivery;
+use crate::store::db::{self, Connection, QueryBuilder, Row};
 use crate::store::events::log::MAX_ROWS;
 use crate::store::{DeliveryStore, StoreError};
 
@@ -72,12 +71,12 @@ impl From<&str> for AttemptFailure {
 /// Creates new deliveries to an endpoint of the events it subscribes to from position `from` to
 /// before `upto`, and returns their number.
 pub(in crate::store) async fn replay_events(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &str,
     from: i64,
     upto: i64,
     now: Timestamp,
-) -> Result<u64, sqlx::Error> {
+) -> Result<u64, db::Error> {
     let all = endpoints::load_subscribers(connection).await?;
     let Some(endpoint) = all.iter().find(|subscriber| subscriber.id == endpoint) else {
         return Ok(0);
@@ -102,13 +101,13 @@ pub(in crate::store) async fn replay_events(
 
 /// Creates one delivery, which is due whatever the endpoint subscribes to, and returns it.
 pub(super) async fn enqueue_delivery(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     event: i64,
     endpoint: &EventSubscriber,
     session: &str,
     chat: &str,
     now: Timestamp,
-) -> Result<i64, sqlx::Error> {
+) -> Result<i64, db::Error> {
     let new = NewDelivery {
         id: None,
         event,
@@ -124,7 +123,7 @@ pub(super) async fn enqueue_delivery(
         .deliveries
         .first()
         .copied()
-        .ok_or(sqlx::Error::RowNotFound)
+        .ok_or(db::Error::RowNotFound)
 }
 
 /// A delivery that gets a row.
@@ -152,14 +151,14 @@ pub(super) struct PlacedDeliveries {
 
 /// Inserts deliveries, each at the end of its chat's lane.
 pub(super) async fn enqueue_deliveries(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     effects: &[NewDelivery<'_>],
-) -> Result<PlacedDeliveries, sqlx::Error> {
+) -> Result<PlacedDeliveries, db::Error> {
     let mut placed = PlacedDeliveries::default();
     for effects in effects.chunks(MAX_ROWS) {
         let sql =
             "INSERT INTO deliveries (id, event, endpoint, session, chat, resent, created_at) ";
-        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        let mut sql = QueryBuilder::new(sql);
         sql.push_values(effects, |mut row, new| {
             row.push_bind(new.id)
                 .push_bind(new.event)
@@ -171,7 +170,7 @@ pub(super) async fn enqueue_deliveries(
         });
         sql.push(" RETURNING id, event, endpoint");
         let rows = sql.build().fetch_all(&mut *connection).await?;
-        let id = |row: &SqliteRow| {
+        let id = |row: &Row| {
             (
                 (row.get::<i64, _>("event"), row.get::<String, _>("endpoint")),
                 row.get::<i64, _>("id"),
@@ -191,11 +190,11 @@ pub(super) async fn enqueue_deliveries(
 /// Creates missing lanes for new deliveries, in their order. Returns whether lanes were created or
 /// have a new due time.
 async fn open_lanes(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     made: &[(&NewDelivery<'_>, i64)],
-) -> Result<bool, sqlx::Error> {
+) -> Result<bool, db::Error> {
     let sql = "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) ";
-    let mut sql = QueryBuilder::<Sqlite>::new(sql);
+    let mut sql = QueryBuilder::new(sql);
     sql.push_values(made, |mut row, (new, delivery)| {
         row.push_bind(new.endpoint)
             .push_bind(new.session)
@@ -256,10 +255,10 @@ pub(in crate::store) struct SettledRows {
 /// Saves the outcomes of attempts of deliveries with rows: first each delivery, then the lanes whose
 /// heads have left.
 pub(in crate::store) async fn settle_deliveries(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     settled: &[&SettledDelivery],
     now: Timestamp,
-) -> Result<SettledRows, sqlx::Error> {
+) -> Result<SettledRows, db::Error> {
     let mut left = SettledRows {
         has_failures: settled
             .iter()
@@ -276,7 +275,7 @@ pub(in crate::store) async fn settle_deliveries(
                 record_failure(connection, *delivery, error, now).await?;
                 let sql =
                     "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE head = $2";
-                sqlx::query(sql)
+                db::query(sql)
                     .bind(due_at.as_millisecond())
                     .bind(delivery)
                     .execute(&mut *connection)
@@ -303,7 +302,7 @@ pub(in crate::store) async fn settle_deliveries(
             }
             DeliveryOutcome::Dead { error } => {
                 record_failure(connection, *delivery, error, now).await?;
-                let sql = sqlx::query(
+                let sql = db::query(
                     "UPDATE deliveries SET state = 'dead', settled_at = $1 WHERE id = $2 AND state = 'waiting'",
                 );
                 sql.bind(now.as_millisecond())
@@ -317,7 +316,7 @@ pub(in crate::store) async fn settle_deliveries(
     for taken in taken.chunks(MAX_ROWS) {
         let sql =
             "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, settled_at = ";
-        let mut sql = QueryBuilder::<Sqlite>::new(sql);
+        let mut sql = QueryBuilder::new(sql);
         sql.push_bind(now.as_millisecond())
             .push(" WHERE state = 'waiting' AND id IN ");
         sql.push_tuples(taken, |mut id, delivery| {
@@ -333,11 +332,11 @@ pub(in crate::store) async fn settle_deliveries(
 }
 
 async fn record_optional_failure(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     delivery: i64,
     failed_with: Option<&AttemptFailure>,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     match failed_with {
         Some(error) => record_failure(connection, delivery, error, now).await,
         None => Ok(()),
@@ -345,14 +344,14 @@ async fn record_optional_failure(
 }
 
 async fn record_failure(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     delivery: i64,
     failed: &AttemptFailure,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "UPDATE deliveries SET attempts = attempts + 1, last_error = $1, last_failed_at = $2, \
                first_failed_at = COALESCE(first_failed_at, $2) WHERE id = $3 AND state = 'waiting'";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(&failed.error)
         .bind(now.as_millisecond())
         .bind(delivery);
@@ -361,7 +360,7 @@ async fn record_failure(
     }
     let sql = "INSERT INTO attempts (delivery, number, error, status, answer, at) \
                SELECT id, attempts, $1, $2, $3, $4 FROM deliveries WHERE id = $5";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(&failed.error)
         .bind(failed.status.map(i64::from))
         .bind(&failed.answer);
@@ -376,16 +375,16 @@ async fn record_failure(
 /// Blocks a lane until its head may be retried; once a delivery waits behind the head, only until
 /// `probe_from`.
 async fn block_lane(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     head: i64,
     retry_at: Timestamp,
     probe_from: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let soonest = retry_at.min(probe_from);
     let sql = "UPDATE lanes SET retry_at = $1, probe_from = $2, due_at = CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
                WHERE d.endpoint = lanes.endpoint AND d.session = lanes.session AND d.chat = lanes.chat \
                AND d.aside = lanes.aside AND d.state = 'waiting' AND d.id > lanes.head) THEN $3 ELSE $1 END WHERE head = $4";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(retry_at.as_millisecond())
         .bind(probe_from.as_millisecond());
     query
@@ -399,12 +398,12 @@ async fn block_lane(
 /// Parks a delivery: moves it to a lane of its own, and lets its chat's lane go on with the next.
 /// Returns the chat's lane if nothing is left in it.
 pub(in crate::store) async fn park_delivery(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     delivery: i64,
     due_at: Timestamp,
-) -> Result<Vec<LaneKey>, sqlx::Error> {
+) -> Result<Vec<LaneKey>, db::Error> {
     let sql = "UPDATE deliveries SET aside = id WHERE id = $1 AND aside = 0 AND state = 'waiting'";
-    let moved = sqlx::query(sql)
+    let moved = db::query(sql)
         .bind(delivery)
         .execute(&mut *connection)
         .await?;
@@ -415,7 +414,7 @@ pub(in crate::store) async fn park_delivery(
     }
     // The deliveries behind it are due at once.
     let moved = advance_lanes(connection, &[delivery], Timestamp::UNIX_EPOCH).await?;
-    sqlx::query(
+    db::query(
         "INSERT INTO lanes (endpoint, session, chat, aside, gate, head, due_at) \
          SELECT d.endpoint, d.session, d.chat, d.aside, \
                 CASE WHEN p.per_session = 1 THEN p.id || '/' || d.session ELSE p.id END, d.id, $1 \
@@ -440,13 +439,13 @@ pub(in crate::store) struct AdvancedLanes {
 /// Advances the lanes whose heads are done to their next delivery, due at once, and deletes lanes
 /// that are empty.
 pub(in crate::store) async fn advance_lanes(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     gone: &[i64],
     now: Timestamp,
-) -> Result<AdvancedLanes, sqlx::Error> {
+) -> Result<AdvancedLanes, db::Error> {
     let mut next = Vec::with_capacity(gone.len());
     for gone in gone.chunks(MAX_ROWS) {
-        let mut sql = QueryBuilder::<Sqlite>::new(
+        let mut sql = QueryBuilder::new(
             "UPDATE lanes SET head = COALESCE((SELECT min(d.id) FROM deliveries d WHERE d.endpoint = lanes.endpoint \
              AND d.session = lanes.session AND d.chat = lanes.chat AND d.aside = lanes.aside AND d.state = 'waiting'), 0), \
              retry_at = 0, probe_from = 0, due_at = ",
@@ -469,7 +468,7 @@ pub(in crate::store) async fn advance_lanes(
     if next.contains(&0) {
         let sql = "DELETE FROM lanes WHERE head = 0 RETURNING endpoint, session, chat, aside";
         let deleted: Vec<(String, String, String, i64)> =
-            sqlx::query_as(sql).fetch_all(connection).await?;
+            db::query_as(sql).fetch_all(connection).await?;
         let chats = deleted.into_iter().filter(|(.., aside)| *aside == 0);
         moved.emptied = chats
             .map(|(endpoint, session, chat, _)| (endpoint, session, chat))

@@ -1,14 +1,12 @@
 //! Delivery log of webhooks: deliveries with their attempts, resend, replay.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{Connection, FromRow, QueryBuilder, Row};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::open::accepted::AcceptedDelivery;
 use super::open::{WaitingDelivery, cursor};
 use super::{deliveries, unrowed};
-use crate::store::columns::{OptionalTimeColumn, TimeColumn};
+use crate::store::db::{self, Connection, FromRow, QueryBuilder};
 use crate::store::writer::StoreChange;
 use crate::store::{DeliveryStore, StoreError};
 
@@ -30,38 +28,44 @@ pub enum DeliveryState {
 }
 
 /// One event owed to one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRecord {
     pub id: i64,
     pub event: String,
-    #[sqlx(rename = "type")]
     pub kind: String,
     /// Empty for events of the whole gateway.
     pub session: String,
     pub state: String,
     pub attempts: i64,
-    #[sqlx(try_from = "TimeColumn")]
     pub created_at: Timestamp,
-    #[sqlx(try_from = "OptionalTimeColumn")]
     pub settled_at: Option<Timestamp>,
     /// For the head of a lane: the time of its next attempt.
-    #[sqlx(try_from = "OptionalTimeColumn")]
     pub due_at: Option<Timestamp>,
     /// The failed attempts, oldest first.
-    #[sqlx(skip)]
     pub failed_attempts: Vec<FailedAttempt>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+db::from_row!(DeliveryRecord {
+    id, event, kind = "type", session, state, attempts, created_at, settled_at, due_at
+} else { failed_attempts });
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAttempt {
     pub number: i64,
-    #[sqlx(try_from = "TimeColumn")]
     pub at: Timestamp,
     pub error: String,
     pub status: Option<i64>,
     /// The beginning of the response body.
     pub answer: Option<String>,
 }
+
+db::from_row!(FailedAttempt {
+    number,
+    at,
+    error,
+    status,
+    answer
+});
 
 impl DeliveryStore<'_> {
     /// Returns up to `limit` deliveries to an endpoint older than `before`, newest first, and the
@@ -80,7 +84,7 @@ impl DeliveryStore<'_> {
         let window = (first_scanned(before), before);
         let open = { self.store.writer.lock_open() }.list(endpoint, window, limit);
         // All of it of one moment.
-        let mut question = question.begin().await?;
+        let mut question = question.begin_reading().await?;
         Ok(query_page(&mut question, endpoint, state, before, limit, open).await?)
     }
 
@@ -131,13 +135,13 @@ fn first_scanned(before: i64) -> i64 {
 }
 
 async fn query_page(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &str,
     state: Option<DeliveryState>,
     before: i64,
     limit: usize,
     (waiting, accepted): (Vec<WaitingDelivery>, Vec<AcceptedDelivery>),
-) -> Result<(Vec<DeliveryRecord>, Option<i64>), sqlx::Error> {
+) -> Result<(Vec<DeliveryRecord>, Option<i64>), db::Error> {
     let (index, floor) = match state {
         // Dead deliveries have an index of their own: they are few among millions.
         Some(DeliveryState::Dead) => (
@@ -157,10 +161,7 @@ async fn query_page(
          FROM deliveries d {index} CROSS JOIN events e ON e.seq = d.event \
          WHERE d.endpoint = $1 AND d.id >= $2 AND d.id < $3 AND d.state {condition} {IS_VISIBLE} ORDER BY d.id DESC LIMIT $4"
     );
-    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(endpoint)
-        .bind(floor)
-        .bind(before);
+    let query = db::query_as(sql).bind(endpoint).bind(floor).bind(before);
     let query = query.bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut found: Vec<DeliveryRecord> = query.fetch_all(&mut *connection).await?;
     attach_attempts(connection, &mut found).await?;
@@ -184,13 +185,13 @@ async fn query_page(
 
 /// Returns the oldest dead delivery to scan for a page; 0 if all of them are scanned.
 async fn find_dead_floor(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &str,
     before: i64,
-) -> Result<i64, sqlx::Error> {
+) -> Result<i64, db::Error> {
     let sql = "SELECT id FROM deliveries INDEXED BY deliveries_dead WHERE endpoint = $1 AND id < $2 AND state = 'dead' \
                ORDER BY id DESC LIMIT 1 OFFSET $3";
-    let query = sqlx::query_scalar(sql)
+    let query = db::query_scalar(sql)
         .bind(endpoint)
         .bind(before)
         .bind(SCAN_LIMIT - 1);
@@ -198,13 +199,13 @@ async fn find_dead_floor(
 }
 
 async fn attach_attempts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     deliveries: &mut [DeliveryRecord],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     if deliveries.is_empty() {
         return Ok(());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
+    let mut sql = QueryBuilder::new(
         "SELECT delivery, number, at, error, status, answer FROM attempts WHERE delivery IN ",
     );
     sql.push_tuples(&*deliveries, |mut row, delivery| {
@@ -239,29 +240,25 @@ impl StoreChange for ResendDelivery {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         resend_delivery(connection, &self.endpoint, self.delivery, now).await
     }
 }
 
 /// Makes a delivery due at once; see [`DeliveryStore::resend_delivery`].
 pub(super) async fn resend_delivery(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &str,
     delivery: i64,
     now: Timestamp,
-) -> Result<bool, sqlx::Error> {
+) -> Result<bool, db::Error> {
     unrowed::restore_row(connection, endpoint, delivery).await?;
     // The text is a constant.
-    let sql = sqlx::AssertSqlSafe(format!(
+    let sql = format!(
         "UPDATE deliveries AS d SET resent = 1, forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
          WHERE id = $1 AND endpoint = $2 AND state <> 'dropped' {IS_VISIBLE} RETURNING state"
-    ));
-    let query = sqlx::query_scalar::<_, String>(sql)
+    );
+    let query = db::query_scalar::<String>(sql)
         .bind(delivery)
         .bind(endpoint);
     let Some(state) = query.fetch_optional(&mut *connection).await? else {
@@ -270,7 +267,7 @@ pub(super) async fn resend_delivery(
     if state != DeliveryState::Waiting.into_str() {
         let sql =
             "UPDATE deliveries SET state = 'waiting', settled_at = NULL, aside = 0 WHERE id = $1";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(delivery)
             .execute(&mut *connection)
             .await?;
@@ -278,7 +275,7 @@ pub(super) async fn resend_delivery(
     }
     // A delivery that waits for its next attempt is due now; one behind another keeps its place.
     let sql = "UPDATE lanes SET due_at = $1, retry_at = 0 WHERE head = $2";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(now.as_millisecond())
         .bind(delivery)
         .execute(connection)
@@ -300,21 +297,14 @@ impl StoreChange for ReplayEvents {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<u64, db::Error> {
         deliveries::replay_events(connection, &self.endpoint, self.from, self.upto, now).await
     }
 }
 
 /// A binary search: positions and times increase together, unless the clock was set back.
-async fn find_position(
-    connection: &mut SqliteConnection,
-    at: Timestamp,
-) -> Result<i64, sqlx::Error> {
-    let newest: i64 = sqlx::query_scalar("SELECT COALESCE(max(seq), 0) FROM events")
+async fn find_position(connection: &mut Connection, at: Timestamp) -> Result<i64, db::Error> {
+    let newest: i64 = db::query_scalar("SELECT COALESCE(max(seq), 0) FROM events")
         .fetch_one(&mut *connection)
         .await?;
     // All events before `low` are older; `high` and all after it are not.
@@ -322,7 +312,7 @@ async fn find_position(
     while low < high {
         let middle = low + (high - low) / 2;
         let sql = "SELECT seq, created_at FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1";
-        match sqlx::query(sql)
+        match db::query(sql)
             .bind(middle)
             .fetch_optional(&mut *connection)
             .await?

@@ -5,24 +5,23 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
-use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::open::log_reader::message_key;
 use crate::model::event::MessageKey;
+use crate::store::db::{self, Pool, QueryBuilder, Row};
 use crate::store::{DeliveryStore, Life, StoreError, to_timestamp};
 
 /// The head of a lane that is due.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueHead {
-    #[sqlx(rename = "head")]
     pub delivery: i64,
     pub endpoint: String,
     /// An endpoint, or its URL for one session: the unit that is slow or broken on its own.
-    #[sqlx(rename = "gate")]
     pub destination: String,
     due_at: i64,
 }
+
+db::from_row!(QueueHead { delivery = "head", endpoint, destination = "gate", due_at });
 
 impl From<&DueDelivery> for QueueHead {
     fn from(due: &DueDelivery) -> Self {
@@ -179,11 +178,11 @@ impl DeliveryStore<'_> {
 }
 
 async fn query_heads(
-    pool: &SqlitePool,
+    pool: &Pool,
     now: Timestamp,
     each: usize,
-) -> Result<Vec<QueueHead>, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(DESTINATIONS);
+) -> Result<Vec<QueueHead>, db::Error> {
+    let mut sql = QueryBuilder::new(DESTINATIONS);
     sql.push(
         "SELECT l.head, l.endpoint, l.gate, l.due_at FROM enabled g CROSS JOIN lanes l ON l.head IN \
          (SELECT * FROM (SELECT n.head FROM lanes n WHERE n.gate = g.gate AND n.due_at <= ",
@@ -207,11 +206,8 @@ async fn query_heads(
     Ok(heads)
 }
 
-async fn query_next_due(
-    pool: &SqlitePool,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(DESTINATIONS);
+async fn query_next_due(pool: &Pool, now: Timestamp) -> Result<Option<Timestamp>, db::Error> {
+    let mut sql = QueryBuilder::new(DESTINATIONS);
     sql.push("SELECT min((SELECT min(l.due_at) FROM lanes l WHERE l.gate = g.gate AND l.due_at > ");
     sql.push_bind(now.as_millisecond())
         .push(")) FROM enabled g");
@@ -219,11 +215,11 @@ async fn query_next_due(
     Ok(next.map(to_timestamp))
 }
 
-async fn query_due(pool: &SqlitePool, deliveries: &[i64]) -> Result<Vec<DueDelivery>, sqlx::Error> {
+async fn query_due(pool: &Pool, deliveries: &[i64]) -> Result<Vec<DueDelivery>, db::Error> {
     if deliveries.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(SELECT_DUE);
+    let mut sql = QueryBuilder::new(SELECT_DUE);
     sql.push("JOIN lanes l ON l.head = d.id WHERE d.id IN ")
         .push_tuples(deliveries, |mut row, id| {
             row.push_bind(id);
@@ -238,10 +234,10 @@ async fn query_due(pool: &SqlitePool, deliveries: &[i64]) -> Result<Vec<DueDeliv
 }
 
 async fn query_next_in_lane(
-    pool: &SqlitePool,
+    pool: &Pool,
     head: &DueDelivery,
-) -> Result<Option<DueDelivery>, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(SELECT_DUE);
+) -> Result<Option<DueDelivery>, db::Error> {
+    let mut sql = QueryBuilder::new(SELECT_DUE);
     sql.push("JOIN lanes l ON l.head = ")
         .push_bind(head.delivery);
     sql.push(" WHERE d.state = 'waiting' AND d.aside = 0 AND d.endpoint = ")
@@ -261,7 +257,7 @@ async fn query_next_in_lane(
         .map(due_from_row))
 }
 
-fn due_from_row(row: &SqliteRow) -> DueDelivery {
+fn due_from_row(row: &Row) -> DueDelivery {
     let maybe = |column| row.get::<Option<i64>, _>(column).map(to_timestamp);
     let count = |column| u32::try_from(row.get::<i64, _>(column)).unwrap_or(u32::MAX);
     DueDelivery {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{QueryBuilder, Row};
 
 use super::endpoints::{with_headers_place, with_key_place};
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::events::reported::ReportedChange;
 use crate::store::sealing::Sealer;
 use crate::store::writer::StoreChange;
@@ -151,15 +150,11 @@ impl StoreChange for CreateEndpoint {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO endpoints (id, url, session, types, headers, created_at, keeps_address) \
              VALUES ($1, $2, $3, $4, $5, $6, 0)";
         let Self { endpoint, sealer } = self;
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(&endpoint.id)
             .bind(&endpoint.url)
             .bind(endpoint.session.as_deref().unwrap_or_default());
@@ -173,13 +168,13 @@ impl StoreChange for CreateEndpoint {
 }
 
 async fn add_signing_key(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     sealer: &Sealer,
     endpoint: &str,
     secret: &str,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let known = sqlx::query("SELECT secret, created_at FROM endpoint_keys WHERE endpoint = $1")
+) -> Result<(), db::Error> {
+    let known = db::query("SELECT secret, created_at FROM endpoint_keys WHERE endpoint = $1")
         .bind(endpoint)
         .fetch_all(&mut *connection)
         .await?;
@@ -193,7 +188,7 @@ async fn add_signing_key(
             sealer.open_text(place, stored.clone())
         });
         if text.is_ok_and(|text| text == secret) {
-            sqlx::query("DELETE FROM endpoint_keys WHERE endpoint = $1 AND secret = $2")
+            db::query("DELETE FROM endpoint_keys WHERE endpoint = $1 AND secret = $2")
                 .bind(endpoint)
                 .bind(stored)
                 .execute(&mut *connection)
@@ -204,7 +199,7 @@ async fn add_signing_key(
         sealer.seal_text(place, secret.to_owned())
     })?;
     let sql = "INSERT INTO endpoint_keys (endpoint, secret, created_at) VALUES ($1, $2, $3)";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(endpoint)
         .bind(sealed)
         .bind(now.as_millisecond())
@@ -221,12 +216,12 @@ impl StoreChange for KeepAddresses {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         _: Timestamp,
-    ) -> Result<Self::Answer, sqlx::Error> {
+    ) -> Result<Self::Answer, db::Error> {
         let sql = "UPDATE endpoints SET keeps_address = $1, version = version + 1 \
                    WHERE keeps_address IS NULL AND per_session = 0 RETURNING id, url";
-        let rows = sqlx::query(sql)
+        let rows = db::query(sql)
             .bind(i64::from(self.0))
             .fetch_all(connection)
             .await?;
@@ -250,11 +245,7 @@ impl StoreChange for UpdateEndpoint {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let EndpointUpdate {
             url,
             session,
@@ -292,12 +283,12 @@ impl StoreChange for UpdateEndpoint {
 }
 
 async fn disable_endpoint(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(now.as_millisecond())
         .bind(DisabledReason::Requested.into_str());
     query.bind(id).execute(connection).await?;
@@ -306,13 +297,13 @@ async fn disable_endpoint(
 
 /// Enables a disabled endpoint and clears its failures.
 async fn enable_endpoint(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "UPDATE endpoints SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL, failures = 0 \
                WHERE id = $1 AND disabled_at IS NOT NULL";
-    if sqlx::query(sql)
+    if db::query(sql)
         .bind(id)
         .execute(&mut *connection)
         .await?
@@ -323,9 +314,9 @@ async fn enable_endpoint(
     }
     let sql = "UPDATE deliveries SET forgiven = attempts, first_failed_at = NULL, last_failed_at = NULL \
                WHERE id IN (SELECT head FROM lanes WHERE endpoint = $1)";
-    sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+    db::query(sql).bind(id).execute(&mut *connection).await?;
     let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE endpoint = $2";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(now.as_millisecond())
         .bind(id)
         .execute(connection)
@@ -342,13 +333,9 @@ impl StoreChange for DeleteEndpoint {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let sql = "UPDATE endpoints SET deleted_at = $1, headers = '{}', version = version + 1 WHERE id = $2 AND deleted_at IS NULL";
-        let query = sqlx::query(sql).bind(now.as_millisecond()).bind(&self.0);
+        let query = db::query(sql).bind(now.as_millisecond()).bind(&self.0);
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -356,7 +343,7 @@ impl StoreChange for DeleteEndpoint {
             "DELETE FROM lanes WHERE endpoint = $1",
             "DELETE FROM endpoint_keys WHERE endpoint = $1",
         ] {
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(&self.0)
                 .execute(&mut *connection)
                 .await?;
@@ -370,14 +357,10 @@ struct DropAbandonedDeliveries(u32);
 impl StoreChange for DropAbandonedDeliveries {
     type Answer = u64;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<u64, db::Error> {
         let sql = "UPDATE deliveries SET state = 'dropped', settled_at = $1 WHERE id IN (SELECT d.id FROM endpoints p \
                    CROSS JOIN deliveries d ON d.endpoint = p.id AND d.state = 'waiting' WHERE p.deleted_at IS NOT NULL LIMIT $2)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(now.as_millisecond())
             .bind(i64::from(self.0));
         Ok(query.execute(connection).await?.rows_affected())
@@ -394,13 +377,9 @@ struct RotateSecret {
 impl StoreChange for RotateSecret {
     type Answer = bool;
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let sql = "UPDATE endpoints SET version = version + 1 WHERE id = $1 AND deleted_at IS NULL";
-        if sqlx::query(sql)
+        if db::query(sql)
             .bind(&self.id)
             .execute(&mut *connection)
             .await?
@@ -410,7 +389,7 @@ impl StoreChange for RotateSecret {
             return Ok(false);
         }
         let sql = "DELETE FROM endpoint_keys WHERE endpoint = $1 AND expires_at <= $2";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.id)
             .bind(now.as_millisecond())
             .execute(&mut *connection)
@@ -418,7 +397,7 @@ impl StoreChange for RotateSecret {
         // A key that already has an expiry time is not prolonged by another rotation.
         let sql =
             "UPDATE endpoint_keys SET expires_at = $1 WHERE endpoint = $2 AND expires_at IS NULL";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(self.old_until.as_millisecond())
             .bind(&self.id)
             .execute(&mut *connection)

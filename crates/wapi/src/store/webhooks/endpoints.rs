@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 use strum::{EnumString, IntoStaticStr};
 
 use super::open::log_reader::LoggedEvent;
-use crate::store::columns::OptionalTimeColumn;
+use crate::store::db::{self, Connection, Row};
 use crate::store::events::log;
 use crate::store::lives::life::GATEWAY_LIFE;
 use crate::store::sealing::{SealedPlace, Sealer, UnreadableRows};
@@ -93,7 +91,7 @@ impl WebhookStore<'_> {
     ) -> Result<Vec<(String, Option<Timestamp>)>, StoreError> {
         let sql = "SELECT secret, created_at, expires_at FROM endpoint_keys WHERE endpoint = $1 \
                    ORDER BY created_at DESC";
-        let rows = sqlx::query(sql).bind(id).fetch_all(&self.store.readers);
+        let rows = db::query(sql).bind(id).fetch_all(&self.store.readers);
         let (mut keys, mut refused, mut signs_unread) = (Vec::new(), None, false);
         let mut unreadable = UnreadableRows::new("endpoint_keys");
         for row in rows.await? {
@@ -144,26 +142,21 @@ impl WebhookStore<'_> {
 
     /// Returns all endpoints whose headers can be opened, oldest first.
     pub async fn list_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{SELECT_ENDPOINT} ORDER BY created_at, id"));
-        let rows = sqlx::query(sql).fetch_all(&self.store.readers).await?;
+        let sql = format!("{SELECT_ENDPOINT} ORDER BY created_at, id");
+        let rows = db::query(sql).fetch_all(&self.store.readers).await?;
         Ok(readable_endpoints(&rows, &self.store.sealer))
     }
 
     /// Returns the endpoints that are disabled at the moment, if their headers can be opened.
     pub async fn list_disabled_endpoints(self) -> Result<Vec<Endpoint>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!(
-            "{SELECT_ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id"
-        ));
-        let rows = sqlx::query(sql).fetch_all(&self.store.readers).await?;
+        let sql = format!("{SELECT_ENDPOINT} AND disabled_at IS NOT NULL ORDER BY created_at, id");
+        let rows = db::query(sql).fetch_all(&self.store.readers).await?;
         Ok(readable_endpoints(&rows, &self.store.sealer))
     }
 
     /// Returns the endpoint with this id, unless it was deleted.
     pub async fn find_endpoint(self, id: &str) -> Result<Option<Endpoint>, StoreError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "{SELECT_ENDPOINT} AND id = $1"
-        )))
-        .bind(id);
+        let query = db::query(format!("{SELECT_ENDPOINT} AND id = $1")).bind(id);
         let row = query.fetch_optional(&self.store.readers).await?;
         row.map(|row| endpoint_from_row(&row, &self.store.sealer))
             .transpose()
@@ -227,7 +220,7 @@ pub(in crate::store) fn with_key_place<T>(
 }
 
 /// Returns the endpoints of rows, without those whose headers cannot be opened.
-fn readable_endpoints(rows: &[SqliteRow], sealer: &Sealer) -> Vec<Endpoint> {
+fn readable_endpoints(rows: &[Row], sealer: &Sealer) -> Vec<Endpoint> {
     let mut unreadable = UnreadableRows::new("endpoints");
     let endpoints = rows
         .iter()
@@ -240,8 +233,8 @@ fn readable_endpoints(rows: &[SqliteRow], sealer: &Sealer) -> Vec<Endpoint> {
     endpoints
 }
 
-fn endpoint_from_row(row: &SqliteRow, sealer: &Sealer) -> Result<Endpoint, StoreError> {
-    let reason = |row: &SqliteRow| {
+fn endpoint_from_row(row: &Row, sealer: &Sealer) -> Result<Endpoint, StoreError> {
+    let reason = |row: &Row| {
         row.get::<Option<&str>, _>("disabled_reason")
             .and_then(|word| word.parse().ok())
             .unwrap_or(DisabledReason::Requested)
@@ -291,15 +284,11 @@ impl StoreChange for SaveEndpoint {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let sql = "INSERT INTO endpoints (id, url, types, per_session, created_at) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT (id) DO UPDATE SET url = excluded.url, types = excluded.types, \
                    per_session = excluded.per_session, version = version + 1";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(&self.id)
             .bind(&self.url)
             .bind(&self.types)
@@ -318,13 +307,9 @@ struct RecordRecovery {
 impl StoreChange for RecordRecovery {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<(), db::Error> {
         let sql = "UPDATE endpoints SET failing_since = NULL, failures = 0 WHERE id = $1";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(&self.id)
             .execute(&mut *connection)
             .await?;
@@ -332,7 +317,7 @@ impl StoreChange for RecordRecovery {
             // Parked deliveries failed while the endpoint accepted others, so its recovery says
             // nothing about them.
             let sql = "UPDATE lanes SET due_at = $1, retry_at = 0, probe_from = 0 WHERE gate = $2 AND aside = 0 AND due_at > $1";
-            sqlx::query(sql)
+            db::query(sql)
                 .bind(now.as_millisecond())
                 .bind(&self.destination)
                 .execute(connection)
@@ -358,14 +343,10 @@ impl StoreChange for DisableEndpoint {
         true
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, now: Timestamp) -> Result<bool, db::Error> {
         let sql = "UPDATE endpoints SET disabled_at = $1, disabled_reason = $2 WHERE id = $3 AND disabled_at IS NULL \
                    AND deleted_at IS NULL AND failing_since IS NOT NULL";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(now.as_millisecond())
             .bind(self.reason.into_str())
             .bind(&self.id);
@@ -379,13 +360,13 @@ impl StoreChange for DisableEndpoint {
 
 /// Counts a failed attempt against the endpoint of this delivery.
 pub(in crate::store) async fn count_endpoint_failure(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     delivery: i64,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "UPDATE endpoints SET failing_since = COALESCE(failing_since, $1), failures = failures + 1 \
                WHERE id = (SELECT endpoint FROM deliveries WHERE id = $2)";
-    sqlx::query(sql)
+    db::query(sql)
         .bind(now.as_millisecond())
         .bind(delivery)
         .execute(connection)
@@ -394,10 +375,8 @@ pub(in crate::store) async fn count_endpoint_failure(
 }
 
 /// An endpoint, as far as needed to match events.
-#[derive(FromRow)]
 pub(in crate::store) struct EventSubscriber {
     pub id: String,
-    #[sqlx(rename = "per_session")]
     pub is_per_session: bool,
     /// Empty: all sessions.
     session: String,
@@ -405,10 +384,11 @@ pub(in crate::store) struct EventSubscriber {
     types: String,
     pub is_enabled: bool,
     version: i64,
-    #[sqlx(try_from = "OptionalTimeColumn")]
     failing_since: Option<Timestamp>,
     failures: u32,
 }
+
+db::from_row!(EventSubscriber { id, is_per_session = "per_session", session, types, is_enabled, version, failing_since, failures });
 
 impl EventSubscriber {
     /// Returns whether the endpoint subscribes to such an event. No endpoint receives events about
@@ -462,9 +442,9 @@ impl EventSubscriber {
 }
 
 pub(in crate::store) async fn load_subscribers(
-    connection: &mut SqliteConnection,
-) -> Result<Vec<EventSubscriber>, sqlx::Error> {
+    connection: &mut Connection,
+) -> Result<Vec<EventSubscriber>, db::Error> {
     let sql = "SELECT id, per_session, session, types, disabled_at IS NULL AS is_enabled, version, failing_since, failures \
                FROM endpoints WHERE deleted_at IS NULL";
-    sqlx::query_as(sql).fetch_all(connection).await
+    db::query_as(sql).fetch_all(connection).await
 }

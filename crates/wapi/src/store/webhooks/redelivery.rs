@@ -1,13 +1,12 @@
 //! Deliveries that a caller asks for: one event to one endpoint, and everything that was given up.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::delivery_log::{self, IS_VISIBLE};
 use super::endpoints::EventSubscriber;
 use super::open::cursor;
 use super::{deliveries, endpoints};
+use crate::store::db::{self, Connection, Row};
 use crate::store::writer::StoreChange;
 use crate::store::{DeliveryStore, StoreError};
 
@@ -102,18 +101,18 @@ impl DeliveryStore<'_> {
 /// Returns the events from position `from` to before `upto` that are replayed to an endpoint: those
 /// that it subscribes to and that do not wait for it already.
 pub(super) async fn find_replayable(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &EventSubscriber,
     from: i64,
     upto: i64,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
+) -> Result<Vec<Row>, db::Error> {
     // Events of lives that have ended are not sent again. Waiting deliveries are sent anyway. Of
     // events without a body, retention has left only enough to recognise a duplicate.
     let sql = "SELECT seq, name, chat, type FROM events e WHERE NOT EXISTS (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL) \
                AND seq >= $1 AND seq < $2 AND body <> '' \
                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.endpoint = $3 AND d.state = 'waiting') \
                ORDER BY seq";
-    let query = sqlx::query(sql).bind(from).bind(upto).bind(&endpoint.id);
+    let query = db::query(sql).bind(from).bind(upto).bind(&endpoint.id);
     let mut rows = query.fetch_all(connection).await?;
     rows.retain(|row| endpoint.is_subscribed_to(row.get("name"), row.get("chat"), row.get("type")));
     Ok(rows)
@@ -129,7 +128,7 @@ impl StoreChange for WriteRows {
         true
     }
 
-    async fn write(&self, _: &mut SqliteConnection, _: Timestamp) -> Result<(), sqlx::Error> {
+    async fn write(&self, _: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         Ok(())
     }
 }
@@ -148,16 +147,16 @@ impl StoreChange for DeliverEvent {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<EventDelivery, sqlx::Error> {
+    ) -> Result<EventDelivery, db::Error> {
         let all = endpoints::load_subscribers(connection).await?;
         let Some(endpoint) = all.iter().find(|it| it.id == self.endpoint) else {
             return Ok(EventDelivery::NoEndpoint);
         };
         let sql = "SELECT seq, name, chat FROM events e WHERE id = $1 AND body <> '' \
                    AND NOT EXISTS (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL)";
-        let event = sqlx::query(sql)
+        let event = db::query(sql)
             .bind(&self.event)
             .fetch_optional(&mut *connection)
             .await?;
@@ -169,7 +168,7 @@ impl StoreChange for DeliverEvent {
             return Ok(EventDelivery::NoSession);
         }
         let sql = "SELECT id FROM deliveries WHERE event = $1 AND endpoint = $2 AND state = 'waiting' LIMIT 1";
-        let waiting: Option<i64> = sqlx::query_scalar(sql)
+        let waiting: Option<i64> = db::query_scalar(sql)
             .bind(seq)
             .bind(&self.endpoint)
             .fetch_optional(&mut *connection)
@@ -202,15 +201,15 @@ impl StoreChange for ResendDead {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<(u64, Option<i64>), sqlx::Error> {
+    ) -> Result<(u64, Option<i64>), db::Error> {
         // The text is a constant.
-        let sql = sqlx::AssertSqlSafe(format!(
+        let sql = format!(
             "SELECT id FROM deliveries d INDEXED BY deliveries_dead WHERE endpoint = $1 AND id > $2 AND id <= $3 \
              AND d.state = 'dead' {IS_VISIBLE} ORDER BY id LIMIT $4"
-        ));
-        let dead: Vec<i64> = sqlx::query_scalar(sql)
+        );
+        let dead: Vec<i64> = db::query_scalar(sql)
             .bind(&self.endpoint)
             .bind(self.after)
             .bind(self.upto)

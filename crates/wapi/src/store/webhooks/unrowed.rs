@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{QueryBuilder, Row};
 
 use super::delivery_log::{DeliveryRecord, DeliveryState};
 use super::open::WaitingDelivery;
 use super::open::accepted::{self, AcceptedDelivery};
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::{DeliveryStore, StoreError, to_timestamp};
 
 impl DeliveryStore<'_> {
@@ -26,11 +25,11 @@ impl DeliveryStore<'_> {
 /// Returns up to `limit` accepted deliveries to an endpoint without a row, the newest first, with
 /// ids in a window; `unsaved` are those in memory.
 pub(super) async fn list_accepted(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     (endpoint, from, to): (&str, i64, i64),
     limit: usize,
     unsaved: Vec<AcceptedDelivery>,
-) -> Result<Vec<DeliveryRecord>, sqlx::Error> {
+) -> Result<Vec<DeliveryRecord>, db::Error> {
     let mut all = accepted::load_accepted(connection, endpoint, (from, to)).await?;
     all.extend(unsaved);
     all.sort_by_key(|it| std::cmp::Reverse(it.delivery));
@@ -50,10 +49,10 @@ pub(super) async fn list_accepted(
 /// Returns accepted deliveries as the log shows them, without those of ended lives and those whose
 /// event retention has removed.
 async fn load_records(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     accepted: &[AcceptedDelivery],
-) -> Result<Vec<DeliveryRecord>, sqlx::Error> {
-    let mut sql = QueryBuilder::<Sqlite>::new(
+) -> Result<Vec<DeliveryRecord>, db::Error> {
+    let mut sql = QueryBuilder::new(
         "SELECT seq, id, type, name, created_at FROM events e WHERE body <> '' AND NOT EXISTS \
          (SELECT 1 FROM lives l WHERE l.life = e.session AND l.to_at IS NOT NULL) AND seq IN ",
     );
@@ -82,12 +81,12 @@ async fn load_records(
 
 /// Leaves out those that were sent again, and have a row since.
 async fn without_rows(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     (endpoint, from, to): (&str, i64, i64),
     accepted: &mut Vec<AcceptedDelivery>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let sql = "SELECT id FROM deliveries WHERE id >= $1 AND id < $2 AND endpoint = $3";
-    let query = sqlx::query_scalar(sql).bind(from).bind(to).bind(endpoint);
+    let query = db::query_scalar(sql).bind(from).bind(to).bind(endpoint);
     let rows: std::collections::HashSet<i64> =
         query.fetch_all(connection).await?.into_iter().collect();
     accepted.retain(|it| !rows.contains(&it.delivery));
@@ -114,10 +113,10 @@ pub(super) fn record_waiting(waiting: WaitingDelivery) -> DeliveryRecord {
 /// Writes the row of a delivery that was accepted without one, as if it had always had it; nothing if
 /// there is no such delivery, or retention has removed its event.
 pub(super) async fn restore_row(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &str,
     delivery: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let range = (delivery, delivery.saturating_add(1));
     let found = accepted::load_accepted(connection, endpoint, range).await?;
     let Some(accepted) = found.first() else {
@@ -126,7 +125,7 @@ pub(super) async fn restore_row(
     let sql = "INSERT INTO deliveries (id, event, endpoint, session, chat, state, attempts, created_at, settled_at) \
                SELECT $1, seq, $2, name, chat, 'delivered', 1, created_at, $3 FROM events WHERE seq = $4 AND body <> '' \
                ON CONFLICT DO NOTHING";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(delivery)
         .bind(endpoint)
         .bind(accepted.at.as_millisecond());

@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::Executor;
-use sqlx::sqlite::SqliteConnection;
 use tokio::sync::oneshot;
 
+use crate::store::db::{self, Connection};
 use crate::store::{NewEvent, SentPayload, SettledDelivery, StoreError};
 
 /// A change that writes itself, in a transaction shared with others. For changes that are not
@@ -34,9 +33,9 @@ pub(in crate::store) trait StoreChange: Send + Sync + 'static {
     /// first one fail.
     fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Answer, db::Error>> + Send;
 }
 
 /// A change that records no events, and concerns neither deliveries nor endpoints.
@@ -47,9 +46,9 @@ pub(in crate::store) trait PlainChange: Send + Sync + 'static {
     /// Writes the change; see [`StoreChange::write`].
     fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Self::Answer, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Answer, db::Error>> + Send;
 }
 
 /// A [`PlainChange`] as a change of any kind.
@@ -68,9 +67,9 @@ impl<C: PlainChange> StoreChange for Plain<C> {
 
     fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> impl Future<Output = Result<C::Answer, sqlx::Error>> + Send {
+    ) -> impl Future<Output = Result<C::Answer, db::Error>> + Send {
         self.0.write(connection, now)
     }
 }
@@ -126,11 +125,8 @@ impl WriteCommand {
 /// A [`StoreChange`] of any type, with its waiting caller.
 #[async_trait]
 pub(super) trait ErasedChange: Send {
-    async fn write(
-        &mut self,
-        connection: &mut SqliteConnection,
-        now: Timestamp,
-    ) -> Result<(), sqlx::Error>;
+    async fn write(&mut self, connection: &mut Connection, now: Timestamp)
+    -> Result<(), db::Error>;
     /// See [`StoreChange::needs_rows`].
     fn needs_rows(&self) -> bool;
     /// See [`StoreChange::may_record_events`].
@@ -161,9 +157,9 @@ impl<C: StoreChange> PendingChange<C> {
 impl<C: StoreChange> ErasedChange for PendingChange<C> {
     async fn write(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         self.answer = Some(self.change.write(connection, now).await?);
         Ok(())
     }
@@ -193,19 +189,13 @@ pub(in crate::store) struct EmptyWrite;
 impl PlainChange for EmptyWrite {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         // SQLite writes the page of this number even if the number stays the same.
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        let version: i64 = db::query_scalar("PRAGMA user_version")
             .fetch_one(&mut *connection)
             .await?;
         connection
-            .execute(sqlx::AssertSqlSafe(format!(
-                "PRAGMA user_version = {version}"
-            )))
+            .execute(format!("PRAGMA user_version = {version}"))
             .await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Commit errors: the reasons why a transaction was not saved.
 
 use crate::store::StoreError;
+use crate::store::db;
 
 /// SQLite's error code when the disk does not sync: `SQLITE_IOERR_FSYNC`.
 const FSYNC_FAILED: &str = "1034";
@@ -18,12 +19,12 @@ pub(super) enum CommitError {
 }
 
 impl CommitError {
-    pub fn from_database(error: sqlx::Error) -> Self {
+    pub fn from_database(error: db::Error) -> Self {
         Self::Database(error.into())
     }
 
     /// Classifies an error of the COMMIT statement.
-    pub fn from_commit(error: sqlx::Error) -> Self {
+    pub fn from_commit(error: db::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code());
         if code.is_some_and(|code| code == FSYNC_FAILED) {
             Self::Unsynced(error.into())

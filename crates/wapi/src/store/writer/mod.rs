@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(super) use self::commands::EmptyWrite;
@@ -25,6 +23,7 @@ use super::webhooks::endpoints::EventSubscriber;
 use super::webhooks::open::cursor::LogCursor;
 use super::webhooks::open::{CommitEffects, OpenDeliveries, SAVE_DELAY};
 use super::{NewEvent, SentPayload, SettledDelivery, StoreError, stopping_error};
+use crate::store::db::{self, Connection};
 use crate::system::clock::Clock;
 use crate::system::lifecycle::Lifecycle;
 use crate::telemetry::counters::GatewayMetrics;
@@ -94,7 +93,7 @@ impl WriterState {
 
 impl DatabaseWriter {
     pub fn start(
-        connection: SqliteConnection,
+        connection: Connection,
         (open, cursor, recent): (OpenDeliveries, LogCursor, Arc<RecentEvents>),
         lives: Arc<LifeRegistry>,
         sealer: Sealer,
@@ -239,7 +238,7 @@ impl DatabaseWriter {
 }
 
 struct WriterTask {
-    connection: SqliteConnection,
+    connection: Connection,
     cursor: LogCursor,
     lives: Arc<LifeRegistry>,
     sealer: Sealer,
@@ -417,7 +416,7 @@ impl WriterTask {
         self.last_begun = started;
         // Takes the write lock at once: a transaction that starts with a read could fail later,
         // when another process holds the lock.
-        sqlx::query("BEGIN IMMEDIATE")
+        db::query("BEGIN IMMEDIATE")
             .execute(&mut self.connection)
             .await
             .map_err(CommitError::from_database)?;
@@ -449,7 +448,7 @@ impl WriterTask {
             None => Err(CommitError::Panic),
         };
         if outcome.is_ok() {
-            outcome = sqlx::query("COMMIT")
+            outcome = db::query("COMMIT")
                 .execute(&mut self.connection)
                 .await
                 .map(drop)
@@ -458,7 +457,7 @@ impl WriterTask {
         self.sealer.end_transaction(outcome.is_ok());
         if outcome.is_err() {
             // Fails if SQLite has rolled back already, which is fine.
-            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+            let _ = db::query("ROLLBACK").execute(&mut self.connection).await;
             self.meters.failed_commits.inc();
             self.shared.activity.lock().take_back(activity);
             self.cursor.reset(mark);

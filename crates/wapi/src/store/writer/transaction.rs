@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use sqlx::sqlite::SqliteConnection;
 
 use super::WriterTask;
 use super::commands::WriteCommand;
 use crate::store::admin::activity::notes::{self, WaitingActivity};
+use crate::store::db::{self, Connection};
 use crate::store::events::log;
 use crate::store::lives::registry::{self, UnsavedLife};
 use crate::store::outbox::resend_cache;
@@ -28,7 +28,7 @@ impl WriterTask {
         begun: &[UnsavedLife],
         activity: &WaitingActivity,
         effects: &mut CommitEffects,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let (connection, now, uptime) =
             (&mut self.connection, self.clock.now(), self.clock.uptime());
         // First, so that every life exists before its data.
@@ -109,7 +109,7 @@ impl WriterTask {
         settled: &[&SettledDelivery],
         now: Timestamp,
         effects: &mut CommitEffects,
-    ) -> Result<bool, sqlx::Error> {
+    ) -> Result<bool, db::Error> {
         let (open, connection) = (&self.shared.open, &mut self.connection);
         let mut with_rows = Vec::with_capacity(settled.len());
         for settled in settled {
@@ -132,10 +132,10 @@ impl WriterTask {
 
 /// Reads the endpoints again; the open deliveries know them after the commit.
 async fn reload_endpoints(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     known: &mut Option<Arc<[EventSubscriber]>>,
     effects: &mut CommitEffects,
-) -> Result<Arc<[EventSubscriber]>, sqlx::Error> {
+) -> Result<Arc<[EventSubscriber]>, db::Error> {
     let all: Arc<[_]> = endpoints::load_subscribers(connection).await?.into();
     effects.endpoints = Some(Arc::clone(&all));
     Ok(Arc::clone(known.insert(all)))
@@ -143,12 +143,12 @@ async fn reload_endpoints(
 
 /// Saves which deliveries were accepted, and the position, if it is time.
 async fn save_position(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     cursor: &mut LogCursor,
     open: &Mutex<OpenDeliveries>,
     uptime: Duration,
     is_urgent: bool,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let (accepted, first) = {
         let mut open = open.lock();
         let is_due = open.save_at().is_some_and(|at| at <= uptime);

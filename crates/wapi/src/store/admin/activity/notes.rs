@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{Executor, QueryBuilder};
 
+use crate::store::db::{self, Connection, QueryBuilder, SeparatedList};
 use crate::store::events::log::MAX_ROWS;
 use crate::store::writer::EmptyWrite;
 use crate::store::{ActivityStore, StoreError};
@@ -237,9 +236,9 @@ impl ActivityStore<'_> {
 /// Writes notes in a part of the transaction of its own: if that fails, everything else is saved
 /// all the same.
 pub(in crate::store) async fn write_notes(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     notes: &WaitingActivity,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     connection.execute("SAVEPOINT activity").await?;
     if let Err(error) = insert_notes(connection, notes).await {
         tracing::warn!(%error, "failed to record activity");
@@ -249,9 +248,9 @@ pub(in crate::store) async fn write_notes(
 }
 
 async fn insert_notes(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     notes: &WaitingActivity,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     for begun in notes.begun.chunks(MAX_ROWS) {
         let mut sql = insertion();
         sql.push_values(begun, |mut row, (request, facts, at)| {
@@ -273,7 +272,7 @@ async fn insert_notes(
             outcome,
             at,
         } = answer;
-        sqlx::query(sql)
+        db::query(sql)
             .bind(i64::from(outcome.status))
             .bind(&outcome.problem)
             .bind(i64::from(outcome.is_failure()))
@@ -308,17 +307,14 @@ async fn insert_notes(
     Ok(())
 }
 
-fn insertion() -> QueryBuilder<Sqlite> {
+fn insertion<'q>() -> QueryBuilder<'q> {
     QueryBuilder::new(
         "INSERT INTO activity (request, hour, kind, actor, key_id, key_name, login, door, method, route, session, \
          address, first_at, last_at, requests, failures, status, problem) ",
     )
 }
 
-fn push_facts(
-    row: &mut sqlx::query_builder::Separated<'_, Sqlite, &'static str>,
-    facts: &ActivityFacts,
-) {
+fn push_facts(row: &mut SeparatedList<'_, '_>, facts: &ActivityFacts) {
     row.push_bind(facts.kind.into_str())
         .push_bind(facts.actor.into_str())
         .push_bind(facts.key_id.to_string())

@@ -1,15 +1,13 @@
 //! Activity read back: pages of it, and its retention.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
-use sqlx::{FromRow, QueryBuilder};
 
-use crate::store::columns::TimeColumn;
+use crate::store::db::{self, Connection, QueryBuilder};
 use crate::store::writer::StoreChange;
 use crate::store::{ActivityKind, ActivityStore, StoreError};
 
 /// A row of the activity: one request, or all of an hour with the same facts.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivityRecord {
     pub seq: i64,
     pub request: Option<String>,
@@ -23,9 +21,7 @@ pub struct ActivityRecord {
     pub route: String,
     pub session: String,
     pub address: String,
-    #[sqlx(try_from = "TimeColumn")]
     pub first_at: Timestamp,
-    #[sqlx(try_from = "TimeColumn")]
     pub last_at: Timestamp,
     pub requests: i64,
     pub failures: i64,
@@ -33,6 +29,27 @@ pub struct ActivityRecord {
     pub status: Option<i64>,
     pub problem: Option<String>,
 }
+
+db::from_row!(ActivityRecord {
+    seq,
+    request,
+    kind,
+    actor,
+    key_id,
+    key_name,
+    login,
+    door,
+    method,
+    route,
+    session,
+    address,
+    first_at,
+    last_at,
+    requests,
+    failures,
+    status,
+    problem
+});
 
 /// The rows that a reader asks for; `None`: any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +76,7 @@ impl ActivityStore<'_> {
         order: ActivityOrder,
         limit: usize,
     ) -> Result<Vec<ActivityRecord>, StoreError> {
-        let mut sql = QueryBuilder::<Sqlite>::new(
+        let mut sql = QueryBuilder::new(
             "SELECT seq, request, kind, actor, key_id, key_name, login, door, method, route, session, address, first_at, \
              last_at, requests, failures, status, problem FROM activity WHERE seq ",
         );
@@ -110,13 +127,9 @@ impl StoreChange for RemoveOldActivity {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<u64, db::Error> {
         let sql = "DELETE FROM activity WHERE seq IN (SELECT seq FROM activity WHERE last_at < $1 LIMIT $2)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(self.before.as_millisecond())
             .bind(i64::from(self.limit));
         Ok(query.execute(connection).await?.rows_affected())

@@ -1,11 +1,10 @@
 //! The log read backward: the last events before a position.
 
-use sqlx::sqlite::SqliteConnection;
-
 use super::{
     EventFilter, LogScan, MAX_LIVES, SCAN_SIZES, StoredEvent, list_to_json, newest_position,
     read_events,
 };
+use crate::store::db::{self, Connection};
 use crate::store::lives::registry::LifeRegistry;
 use crate::store::{EventStore, StoreError};
 
@@ -38,13 +37,13 @@ impl EventStore<'_> {
 }
 
 async fn read_page_before(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     before: i64,
     wanted: &EventFilter,
     lives: &LifeRegistry,
     limit: usize,
-) -> Result<OlderEvents, sqlx::Error> {
-    let oldest: Option<i64> = sqlx::query_scalar("SELECT min(seq) FROM events")
+) -> Result<OlderEvents, db::Error> {
+    let oldest: Option<i64> = db::query_scalar("SELECT min(seq) FROM events")
         .fetch_one(&mut *connection)
         .await?;
     let newest = newest_position(&mut *connection).await?;
@@ -101,10 +100,10 @@ impl LogScan {
     /// reaches further back.
     async fn find_beginning(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         from: i64,
         oldest: i64,
-    ) -> Result<i64, sqlx::Error> {
+    ) -> Result<i64, db::Error> {
         let near = from.saturating_sub(self.window).max(oldest);
         let Some(lives) = &self.lives else {
             return Ok(near);
@@ -118,7 +117,7 @@ impl LogScan {
         let sql = "SELECT max(place) FROM (SELECT (SELECT e.seq FROM events e INDEXED BY events_told \
                    WHERE e.body <> '' AND e.session = l.value AND e.seq < $1 ORDER BY e.seq DESC LIMIT 1 OFFSET $2) AS place \
                    FROM json_each($3) l)";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(from)
             .bind(each.max(1) - 1)
             .bind(lives);
@@ -129,11 +128,11 @@ impl LogScan {
     /// Returns the positions of the last `limit` matches, newest first.
     async fn find_matches_before(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         wanted: &EventFilter,
         (beginning, from): (i64, i64),
         limit: usize,
-    ) -> Result<Vec<i64>, sqlx::Error> {
+    ) -> Result<Vec<i64>, db::Error> {
         let sql = match self.lives {
             Some(_) => {
                 "SELECT e.seq FROM json_each($1) l CROSS JOIN events e INDEXED BY events_told \
@@ -147,7 +146,7 @@ impl LogScan {
                  AND e.type NOT IN (SELECT value FROM json_each($5)) ORDER BY e.seq DESC LIMIT $6"
             }
         };
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(&self.lives)
             .bind(beginning)
             .bind(from);
@@ -163,11 +162,11 @@ impl LogScan {
     /// Returns the positions of the last changes of sessions, newest first, from their own index.
     async fn find_session_changes(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         wanted: &EventFilter,
         from: i64,
         limit: usize,
-    ) -> Result<Vec<i64>, sqlx::Error> {
+    ) -> Result<Vec<i64>, db::Error> {
         // Each life has its own limit, so that none is read to its beginning.
         let sql = "SELECT e.seq FROM json_each($1) l CROSS JOIN events e ON e.seq IN ( \
                    SELECT s.seq FROM events s INDEXED BY events_session_changes \
@@ -175,7 +174,7 @@ impl LogScan {
                    AND s.session = l.value AND s.seq < $2 AND s.type IN (SELECT value FROM json_each($3)) \
                    AND s.type NOT IN (SELECT value FROM json_each($4)) ORDER BY s.seq DESC LIMIT $5) \
                    ORDER BY e.seq DESC LIMIT $5";
-        let query = sqlx::query_scalar(sql).bind(&self.lives).bind(from);
+        let query = db::query_scalar(sql).bind(&self.lives).bind(from);
         let query = query
             .bind(list_to_json(&wanted.types))
             .bind(list_to_json(wanted.hidden));

@@ -5,11 +5,10 @@ mod backward;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 use tokio::sync::watch;
 
 use super::recent::{FeedWaiter, RecentEvents};
+use crate::store::db::{self, Connection};
 use crate::store::lives::registry::LifeRegistry;
 use crate::store::read_pool::ReadPool;
 use crate::store::{AccessSince, EventStore, Life, StoreError};
@@ -238,12 +237,12 @@ pub(in crate::store) struct EventPage {
 /// The cost does not depend on the number of events that do not match: a page ends when enough
 /// events were scanned, with the matches found so far.
 pub(in crate::store) async fn read_page_after(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     seq: i64,
     wanted: &EventFilter,
     lives: &LifeRegistry,
     limit: usize,
-) -> Result<EventPage, sqlx::Error> {
+) -> Result<EventPage, db::Error> {
     // Read first: events saved meanwhile belong to the next page.
     let newest = newest_position(&mut *connection).await?;
     let shown = wanted.resolve_lives(lives);
@@ -314,10 +313,10 @@ impl LogScan {
     /// whichever reaches further.
     async fn find_end(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         from: i64,
         newest: i64,
-    ) -> Result<i64, sqlx::Error> {
+    ) -> Result<i64, db::Error> {
         let near = from.saturating_add(self.window).min(newest);
         let Some(lives) = &self.lives else {
             return Ok(near);
@@ -331,7 +330,7 @@ impl LogScan {
         let sql = "SELECT min(place) FROM (SELECT (SELECT e.seq FROM events e INDEXED BY events_told \
                    WHERE e.body <> '' AND e.session = l.value AND e.seq > $1 ORDER BY e.seq LIMIT 1 OFFSET $2) AS place \
                    FROM json_each($3) l)";
-        let query = sqlx::query_scalar(sql)
+        let query = db::query_scalar(sql)
             .bind(from)
             .bind(each.max(1) - 1)
             .bind(lives);
@@ -342,11 +341,11 @@ impl LogScan {
     /// Returns the positions of the first `limit` matches.
     async fn find_matches(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         wanted: &EventFilter,
         (from, end): (i64, i64),
         limit: usize,
-    ) -> Result<Vec<i64>, sqlx::Error> {
+    ) -> Result<Vec<i64>, db::Error> {
         // Answered from the index alone. SQLite must not choose another one, since every other
         // index would scan more rows.
         let sql = match self.lives {
@@ -362,10 +361,7 @@ impl LogScan {
                  AND e.type NOT IN (SELECT value FROM json_each($5)) ORDER BY e.seq LIMIT $6"
             }
         };
-        let query = sqlx::query_scalar(sql)
-            .bind(&self.lives)
-            .bind(from)
-            .bind(end);
+        let query = db::query_scalar(sql).bind(&self.lives).bind(from).bind(end);
         let query = query
             .bind(list_to_json(&wanted.types))
             .bind(list_to_json(wanted.hidden));
@@ -379,20 +375,20 @@ impl LogScan {
 /// Reads the events at these positions in this order until the size limit, and returns whether all of
 /// them fit.
 async fn read_events(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     positions: &[i64],
     order: &'static str,
-) -> Result<(Vec<StoredEvent>, bool), sqlx::Error> {
+) -> Result<(Vec<StoredEvent>, bool), db::Error> {
     let mut events = Vec::with_capacity(positions.len());
     if positions.is_empty() {
         return Ok((events, true));
     }
     // The text is a constant.
-    let sql = sqlx::AssertSqlSafe(format!(
+    let sql = format!(
         "SELECT seq, id, session, name, type, body FROM events \
          WHERE seq IN (SELECT value FROM json_each($1)) AND body <> '' ORDER BY seq {order}"
-    ));
-    let mut rows = sqlx::query(sql)
+    );
+    let mut rows = db::query(sql)
         .bind(list_to_json(positions))
         .fetch(connection);
     let mut bytes = 0;
@@ -419,14 +415,12 @@ fn list_to_json<T: serde::Serialize + ?Sized>(list: &T) -> String {
 
 /// Returns the position of the newest event; 0 if there is none.
 pub(in crate::store) async fn newest_position(
-    connection: impl SqliteExecutor<'_>,
-) -> Result<i64, sqlx::Error> {
+    connection: &mut Connection,
+) -> Result<i64, db::Error> {
     // Positions are never reused, so the counter covers removed rows, too.
-    sqlx::query_scalar(
-        "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
-    )
-    .fetch_one(connection)
-    .await
+    db::query_scalar("SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)")
+        .fetch_one(connection)
+        .await
 }
 
 #[cfg(test)]

@@ -3,12 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
-
 use crate::store::DeliveryState;
 use crate::store::NewEvent;
 use crate::store::Store;
+use crate::store::db::{self, LiteFile};
 use crate::store::events::feed::*;
 use crate::store::tests::{new_event, new_store, soon};
 
@@ -36,9 +34,8 @@ async fn filled_store(count: i64) -> (Store, tempfile::TempDir) {
     // The next commit saves the lives.
     store.sessions().record_received().await.unwrap();
     store.probe_disk().await.unwrap();
-    let mut connection = SqliteConnectOptions::new()
-        .filename(folder.path().join("wapi.db"))
-        .foreign_keys(false)
+    let mut connection = LiteFile::new(folder.path().join("wapi.db"))
+        .with_references(false)
         .connect()
         .await
         .unwrap();
@@ -66,10 +63,7 @@ async fn filled_store(count: i64) -> (Store, tempfile::TempDir) {
         format!("{deliveries}, 'hook', 'busy', 'a', 'dead', 1 FROM events WHERE session = 2"),
         format!("{deliveries}, 'quiet', 'quiet', 'a', 'waiting', 1 FROM events WHERE session = 3"),
     ] {
-        sqlx::query(sqlx::AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        db::query(sql).execute(&mut connection).await.unwrap();
     }
     connection.close().await.unwrap();
     (store, folder)
@@ -250,21 +244,18 @@ async fn whoever_reads_on_finds_everything_behind_what_is_not_wanted() {
 #[tokio::test]
 async fn whoever_reads_backward_finds_everything_before_what_is_not_wanted() {
     let (store, folder) = filled_store(EVENTS_PER_KIND).await;
-    let mut connection = SqliteConnectOptions::new()
-        .filename(folder.path().join("wapi.db"))
+    let mut connection = LiteFile::new(folder.path().join("wapi.db"))
         .connect()
         .await
         .unwrap();
     // One of each at the very beginning, in the place of others.
     for (seq, kind) in [(5, "message.received"), (6, "session.paired")] {
-        sqlx::query(
-            "UPDATE events SET session = 3, type = $1, body = '{}', id = $1 WHERE seq = $2",
-        )
-        .bind(kind)
-        .bind(seq)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+        db::query("UPDATE events SET session = 3, type = $1, body = '{}', id = $1 WHERE seq = $2")
+            .bind(kind)
+            .bind(seq)
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
     connection.close().await.unwrap();
     let quiet = named(&["quiet"]);

@@ -7,12 +7,11 @@ mod unreadable;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 use super::*;
 use crate::model::event::MessageKey;
+use crate::store::db::{self, Connection, LiteFile};
 use crate::store::tests::{accept_engine_rows, new_event, refuse_engine_rows};
 use crate::store::{
     EngineRow, EventFact, KeyRange, Life, MediaFacts, MediaState, NewEndpoint, NewEvent, NewMedia,
@@ -209,20 +208,20 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
         .collect()
 }
 
-async fn connect(folder: &TempDir) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
+async fn connect(folder: &TempDir) -> Connection {
+    let options = LiteFile::new(folder.path().join("wapi.db"));
     options.connect().await.unwrap()
 }
 
 async fn execute(folder: &TempDir, sql: &'static str) {
     let mut connection = connect(folder).await;
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
+    db::query(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 async fn count(folder: &TempDir, sql: &'static str) -> i64 {
     let mut connection = connect(folder).await;
-    let query = sqlx::query_scalar(sql);
+    let query = db::query_scalar(sql);
     query.fetch_one(&mut connection).await.unwrap()
 }
 
@@ -230,7 +229,7 @@ async fn count(folder: &TempDir, sql: &'static str) -> i64 {
 async fn sealed_key(folder: &TempDir) -> Vec<u8> {
     let sql = "SELECT sealed FROM data_keys WHERE session = 1 AND scope = 1";
     let mut connection = connect(folder).await;
-    let query = sqlx::query_scalar(sql);
+    let query = db::query_scalar(sql);
     query.fetch_one(&mut connection).await.unwrap()
 }
 

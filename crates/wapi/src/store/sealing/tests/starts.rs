@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::DisabledReason;
+use crate::store::db::{self, LiteFile};
 use crate::store::migrations::{STEPS, run_steps};
 
 const IS_COMPLETE: &str = "SELECT is_complete FROM master_key";
@@ -191,11 +192,8 @@ async fn without_its_master_key_a_database_begins_anew_and_keeps_its_events() {
     let (_, page) = page.split_once("```sql").unwrap();
     let (statements, _) = page.split_once("```").unwrap();
     let mut connection = connect(&folder).await;
-    sqlx::raw_sql(statements)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
+    connection.execute(statements).await.unwrap();
+    connection.close().await.unwrap();
     let store = open(&folder, None).await;
     let endpoint = store.webhooks().find_endpoint("whk_1").await.unwrap();
     let endpoint = endpoint.unwrap();
@@ -216,10 +214,9 @@ async fn without_its_master_key_a_database_begins_anew_and_keeps_its_events() {
 /// Makes a database of before the step that adds the tables of keys, when values had no number, with so
 /// many messages.
 async fn make_earlier(folder: &TempDir, messages: u32) {
-    let options = SqliteConnectOptions::new()
-        .filename(folder.path().join("wapi.db"))
-        .create_if_missing(true)
-        .pragma("auto_vacuum", "INCREMENTAL");
+    let options = LiteFile::new(folder.path().join("wapi.db"))
+        .create()
+        .with("auto_vacuum", "INCREMENTAL");
     let mut connection = options.connect().await.unwrap();
     let step = STEPS
         .iter()
@@ -237,9 +234,8 @@ async fn make_earlier(folder: &TempDir, messages: u32) {
          INSERT INTO polls (session, id, creator, secret, question, options, created_at) \
          VALUES (1, 'poll', 'ann', CAST('{SECRET}' AS BLOB), 'What?', '[]', 0);"
     );
-    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(rows));
-    rows.execute(&mut connection).await.unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
+    connection.execute(rows).await.unwrap();
+    connection.close().await.unwrap();
     assert_eq!(files_with(folder.path(), SECRET), ["wapi.db"]);
 }
 
@@ -286,16 +282,16 @@ async fn sealing_is_complete_once_its_log_is_empty_and_free_pages_are_gone() {
     let free = "PRAGMA freelist_count";
     assert!(count(&folder, free).await > 0);
     let mut reader = connect(&folder).await;
-    let mut reading = sqlx::Connection::begin(&mut reader).await.unwrap();
-    let seen = sqlx::query_scalar("SELECT count(*) FROM engine");
+    let mut reading = reader.begin_reading().await.unwrap();
+    let seen = db::query_scalar("SELECT count(*) FROM engine");
     let seen: i64 = seen.fetch_one(&mut *reading).await.unwrap();
     let store = open(&folder, Some(&keys(1, None))).await;
     assert_eq!(count(&folder, IS_COMPLETE).await, 0);
     let all = store.engine_rows();
     let all = all.list(&shop(), RowKind::Session, &KeyRange::ALL).await;
     assert_eq!(all.unwrap().len() as i64, seen, "it serves all the same");
-    reading.rollback().await.unwrap();
-    sqlx::Connection::close(reader).await.unwrap();
+    reading.commit().await.unwrap();
+    reader.close().await.unwrap();
     store.close().await;
     let store = open(&folder, Some(&keys(1, None))).await;
     assert_eq!(count(&folder, IS_COMPLETE).await, 1);
@@ -348,11 +344,11 @@ async fn a_data_key_that_is_deleted_is_in_no_free_part_of_the_file() {
     save_secrets(&store).await;
     let mut connection = connect(&folder).await;
     let sealed = "SELECT sealed FROM data_keys WHERE session = 1 AND scope = 1";
-    let sealed: Vec<u8> = sqlx::query_scalar(sealed)
+    let sealed: Vec<u8> = db::query_scalar(sealed)
         .fetch_one(&mut connection)
         .await
         .unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
+    connection.close().await.unwrap();
     let has_it = || {
         let content = std::fs::read(folder.path().join("wapi.db")).unwrap();
         content.windows(sealed.len()).any(|part| part == sealed)

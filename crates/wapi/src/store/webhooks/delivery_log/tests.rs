@@ -1,4 +1,5 @@
 use crate::store::Store;
+use crate::store::db;
 use crate::store::tests::{due_messages, new_event, new_store, settle_head, soon};
 use crate::store::to_timestamp;
 use crate::store::webhooks::delivery_log::*;
@@ -225,7 +226,7 @@ async fn a_time_is_a_place_among_events() {
             .await
             .unwrap();
     }
-    let times: Vec<i64> = sqlx::query_scalar("SELECT created_at FROM events ORDER BY seq")
+    let times: Vec<i64> = db::query_scalar("SELECT created_at FROM events ORDER BY seq")
         .fetch_all(&store.readers)
         .await
         .unwrap();

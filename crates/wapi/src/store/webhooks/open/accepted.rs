@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 
+use crate::store::db::{self, Connection};
 use crate::store::to_timestamp;
 use crate::store::writer::StoreChange;
 
@@ -31,9 +30,9 @@ pub(in crate::store) struct AcceptedDelivery {
 
 /// Saves deliveries that were accepted.
 pub(in crate::store) async fn save_accepted(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     accepted: &[AcceptedDelivery],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let mut rows: BTreeMap<(&str, i64), Vec<&AcceptedDelivery>> = BTreeMap::new();
     for it in accepted {
         rows.entry((&it.endpoint, bucket(it.delivery)))
@@ -45,7 +44,7 @@ pub(in crate::store) async fn save_accepted(
         let at = row.iter().map(|it| it.at.as_millisecond()).max();
         let at = at.unwrap_or_default();
         let sql = "INSERT INTO accepted (endpoint, bucket, first_id, at, entries) VALUES ($1, $2, $3, $4, $5)";
-        sqlx::query(sql)
+        db::query(sql)
             .bind(endpoint)
             .bind(bucket)
             .bind(row[0].delivery)
@@ -59,12 +58,12 @@ pub(in crate::store) async fn save_accepted(
 
 /// Returns the accepted deliveries to an endpoint with ids from `from` to before `to`, in no order.
 pub(in crate::store) async fn load_accepted(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     endpoint: &str,
     (from, to): (i64, i64),
-) -> Result<Vec<AcceptedDelivery>, sqlx::Error> {
+) -> Result<Vec<AcceptedDelivery>, db::Error> {
     let sql = "SELECT first_id, at, entries FROM accepted WHERE endpoint = $1 AND bucket >= $2 AND bucket <= $3";
-    let query = sqlx::query(sql)
+    let query = db::query(sql)
         .bind(endpoint)
         .bind(bucket(from))
         .bind(bucket(to.saturating_sub(1)));
@@ -145,14 +144,10 @@ impl StoreChange for RemoveAccepted {
         false
     }
 
-    async fn write(
-        &self,
-        connection: &mut SqliteConnection,
-        _: Timestamp,
-    ) -> Result<bool, sqlx::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<bool, db::Error> {
         let sql = "DELETE FROM accepted WHERE (endpoint, bucket, first_id) IN \
                    (SELECT endpoint, bucket, first_id FROM accepted WHERE at < $1 LIMIT $2)";
-        let query = sqlx::query(sql)
+        let query = db::query(sql)
             .bind(self.0.as_millisecond())
             .bind(REMOVE_BATCH);
         let removed = query.execute(connection).await?.rows_affected();

@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
-
 use super::log_reader::{self, LoggedEvent};
 use super::{CommitEffects, LaneKey, OpenDeliveries, OpenDelivery, accepted, lane_of};
+use crate::store::db::{self, Connection};
 use crate::store::webhooks::deliveries::{self, NewDelivery};
 use crate::store::webhooks::endpoints::{self, EventSubscriber};
 
@@ -60,11 +58,11 @@ pub(in crate::store) struct LogCursor {
 
 impl LogCursor {
     async fn load(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         open: &mut OpenDeliveries,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, db::Error> {
         let sql = "SELECT seq, delivery FROM positions WHERE owner = 0";
-        let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
+        let row = db::query(sql).fetch_one(&mut *connection).await?;
         let (seq, first): (i64, i64) = (row.get("seq"), row.get("delivery"));
         let last_id = load_last_id(connection).await?;
         let mut cursor = Self {
@@ -111,9 +109,9 @@ impl LogCursor {
     /// Prepares for the changes of a transaction.
     pub async fn begin(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         uptime: Duration,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         match self.behind {
             LanesBehind::Known(_) => Ok(()),
             LanesBehind::Many(until) if uptime < until => Ok(()),
@@ -136,9 +134,9 @@ impl LogCursor {
     /// that came or went.
     pub async fn follow_rows(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         uptime: Duration,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let last = load_last_id(connection).await?;
         if last >= self.at.reserved {
             (self.at.next_id, self.at.reserved) = (last + 1, last + 1);
@@ -149,18 +147,18 @@ impl LogCursor {
     /// Makes the deliveries of events that changes have recorded.
     pub async fn follow_log(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         subscribers: &[EventSubscriber],
         open: &parking_lot::Mutex<OpenDeliveries>,
         effects: &mut CommitEffects,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let events = log_reader::load_events_after(connection, self.at.end).await?;
         self.deliver(connection, &events, subscribers, open, effects)
             .await
     }
 
     /// Returns whether all events have their deliveries.
-    pub async fn is_at_end(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    pub async fn is_at_end(&self, connection: &mut Connection) -> Result<bool, db::Error> {
         let events = log_reader::load_events_after(connection, self.at.end).await?;
         Ok(events.is_empty())
     }
@@ -169,12 +167,12 @@ impl LogCursor {
     /// is no room.
     pub async fn deliver(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         events: &[LoggedEvent],
         subscribers: &[EventSubscriber],
         open: &parking_lot::Mutex<OpenDeliveries>,
         effects: &mut CommitEffects,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let mut rows = Vec::new();
         for event in events {
             for endpoint in wanting(event, subscribers) {
@@ -206,10 +204,10 @@ impl LogCursor {
     /// position is left to be read from the log, and no id is reserved.
     pub async fn write_all(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         open: &parking_lot::Mutex<OpenDeliveries>,
         effects: &mut CommitEffects,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         self.write_open(connection, None, open, effects).await?;
         effects.is_queue_stale = true;
         self.at.reserved = self.at.next_id;
@@ -221,11 +219,11 @@ impl LogCursor {
     /// that this transaction has made, and saves what was accepted before them.
     pub async fn write_open(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         delivery: Option<i64>,
         open: &parking_lot::Mutex<OpenDeliveries>,
         effects: &mut CommitEffects,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let (mut rows, accepted) = open.lock().begin_writing(delivery);
         accepted::save_accepted(connection, &accepted).await?;
         let key = rows.first().map(OpenDelivery::lane);
@@ -263,20 +261,20 @@ impl LogCursor {
     /// Saves the position before the first open delivery.
     pub async fn save(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         first_open: Option<(i64, i64)>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         let (seq, delivery) = match first_open {
             Some((seq, delivery)) => (seq - 1, delivery),
             None => (self.at.end, self.at.next_id),
         };
         self.at.saved_end = self.at.end;
         let sql = "UPDATE positions SET seq = $1, delivery = $2 WHERE owner = 0";
-        let query = sqlx::query(sql).bind(seq).bind(delivery);
+        let query = db::query(sql).bind(seq).bind(delivery);
         query.execute(connection).await.map(drop)
     }
 
-    async fn take_id(&mut self, connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    async fn take_id(&mut self, connection: &mut Connection) -> Result<i64, db::Error> {
         if self.at.next_id >= self.at.reserved {
             self.at.reserved = self.at.next_id + RESERVED_IDS;
             save_last_id(connection, self.at.reserved - 1).await?;
@@ -287,14 +285,14 @@ impl LogCursor {
 
     async fn reload_lanes(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         uptime: Duration,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         // The deliveries to disabled endpoints get rows in any case.
         let sql = "SELECT endpoint, session, chat FROM lanes WHERE aside = 0 AND endpoint IN \
                    (SELECT id FROM endpoints WHERE disabled_at IS NULL AND deleted_at IS NULL) LIMIT $1";
         let most = i64::try_from(MAX_LANES + 1).unwrap_or(i64::MAX);
-        let lanes: Vec<LaneKey> = sqlx::query_as(sql).bind(most).fetch_all(connection).await?;
+        let lanes: Vec<LaneKey> = db::query_as(sql).bind(most).fetch_all(connection).await?;
         self.behind = match lanes.len() > MAX_LANES {
             true => LanesBehind::Many(uptime + RECOUNT_PAUSE),
             false => LanesBehind::Known(lanes.into_iter().collect()),
@@ -305,9 +303,9 @@ impl LogCursor {
 
 /// Reads the cursor, and opens the deliveries that a former process left, in one transaction.
 pub(in crate::store) async fn open_deliveries(
-    connection: &mut SqliteConnection,
-) -> Result<(OpenDeliveries, LogCursor), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    connection: &mut Connection,
+) -> Result<(OpenDeliveries, LogCursor), db::Error> {
+    let mut transaction = connection.begin().await?;
     let mut open = OpenDeliveries::default();
     let cursor = LogCursor::load(&mut transaction, &mut open).await?;
     transaction.commit().await?;
@@ -315,10 +313,7 @@ pub(in crate::store) async fn open_deliveries(
 }
 
 /// Writes rows; returns whether any of them is due, or makes another one due.
-async fn write_rows(
-    connection: &mut SqliteConnection,
-    rows: &[OpenDelivery],
-) -> Result<bool, sqlx::Error> {
+async fn write_rows(connection: &mut Connection, rows: &[OpenDelivery]) -> Result<bool, db::Error> {
     let rows = rows.iter().map(|open| NewDelivery {
         id: Some(open.due.delivery),
         event: open.seq,
@@ -346,19 +341,17 @@ fn wanting<'a>(
 }
 
 /// The highest id that may have been given to a delivery, as SQLite counts it.
-pub(in crate::store) async fn load_last_id(
-    connection: &mut SqliteConnection,
-) -> Result<i64, sqlx::Error> {
+pub(in crate::store) async fn load_last_id(connection: &mut Connection) -> Result<i64, db::Error> {
     let sql = "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'), 0)";
-    sqlx::query_scalar(sql).fetch_one(connection).await
+    db::query_scalar(sql).fetch_one(connection).await
 }
 
-async fn save_last_id(connection: &mut SqliteConnection, id: i64) -> Result<(), sqlx::Error> {
+async fn save_last_id(connection: &mut Connection, id: i64) -> Result<(), db::Error> {
     let sql = "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'deliveries'";
-    let query = sqlx::query(sql).bind(id);
+    let query = db::query(sql).bind(id);
     if query.execute(&mut *connection).await?.rows_affected() == 0 {
         let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ('deliveries', $1)";
-        sqlx::query(sql).bind(id).execute(connection).await?;
+        db::query(sql).bind(id).execute(connection).await?;
     }
     Ok(())
 }

@@ -3,11 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-
 use super::accepted;
 use crate::model::event::MessageKey;
+use crate::store::db::{self, Connection, Row};
 use crate::store::events::log::InsertedEvent;
 use crate::store::webhooks::endpoints::EventSubscriber;
 use crate::store::{Life, StoredEvent};
@@ -52,7 +50,7 @@ impl LoggedEvent {
         }
     }
 
-    fn from_row(row: &SqliteRow) -> Self {
+    fn from_row(row: &Row) -> Self {
         Self {
             seq: row.get("seq"),
             id: row.get("id"),
@@ -67,7 +65,7 @@ impl LoggedEvent {
 }
 
 /// Returns the message that the event of a row is about.
-pub(in crate::store) fn message_key(row: &SqliteRow) -> Option<MessageKey> {
+pub(in crate::store) fn message_key(row: &Row) -> Option<MessageKey> {
     let text = |column| row.get::<Option<String>, _>(column);
     Some(MessageKey {
         chat: text("message_chat")?,
@@ -78,23 +76,23 @@ pub(in crate::store) fn message_key(row: &SqliteRow) -> Option<MessageKey> {
 
 /// Returns the events behind a position, in their order.
 pub(in crate::store) async fn load_events_after(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     seq: i64,
-) -> Result<Vec<LoggedEvent>, sqlx::Error> {
+) -> Result<Vec<LoggedEvent>, db::Error> {
     let sql = "SELECT seq, id, session, name, chat, message_chat, sender, message_id, type, body, created_at \
                FROM events WHERE seq > $1 AND body <> '' ORDER BY seq";
-    let rows = sqlx::query(sql).bind(seq).fetch_all(connection).await?;
+    let rows = db::query(sql).bind(seq).fetch_all(connection).await?;
     Ok(rows.iter().map(LoggedEvent::from_row).collect())
 }
 
 /// The deliveries of events behind a position that are made already: event and endpoint of each.
 pub(in crate::store) async fn load_made(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     (seq, first_delivery): (i64, i64),
     endpoints: &[EventSubscriber],
-) -> Result<HashSet<(i64, String)>, sqlx::Error> {
+) -> Result<HashSet<(i64, String)>, db::Error> {
     let sql = "SELECT event, endpoint FROM deliveries WHERE event > $1";
-    let rows: Vec<(i64, String)> = sqlx::query_as(sql)
+    let rows: Vec<(i64, String)> = db::query_as(sql)
         .bind(seq)
         .fetch_all(&mut *connection)
         .await?;

@@ -1,8 +1,6 @@
 use std::path::Path;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
-
+use crate::store::db::{self, LiteFile};
 use crate::store::tests::{
     due_messages, new_event, new_store, open_store, pair, settle_head, soon,
 };
@@ -44,15 +42,15 @@ async fn after_kill(folder: &Path) -> (Store, tempfile::TempDir) {
 
 async fn rows(store: &Store) -> i64 {
     let sql = "SELECT count(*) FROM deliveries";
-    let count = sqlx::query_scalar(sql).fetch_one(&store.readers);
+    let count = db::query_scalar(sql).fetch_one(&store.readers);
     count.await.unwrap()
 }
 
 /// Runs a statement past the store.
 async fn execute(folder: &tempfile::TempDir, sql: &'static str) {
-    let file = SqliteConnectOptions::new().filename(folder.path().join("wapi.db"));
+    let file = LiteFile::new(folder.path().join("wapi.db"));
     let mut database = file.connect().await.unwrap();
-    sqlx::query(sql).execute(&mut database).await.unwrap();
+    db::query(sql).execute(&mut database).await.unwrap();
     database.close().await.unwrap();
 }
 
@@ -316,7 +314,7 @@ async fn the_position_follows_events_that_nobody_subscribes_to() {
         append(&store, events).await;
     }
     let sql = "SELECT seq FROM positions";
-    let position: i64 = sqlx::query_scalar(sql)
+    let position: i64 = db::query_scalar(sql)
         .fetch_one(&store.readers)
         .await
         .unwrap();
@@ -474,7 +472,7 @@ async fn one_that_is_open_does_not_make_each_commit_save_what_was_accepted() {
     }
     saved(&store).await;
     let sql = "SELECT count(*) FROM accepted";
-    let count = sqlx::query_scalar(sql).fetch_one(&store.readers);
+    let count = db::query_scalar(sql).fetch_one(&store.readers);
     let count: i64 = count.await.unwrap();
     assert!(count < 20, "{count} rows of 40 deliveries");
 }

@@ -1,0 +1,267 @@
+//! Statements.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite};
+
+use super::Error;
+use super::connection::Connection;
+use super::pool::Pool;
+use super::row::{FromColumn, FromRow, Row};
+use super::value::{IntoValue, Value};
+
+/// A statement with its values.
+#[must_use = "a statement does nothing until it is run"]
+pub struct Query<'q> {
+    sql: Cow<'static, str>,
+    values: Vec<Value<'q>>,
+}
+
+/// A statement whose rows are read into `T`.
+#[must_use = "a statement does nothing until it is run"]
+pub struct QueryAs<'q, T> {
+    query: Query<'q>,
+    read: PhantomData<fn() -> T>,
+}
+
+/// A statement of which the first column is read.
+#[must_use = "a statement does nothing until it is run"]
+pub struct QueryScalar<'q, T> {
+    query: Query<'q>,
+    read: PhantomData<fn() -> T>,
+}
+
+/// What a statement has changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes(pub(super) u64);
+
+impl Changes {
+    /// Returns the number of rows.
+    pub const fn rows_affected(self) -> u64 {
+        self.0
+    }
+}
+
+/// Returns a statement. Its text has `$1` for the first value; it is a constant, or built from constants.
+pub fn query<'q>(sql: impl Into<Cow<'static, str>>) -> Query<'q> {
+    Query {
+        sql: sql.into(),
+        values: Vec::new(),
+    }
+}
+
+/// Returns a statement whose rows are read into `T`.
+pub fn query_as<'q, T: FromRow>(sql: impl Into<Cow<'static, str>>) -> QueryAs<'q, T> {
+    QueryAs {
+        query: query(sql),
+        read: PhantomData,
+    }
+}
+
+/// Returns a statement of which the first column is read.
+pub fn query_scalar<'q, T>(sql: impl Into<Cow<'static, str>>) -> QueryScalar<'q, T>
+where
+    T: for<'r> FromColumn<'r>,
+{
+    QueryScalar {
+        query: query(sql),
+        read: PhantomData,
+    }
+}
+
+/// Where a statement is run: a connection, or any of a pool.
+pub enum Target<'c> {
+    Connection(&'c mut Connection),
+    Pool(&'c Pool),
+}
+
+impl<'c> From<&'c mut Connection> for Target<'c> {
+    fn from(connection: &'c mut Connection) -> Self {
+        Self::Connection(connection)
+    }
+}
+
+impl<'c> From<&'c Pool> for Target<'c> {
+    fn from(pool: &'c Pool) -> Self {
+        Self::Pool(pool)
+    }
+}
+
+/// Runs `$run` with a connection to `$target`.
+macro_rules! on {
+    ($target:expr, |$connection:ident| $run:expr) => {
+        match $target.into() {
+            Target::Connection(connection) => {
+                let $connection = connection.lite().await?;
+                $run
+            }
+            Target::Pool(pool) => {
+                let mut connection = pool.acquire().await?;
+                let $connection = connection.lite().await?;
+                $run
+            }
+        }
+    };
+}
+
+impl<'q> Query<'q> {
+    pub(super) fn from_parts(sql: String, values: Vec<Value<'q>>) -> Self {
+        let sql = sql.into();
+        Self { sql, values }
+    }
+
+    /// Adds the next value.
+    pub fn bind(mut self, value: impl IntoValue<'q>) -> Self {
+        self.values.push(value.into_value());
+        self
+    }
+
+    /// Runs it.
+    pub async fn execute<'c>(self, target: impl Into<Target<'c>>) -> Result<Changes, Error> {
+        let done = on!(target, |connection| self
+            .to_lite()
+            .execute(connection)
+            .await?);
+        Ok(Changes(done.rows_affected()))
+    }
+
+    /// Runs it, and returns all rows.
+    pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<Row>, Error> {
+        let rows = on!(target, |connection| self
+            .to_lite()
+            .fetch_all(connection)
+            .await?);
+        Ok(rows.into_iter().map(Row).collect())
+    }
+
+    /// Runs it, and returns the first row; fails if there is none.
+    pub async fn fetch_one<'c>(self, target: impl Into<Target<'c>>) -> Result<Row, Error> {
+        let row = self.fetch_optional(target).await?;
+        row.ok_or(Error::RowNotFound)
+    }
+
+    /// Runs it, and returns the first row.
+    pub async fn fetch_optional<'c>(
+        self,
+        target: impl Into<Target<'c>>,
+    ) -> Result<Option<Row>, Error> {
+        let row = on!(target, |connection| {
+            self.to_lite().fetch_optional(connection).await?
+        });
+        Ok(row.map(Row))
+    }
+
+    /// Runs it, and returns the rows as they come.
+    pub fn fetch<'c>(self, connection: &'c mut Connection) -> BoxStream<'c, Result<Row, Error>>
+    where
+        'q: 'c,
+    {
+        let rows = async move {
+            let rows = self.to_lite().fetch(connection.lite().await?);
+            Ok::<_, Error>(rows.map_ok(Row))
+        };
+        futures_util::stream::once(rows).try_flatten().boxed()
+    }
+
+    fn to_lite(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
+        // Texts are constants, or built from constants.
+        let mut query = match self.sql {
+            Cow::Borrowed(sql) => sqlx::query(sql),
+            Cow::Owned(sql) => sqlx::query(AssertSqlSafe(sql)),
+        };
+        for value in self.values {
+            query = match value {
+                Value::Null(_) => query.bind(None::<i64>),
+                Value::Int(number) => query.bind(number),
+                Value::Text(Cow::Borrowed(text)) => query.bind(text),
+                Value::Text(Cow::Owned(text)) => query.bind(text),
+                Value::Blob(Cow::Borrowed(bytes)) => query.bind(bytes),
+                Value::Blob(Cow::Owned(bytes)) => query.bind(bytes),
+            };
+        }
+        query
+    }
+}
+
+impl<'q, T: FromRow> QueryAs<'q, T> {
+    pub(super) fn from_query(query: Query<'q>) -> Self {
+        let read = PhantomData;
+        Self { query, read }
+    }
+
+    /// Adds the next value.
+    pub fn bind(mut self, value: impl IntoValue<'q>) -> Self {
+        self.query = self.query.bind(value);
+        self
+    }
+
+    /// Runs it, and reads all rows.
+    pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<T>, Error> {
+        let rows = self.query.fetch_all(target).await?;
+        rows.iter().map(T::from_row).collect()
+    }
+
+    /// Runs it, and reads the first row; fails if there is none.
+    pub async fn fetch_one<'c>(self, target: impl Into<Target<'c>>) -> Result<T, Error> {
+        T::from_row(&self.query.fetch_one(target).await?)
+    }
+
+    /// Runs it, and reads the first row.
+    pub async fn fetch_optional<'c>(
+        self,
+        target: impl Into<Target<'c>>,
+    ) -> Result<Option<T>, Error> {
+        let row = self.query.fetch_optional(target).await?;
+        row.as_ref().map(T::from_row).transpose()
+    }
+
+    /// Runs it, and reads the rows as they come.
+    pub fn fetch<'c>(self, connection: &'c mut Connection) -> BoxStream<'c, Result<T, Error>>
+    where
+        'q: 'c,
+        T: Send + 'c,
+    {
+        let rows = self.query.fetch(connection);
+        rows.map(|row| T::from_row(&row?)).boxed()
+    }
+}
+
+impl<'q, T> QueryScalar<'q, T>
+where
+    T: for<'r> FromColumn<'r>,
+{
+    pub(super) fn from_query(query: Query<'q>) -> Self {
+        let read = PhantomData;
+        Self { query, read }
+    }
+
+    /// Adds the next value.
+    pub fn bind(mut self, value: impl IntoValue<'q>) -> Self {
+        self.query = self.query.bind(value);
+        self
+    }
+
+    /// Runs it, and reads all rows.
+    pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<T>, Error> {
+        let rows = self.query.fetch_all(target).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// Runs it, and reads the first row; fails if there is none.
+    pub async fn fetch_one<'c>(self, target: impl Into<Target<'c>>) -> Result<T, Error> {
+        self.query.fetch_one(target).await?.try_get(0)
+    }
+
+    /// Runs it, and reads the first row.
+    pub async fn fetch_optional<'c>(
+        self,
+        target: impl Into<Target<'c>>,
+    ) -> Result<Option<T>, Error> {
+        let row = self.query.fetch_optional(target).await?;
+        row.map(|row| row.try_get(0)).transpose()
+    }
+}

@@ -105,10 +105,12 @@ fn only_in(allowed: &[&str], words: &[&str]) {
 
 #[test]
 fn sql_is_only_in_the_store() {
-    only_in(
-        &["wapi/src/store/"],
-        &["sqlx", "SELECT ", "INSERT ", "PRAGMA "],
-    );
+    only_in(&["wapi/src/store/"], &["SELECT ", "INSERT ", "PRAGMA "]);
+}
+
+#[test]
+fn the_library_of_the_database_is_only_in_one_room_of_the_store() {
+    only_in(&["wapi/src/store/db/"], &["sqlx"]);
 }
 
 #[test]

@@ -45,24 +45,29 @@ impl<'q> QueryBuilder<'q> {
     pub fn push_values<T>(
         &mut self,
         rows: impl IntoIterator<Item = T>,
-        push_row: impl FnMut(SeparatedList<'_, 'q>, T),
+        mut push_row: impl FnMut(SeparatedList<'_, 'q>, T),
     ) -> &mut Self {
-        self.push("VALUES ");
-        self.push_tuples(rows, push_row)
+        for (index, row) in rows.into_iter().enumerate() {
+            self.push(if index == 0 { "VALUES (" } else { ", (" });
+            push_row(self.separated(", "), row);
+            self.push(")");
+        }
+        self
     }
 
-    /// Adds `(…), (…)`.
+    /// Adds `((…), (…))`.
     pub fn push_tuples<T>(
         &mut self,
         rows: impl IntoIterator<Item = T>,
         mut push_row: impl FnMut(SeparatedList<'_, 'q>, T),
     ) -> &mut Self {
+        self.push("(");
         for (index, row) in rows.into_iter().enumerate() {
             self.push(if index == 0 { "(" } else { ", (" });
             push_row(self.separated(", "), row);
             self.push(")");
         }
-        self
+        self.push(")")
     }
 
     /// Begins a list.

@@ -1,10 +1,11 @@
 //! Read connections for API queries, apart from those of the gateway itself: a query ends when its
 //! caller leaves.
 
-use crate::store::db::{self, Connection, Pool};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::store::db::{self, Connection, Pool};
 
 /// The interval of the check for the caller, in steps of SQLite's virtual machine: a few of them
 /// take a microsecond.

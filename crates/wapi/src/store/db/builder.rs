@@ -37,7 +37,8 @@ impl<'q> QueryBuilder<'q> {
     /// Adds a value.
     pub fn push_bind(&mut self, value: impl IntoValue<'q>) -> &mut Self {
         self.values.push(value.into_value());
-        write!(self.sql, "${}", self.values.len()).expect("a text takes everything");
+        // SQLite looks numbered ones up by their names, each among all.
+        self.sql.push('?');
         self
     }
 

@@ -44,8 +44,12 @@ impl From<PoolConnection<Sqlite>> for Connection {
 impl Connection {
     /// Returns SQLite's connection, outside of any transaction that was left.
     pub(super) async fn lite(&mut self) -> Result<&mut SqliteConnection, Error> {
-        if std::mem::take(&mut self.is_left) {
-            self.raw().execute("ROLLBACK").await?;
+        if self.is_left {
+            // SQLite may have rolled it back already, or never begun it.
+            match self.raw().execute("ROLLBACK").await {
+                Ok(_) | Err(Error::Database(_)) => self.is_left = false,
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.raw())
     }
@@ -65,16 +69,14 @@ impl Connection {
         Ok(Changes(done.rows_affected()))
     }
 
-    /// Begins a transaction that writes. It is rolled back unless it is committed.
+    /// Begins a transaction that writes. There is none in another.
     pub async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
-        self.execute("BEGIN IMMEDIATE").await?;
-        Ok(Transaction(Some(self)))
+        Transaction::begin(self, "BEGIN IMMEDIATE").await
     }
 
     /// Begins a transaction that reads the same state throughout.
     pub async fn begin_reading(&mut self) -> Result<Transaction<'_>, Error> {
-        self.execute("BEGIN").await?;
-        Ok(Transaction(Some(self)))
+        Transaction::begin(self, "BEGIN").await
     }
 
     /// Lets `is_wanted` end a statement that runs: it is asked again and again, and returns false to
@@ -98,10 +100,18 @@ impl Connection {
     }
 }
 
-/// A transaction. It is rolled back unless it is committed.
+/// A transaction. Unless it is committed, the next statement of the connection rolls it back; a connection
+/// of a pool is closed.
 pub struct Transaction<'c>(Option<&'c mut Connection>);
 
-impl Transaction<'_> {
+impl<'c> Transaction<'c> {
+    async fn begin(connection: &'c mut Connection, sql: &'static str) -> Result<Self, Error> {
+        // Also if nobody waits for the answer any more, it may have begun.
+        let mut transaction = Self(Some(connection));
+        transaction.execute(sql).await?;
+        Ok(transaction)
+    }
+
     pub async fn commit(mut self) -> Result<(), Error> {
         self.execute("COMMIT").await?;
         self.0 = None;

@@ -19,3 +19,6 @@ pub use self::row::{FromRow, Row};
 
 /// Why a statement failed.
 pub type Error = sqlx::Error;
+
+#[cfg(test)]
+mod tests;

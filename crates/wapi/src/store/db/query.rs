@@ -167,6 +167,22 @@ impl<'q> Query<'q> {
         futures_util::stream::once(rows).try_flatten().boxed()
     }
 
+    /// Runs it, and reads the rows as they come, so that not all are in memory.
+    async fn read_all<'c, T>(
+        self,
+        target: impl Into<Target<'c>>,
+        read: impl Fn(&Row) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        on!(target, |connection| {
+            let mut rows = self.to_lite().fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                found.push(read(&Row(row))?);
+            }
+        });
+        Ok(found)
+    }
+
     fn to_lite(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
         // Texts are constants, or built from constants.
         let mut query = match self.sql {
@@ -201,8 +217,7 @@ impl<'q, T: FromRow> QueryAs<'q, T> {
 
     /// Runs it, and reads all rows.
     pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<T>, Error> {
-        let rows = self.query.fetch_all(target).await?;
-        rows.iter().map(T::from_row).collect()
+        self.query.read_all(target, T::from_row).await
     }
 
     /// Runs it, and reads the first row; fails if there is none.
@@ -247,8 +262,7 @@ where
 
     /// Runs it, and reads all rows.
     pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<T>, Error> {
-        let rows = self.query.fetch_all(target).await?;
-        rows.iter().map(|row| row.try_get(0)).collect()
+        self.query.read_all(target, |row| row.try_get(0)).await
     }
 
     /// Runs it, and reads the first row; fails if there is none.

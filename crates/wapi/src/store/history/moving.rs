@@ -187,6 +187,7 @@ async fn move_messages(connection: &mut Connection) -> Result<u64> {
     let query = db::query(sql).bind(upto).bind(AT_ONCE);
     let rows = query.fetch_all(&mut *transaction).await?;
     let Some(last) = rows.last().map(|row| row.get::<i64, _>("place")) else {
+        transaction.commit().await?;
         return Ok(0);
     };
     let words = rows.iter().filter_map(|row| {

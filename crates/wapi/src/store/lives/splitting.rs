@@ -4,8 +4,9 @@
 //! Data from before the first of these events, or of an account that no event names, cannot be
 //! assigned to an account. It goes to a life that has ended.
 
-use crate::store::db::{self, Connection, Row};
 use std::collections::BTreeMap;
+
+use crate::store::db::{self, Connection, Row};
 
 /// All session names in the tables of the schema before lives.
 const SESSION_NAMES: &str = "SELECT session AS name FROM events UNION SELECT session FROM messages UNION SELECT session FROM media \

@@ -85,7 +85,9 @@ impl DeliveryStore<'_> {
         let open = { self.store.writer.lock_open() }.list(endpoint, window, limit);
         // All of it of one moment.
         let mut question = question.begin_reading().await?;
-        Ok(query_page(&mut question, endpoint, state, before, limit, open).await?)
+        let page = query_page(&mut question, endpoint, state, before, limit, open).await?;
+        question.commit().await?;
+        Ok(page)
     }
 
     /// Makes a delivery due at once; a settled one gets a lane of its own. Returns false if the

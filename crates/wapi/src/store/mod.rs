@@ -187,7 +187,7 @@ impl Store {
     /// version wrote, and one that is sealed without its master key, before anything is written. A
     /// master key seals the keys of sessions, or takes the seal off them.
     pub async fn open_sealed(file: &Path, keys: Option<&MasterKeys>, clock: Clock) -> Result<Self> {
-        Self::open_with(LiteFile::new(file).synced(), file, keys, clock).await
+        Self::open_with(LiteFile::new(file), file, keys, clock).await
     }
 
     /// Returns whether there is a database that has its keys sealed. Writes nothing.
@@ -195,7 +195,7 @@ impl Store {
         if !tokio::fs::try_exists(file).await? {
             return Ok(false);
         }
-        let opened = LiteFile::new(file).synced().read_only().connect().await;
+        let opened = LiteFile::new(file).read_only().connect().await;
         let name = file.display();
         let mut connection = opened.with_context(|| format!("opening {name}"))?;
         let is_sealed = sealing::is_sealed(&mut connection).await;

@@ -10,14 +10,16 @@ use sqlx::sqlite::{
 
 use super::{Connection, Error};
 
-/// A file of SQLite, and how it is opened.
+/// A file of SQLite, and how it is opened. Each commit is on the disk before it is answered.
 #[derive(Debug, Clone)]
 pub struct LiteFile(SqliteConnectOptions);
 
 impl LiteFile {
     /// A file that is there.
     pub fn new(file: impl AsRef<Path>) -> Self {
-        let options = SqliteConnectOptions::new().filename(file);
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .synchronous(SqliteSynchronous::Full);
         Self(options.disable_statement_logging())
     }
 
@@ -56,11 +58,6 @@ impl LiteFile {
     /// Keeps a write-ahead log.
     pub fn with_log(self) -> Self {
         Self(self.0.journal_mode(SqliteJournalMode::Wal))
-    }
-
-    /// Has each commit on the disk before it is answered.
-    pub fn synced(self) -> Self {
-        Self(self.0.synchronous(SqliteSynchronous::Full))
     }
 
     /// Waits this long for another process that holds the file.

@@ -123,7 +123,7 @@ impl<'q> Query<'q> {
     /// Runs it.
     pub async fn execute<'c>(self, target: impl Into<Target<'c>>) -> Result<Changes, Error> {
         let done = on!(target, |connection| self
-            .to_lite()
+            .into_lite()
             .execute(connection)
             .await?);
         Ok(Changes(done.rows_affected()))
@@ -132,7 +132,7 @@ impl<'q> Query<'q> {
     /// Runs it, and returns all rows.
     pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<Row>, Error> {
         let rows = on!(target, |connection| self
-            .to_lite()
+            .into_lite()
             .fetch_all(connection)
             .await?);
         Ok(rows.into_iter().map(Row).collect())
@@ -150,7 +150,7 @@ impl<'q> Query<'q> {
         target: impl Into<Target<'c>>,
     ) -> Result<Option<Row>, Error> {
         let row = on!(target, |connection| {
-            self.to_lite().fetch_optional(connection).await?
+            self.into_lite().fetch_optional(connection).await?
         });
         Ok(row.map(Row))
     }
@@ -161,7 +161,7 @@ impl<'q> Query<'q> {
         'q: 'c,
     {
         let rows = async move {
-            let rows = self.to_lite().fetch(connection.lite().await?);
+            let rows = self.into_lite().fetch(connection.lite().await?);
             Ok::<_, Error>(rows.map_ok(Row))
         };
         futures_util::stream::once(rows).try_flatten().boxed()
@@ -175,7 +175,7 @@ impl<'q> Query<'q> {
     ) -> Result<Vec<T>, Error> {
         let mut found = Vec::new();
         on!(target, |connection| {
-            let mut rows = self.to_lite().fetch(connection);
+            let mut rows = self.into_lite().fetch(connection);
             while let Some(row) = rows.try_next().await? {
                 found.push(read(&Row(row))?);
             }
@@ -183,7 +183,7 @@ impl<'q> Query<'q> {
         Ok(found)
     }
 
-    fn to_lite(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
+    fn into_lite(self) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
         // Texts are constants, or built from constants.
         let mut query = match self.sql {
             Cow::Borrowed(sql) => sqlx::query(sql),

@@ -58,7 +58,7 @@ pub struct OldRow {
 /// Reads the rows of a kind, with the keys that they have in the table. The values of some kinds are
 /// in a form that only the engine reads: these are empty.
 pub async fn read_rows(path: &Path, kind: RowKind) -> Result<Vec<OldRow>, StoreError> {
-    let options = LiteFile::new(path).synced().patient(BUSY);
+    let options = LiteFile::new(path).patient(BUSY);
     let mut connection = options.connect().await?;
     let rows = db::query(old_rows(kind)).fetch_all(&mut connection).await;
     connection.close().await?;
@@ -150,7 +150,7 @@ async fn inspect_database(path: &Path, is_half_done: bool) -> Result<SessionFile
     let has_log = tokio::fs::try_exists(path.with_extension("db-wal"))
         .await
         .unwrap_or(true);
-    let mut file = LiteFile::new(path).synced().patient(BUSY);
+    let mut file = LiteFile::new(path).patient(BUSY);
     if !is_half_done {
         file = file.read_only();
         if !has_log {

@@ -71,7 +71,7 @@ async fn how_far(connection: &mut Connection) -> Result<Option<i64>> {
 /// Brings the file to the last version that had one, and its log into it. Returns false if nothing was
 /// ever written to it.
 async fn prepare_file(file: &Path) -> Result<bool> {
-    let options = LiteFile::new(file).synced();
+    let options = LiteFile::new(file);
     let mut connection = options.connect().await?;
     let sql = "SELECT (SELECT user_version FROM pragma_user_version) AS version, (SELECT count(*) FROM sqlite_schema) AS tables, \
                EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'former_chats') AS is_halfway";

@@ -131,7 +131,7 @@ impl HistoryStore<'_> {
             .push(" LIMIT ")
             .push_bind(limit);
         let mut question = self.store.history_readers.acquire().await?;
-        let (mut found, is_cut) = some(sql.build().fetch(&mut *question)).await?;
+        let (mut found, is_cut) = some(sql.build().fetch(&mut question)).await?;
         if matches!(side, PageAnchor::After(_)) {
             found.reverse();
         }
@@ -215,7 +215,7 @@ impl HistoryStore<'_> {
             .bind(before.unwrap_or(HistoryCursor::END).row_id)
             .bind(MOST_MATCHES)
             .bind(session);
-        let mut matches = query.fetch(&mut *connection);
+        let mut matches = query.fetch(&mut connection);
         let (mut row_ids, mut last, mut is_end) = (Vec::new(), None, false);
         let mut looked = 0;
         while row_ids.len() < limit as usize {

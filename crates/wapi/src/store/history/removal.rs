@@ -101,12 +101,12 @@ pub(super) async fn abandon(connection: &mut Connection, row_id: i64) -> Result<
 
 /// Makes the data of lives unreachable, for their messages to be removed in small steps.
 pub(in crate::store) async fn hide_lives(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     lives: &[Life],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), db::Error> {
     let lives = rows_to_json(lives.iter().map(Life::id));
     for sql in HIDE_LIVES {
-        let query = sqlx::query(sql).bind(&lives);
+        let query = db::query(sql).bind(&lives);
         query.execute(&mut *connection).await?;
     }
     Ok(())
@@ -121,12 +121,12 @@ impl PlainChange for ForgetLives {
 
     async fn write(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         _: Timestamp,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), db::Error> {
         hide_lives(connection, &self.lives).await?;
         let lives = rows_to_json(self.lives.iter().map(Life::id));
-        let query = sqlx::query(IGNORE_EVENTS).bind(lives);
+        let query = db::query(IGNORE_EVENTS).bind(lives);
         query.execute(connection).await.map(drop)
     }
 }

@@ -256,6 +256,12 @@ impl Store {
             .await
             .with_context(|| format!("reading {name}"))?;
         let recent = Arc::new(RecentEvents::new(newest));
+        // The writer has a thread of its own.
+        let reopened = match connection.close().await {
+            Ok(()) => options.connect_inline(),
+            Err(error) => Err(error),
+        };
+        let connection = reopened.with_context(|| format!("opening {name}"))?;
         let options = options.read_only();
         let (readers, chores) = (
             options.pool(READER_CONNECTIONS),

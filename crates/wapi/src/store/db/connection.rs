@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Executor, Sqlite};
 
 use super::Error;
+use super::inline::InlineConnection;
 use super::query::Changes;
 
 /// A connection, of its own or of a pool.
@@ -19,6 +20,13 @@ pub struct Connection {
 enum Kind {
     Own(SqliteConnection),
     Pooled(PoolConnection<Sqlite>),
+    Inline(InlineConnection),
+}
+
+/// What runs a statement.
+pub(super) enum Runner<'c> {
+    Lite(&'c mut SqliteConnection),
+    Inline(&'c mut InlineConnection),
 }
 
 impl From<SqliteConnection> for Connection {
@@ -41,12 +49,22 @@ impl From<PoolConnection<Sqlite>> for Connection {
     }
 }
 
+impl From<InlineConnection> for Connection {
+    fn from(inline: InlineConnection) -> Self {
+        let kind = Kind::Inline(inline);
+        Self {
+            kind,
+            is_left: false,
+        }
+    }
+}
+
 impl Connection {
-    /// Returns SQLite's connection, outside of any transaction that was left.
-    pub(super) async fn lite(&mut self) -> Result<&mut SqliteConnection, Error> {
+    /// Returns what runs a statement, outside of any transaction that was left.
+    pub(super) async fn runner(&mut self) -> Result<Runner<'_>, Error> {
         if self.is_left {
             // SQLite may have rolled it back already, or never begun it.
-            match self.raw().execute("ROLLBACK").await {
+            match run(self.raw(), "ROLLBACK".to_owned()).await {
                 Ok(_) | Err(Error::Database(_)) => self.is_left = false,
                 Err(error) => return Err(error),
             }
@@ -54,19 +72,17 @@ impl Connection {
         Ok(self.raw())
     }
 
-    fn raw(&mut self) -> &mut SqliteConnection {
+    fn raw(&mut self) -> Runner<'_> {
         match &mut self.kind {
-            Kind::Own(connection) => connection,
-            Kind::Pooled(connection) => connection,
+            Kind::Own(connection) => Runner::Lite(connection),
+            Kind::Pooled(connection) => Runner::Lite(connection),
+            Kind::Inline(connection) => Runner::Inline(connection),
         }
     }
 
     /// Runs statements without values, whose texts are constants, or built from constants.
     pub async fn execute(&mut self, sql: impl Into<String>) -> Result<Changes, Error> {
-        let sql = sqlx::AssertSqlSafe(sql.into());
-        let connection = self.lite().await?;
-        let done = connection.execute(sqlx::raw_sql(sql)).await?;
-        Ok(Changes(done.rows_affected()))
+        run(self.runner().await?, sql.into()).await
     }
 
     /// Begins a transaction that writes. There is none in another.
@@ -79,15 +95,17 @@ impl Connection {
         Transaction::begin(self, "BEGIN").await
     }
 
-    /// Lets `is_wanted` end a statement that runs: it is asked again and again, and returns false to
-    /// end it.
+    /// Lets `is_wanted` end a statement that runs in another thread: it is asked again and again, and
+    /// returns false to end it.
     pub async fn check_while_running(
         &mut self,
         steps: i32,
         is_wanted: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), Error> {
-        let mut handle = self.raw().lock_handle().await?;
-        handle.set_progress_handler(steps, is_wanted);
+        if let Runner::Lite(connection) = self.raw() {
+            let mut handle = connection.lock_handle().await?;
+            handle.set_progress_handler(steps, is_wanted);
+        }
         Ok(())
     }
 
@@ -96,8 +114,19 @@ impl Connection {
         match self.kind {
             Kind::Own(connection) => sqlx::Connection::close(connection).await,
             Kind::Pooled(connection) => connection.close().await,
+            Kind::Inline(connection) => connection.close(),
         }
     }
+}
+
+async fn run(runner: Runner<'_>, sql: String) -> Result<Changes, Error> {
+    Ok(Changes(match runner {
+        Runner::Inline(connection) => connection.run(&sql)?,
+        Runner::Lite(connection) => {
+            let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+            connection.execute(sql).await?.rows_affected()
+        }
+    }))
 }
 
 /// A transaction. Unless it is committed, the next statement of the connection rolls it back; a connection

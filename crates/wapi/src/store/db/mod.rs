@@ -3,6 +3,7 @@
 
 mod builder;
 mod connection;
+mod inline;
 mod pool;
 mod query;
 mod row;

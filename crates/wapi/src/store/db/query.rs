@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 
 use super::Error;
-use super::connection::Connection;
+use super::connection::{Connection, Runner};
 use super::pool::Pool;
 use super::row::{FromColumn, FromRow, Row};
 use super::value::{IntoValue, Value};
@@ -91,17 +91,17 @@ impl<'c> From<&'c Pool> for Target<'c> {
     }
 }
 
-/// Runs `$run` with a connection to `$target`.
+/// Runs `$run` with what runs statements of `$target`.
 macro_rules! on {
-    ($target:expr, |$connection:ident| $run:expr) => {
+    ($target:expr, |$runner:ident| $run:expr) => {
         match $target.into() {
             Target::Connection(connection) => {
-                let $connection = connection.lite().await?;
+                let $runner = connection.runner().await?;
                 $run
             }
             Target::Pool(pool) => {
                 let mut connection = pool.acquire().await?;
-                let $connection = connection.lite().await?;
+                let $runner = connection.runner().await?;
                 $run
             }
         }
@@ -122,20 +122,29 @@ impl<'q> Query<'q> {
 
     /// Runs it.
     pub async fn execute<'c>(self, target: impl Into<Target<'c>>) -> Result<Changes, Error> {
-        let done = on!(target, |connection| self
-            .into_lite()
-            .execute(connection)
-            .await?);
-        Ok(Changes(done.rows_affected()))
+        on!(target, |runner| match runner {
+            Runner::Inline(connection) => {
+                Ok(Changes(connection.execute(&self.sql, &self.values)?))
+            }
+            Runner::Lite(connection) => {
+                let done = self.into_lite().execute(connection).await?;
+                Ok(Changes(done.rows_affected()))
+            }
+        })
     }
 
     /// Runs it, and returns all rows.
     pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<Row>, Error> {
-        let rows = on!(target, |connection| self
-            .into_lite()
-            .fetch_all(connection)
-            .await?);
-        Ok(rows.into_iter().map(Row).collect())
+        on!(target, |runner| match runner {
+            Runner::Inline(connection) => {
+                let rows = connection.fetch(&self.sql, &self.values, usize::MAX)?;
+                Ok(rows.into_iter().map(Row::Inline).collect())
+            }
+            Runner::Lite(connection) => {
+                let rows = self.into_lite().fetch_all(connection).await?;
+                Ok(rows.into_iter().map(Row::Lite).collect())
+            }
+        })
     }
 
     /// Runs it, and returns the first row; fails if there is none.
@@ -149,10 +158,16 @@ impl<'q> Query<'q> {
         self,
         target: impl Into<Target<'c>>,
     ) -> Result<Option<Row>, Error> {
-        let row = on!(target, |connection| {
-            self.into_lite().fetch_optional(connection).await?
-        });
-        Ok(row.map(Row))
+        on!(target, |runner| match runner {
+            Runner::Inline(connection) => {
+                let rows = connection.fetch(&self.sql, &self.values, 1)?;
+                Ok(rows.into_iter().next().map(Row::Inline))
+            }
+            Runner::Lite(connection) => {
+                let row = self.into_lite().fetch_optional(connection).await?;
+                Ok(row.map(Row::Lite))
+            }
+        })
     }
 
     /// Runs it, and returns the rows as they come.
@@ -161,10 +176,18 @@ impl<'q> Query<'q> {
         'q: 'c,
     {
         let rows = async move {
-            let rows = self.into_lite().fetch(connection.lite().await?);
-            Ok::<_, Error>(rows.map_ok(Row))
+            Ok::<_, Error>(match connection.runner().await? {
+                Runner::Inline(connection) => {
+                    let rows = connection.fetch(&self.sql, &self.values, usize::MAX)?;
+                    stream::iter(rows).map(|row| Ok(Row::Inline(row))).boxed()
+                }
+                Runner::Lite(connection) => {
+                    let rows = self.into_lite().fetch(connection);
+                    rows.map_ok(Row::Lite).boxed()
+                }
+            })
         };
-        futures_util::stream::once(rows).try_flatten().boxed()
+        stream::once(rows).try_flatten().boxed()
     }
 
     /// Runs it, and reads the rows as they come, so that not all are in memory.
@@ -174,10 +197,17 @@ impl<'q> Query<'q> {
         read: impl Fn(&Row) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         let mut found = Vec::new();
-        on!(target, |connection| {
-            let mut rows = self.into_lite().fetch(connection);
-            while let Some(row) = rows.try_next().await? {
-                found.push(read(&Row(row))?);
+        on!(target, |runner| match runner {
+            Runner::Inline(connection) => {
+                for row in connection.fetch(&self.sql, &self.values, usize::MAX)? {
+                    found.push(read(&Row::Inline(row))?);
+                }
+            }
+            Runner::Lite(connection) => {
+                let mut rows = self.into_lite().fetch(connection);
+                while let Some(row) = rows.try_next().await? {
+                    found.push(read(&Row::Lite(row))?);
+                }
             }
         });
         Ok(found)

@@ -1,28 +1,36 @@
 //! Rows of answers.
 
 use jiff::Timestamp;
+use rusqlite::types::Value as Stored;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Row as _};
 
 use super::Error;
+use super::inline::InlineRow;
 use crate::store::to_timestamp;
 
 /// A row of an answer.
-pub struct Row(pub(super) SqliteRow);
+pub enum Row {
+    Lite(SqliteRow),
+    Inline(InlineRow),
+}
 
 /// The name of a column, or its place.
 pub trait Column: Copy {
-    fn index(self, row: &SqliteRow) -> Result<usize, Error>;
+    fn index(self, row: &Row) -> Result<usize, Error>;
 }
 
 impl Column for &str {
-    fn index(self, row: &SqliteRow) -> Result<usize, Error> {
-        ColumnIndex::index(&self, row)
+    fn index(self, row: &Row) -> Result<usize, Error> {
+        match row {
+            Row::Lite(row) => ColumnIndex::index(&self, row),
+            Row::Inline(row) => row.index(self),
+        }
     }
 }
 
 impl Column for usize {
-    fn index(self, _: &SqliteRow) -> Result<usize, Error> {
+    fn index(self, _: &Row) -> Result<usize, Error> {
         Ok(self)
     }
 }
@@ -37,7 +45,7 @@ impl Row {
 
     /// Returns the value of a column.
     pub fn try_get<'r, T: FromColumn<'r>, C: Column>(&'r self, column: C) -> Result<T, Error> {
-        let index = column.index(&self.0)?;
+        let index = column.index(self)?;
         T::from_column(self, index)
     }
 }
@@ -47,23 +55,52 @@ pub trait FromColumn<'r>: Sized {
     fn from_column(row: &'r Row, index: usize) -> Result<Self, Error>;
 }
 
+/// Types that both kinds of connections read, and how the value of an inline one is read.
 macro_rules! from_columns {
-    ($($type:ty),*) => {$(
+    ($($type:ty => $value:pat => $read:expr),* $(,)?) => {$(
         impl<'r> FromColumn<'r> for $type {
             fn from_column(row: &'r Row, index: usize) -> Result<Self, Error> {
-                row.0.try_get(index)
+                let row = match row {
+                    Row::Lite(row) => return row.try_get(index),
+                    Row::Inline(row) => row,
+                };
+                match row.value(index)? {
+                    $value => Ok($read),
+                    other => Err(wrong_type(index, other)),
+                }
             }
         }
 
         impl<'r> FromColumn<'r> for Option<$type> {
             fn from_column(row: &'r Row, index: usize) -> Result<Self, Error> {
-                row.0.try_get(index)
+                match row {
+                    Row::Lite(row) => row.try_get(index),
+                    Row::Inline(inline) => match inline.value(index)? {
+                        Stored::Null => Ok(None),
+                        _ => <$type>::from_column(row, index).map(Some),
+                    },
+                }
             }
         }
     )*};
 }
 
-from_columns!(i64, bool, String, &'r str, Vec<u8>, &'r [u8]);
+from_columns!(
+    i64 => Stored::Integer(number) => *number,
+    bool => Stored::Integer(number) => *number != 0,
+    String => Stored::Text(text) => text.clone(),
+    &'r str => Stored::Text(text) => text.as_str(),
+    Vec<u8> => Stored::Blob(bytes) => bytes.clone(),
+    &'r [u8] => Stored::Blob(bytes) => bytes.as_slice(),
+);
+
+fn wrong_type(index: usize, value: &Stored) -> Error {
+    let kind = value.data_type();
+    Error::ColumnDecode {
+        index: index.to_string(),
+        source: format!("it has another type: {kind}").into(),
+    }
+}
 
 macro_rules! numbers {
     ($($type:ty),*) => {$(

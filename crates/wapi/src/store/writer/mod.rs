@@ -123,7 +123,18 @@ impl DatabaseWriter {
             held: Vec::new(),
             held_until: None,
         };
-        lifecycle.spawn(task.run(incoming));
+        // Statements of its connection run in the thread that asks.
+        let runtime = tokio::runtime::Handle::current();
+        let (ended, end) = oneshot::channel::<()>();
+        let running = move || {
+            runtime.block_on(task.run(incoming));
+            drop(ended);
+        };
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(running)
+            .expect("the system has a thread left");
+        lifecycle.spawn(async move { drop(end.await) });
         Self {
             commands,
             shared,

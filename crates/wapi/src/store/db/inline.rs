@@ -77,7 +77,7 @@ impl InlineConnection {
         while found.len() < most
             && let Some(row) = rows.next().map_err(into_error)?
         {
-            let value = |index| row.get_ref(index).map(Stored::from);
+            let value = |index| row.get::<_, Stored>(index);
             let values = (0..columns.len()).map(value).collect::<Result<_, _>>();
             found.push(InlineRow {
                 columns: Arc::clone(&columns),

@@ -20,7 +20,7 @@ const KEPT_STATEMENTS: usize = 200;
 pub(super) struct InlineConnection(rusqlite::Connection);
 
 /// A row of an answer.
-pub(super) struct InlineRow {
+pub(in crate::store) struct InlineRow {
     columns: Arc<[Box<str>]>,
     values: Vec<Stored>,
 }

@@ -2,6 +2,7 @@
 //! costs the bare engine.
 
 mod arguments;
+mod filling;
 mod floor;
 mod gateway;
 mod line;

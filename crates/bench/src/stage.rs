@@ -160,17 +160,7 @@ pub struct FloorSide {
 impl Load {
     /// Starts the sides that are wanted and links so many sessions to each.
     pub async fn set(stage: &Stage, size: usize) -> Result<Self> {
-        let contacts = stage
-            .simulator
-            .accounts("Contact", stage.options.chats)
-            .await?;
-        let mut load = Self {
-            size,
-            contacts,
-            gateway: None,
-            against: None,
-            floor: None,
-        };
+        let mut load = Self::without_sides(stage, size).await?;
         for who in stage.turns(0) {
             match who {
                 Who::Gateway => load.gateway = Some(GatewaySide::set(stage, who, size).await?),
@@ -179,6 +169,18 @@ impl Load {
             }
         }
         Ok(load)
+    }
+
+    /// The phones alone.
+    pub async fn without_sides(stage: &Stage, size: usize) -> Result<Self> {
+        let chats = stage.options.chats;
+        Ok(Self {
+            size,
+            contacts: stage.simulator.accounts("Contact", chats).await?,
+            gateway: None,
+            against: None,
+            floor: None,
+        })
     }
 
     /// The gateway of this side, if it is one.
@@ -228,7 +230,12 @@ impl FloorSide {
 impl GatewaySide {
     async fn set(stage: &Stage, who: Who, size: usize) -> Result<Self> {
         let root = format!("{}-{size}", who.name().replace(' ', "-"));
-        let gateway = stage.start(who, &root).await?;
+        Self::set_in(stage, who, &root, size).await
+    }
+
+    /// The same, with a data folder of this name.
+    pub async fn set_in(stage: &Stage, who: Who, root: &str, size: usize) -> Result<Self> {
+        let gateway = stage.start(who, root).await?;
         let accounts = stage.simulator.accounts("Gateway", size).await?;
         let sessions: Vec<String> = (0..size).map(|index| format!("bench-{index:04}")).collect();
         for (session, account) in sessions.iter().zip(&accounts) {

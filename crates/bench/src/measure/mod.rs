@@ -2,6 +2,7 @@
 
 mod alone;
 mod groups;
+mod growth;
 pub mod idle;
 mod latency;
 pub mod media;
@@ -20,6 +21,7 @@ use crate::stage::{Load, Stage};
 
 pub use alone::Alone;
 pub use groups::Sized;
+pub use growth::Grown;
 pub use idle::Idle;
 pub use latency::Latency;
 pub use media::{Carried, Files};
@@ -41,6 +43,8 @@ pub async fn run(command: Command, mut options: Options) -> Result<()> {
     let wants = |this: fn(&Command) -> bool| matches!(command, Command::All) || this(&command);
     if matches!(command, Command::Sizes) {
         report.sizes = sizes::measure(&stage).await?;
+    } else if matches!(command, Command::Growth) {
+        report.grown = Some(growth::measure(&stage).await?);
     } else if !matches!(command, Command::Memory | Command::Start) {
         let mut load = Load::set(&stage, stage.options.sessions).await?;
         warm_up(&stage, &mut load).await?;
@@ -105,6 +109,7 @@ fn check(options: &Options) -> Result<()> {
         ("rounds", options.rounds),
         ("in-flight", options.in_flight),
         ("large-mib", options.large_mib),
+        ("events", usize::try_from(options.events)?),
     ] {
         ensure!(number > 0, "--{name} must be at least 1");
     }

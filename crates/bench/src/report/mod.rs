@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::arguments::Options;
-use crate::measure::{Alone, Files, Idle, Latency, OfSize, Rounds, Sized, Watched};
+use crate::measure::{Alone, Files, Grown, Idle, Latency, OfSize, Rounds, Sized, Watched};
 
 pub use row::Row;
 use table::table;
@@ -25,6 +25,7 @@ pub struct Report {
     pub latency: Option<Latency>,
     pub media: Option<Files>,
     pub watched: Option<Watched>,
+    pub grown: Option<Grown>,
     pub idle: Option<Idle>,
 }
 
@@ -51,6 +52,7 @@ impl Report {
         all.extend(self.groups.iter().flat_map(rows::groups));
         all.extend(self.media.iter().flat_map(rows::media));
         all.extend(self.watched.iter().flat_map(Watched::rows));
+        all.extend(self.grown.iter().flat_map(rows::grown));
         all.extend(self.latency.iter().flat_map(rows::latency));
         all.extend(self.idle.iter().flat_map(rows::idle));
         all

@@ -2,7 +2,7 @@
 
 use super::row::Row;
 use crate::measure::idle::Side;
-use crate::measure::{Alone, Carried, Files, Idle, Latency, OfSize, Round, Rounds, Sized};
+use crate::measure::{Alone, Carried, Files, Grown, Idle, Latency, OfSize, Round, Rounds, Sized};
 use crate::numbers::median;
 
 /// Messages in or out as fast as possible, with a goal for the CPU in units of the floor.
@@ -63,6 +63,23 @@ pub fn groups(of: &Sized) -> Vec<Row> {
         a_second,
         copies,
     ]
+}
+
+pub fn grown(grown: &Grown) -> Vec<Row> {
+    let after = |what: &str| format!("after {} events: {what}", grown.events);
+    let ready = Some(grown.ready_after_seconds);
+    let mut rows = vec![Row::new(after("ready, s"), ready).with_goal(3.0)];
+    for answers in &grown.answers {
+        let half = Row::new(
+            after(&format!("{}, ms", answers.what)),
+            Some(answers.later.p50),
+        );
+        rows.push(half.with_goal(50.0));
+    }
+    let received = "received (the other has none of them): CPU ms per 1,000";
+    let cost = Round::cpu_ms_per_1000;
+    rows.push(Row::of_rounds(&after(received), &grown.received, cost));
+    rows
 }
 
 pub fn media(files: &Files) -> Vec<Row> {

@@ -1,0 +1,194 @@
+//! Fills the database of a gateway that is not running with events that it could have received: copies of some that it has received,
+//! each with an id, a time and words of its own, and the rows of the history that belong to them.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+/// Every message has it.
+pub const COMMON_WORD: &str = "hello";
+/// About as many messages have the same rare word.
+const MESSAGES_OF_A_WORD: u64 = 2_000;
+/// Words of a message.
+const WORDS: u64 = 8;
+/// Rows of a transaction.
+const BATCH: u64 = 200_000;
+/// How old the oldest event is.
+const SPAN: Duration = Duration::from_secs(23 * 60 * 60);
+
+/// A message that the gateway has received.
+struct Pattern {
+    name: String,
+    session: i64,
+    chat: String,
+    message_chat: String,
+    sender: String,
+    message_id: String,
+    text: String,
+    body: String,
+    /// The chat and the sender in the history.
+    placed: (i64, String),
+}
+
+/// Lets the next event have the number after so many.
+pub fn leave_room(root: &Path, events: u64) -> Result<()> {
+    let database = open(root)?;
+    let known = "SELECT seq FROM sqlite_sequence WHERE name = 'events'";
+    let newest: Option<i64> = database.query_row(known, [], |row| row.get(0)).optional()?;
+    ensure!(newest.unwrap_or_default() == 0, "it has events already");
+    database.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", [])?;
+    let given = "INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)";
+    database.execute(given, [events])?;
+    Ok(())
+}
+
+/// Gives it that many events, all older than those that it has.
+pub fn fill(root: &Path, events: u64) -> Result<()> {
+    let mut database = open(root)?;
+    // A power cut would only cost this measurement.
+    database.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144")?;
+    let patterns = patterns(&database)?;
+    ensure!(!patterns.is_empty(), "there is nothing to copy");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let (first, words) = ((now - SPAN).as_millis() as u64, different_words(events));
+    let span = SPAN.as_millis() as u64;
+    for batch in (1..=events).step_by(BATCH as usize) {
+        let transaction = database.transaction()?;
+        {
+            let mut event = transaction.prepare(
+                "INSERT INTO events (seq, id, name, session, chat, message_chat, sender, message_id, type, body, created_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'message.received', ?9, ?10)",
+            )?;
+            let mut message = transaction.prepare(
+                "INSERT INTO history_messages (place, chat, id, sender, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            let mut said = transaction
+                .prepare("INSERT INTO history_words (rowid, scope, said) VALUES (?1, ?2, ?3)")?;
+            for seq in batch..=events.min(batch + BATCH - 1) {
+                let of = &patterns[(mixed(seq) % patterns.len() as u64) as usize];
+                let at = first + (u128::from(span) * u128::from(seq) / u128::from(events)) as u64;
+                let id = format!("FILL{seq:016X}");
+                let text = text(seq, words);
+                let body = of
+                    .body
+                    .replace(&of.message_id, &id)
+                    .replace(&of.text, &text);
+                event.execute(params![
+                    seq,
+                    format!("evt_{seq:026}"),
+                    of.name,
+                    of.session,
+                    of.chat,
+                    of.message_chat,
+                    of.sender,
+                    id,
+                    body,
+                    at
+                ])?;
+                let (chat, sender) = &of.placed;
+                message.execute(params![seq, chat, id, sender, at])?;
+                let scope = format!("{} c{chat}", scope_of_session(&of.name));
+                said.execute(params![seq, scope, text])?;
+            }
+        }
+        transaction.commit()?;
+        eprintln!("filled {} of {events}", events.min(batch + BATCH - 1));
+    }
+    database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    database.close().map_err(|(_, error)| error)?;
+    // So that what comes after does not wait for all of it.
+    std::fs::File::open(file(root))?.sync_all()?;
+    Ok(())
+}
+
+/// A word of about `MESSAGES_OF_A_WORD` messages.
+pub fn rare_word(events: u64) -> String {
+    word(different_words(events) / 2)
+}
+
+fn different_words(events: u64) -> u64 {
+    (events * WORDS / MESSAGES_OF_A_WORD).max(2)
+}
+
+fn word(number: u64) -> String {
+    format!("word{number}")
+}
+
+fn text(seq: u64, words: u64) -> String {
+    let others = (0..WORDS).map(|place| word(mixed(seq * WORDS + place) % words));
+    let others: Vec<_> = others.collect();
+    format!("{COMMON_WORD} {}", others.join(" "))
+}
+
+/// A number that looks random, always the same.
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    number ^ (number >> 27)
+}
+
+/// As the gateway restricts a search to a session.
+fn scope_of_session(name: &str) -> String {
+    let digest = Sha256::digest(name);
+    let digits: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("s{digits}")
+}
+
+fn patterns(database: &Connection) -> Result<Vec<Pattern>> {
+    let mut statement = database.prepare(
+        "SELECT e.name, e.session, e.chat, e.message_chat, e.sender, e.message_id, e.body, m.chat, m.sender \
+         FROM events e JOIN history_messages m ON m.place = e.seq WHERE e.type = 'message.received'",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut patterns = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(6)?;
+        let parsed: serde_json::Value = serde_json::from_str(&body)?;
+        let text = parsed["message"]["text"]["body"].as_str();
+        let text = text.context("a received message has a text")?.to_owned();
+        patterns.push(Pattern {
+            name: row.get(0)?,
+            session: row.get(1)?,
+            chat: row.get(2)?,
+            message_chat: row.get(3)?,
+            sender: row.get(4)?,
+            message_id: row.get(5)?,
+            text,
+            body,
+            placed: (row.get(7)?, row.get(8)?),
+        });
+    }
+    Ok(patterns)
+}
+
+fn file(root: &Path) -> std::path::PathBuf {
+    root.join("wapi.db")
+}
+
+fn open(root: &Path) -> Result<Connection> {
+    let path = file(root);
+    Connection::open(&path).with_context(|| format!("opening {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rare_word_is_in_about_as_many_messages_as_it_should_be() {
+        let (events, words) = (200_000, different_words(200_000));
+        let rare = rare_word(events);
+        let with = (1..=events).filter(|&seq| text(seq, words).split(' ').any(|word| word == rare));
+        let with = with.count() as u64;
+        assert!(
+            (MESSAGES_OF_A_WORD * 9 / 10..=MESSAGES_OF_A_WORD * 11 / 10).contains(&with),
+            "{with}"
+        );
+    }
+}

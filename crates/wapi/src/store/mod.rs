@@ -256,7 +256,7 @@ impl Store {
             .await
             .with_context(|| format!("reading {name}"))?;
         let recent = Arc::new(RecentEvents::new(newest));
-        // The writer has a thread of its own.
+        // The writer has a thread of its own, in which its statements run.
         let reopened = match connection.close().await {
             Ok(()) => options.connect_inline(),
             Err(error) => Err(error),
@@ -279,7 +279,8 @@ impl Store {
             clock.clone(),
             Arc::clone(&meters),
             &tasks,
-        );
+        )
+        .context("starting the writer's thread")?;
         let (numbers, held) = (Arc::default(), Arc::new(AtomicI64::new(i64::MAX)));
         let (remembered, mentioned) = Default::default();
         let store = Self {

@@ -1,7 +1,7 @@
 //! The data folder: private, and used by one program at a time.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -265,13 +265,18 @@ fn list_entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Makes a file private, or a folder with everything in it, and returns how many entries were not.
-/// Refuses entries that may belong to another user.
+/// Refuses entries that may belong to another user. Those that go meanwhile, as the log of a database does
+/// when somebody else closes it, are none.
 fn tighten_permissions(path: &Path) -> Result<usize> {
     let mut tightened = 0;
     let mut remaining = vec![path.to_owned()];
     while let Some(path) = remaining.pop() {
-        let metadata = fs::symlink_metadata(&path)
-            .with_context(|| format!("looking at {}", masking::mask_path(&path)))?;
+        let metadata = match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            looked => {
+                looked.with_context(|| format!("looking at {}", masking::mask_path(&path)))?
+            }
+        };
         let kind = metadata.file_type();
         ensure!(
             kind.is_file() || kind.is_dir(),
@@ -285,8 +290,12 @@ fn tighten_permissions(path: &Path) -> Result<usize> {
             metadata.uid()
         );
         if metadata.mode() & OTHERS_RIGHTS != 0 {
-            fs::set_permissions(&path, owner_permissions(&metadata))
-                .with_context(|| format!("making {} private", masking::mask_path(&path)))?;
+            match fs::set_permissions(&path, owner_permissions(&metadata)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                made => {
+                    made.with_context(|| format!("making {} private", masking::mask_path(&path)))?
+                }
+            }
             tightened += 1;
         }
         if kind.is_dir() {
@@ -325,6 +334,13 @@ mod tests {
         fs::create_dir(&moved).unwrap();
         fs::rename(folder.path().join(LOCK_FILE), moved.join(LOCK_FILE)).unwrap();
         assert!(!claimed.is_in_place());
+    }
+
+    #[test]
+    fn a_file_that_goes_while_it_is_looked_at_is_no_trouble() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("wapi.db-shm");
+        assert_eq!(tighten_permissions(&gone).unwrap(), 0);
     }
 
     #[test]

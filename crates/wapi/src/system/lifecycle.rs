@@ -60,15 +60,35 @@ impl Lifecycle {
         &self,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(self.track(task))
+    }
+
+    /// Runs `task` as [`Lifecycle::spawn`] does, on a thread of its own, which it may block. Fails if there
+    /// cannot be one more thread.
+    pub fn spawn_on_thread(
+        &self,
+        name: &str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let (runtime, task) = (tokio::runtime::Handle::current(), self.track(task));
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(move || runtime.block_on(task)).map(drop)
+    }
+
+    /// Counts a task and its panic, and lets the hard stop drop it.
+    fn track(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let (hard, panics) = (self.hard.clone(), Arc::clone(&self.panics));
         let counted: Vec<_> = self.ancestors.iter().map(TaskTracker::token).collect();
         // The state of a task can be tens of kilobytes. Each layer around it would move it on the
         // way to the runtime, and have room for it twice.
         let task = Box::pin(task);
-        tokio::spawn(self.tasks.track_future(async move {
+        self.tasks.track_future(async move {
             let _counted = counted;
             hard.run_until_cancelled(catch_panic(&panics, task)).await;
-        }))
+        })
     }
 
     /// Runs `work`; `None` when it panicked, which is counted.
@@ -102,6 +122,14 @@ impl Lifecycle {
     pub fn abort(&self) {
         self.soft.cancel();
         self.hard.cancel();
+    }
+
+    /// Is dropped here if the hard stop has begun. For tasks that block their thread, and would come to no
+    /// await that waits.
+    pub async fn end_if_aborted(&self) {
+        if self.hard.is_cancelled() {
+            std::future::pending().await
+        }
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -258,6 +286,28 @@ mod tests {
                 panicked: 2
             }
         );
+    }
+
+    #[tokio::test]
+    async fn a_task_on_a_thread_ends_and_panics_as_others_do() {
+        let lifecycle = Lifecycle::new();
+        let (busy, polite) = (lifecycle.clone(), lifecycle.clone());
+        let endless = async move {
+            loop {
+                std::thread::sleep(Duration::from_millis(1));
+                busy.end_if_aborted().await;
+            }
+        };
+        lifecycle.spawn_on_thread("busy", endless).unwrap();
+        let ending = async move { polite.await_stop().await };
+        lifecycle.spawn_on_thread("polite", ending).unwrap();
+        let panicking = async { panic!("on purpose") };
+        lifecycle.spawn_on_thread("panics", panicking).unwrap();
+        let finish = lifecycle
+            .finish(&Clock::system(), Duration::from_millis(200))
+            .await;
+        let (dropped, panicked) = (1, 1);
+        assert_eq!(finish, FinishReport { dropped, panicked });
     }
 
     #[tokio::test]

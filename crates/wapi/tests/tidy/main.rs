@@ -110,7 +110,7 @@ fn sql_is_only_in_the_store() {
 
 #[test]
 fn the_library_of_the_database_is_only_in_one_room_of_the_store() {
-    only_in(&["wapi/src/store/db/"], &["sqlx"]);
+    only_in(&["wapi/src/store/db/"], &["sqlx", "rusqlite"]);
 }
 
 #[test]

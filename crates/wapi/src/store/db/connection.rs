@@ -102,10 +102,11 @@ impl Connection {
         steps: i32,
         is_wanted: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), Error> {
-        if let Runner::Lite(connection) = self.raw() {
-            let mut handle = connection.lock_handle().await?;
-            handle.set_progress_handler(steps, is_wanted);
-        }
+        let Runner::Lite(connection) = self.raw() else {
+            unreachable!("statements of this connection run in the thread that asks");
+        };
+        let mut handle = connection.lock_handle().await?;
+        handle.set_progress_handler(steps, is_wanted);
         Ok(())
     }
 

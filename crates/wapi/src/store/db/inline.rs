@@ -6,18 +6,53 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use rusqlite::types::{ToSqlOutput, Value as Stored, ValueRef};
-use rusqlite::{CachedStatement, ToSql};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Batch, CachedStatement, ToSql};
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::Error;
 use super::value::{Value, ValueKind};
 
-/// Prepared statements that are kept.
-const KEPT_STATEMENTS: usize = 200;
+/// Prepared statements that are kept, as many as by other connections.
+const KEPT_STATEMENTS: usize = 100;
 
 /// The connection.
 pub(super) struct InlineConnection(rusqlite::Connection);
+
+/// A value as it is in the database. A text that is no UTF-8 is found when it is read, and then costs only
+/// its column.
+pub(super) enum Stored {
+    Null,
+    Integer(i64),
+    Real,
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl Stored {
+    /// What it is, for errors: the value itself may be a secret.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Integer(_) => "an integer",
+            Self::Real => "a real number",
+            Self::Text(_) => "a text",
+            Self::Blob(_) => "bytes",
+        }
+    }
+}
+
+impl From<ValueRef<'_>> for Stored {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(_) => Self::Real,
+            ValueRef::Text(text) => Self::Text(text.to_owned()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_owned()),
+        }
+    }
+}
 
 /// A row of an answer.
 pub(in crate::store) struct InlineRow {
@@ -48,7 +83,11 @@ impl InlineConnection {
 
     /// Runs statements without values; returns the number of rows that the last one has changed.
     pub fn run(&self, sql: &str) -> Result<u64, Error> {
-        self.0.execute_batch(sql).map_err(into_error)?;
+        let mut statements = Batch::new(&self.0, sql);
+        while let Some(mut statement) = statements.next().map_err(into_error)? {
+            let mut rows = statement.raw_query();
+            while rows.next().map_err(into_error)?.is_some() {}
+        }
         Ok(self.0.changes())
     }
 
@@ -77,7 +116,7 @@ impl InlineConnection {
         while found.len() < most
             && let Some(row) = rows.next().map_err(into_error)?
         {
-            let value = |index| row.get::<_, Stored>(index);
+            let value = |index| row.get_ref(index).map(Stored::from);
             let values = (0..columns.len()).map(value).collect::<Result<_, _>>();
             found.push(InlineRow {
                 columns: Arc::clone(&columns),
@@ -95,7 +134,7 @@ impl InlineConnection {
     fn prepare(&self, sql: &str, values: &[Value<'_>]) -> Result<CachedStatement<'_>, Error> {
         let mut statement = self.0.prepare_cached(sql).map_err(into_error)?;
         for index in 1..=statement.parameter_count() {
-            // `$2` is the second value wherever it stands; `?` is the next one.
+            // `$2` is the second value wherever it stands; `?` is the next one, in a text that has only such.
             let name = statement.parameter_name(index);
             let number = name.and_then(|name| name.strip_prefix('$')?.parse().ok());
             let value = values.get(number.unwrap_or(index) - 1);

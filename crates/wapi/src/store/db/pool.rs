@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use rusqlite::OpenFlags;
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use super::inline::{self, InlineConnection};
 use super::{Connection, Error};
@@ -91,7 +93,8 @@ impl LiteFile {
         Self { options, ..self }
     }
 
-    /// Opens a connection whose statements run in the thread that asks.
+    /// Opens a connection whose statements run in the thread that asks, to a file that is there and has been
+    /// prepared by another connection.
     pub fn connect_inline(&self) -> Result<Connection, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = rusqlite::Connection::open_with_flags(&self.file, flags);

@@ -170,7 +170,7 @@ impl<'q> Query<'q> {
         })
     }
 
-    /// Runs it, and returns the rows as they come.
+    /// Runs it, and returns the rows as they come; all at once if it runs in the thread that asks.
     pub fn fetch<'c>(self, connection: &'c mut Connection) -> BoxStream<'c, Result<Row, Error>>
     where
         'q: 'c,
@@ -190,7 +190,8 @@ impl<'q> Query<'q> {
         stream::once(rows).try_flatten().boxed()
     }
 
-    /// Runs it, and reads the rows as they come, so that not all are in memory.
+    /// Runs it, and reads the rows as they come, so that not all are in memory, unless it runs in the thread
+    /// that asks.
     async fn read_all<'c, T>(
         self,
         target: impl Into<Target<'c>>,

@@ -1,12 +1,14 @@
 //! Rows of answers.
 
+use std::convert::Infallible;
+use std::error::Error as StdError;
+
 use jiff::Timestamp;
-use rusqlite::types::Value as Stored;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Row as _};
 
 use super::Error;
-use super::inline::InlineRow;
+use super::inline::{InlineRow, Stored};
 use crate::store::to_timestamp;
 
 /// A row of an answer.
@@ -65,8 +67,8 @@ macro_rules! from_columns {
                     Row::Inline(row) => row,
                 };
                 match row.value(index)? {
-                    $value => Ok($read),
-                    other => Err(wrong_type(index, other)),
+                    $value => $read.map_err(|error| undecoded(index, error)),
+                    other => Err(undecoded(index, format!("it is {}", other.kind()))),
                 }
             }
         }
@@ -86,19 +88,18 @@ macro_rules! from_columns {
 }
 
 from_columns!(
-    i64 => Stored::Integer(number) => *number,
-    bool => Stored::Integer(number) => *number != 0,
-    String => Stored::Text(text) => text.clone(),
-    &'r str => Stored::Text(text) => text.as_str(),
-    Vec<u8> => Stored::Blob(bytes) => bytes.clone(),
-    &'r [u8] => Stored::Blob(bytes) => bytes.as_slice(),
+    i64 => Stored::Integer(number) => Ok::<_, Infallible>(*number),
+    bool => Stored::Integer(number) => Ok::<_, Infallible>(*number != 0),
+    String => Stored::Text(text) => str::from_utf8(text).map(str::to_owned),
+    &'r str => Stored::Text(text) => str::from_utf8(text),
+    Vec<u8> => Stored::Blob(bytes) | Stored::Text(bytes) => Ok::<_, Infallible>(bytes.clone()),
+    &'r [u8] => Stored::Blob(bytes) | Stored::Text(bytes) => Ok::<_, Infallible>(bytes.as_slice()),
 );
 
-fn wrong_type(index: usize, value: &Stored) -> Error {
-    let kind = value.data_type();
+fn undecoded(index: usize, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     Error::ColumnDecode {
         index: index.to_string(),
-        source: format!("it has another type: {kind}").into(),
+        source: error.into(),
     }
 }
 
@@ -107,7 +108,7 @@ macro_rules! numbers {
         impl FromColumn<'_> for $type {
             fn from_column(row: &Row, index: usize) -> Result<Self, Error> {
                 let number = i64::from_column(row, index)?;
-                number.try_into().map_err(|error| out_of_range(index, error))
+                number.try_into().map_err(|error| undecoded(index, error))
             }
         }
 
@@ -115,20 +116,13 @@ macro_rules! numbers {
             fn from_column(row: &Row, index: usize) -> Result<Self, Error> {
                 let number = Option::<i64>::from_column(row, index)?;
                 let number = number.map(TryInto::try_into).transpose();
-                number.map_err(|error| out_of_range(index, error))
+                number.map_err(|error| undecoded(index, error))
             }
         }
     )*};
 }
 
 numbers!(u32, i32, u16, u8);
-
-fn out_of_range(index: usize, error: std::num::TryFromIntError) -> Error {
-    Error::ColumnDecode {
-        index: index.to_string(),
-        source: error.into(),
-    }
-}
 
 /// Milliseconds since 1970.
 impl FromColumn<'_> for Timestamp {

@@ -119,11 +119,7 @@ struct ForgetLives {
 impl PlainChange for ForgetLives {
     type Answer = ();
 
-    async fn write(
-        &self,
-        connection: &mut Connection,
-        _: Timestamp,
-    ) -> Result<(), db::Error> {
+    async fn write(&self, connection: &mut Connection, _: Timestamp) -> Result<(), db::Error> {
         hide_lives(connection, &self.lives).await?;
         let lives = rows_to_json(self.lives.iter().map(Life::id));
         let query = db::query(IGNORE_EVENTS).bind(lives);

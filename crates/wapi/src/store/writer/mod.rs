@@ -1,4 +1,4 @@
-//! Database writer: a single task that takes changes, saves as many as are waiting in one
+//! Database writer: a single task, on a thread of its own, that takes changes, saves as many as are waiting in one
 //! transaction, and answers after the disk sync.
 
 mod commands;
@@ -100,7 +100,7 @@ impl DatabaseWriter {
         clock: Clock,
         meters: Arc<GatewayMetrics>,
         lifecycle: &Lifecycle,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let (commands, incoming) = mpsc::channel(QUEUE_CAPACITY);
         let shared = Arc::new(WriterState {
             open: Mutex::new(open),
@@ -123,23 +123,13 @@ impl DatabaseWriter {
             held: Vec::new(),
             held_until: None,
         };
-        // Statements of its connection run in the thread that asks.
-        let runtime = tokio::runtime::Handle::current();
-        let (ended, end) = oneshot::channel::<()>();
-        let running = move || {
-            runtime.block_on(task.run(incoming));
-            drop(ended);
-        };
-        std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(running)
-            .expect("the system has a thread left");
-        lifecycle.spawn(async move { drop(end.await) });
-        Self {
+        // Its statements run in the thread that asks.
+        lifecycle.spawn_on_thread("writer", task.run(incoming))?;
+        Ok(Self {
             commands,
             shared,
             clock,
-        }
+        })
     }
 
     pub async fn append_events(&self, events: Vec<NewEvent>) -> Result<(), StoreError> {
@@ -423,6 +413,7 @@ impl WriterTask {
     /// Uses explicit statements instead of the library's transactions: SQLite rolls back on its own
     /// when the disk is full, and the library would lose count.
     async fn commit(&mut self, orders: &mut [WriteCommand]) -> Result<(), CommitError> {
+        self.lifecycle.end_if_aborted().await;
         let started = self.clock.uptime();
         self.last_begun = started;
         // Takes the write lock at once: a transaction that starts with a read could fail later,

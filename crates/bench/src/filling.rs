@@ -41,7 +41,7 @@ pub fn leave_room(root: &Path, events: u64) -> Result<()> {
     ensure!(newest.unwrap_or_default() == 0, "it has events already");
     database.execute("DELETE FROM sqlite_sequence WHERE name = 'events'", [])?;
     let given = "INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?1)";
-    database.execute(given, [events])?;
+    database.execute(given, [i64::try_from(events)?])?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
     let patterns = patterns(&database)?;
     ensure!(!patterns.is_empty(), "there is nothing to copy");
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let (first, words) = ((now - SPAN).as_millis() as u64, different_words(events));
+    let (first, words) = ((now - SPAN).as_millis() as i64, different_words(events));
     let span = SPAN.as_millis() as u64;
     for batch in (1..=events).step_by(BATCH as usize) {
         let transaction = database.transaction()?;
@@ -69,15 +69,16 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
                 .prepare("INSERT INTO history_words (rowid, scope, said) VALUES (?1, ?2, ?3)")?;
             for seq in batch..=events.min(batch + BATCH - 1) {
                 let of = &patterns[(mixed(seq) % patterns.len() as u64) as usize];
-                let at = first + (u128::from(span) * u128::from(seq) / u128::from(events)) as u64;
+                let at = first + (u128::from(span) * u128::from(seq) / u128::from(events)) as i64;
                 let id = format!("FILL{seq:016X}");
                 let text = text(seq, words);
                 let body = of
                     .body
                     .replace(&of.message_id, &id)
                     .replace(&of.text, &text);
+                let place = i64::try_from(seq)?;
                 event.execute(params![
-                    seq,
+                    place,
                     format!("evt_{seq:026}"),
                     of.name,
                     of.session,
@@ -89,9 +90,9 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
                     at
                 ])?;
                 let (chat, sender) = &of.placed;
-                message.execute(params![seq, chat, id, sender, at])?;
+                message.execute(params![place, chat, id, sender, at])?;
                 let scope = format!("{} c{chat}", scope_of_session(&of.name));
-                said.execute(params![seq, scope, text])?;
+                said.execute(params![place, scope, text])?;
             }
         }
         transaction.commit()?;

@@ -6,6 +6,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Batch, CachedStatement, ToSql};
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -68,7 +69,7 @@ impl InlineRow {
     }
 
     /// Returns a value.
-    pub fn value(&self, index: usize) -> Result<&Stored, Error> {
+    pub(super) fn value(&self, index: usize) -> Result<&Stored, Error> {
         let len = self.values.len();
         let value = self.values.get(index);
         value.ok_or(Error::ColumnIndexOutOfBounds { index, len })

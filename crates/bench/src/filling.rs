@@ -151,7 +151,7 @@ fn patterns(database: &Connection) -> Result<Vec<Pattern>> {
     while let Some(row) = rows.next()? {
         let body: String = row.get(6)?;
         let parsed: serde_json::Value = serde_json::from_str(&body)?;
-        let text = parsed["message"]["text"]["body"].as_str();
+        let text = parsed["data"]["text"]["body"].as_str();
         let text = text.context("a received message has a text")?.to_owned();
         patterns.push(Pattern {
             name: row.get(0)?,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -129,14 +129,17 @@ async fn answers(gateway: &Gateway, session: &str, events: u64) -> Result<Vec<An
     let before = cursor_far_back(&mut line, &of_chat, &newest).await?;
     let (rare, common) = (filling::rare_word(events), filling::COMMON_WORD);
     let search = format!("{of_session}/messages?limit=50");
+    // Each with how many entries the answer has.
     let asked = [
         (
             "the feed from its beginning",
             "/v1/events?after=0&limit=100".to_owned(),
+            100..=100,
         ),
         (
             "the feed from its middle",
             format!("/v1/events?after={}&limit=100", events / 2),
+            100..=100,
         ),
         (
             "the feed of a session",
@@ -144,46 +147,62 @@ async fn answers(gateway: &Gateway, session: &str, events: u64) -> Result<Vec<An
                 "/v1/events?after={}&limit=100&session={session}",
                 events / 2
             ),
+            100..=100,
         ),
         (
             "the feed of a type that there is",
             "/v1/events?after=0&limit=100&types=message.received".to_owned(),
+            100..=100,
         ),
         (
             "the feed of a type that there is not",
             "/v1/events?after=0&limit=100&types=call.ended".to_owned(),
+            0..=0,
         ),
-        ("chats", format!("{of_session}/chats")),
-        ("the newest messages of a chat", of_chat.clone()),
+        ("chats", format!("{of_session}/chats"), 1..=100),
+        ("the newest messages of a chat", of_chat.clone(), 100..=100),
         (
             "messages far back in a chat",
             format!("{of_chat}&before={before}"),
+            100..=100,
         ),
-        ("a search for a rare word", format!("{search}&q={rare}")),
+        (
+            "a search for a rare word",
+            format!("{search}&q={rare}"),
+            1..=50,
+        ),
         (
             "a search for a word that all have",
             format!("{search}&q={common}"),
+            50..=50,
         ),
         (
-            "a search for two words beside each other",
+            "a search for two words",
             format!("{search}&q={common}%20{rare}"),
+            1..=50,
         ),
         (
             "a search in a chat",
             format!("{search}&q={common}&chat={chat}"),
+            50..=50,
         ),
         (
             "a search for a word that nobody wrote",
             format!("{search}&q=unheard"),
+            0..=0,
         ),
     ];
     let mut answers = Vec::new();
-    for (what, path) in asked {
+    for (what, path, entries) in asked {
         let mut took = Vec::new();
         for _ in 0..=ASKED {
             let started = Instant::now();
-            line.get(&path).await?;
+            let answer = line.get(&path).await?;
             took.push(started.elapsed());
+            let found = ["events", "messages", "chats"].map(|list| answer[list].as_array());
+            let found = found.into_iter().flatten().map(Vec::len).sum::<usize>();
+            // What finds nothing is quick.
+            ensure!(entries.contains(&found), "{what}: {found} entries");
         }
         let first_ms = took.remove(0).as_secs_f64() * 1000.0;
         let later = Percentiles::of(took).context("it was asked for")?;

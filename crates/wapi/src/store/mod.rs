@@ -256,12 +256,15 @@ impl Store {
             .await
             .with_context(|| format!("reading {name}"))?;
         let recent = Arc::new(RecentEvents::new(newest));
-        // The writer has a thread of its own, in which its statements run.
-        let reopened = match connection.close().await {
-            Ok(()) => options.connect_inline(),
-            Err(error) => Err(error),
-        };
-        let connection = reopened.with_context(|| format!("opening {name}"))?;
+        // The writer has a thread of its own, in which its statements run. The last connection to be closed
+        // would have written the log back, so this one is opened before.
+        let writing = options
+            .connect_inline()
+            .with_context(|| format!("opening {name}"))?;
+        connection
+            .close()
+            .await
+            .with_context(|| format!("opening {name}"))?;
         let options = options.read_only();
         let (readers, chores) = (
             options.pool(READER_CONNECTIONS),
@@ -272,7 +275,7 @@ impl Store {
         let tasks = Lifecycle::new();
         let meters = Arc::<GatewayMetrics>::default();
         let writer = DatabaseWriter::start(
-            connection,
+            writing,
             (open, cursor, Arc::clone(&recent)),
             Arc::clone(&lives),
             sealer.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::query::{Query, QueryAs, QueryScalar};
+use super::query::{Query, QueryAs};
 use super::row::{FromColumn, FromRow};
 use super::value::{IntoValue, Value};
 
@@ -96,15 +96,15 @@ impl<'q> QueryBuilder<'q> {
 
     /// Returns the statement, whose rows are read into `T`.
     pub fn build_query_as<T: FromRow>(&mut self) -> QueryAs<'q, T> {
-        QueryAs::from_query(self.build())
+        self.build().read_by(T::from_row)
     }
 
     /// Returns the statement, of which the first column is read.
-    pub fn build_query_scalar<T>(&mut self) -> QueryScalar<'q, T>
+    pub fn build_query_scalar<T>(&mut self) -> QueryAs<'q, T>
     where
         T: for<'r> FromColumn<'r>,
     {
-        QueryScalar::from_query(self.build())
+        self.build().read_by(|row| row.try_get(0))
     }
 }
 

@@ -17,7 +17,8 @@ pub struct Connection {
     is_left: bool,
 }
 
-enum Kind {
+/// What it is on.
+pub(super) enum Kind {
     Own(SqliteConnection),
     Pooled(PoolConnection<Sqlite>),
     Inline(InlineConnection),
@@ -29,37 +30,12 @@ pub(super) enum Runner<'c> {
     Inline(&'c mut InlineConnection),
 }
 
-impl From<SqliteConnection> for Connection {
-    fn from(own: SqliteConnection) -> Self {
-        let kind = Kind::Own(own);
-        Self {
-            kind,
-            is_left: false,
-        }
-    }
-}
-
-impl From<PoolConnection<Sqlite>> for Connection {
-    fn from(pooled: PoolConnection<Sqlite>) -> Self {
-        let kind = Kind::Pooled(pooled);
-        Self {
-            kind,
-            is_left: false,
-        }
-    }
-}
-
-impl From<InlineConnection> for Connection {
-    fn from(inline: InlineConnection) -> Self {
-        let kind = Kind::Inline(inline);
-        Self {
-            kind,
-            is_left: false,
-        }
-    }
-}
-
 impl Connection {
+    pub(super) fn new(kind: Kind) -> Self {
+        let is_left = false;
+        Self { kind, is_left }
+    }
+
     /// Returns what runs a statement, outside of any transaction that was left.
     pub(super) async fn runner(&mut self) -> Result<Runner<'_>, Error> {
         if self.is_left {

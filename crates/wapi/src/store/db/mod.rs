@@ -1,5 +1,5 @@
 //! The database as the store sees it: connections, statements, and rows, in the words of sqlx. The only
-//! room that names sqlx.
+//! room that names sqlx and rusqlite.
 
 mod builder;
 mod connection;

@@ -9,6 +9,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use super::connection::Kind;
 use super::inline::{self, InlineConnection};
 use super::{Connection, Error};
 
@@ -105,12 +106,13 @@ impl LiteFile {
         for (setting, value) in &self.settings {
             connection.run(&format!("PRAGMA {setting} = {value}"))?;
         }
-        Ok(connection.into())
+        Ok(Connection::new(Kind::Inline(connection)))
     }
 
     /// Opens a connection.
     pub async fn connect(&self) -> Result<Connection, Error> {
-        Ok(self.options.connect().await?.into())
+        let connection = self.options.connect().await?;
+        Ok(Connection::new(Kind::Own(connection)))
     }
 
     /// Returns a pool of up to this many connections, opened when they are needed.
@@ -127,7 +129,8 @@ pub struct Pool(SqlitePool);
 impl Pool {
     /// Returns a connection, as soon as one is free.
     pub async fn acquire(&self) -> Result<Connection, Error> {
-        Ok(self.0.acquire().await?.into())
+        let connection = self.0.acquire().await?;
+        Ok(Connection::new(Kind::Pooled(connection)))
     }
 
     /// Closes all connections, after those that are in use.

@@ -1,7 +1,6 @@
 //! Statements.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
@@ -25,14 +24,7 @@ pub struct Query<'q> {
 #[must_use = "a statement does nothing until it is run"]
 pub struct QueryAs<'q, T> {
     query: Query<'q>,
-    read: PhantomData<fn() -> T>,
-}
-
-/// A statement of which the first column is read.
-#[must_use = "a statement does nothing until it is run"]
-pub struct QueryScalar<'q, T> {
-    query: Query<'q>,
-    read: PhantomData<fn() -> T>,
+    read: fn(&Row) -> Result<T, Error>,
 }
 
 /// What a statement has changed.
@@ -56,21 +48,15 @@ pub fn query<'q>(sql: impl Into<Cow<'static, str>>) -> Query<'q> {
 
 /// Returns a statement whose rows are read into `T`.
 pub fn query_as<'q, T: FromRow>(sql: impl Into<Cow<'static, str>>) -> QueryAs<'q, T> {
-    QueryAs {
-        query: query(sql),
-        read: PhantomData,
-    }
+    query(sql).read_by(T::from_row)
 }
 
 /// Returns a statement of which the first column is read.
-pub fn query_scalar<'q, T>(sql: impl Into<Cow<'static, str>>) -> QueryScalar<'q, T>
+pub fn query_scalar<'q, T>(sql: impl Into<Cow<'static, str>>) -> QueryAs<'q, T>
 where
     T: for<'r> FromColumn<'r>,
 {
-    QueryScalar {
-        query: query(sql),
-        read: PhantomData,
-    }
+    query(sql).read_by(|row| row.try_get(0))
 }
 
 /// Where a statement is run: a connection, or any of a pool.
@@ -112,6 +98,10 @@ impl<'q> Query<'q> {
     pub(super) fn from_parts(sql: String, values: Vec<Value<'q>>) -> Self {
         let sql = sql.into();
         Self { sql, values }
+    }
+
+    pub(super) fn read_by<T>(self, read: fn(&Row) -> Result<T, Error>) -> QueryAs<'q, T> {
+        QueryAs { query: self, read }
     }
 
     /// Adds the next value.
@@ -234,12 +224,7 @@ impl<'q> Query<'q> {
     }
 }
 
-impl<'q, T: FromRow> QueryAs<'q, T> {
-    pub(super) fn from_query(query: Query<'q>) -> Self {
-        let read = PhantomData;
-        Self { query, read }
-    }
-
+impl<'q, T> QueryAs<'q, T> {
     /// Adds the next value.
     pub fn bind(mut self, value: impl IntoValue<'q>) -> Self {
         self.query = self.query.bind(value);
@@ -248,12 +233,12 @@ impl<'q, T: FromRow> QueryAs<'q, T> {
 
     /// Runs it, and reads all rows.
     pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<T>, Error> {
-        self.query.read_all(target, T::from_row).await
+        self.query.read_all(target, self.read).await
     }
 
     /// Runs it, and reads the first row; fails if there is none.
     pub async fn fetch_one<'c>(self, target: impl Into<Target<'c>>) -> Result<T, Error> {
-        T::from_row(&self.query.fetch_one(target).await?)
+        (self.read)(&self.query.fetch_one(target).await?)
     }
 
     /// Runs it, and reads the first row.
@@ -262,7 +247,7 @@ impl<'q, T: FromRow> QueryAs<'q, T> {
         target: impl Into<Target<'c>>,
     ) -> Result<Option<T>, Error> {
         let row = self.query.fetch_optional(target).await?;
-        row.as_ref().map(T::from_row).transpose()
+        row.as_ref().map(self.read).transpose()
     }
 
     /// Runs it, and reads the rows as they come.
@@ -271,42 +256,7 @@ impl<'q, T: FromRow> QueryAs<'q, T> {
         'q: 'c,
         T: Send + 'c,
     {
-        let rows = self.query.fetch(connection);
-        rows.map(|row| T::from_row(&row?)).boxed()
-    }
-}
-
-impl<'q, T> QueryScalar<'q, T>
-where
-    T: for<'r> FromColumn<'r>,
-{
-    pub(super) fn from_query(query: Query<'q>) -> Self {
-        let read = PhantomData;
-        Self { query, read }
-    }
-
-    /// Adds the next value.
-    pub fn bind(mut self, value: impl IntoValue<'q>) -> Self {
-        self.query = self.query.bind(value);
-        self
-    }
-
-    /// Runs it, and reads all rows.
-    pub async fn fetch_all<'c>(self, target: impl Into<Target<'c>>) -> Result<Vec<T>, Error> {
-        self.query.read_all(target, |row| row.try_get(0)).await
-    }
-
-    /// Runs it, and reads the first row; fails if there is none.
-    pub async fn fetch_one<'c>(self, target: impl Into<Target<'c>>) -> Result<T, Error> {
-        self.query.fetch_one(target).await?.try_get(0)
-    }
-
-    /// Runs it, and reads the first row.
-    pub async fn fetch_optional<'c>(
-        self,
-        target: impl Into<Target<'c>>,
-    ) -> Result<Option<T>, Error> {
-        let row = self.query.fetch_optional(target).await?;
-        row.map(|row| row.try_get(0)).transpose()
+        let (rows, read) = (self.query.fetch(connection), self.read);
+        rows.map(move |row| read(&row?)).boxed()
     }
 }

@@ -14,8 +14,8 @@ pub const COMMON_WORD: &str = "hello";
 const MESSAGES_OF_A_WORD: u64 = 2_000;
 /// Words of a message.
 const WORDS: u64 = 8;
-/// Rows of a transaction.
-const BATCH: u64 = 200_000;
+/// Rows of a transaction: those of a part of the full-text index.
+const BATCH: u64 = 131_072;
 /// How old the oldest event is.
 const SPAN: Duration = Duration::from_secs(23 * 60 * 60);
 
@@ -55,7 +55,7 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let (first, words) = ((now - SPAN).as_millis() as i64, different_words(events));
     let span = SPAN.as_millis() as u64;
-    for batch in (1..=events).step_by(BATCH as usize) {
+    for batch in (0..=events).step_by(BATCH as usize) {
         let transaction = database.transaction()?;
         {
             let mut event = transaction.prepare(
@@ -65,9 +65,11 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
             let mut message = transaction.prepare(
                 "INSERT INTO history_messages (place, chat, id, sender, at) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
-            let mut said = transaction
-                .prepare("INSERT INTO history_words (rowid, scope, said) VALUES (?1, ?2, ?3)")?;
-            for seq in batch..=events.min(batch + BATCH - 1) {
+            let part = part(&transaction, i64::try_from(batch)?)?;
+            let mut said = transaction.prepare(&format!(
+                "INSERT INTO history_words_{part} (rowid, scope, said) VALUES (?1, ?2, ?3)"
+            ))?;
+            for seq in batch.max(1)..=events.min(batch + BATCH - 1) {
                 let of = &patterns[(mixed(seq) % patterns.len() as u64) as usize];
                 let at = first + (u128::from(span) * u128::from(seq) / u128::from(events)) as i64;
                 let id = format!("FILL{seq:016X}");
@@ -129,6 +131,25 @@ fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     number ^ (number >> 27)
+}
+
+/// Returns the number of the part of the full-text index that begins with this place.
+fn part(database: &Connection, first: i64) -> Result<i64> {
+    let known = "SELECT number FROM history_word_parts WHERE first = ?1";
+    let known: Option<i64> = database
+        .query_row(known, [first], |row| row.get(0))
+        .optional()?;
+    if let Some(number) = known {
+        return Ok(number);
+    }
+    let added = "INSERT INTO history_word_parts (first, last) VALUES (?1, ?2) RETURNING number";
+    let last = first + BATCH as i64 - 1;
+    let number = database.query_row(added, [first, last], |row| row.get(0))?;
+    let like = "SELECT name, sql FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%history_words_%' LIMIT 1";
+    let (name, sql): (String, String) =
+        database.query_row(like, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    database.execute_batch(&sql.replace(&name, &format!("history_words_{number}")))?;
+    Ok(number)
 }
 
 /// As the gateway restricts a search to a session.

@@ -53,6 +53,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../../../migrations/sqlite/0049_engine.sql"),
     include_str!("../../../../migrations/sqlite/0050_data_keys.sql"),
     include_str!("../../../../migrations/sqlite/0051_history.sql"),
+    include_str!("../../../../migrations/sqlite/0052_history_word_parts.sql"),
 ];
 
 /// Runs the steps that this database lacks. Each is one transaction together with its number.
@@ -179,6 +180,29 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(kept, (1, 0));
+    }
+
+    #[tokio::test]
+    async fn the_index_of_the_words_becomes_the_part_of_the_places_that_it_has() {
+        let mut connection = memory().await;
+        run_until(&mut connection, 43).await;
+        let sql = "INSERT INTO history_messages (place, chat, id, sender, at) VALUES (-300, 1, 'A', '', 1), (200, 1, 'B', '', 1); \
+                   INSERT INTO history_words (rowid, scope, said) VALUES (-300, 's c1', 'former'), (200, 's c1', 'words')";
+        connection.execute(sql).await.unwrap();
+        run_migrations(&mut connection).await.unwrap();
+        let part: (i64, i64, i64) =
+            db::query_as("SELECT number, first, last FROM history_word_parts")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+        assert_eq!(part, (1, -300, 200));
+        let found: Vec<i64> = db::query_scalar(
+            "SELECT rowid FROM history_words_1 WHERE history_words_1 MATCH 'form*'",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        assert_eq!(found, [-300]);
     }
 
     #[tokio::test]

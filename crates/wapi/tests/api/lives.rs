@@ -445,7 +445,7 @@ async fn a_purge_leaves_nothing() {
             "history_chats",
             "history_contacts",
             "history_reactions",
-            "history_words",
+            "history_word_parts",
         ] {
             let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
             let count: i64 = sqlx::query_scalar(sql)

@@ -31,7 +31,7 @@ async fn left(app: &TestApp) -> Vec<(&'static str, i64)> {
         "history_chats",
         "history_contacts",
         "history_reactions",
-        "history_words",
+        "history_word_parts",
     ] {
         let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         let count: i64 = sqlx::query_scalar(sql)

@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::mutation::{HistoryChange, HistoryMutation, MessageProgress, NewHistoryMessage};
-use super::{changes, tokenizer};
+use super::{changes, tokenizer, words};
 use crate::model::event::{Person, PersonNames};
-use crate::model::ids::to_hex;
 use crate::model::message::Message;
 use crate::store::db::{self, Connection, Row};
 use crate::store::writer::PlainChange;
@@ -232,19 +230,20 @@ pub(super) async fn insert_messages(
     let inserted = messages
         .iter()
         .filter(|placed| inserted.contains(&placed.row_id));
-    let (mut keys, mut words, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
+    let (mut keys, mut said, mut reactions) = (HashSet::new(), Vec::new(), Vec::new());
     for placed in inserted {
         let (row_id, new) = (placed.row_id, placed.new);
-        let said = tokenizer::of_message(&new.message);
-        if !said.is_empty() {
-            words.push((row_id, scope(placed.session, placed.chat), said));
+        let terms = tokenizer::of_message(&new.message);
+        if !terms.is_empty() {
+            let scope = words::scope(placed.session.name(), placed.chat);
+            said.push((row_id, scope, terms));
         }
         let by = |by: &Option<Person>| by.as_ref().map_or(String::new(), |by| by.id.clone());
         let reacted = new.reactions.iter();
         reactions.extend(reacted.map(|(person, emoji)| (row_id, by(person), emoji)));
         keys.insert((placed.chat, new.id.clone(), new.sender().to_owned()));
     }
-    insert_words(connection, words).await?;
+    words::insert(connection, said).await?;
     if !reactions.is_empty() {
         let sql = "INSERT INTO history_reactions (message, person, emoji) \
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true ON CONFLICT DO NOTHING";
@@ -252,45 +251,6 @@ pub(super) async fn insert_messages(
         query.execute(connection).await?;
     }
     Ok(keys)
-}
-
-/// Inserts the searchable words of messages, each given with its row id and scope.
-pub(super) async fn insert_words(
-    connection: &mut Connection,
-    words: Vec<(i64, String, String)>,
-) -> Result<(), db::Error> {
-    if words.is_empty() {
-        return Ok(());
-    }
-    let sql = "INSERT INTO history_words (rowid, scope, said) \
-               SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)";
-    let query = db::query(sql).bind(rows_to_json(words));
-    query.execute(connection).await.map(drop)
-}
-
-/// Replaces the searchable words of a message.
-pub(super) async fn replace_words(
-    connection: &mut Connection,
-    row_id: i64,
-    scope: String,
-    said: String,
-) -> Result<(), db::Error> {
-    db::query("DELETE FROM history_words WHERE rowid = $1")
-        .bind(row_id)
-        .execute(&mut *connection)
-        .await?;
-    insert_words(connection, vec![(row_id, scope, said)]).await
-}
-
-/// Returns the search terms that restrict a search to a session and a chat.
-pub(super) fn scope(session: &Life, chat: i64) -> String {
-    format!("{} c{chat}", scope_of_session(session.name()))
-}
-
-/// Session names may contain anything; this is a single term. It is the same for all lives of a
-/// name, as it was before lives were distinguished.
-pub(super) fn scope_of_session(name: &str) -> String {
-    format!("s{}", to_hex(&Sha256::digest(name)[..8]))
 }
 
 /// Updates the unread counters: each message of others adds one, and seeing the chat resets the

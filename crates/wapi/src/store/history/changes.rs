@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::batch::{self, ChatRows, scope};
+use super::batch::{self, ChatRows};
 use super::mutation::{ChangeTarget, HistoryChange, HistoryMutation, is_group};
-use super::{contents, merging, removal, tokenizer};
+use super::{contents, merging, removal, tokenizer, words};
 use crate::model::event::{ChatChange, DeletionRight, Person};
 use crate::model::message::Message;
 use crate::store::Life;
@@ -74,7 +74,8 @@ async fn edit(
         .bind(message);
     query.execute(&mut *connection).await?;
     let said = tokenizer::of_message(&edited);
-    batch::replace_words(connection, message, scope(session, row_id), said).await
+    let scope = words::scope(session.name(), row_id);
+    words::replace(connection, (message, scope, said)).await
 }
 
 /// Deletes a message, if its author asks for it, or in a group an admin.
@@ -95,11 +96,8 @@ async fn delete(
         .bind(by == DeletionRight::Admin && is_group(&of.chat))
         .fetch_all(&mut *connection)
         .await?;
+    words::remove(connection, &gone).await?;
     for message in gone {
-        db::query("DELETE FROM history_words WHERE rowid = $1")
-            .bind(message)
-            .execute(&mut *connection)
-            .await?;
         db::query("DELETE FROM history_reactions WHERE message = $1")
             .bind(message)
             .execute(&mut *connection)

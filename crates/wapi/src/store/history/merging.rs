@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::batch::{self, rows_to_json, scope};
-use super::{contents, removal, tokenizer};
+use super::batch::rows_to_json;
+use super::{contents, removal, tokenizer, words};
 use crate::store::db::{self, Connection};
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
@@ -213,7 +213,8 @@ async fn renew_words(
 ) -> Result<(), db::Error> {
     for (row_id, message) in contents::read_contents(connection, moved).await? {
         let said = tokenizer::of_message(&message);
-        batch::replace_words(connection, row_id, scope(session, to), said).await?;
+        let scope = words::scope(session.name(), to);
+        words::replace(connection, (row_id, scope, said)).await?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod mutation;
 mod removal;
 mod search;
 mod tokenizer;
+mod words;
 
 use super::{HistoryStore, StoreError};
 use crate::store::db;

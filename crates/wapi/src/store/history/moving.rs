@@ -5,8 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::batch::{insert_words, scope_of_session};
-use super::tokenizer;
+use super::{tokenizer, words};
 use crate::model::message::Message;
 use crate::store::db::{self, Connection, LiteFile};
 use crate::store::migrations;
@@ -190,14 +189,14 @@ async fn move_messages(connection: &mut Connection) -> Result<u64> {
         transaction.commit().await?;
         return Ok(0);
     };
-    let words = rows.iter().filter_map(|row| {
+    let said = rows.iter().filter_map(|row| {
         let message: Message = serde_json::from_str(row.get("content")).ok()?;
-        let scope = scope_of_session(row.get("session"));
         let (row_id, chat): (i64, i64) = (row.get("place"), row.get("chat"));
+        let scope = words::scope(row.get("session"), chat);
         let said = tokenizer::of_message(&message);
-        (!said.is_empty()).then(|| (row_id - shift, format!("{scope} c{chat}"), said))
+        (!said.is_empty()).then(|| (row_id - shift, scope, said))
     });
-    insert_words(&mut transaction, words.collect()).await?;
+    words::insert(&mut transaction, said.collect()).await?;
     for sql in [
         "INSERT INTO history_messages (place, chat, id, sender, at, content, status, edited_at, deleted_at) \
          SELECT place - $1, chat, id, sender, at, content, status, edited_at, deleted_at FROM former.messages \

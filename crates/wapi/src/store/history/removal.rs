@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::batch::rows_to_json;
+use super::words;
 use crate::store::db::{self, Connection};
 use crate::store::writer::PlainChange;
 use crate::store::{HistoryStore, Life, StoreError};
@@ -162,13 +163,13 @@ impl PlainChange for RemoveMessages {
         let row_ids: Vec<i64> = query.fetch_all(&mut *connection).await?;
         let numbers = rows_to_json(&row_ids);
         for sql in [
-            "DELETE FROM history_words WHERE rowid IN (SELECT value FROM json_each($1))",
             "DELETE FROM history_reactions WHERE message IN (SELECT value FROM json_each($1))",
             "DELETE FROM history_messages WHERE place IN (SELECT value FROM json_each($1))",
         ] {
             let query = db::query(sql).bind(&numbers);
             query.execute(&mut *connection).await?;
         }
+        words::remove(connection, &row_ids).await?;
         Ok(row_ids.len() as u64)
     }
 }

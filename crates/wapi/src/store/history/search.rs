@@ -7,10 +7,10 @@ use std::str::FromStr;
 use futures_util::{Stream, TryStreamExt};
 use jiff::Timestamp;
 
-use super::batch::scope_of_session;
 use super::contacts::names;
 use super::contents::{self, StoredContent};
 use super::mutation::MessageProgress;
+use super::words::{self, WordPart};
 use super::{MOST_BYTES, tokenizer};
 use crate::model::event::Person;
 use crate::model::message::Message;
@@ -191,49 +191,98 @@ impl HistoryStore<'_> {
         let Some(question) = tokenizer::question(text) else {
             return Ok(None);
         };
-        let mut scope = format!("\"{}\"", scope_of_session(session.name()));
+        let mut scope = format!("\"{}\"", words::scope_of_session(session.name()));
         let mut connection = self.store.history_readers.acquire().await?;
+        let mut reading = connection.begin_reading().await?;
         if let Some(chat) = chat {
             let sql =
                 db::query_scalar("SELECT place FROM history_chats WHERE session = $1 AND id = $2");
             let row_id: Option<i64> = sql
                 .bind(session)
                 .bind(chat)
-                .fetch_optional(&mut *connection)
+                .fetch_optional(&mut *reading)
                 .await?;
             let Some(row_id) = row_id else {
+                reading.commit().await?;
                 return Ok(Some((Vec::new(), None)));
             };
             scope += &format!(" \"c{row_id}\"");
         }
-        // Other lives of the name may match, too; their matches are skipped, up to a limit.
-        let sql = "SELECT history_words.rowid, c.session = $4 FROM history_words CROSS JOIN history_messages m ON m.place = history_words.rowid \
-                   CROSS JOIN history_chats c ON c.place = m.chat \
-                   WHERE history_words MATCH $1 AND history_words.rowid < $2 ORDER BY history_words.rowid DESC LIMIT $3";
-        let query = db::query_as(sql).bind(format!("scope : ({scope}) AND said : ({question})"));
-        let query = query
-            .bind(before.unwrap_or(HistoryCursor::END).row_id)
-            .bind(MOST_MATCHES)
-            .bind(session);
-        let mut matches = query.fetch(&mut connection);
-        let (mut row_ids, mut last, mut is_end) = (Vec::new(), None, false);
-        let mut looked = 0;
-        while row_ids.len() < limit as usize {
-            let Some((row_id, is_ours)): Option<(i64, bool)> = matches.try_next().await? else {
-                is_end = looked < MOST_MATCHES;
-                break;
-            };
-            looked += 1;
-            last = Some(row_id);
-            row_ids.extend(is_ours.then_some(row_id));
-        }
-        drop(matches);
-        let mut found = at(&mut connection, session, &row_ids).await?;
+        let before = before.unwrap_or(HistoryCursor::END).row_id;
+        let matches = Matches {
+            session,
+            scope,
+            question,
+            before,
+            limit: limit as usize,
+        };
+        let (row_ids, next) = matches.find(&mut reading).await?;
+        let mut found = at(&mut reading, session, &row_ids).await?;
+        reading.commit().await?;
         found.sort_by_key(|message| std::cmp::Reverse(message.cursor.row_id));
-        let next = last
-            .filter(|_| !is_end)
-            .map(|row_id| HistoryCursor { at: 0, row_id });
+        let next = next.map(|row_id| HistoryCursor { at: 0, row_id });
         Ok(Some((found, next)))
+    }
+}
+
+/// The messages that a search asks for.
+struct Matches<'a> {
+    session: &'a Life,
+    /// The terms of the session, and of the chat if it is in one.
+    scope: String,
+    question: String,
+    /// All before this place.
+    before: i64,
+    limit: usize,
+}
+
+impl Matches<'_> {
+    /// Returns the row ids of the latest, and the place before which to go on; `None` at the end.
+    async fn find(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<(Vec<i64>, Option<i64>), db::Error> {
+        let (mut found, mut looked) = (Vec::new(), 0);
+        for part in words::parts_before(connection, self.before).await? {
+            if !self.is_in_scope(connection, part).await? {
+                continue;
+            }
+            // Other lives of the name may match, too; their matches are skipped, up to a limit.
+            let table = part.table();
+            let sql = format!(
+                "SELECT w.rowid, c.session = $4 FROM {table} w CROSS JOIN history_messages m ON m.place = w.rowid \
+                 CROSS JOIN history_chats c ON c.place = m.chat \
+                 WHERE {table} MATCH $1 AND w.rowid < $2 ORDER BY w.rowid DESC LIMIT $3"
+            );
+            let (scope, question) = (&self.scope, &self.question);
+            let query = db::query_as(sql)
+                .bind(format!("scope : ({scope}) AND said : ({question})"))
+                .bind(self.before)
+                .bind(MOST_MATCHES - looked)
+                .bind(self.session);
+            let mut matches = query.fetch(&mut *connection);
+            while let Some((row_id, is_ours)) = matches.try_next().await? {
+                let (row_id, is_ours): (i64, bool) = (row_id, is_ours);
+                looked += 1;
+                found.extend(is_ours.then_some(row_id));
+                if found.len() >= self.limit || looked >= MOST_MATCHES {
+                    return Ok((found, Some(row_id)));
+                }
+            }
+        }
+        Ok((found, None))
+    }
+
+    /// Returns whether a part has any message there: that is found at once, and the words are not.
+    async fn is_in_scope(
+        &self,
+        connection: &mut Connection,
+        part: WordPart,
+    ) -> Result<bool, db::Error> {
+        let table = part.table();
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {table} MATCH $1)");
+        let query = db::query_scalar(sql).bind(format!("scope : ({})", self.scope));
+        query.fetch_one(connection).await
     }
 }
 

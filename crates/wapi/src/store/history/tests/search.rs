@@ -1,9 +1,10 @@
 //! Tests of the search: words of any script are found, and no syntax breaks a query.
 
-use super::{ANN, GROUP, kept, message, said, text};
+use super::{ANN, GROUP, at, by_address, kept, message, said, step, text};
 use crate::model::message::{MediaContent, Message, MessageContent};
-use crate::store::Life;
+use crate::store::db;
 use crate::store::history::*;
+use crate::store::{Life, Store};
 
 #[tokio::test]
 async fn words_of_any_script_are_found() {
@@ -154,4 +155,95 @@ async fn words_of_any_script_are_found() {
             .0,
         []
     );
+}
+
+/// Returns the ids of all pages of two messages that say `text`, the newest first.
+async fn pages(kept: &Store, chat: Option<&str>, text: &str) -> Vec<String> {
+    let (life, history) = (Life::for_test(1, "shop"), kept.history());
+    let (mut ids, mut before) = (Vec::new(), None);
+    loop {
+        let found = history.search_messages(&life, chat, text, before, 2).await;
+        let (page, next) = found.unwrap().unwrap();
+        assert!(page.len() == 2 || next.is_none());
+        ids.extend(page.into_iter().map(|message| message.id));
+        match next {
+            Some(_) => before = next,
+            None => return ids,
+        }
+    }
+}
+
+async fn parts(kept: &Store) -> i64 {
+    let sql = "SELECT (SELECT count(*) FROM history_word_parts) * ((SELECT count(*) FROM history_word_parts) = \
+               (SELECT count(*) FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%history_words%'))";
+    let count = db::query_scalar(sql).fetch_one(&kept.background).await;
+    count.unwrap()
+}
+
+#[tokio::test]
+async fn a_search_goes_through_the_parts_of_the_index_from_the_newest_on() {
+    let (kept, _folder) = kept().await;
+    let part = 131_072;
+    let places = [1, 2, part - 1, part, part + 1, 3 * part, 3 * part + 5];
+    let steps: Vec<HistoryMutation> = places
+        .iter()
+        .map(|place| {
+            let chat = if *place == part { GROUP } else { ANN };
+            message(
+                *place,
+                text(chat, Some(ANN), &place.to_string(), *place, "an order"),
+            )
+        })
+        .collect();
+    kept.history().write_all(&steps, 4 * part).await.unwrap();
+    let told = |n: i64| text(ANN, Some(ANN), &format!("told{n}"), 0, "ordered before");
+    let import = HistoryImport {
+        messages: (0..3).map(told).collect(),
+        ..HistoryImport::default()
+    };
+    let life = Life::for_test(1, "shop");
+    kept.history().import_history(&life, &import).await.unwrap();
+    let mut expected: Vec<String> = places.iter().rev().map(ToString::to_string).collect();
+    expected.extend(["told2", "told1", "told0"].map(str::to_owned));
+    assert_eq!(pages(&kept, None, "order").await, expected);
+    assert_eq!(pages(&kept, Some(GROUP), "order").await, [part.to_string()]);
+    assert_eq!(parts(&kept).await, 4);
+
+    // What is edited stays in its part, and an edit of a message of the past as well.
+    let of = |id: &str| ChangeTarget {
+        chat: ANN.to_owned(),
+        id: id.to_owned(),
+        by: Some(by_address(ANN)),
+        at: at(9),
+    };
+    let edit = |of| HistoryChange::Edited {
+        of,
+        content: Box::new(Message::from_text("an invoice".to_owned())),
+    };
+    let steps = [
+        step(4 * part + 1, edit(of("2"))),
+        step(4 * part + 2, edit(of("told1"))),
+    ];
+    kept.history()
+        .write_all(&steps, 4 * part + 2)
+        .await
+        .unwrap();
+    assert_eq!(pages(&kept, None, "invoice").await, ["2", "told1"]);
+    expected.retain(|id| id != "2" && id != "told1");
+    assert_eq!(pages(&kept, None, "order").await, expected);
+    assert_eq!(parts(&kept).await, 4);
+
+    // A part goes with the last of its messages.
+    let before = at(part);
+    while kept.history().remove_before(before, 2).await.unwrap() > 0 {}
+    expected.retain(|id| !id.starts_with("told") && id.parse::<i64>().unwrap() >= part);
+    assert_eq!(pages(&kept, None, "order").await, expected);
+    assert_eq!(pages(&kept, None, "invoice").await, [""; 0]);
+    assert_eq!(parts(&kept).await, 2);
+    kept.history().forget_all().await.unwrap();
+    while kept.history().remove_forgotten(2).await.unwrap() > 0 {}
+    assert_eq!(parts(&kept).await, 0);
+    let again = message(5 * part, text(ANN, Some(ANN), "again", 1, "an order"));
+    kept.history().write_all(&[again], 5 * part).await.unwrap();
+    assert_eq!(pages(&kept, None, "order").await, ["again"]);
 }

@@ -100,6 +100,12 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
         transaction.commit()?;
         eprintln!("filled {} of {events}", events.min(batch + BATCH - 1));
     }
+    // The gateway notes every minute up to where it knows when sessions received something; this one has not lived so long.
+    database.execute_batch(
+        "INSERT INTO received (session, last_at, seq) \
+         SELECT session, max(created_at), max(seq) FROM events WHERE type = 'message.received' AND session > 0 GROUP BY session \
+         ON CONFLICT (session) DO UPDATE SET last_at = excluded.last_at, seq = excluded.seq",
+    )?;
     database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     database.close().map_err(|(_, error)| error)?;
     // So that what comes after does not wait for all of it.

@@ -30,7 +30,7 @@ impl ReadPool {
     }
 
     /// Returns a connection for one caller. If it is dropped in the middle of a statement, the
-    /// statement ends, and the connection goes to the next caller.
+    /// statement ends, and the connection goes to the next caller; in a transaction, it is closed.
     pub async fn acquire(&self) -> Result<ReadConnection, db::Error> {
         let mut connection = self.pool.acquire().await?;
         let asker = Arc::new(AtomicBool::new(true));

@@ -38,7 +38,8 @@ pub async fn filled(app: &TestApp, tables: &[&str]) -> Vec<String> {
     let mut database = options.connect().await.unwrap();
     // A part may go meanwhile.
     database.execute("BEGIN").await.unwrap();
-    let parts = "SELECT 'history_words_' || number FROM history_word_parts";
+    let parts =
+        "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%history_words_%'";
     let parts: Vec<String> = sqlx::query_scalar(parts)
         .fetch_all(&mut database)
         .await

@@ -75,7 +75,7 @@ async fn edit(
     query.execute(&mut *connection).await?;
     let said = tokenizer::of_message(&edited);
     let scope = words::scope(session.name(), row_id);
-    words::replace(connection, (message, scope, said)).await
+    words::replace(connection, vec![(message, scope, said)]).await
 }
 
 /// Deletes a message, if its author asks for it, or in a group an admin.

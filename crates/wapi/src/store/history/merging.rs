@@ -211,10 +211,10 @@ async fn renew_words(
     to: i64,
     moved: &[i64],
 ) -> Result<(), db::Error> {
-    for (row_id, message) in contents::read_contents(connection, moved).await? {
-        let said = tokenizer::of_message(&message);
-        let scope = words::scope(session.name(), to);
-        words::replace(connection, (row_id, scope, said)).await?;
-    }
-    Ok(())
+    let scope = words::scope(session.name(), to);
+    let contents = contents::read_contents(connection, moved).await?;
+    let words = contents
+        .iter()
+        .map(|(row_id, message)| (*row_id, scope.clone(), tokenizer::of_message(message)));
+    words::replace(connection, words.collect()).await
 }

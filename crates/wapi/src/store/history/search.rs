@@ -88,9 +88,10 @@ pub enum PageAnchor {
     UpTo(HistoryCursor),
 }
 
+/// A message with its chat and its author. They are joined in this order: SQLite would rather walk all messages of a session.
 const SELECT: &str = "SELECT m.place, m.id, m.sender, m.at, {contents}, m.status, m.edited_at, m.deleted_at, \
                              c.id AS chat, p.phone, p.lid, p.saved_name, p.verified_name, p.push_name, p.username \
-                      FROM history_messages m JOIN history_chats c ON c.place = m.chat \
+                      FROM history_messages m CROSS JOIN history_chats c ON c.place = m.chat \
                       LEFT JOIN history_contacts p ON p.session = c.session AND p.id = m.sender ";
 
 fn select() -> String {
@@ -255,14 +256,13 @@ impl Matches<'_> {
                  WHERE {table} MATCH $1 AND w.rowid < $2 ORDER BY w.rowid DESC LIMIT $3"
             );
             let (scope, question) = (&self.scope, &self.question);
-            let query = db::query_as(sql)
+            let query = db::query_as::<(i64, bool)>(sql)
                 .bind(format!("scope : ({scope}) AND said : ({question})"))
                 .bind(self.before)
                 .bind(MOST_MATCHES - looked)
                 .bind(self.session);
             let mut matches = query.fetch(&mut *connection);
             while let Some((row_id, is_ours)) = matches.try_next().await? {
-                let (row_id, is_ours): (i64, bool) = (row_id, is_ours);
                 looked += 1;
                 found.extend(is_ours.then_some(row_id));
                 if found.len() >= self.limit || looked >= MOST_MATCHES {
@@ -273,7 +273,7 @@ impl Matches<'_> {
         Ok((found, None))
     }
 
-    /// Returns whether a part has any message there: that is found at once, and the words are not.
+    /// Returns whether a part has any message there, which is quick to find out, unlike the words.
     async fn is_in_scope(
         &self,
         connection: &mut Connection,
@@ -399,4 +399,24 @@ fn person(row: &Row, column: &str) -> Option<Person> {
         ..Person::default()
     };
     (!id.is_empty()).then(|| person(id).with_names(names(row)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::db::LiteFile;
+    use crate::store::migrations;
+
+    #[tokio::test]
+    async fn what_was_found_is_read_by_its_places_and_not_all_that_a_session_has() {
+        let mut connection = LiteFile::in_memory().connect().await.unwrap();
+        migrations::run_migrations(&mut connection).await.unwrap();
+        let sql = format!(
+            "EXPLAIN QUERY PLAN {} WHERE c.session = 1 AND m.place IN (1, 2)",
+            select()
+        );
+        let plan = db::query(sql).fetch_all(&mut connection).await.unwrap();
+        let first: String = plan[0].get("detail");
+        assert_eq!(first, "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)");
+    }
 }

@@ -79,16 +79,18 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Replaces the words of a message.
+/// Replaces the words of messages.
 pub(super) async fn replace(
     connection: &mut Connection,
-    words: MessageWords,
+    words: Vec<MessageWords>,
 ) -> Result<(), db::Error> {
-    remove(connection, &[words.0]).await?;
-    insert(connection, vec![words]).await
+    let row_ids: Vec<i64> = words.iter().map(|(row_id, ..)| *row_id).collect();
+    remove(connection, &row_ids).await?;
+    insert(connection, words).await
 }
 
-/// Removes the words of these messages, and the parts that have no other message.
+/// Removes the words of these messages, and the parts in which no message is left: messages that are to go
+/// have to be gone before.
 pub(super) async fn remove(connection: &mut Connection, row_ids: &[i64]) -> Result<(), db::Error> {
     let mut row_ids = row_ids.to_vec();
     row_ids.sort_unstable();
@@ -127,8 +129,8 @@ async fn find(connection: &mut Connection, place: i64) -> Result<Option<WordPart
     Ok(part.filter(|part| part.last >= place))
 }
 
-/// Returns the part of a place. A new one takes what others have not of the [`PART`] places around it,
-/// so that a place never changes its part.
+/// Returns the part of a place. A new one takes those of the [`PART`] places around it that no other part
+/// has, so that a place never changes its part.
 async fn find_or_create(connection: &mut Connection, place: i64) -> Result<WordPart, db::Error> {
     if let Some(part) = find(connection, place).await? {
         return Ok(part);
@@ -143,7 +145,8 @@ async fn find_or_create(connection: &mut Connection, place: i64) -> Result<WordP
         .bind(first)
         .bind(first + (PART - 1));
     let part: WordPart = query.fetch_one(&mut *connection).await?;
-    // As in the migration that made the first.
+    // As in the migration that made the first. SQLite cannot take back to a savepoint what was written to
+    // a virtual table that was made after it; a whole transaction it can.
     let sql = format!(
         "CREATE VIRTUAL TABLE {} USING fts5 (scope, said, content = '', contentless_delete = 1, \
          tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N*'\")",

@@ -173,11 +173,12 @@ async fn pages(kept: &Store, chat: Option<&str>, text: &str) -> Vec<String> {
     }
 }
 
-async fn parts(kept: &Store) -> i64 {
-    let sql = "SELECT (SELECT count(*) FROM history_word_parts) * ((SELECT count(*) FROM history_word_parts) = \
-               (SELECT count(*) FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%history_words%'))";
-    let count = db::query_scalar(sql).fetch_one(&kept.background).await;
-    count.unwrap()
+/// Returns the number of parts, and of their tables.
+async fn parts(kept: &Store) -> (i64, i64) {
+    let sql = "SELECT (SELECT count(*) FROM history_word_parts), \
+               (SELECT count(*) FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%history_words%')";
+    let counts = db::query_as(sql).fetch_one(&kept.background).await;
+    counts.unwrap()
 }
 
 #[tokio::test]
@@ -207,7 +208,7 @@ async fn a_search_goes_through_the_parts_of_the_index_from_the_newest_on() {
     expected.extend(["told2", "told1", "told0"].map(str::to_owned));
     assert_eq!(pages(&kept, None, "order").await, expected);
     assert_eq!(pages(&kept, Some(GROUP), "order").await, [part.to_string()]);
-    assert_eq!(parts(&kept).await, 4);
+    assert_eq!(parts(&kept).await, (4, 4));
 
     // What is edited stays in its part, and an edit of a message of the past as well.
     let of = |id: &str| ChangeTarget {
@@ -231,7 +232,7 @@ async fn a_search_goes_through_the_parts_of_the_index_from_the_newest_on() {
     assert_eq!(pages(&kept, None, "invoice").await, ["2", "told1"]);
     expected.retain(|id| id != "2" && id != "told1");
     assert_eq!(pages(&kept, None, "order").await, expected);
-    assert_eq!(parts(&kept).await, 4);
+    assert_eq!(parts(&kept).await, (4, 4));
 
     // A part goes with the last of its messages.
     let before = at(part);
@@ -239,11 +240,38 @@ async fn a_search_goes_through_the_parts_of_the_index_from_the_newest_on() {
     expected.retain(|id| !id.starts_with("told") && id.parse::<i64>().unwrap() >= part);
     assert_eq!(pages(&kept, None, "order").await, expected);
     assert_eq!(pages(&kept, None, "invoice").await, [""; 0]);
-    assert_eq!(parts(&kept).await, 2);
+    assert_eq!(parts(&kept).await, (2, 2));
     kept.history().forget_all().await.unwrap();
     while kept.history().remove_forgotten(2).await.unwrap() > 0 {}
-    assert_eq!(parts(&kept).await, 0);
+    assert_eq!(parts(&kept).await, (0, 0));
     let again = message(5 * part, text(ANN, Some(ANN), "again", 1, "an order"));
     kept.history().write_all(&[again], 5 * part).await.unwrap();
     assert_eq!(pages(&kept, None, "order").await, ["again"]);
+}
+
+#[tokio::test]
+async fn as_many_matches_of_another_account_are_passed_over_whatever_parts_they_are_in() {
+    let (kept, _folder) = kept().await;
+    let (former, ours, part) = (1, 2, 131_072);
+    let new = |seq: i64, life| HistoryMutation {
+        seq,
+        session: Life::for_test(life, "shop"),
+        change: HistoryChange::Message(Box::new(text(ANN, Some(ANN), &seq.to_string(), 1, "hi"))),
+    };
+    // 3,000 in each of two parts, after one of ours.
+    let mut steps = vec![new(1, ours)];
+    steps.extend((2..3_002).map(|seq| new(seq, former)));
+    steps.extend((part..part + 3_000).map(|seq| new(seq, former)));
+    kept.history().write_all(&steps, 2 * part).await.unwrap();
+    let search = async |before| {
+        let life = Life::for_test(ours, "shop");
+        let found = kept.history().search_messages(&life, None, "hi", before, 9);
+        let (page, next) = found.await.unwrap().unwrap();
+        let ids = page.into_iter().map(|message| message.id);
+        (Vec::from_iter(ids), next)
+    };
+    let (page, next) = search(None).await;
+    // All of the newer part, and 2,000 of the other.
+    assert_eq!((page, next.unwrap().row_id), (vec![], 1_002));
+    assert_eq!(search(next).await, (vec!["1".to_owned()], None));
 }

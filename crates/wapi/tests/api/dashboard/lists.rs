@@ -114,6 +114,12 @@ async fn a_button_of_a_filtered_list_leads_back_to_it() {
             let sent = browser.submit(action, &fields).await;
             assert_eq!(sent.leads_to(), leads_to, "{page}");
             app.webhook.next().await;
+            // Until then it waits, and what waits is not posted twice.
+            let delivered = async || {
+                let page = browser.get(&filtered).await.expect(200);
+                page.text.contains("/resend\"").then_some(())
+            };
+            within(PATIENCE, delivered).await.expect("it is delivered");
         }
         let resend = format!("{list}/resend-failed");
         let all = browser.send(&filtered, &resend, &[]).await.expect(200);

@@ -100,7 +100,8 @@ pub fn fill(root: &Path, events: u64) -> Result<()> {
         transaction.commit()?;
         eprintln!("filled {} of {events}", events.min(batch + BATCH - 1));
     }
-    // The gateway notes every minute up to where it knows when sessions received something; this one has not lived so long.
+    // At each check of the sessions, the gateway notes when they last received something, so that a start reads only the events after
+    // that; this one was stopped before its first check.
     database.execute_batch(
         "INSERT INTO received (session, last_at, seq) \
          SELECT session, max(created_at), max(seq) FROM events WHERE type = 'message.received' AND session > 0 GROUP BY session \
